@@ -1,0 +1,3 @@
+//! The daemon: tasks, API, systemd. A thin shell around the pure core.
+
+pub mod clock;

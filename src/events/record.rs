@@ -1,0 +1,65 @@
+//! The event record and its id.
+
+use std::sync::Arc;
+
+use crate::market::{BarIndex, Symbol, Ts};
+
+/// One detection. Everything in it was known at `detected_ts`, the close of `bar`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Event type, as in the spec.
+    pub event_type: Arc<str>,
+    /// Canonical family.
+    pub family: Arc<str>,
+    /// Symbol it happened on.
+    pub symbol: Symbol,
+    /// The bar that decided it.
+    pub bar: BarIndex,
+    /// Signed side of the shock: -1, 0 (undirected), +1.
+    pub direction: i8,
+    /// Event-specific magnitude.
+    pub severity: f64,
+    /// Every state on the deciding bar, in the graph's state order: 1, 0, -1 = unknown.
+    pub states: Arc<[i8]>,
+    /// `vol_regime` on the deciding bar: 0 low, 1 mid, 2 high, -1 unknown.
+    pub vol_regime: i8,
+    /// `carry_state` on the deciding bar: -1 funding_neg, 0 neutral, 1 funding_pos, `i8::MIN` unknown.
+    pub carry_state: i8,
+    /// `sigma_bar` on the deciding bar: sd of one bar's log return, known before the bar. NaN unknown.
+    pub sigma_bar: f64,
+    /// Values that the expressions read on the deciding bar, by name.
+    pub features: Vec<(Arc<str>, f64)>,
+}
+
+impl Event {
+    /// `<EVENT>:<SYMBOL>:<yyyymmddThhmm>`: independent of where the history starts.
+    #[must_use]
+    pub fn id(&self) -> String {
+        event_id(&self.event_type, &self.symbol, self.bar)
+    }
+
+    /// Close of the deciding bar: no earlier moment could have known.
+    #[must_use]
+    pub const fn detected(&self) -> Ts {
+        self.bar.close()
+    }
+}
+
+/// The id of a detection.
+#[must_use]
+pub fn event_id(event_type: &str, symbol: &Symbol, bar: BarIndex) -> String {
+    format!("{event_type}:{symbol}:{}", bar.open().compact())
+}
+
+/// The end of an episode, a record of its own: nothing learned after onset is written into the onset record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpisodeEnd {
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The onset's bar.
+    pub onset: BarIndex,
+    /// The first row on which the episode was no longer open.
+    pub exit: BarIndex,
+}

@@ -1,0 +1,14 @@
+//! backtestd: a research daemon. Binance bars in, tested strategy blueprints out.
+//!
+//! The pure core is `market clean graph events outcomes discovery bridge simulator pipeline` and
+//! `blueprints::compile`: it takes ticks and returns facts, and never touches tokio, fjall, the file system or the
+//! clock. The shell (`binance sim store lake report daemon cli`) does I/O and holds no research logic.
+//! ARCHITECTURE.md has the map.
+#![forbid(unsafe_code)]
+
+pub mod daemon;
+pub mod events;
+pub mod graph;
+pub mod market;
+pub mod outcomes;
+pub mod spec;

@@ -1,0 +1,3 @@
+//! The `backtestd` binary.
+
+fn main() {}

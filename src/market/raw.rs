@@ -1,0 +1,143 @@
+//! What the sources deliver, before it is joined to the grid: the input log of the pipeline.
+//!
+//! Each record says the instant it *describes*. When it could be *known* is that instant plus the source's
+//! publication lag (`clean/`). All of it is kept in the store; a [`RawBlock`] is a stretch of that log.
+
+use super::{Bar, BarIndex, Symbol, Ts};
+
+/// One funding settlement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FundingPrint {
+    /// Settlement time (floored to the minute: the exchange adds jitter of some ms).
+    pub ts: Ts,
+    /// Realised rate, decimal per interval.
+    pub rate: f64,
+    /// Hours of the interval that this print settles; NaN when the source does not say.
+    pub interval_hours: f64,
+}
+
+/// One open-interest snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OpenInterest {
+    /// Instant of the snapshot, floored to the 5-minute grid for archive labels.
+    pub ts: Ts,
+    /// Open contracts, base units. A reported 0 is a defect of the source and is stored as NaN.
+    pub contracts: f64,
+    /// Value in quote units.
+    pub value: f64,
+}
+
+/// Mark and index price of a bar (last values in it) and what the mark stream predicts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MarkBar {
+    /// Slot on the grid.
+    pub bar: BarIndex,
+    /// Last mark price.
+    pub mark: f64,
+    /// Last index price.
+    pub index: f64,
+    /// Premium index close (mark/index - 1 by the exchange), NaN where not collected.
+    pub premium: f64,
+    /// Predicted funding rate, decimal per interval; NaN in history (not archived).
+    pub predicted_rate: f64,
+}
+
+/// Forced orders of a bar, aggregated. Sums are lower bounds: the stream samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LiquidationBar {
+    /// Slot on the grid.
+    pub bar: BarIndex,
+    /// Quote value of liquidated longs (order side SELL).
+    pub long_usd: f64,
+    /// Quote value of liquidated shorts (order side BUY).
+    pub short_usd: f64,
+    /// Number of long liquidations seen.
+    pub long_n: f64,
+    /// Number of short liquidations seen.
+    pub short_n: f64,
+    /// Share of the bar the stream was connected, 0..1.
+    pub coverage: f64,
+}
+
+/// Top of book of a bar from 1 s snapshots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuoteBar {
+    /// Slot on the grid.
+    pub bar: BarIndex,
+    /// Mean quoted spread, bps of mid.
+    pub spread_bps_mean: f64,
+    /// Widest quoted spread, bps of mid.
+    pub spread_bps_max: f64,
+    /// Last quoted spread, bps of mid.
+    pub spread_bps_last: f64,
+    /// Mean value resting at the best bid, quote units.
+    pub bid_depth_usd: f64,
+    /// Mean value resting at the best ask, quote units.
+    pub ask_depth_usd: f64,
+    /// Mean of (bid - ask)/(bid + ask) quantity, -1..1.
+    pub imb_mean: f64,
+    /// Last of the same.
+    pub imb_last: f64,
+    /// Valid seconds / 300.
+    pub coverage: f64,
+}
+
+/// Resting value within 1 % of mid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BookDepth {
+    /// Instant of the snapshot.
+    pub ts: Ts,
+    /// Cumulative bid value within 1 %, quote units.
+    pub bid_1pct: f64,
+    /// Cumulative ask value within 1 %, quote units.
+    pub ask_1pct: f64,
+}
+
+/// The raw log of one symbol over a stretch of bars. Every list is sorted by time and free of duplicates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawSymbol {
+    /// Perpetual bars. A slot without a bar is a gap.
+    pub perp: Vec<Bar>,
+    /// Spot bars of the same base and quote.
+    pub spot: Vec<Bar>,
+    /// Settlements.
+    pub funding: Vec<FundingPrint>,
+    /// Open interest.
+    pub open_interest: Vec<OpenInterest>,
+    /// Mark and index.
+    pub mark: Vec<MarkBar>,
+    /// Liquidations.
+    pub liquidations: Vec<LiquidationBar>,
+    /// Quotes.
+    pub quotes: Vec<QuoteBar>,
+    /// Depth.
+    pub depth: Vec<BookDepth>,
+}
+
+/// A stretch `[first, first + rows)` of the raw log for all symbols, in the order of the pipeline's symbol list.
+///
+/// Bar-like records are those whose slot is in the stretch; instants are those with
+/// `first.open() < ts <= (first + rows).open()` (known, at the earliest, at the close of a bar of the stretch).
+/// Consecutive blocks therefore hand over every record exactly once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawBlock {
+    /// First slot.
+    pub first: BarIndex,
+    /// Number of slots.
+    pub rows: usize,
+    /// One entry per symbol of the pipeline, same order.
+    pub symbols: Vec<RawSymbol>,
+}
+
+impl RawBlock {
+    /// An empty stretch for `symbols` symbols (all gaps).
+    #[must_use]
+    pub fn empty(first: BarIndex, rows: usize, symbols: usize) -> Self {
+        Self { first, rows, symbols: vec![RawSymbol::default(); symbols] }
+    }
+
+    /// The names are not part of the block; this pairs them up.
+    pub fn by_symbol<'a>(&'a self, names: &'a [Symbol]) -> impl Iterator<Item = (&'a Symbol, &'a RawSymbol)> {
+        names.iter().zip(&self.symbols)
+    }
+}
