@@ -1,10 +1,25 @@
 //! The expression graph: specs compiled to one hash-consed DAG, run incrementally.
 
+mod ast;
+mod calls;
+mod check;
+mod facts;
 mod ir;
+mod lexer;
+mod lower;
+mod parser;
+mod program;
 mod suggest;
+mod text;
 
+pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
+pub use facts::{LookBack, NodeFacts, SourceSet, facts};
 pub use ir::{
     Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,
     Type, Universe,
 };
+pub use lower::compile;
+pub use parser::{parse, parse_macro_head};
+pub use program::{EventDef, MacroDef, Program, SeriesDef};
 pub use suggest::nearest;
+pub use text::op_text;
