@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod daemon;
+pub mod discovery;
 pub mod events;
 pub mod graph;
 pub mod market;
 pub mod outcomes;
+pub mod research;
 pub mod spec;
