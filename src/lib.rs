@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod daemon;
+pub mod discovery;
 pub mod events;
 pub mod graph;
 pub mod market;
