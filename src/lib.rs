@@ -6,9 +6,12 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+pub mod binance;
+pub mod cli;
 pub mod daemon;
 pub mod events;
 pub mod graph;
 pub mod market;
 pub mod outcomes;
 pub mod spec;
+pub mod store;
