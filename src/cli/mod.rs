@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
+pub mod import_cmd;
 mod progress;
 
 use std::process::ExitCode;
