@@ -11,4 +11,5 @@ pub mod events;
 pub mod graph;
 pub mod market;
 pub mod outcomes;
+pub mod sim;
 pub mod spec;
