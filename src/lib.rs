@@ -15,6 +15,7 @@ pub mod graph;
 pub mod market;
 pub mod outcomes;
 pub mod research;
+pub mod sim;
 pub mod spec;
 pub mod store;
 
