@@ -6,6 +6,7 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod daemon;
 pub mod discovery;
 pub mod events;
@@ -14,3 +15,6 @@ pub mod market;
 pub mod outcomes;
 pub mod research;
 pub mod spec;
+
+/// The package version and the commit it was built from, as lineage and manifests carry it (`0.3.0+1a2b3c4`).
+pub const CODE_VERSION: &str = env!("BACKTESTD_CODE_VERSION");

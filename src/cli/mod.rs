@@ -1,0 +1,46 @@
+//! The command line: one module a command. Arguments in, exit code out; no rule of the domain lives here.
+//!
+//! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
+
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use progress::Progress;
+
+/// Done, but something was found (`verify`, `spec check`).
+pub const FINDINGS: u8 = 3;
+
+/// A research daemon: Binance bars in, tested strategy blueprints out.
+#[derive(Debug, Parser)]
+#[command(name = "backtestd", version = crate::CODE_VERSION, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap prints help and version to stdout with code 0, misuse to stderr with code 2.
+        Err(error) => error.exit(),
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("backtestd: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {}
+}
