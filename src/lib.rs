@@ -11,6 +11,7 @@ pub mod cli;
 pub mod daemon;
 pub mod events;
 pub mod graph;
+pub mod lake;
 pub mod market;
 pub mod outcomes;
 pub mod spec;
