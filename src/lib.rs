@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod discovery;
 pub mod events;
 pub mod graph;
+pub mod lake;
 pub mod market;
 pub mod outcomes;
 pub mod research;
