@@ -2,7 +2,10 @@
 //!
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
+mod client_cmds;
+mod config_cmd;
 mod progress;
+mod table;
 
 use std::process::ExitCode;
 
@@ -22,7 +25,15 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Status(client_cmds::StatusCmd),
+    Events(client_cmds::EventsCmd),
+    Blueprints(client_cmds::BlueprintsCmd),
+    Explain(client_cmds::ExplainCmd),
+    Recompute(client_cmds::RecomputeCmd),
+    Reload(client_cmds::ReloadCmd),
+    Config(config_cmd::ConfigCmd),
+}
 
 /// Runs the command line of this process.
 #[must_use]
@@ -42,5 +53,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Status(args) => args.run(),
+        Command::Events(args) => args.run(),
+        Command::Blueprints(args) => args.run(),
+        Command::Explain(args) => args.run(),
+        Command::Recompute(args) => args.run(),
+        Command::Reload(args) => args.run(),
+        Command::Config(args) => config_cmd::run(&args),
+    }
 }
