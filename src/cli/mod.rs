@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
+mod client_cmds;
+mod config_cmd;
+mod dirs;
 pub mod import_cmd;
 mod progress;
+mod table;
 
 use std::process::ExitCode;
 
@@ -23,7 +27,24 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Import(ImportCmd),
+    Status(client_cmds::StatusCmd),
+    Events(client_cmds::EventsCmd),
+    Blueprints(client_cmds::BlueprintsCmd),
+    Explain(client_cmds::ExplainCmd),
+    Recompute(client_cmds::RecomputeCmd),
+    Reload(client_cmds::ReloadCmd),
+    Config(config_cmd::ConfigCmd),
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportCmd {
+    #[command(flatten)]
+    state: dirs::StateDir,
+    #[command(flatten)]
+    args: import_cmd::ImportArgs,
+}
 
 /// Runs the command line of this process.
 #[must_use]
@@ -43,5 +64,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => args.run(),
+        Command::Events(args) => args.run(),
+        Command::Blueprints(args) => args.run(),
+        Command::Explain(args) => args.run(),
+        Command::Recompute(args) => args.run(),
+        Command::Reload(args) => args.run(),
+        Command::Config(args) => config_cmd::run(&args),
+    }
 }

@@ -19,15 +19,27 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
     ("backtestd_up", MetricKind::Gauge, "1, with label version"),
     ("backtestd_phase", MetricKind::Gauge, "1 for the current phase, 0 for the others; label phase"),
     ("backtestd_uptime_seconds", MetricKind::Gauge, "Wall seconds since the start"),
-    ("backtestd_series_lag_seconds", MetricKind::Gauge, "Clock minus close of the newest stored bar; labels symbol, market"),
+    (
+        "backtestd_series_lag_seconds",
+        MetricKind::Gauge,
+        "Clock minus close of the newest stored bar; labels symbol, market",
+    ),
     ("backtestd_series_gaps_open", MetricKind::Gauge, "Missing bars still asked for; labels symbol, market"),
-    ("backtestd_stream_connected", MetricKind::Gauge, "1 if the websocket is subscribed and alive; label stream"),
+    (
+        "backtestd_stream_connected",
+        MetricKind::Gauge,
+        "1 if the websocket is subscribed and alive; label stream",
+    ),
     ("backtestd_stream_reconnects_total", MetricKind::Counter, "Connections after the first; label stream"),
     ("backtestd_ticks_total", MetricKind::Counter, "Ticks closed live since the start"),
     ("backtestd_ticks_with_gaps_total", MetricKind::Counter, "Of these, closed with a gap"),
     ("backtestd_late_bars_total", MetricKind::Counter, "Bars that came after their tick had closed"),
     ("backtestd_rewinds_total", MetricKind::Counter, "Rewinds to an earlier checkpoint"),
-    ("backtestd_bars_reconciled_total", MetricKind::Counter, "Closed bars compared between websocket and REST"),
+    (
+        "backtestd_bars_reconciled_total",
+        MetricKind::Counter,
+        "Closed bars compared between websocket and REST",
+    ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
     ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
     ("backtestd_commit_seconds", MetricKind::Gauge, "Duration of the last tick commit"),
@@ -89,7 +101,8 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     }
     put("backtestd_uptime_seconds", String::new(), status.uptime_s as f64);
     for s in &status.symbols {
-        let labels = format!("{},{}", label("symbol", s.symbol.as_str()), label("market", &s.market.to_string()));
+        let labels =
+            format!("{},{}", label("symbol", s.symbol.as_str()), label("market", &s.market.to_string()));
         if let Some(lag) = s.lag_ms {
             put("backtestd_series_lag_seconds", labels.clone(), lag as f64 / 1000.0);
         }

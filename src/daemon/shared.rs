@@ -165,11 +165,8 @@ impl Shared {
     ) -> (Arc<Self>, mpsc::Receiver<Control>, mpsc::Receiver<Query>) {
         let (control, control_rx) = mpsc::channel(CONTROL_QUEUE);
         let (queries, queries_rx) = mpsc::channel(QUERY_QUEUE);
-        let status = Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            ..Status::default()
-        };
+        let status =
+            Status { version: crate::CODE_VERSION.to_owned(), pid: std::process::id(), ..Status::default() };
         let shared = Self {
             clock,
             config,

@@ -1,6 +1,5 @@
 //! `GET /v1/blueprints` and `.../explain`: the published version as its files hold it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,14 +20,15 @@ struct Published {
 }
 
 /// Reads `blueprints/current`. The link is resolved once, so that both files are of one version.
-fn read_current(data_root: PathBuf) -> Result<Option<Published>, String> {
+fn read_current(data_root: &std::path::Path) -> Result<Option<Published>, String> {
     let current = data_root.join("blueprints/current");
     let Ok(version) = std::fs::canonicalize(&current) else { return Ok(None) };
     let read = |name: &str| {
         let path = version.join(name);
         std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
     };
-    let manifest = serde_json::from_str(&read("manifest.json")?).map_err(|e| format!("manifest.json: {e}"))?;
+    let manifest =
+        serde_json::from_str(&read("manifest.json")?).map_err(|e| format!("manifest.json: {e}"))?;
     let blueprints = read("blueprints.jsonl")?
         .lines()
         .map(|line| serde_json::from_str(line).map_err(|e| format!("blueprints.jsonl: {e}")))
@@ -38,7 +38,7 @@ fn read_current(data_root: PathBuf) -> Result<Option<Published>, String> {
 
 async fn current(shared: &Shared) -> Result<Option<Published>, Problem> {
     let root = shared.config.data_root.clone();
-    tokio::task::spawn_blocking(move || read_current(root))
+    tokio::task::spawn_blocking(move || read_current(&root))
         .await
         .map_err(|error| Problem::new(500, error.to_string()))?
         .map_err(|detail| Problem::new(500, detail))
@@ -67,7 +67,9 @@ pub(super) async fn explain(
         Some((p.manifest, blueprint))
     });
     let Some((manifest, blueprint)) = found else {
-        return Err(Problem::not_found(format!("no blueprint {id} in the current version; GET /v1/blueprints lists them")));
+        return Err(Problem::not_found(format!(
+            "no blueprint {id} in the current version; GET /v1/blueprints lists them"
+        )));
     };
     let run_id = blueprint["lineage"]["run_id"].as_str().unwrap_or_default().to_owned();
     let event_type = blueprint["event_type"].as_str().unwrap_or_default().to_owned();
@@ -76,12 +78,8 @@ pub(super) async fn explain(
         [one] => one.as_str().and_then(|s| Symbol::new(s).ok()),
         _ => None,
     };
-    let wanted = EventQuery {
-        since: None,
-        symbol: only,
-        event_type: Some(event_type.clone()),
-        limit: EXPLAIN_EVENTS,
-    };
+    let wanted =
+        EventQuery { since: None, symbol: only, event_type: Some(event_type.clone()), limit: EXPLAIN_EVENTS };
     let events = shared.query(|reply| Query::Events(wanted, reply)).await?;
     let runs = shared.query(|reply| Query::Runs { limit: 1000, reply }).await?;
     let run = runs.into_iter().find(|run| run["run_id"] == run_id.as_str()).unwrap_or(Value::Null);

@@ -57,7 +57,8 @@ pub(super) async fn stream(
     let given = events::params(query)?;
     let header = headers.get("last-event-id").map(|value| {
         let text = value.to_str().unwrap_or("?").trim();
-        text.parse::<u64>().map_err(|_| Problem::bad_request(format!("Last-Event-ID '{text}' is not a number")))
+        text.parse::<u64>()
+            .map_err(|_| Problem::bad_request(format!("Last-Event-ID '{text}' is not a number")))
     });
     let last = shared.stream.last();
     // The standard's header, set by a reconnecting client, is newer than the URL it started from.
@@ -97,7 +98,7 @@ impl Reader {
             self.end.mark_unchanged();
             let entries = match self.shared.stream.page(self.next, PAGE) {
                 Page::Entries(entries) => entries,
-                Page::InStore => match self.from_store().await {
+                Page::InStore => match self.stored_page().await {
                     Some(entries) => entries,
                     None => {
                         tokio::time::sleep(STORE_BUSY_PAUSE).await;
@@ -117,7 +118,7 @@ impl Reader {
         }
     }
 
-    async fn from_store(&self) -> Option<Vec<StreamEntry>> {
+    async fn stored_page(&self) -> Option<Vec<StreamEntry>> {
         let from = self.next;
         let answer = self.shared.query(|reply| Query::Stream { from, limit: PAGE, reply }).await;
         match answer {
@@ -135,7 +136,8 @@ impl Reader {
     }
 
     fn heartbeat(&self) -> Event {
-        let data = json!({ "now": self.shared.clock.now().to_string(), "last_seq": self.shared.stream.last() });
+        let data =
+            json!({ "now": self.shared.clock.now().to_string(), "last_seq": self.shared.stream.last() });
         Event::default().event("heartbeat").data(data.to_string())
     }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::daemon::client::{Client, ClientError};
 use crate::daemon::clock::ScaledClock;
 use crate::daemon::config::resolve;
-use crate::daemon::shared::{Control, Query, Reloaded, Refusal, RunReport, Ticket};
+use crate::daemon::shared::{Control, Query, Refusal, Reloaded, RunReport, Ticket};
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
 use crate::market::parse_time;
 
@@ -93,7 +93,9 @@ impl SignalReader {
 async fn status_has_the_contract_keys_and_the_socket_its_mode() {
     let fixture = Fixture::start().await;
     let status = fixture.client().get("/v1/status", &[]).await.unwrap();
-    for key in ["version", "uptime_s", "state", "spec", "symbols", "streams", "store", "discovery", "blueprints"] {
+    for key in
+        ["version", "uptime_s", "state", "spec", "symbols", "streams", "store", "discovery", "blueprints"]
+    {
         assert!(status.get(key).is_some(), "{key} is missing");
     }
     assert_eq!(status["state"], "starting");

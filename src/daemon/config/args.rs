@@ -58,9 +58,7 @@ impl FromArgMatches for ConfigArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let flags = KEYS
             .iter()
-            .filter_map(|key| {
-                matches.get_one::<String>(key.name).map(|value| (key.name, value.clone()))
-            })
+            .filter_map(|key| matches.get_one::<String>(key.name).map(|value| (key.name, value.clone())))
             .collect();
         Ok(Self { file: matches.get_one::<PathBuf>("config").cloned(), flags })
     }

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn sections_become_dotted_keys_with_lines() {
-        let settings = parse_text("symbols = [\"BTCUSDT\", \"SOLUSDT\"]\ngrace_ms = 5_000\n[clock]\nspeed = 600.0\n").unwrap();
+        let settings =
+            parse_text("symbols = [\"BTCUSDT\", \"SOLUSDT\"]\ngrace_ms = 5_000\n[clock]\nspeed = 600.0\n")
+                .unwrap();
         let seen: Vec<_> = settings.iter().map(|s| (s.key, s.value.as_str(), s.line)).collect();
         assert_eq!(
             seen,
@@ -135,7 +137,10 @@ mod tests {
     #[test]
     fn an_unknown_key_names_its_line_and_the_nearest_key() {
         let error = parse_text("symbols = []\n\ngrace_m = 1\n").unwrap_err().to_string();
-        assert!(error.starts_with("backtestd.toml:3: unknown key 'grace_m' (did you mean 'grace_ms'?)"), "{error}");
+        assert!(
+            error.starts_with("backtestd.toml:3: unknown key 'grace_m' (did you mean 'grace_ms'?)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -100,8 +100,7 @@ fn computed_default(
         let dir = env(variable)?;
         // systemd separates several directories with colons; the unit declares one.
         let first = dir.split(':').next().unwrap_or_default().to_owned();
-        (!first.is_empty())
-            .then(|| Value { text: format!("{first}{suffix}"), origin: Origin::Env(variable) })
+        (!first.is_empty()).then(|| Value { text: format!("{first}{suffix}"), origin: Origin::Env(variable) })
     };
     let computed = match name {
         "state" => from_env("STATE_DIRECTORY", ""),

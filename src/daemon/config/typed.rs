@@ -243,12 +243,20 @@ impl Config {
             socket: r.path("socket")?,
             symbols: perp,
             spot_symbols: spot,
-            collect: r.read("collect", "a list out of funding, open_interest, mark, liquidations (or 'none')", collect)?,
+            collect: r.read(
+                "collect",
+                "a list out of funding, open_interest, mark, liquidations (or 'none')",
+                collect,
+            )?,
             start: r.read("start", "a date (2024-01-01), a time, or a number of days (365d)", start)?,
             grace_ms: r.read("grace_ms", "a number of milliseconds, 0 to 240000", |t| {
                 t.parse().ok().filter(|n| (0..=240_000).contains(n))
             })?,
-            recompute: r.read("recompute", "'off' or a length that divides the day (30m, 6h, 1d)", schedule)?,
+            recompute: r.read(
+                "recompute",
+                "'off' or a length that divides the day (30m, 6h, 1d)",
+                schedule,
+            )?,
             fsync: r.read("fsync", "'every_tick' or 'os'", |t| match t {
                 "every_tick" => Some(Fsync::EveryTick),
                 "os" => Some(Fsync::Os),
@@ -258,10 +266,14 @@ impl Config {
                 t.parse().ok().filter(|n| (1..=2016).contains(n))
             })?,
             max_analyzer_workers: r.read("max_analyzer_workers", "'auto' or a number, 1 to 1024", workers)?,
-            http_listen: r.read("http_listen", "'none' or a loopback address (127.0.0.1:9184)", |t| match t {
-                "none" | "" => Some(None),
-                _ => t.parse::<SocketAddr>().ok().filter(|a| a.ip().is_loopback()).map(Some),
-            })?,
+            http_listen: r.read(
+                "http_listen",
+                "'none' or a loopback address (127.0.0.1:9184)",
+                |t| match t {
+                    "none" | "" => Some(None),
+                    _ => t.parse::<SocketAddr>().ok().filter(|a| a.ip().is_loopback()).map(Some),
+                },
+            )?,
             log_format: r.read("log_format", "'text' or 'json'", |t| match t {
                 "text" => Some(LogFormat::Text),
                 "json" => Some(LogFormat::Json),
