@@ -93,6 +93,9 @@ fn assert_same(graph: &Graph, a: &EngineOutput, b: &EngineOutput) {
 
 /// How far apart engine and twin may be, or None where the comparison says nothing.
 fn tolerance(op: &Op, scale: f64, expect: f64) -> Option<f64> {
+    if expect == twin::SKIP {
+        return None;
+    }
     let loose = 1e-9 * (1.0 + expect.abs());
     Some(match op {
         Op::Roll { f: Rolling::Sum | Rolling::Mean, .. } | Op::TodMean { .. } => 1e-11 * scale,
@@ -144,7 +147,7 @@ fn genes(n: usize) -> impl Strategy<Value = Vec<Gene>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_operator_agrees_with_its_brute_force_twin(genes in genes(24), seed in any::<u64>()) {

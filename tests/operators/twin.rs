@@ -4,6 +4,8 @@ use backtestd::graph::{Cmp, EventNode, Graph, Node, Onset, Op, Rolling, Rolling2
 use backtestd::market::{BarIndex, Source, Symbol, TickBlock};
 
 const U: f64 = f64::NAN;
+/// Nothing to compare: the spread of the window is mere rounding, so that the direct formula has no digits left.
+pub const SKIP: f64 = f64::MAX;
 
 /// `values[node][symbol][row]`
 pub type Values = Vec<Vec<Vec<f64>>>;
@@ -42,6 +44,9 @@ impl Twin<'_> {
                 (0..self.block.rows)
                     .map(|t| other.map_or(U, |s| self.live(&values[node.inputs[0].ix()], s, t)))
                     .collect()
+            }
+            Op::Pow if matches!(self.graph.node(node.inputs[1]).op, Op::Const(c) if c.get() == 2.0) => {
+                inputs[0].iter().map(|a| a * a).collect()
             }
             Op::Universe { f, min } => (0..self.block.rows)
                 .map(|t| self.universe(*f, *min as usize, &values[node.inputs[0].ix()], symbol, t))
@@ -151,7 +156,7 @@ impl Twin<'_> {
             Op::Mul => a * b,
             Op::Div => a / b,
             Op::Pow => {
-                if a > 0.0 || b == 2.0 {
+                if a > 0.0 && !b.is_nan() {
                     a.powf(b)
                 } else {
                     U
@@ -276,8 +281,17 @@ fn variance(x: &[f64]) -> f64 {
     if x.len() < 2 {
         return U;
     }
+    if x.iter().all(|v| *v == x[0]) {
+        return 0.0;
+    }
     let m = mean(x);
     x.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / (x.len() - 1) as f64
+}
+
+/// The variance is positive but has lost its digits against the numbers it came from.
+fn is_rounding(variance: f64, numbers: &[f64]) -> bool {
+    let largest = numbers.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    variance > 0.0 && variance < 1e-8 * largest * largest
 }
 
 fn quantile(x: &[f64], q: f64) -> f64 {
@@ -317,6 +331,9 @@ fn rolling(f: Rolling, window: &[f64], min: usize, t: usize) -> f64 {
     if x.len() < min {
         return U;
     }
+    if matches!(f, Rolling::Std | Rolling::Z | Rolling::Skew) && is_rounding(variance(&x), &x) {
+        return SKIP;
+    }
     match f {
         Rolling::Sum => x.iter().sum(),
         Rolling::Mean => mean(&x),
@@ -352,6 +369,10 @@ fn pair(f: Rolling2, x: &[f64], y: &[f64], min: usize) -> f64 {
     }
     let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().copied().unzip();
     let (mx, my) = (mean(&x), mean(&y));
+    let both = [x.as_slice(), y.as_slice()].concat();
+    if f != Rolling2::Cov && (is_rounding(variance(&x), &both) || is_rounding(variance(&y), &both)) {
+        return SKIP;
+    }
     let cov = rows.iter().map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / (rows.len() - 1) as f64;
     match f {
         Rolling2::Cov => cov,
