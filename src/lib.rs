@@ -6,6 +6,7 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+pub mod blueprints;
 pub mod daemon;
 pub mod discovery;
 pub mod events;
