@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+pub mod blueprints;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
