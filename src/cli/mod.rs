@@ -4,6 +4,7 @@
 
 mod client_cmds;
 mod config_cmd;
+pub mod import_cmd;
 mod progress;
 mod table;
 

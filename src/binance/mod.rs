@@ -1,0 +1,3 @@
+//! Binance: the wire and the archive.
+
+pub mod archive;
