@@ -3,16 +3,22 @@
 mod ast;
 mod calls;
 mod check;
+pub mod engine;
 mod facts;
+mod ir;
 mod ir;
 mod lexer;
 mod lower;
+pub mod ops;
 mod parser;
 mod program;
 mod suggest;
 mod text;
 
 pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
+pub use engine::{
+    CheckpointError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError, SymbolOutput,
+};
 pub use facts::{LookBack, NodeFacts, SourceSet, facts};
 pub use ir::{
     Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,

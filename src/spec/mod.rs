@@ -5,6 +5,7 @@ mod calendars;
 mod compiled;
 mod defaults;
 mod diagnostic;
+pub mod gates;
 mod lexicon;
 mod sources;
 mod yaml;
