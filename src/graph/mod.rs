@@ -6,7 +6,6 @@ mod check;
 pub mod engine;
 mod facts;
 mod ir;
-mod ir;
 mod lexer;
 mod lower;
 pub mod ops;
