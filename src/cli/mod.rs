@@ -7,6 +7,7 @@ mod config_cmd;
 mod dirs;
 pub mod import_cmd;
 mod progress;
+pub mod spec_cmd;
 mod table;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Spec(SpecCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +46,14 @@ struct ImportCmd {
     state: dirs::StateDir,
     #[command(flatten)]
     args: import_cmd::ImportArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SpecCmd {
+    #[command(flatten)]
+    spec: dirs::SpecDir,
+    #[command(flatten)]
+    args: spec_cmd::SpecArgs,
 }
 
 /// Runs the command line of this process.
@@ -73,5 +83,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec.spec),
     }
 }
