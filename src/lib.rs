@@ -6,6 +6,7 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod daemon;
 pub mod events;
 pub mod graph;
