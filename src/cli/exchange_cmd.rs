@@ -47,7 +47,7 @@ fn positive(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When the scenario cannot be used or the address cannot be bound.
-pub async fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
+pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
     if args.print_scenario {
         print!("{}", crate::sim::DEFAULT_SCENARIO);
         return Ok(());
@@ -66,6 +66,11 @@ pub async fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
         limits: Limits { futures_weight_per_minute: args.weight_limit, ..Limits::default() },
         ..defaults
     };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: ExchangeConfig) -> anyhow::Result<()> {
     let exchange = Exchange::start(config).await?;
     println!("REST        {}/fapi/v1 /futures/data /api/v3", exchange.rest_url());
     println!("futures ws  {}/market /public", exchange.futures_ws_url());

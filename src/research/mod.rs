@@ -1,0 +1,3 @@
+//! One batch run: store → clean → … → blueprints, written as a run directory.
+
+pub mod tables;
