@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+pub mod blueprints;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
@@ -15,7 +16,6 @@ pub mod graph;
 pub mod lake;
 pub mod market;
 pub mod outcomes;
-pub mod research;
 pub mod sim;
 pub mod spec;
 pub mod store;

@@ -4,6 +4,8 @@
 
 mod client_cmds;
 mod config_cmd;
+mod dirs;
+pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 mod table;
@@ -27,6 +29,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Import(ImportCmd),
+    Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
@@ -34,6 +38,14 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportCmd {
+    #[command(flatten)]
+    state: dirs::StateDir,
+    #[command(flatten)]
+    args: import_cmd::ImportArgs,
 }
 
 /// Runs the command line of this process.
@@ -55,6 +67,8 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Blueprints(args) => args.run(),
