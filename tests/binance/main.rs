@@ -1,0 +1,6 @@
+//! The Binance client: against every real payload of the data folder, and against a small misbehaving server.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod payloads;
+mod rest;
+mod server;
