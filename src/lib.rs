@@ -17,7 +17,6 @@ pub mod graph;
 pub mod lake;
 pub mod market;
 pub mod outcomes;
-pub mod research;
 pub mod sim;
 pub mod spec;
 pub mod store;

@@ -238,9 +238,7 @@ mod tests {
                 assert_eq!(sorted.pair(k), (model[k], model[(k + 1).min(model.len() - 1)]));
             }
         }
-        for k in 0..model.len() {
-            assert_eq!(sorted.pair(k).0, model[k]);
-        }
+        assert!(model.iter().enumerate().all(|(k, v)| sorted.pair(k).0 == *v));
         let mut filled = Sorted::default();
         filled.fill(model.clone());
         assert!((0..model.len()).all(|k| filled.pair(k) == sorted.pair(k)));
