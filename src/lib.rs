@@ -8,6 +8,7 @@
 
 pub mod binance;
 pub mod blueprints;
+pub mod clean;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
