@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blueprints;
+pub mod bridge;
 pub mod daemon;
 pub mod discovery;
 pub mod events;
@@ -14,4 +15,5 @@ pub mod graph;
 pub mod market;
 pub mod outcomes;
 pub mod research;
+pub mod simulator;
 pub mod spec;

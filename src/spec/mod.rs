@@ -2,3 +2,4 @@
 //! by the ontology hash; nothing here knows how an expression is evaluated.
 
 pub mod gates;
+pub mod strategies;
