@@ -12,6 +12,7 @@ mod hash;
 mod lexicon;
 mod load;
 mod sources;
+pub mod strategies;
 mod texts;
 mod validate;
 mod yaml;
