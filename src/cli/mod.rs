@@ -5,6 +5,7 @@
 mod client_cmds;
 mod config_cmd;
 mod dirs;
+pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 pub mod spec_cmd;
@@ -30,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(ImportCmd),
+    Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
         Command::Blueprints(args) => args.run(),

@@ -14,6 +14,7 @@ mod lexicon;
 mod load;
 mod report;
 mod sources;
+pub mod strategies;
 mod texts;
 mod validate;
 mod yaml;

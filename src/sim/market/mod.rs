@@ -14,4 +14,5 @@ mod symbol;
 mod tape;
 
 pub use symbol::{SeriesBar, SimBar};
+pub(crate) use symbol::{round_to, tick};
 pub use tape::Market;
