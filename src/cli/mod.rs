@@ -52,8 +52,9 @@ struct ImportCmd {
 
 #[derive(Debug, clap::Args)]
 struct SpecCmd {
-    #[command(flatten)]
-    spec: dirs::SpecDir,
+    /// Directory of the specs.
+    #[arg(long, env = "BACKTESTD_SPEC", default_value = "./spec", value_name = "DIR", global = true)]
+    spec: std::path::PathBuf,
     #[command(flatten)]
     args: spec_cmd::SpecArgs,
 }
@@ -86,6 +87,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
-        Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec.spec),
+        Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
     }
 }

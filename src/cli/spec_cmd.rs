@@ -97,7 +97,10 @@ fn check(loaded: Result<CompiledSpec, SpecErrors>, json: bool) -> ExitCode {
                     .0
                     .iter()
                     .map(|e| {
-                        let place = e.place.as_ref().map(|p| json!({"line": p.line, "column": p.column, "text": p.text}));
+                        let place = e
+                            .place
+                            .as_ref()
+                            .map(|p| json!({"line": p.line, "column": p.column, "text": p.text}));
                         json!({"file": e.file, "place": place, "message": e.message, "help": e.help})
                     })
                     .collect();

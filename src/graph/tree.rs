@@ -34,7 +34,13 @@ impl<'g> Drawing<'g> {
         out
     }
 
-    fn branch(&self, id: NodeId, roles: &[&str], to: (&mut String, &mut BTreeSet<NodeId>), lead: (&str, &str)) {
+    fn branch(
+        &self,
+        id: NodeId,
+        roles: &[&str],
+        to: (&mut String, &mut BTreeSet<NodeId>),
+        lead: (&str, &str),
+    ) {
         let (out, drawn) = to;
         let node = self.graph.node(id);
         let again = !node.inputs.is_empty() && !drawn.insert(id);
@@ -93,7 +99,8 @@ impl<'g> Drawing<'g> {
     /// The same as a Graphviz digraph, always down to the sources.
     #[must_use]
     pub fn dot(&self, root: NodeId) -> String {
-        let mut out = String::from("digraph spec {\n  rankdir=BT;\n  node [shape=box, fontname=\"monospace\"];\n");
+        let mut out =
+            String::from("digraph spec {\n  rankdir=BT;\n  node [shape=box, fontname=\"monospace\"];\n");
         for id in reachable(self.graph, root) {
             let node = self.graph.node(id);
             let shape = if matches!(node.op, Op::Source(_)) { ", shape=ellipse" } else { "" };
@@ -139,7 +146,10 @@ pub fn cost_per_bar(op: &Op) -> f64 {
         Op::Ln | Op::Exp => 10.0,
         Op::NormCdf | Op::NormInv => 30.0,
         Op::Roll { f: Rolling::Quantile(_) | Rolling::PctRank, window, .. } => f64::from(window.ilog2() + 1),
-        Op::Roll { f: Rolling::Count | Rolling::Any | Rolling::All | Rolling::AgeMax | Rolling::AgeMin, .. } => 1.0,
+        Op::Roll {
+            f: Rolling::Count | Rolling::Any | Rolling::All | Rolling::AgeMax | Rolling::AgeMin,
+            ..
+        } => 1.0,
         Op::Roll { window, .. } | Op::Roll2 { window, .. } => blocks(*window),
         Op::TodMean { days, half, .. } => f64::from(days * (2 * half + 1)),
         _ => 1.0,

@@ -70,7 +70,8 @@ fn words_of_call(call: &Call) -> String {
     };
     let x = word(0, "x");
     let over = |what: &str| format!("the {what} of {x} over {}", rows(usize::MAX, "window"));
-    let pair = |what: &str| format!("the {what} of {x} and {} over {}", word(1, "y"), rows(usize::MAX, "window"));
+    let pair =
+        |what: &str| format!("the {what} of {x} and {} over {}", word(1, "y"), rows(usize::MAX, "window"));
     match call.name.as_str() {
         "abs" => format!("the size of {x}"),
         "sign" => format!("the sign of {x}"),
@@ -120,7 +121,11 @@ fn words_of_call(call: &Call) -> String {
         "latch" => format!("on from {} until {}", bracketed(arg(0, "set")), bracketed(arg(1, "reset"))),
         "episode" => {
             let most = arg(2, "max").map(|_| format!(", at most {}", rows(2, "max"))).unwrap_or_default();
-            format!("from when {} starts until {}{most}", bracketed(arg(0, "enter")), bracketed(arg(1, "exit")))
+            format!(
+                "from when {} starts until {}{most}",
+                bracketed(arg(0, "enter")),
+                bracketed(arg(1, "exit"))
+            )
         }
         "ewm" => format!("the exponential mean of {x}, half-life {}", rows(1, "halflife")),
         "fired" => format!("{} fires", word(0, "event")),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gates::{GatesSpec, MultiplicitySpec};
+use super::strategies::StrategiesSpec;
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::{Graph, Program};
 use crate::outcomes::Horizon;
@@ -31,6 +32,8 @@ pub struct CompiledSpec {
     pub gates: GatesSpec,
     /// `multiplicity/*.yaml`.
     pub multiplicity: MultiplicitySpec,
+    /// `strategies/default.yaml`.
+    pub strategies: StrategiesSpec,
     /// `hypotheses/template_verb_lexicon.yaml`.
     pub lexicon: Lexicon,
     /// `calendars/*.yaml`.

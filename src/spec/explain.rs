@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::compiled::CompiledSpec;
 use super::sources::Hold;
 use crate::graph::{
-    Drawing, EventNode, Expr, NodeFacts, NodeId, Onset, cost_per_bar, duration, expand_macros, facts, in_words,
-    names_in, nearest, parse, reachable,
+    Drawing, EventNode, Expr, NodeFacts, NodeId, Onset, cost_per_bar, duration, expand_macros, facts,
+    in_words, names_in, nearest, parse, reachable,
 };
 use crate::market::Source;
 
@@ -53,7 +53,14 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
         let about = [
             ("family", meta.family.clone()),
             ("source event", meta.source_event.clone()),
-            ("conditions", if meta.family_wide { format!("every event of {}", meta.family) } else { format!("{} only", meta.source_event) }),
+            (
+                "conditions",
+                if meta.family_wide {
+                    format!("every event of {}", meta.family)
+                } else {
+                    format!("{} only", meta.source_event)
+                },
+            ),
             ("min events", meta.min_events.to_string()),
         ];
         let (node, file) = (spec.graph.states[ix].node, meta.file.display().to_string());
@@ -62,7 +69,14 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
     if let Some(ix) = spec.graph.features.iter().position(|f| f.name == name) {
         let meta = &spec.features[ix];
         let (node, file) = (spec.graph.features[ix].node, meta.file.display().to_string());
-        return Ok(at.series("feature", name, &meta.doc, (&meta.expr, node), &file, &[("unit", meta.unit.clone())]));
+        return Ok(at.series(
+            "feature",
+            name,
+            &meta.doc,
+            (&meta.expr, node),
+            &file,
+            &[("unit", meta.unit.clone())],
+        ));
     }
     if let Some(source) = Source::ALL.iter().find(|s| s.name() == name) {
         return Ok(at.source(*source));
@@ -104,7 +118,9 @@ impl Explainer<'_> {
                 let _ = writeln!(text, "{:width$}  expanded: {}", "", formula.expanded);
             }
             named.extend(formula.names.iter().cloned());
-            parts.push(json!({"part": name, "expr": written, "expanded": formula.expanded, "words": formula.words}));
+            parts.push(
+                json!({"part": name, "expr": written, "expanded": formula.expanded, "words": formula.words}),
+            );
         }
         let _ = writeln!(text, "\n{}", rules(node));
         let when = self.spec.graph.node(node.detect).inputs[0];
@@ -117,7 +133,11 @@ impl Explainer<'_> {
         let _ = writeln!(text, "confounders {}", meta.confounders);
         text.push_str(&self.definitions(&named));
         let drawing = Drawing::new(&self.spec.graph, self.facts, self.whole);
-        let _ = writeln!(text, "\ngraph ([rows] = look-back, S = depends on where the history starts)\n{}", drawing.tree(node.detect));
+        let _ = writeln!(
+            text,
+            "\ngraph ([rows] = look-back, S = depends on where the history starts)\n{}",
+            drawing.tree(node.detect)
+        );
         let json = json!({
             "kind": "event", "name": meta.event_type, "family": meta.family, "doc": meta.doc, "spec_hash": meta.spec_hash,
             "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
@@ -128,7 +148,15 @@ impl Explainer<'_> {
         Explanation { text, json, dot: drawing.dot(node.detect) }
     }
 
-    fn series(&self, kind: &str, name: &str, doc: &str, (written, node): (&str, NodeId), file: &str, about: &[(&str, String)]) -> Explanation {
+    fn series(
+        &self,
+        kind: &str,
+        name: &str,
+        doc: &str,
+        (written, node): (&str, NodeId),
+        file: &str,
+        about: &[(&str, String)],
+    ) -> Explanation {
         let formula = self.formula(written);
         let mut text = format!("{name}  ({kind})\n{doc}\n{file}\n\n{written}\n= {}\n", formula.words);
         if formula.expanded != written {
@@ -141,8 +169,13 @@ impl Explainer<'_> {
         text.push_str(&self.reach(node, node));
         text.push_str(&self.definitions(&formula.names));
         let drawing = Drawing::new(&self.spec.graph, self.facts, self.whole);
-        let _ = writeln!(text, "\ngraph ([rows] = look-back, S = depends on where the history starts)\n{}", drawing.tree(node));
-        let about: serde_json::Map<_, _> = about.iter().map(|(k, v)| (k.replace(' ', "_"), json!(v))).collect();
+        let _ = writeln!(
+            text,
+            "\ngraph ([rows] = look-back, S = depends on where the history starts)\n{}",
+            drawing.tree(node)
+        );
+        let about: serde_json::Map<_, _> =
+            about.iter().map(|(k, v)| (k.replace(' ', "_"), json!(v))).collect();
         let json = json!({
             "kind": kind, "name": name, "doc": doc, "file": file, "expr": written, "expanded": formula.expanded,
             "words": formula.words, "about": about, "facts": self.facts_json(node),
@@ -154,7 +187,11 @@ impl Explainer<'_> {
     fn reach(&self, root: NodeId, trigger: NodeId) -> String {
         let (facts, trigger) = (&self.facts[root.ix()], &self.facts[trigger.ix()]);
         let mut text = format!("look-back   {}\n", span(facts.look_back.rows, facts.look_back.ticks));
-        let _ = writeln!(text, "warm-up     {} with every window at its minimum", span(trigger.warm_up.rows, trigger.warm_up.ticks));
+        let _ = writeln!(
+            text,
+            "warm-up     {} with every window at its minimum",
+            span(trigger.warm_up.rows, trigger.warm_up.ticks)
+        );
         if facts.stateful {
             text.push_str("class       S: depends on where the stored history starts, until its first set, reset or tick\n");
         }
@@ -163,12 +200,17 @@ impl Explainer<'_> {
         }
         let needs: Vec<Source> = facts.needs.iter().collect();
         for source in facts.reads.iter() {
-            let optional = if needs.contains(&source) { "" } else { "  (other symbols only, or with a fallback)" };
+            let optional =
+                if needs.contains(&source) { "" } else { "  (other symbols only, or with a fallback)" };
             let _ = writeln!(text, "source      {}{optional}", self.rule(source));
         }
         let nodes = reachable(&self.spec.graph, root);
         let cost: f64 = nodes.iter().map(|id| cost_per_bar(&self.spec.graph.node(*id).op)).sum();
-        let _ = writeln!(text, "cost        {} nodes, about {cost:.0} elementary operations a bar, shared with all that reads them", nodes.len());
+        let _ = writeln!(
+            text,
+            "cost        {} nodes, about {cost:.0} elementary operations a bar, shared with all that reads them",
+            nodes.len()
+        );
         text
     }
 
@@ -187,15 +229,22 @@ impl Explainer<'_> {
     fn definitions(&self, names: &BTreeSet<String>) -> String {
         let features = self.spec.features.iter().map(|f| (&f.name, &f.expr));
         let states = self.spec.states.iter().map(|s| (&s.id, &s.expr));
-        let lines: Vec<String> =
-            features.chain(states).filter(|(n, _)| names.contains(*n)).map(|(n, e)| format!("  {n} = {e}\n")).collect();
+        let lines: Vec<String> = features
+            .chain(states)
+            .filter(|(n, _)| names.contains(*n))
+            .map(|(n, e)| format!("  {n} = {e}\n"))
+            .collect();
         if lines.is_empty() { String::new() } else { format!("\nwhere\n{}", lines.concat()) }
     }
 
     fn formula(&self, written: &str) -> Formula {
         // It compiled, so it parses; the fallback keeps this a pure function of the text.
         let Ok(expr) = parse(written, 0) else {
-            return Formula { words: written.to_owned(), expanded: written.to_owned(), names: BTreeSet::new() };
+            return Formula {
+                words: written.to_owned(),
+                expanded: written.to_owned(),
+                names: BTreeSet::new(),
+            };
         };
         let expanded: Expr = expand_macros(&expr, &self.spec.program);
         let names = names_in(&expanded).into_iter().map(str::to_owned).collect();
@@ -218,7 +267,14 @@ impl Explainer<'_> {
         let mut text = format!("{}  (source)\n", source.name());
         let rule = self.spec.sources.rule(source);
         if let Some(rule) = rule {
-            let _ = writeln!(text, "{}\nunit        {}\nunknown     {}\n{}", rule.describes, rule.unit, rule.unknown_when, self.rule(source));
+            let _ = writeln!(
+                text,
+                "{}\nunit        {}\nunknown     {}\n{}",
+                rule.describes,
+                rule.unit,
+                rule.unknown_when,
+                self.rule(source)
+            );
         }
         let readers: Vec<&str> = self
             .spec
@@ -229,12 +285,20 @@ impl Explainer<'_> {
             .map(|e| e.event_type.as_str())
             .collect();
         let _ = writeln!(text, "read by     {} events: {}", readers.len(), readers.join(", "));
-        Explanation { text, json: json!({"kind": "source", "name": source.name(), "rule": rule, "read_by": readers}), dot: String::new() }
+        Explanation {
+            text,
+            json: json!({"kind": "source", "name": source.name(), "rule": rule, "read_by": readers}),
+            dot: String::new(),
+        }
     }
 
     fn sources(&self) -> Explanation {
         let text = Source::ALL.iter().fold(String::new(), |text, s| format!("{text}{}\n", self.rule(*s)));
-        Explanation { text, json: json!({"kind": "sources", "groups": self.spec.sources.groups}), dot: String::new() }
+        Explanation {
+            text,
+            json: json!({"kind": "sources", "groups": self.spec.sources.groups}),
+            dot: String::new(),
+        }
     }
 
     fn verb(&self, name: &str) -> Option<Explanation> {
@@ -246,7 +310,11 @@ impl Explainer<'_> {
             .map(|e| e.event_type.as_str())
             .collect();
         let (head, doc, json) = if let Some((canonical, test)) = self.spec.lexicon.test(name) {
-            (format!("test '{canonical}', side {}", test.side), &test.doc, json!({"kind": "test", "test": test}))
+            (
+                format!("test '{canonical}', side {}", test.side),
+                &test.doc,
+                json!({"kind": "test", "test": test}),
+            )
         } else {
             let filter = self.spec.lexicon.filters.get(name)?;
             ("filter".to_owned(), &filter.doc, json!({"kind": "filter", "filter": filter}))
@@ -277,7 +345,11 @@ fn rules(event: &EventNode) -> String {
         (false, Some(max)) => format!("an episode lasts {max} rows"),
         (false, None) => "an episode is the onset row alone".to_owned(),
     };
-    let side = if event.undirected { "direction may be 0 (undirected)" } else { "direction must be known and not 0" };
+    let side = if event.undirected {
+        "direction may be 0 (undirected)"
+    } else {
+        "direction must be known and not 0"
+    };
     format!("{onset}{spacing}; {episode}; {side}\n")
 }
 

@@ -9,19 +9,21 @@ use super::definitions::{Collector, REGISTRY};
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
 use super::gates::{FamiliesFile, GatesSpec, MultiplicitySpec, TaxonomyFile};
 use super::hash::{ontology_hash, spec_files};
+use super::strategies::StrategiesSpec;
 use super::validate;
 use super::yaml::{parse_yaml, read_source};
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::compile;
 
 /// Files that every spec directory has.
-const REQUIRED: [&str; 11] = [
+const REQUIRED: [&str; 12] = [
     "macros.yaml",
     "sources.yaml",
     "global_defaults.yaml",
     "gates.yaml",
     "multiplicity/families.yaml",
     "multiplicity/taxonomy.yaml",
+    "strategies/default.yaml",
     "hypotheses/template_verb_lexicon.yaml",
     "calendars/sessions.yaml",
     "calendars/holidays.yaml",
@@ -77,6 +79,7 @@ impl CompiledSpec {
             sources: settings.sources,
             gates: settings.gates,
             multiplicity: settings.multiplicity,
+            strategies: settings.strategies,
             lexicon: settings.lexicon,
             calendars: settings.calendars,
         })
@@ -89,6 +92,7 @@ pub(super) struct Settings {
     pub sources: SourcesSpec,
     pub gates: GatesSpec,
     pub multiplicity: MultiplicitySpec,
+    pub strategies: StrategiesSpec,
     pub lexicon: Lexicon,
     pub calendars: Calendars,
 }
@@ -100,6 +104,7 @@ impl Settings {
         let gates = one(sources, "gates.yaml", errors);
         let families: Option<FamiliesFile> = one(sources, "multiplicity/families.yaml", errors);
         let taxonomy: Option<TaxonomyFile> = one(sources, "multiplicity/taxonomy.yaml", errors);
+        let strategies = one(sources, "strategies/default.yaml", errors);
         let lexicon = one(sources, "hypotheses/template_verb_lexicon.yaml", errors);
         let sessions = one(sources, "calendars/sessions.yaml", errors);
         let holidays = one(sources, "calendars/holidays.yaml", errors);
@@ -109,6 +114,7 @@ impl Settings {
             sources: source_rules?,
             gates: gates?,
             multiplicity: MultiplicitySpec { families: families?, taxonomy: taxonomy? },
+            strategies: strategies?,
             lexicon: lexicon?,
             calendars: Calendars { sessions: sessions?, holidays: holidays?, releases: releases? },
         })

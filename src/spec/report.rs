@@ -92,7 +92,12 @@ impl GraphSize {
             order_statistics: ranked.len(),
             multisets: multisets.len(),
             multiset_values: multisets.iter().map(|(_, _, window)| u64::from(*window)).sum(),
-            longest_look_back_rows: graph.events.iter().map(|e| all[e.detect.ix()].look_back.rows).max().unwrap_or(0),
+            longest_look_back_rows: graph
+                .events
+                .iter()
+                .map(|e| all[e.detect.ix()].look_back.rows)
+                .max()
+                .unwrap_or(0),
         }
     }
 }
@@ -115,7 +120,8 @@ fn events_read(spec: &CompiledSpec) -> usize {
     let graph = &spec.graph;
     let detectors: BTreeSet<_> = graph.events.iter().map(|e| e.detect).collect();
     let readers = graph.nodes.iter().filter(|n| !matches!(n.op, Op::Active(_) | Op::EventDir(_)));
-    let read: BTreeSet<_> = readers.flat_map(|n| n.inputs.iter().chain(&n.clock)).filter(|id| detectors.contains(id)).collect();
+    let read: BTreeSet<_> =
+        readers.flat_map(|n| n.inputs.iter().chain(&n.clock)).filter(|id| detectors.contains(id)).collect();
     read.len()
 }
 
@@ -143,11 +149,14 @@ fn findings(spec: &CompiledSpec) -> Vec<String> {
         .iter()
         .flat_map(|(family, events)| events.iter().map(move |e| (e.as_str(), family.as_str())))
         .collect();
-    for event in program.events.iter().filter(|e| e.enabled && !taxonomy.contains_key(e.event_type.as_str())) {
+    for event in program.events.iter().filter(|e| e.enabled && !taxonomy.contains_key(e.event_type.as_str()))
+    {
         out.push(format!("multiplicity/taxonomy.yaml: the event '{}' is in no family", event.event_type));
     }
     if spec.calendars.releases.releases.is_empty() {
-        out.push("calendars/macro.yaml: no release is listed, so what reads 'macro' is unavailable".to_owned());
+        out.push(
+            "calendars/macro.yaml: no release is listed, so what reads 'macro' is unavailable".to_owned(),
+        );
     }
     out
 }
