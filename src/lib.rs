@@ -18,6 +18,7 @@ pub mod graph;
 pub mod lake;
 pub mod market;
 pub mod outcomes;
+pub mod pipeline;
 pub mod sim;
 pub mod simulator;
 pub mod spec;
