@@ -55,14 +55,14 @@ impl Assembler {
                 let key = (detection.bar, symbol, detection.event);
                 events.push((key, self.event(symbol, detection, out, output)));
             }
-            for &(event, onset, exit) in &out.episode_ends {
+            for done in &out.episode_ends {
                 let end = EpisodeEnd {
-                    event_type: Arc::clone(&self.events[usize::from(event.0)].event_type),
+                    event_type: Arc::clone(&self.events[usize::from(done.event.0)].event_type),
                     symbol: self.symbols[symbol].clone(),
-                    onset,
-                    exit,
+                    onset: done.onset,
+                    exit: done.exit,
                 };
-                ends.push(((exit, symbol, event), end));
+                ends.push(((done.exit, symbol, done.event), end));
             }
         }
         events.sort_by_key(|(key, _)| *key);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::assemble::Assembler;
 use super::{Pipeline, PipelineConfig};
 use crate::clean::{Joiner, JoinerError};
-use crate::graph::{CheckpointError, Engine, EngineError};
+use crate::graph::{CheckpointError, Engine, PushError};
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::{BookError, OutcomeBook};
 
@@ -30,7 +30,7 @@ pub enum PipelineError {
     },
     /// The engine refused.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(#[from] PushError),
     /// The engine's part of a checkpoint is unreadable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -6,18 +6,21 @@
 
 mod assemble;
 mod checkpoint;
+mod config;
+mod quality;
 
 use std::sync::Arc;
 
 use crate::clean::Joiner;
 use crate::events::{EpisodeEnd, Event};
-use crate::graph::{Engine, EngineOptions, EngineOutput, EventId};
-use crate::market::{BarIndex, RawBlock, Source, Symbol, TickBlock};
+use crate::graph::{Engine, EngineOutput, EventId};
+use crate::market::{BarIndex, RawBlock, Source, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
-use crate::spec::CompiledSpec;
 
 use assemble::Assembler;
 pub use checkpoint::PipelineError;
+pub use config::PipelineConfig;
+pub use quality::{EventQuality, QualityCounter, Tally};
 
 /// What a stretch of rows produced.
 #[derive(Clone, Debug)]
@@ -36,19 +39,6 @@ pub struct Facts {
     pub ends: Vec<EpisodeEnd>,
     /// Outcomes that matured, by (exit bar, symbol order, event, horizon).
     pub outcomes: Vec<Outcome>,
-}
-
-/// What a pipeline is built from.
-#[derive(Clone, Debug)]
-pub struct PipelineConfig {
-    /// The specs.
-    pub spec: Arc<CompiledSpec>,
-    /// Symbols in name order: the order of everything per symbol.
-    pub symbols: Vec<Symbol>,
-    /// Which source columns each symbol has (same order). Absent columns make what needs them unavailable.
-    pub collected: Vec<Vec<Source>>,
-    /// Engine options: they change speed and memory, never a bit.
-    pub engine: EngineOptions,
 }
 
 /// Raw records in, facts out.
@@ -96,7 +86,7 @@ impl Pipeline {
     /// Events that cannot occur on a symbol because a source column is missing there.
     #[must_use]
     pub fn unavailable(&self, symbol: usize) -> Vec<(EventId, Source)> {
-        self.engine.unavailable(symbol)
+        self.config.symbols.get(symbol).map_or_else(Vec::new, |s| self.engine.unavailable(s))
     }
 
     /// Outcomes that wait for their exit bar.

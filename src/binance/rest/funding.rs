@@ -1,0 +1,174 @@
+//! Funding settlements with the interval that each one settles.
+
+use super::http::{Budget, Call};
+use super::{Rest, RestError};
+use crate::binance::wire::{self, FundingInfo, FundingRow, RateType};
+use crate::market::{FundingPrint, Market, Symbol, Ts};
+
+/// Rows per request.
+const PAGE_ROWS: usize = 1000;
+const HOUR_MS: i64 = 3_600_000;
+/// Longest funding interval; a wider spacing is a missing settlement, not an interval.
+const LONGEST_INTERVAL_HOURS: i64 = 8;
+
+/// A settlement with what the exchange says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FundingRecord {
+    /// Time floored to the minute, rate, interval.
+    pub print: FundingPrint,
+    /// Time as sent, with its jitter.
+    pub raw_ts: Ts,
+    /// Mark price at settlement; NaN on old rows.
+    pub mark_price: f64,
+    /// Regular or special.
+    pub rate_type: RateType,
+}
+
+impl Rest {
+    /// Settlements in `[from, to)`, ascending, each once.
+    ///
+    /// The interval is the real distance to the regular settlement before (it changes over time, so today's table
+    /// says nothing about the past); NaN for the first one after listing, for special ones, and where the distance is
+    /// longer than any interval. A missing settlement of a shorter interval cannot be told from a longer interval.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn funding_rates(
+        &self,
+        symbol: &Symbol,
+        from: Ts,
+        to: Ts,
+    ) -> Result<Vec<FundingRecord>, RestError> {
+        // One interval earlier, so that the first settlement of the range has one before it.
+        let mut start = (from.0 - LONGEST_INTERVAL_HOURS * HOUR_MS - 1000).max(0);
+        let mut rows: Vec<FundingRow> = Vec::new();
+        while start < to.0 {
+            let query = vec![
+                ("symbol", symbol.to_string()),
+                ("startTime", start.to_string()),
+                ("endTime", (to.0 - 1).to_string()),
+                ("limit", PAGE_ROWS.to_string()),
+            ];
+            let path = "/fapi/v1/fundingRate";
+            let call = Call { market: Market::Perp, path, query, budget: Budget::Funding };
+            let page = self.http.get(&call, wire::parse_funding_rates).await?;
+            let is_last = page.len() < PAGE_ROWS;
+            if let Some(last) = page.last() {
+                start = last.raw_ts.0.max(start) + 1;
+            }
+            rows.extend(page.into_iter().filter(|row| row.symbol == *symbol));
+            if is_last {
+                break;
+            }
+        }
+        Ok(records(rows, from, to))
+    }
+
+    /// Contracts with an adjusted cap, floor or interval; all others settle every 8 hours.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn funding_info(&self) -> Result<Vec<FundingInfo>, RestError> {
+        let path = "/fapi/v1/fundingInfo";
+        let call = Call { market: Market::Perp, path, query: Vec::new(), budget: Budget::Funding };
+        self.http.get(&call, wire::parse_funding_info).await
+    }
+}
+
+const fn floor_to_minute(ts: Ts) -> Ts {
+    Ts(ts.0 - ts.0.rem_euclid(60_000))
+}
+
+/// Sorts, removes repeats (key: minute and type), measures intervals, keeps `[from, to)`.
+fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
+    rows.sort_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type, row.raw_ts));
+    rows.dedup_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type));
+    let mut previous: Option<Ts> = None;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in rows {
+        let ts = floor_to_minute(row.raw_ts);
+        let mut interval_hours = f64::NAN;
+        if row.rate_type == RateType::Regular {
+            if let Some(before) = previous {
+                interval_hours = hours_between(before, ts);
+            }
+            previous = Some(ts);
+        }
+        if ts >= from && ts < to {
+            records.push(FundingRecord {
+                print: FundingPrint { ts, rate: row.rate, interval_hours },
+                raw_ts: row.raw_ts,
+                mark_price: row.mark_price,
+                rate_type: row.rate_type,
+            });
+        }
+    }
+    records
+}
+
+/// Whole hours, or NaN when the distance cannot be one interval.
+fn hours_between(before: Ts, after: Ts) -> f64 {
+    let distance_ms = after.0 - before.0;
+    let hours = (distance_ms + HOUR_MS / 2).div_euclid(HOUR_MS);
+    let is_interval =
+        (1..=LONGEST_INTERVAL_HOURS).contains(&hours) && (distance_ms - hours * HOUR_MS).abs() <= 60_000;
+    if is_interval { hours as f64 } else { f64::NAN }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(hour: i64, jitter_ms: i64, rate_type: RateType) -> FundingRow {
+        FundingRow {
+            symbol: Symbol::new("ORCAUSDT").unwrap(),
+            raw_ts: Ts(hour * HOUR_MS + jitter_ms),
+            rate: hour as f64 * 1e-6,
+            mark_price: f64::NAN,
+            rate_type,
+        }
+    }
+
+    fn intervals(rows: Vec<FundingRow>, from_hour: i64) -> Vec<(i64, f64)> {
+        let records = records(rows, Ts(from_hour * HOUR_MS), Ts(i64::MAX));
+        records.iter().map(|r| (r.print.ts.0 / HOUR_MS, r.print.interval_hours)).collect()
+    }
+
+    #[test]
+    fn the_interval_is_the_distance_to_the_settlement_before() {
+        let regular = |hour, jitter| row(hour, jitter, RateType::Regular);
+        // 8 h, then a switch to 4 h, then to 1 h, with the exchange's jitter of some milliseconds.
+        let rows = vec![regular(0, 6), regular(8, 0), regular(12, 31), regular(13, 2)];
+        let got = intervals(rows, 0);
+        assert!(got[0].1.is_nan());
+        assert_eq!(got[1..], [(8, 8.0), (12, 4.0), (13, 1.0)]);
+    }
+
+    #[test]
+    fn a_missing_settlement_is_not_a_long_interval() {
+        let rows = vec![row(0, 0, RateType::Regular), row(16, 0, RateType::Regular)];
+        assert!(intervals(rows, 0)[1].1.is_nan());
+    }
+
+    #[test]
+    fn what_came_before_the_range_serves_only_to_measure() {
+        let rows = vec![row(0, 3, RateType::Regular), row(8, 3, RateType::Regular)];
+        assert_eq!(intervals(rows, 4), [(8, 8.0)]);
+    }
+
+    #[test]
+    fn repeats_are_one_and_special_settlements_stand_beside_regular_ones() {
+        let rows = vec![
+            row(0, 0, RateType::Regular),
+            row(8, 6, RateType::Regular),
+            row(8, 6, RateType::Regular),
+            row(8, 7, RateType::Special),
+            row(16, 0, RateType::Regular),
+        ];
+        let got = intervals(rows, 1);
+        assert_eq!(got.len(), 3);
+        assert_eq!(got[0], (8, 8.0));
+        assert!(got[1].1.is_nan());
+        assert_eq!(got[2], (16, 8.0));
+    }
+}

@@ -1,0 +1,243 @@
+//! What the client hands to the daemon: typed updates, each stamped with its arrival.
+
+use crate::market::{BAR_MS, Bar, Market, Symbol, Ts};
+
+use super::routes::{Route, StreamKind};
+
+/// An update and the instant at which this process had it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stamped {
+    /// The process clock at reception.
+    pub arrival: Ts,
+    /// What arrived.
+    pub update: Update,
+}
+
+/// One fact from a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// A bar, running or closed.
+    Kline(KlineUpdate),
+    /// Mark and index price with the predicted funding rate (USD-M).
+    Mark(MarkUpdate),
+    /// A liquidation order (USD-M).
+    ForceOrder(ForceOrder),
+    /// Best bid and ask.
+    BookTicker(BookTicker),
+    /// An aggregated trade.
+    AggTrade(Trade),
+    /// A single trade.
+    Trade(Trade),
+    /// Book levels.
+    Depth(DepthUpdate),
+    /// A contract was listed, settled or re-bracketed (USD-M).
+    Contract(ContractUpdate),
+    /// A stream became live, silent or lost. It travels with the data so that whoever measures coverage sees both
+    /// in one order.
+    Stream(StreamStatus),
+}
+
+/// A bar as the kline stream reports it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KlineUpdate {
+    /// Perpetual or spot.
+    pub market: Market,
+    /// The contract or pair.
+    pub symbol: Symbol,
+    /// Length of the bar.
+    pub interval_ms: i64,
+    /// Open time of the bar.
+    pub open_ts: Ts,
+    /// Values; its slot is the grid slot that holds `open_ts`.
+    pub bar: Bar,
+    /// The exchange calls it final. Sent once: a reconnect can miss it, so REST confirms every bar.
+    pub closed: bool,
+    /// Event time.
+    pub event_ts: Ts,
+}
+
+impl KlineUpdate {
+    /// Whether it is a bar of the 5-minute grid.
+    #[must_use]
+    pub const fn is_grid_bar(&self) -> bool {
+        self.interval_ms == BAR_MS && self.open_ts.0 == self.bar.bar.open().0
+    }
+}
+
+/// Mark price, index price, predicted funding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkUpdate {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Mark price, quote currency.
+    pub mark: f64,
+    /// Index price, quote currency.
+    pub index: f64,
+    /// Predicted rate of the running interval, decimal per interval; NaN for delivery contracts.
+    pub predicted_rate: f64,
+    /// End of the running interval.
+    pub next_funding_ts: Option<Ts>,
+    /// Event time.
+    pub event_ts: Ts,
+}
+
+/// Side of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Bought: as a liquidation it closes a short.
+    Buy,
+    /// Sold: as a liquidation it closes a long.
+    Sell,
+}
+
+/// A liquidation order. The stream shows at most one per symbol and second (the largest since 2026-04-14, the
+/// latest before), so sums are lower bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForceOrder {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Side of the order: [`Side::Sell`] = a long was liquidated.
+    pub side: Side,
+    /// Ordered quantity, base units.
+    pub quantity: f64,
+    /// Filled quantity, base units.
+    pub filled: f64,
+    /// Order (bankruptcy) price.
+    pub price: f64,
+    /// Average fill price.
+    pub average_price: f64,
+    /// Trade time.
+    pub trade_ts: Ts,
+    /// Event time, about a second after the trade.
+    pub event_ts: Ts,
+}
+
+impl ForceOrder {
+    /// What was really traded, quote units: filled quantity × average price.
+    #[must_use]
+    pub fn notional(&self) -> f64 {
+        self.filled * self.average_price
+    }
+}
+
+/// Best bid and ask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BookTicker {
+    /// Perpetual or spot.
+    pub market: Market,
+    /// The contract or pair.
+    pub symbol: Symbol,
+    /// Order book update id.
+    pub update_id: i64,
+    /// Best bid; 0 when that side is empty.
+    pub bid: f64,
+    /// Quantity at the best bid, base units.
+    pub bid_quantity: f64,
+    /// Best ask; 0 when that side is empty.
+    pub ask: f64,
+    /// Quantity at the best ask, base units.
+    pub ask_quantity: f64,
+    /// Transaction time; spot does not say.
+    pub event_ts: Option<Ts>,
+}
+
+/// A trade or an aggregate of trades.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trade {
+    /// Perpetual or spot.
+    pub market: Market,
+    /// The contract or pair.
+    pub symbol: Symbol,
+    /// Trade id or aggregate id.
+    pub id: i64,
+    /// Price, quote currency.
+    pub price: f64,
+    /// Quantity, base units.
+    pub quantity: f64,
+    /// First and last trade id of an aggregate; the id itself for a single trade.
+    pub trade_ids: (i64, i64),
+    /// The buyer rested in the book: the taker sold.
+    pub buyer_is_maker: bool,
+    /// Trade time.
+    pub trade_ts: Ts,
+    /// Event time.
+    pub event_ts: Ts,
+}
+
+/// Changed or best levels of a book.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthUpdate {
+    /// Perpetual or spot.
+    pub market: Market,
+    /// The contract or pair; spot partial books name it in the stream only.
+    pub symbol: Option<Symbol>,
+    /// First update id covered, where given.
+    pub first_id: Option<i64>,
+    /// Last update id covered.
+    pub last_id: i64,
+    /// Last update id of the previous message (USD-M).
+    pub previous_id: Option<i64>,
+    /// (price, quantity); quantity 0 removes the level.
+    pub bids: Vec<(f64, f64)>,
+    /// (price, quantity); quantity 0 removes the level.
+    pub asks: Vec<(f64, f64)>,
+    /// Event time, where given.
+    pub event_ts: Option<Ts>,
+}
+
+/// News about a contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContractUpdate {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Contract type as the exchange writes it.
+    pub contract_type: String,
+    /// Status as the exchange writes it; unknown values will come.
+    pub status: String,
+    /// Listing time.
+    pub onboard_ts: Option<Ts>,
+    /// Delivery or delisting time.
+    pub delivery_ts: Option<Ts>,
+    /// Event time.
+    pub event_ts: Ts,
+}
+
+/// How a stream kind on one route is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamStatus {
+    /// The route.
+    pub route: Route,
+    /// Which of the route's connections (a route is split when it has more streams than one socket may carry).
+    pub shard: usize,
+    /// The kind of stream.
+    pub kind: StreamKind,
+    /// What it is now.
+    pub state: StreamState,
+    /// When it became so, by the process clock.
+    pub since: Ts,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// State of a stream kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamState {
+    /// Subscribed and acknowledged; data flows or may flow.
+    Live,
+    /// Subscribed, but silent for longer than its kind ever is: the socket is being replaced.
+    Stale,
+    /// No connection.
+    Down,
+}
+
+impl StreamState {
+    /// The name in `status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Down => "down",
+        }
+    }
+}
