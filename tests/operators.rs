@@ -1,5 +1,8 @@
 //! The engine against its brute-force twin, against itself in other chunkings, and against pandas.
-#![allow(clippy::disallowed_methods, reason = "the twin may use the platform's ln and exp: it is compared with a tolerance")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the twin may use the platform's ln and exp: it is compared with a tolerance"
+)]
 
 #[path = "operators/build.rs"]
 mod build;

@@ -164,7 +164,11 @@ impl<A: Aggregate> Blocks<A> {
     }
 }
 
-#[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "offsets within a window of u32 rows")]
+#[expect(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "offsets within a window of u32 rows"
+)]
 const fn ix(v: i64) -> usize {
     debug_assert!(v >= 0);
     v as usize

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::bytes::{Malformed, Reader, Writer};
 use super::Rows;
+use super::bytes::{Malformed, Reader, Writer};
 
 /// A bucket counts as full at this share of its size, so that rounding cannot leave a sliver open.
 const FULL: f64 = 1.0 - 1e-12;
@@ -43,7 +43,8 @@ impl Vpin {
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [buy, total, bucket, _] = rows.inputs;
-        for (((o, buy), total), bucket) in out.iter_mut().zip(buy.rows()).zip(total.rows()).zip(bucket.rows()) {
+        for (((o, buy), total), bucket) in out.iter_mut().zip(buy.rows()).zip(total.rows()).zip(bucket.rows())
+        {
             if !buy.is_nan() && *total > 0.0 && self.pour(*buy / *total, *total, *bucket) {
                 self.refresh();
             }
