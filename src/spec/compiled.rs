@@ -32,12 +32,12 @@ pub struct CompiledSpec {
     pub gates: GatesSpec,
     /// `multiplicity/*.yaml`.
     pub multiplicity: MultiplicitySpec,
-    /// `strategies/default.yaml`.
-    pub strategies: StrategiesSpec,
     /// `hypotheses/template_verb_lexicon.yaml`.
     pub lexicon: Lexicon,
     /// `calendars/*.yaml`.
     pub calendars: Calendars,
+    /// `strategies/default.yaml`.
+    pub strategies: StrategiesSpec,
 }
 
 /// What a feature's file says beside its expression.

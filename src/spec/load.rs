@@ -23,11 +23,11 @@ const REQUIRED: [&str; 12] = [
     "gates.yaml",
     "multiplicity/families.yaml",
     "multiplicity/taxonomy.yaml",
-    "strategies/default.yaml",
     "hypotheses/template_verb_lexicon.yaml",
     "calendars/sessions.yaml",
     "calendars/holidays.yaml",
     "calendars/macro.yaml",
+    "strategies/default.yaml",
     REGISTRY,
 ];
 
@@ -79,9 +79,9 @@ impl CompiledSpec {
             sources: settings.sources,
             gates: settings.gates,
             multiplicity: settings.multiplicity,
-            strategies: settings.strategies,
             lexicon: settings.lexicon,
             calendars: settings.calendars,
+            strategies: settings.strategies,
         })
     }
 }
@@ -92,9 +92,9 @@ pub(super) struct Settings {
     pub sources: SourcesSpec,
     pub gates: GatesSpec,
     pub multiplicity: MultiplicitySpec,
-    pub strategies: StrategiesSpec,
     pub lexicon: Lexicon,
     pub calendars: Calendars,
+    pub strategies: StrategiesSpec,
 }
 
 impl Settings {
@@ -104,19 +104,19 @@ impl Settings {
         let gates = one(sources, "gates.yaml", errors);
         let families: Option<FamiliesFile> = one(sources, "multiplicity/families.yaml", errors);
         let taxonomy: Option<TaxonomyFile> = one(sources, "multiplicity/taxonomy.yaml", errors);
-        let strategies = one(sources, "strategies/default.yaml", errors);
         let lexicon = one(sources, "hypotheses/template_verb_lexicon.yaml", errors);
         let sessions = one(sources, "calendars/sessions.yaml", errors);
         let holidays = one(sources, "calendars/holidays.yaml", errors);
         let releases = one(sources, "calendars/macro.yaml", errors);
+        let strategies = one(sources, "strategies/default.yaml", errors);
         Some(Self {
             defaults: defaults?,
             sources: source_rules?,
             gates: gates?,
             multiplicity: MultiplicitySpec { families: families?, taxonomy: taxonomy? },
-            strategies: strategies?,
             lexicon: lexicon?,
             calendars: Calendars { sessions: sessions?, holidays: holidays?, releases: releases? },
+            strategies: strategies?,
         })
     }
 }
