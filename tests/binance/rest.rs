@@ -181,11 +181,11 @@ async fn a_nearly_spent_weight_pauses_until_the_next_minute() {
 
 /// A kline endpoint over slots `[10_000, 20_000)` without those in `missing`; it honours its parameters as the real
 /// one does and appends the open bar.
-fn klines(target: &str, missing: &[std::ops::Range<i64>]) -> axum::http::Response<Body> {
+fn klines(target: &str, missing: &[(i64, i64)]) -> axum::http::Response<Body> {
     let number = |name| parameter(target, name).unwrap().parse::<i64>().unwrap();
     assert_eq!(parameter(target, "interval").as_deref(), Some("5m"));
     let (start, end, limit) = (number("startTime"), number("endTime"), number("limit"));
-    let slots = (10_000..20_000).filter(|slot| !missing.iter().any(|hole| hole.contains(slot)));
+    let slots = (10_000..20_000).filter(|slot| !missing.iter().any(|hole| (hole.0..hole.1).contains(slot)));
     let rows: Vec<String> = slots
         .map(|slot| (slot, slot * 300_000))
         .filter(|(_, open)| (start..=end).contains(open))
@@ -210,7 +210,7 @@ async fn history_is_paged_at_the_cheapest_size_and_its_holes_are_named() {
         if target.contains("/time") {
             ok(time_of_slot(20_000, 5))
         } else {
-            klines(target, &[10_499..10_502, 11_000..11_001])
+            klines(target, &[(10_499, 10_502), (11_000, 11_001)])
         }
     })
     .await;
@@ -278,7 +278,7 @@ async fn mark_index_and_premium_are_joined_by_slot() {
         }
         if target.contains("indexPriceKlines") {
             assert!(parameter(target, "pair").is_some(), "the index belongs to the pair");
-            return klines(target, &[10_002..10_003]);
+            return klines(target, &[(10_002, 10_003)]);
         }
         assert!(parameter(target, "symbol").is_some());
         if target.contains("premiumIndexKlines") {
