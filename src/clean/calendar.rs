@@ -6,6 +6,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
+use super::CleanError;
 use crate::market::Ts;
 
 /// Calendars in force.
@@ -20,8 +21,8 @@ pub struct CalendarPolicy {
 /// A market's trading day, Monday to Friday without its holidays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionPolicy {
-    /// Time zone with its daylight saving.
-    pub time_zone: TimeZone,
+    /// IANA time zone.
+    pub time_zone: String,
     /// Opening hours, ascending by their first date.
     pub hours: Vec<SessionHours>,
     /// Local dates without a session.
@@ -51,18 +52,26 @@ pub struct ReleaseTime {
 /// Instants of a calendar by UTC year, made when a year is first asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Sessions {
-    sessions: Vec<SessionPolicy>,
+    zones: Vec<(TimeZone, SessionPolicy)>,
     opens: bool,
     years: BTreeMap<i16, Vec<Ts>>,
 }
 
 impl Sessions {
-    pub(super) fn new(policies: &[SessionPolicy], opens: bool) -> Self {
-        Self { sessions: policies.to_vec(), opens, years: BTreeMap::new() }
+    pub(super) fn new(policies: &[SessionPolicy], opens: bool) -> Result<Self, CleanError> {
+        let zones = policies
+            .iter()
+            .map(|p| {
+                let zone = TimeZone::get(&p.time_zone)
+                    .map_err(|e| CleanError::Calendar(format!("time zone '{}': {e}", p.time_zone)))?;
+                Ok((zone, p.clone()))
+            })
+            .collect::<Result<_, CleanError>>()?;
+        Ok(Self { zones, opens, years: BTreeMap::new() })
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.zones.is_empty()
     }
 
     /// Minutes since the last instant at or before `at`, and to the next at or after it; NaN where there is none
@@ -89,12 +98,12 @@ impl Sessions {
         let (Ok(first), Ok(last)) = (Date::new(year, 1, 1), Date::new(year, 12, 31)) else {
             return Vec::new();
         };
-        for policy in &self.sessions {
+        for (zone, policy) in &self.zones {
             // Local dates reach into the neighbouring UTC years.
             let mut date = first.saturating_sub(1.day());
             let end = last.saturating_add(1.day());
             while date <= end {
-                out.extend(self.instant(policy, date).filter(|t| t.year_month().0 == year));
+                out.extend(self.instant(zone, policy, date).filter(|t| t.year_month().0 == year));
                 let Ok(next) = date.tomorrow() else { break };
                 date = next;
             }
@@ -102,14 +111,14 @@ impl Sessions {
         out.into_iter().collect()
     }
 
-    fn instant(&self, policy: &SessionPolicy, date: Date) -> Option<Ts> {
+    fn instant(&self, zone: &TimeZone, policy: &SessionPolicy, date: Date) -> Option<Ts> {
         let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
         if weekend || policy.holidays.contains(&date) {
             return None;
         }
         let hours = policy.hours.iter().rev().find(|h| h.from <= date)?;
         let time = if self.opens { hours.open } else { hours.close };
-        let at = policy.time_zone.to_timestamp(date.to_datetime(time)).ok()?;
+        let at = zone.to_timestamp(date.to_datetime(time)).ok()?;
         Some(Ts(at.as_millisecond()))
     }
 }
@@ -137,7 +146,7 @@ mod tests {
 
     fn policy(zone: &str, hours: &[(&str, &str, &str)], holidays: &[&str]) -> SessionPolicy {
         SessionPolicy {
-            time_zone: TimeZone::get(zone).unwrap(),
+            time_zone: zone.to_owned(),
             hours: hours
                 .iter()
                 .map(|(from, open, close)| SessionHours {
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn sessions_follow_daylight_saving_weekends_and_holidays() {
-        let mut opens = Sessions::new(&[new_york()], true);
+        let mut opens = Sessions::new(&[new_york()], true).unwrap();
         assert_eq!(opens.minutes(t("2025-01-15T14:30:00Z")), (0.0, 0.0));
         assert_eq!(opens.minutes(t("2025-07-15T13:30:00Z")), (0.0, 0.0));
         assert_eq!(opens.minutes(t("2025-07-15T14:30:00Z")).0, 60.0);
@@ -172,14 +181,14 @@ mod tests {
             &[("0001-01-01", "09:00:00", "15:00:00"), ("2024-11-05", "09:00:00", "15:30:00")],
             &[],
         );
-        let mut closes = Sessions::new(&[tokyo], false);
+        let mut closes = Sessions::new(&[tokyo], false).unwrap();
         assert_eq!(closes.minutes(t("2024-11-04T06:00:00Z")).0, 0.0);
         assert_eq!(closes.minutes(t("2024-11-05T06:00:00Z")).1, 30.0);
     }
 
     #[test]
     fn the_turn_of_the_year_is_not_a_hole() {
-        let mut opens = Sessions::new(&[new_york()], true);
+        let mut opens = Sessions::new(&[new_york()], true).unwrap();
         let (since, to) = opens.minutes(t("2025-12-31T23:55:00Z"));
         assert_eq!((since, to), (565.0, 875.0));
         let (since, _) = opens.minutes(t("2026-01-01T00:05:00Z"));
@@ -192,5 +201,11 @@ mod tests {
         assert!(release_minutes(&releases, t("2025-02-28T12:30:00Z")).1.is_nan());
         assert_eq!(release_minutes(&releases, t("2025-03-12T12:25:00Z")).1, 5.0);
         assert_eq!(release_minutes(&releases, t("2025-03-12T12:30:00Z")), (0.0, 0.0));
+    }
+
+    #[test]
+    fn an_unknown_time_zone_names_itself() {
+        let error = Sessions::new(&[policy("Mars/Olympus", &[], &[])], true).unwrap_err().to_string();
+        assert!(error.contains("Mars/Olympus"), "{error}");
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 use sha2::{Digest, Sha256};
 
-use super::JoinerError;
+use super::CleanError;
 use super::asof::AsOf;
 use super::joiner::{CHECKPOINT_VERSION, Joiner, State};
 use crate::market::{BarIndex, Ts};
@@ -49,8 +49,8 @@ fn push_asof<K: Copy>(out: &mut Vec<u8>, asof: &AsOf<K>, values: impl Fn(K) -> [
     }
 }
 
-pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), JoinerError> {
-    let bad = JoinerError::Checkpoint;
+pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> {
+    let bad = CleanError::Checkpoint;
     let split = bytes.len().checked_sub(8).ok_or(bad("too short"))?;
     let (body, sum) = bytes.split_at(split);
     if Sha256::digest(body)[..8] != *sum {
@@ -87,25 +87,25 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), JoinerError>
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn bytes(&mut self, n: usize) -> Result<&'a [u8], JoinerError> {
-        let (head, tail) = self.0.split_at_checked(n).ok_or(JoinerError::Checkpoint("cut short"))?;
+    fn bytes(&mut self, n: usize) -> Result<&'a [u8], CleanError> {
+        let (head, tail) = self.0.split_at_checked(n).ok_or(CleanError::Checkpoint("cut short"))?;
         self.0 = tail;
         Ok(head)
     }
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], JoinerError> {
-        self.bytes(N)?.try_into().map_err(|_| JoinerError::Checkpoint("cut short"))
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CleanError> {
+        self.bytes(N)?.try_into().map_err(|_| CleanError::Checkpoint("cut short"))
     }
-    fn u32(&mut self) -> Result<u32, JoinerError> {
+    fn u32(&mut self) -> Result<u32, CleanError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
-    fn i64(&mut self) -> Result<i64, JoinerError> {
+    fn i64(&mut self) -> Result<i64, CleanError> {
         Ok(i64::from_le_bytes(self.array()?))
     }
-    fn record(&mut self) -> Result<(Ts, [f64; 2]), JoinerError> {
+    fn record(&mut self) -> Result<(Ts, [f64; 2]), CleanError> {
         let ts = Ts(self.i64()?);
         Ok((ts, [f64::from_le_bytes(self.array()?), f64::from_le_bytes(self.array()?)]))
     }
-    fn asof<K>(&mut self, make: impl Fn([f64; 2]) -> K) -> Result<AsOf<K>, JoinerError> {
+    fn asof<K>(&mut self, make: impl Fn([f64; 2]) -> K) -> Result<AsOf<K>, CleanError> {
         let next = |r: &mut Self| r.record().map(|(ts, v)| (ts, make(v)));
         let held = if self.bytes(1)?[0] == 1 { Some(next(self)?) } else { None };
         let n = self.u32()?;

@@ -4,7 +4,7 @@ use crate::market::BarIndex;
 
 /// An error of the joiner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JoinerError {
+pub enum CleanError {
     /// A stretch that does not continue the last one.
     #[error("the joiner is at {expected}, but was given rows from {found}")]
     NotNext {
@@ -13,15 +13,26 @@ pub enum JoinerError {
         /// First bar of the rejected block.
         found: BarIndex,
     },
-    /// A block or a policy for another number of symbols.
-    #[error("the joiner has {expected} symbols, but was given a block or a policy for {found}")]
+    /// A block for another number of symbols.
+    #[error("the joiner has {expected} symbols, but was given a block of {found}")]
     Symbols {
         /// Symbols of the joiner.
         expected: usize,
-        /// Symbols of the block or the policy.
+        /// Symbols of the block.
         found: usize,
     },
     /// Bytes that are not a checkpoint of this joiner.
     #[error("not a checkpoint of this joiner: {0}")]
     Checkpoint(&'static str),
+    /// A rule of `spec/sources.yaml` that its columns cannot follow.
+    #[error("sources.yaml, column '{column}': {problem}")]
+    Rule {
+        /// The column.
+        column: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A calendar that cannot be used.
+    #[error("calendar: {0}")]
+    Calendar(String),
 }

@@ -2,7 +2,7 @@
 
 use super::asof::AsOf;
 use super::calendar::{Sessions, minutes, release_minutes};
-use super::{CleanPolicy, JoinerError, SymbolPolicy, checkpoint};
+use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
 use crate::market::{
     Bar, BarIndex, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol, SymbolColumns,
     TickBlock, Ts,
@@ -36,9 +36,6 @@ pub(super) struct State {
     pub(super) depth: AsOf<[f64; 2]>,
 }
 
-/// A column and how a record gives its value.
-type Column<T> = (Source, fn(&T) -> f64);
-
 /// Columns of one symbol under construction.
 struct Out<'a> {
     columns: SymbolColumns,
@@ -63,17 +60,22 @@ impl Out<'_> {
 }
 
 impl Joiner {
-    /// A joiner whose first row is `first`. The policy lists the same symbols in the same order.
-    #[must_use]
-    pub fn new(symbols: &[Symbol], policy: CleanPolicy, first: BarIndex) -> Self {
-        Self {
-            opens: Sessions::new(&policy.calendars.sessions, true),
-            closes: Sessions::new(&policy.calendars.sessions, false),
+    /// A joiner whose first row is `first`.
+    ///
+    /// # Errors
+    /// When the policy has another number of symbols or a calendar cannot be used.
+    pub fn new(symbols: &[Symbol], policy: CleanPolicy, first: BarIndex) -> Result<Self, CleanError> {
+        if policy.symbols.len() != symbols.len() {
+            return Err(CleanError::Symbols { expected: symbols.len(), found: policy.symbols.len() });
+        }
+        Ok(Self {
+            opens: Sessions::new(&policy.calendars.sessions, true)?,
+            closes: Sessions::new(&policy.calendars.sessions, false)?,
             states: vec![State::default(); symbols.len()],
             symbols: symbols.to_vec(),
             policy,
             next: first,
-        }
+        })
     }
 
     /// The bar the next block must start with.
@@ -94,14 +96,12 @@ impl Joiner {
     ///
     /// # Errors
     /// When the block does not continue the last one, or has other symbols.
-    pub fn push(&mut self, raw: &RawBlock) -> Result<TickBlock, JoinerError> {
+    pub fn push(&mut self, raw: &RawBlock) -> Result<TickBlock, CleanError> {
         if raw.first != self.next {
-            return Err(JoinerError::NotNext { expected: self.next, found: raw.first });
+            return Err(CleanError::NotNext { expected: self.next, found: raw.first });
         }
-        for found in [raw.symbols.len(), self.policy.symbols.len()] {
-            if found != self.symbols.len() {
-                return Err(JoinerError::Symbols { expected: self.symbols.len(), found });
-            }
+        if raw.symbols.len() != self.symbols.len() {
+            return Err(CleanError::Symbols { expected: self.symbols.len(), found: raw.symbols.len() });
         }
         let calendar = self.calendar_columns(raw.first, raw.rows);
         let mut symbols = Vec::with_capacity(self.symbols.len());
@@ -214,7 +214,7 @@ fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol) {
             }
         }
     }
-    let mark: [Column<MarkBar>; 3] =
+    let mark: [(Source, fn(&MarkBar) -> f64); 3] =
         [(Source::Mark, |m| m.mark), (Source::Index, |m| m.index), (Source::Premium, |m| m.premium)];
     for (source, value) in mark {
         if out.wants(source) {
@@ -238,7 +238,7 @@ fn predicted_column(out: &mut Out<'_>, slots: Slots, mark: &[MarkBar], intervals
 
 /// Columns that are unknown where too little of the bar was observed. The coverage itself is always shown.
 fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanPolicy) {
-    let liquidations: [Column<LiquidationBar>; 4] = [
+    let liquidations: [(Source, fn(&LiquidationBar) -> f64); 4] = [
         (Source::LiqLongUsd, |l| l.long_usd),
         (Source::LiqShortUsd, |l| l.short_usd),
         (Source::LiqLongN, |l| l.long_n),
@@ -254,7 +254,7 @@ fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &C
     if out.wants(Source::LiqCoverage) {
         out.set(Source::LiqCoverage, slots.column(&raw.liquidations, |l| l.bar, |l| l.coverage));
     }
-    let quotes: [Column<QuoteBar>; 7] = [
+    let quotes: [(Source, fn(&QuoteBar) -> f64); 7] = [
         (Source::SpreadBpsMean, |q| q.spread_bps_mean),
         (Source::SpreadBpsMax, |q| q.spread_bps_max),
         (Source::SpreadBpsLast, |q| q.spread_bps_last),
@@ -384,8 +384,8 @@ impl Joiner {
     ///
     /// # Errors
     /// When the bytes are damaged or belong to other symbols.
-    pub fn restore(symbols: &[Symbol], policy: CleanPolicy, bytes: &[u8]) -> Result<Self, JoinerError> {
-        let mut joiner = Self::new(symbols, policy, BarIndex(0));
+    pub fn restore(symbols: &[Symbol], policy: CleanPolicy, bytes: &[u8]) -> Result<Self, CleanError> {
+        let mut joiner = Self::new(symbols, policy, BarIndex(0))?;
         checkpoint::read(&mut joiner, bytes)?;
         Ok(joiner)
     }

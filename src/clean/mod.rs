@@ -19,6 +19,6 @@ mod policy;
 mod tests;
 
 pub use calendar::{CalendarPolicy, ReleaseTime, SessionHours, SessionPolicy};
-pub use error::JoinerError;
+pub use error::CleanError;
 pub use joiner::Joiner;
 pub use policy::{CleanPolicy, Lagged, SymbolPolicy};

@@ -42,7 +42,7 @@ fn t(text: &str) -> Ts {
 }
 
 fn joined(first: BarIndex, rows: usize, raw: RawSymbol) -> TickBlock {
-    let mut joiner = Joiner::new(&symbols(), policy(), first);
+    let mut joiner = Joiner::new(&symbols(), policy(), first).unwrap();
     joiner.push(&RawBlock { first, rows, symbols: vec![raw] }).unwrap()
 }
 
@@ -171,7 +171,7 @@ fn a_column_that_is_not_collected_is_absent_and_constants_are_there_when_set() {
     let mut policy = policy();
     policy.symbols[0].collected = BTreeSet::from([Source::Close]);
     let first = BarIndex(1000);
-    let mut joiner = Joiner::new(&symbols(), policy, first);
+    let mut joiner = Joiner::new(&symbols(), policy, first).unwrap();
     let block = joiner.push(&RawBlock::empty(first, 2, 1)).unwrap();
     let present: Vec<_> =
         Source::ALL.iter().filter(|s| block.symbols[0].get(**s).is_some()).map(|s| s.name()).collect();
@@ -183,14 +183,14 @@ fn a_column_that_is_not_collected_is_absent_and_constants_are_there_when_set() {
 
 #[test]
 fn a_block_that_does_not_continue_the_last_is_refused() {
-    let mut joiner = Joiner::new(&symbols(), policy(), BarIndex(10));
+    let mut joiner = Joiner::new(&symbols(), policy(), BarIndex(10)).unwrap();
     let error = joiner.push(&RawBlock::empty(BarIndex(11), 1, 1)).unwrap_err();
-    assert_eq!(error, JoinerError::NotNext { expected: BarIndex(10), found: BarIndex(11) });
+    assert_eq!(error, CleanError::NotNext { expected: BarIndex(10), found: BarIndex(11) });
 }
 
 #[test]
 fn a_damaged_checkpoint_is_refused() {
-    let joiner = Joiner::new(&symbols(), policy(), BarIndex(10));
+    let joiner = Joiner::new(&symbols(), policy(), BarIndex(10)).unwrap();
     let mut bytes = joiner.checkpoint();
     assert!(Joiner::restore(&symbols(), policy(), &bytes).is_ok());
     bytes[5] ^= 1;
@@ -286,7 +286,7 @@ proptest! {
     #[test]
     fn chunks_and_restarts_change_no_bit(raw in history(250), cuts in prop::collection::btree_set(1..250_i64, 0..12)) {
         let whole = joined(FIRST, 250, raw.clone());
-        let mut joiner = Joiner::new(&symbols(), policy(), FIRST);
+        let mut joiner = Joiner::new(&symbols(), policy(), FIRST).unwrap();
         let mut parts: Vec<Vec<u64>> = vec![Vec::new(); SEEN.len()];
         let mut from = 0;
         for to in cuts.into_iter().chain([250]) {
