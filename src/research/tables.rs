@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int8Array, Int32Array, RecordBatch, StringArray,
-    TimestampNanosecondArray,
-};
-use arrow::datatypes::{Field, Schema};
-use arrow::error::ArrowError;
+use arrow::array::{ArrayRef, Int8Array, Int32Array, RecordBatch};
 use serde_json::{Map, Value};
 
 use crate::events::Event;
+use crate::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
 use crate::market::{BarIndex, Symbol, Ts};
 use crate::outcomes::Outcome;
 
@@ -35,26 +31,26 @@ pub fn events_table(
     run_id: &str,
     spec_hash: &dyn Fn(&str) -> String,
     rows: &[EventRow],
-) -> Result<RecordBatch, ArrowError> {
+) -> Result<RecordBatch, LakeError> {
     let text = |f: &dyn Fn(&EventRow) -> String| strings(rows.iter().map(|r| Some(f(r))));
-    table(vec![
+    table(named([
         ("run_id", text(&|_| run_id.to_owned())),
         ("event_type", text(&|r| r.event.event_type.to_string())),
         ("canonical_family", text(&|r| r.event.family.to_string())),
         ("symbol", text(&|r| r.event.symbol.to_string())),
         ("event_id", text(&|r| r.event.id())),
-        ("timestamp", times(rows.iter().map(|r| Some(r.event.bar.open())))),
-        ("enter_ts", times(rows.iter().map(|r| Some(r.event.bar.open())))),
-        ("detected_ts", times(rows.iter().map(|r| Some(r.event.detected())))),
-        ("signal_ts", times(rows.iter().map(|r| Some(r.event.bar.next().open())))),
-        ("exit_ts", times(rows.iter().map(|r| r.exit.map(BarIndex::open)))),
+        ("timestamp", ts_column_opt(rows.iter().map(|r| Some(r.event.bar.open())))),
+        ("enter_ts", ts_column_opt(rows.iter().map(|r| Some(r.event.bar.open())))),
+        ("detected_ts", ts_column_opt(rows.iter().map(|r| Some(r.event.detected())))),
+        ("signal_ts", ts_column_opt(rows.iter().map(|r| Some(r.event.bar.next().open())))),
+        ("exit_ts", ts_column_opt(rows.iter().map(|r| r.exit.map(BarIndex::open)))),
         ("direction", Arc::new(Int8Array::from_iter_values(rows.iter().map(|r| r.event.direction)))),
-        ("severity", floats(rows.iter().map(|r| r.event.severity))),
-        ("arrival_ts", times(rows.iter().map(|r| r.arrival))),
+        ("severity", f64_column(rows.iter().map(|r| r.event.severity))),
+        ("arrival_ts", ts_column_opt(rows.iter().map(|r| r.arrival))),
         ("revision", Arc::new(Int32Array::from_iter_values(rows.iter().map(|r| r.revision)))),
         ("spec_hash", text(&|r| spec_hash(&r.event.event_type))),
         ("features_at_event", text(&|r| features_json(&r.event))),
-    ])
+    ]))
 }
 
 /// The columns of `event_flags.parquet` for one event type: `<base>_event`, `<base>_signal`, `<base>_active`, where
@@ -77,10 +73,10 @@ pub fn flags_table(
     rows: usize,
     event_types: &[String],
     events: &[EventRow],
-) -> Result<RecordBatch, ArrowError> {
+) -> Result<RecordBatch, LakeError> {
     let bars = || (0..rows as i64).map(|r| first + r);
     let mut columns = vec![
-        ("timestamp".to_owned(), times(bars().map(|b| Some(b.open())))),
+        ("timestamp".to_owned(), ts_column_opt(bars().map(|b| Some(b.open())))),
         ("symbol".to_owned(), strings((0..rows).map(|_| Some(symbol.to_string())))),
     ];
     for event_type in event_types {
@@ -94,7 +90,7 @@ pub fn flags_table(
             set(&mut flags[2], onset, exit);
         }
         for (name, flag) in flag_names(event_type).into_iter().zip(flags) {
-            columns.push((name, Arc::new(BooleanArray::from(flag)) as ArrayRef));
+            columns.push((name, bool_column(flag.into_iter().map(Some))));
         }
     }
     table(columns)
@@ -105,7 +101,7 @@ pub fn flags_table(
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.
-pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch, ArrowError> {
+pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch, LakeError> {
     let text = |f: &dyn Fn(&Outcome) -> String| strings(rows.iter().map(|r| Some(f(r))));
     let int = |f: &dyn Fn(&Outcome) -> i32| -> ArrayRef {
         Arc::new(Int32Array::from_iter_values(rows.iter().map(f)))
@@ -115,9 +111,9 @@ pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch
         ("event_type".to_owned(), text(&|r| r.event.event_type.to_string())),
         ("canonical_family".to_owned(), text(&|r| r.event.family.to_string())),
         ("symbol".to_owned(), text(&|r| r.event.symbol.to_string())),
-        ("timestamp".to_owned(), times(rows.iter().map(|r| Some(r.event.bar.open())))),
-        ("entry_ts".to_owned(), times(rows.iter().map(|r| Some(r.entry())))),
-        ("exit_ts".to_owned(), times(rows.iter().map(|r| Some(r.exit())))),
+        ("timestamp".to_owned(), ts_column_opt(rows.iter().map(|r| Some(r.event.bar.open())))),
+        ("entry_ts".to_owned(), ts_column_opt(rows.iter().map(|r| Some(r.entry())))),
+        ("exit_ts".to_owned(), ts_column_opt(rows.iter().map(|r| Some(r.exit())))),
         ("horizon".to_owned(), text(&|r| r.horizon.label.to_string())),
         ("horizon_bars".to_owned(), int(&|r| r.horizon.bars as i32)),
         ("entry_lag_bars".to_owned(), int(&|r| r.entry_lag_bars as i32)),
@@ -125,15 +121,15 @@ pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch
             "direction".to_owned(),
             Arc::new(Int8Array::from_iter_values(rows.iter().map(|r| r.event.direction))) as ArrayRef,
         ),
-        ("forward_return".to_owned(), floats(rows.iter().map(|r| r.forward_return))),
-        ("mfe_bps".to_owned(), floats(rows.iter().map(|r| r.mfe_bps))),
-        ("mae_bps".to_owned(), floats(rows.iter().map(|r| r.mae_bps))),
-        ("funding_paid".to_owned(), floats(rows.iter().map(|r| r.funding_paid))),
-        ("cost_bps_round_trip".to_owned(), floats(rows.iter().map(|r| r.cost_bps_round_trip))),
-        ("sigma_bar".to_owned(), floats(rows.iter().map(|r| r.event.sigma_bar))),
-        ("matured_ts".to_owned(), times(rows.iter().map(|r| Some(r.matured())))),
-        ("vol_regime".to_owned(), strings(rows.iter().map(|r| vol_label(r.event.vol_regime)))),
-        ("carry_state".to_owned(), strings(rows.iter().map(|r| carry_label(r.event.carry_state)))),
+        ("forward_return".to_owned(), f64_column(rows.iter().map(|r| r.forward_return))),
+        ("mfe_bps".to_owned(), f64_column(rows.iter().map(|r| r.mfe_bps))),
+        ("mae_bps".to_owned(), f64_column(rows.iter().map(|r| r.mae_bps))),
+        ("funding_paid".to_owned(), f64_column(rows.iter().map(|r| r.funding_paid))),
+        ("cost_bps_round_trip".to_owned(), f64_column(rows.iter().map(|r| r.cost_bps_round_trip))),
+        ("sigma_bar".to_owned(), f64_column(rows.iter().map(|r| r.event.sigma_bar))),
+        ("matured_ts".to_owned(), ts_column_opt(rows.iter().map(|r| Some(r.matured())))),
+        ("vol_regime".to_owned(), string_column(rows.iter().map(|r| vol_label(r.event.vol_regime)))),
+        ("carry_state".to_owned(), string_column(rows.iter().map(|r| carry_label(r.event.carry_state)))),
     ];
     for (ix, state) in states.iter().enumerate() {
         let known = rows.iter().map(|r| match r.event.states.get(ix) {
@@ -141,27 +137,26 @@ pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch
             Some(0) => Some(false),
             _ => None,
         });
-        columns.push((format!("state.{state}"), Arc::new(BooleanArray::from_iter(known)) as ArrayRef));
+        columns.push((format!("state.{state}"), bool_column(known)));
     }
     table(columns)
 }
 
 /// `low`, `mid`, `high`, or nothing when unknown.
 #[must_use]
-pub fn vol_label(code: i8) -> Option<String> {
-    Some(["low", "mid", "high"].get(usize::try_from(code).ok()?)?.to_string())
+pub fn vol_label(code: i8) -> Option<&'static str> {
+    ["low", "mid", "high"].get(usize::try_from(code).ok()?).copied()
 }
 
 /// `funding_neg`, `neutral`, `funding_pos`, or nothing when unknown.
 #[must_use]
-pub fn carry_label(code: i8) -> Option<String> {
-    let label = match code {
-        -1 => "funding_neg",
-        0 => "neutral",
-        1 => "funding_pos",
-        _ => return None,
-    };
-    Some(label.to_owned())
+pub const fn carry_label(code: i8) -> Option<&'static str> {
+    match code {
+        -1 => Some("funding_neg"),
+        0 => Some("neutral"),
+        1 => Some("funding_pos"),
+        _ => None,
+    }
 }
 
 fn features_json(event: &Event) -> String {
@@ -179,25 +174,12 @@ fn set(flags: &mut [bool], from: i64, to: i64) {
     }
 }
 
-fn table<N: Into<String>>(columns: Vec<(N, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
-    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns
-        .into_iter()
-        .map(|(name, array)| (Field::new(name, array.data_type().clone(), true), array))
-        .unzip();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-}
-
-fn floats(values: impl Iterator<Item = f64>) -> ArrayRef {
-    Arc::new(Float64Array::from_iter(values.map(|v| (!v.is_nan()).then_some(v))))
+fn named<const N: usize>(columns: [(&str, ArrayRef); N]) -> Vec<(String, ArrayRef)> {
+    columns.into_iter().map(|(name, array)| (name.to_owned(), array)).collect()
 }
 
 fn strings(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
-    Arc::new(StringArray::from_iter(values))
-}
-
-fn times(values: impl Iterator<Item = Option<Ts>>) -> ArrayRef {
-    let array = TimestampNanosecondArray::from_iter(values.map(|ts| ts.map(Ts::nanos)));
-    Arc::new(array.with_timezone("UTC"))
+    string_column(values)
 }
 
 #[cfg(test)]
