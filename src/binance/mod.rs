@@ -1,5 +1,6 @@
 //! The client side of Binance's public market data: wire format, routes, REST, websocket, aggregation to bars.
 
+pub mod aggregate;
 mod backoff;
 pub mod limits;
 pub mod rest;
