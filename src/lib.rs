@@ -7,9 +7,21 @@
 #![forbid(unsafe_code)]
 
 pub mod binance;
+pub mod blueprints;
+pub mod bridge;
+pub mod clean;
+pub mod cli;
 pub mod daemon;
+pub mod discovery;
 pub mod events;
 pub mod graph;
+pub mod lake;
 pub mod market;
 pub mod outcomes;
+pub mod sim;
+pub mod simulator;
 pub mod spec;
+pub mod store;
+
+/// The package version and the commit it was built from, as lineage and manifests carry it (`0.3.0+1a2b3c4`).
+pub const CODE_VERSION: &str = env!("BACKTESTD_CODE_VERSION");

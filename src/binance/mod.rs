@@ -1,6 +1,7 @@
 //! The client side of Binance's public market data: wire format, routes, REST, websocket, aggregation to bars.
 
 pub mod aggregate;
+pub mod archive;
 mod backoff;
 pub mod limits;
 pub mod rest;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::market::{BarIndex, Symbol, Ts};
 
 /// One detection. Everything in it was known at `detected_ts`, the close of `bar`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Event type, as in the spec.
     pub event_type: Arc<str>,
@@ -52,7 +54,7 @@ pub fn event_id(event_type: &str, symbol: &Symbol, bar: BarIndex) -> String {
 }
 
 /// The end of an episode, a record of its own: nothing learned after onset is written into the onset record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeEnd {
     /// Event type.
     pub event_type: Arc<str>,

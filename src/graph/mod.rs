@@ -1,8 +1,30 @@
 //! The expression graph: specs compiled to one hash-consed DAG, run incrementally.
 
+mod ast;
+mod calls;
+mod check;
+pub mod engine;
+mod facts;
 mod ir;
+mod lexer;
+mod lower;
+pub mod ops;
+mod parser;
+mod program;
+mod suggest;
+mod text;
 
+pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
+pub use engine::{
+    CheckpointError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError, SymbolOutput,
+};
+pub use facts::{LookBack, NodeFacts, SourceSet, facts};
 pub use ir::{
     Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,
     Type, Universe,
 };
+pub use lower::compile;
+pub use parser::{parse, parse_macro_head};
+pub use program::{EventDef, MacroDef, Program, SeriesDef};
+pub use suggest::nearest;
+pub use text::op_text;

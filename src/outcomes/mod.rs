@@ -1,5 +1,7 @@
 //! Outcomes: what happened after an event, booked when the last bar of the holding window closes.
 
+mod book;
 mod record;
 
-pub use record::{Horizon, Outcome};
+pub use book::{BookConfig, BookError, OutcomeBook};
+pub use record::{EntryPrice, Horizon, Outcome};

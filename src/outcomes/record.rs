@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::events::Event;
 use crate::market::{BarIndex, Ts};
 
 /// A holding period: its label in specs and files, and its length.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Horizon {
     /// `5m`, `15m`, `30m`, `60m`, `4h`, `1d`.
     pub label: Arc<str>,
@@ -30,9 +32,20 @@ impl Horizon {
     }
 }
 
+/// Which price of the entry bar opens the position (and of the exit bar closes it).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryPrice {
+    /// Close of bar t+L to close of bar t+L+H: the seed's formula.
+    #[default]
+    Close,
+    /// Open of bar t+L to open of bar t+L+H.
+    Open,
+}
+
 /// The matured outcome of one event over one horizon. With lag L and horizon H the position is held from
 /// `close[t+L]` to `close[t+L+H]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The event.
     pub event: Arc<Event>,
@@ -40,6 +53,8 @@ pub struct Outcome {
     pub horizon: Horizon,
     /// Bars from the deciding bar to the entry bar, at least 1.
     pub entry_lag_bars: u32,
+    /// Which price enters and exits.
+    pub entry_price: EntryPrice,
     /// `close[t+L+H]/close[t+L] - 1`, unsigned; NaN when the entry or exit bar is a gap.
     pub forward_return: f64,
     /// Largest move in the event's direction inside the holding window, bps (>= 0); NaN as above.
@@ -53,19 +68,32 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Close of the entry bar: the instant of the entry.
+    /// The instant of the entry: close (or open) of the entry bar.
     #[must_use]
     pub fn entry(&self) -> Ts {
-        self.entry_bar().close()
+        self.instant(self.event.bar + i64::from(self.entry_lag_bars))
     }
 
-    /// Close of the exit bar: the instant of the exit, and when the outcome matured.
+    /// The instant of the exit: close (or open) of the exit bar.
     #[must_use]
     pub fn exit(&self) -> Ts {
-        (self.entry_bar() + i64::from(self.horizon.bars)).close()
+        self.instant(self.exit_bar())
     }
 
-    fn entry_bar(&self) -> BarIndex {
-        self.event.bar + i64::from(self.entry_lag_bars)
+    /// Close of the exit bar: when the outcome was booked.
+    #[must_use]
+    pub fn matured(&self) -> Ts {
+        self.exit_bar().close()
+    }
+
+    fn exit_bar(&self) -> BarIndex {
+        self.event.bar + i64::from(self.entry_lag_bars) + i64::from(self.horizon.bars)
+    }
+
+    const fn instant(&self, bar: BarIndex) -> Ts {
+        match self.entry_price {
+            EntryPrice::Close => bar.close(),
+            EntryPrice::Open => bar.open(),
+        }
     }
 }

@@ -1,2 +1,30 @@
 //! Specs: YAML files to typed, checked values. Everything that can change a result lives in `spec/` and is covered
 //! by the ontology hash; nothing here knows how an expression is evaluated.
+
+mod calendars;
+mod compiled;
+mod defaults;
+mod definitions;
+mod diagnostic;
+mod files;
+pub mod gates;
+mod hash;
+mod lexicon;
+mod load;
+mod sources;
+pub mod strategies;
+mod texts;
+mod validate;
+mod yaml;
+
+pub use calendars::{Calendars, HolidaysFile, MacroFile, Release, Session, SessionHours, SessionsFile};
+pub use compiled::{CompiledSpec, EventMeta, FeatureMeta, StateMeta};
+pub use defaults::{
+    Conditioning, CostModel, FundingTerms, GlobalDefaults, Leader, SymbolCosts, SymbolFunding,
+    UniverseDefaults,
+};
+pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
+pub use hash::{content_hash, ontology_hash, spec_files};
+pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
+pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
+pub use yaml::{Ordered, Spanned, load_yaml, parse_yaml, read_source};

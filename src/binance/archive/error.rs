@@ -1,0 +1,80 @@
+//! What can be wrong with a file.
+
+use std::path::PathBuf;
+
+/// An error while reading a file: nothing of that file is imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file cannot be opened or read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The container (zip, gzip, parquet) is damaged or not what it claims to be.
+    #[error("{}: {detail}", file.display())]
+    Container {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A row has another number of fields than the first one.
+    #[error("{}:{line}: {found} fields where {expected} belong; repair or cut the file and import it again", file.display())]
+    Width {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Fields that belong there.
+        expected: usize,
+        /// Fields found.
+        found: usize,
+    },
+    /// A column that the kind needs is not there.
+    #[error("{}: no column '{column}' (found: {found}); is this really a {kind} file?", file.display())]
+    Column {
+        /// The file.
+        file: PathBuf,
+        /// Column that is missing.
+        column: &'static str,
+        /// Columns found.
+        found: String,
+        /// What was read.
+        kind: &'static str,
+    },
+    /// A value that is not what its column holds.
+    #[error("{}:{line}: {field} is '{value}': {problem}", file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1; for parquet the row, from 1.
+        line: u64,
+        /// Column.
+        field: &'static str,
+        /// The text found.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What the file holds cannot be told from its name.
+    #[error("{}: cannot tell the {what} from the name; give {flag}", file.display())]
+    Unnamed {
+        /// The file.
+        file: PathBuf,
+        /// What is missing.
+        what: &'static str,
+        /// The flag that says it.
+        flag: &'static str,
+    },
+    /// Bars of a width that does not divide five minutes.
+    #[error("{}: bars of {interval} cannot be made into 5-minute bars; import 5m, 1m or 1s klines", file.display())]
+    Interval {
+        /// The file.
+        file: PathBuf,
+        /// The width found.
+        interval: String,
+    },
+}

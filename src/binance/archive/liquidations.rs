@@ -1,0 +1,197 @@
+//! Recorded liquidation orders, summed over 5-minute bars.
+//!
+//! Two layouts: the retired archive's (with a header) and captures of the stream without a header: symbol (quote
+//! asset left out), side, type, time in force, quantity, price, average price, status, last fill, filled, time in ms,
+//! value. Rows that repeat another in every field that identifies an order are dropped: captures of several recorders
+//! hold each order more than once.
+//!
+//! A capture does not say when its recorder was connected, so without more knowledge the coverage of its bars is
+//! unknown. With `continuous`, the file is vouched for from its first to its last order: bars between are covered and
+//! those without orders hold true zeros, except where the whole file was silent for longer than a bar.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::Path;
+
+use super::table::{Column, Table};
+use super::{ArchiveError, Finding};
+use crate::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
+
+const SYMBOL: usize = 0;
+const SIDE: usize = 1;
+const AVERAGE: usize = 2;
+const FILLED: usize = 3;
+const TIME: usize = 4;
+const PRICE: usize = 5;
+
+const COLUMNS: &[Column] = &[
+    Column { name: "symbol", place: 0, aliases: &["symbol"], required: false },
+    Column { name: "side", place: 1, aliases: &["side"], required: true },
+    Column {
+        name: "average_price",
+        place: 6,
+        aliases: &["average_price", "avg_price", "ap"],
+        required: true,
+    },
+    Column {
+        name: "accumulated_fill_quantity",
+        place: 9,
+        aliases: &["accumulated_fill_quantity", "filled_quantity", "filled", "z"],
+        required: true,
+    },
+    Column {
+        name: "time",
+        place: 10,
+        aliases: &["time", "trade_time", "timestamp", "order_trade_time"],
+        required: true,
+    },
+    Column { name: "price", place: 5, aliases: &["price"], required: false },
+];
+
+/// Bits of the numbers, so that equal orders compare equal.
+type OrderId = (Ts, Symbol, bool, u64, u64, u64);
+
+/// Reads orders and sums them by symbol and bar.
+pub(super) fn read(
+    file: &Path,
+    input: impl Read,
+    named: Option<&Symbol>,
+    continuous: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<BTreeMap<Symbol, Vec<LiquidationBar>>, ArchiveError> {
+    let is_header = |first: &[u8]| {
+        matches!(String::from_utf8_lossy(first).to_ascii_lowercase().as_str(), "symbol" | "time" | "side")
+    };
+    let mut table = Table::open_as(file, input, COLUMNS, "liquidations", is_header)?;
+    let mut orders: BTreeSet<OrderId> = BTreeSet::new();
+    let mut rows = 0_u64;
+    while let Some(row) = table.next_row()? {
+        rows += 1;
+        let symbol = match row.text(SYMBOL)? {
+            "" => named.cloned().ok_or_else(|| super::no_symbol(file))?,
+            text => {
+                let quoted = ["USDT", "USDC", "BUSD"].iter().any(|q| text.ends_with(q));
+                let full = if quoted { text.to_owned() } else { format!("{text}USDT") };
+                Symbol::new(&full).map_err(|e| row.bad(SYMBOL, text, &e.to_string()))?
+            }
+        };
+        let long = match row.text(SIDE)? {
+            "SELL" => true,
+            "BUY" => false,
+            other => return Err(row.bad(SIDE, other, "neither SELL (a long) nor BUY (a short)")),
+        };
+        let (average, filled) = (row.number(AVERAGE)?, row.number(FILLED)?);
+        for (column, v) in [(AVERAGE, average), (FILLED, filled)] {
+            if v.is_nan() || v < 0.0 {
+                return Err(row.bad(column, row.text(column)?, "an order needs an amount of 0 or more"));
+            }
+        }
+        let price = row.number(PRICE)?;
+        orders.insert((row.time(TIME)?, symbol, long, average.to_bits(), filled.to_bits(), price.to_bits()));
+    }
+    let repeated = rows - orders.len() as u64;
+    if repeated > 0 {
+        findings.push(Finding {
+            file: file.display().to_string(),
+            line: None,
+            what: format!("{repeated} of {rows} rows repeat an order, dropped"),
+        });
+    }
+    Ok(sum(&orders, continuous))
+}
+
+fn sum(orders: &BTreeSet<OrderId>, continuous: bool) -> BTreeMap<Symbol, Vec<LiquidationBar>> {
+    let covered = if continuous { covered_bars(orders) } else { BTreeSet::new() };
+    let mut out: BTreeMap<Symbol, BTreeMap<BarIndex, LiquidationBar>> = BTreeMap::new();
+    for (ts, symbol, long, average, filled, _) in orders {
+        let bars = out.entry(symbol.clone()).or_insert_with(|| {
+            covered.iter().map(|bar| (*bar, empty(*bar, 1.0))).collect::<BTreeMap<_, _>>()
+        });
+        let bar = bars.entry(ts.bar()).or_insert_with(|| empty(ts.bar(), f64::NAN));
+        let usd = f64::from_bits(*average) * f64::from_bits(*filled);
+        if *long {
+            bar.long_usd += usd;
+            bar.long_n += 1.0;
+        } else {
+            bar.short_usd += usd;
+            bar.short_n += 1.0;
+        }
+    }
+    out.into_iter().map(|(s, bars)| (s, bars.into_values().collect())).collect()
+}
+
+const fn empty(bar: BarIndex, coverage: f64) -> LiquidationBar {
+    LiquidationBar { bar, long_usd: 0.0, short_usd: 0.0, long_n: 0.0, short_n: 0.0, coverage }
+}
+
+/// Bars that lie wholly between two orders less than a bar's width apart from their neighbours.
+fn covered_bars(orders: &BTreeSet<OrderId>) -> BTreeSet<BarIndex> {
+    let mut out = BTreeSet::new();
+    let mut from: Option<Ts> = None;
+    let mut last: Option<Ts> = None;
+    let mut close = |from: Ts, to: Ts| {
+        let mut bar = Ts(from.0 + BAR_MS - 1).bar();
+        while bar.close() <= to {
+            out.insert(bar);
+            bar = bar.next();
+        }
+    };
+    for (ts, ..) in orders {
+        if let (Some(start), Some(previous)) = (from, last)
+            && ts.0 - previous.0 > BAR_MS
+        {
+            close(start, previous);
+            from = Some(*ts);
+        }
+        from = from.or(Some(*ts));
+        last = Some(*ts);
+    }
+    if let (Some(from), Some(last)) = (from, last) {
+        close(from, last);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 1_737_936_000_000;
+
+    fn read_text(text: &str, continuous: bool) -> (BTreeMap<Symbol, Vec<LiquidationBar>>, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let out = read(Path::new("capture.csv"), text.as_bytes(), None, continuous, &mut findings).unwrap();
+        (out, findings)
+    }
+
+    fn order(symbol: &str, side: &str, filled: f64, at_s: i64) -> String {
+        format!("{symbol},{side},LIMIT,IOC,9,100,101,FILLED,1,{filled},{},0\n", DAY + at_s * 1000)
+    }
+
+    #[test]
+    fn repeated_orders_count_once_and_the_order_side_sell_is_a_long() {
+        let text =
+            order("BTC", "SELL", 2.0, 10) + &order("BTC", "SELL", 2.0, 10) + &order("BTC", "BUY", 1.0, 20);
+        let (out, findings) = read_text(&text, false);
+        let bars = &out[&Symbol::new("BTCUSDT").unwrap()];
+        assert_eq!((bars[0].long_usd, bars[0].long_n), (202.0, 1.0));
+        assert_eq!((bars[0].short_usd, bars[0].short_n), (101.0, 1.0));
+        assert!(bars[0].coverage.is_nan(), "a capture alone does not prove that it was connected");
+        assert_eq!(findings[0].what, "1 of 3 rows repeat an order, dropped");
+    }
+
+    #[test]
+    fn a_vouched_capture_has_true_zeros_between_its_orders_but_not_across_a_silence() {
+        let text: String =
+            [10, 200, 400, 640, 1500, 1700, 1900].map(|s| order("BTC", "SELL", 1.0, s)).concat();
+        let (out, _) = read_text(&text, true);
+        let bars = &out[&Symbol::new("BTCUSDT").unwrap()];
+        let first = Ts(DAY).bar();
+        let coverage: Vec<_> = bars.iter().map(|b| (b.bar - first, b.coverage)).collect();
+        // 0..300 starts before the first order; 300..600 is whole; 640..1500 is silence; 1500..1800 is whole.
+        assert_eq!(coverage[1], (1, 1.0));
+        assert!(coverage[0].1.is_nan() && coverage[2].1.is_nan());
+        assert!(coverage.contains(&(5, 1.0)));
+        assert!(!coverage.iter().any(|(b, _)| *b == 3 || *b == 4));
+    }
+}

@@ -1,0 +1,95 @@
+//! Files of the public archive, and tables like them, made into raw records.
+//!
+//! A file is read whole and checked before anything of it is stored: it is imported whole or not at all. Repairs (a
+//! label moved to the grid, a 0 that means unknown, an incomplete bar left out) are returned as findings; anything
+//! else that does not fit is an error with file, line, field and value.
+
+mod content;
+mod decimal;
+mod error;
+mod funding;
+mod klines;
+mod liquidations;
+mod mark;
+mod metrics;
+mod name;
+mod table;
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+pub use content::read_file;
+pub use error::ArchiveError;
+pub use name::{FileKind, NameFacts, from_path};
+
+use crate::market::{Market, Symbol};
+use crate::store::RawPut;
+
+/// What is to be read.
+#[derive(Clone, Debug)]
+pub struct FileSpec {
+    /// Kind of file.
+    pub kind: FileKind,
+    /// Market of bars.
+    pub market: Market,
+    /// Symbol for files that do not carry one.
+    pub symbol: Option<Symbol>,
+    /// Width of a kline, when known.
+    pub interval_ms: Option<i64>,
+    /// Liquidation captures: the user vouches that the recorder was connected from the first to the last order.
+    pub continuous: bool,
+}
+
+/// Something that was repaired or left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: String,
+    /// Line, when one is to blame.
+    pub line: Option<u64>,
+    /// What was found and done.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+/// A file's content, ready to be stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileContent {
+    /// Records by series.
+    pub puts: Vec<RawPut>,
+    /// Repairs and omissions.
+    pub findings: Vec<Finding>,
+}
+
+/// The symbol of a row: its own column, else the file's.
+fn row_symbol(
+    row: &table::Row<'_>,
+    column: usize,
+    named: Option<&Symbol>,
+    file: &Path,
+) -> Result<Symbol, ArchiveError> {
+    let text = row.text(column)?;
+    if text.is_empty() {
+        return named.cloned().ok_or_else(|| no_symbol(file));
+    }
+    match named {
+        Some(named) if named.as_str() == text => Ok(named.clone()),
+        _ => Symbol::new(text).map_err(|e| row.bad(column, text, &e.to_string())),
+    }
+}
+
+fn no_symbol(file: &Path) -> ArchiveError {
+    ArchiveError::Unnamed { file: file.to_owned(), what: "symbol", flag: "--symbol" }
+}
+
+/// A source of bytes without a type.
+type Input<'a> = Box<dyn Read + 'a>;

@@ -1,0 +1,89 @@
+//! `manifest.json`: what a version holds, how it differs from its parent, and why.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The value of `schema`.
+pub const MANIFEST_SCHEMA: &str = "backtestd.blueprint_manifest/1";
+
+/// The manifest of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_SCHEMA`].
+    pub schema: String,
+    /// `vNNNNNN`.
+    pub version: String,
+    /// The version before; null for the first.
+    pub parent: Option<String>,
+    /// When it was published, RFC 3339.
+    pub published_at: String,
+    /// The same, ns: a backtest replays versions by this.
+    pub published_at_ns: i64,
+    /// The run it comes from.
+    pub run_id: String,
+    /// Hash of the specs.
+    pub ontology_spec_hash: String,
+    /// Close of the last bar that the run had seen, RFC 3339.
+    pub data_watermark: String,
+    /// The files beside this one.
+    pub files: BTreeMap<String, FileEntry>,
+    /// New blueprints.
+    pub added: Vec<Change>,
+    /// Blueprints whose content changed.
+    pub changed: Vec<Change>,
+    /// Blueprints listed for the last time.
+    pub retired: Vec<Change>,
+    /// How many there are.
+    pub counts: Counts,
+    /// Why there are no (or fewer) blueprints: the run's own words.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// Blueprints that were listed once and are gone: should one return, its revision goes on from here.
+    #[serde(default)]
+    pub departed: BTreeMap<String, Departed>,
+    /// Version and commit of the program.
+    pub code_version: String,
+}
+
+/// A file of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Lower-case hex.
+    pub sha256: String,
+    /// Length.
+    pub bytes: u64,
+    /// Lines.
+    pub rows: u64,
+}
+
+/// One blueprint's difference from the parent version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The blueprint.
+    pub id: String,
+    /// What happened, in words.
+    pub why: String,
+}
+
+/// Blueprints by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All lines.
+    pub total: u64,
+    /// Status `active`.
+    pub active: u64,
+    /// Status `watch`.
+    pub watch: u64,
+    /// Status `retired`.
+    pub retired: u64,
+}
+
+/// What is remembered of a blueprint that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departed {
+    /// Its last revision.
+    pub revision: u32,
+    /// The version that first listed it.
+    pub first_published: String,
+}

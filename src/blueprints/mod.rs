@@ -1,0 +1,30 @@
+//! Blueprints: what survived, in the form that a trader reads.
+//!
+//! `record` is the line of `blueprints.jsonl`; `compile` (pure) makes lines from candidates; `diff` (pure) decides what
+//! the next version says; `publish` and `directory` write and read the versioned directory; `watch` follows it.
+//! `trigger` tells the signal stream which blueprints a detection sets off.
+
+mod canonical;
+mod diff;
+mod directory;
+mod manifest;
+mod publish;
+mod record;
+mod trigger;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use canonical::{canonical_json, sha256_hex};
+pub use diff::{Diff, Lapse, Reasons, diff};
+pub use directory::{
+    DirectoryError, Version, current_version, list_versions, read_current, read_version, version_as_of,
+};
+pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifest};
+pub use publish::{Publication, PublishContext, PublishError, publish_version};
+pub use record::{
+    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, IntrabarPath,
+    Lineage, ScopeMode, ShrinkageWeights, Sizing, SizingMode, Status, StopGapFill, SymbolScope,
+    UNCONDITIONAL, bar_type,
+};
+pub use trigger::{Side, StateTest, Triggered, match_event};

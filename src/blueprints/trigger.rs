@@ -1,0 +1,134 @@
+//! Which blueprints an event triggers: what the signal stream says beside each detection.
+//!
+//! Stateless: a blueprint's cool-down is the consumer's, who knows which signals it took.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Blueprint, Status};
+use crate::discovery::DirectionRule;
+use crate::events::Event;
+use crate::outcomes::EntryPrice;
+
+/// Which way a position goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Bought.
+    Long,
+    /// Sold.
+    Short,
+}
+
+impl Side {
+    /// The side a rule takes on an event; `None` on an undirected event, which has none.
+    #[must_use]
+    pub const fn of(rule: DirectionRule, direction: i8) -> Option<Self> {
+        match (rule, direction.signum()) {
+            (DirectionRule::Follow, 1) | (DirectionRule::Fade, -1) => Some(Self::Long),
+            (DirectionRule::Follow, -1) | (DirectionRule::Fade, 1) => Some(Self::Short),
+            _ => None,
+        }
+    }
+
+    /// +1 long, -1 short.
+    #[must_use]
+    pub const fn sign(self) -> f64 {
+        match self {
+            Self::Long => 1.0,
+            Self::Short => -1.0,
+        }
+    }
+}
+
+/// One blueprint that an event triggered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// The blueprint.
+    pub id: String,
+    /// Which way to go.
+    pub side: Side,
+    /// Bars from the deciding bar to the entry bar.
+    pub entry_lag_bars: u32,
+    /// The instant of the entry, ns: the close (or open, as the blueprint's price says) of the entry bar.
+    pub entry_at_ns: i64,
+    /// The instant of the time exit, ns.
+    pub exit_at_ns: i64,
+}
+
+/// What a state condition reads from an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateTest {
+    /// Always true.
+    Always,
+    /// `vol_regime` has this code.
+    VolRegime(i8),
+    /// `carry_state` has this code.
+    CarryState(i8),
+    /// The state at this index of [`Event::states`] is true.
+    State(usize),
+}
+
+impl StateTest {
+    /// Resolves a `state_id` (`""`, `vol_regime_high`, `carry_state_neutral`, or one of `states`, the graph's state ids
+    /// in order). `None` for an id that these specs do not have.
+    #[must_use]
+    pub fn resolve<S: AsRef<str>>(state_id: &str, states: &[S]) -> Option<Self> {
+        if state_id.is_empty() {
+            return Some(Self::Always);
+        }
+        if let Some(at) = states.iter().position(|s| s.as_ref() == state_id) {
+            return Some(Self::State(at));
+        }
+        Some(match state_id {
+            "vol_regime_low" => Self::VolRegime(0),
+            "vol_regime_mid" => Self::VolRegime(1),
+            "vol_regime_high" => Self::VolRegime(2),
+            "carry_state_funding_neg" => Self::CarryState(-1),
+            "carry_state_neutral" => Self::CarryState(0),
+            "carry_state_funding_pos" => Self::CarryState(1),
+            _ => return None,
+        })
+    }
+
+    /// Whether it is known and true on the deciding bar.
+    #[must_use]
+    pub fn holds(&self, event: &Event) -> bool {
+        match *self {
+            Self::Always => true,
+            Self::VolRegime(code) => event.vol_regime == code,
+            Self::CarryState(code) => event.carry_state == code,
+            Self::State(at) => event.states.get(at) == Some(&1),
+        }
+    }
+}
+
+/// The active blueprints that `event` triggers, in the order given. An event that a blueprint's evidence has already
+/// seen does not trigger it. `states` are the graph's state ids in order.
+#[must_use]
+pub fn match_event<S: AsRef<str>>(event: &Event, states: &[S], blueprints: &[Blueprint]) -> Vec<Triggered> {
+    blueprints.iter().filter_map(|blueprint| triggered(event, states, blueprint)).collect()
+}
+
+fn triggered<S: AsRef<str>>(event: &Event, states: &[S], blueprint: &Blueprint) -> Option<Triggered> {
+    let wanted = blueprint.status == Status::Active
+        && *event.event_type == *blueprint.event_type
+        && blueprint.symbol_scope.symbols.contains(&event.symbol)
+        && blueprint.discovered_through_ns.is_none_or(|seen| event.detected().nanos() > seen);
+    if !wanted || !StateTest::resolve(&blueprint.state_id, states)?.holds(event) {
+        return None;
+    }
+    let side = Side::of(blueprint.direction_rule, event.direction)?;
+    let entry_bar = event.bar + i64::from(blueprint.entry.entry_lag_bars);
+    let exit_bar = entry_bar + i64::from(blueprint.exit.time_stop_bars);
+    let at = |bar: crate::market::BarIndex| match blueprint.entry.price {
+        EntryPrice::Close => bar.close().nanos(),
+        EntryPrice::Open => bar.open().nanos(),
+    };
+    Some(Triggered {
+        id: blueprint.id.clone(),
+        side,
+        entry_lag_bars: blueprint.entry.entry_lag_bars,
+        entry_at_ns: at(entry_bar),
+        exit_at_ns: at(exit_bar),
+    })
+}

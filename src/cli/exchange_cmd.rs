@@ -1,0 +1,94 @@
+//! `backtestd exchange`: the simulated Binance alone, for any client.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::market::{Ts, parse_time};
+use crate::sim::{Exchange, ExchangeConfig, Limits, Scenario};
+
+/// Run a simulated Binance (USD-M futures and spot market data) on loopback
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  backtestd exchange --listen 127.0.0.1:8901 --seed 7 --speed 60\n  \
+    curl 'http://127.0.0.1:8901/fapi/v1/klines?symbol=BTCUSDT&interval=5m&limit=3'")]
+pub struct ExchangeArgs {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:8901")]
+    pub listen: SocketAddr,
+    /// Seed of the market
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Scenario file (YAML) instead of the built-in one; see --print-scenario
+    #[arg(long)]
+    pub scenario: Option<PathBuf>,
+    /// Virtual seconds per real second
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub speed: f64,
+    /// What the exchange's clock shows at start: RFC 3339, a date, or milliseconds [default: 2026-03-01]
+    #[arg(long, value_parser = parse_time)]
+    pub start: Option<Ts>,
+    /// Request weight per real minute on /fapi (the venue: 2400)
+    #[arg(long, default_value_t = Limits::default().futures_weight_per_minute)]
+    pub weight_limit: u32,
+    /// Print the built-in scenario and exit
+    #[arg(long)]
+    pub print_scenario: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err(format!("'{text}' is not a positive number")),
+    }
+}
+
+/// Serves until interrupted (SIGINT or SIGTERM).
+///
+/// # Errors
+/// When the scenario cannot be used or the address cannot be bound.
+pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
+    if args.print_scenario {
+        print!("{}", crate::sim::DEFAULT_SCENARIO);
+        return Ok(());
+    }
+    let scenario = match &args.scenario {
+        Some(path) => Scenario::load(path)?,
+        None => Scenario::default(),
+    };
+    let defaults = ExchangeConfig::default();
+    let config = ExchangeConfig {
+        listen: args.listen,
+        seed: args.seed,
+        scenario,
+        start: args.start.unwrap_or(defaults.start),
+        speed: args.speed,
+        limits: Limits { futures_weight_per_minute: args.weight_limit, ..Limits::default() },
+        ..defaults
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: ExchangeConfig) -> anyhow::Result<()> {
+    let exchange = Exchange::start(config).await?;
+    println!("REST        {}/fapi/v1 /futures/data /api/v3", exchange.rest_url());
+    println!("futures ws  {}/market /public", exchange.futures_ws_url());
+    println!("spot ws     {}", exchange.spot_ws_url());
+    for edge in &exchange.scenario().edges {
+        let (event, side, drift) = (&edge.event_type, edge.side, edge.drift_bps);
+        println!("planted     {event} {side:?} {drift} bps over {} bars", edge.horizon_bars);
+    }
+    stop_signal().await?;
+    exchange.shutdown().await;
+    Ok(())
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}

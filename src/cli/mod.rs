@@ -1,0 +1,80 @@
+//! The command line: one module a command. Arguments in, exit code out; no rule of the domain lives here.
+//!
+//! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
+
+mod client_cmds;
+mod config_cmd;
+mod dirs;
+pub mod exchange_cmd;
+pub mod import_cmd;
+mod progress;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use progress::Progress;
+
+/// Done, but something was found (`verify`, `spec check`).
+pub const FINDINGS: u8 = 3;
+
+/// A research daemon: Binance bars in, tested strategy blueprints out.
+#[derive(Debug, Parser)]
+#[command(name = "backtestd", version = crate::CODE_VERSION, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(ImportCmd),
+    Exchange(exchange_cmd::ExchangeArgs),
+    Status(client_cmds::StatusCmd),
+    Events(client_cmds::EventsCmd),
+    Blueprints(client_cmds::BlueprintsCmd),
+    Explain(client_cmds::ExplainCmd),
+    Recompute(client_cmds::RecomputeCmd),
+    Reload(client_cmds::ReloadCmd),
+    Config(config_cmd::ConfigCmd),
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportCmd {
+    #[command(flatten)]
+    state: dirs::StateDir,
+    #[command(flatten)]
+    args: import_cmd::ImportArgs,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap prints help and version to stdout with code 0, misuse to stderr with code 2.
+        Err(error) => error.exit(),
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("backtestd: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => args.run(),
+        Command::Events(args) => args.run(),
+        Command::Blueprints(args) => args.run(),
+        Command::Explain(args) => args.run(),
+        Command::Recompute(args) => args.run(),
+        Command::Reload(args) => args.run(),
+        Command::Config(args) => config_cmd::run(&args),
+    }
+}

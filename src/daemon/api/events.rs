@@ -1,0 +1,69 @@
+//! `GET /v1/events` and `GET /v1/runs`: the registry and the runs, read from the store.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as UrlQuery, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Problem;
+use crate::daemon::shared::{EventQuery, Query, Shared};
+use crate::market::{Symbol, parse_time};
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 10_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventParams {
+    since: Option<String>,
+    symbol: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunParams {
+    limit: Option<usize>,
+}
+
+pub(super) fn limit(given: Option<usize>) -> Result<usize, Problem> {
+    match given {
+        None => Ok(DEFAULT_LIMIT),
+        Some(n) if (1..=MAX_LIMIT).contains(&n) => Ok(n),
+        Some(n) => Err(Problem::bad_request(format!("limit = {n} is not between 1 and {MAX_LIMIT}"))),
+    }
+}
+
+pub(super) fn params<T>(query: Result<UrlQuery<T>, QueryRejection>) -> Result<T, Problem> {
+    query.map(|q| q.0).map_err(|error| Problem::bad_request(error.body_text()))
+}
+
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    query: Result<UrlQuery<EventParams>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let given = params(query)?;
+    let bad = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
+    let wanted = EventQuery {
+        since: given.since.as_deref().map(parse_time).transpose().map_err(|e| bad(&e))?,
+        symbol: given.symbol.as_deref().map(Symbol::new).transpose().map_err(|e| bad(&e))?,
+        event_type: given.event_type,
+        limit: limit(given.limit)?,
+    };
+    let events = shared.query(|reply| Query::Events(wanted, reply)).await?;
+    Ok(Json(json!({ "events": events })))
+}
+
+pub(super) async fn runs(
+    State(shared): State<Arc<Shared>>,
+    query: Result<UrlQuery<RunParams>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let limit = limit(params(query)?.limit)?;
+    let runs = shared.query(|reply| Query::Runs { limit, reply }).await?;
+    Ok(Json(json!({ "runs": runs })))
+}

@@ -1,0 +1,101 @@
+//! Listening: the socket file's life, and serving until told to stop.
+
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use super::{Peer, router};
+use crate::daemon::shared::Shared;
+
+/// Why the API cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Somebody answers on the socket.
+    #[error(
+        "another daemon answers on {}; stop it first (`backtestd status` shows its pid), or give this one its own --socket and --state",
+        path.display()
+    )]
+    AlreadyServed {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A file is in the way.
+    #[error("{} exists and is not a socket; move it away or choose another --socket", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot listen on {place}: {source}")]
+    Io {
+        /// Socket path or address.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Binds the socket with mode 0660. A leftover of a dead daemon is replaced; a living one is an error. The socket
+/// appears under its name only with its final mode (bound beside, then renamed).
+///
+/// # Errors
+/// See [`ApiError`].
+pub async fn listen_unix(path: &Path) -> Result<UnixListener, ApiError> {
+    let io = |source| ApiError::Io { place: path.display().to_string(), source };
+    if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(ApiError::NotASocket { path: path.to_owned() });
+        }
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(ApiError::AlreadyServed { path: path.to_owned() });
+        }
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(io)?;
+    }
+    let beside = path.with_extension(format!("sock.{}", std::process::id()));
+    let _ = std::fs::remove_file(&beside);
+    let listener = UnixListener::bind(&beside).map_err(io)?;
+    std::fs::set_permissions(&beside, Permissions::from_mode(0o660)).map_err(io)?;
+    std::fs::rename(&beside, path).map_err(io)?;
+    Ok(listener)
+}
+
+/// Serves on the Unix socket until `stop` turns true; open signal streams end by themselves then.
+///
+/// # Errors
+/// When accepting fails.
+pub async fn serve_unix(
+    listener: UnixListener,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let app = router(shared).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, app).with_graceful_shutdown(stopped(stop)).await
+}
+
+/// Serves on a loopback address. Peers there are anonymous: they may read only.
+///
+/// # Errors
+/// When binding or accepting fails.
+pub async fn serve_loopback(
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ApiError> {
+    let io = |source| ApiError::Io { place: address.to_string(), source };
+    let listener = TcpListener::bind(address).await.map_err(io)?;
+    let app = router(shared).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, app).with_graceful_shutdown(stopped(stop)).await.map_err(io)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // A closed channel means that the daemon is gone: stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,186 @@
+//! The table of keys: the only list of what can be configured.
+
+/// What a value looks like in TOML; elsewhere it is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A number.
+    Number,
+    /// An array of strings; comma-separated text elsewhere.
+    List,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted name as in the file.
+    pub name: &'static str,
+    /// Environment variable.
+    pub env: &'static str,
+    /// Value shape.
+    pub kind: Kind,
+    /// The value when nothing is given; `$X/...` and other computed defaults are explained in `help`.
+    pub default: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+}
+
+const fn key(
+    name: &'static str,
+    env: &'static str,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+) -> Key {
+    Key { name, env, kind, default, help }
+}
+
+use Kind::{List, Number, Text};
+
+/// Every key, in the order `config --show` prints them.
+pub const KEYS: &[Key] = &[
+    key(
+        "data_root",
+        "BACKTEST_DATA_ROOT",
+        Text,
+        "./data",
+        "Root of the data/ tree: lake, runs, reports, blueprints",
+    ),
+    key("state", "BACKTESTD_STATE", Text, "./state", "Directory of the store [systemd: $STATE_DIRECTORY]"),
+    key("spec", "BACKTESTD_SPEC", Text, "./spec", "Directory of the spec tree"),
+    key(
+        "socket",
+        "BACKTESTD_SOCKET",
+        Text,
+        "",
+        "API socket [default: $RUNTIME_DIRECTORY/backtestd.sock, else STATE/backtestd.sock]",
+    ),
+    key("symbols", "BACKTESTD_SYMBOLS", List, "BTCUSDT", "Perpetual contracts to follow"),
+    key(
+        "spot_symbols",
+        "BACKTESTD_SPOT_SYMBOLS",
+        List,
+        "same",
+        "Which of them have a spot pair to follow: a list, 'same' or 'none'",
+    ),
+    key(
+        "collect",
+        "BACKTESTD_COLLECT",
+        List,
+        "funding,open_interest,mark,liquidations",
+        "Series beside bars: funding, open_interest, mark, liquidations",
+    ),
+    key(
+        "start",
+        "BACKTESTD_START",
+        Text,
+        "365d",
+        "Where history begins: a date, or days before the first start (365d)",
+    ),
+    key(
+        "grace_ms",
+        "BACKTESTD_GRACE_MS",
+        Number,
+        "8000",
+        "How long a tick waits for a late bar after the close, ms of exchange time",
+    ),
+    key(
+        "recompute",
+        "BACKTESTD_RECOMPUTE",
+        Text,
+        "1d",
+        "Discovery schedule, aligned to UTC midnight: 5m..1d (30m, 6h, 1d) or 'off'",
+    ),
+    key(
+        "fsync",
+        "BACKTESTD_FSYNC",
+        Text,
+        "every_tick",
+        "Durability of a commit: 'every_tick' (fsync) or 'os' (page cache)",
+    ),
+    key(
+        "checkpoint_every_ticks",
+        "BACKTESTD_CHECKPOINT_EVERY_TICKS",
+        Number,
+        "12",
+        "Ticks between checkpoints of operator state while live",
+    ),
+    key(
+        "max_analyzer_workers",
+        "BACKTESTD_MAX_ANALYZER_WORKERS",
+        Number,
+        "auto",
+        "Threads for discovery and replay: a number, or 'auto' = min(cores, 8)",
+    ),
+    key(
+        "http_listen",
+        "BACKTESTD_HTTP_LISTEN",
+        Text,
+        "none",
+        "Read-only HTTP on a loopback address (127.0.0.1:9184) for the page and Prometheus, or 'none'",
+    ),
+    key("log_format", "BACKTESTD_LOG_FORMAT", Text, "text", "'text' or 'json'; levels through RUST_LOG"),
+    key(
+        "clock.source",
+        "BACKTESTD_CLOCK_SOURCE",
+        Text,
+        "system",
+        "'system', or 'exchange': ask the exchange for the time (simulated exchanges)",
+    ),
+    key(
+        "clock.speed",
+        "BACKTESTD_CLOCK_SPEED",
+        Number,
+        "1",
+        "With clock.source = exchange: how fast its time runs",
+    ),
+    key(
+        "binance.futures_rest",
+        "BACKTESTD_BINANCE_FUTURES_REST",
+        Text,
+        "https://fapi.binance.com",
+        "USD-M REST base URL",
+    ),
+    key(
+        "binance.futures_ws",
+        "BACKTESTD_BINANCE_FUTURES_WS",
+        Text,
+        "wss://fstream.binance.com",
+        "USD-M websocket base URL, without /public or /market",
+    ),
+    key(
+        "binance.spot_rest",
+        "BACKTESTD_BINANCE_SPOT_REST",
+        Text,
+        "https://data-api.binance.vision",
+        "Spot REST base URL",
+    ),
+    key(
+        "binance.spot_ws",
+        "BACKTESTD_BINANCE_SPOT_WS",
+        Text,
+        "wss://data-stream.binance.vision",
+        "Spot websocket base URL",
+    ),
+];
+
+impl Key {
+    /// The flag without dashes: `grace-ms`, `binance-futures-rest`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace(['_', '.'], "-")
+    }
+
+    /// The flag spelled with underscores, accepted as an alias.
+    #[must_use]
+    pub fn flag_alias(&self) -> String {
+        self.name.replace('.', "_")
+    }
+
+    /// By dotted name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|k| k.name == name)
+    }
+}

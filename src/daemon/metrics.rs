@@ -1,0 +1,169 @@
+//! `GET /metrics`: the catalogue, the counters that only live here, and the Prometheus text.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::status::{Phase, Status};
+
+/// Prometheus metric kinds in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+/// Every metric: name, kind, meaning. Labels are named in the meaning.
+pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
+    ("backtestd_up", MetricKind::Gauge, "1, with label version"),
+    ("backtestd_phase", MetricKind::Gauge, "1 for the current phase, 0 for the others; label phase"),
+    ("backtestd_uptime_seconds", MetricKind::Gauge, "Wall seconds since the start"),
+    (
+        "backtestd_series_lag_seconds",
+        MetricKind::Gauge,
+        "Clock minus close of the newest stored bar; labels symbol, market",
+    ),
+    ("backtestd_series_gaps_open", MetricKind::Gauge, "Missing bars still asked for; labels symbol, market"),
+    (
+        "backtestd_stream_connected",
+        MetricKind::Gauge,
+        "1 if the websocket is subscribed and alive; label stream",
+    ),
+    ("backtestd_stream_reconnects_total", MetricKind::Counter, "Connections after the first; label stream"),
+    ("backtestd_ticks_total", MetricKind::Counter, "Ticks closed live since the start"),
+    ("backtestd_ticks_with_gaps_total", MetricKind::Counter, "Of these, closed with a gap"),
+    ("backtestd_late_bars_total", MetricKind::Counter, "Bars that came after their tick had closed"),
+    ("backtestd_rewinds_total", MetricKind::Counter, "Rewinds to an earlier checkpoint"),
+    (
+        "backtestd_bars_reconciled_total",
+        MetricKind::Counter,
+        "Closed bars compared between websocket and REST",
+    ),
+    ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
+    ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
+    ("backtestd_commit_seconds", MetricKind::Gauge, "Duration of the last tick commit"),
+    ("backtestd_commit_max_seconds", MetricKind::Gauge, "Longest tick commit since the start"),
+    ("backtestd_store_bytes", MetricKind::Gauge, "Bytes of the store on disk"),
+    ("backtestd_signal_seq", MetricKind::Gauge, "Sequence number of the newest entry of the signal stream"),
+    ("backtestd_signal_readers", MetricKind::Gauge, "Open connections to /v1/signals"),
+    ("backtestd_http_requests_total", MetricKind::Counter, "API requests answered"),
+    ("backtestd_discovery_running", MetricKind::Gauge, "1 while a run is in progress"),
+    ("backtestd_discovery_seconds", MetricKind::Gauge, "Duration of the last run"),
+    ("backtestd_hypotheses", MetricKind::Gauge, "Hypotheses of the last run"),
+    ("backtestd_discoveries", MetricKind::Gauge, "Discoveries of the last run"),
+    ("backtestd_blueprints", MetricKind::Gauge, "Published blueprints; label status"),
+    ("backtestd_spec_error", MetricKind::Gauge, "1 if the spec tree on disk is refused"),
+];
+
+/// Counters that the status does not carry.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// API requests answered.
+    pub http_requests: AtomicU64,
+    /// Open signal streams.
+    pub signal_readers: AtomicU64,
+}
+
+/// A sample: value, and labels already formatted as `name="value",…`.
+struct Sample {
+    name: &'static str,
+    labels: String,
+    value: f64,
+}
+
+/// The Prometheus text.
+#[must_use]
+pub fn render(status: &Status, metrics: &Metrics) -> String {
+    let samples = samples(status, metrics);
+    let mut text = String::new();
+    for (name, kind, help) in CATALOGUE {
+        let kind = match kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+        };
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for sample in samples.iter().filter(|s| s.name == *name) {
+            let labels =
+                if sample.labels.is_empty() { String::new() } else { format!("{{{}}}", sample.labels) };
+            let _ = writeln!(text, "{name}{labels} {}", sample.value);
+        }
+    }
+    text
+}
+
+fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
+    let mut out = Vec::new();
+    let mut put = |name: &'static str, labels: String, value: f64| out.push(Sample { name, labels, value });
+    put("backtestd_up", label("version", &status.version), 1.0);
+    for phase in [Phase::Starting, Phase::Backfilling, Phase::Live, Phase::Degraded] {
+        put("backtestd_phase", label("phase", phase.name()), f64::from(u8::from(phase == status.state)));
+    }
+    put("backtestd_uptime_seconds", String::new(), status.uptime_s as f64);
+    for s in &status.symbols {
+        let labels =
+            format!("{},{}", label("symbol", s.symbol.as_str()), label("market", &s.market.to_string()));
+        if let Some(lag) = s.lag_ms {
+            put("backtestd_series_lag_seconds", labels.clone(), lag as f64 / 1000.0);
+        }
+        put("backtestd_series_gaps_open", labels, s.gaps_open as f64);
+    }
+    for s in &status.streams {
+        put("backtestd_stream_connected", label("stream", &s.name), f64::from(u8::from(s.connected)));
+        put("backtestd_stream_reconnects_total", label("stream", &s.name), s.reconnects as f64);
+    }
+    let live = &status.live;
+    let discovery = &status.discovery;
+    let plain = [
+        ("backtestd_ticks_total", live.ticks as f64),
+        ("backtestd_ticks_with_gaps_total", live.ticks_with_gaps as f64),
+        ("backtestd_late_bars_total", live.late_bars as f64),
+        ("backtestd_rewinds_total", live.rewinds as f64),
+        ("backtestd_bars_reconciled_total", live.bars_reconciled as f64),
+        ("backtestd_bars_matched_total", live.bars_matched as f64),
+        ("backtestd_rest_requests_total", status.backfill.requests as f64),
+        ("backtestd_commit_seconds", status.store.last_commit_ms / 1000.0),
+        ("backtestd_commit_max_seconds", status.store.max_commit_ms / 1000.0),
+        ("backtestd_store_bytes", status.store.bytes as f64),
+        ("backtestd_signal_seq", status.last_signal_seq as f64),
+        ("backtestd_signal_readers", metrics.signal_readers.load(Ordering::Relaxed) as f64),
+        ("backtestd_http_requests_total", metrics.http_requests.load(Ordering::Relaxed) as f64),
+        ("backtestd_discovery_running", f64::from(u8::from(discovery.running.is_some()))),
+        ("backtestd_discovery_seconds", discovery.last_duration_ms.unwrap_or(0) as f64 / 1000.0),
+        ("backtestd_hypotheses", discovery.hypotheses as f64),
+        ("backtestd_discoveries", discovery.discoveries as f64),
+        ("backtestd_spec_error", f64::from(u8::from(status.spec.error.is_some()))),
+    ];
+    for (name, value) in plain {
+        put(name, String::new(), value);
+    }
+    put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
+    put("backtestd_blueprints", label("status", "watch"), status.blueprints.watch as f64);
+    out
+}
+
+fn label(name: &str, value: &str) -> String {
+    format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_is_in_the_catalogue_and_every_entry_without_labels_has_one() {
+        let status = Status::default();
+        let all = samples(&status, &Metrics::default());
+        for sample in &all {
+            assert!(CATALOGUE.iter().any(|(name, ..)| *name == sample.name), "{} is missing", sample.name);
+        }
+        for (name, _, help) in CATALOGUE.iter().filter(|(.., help)| !help.contains("label")) {
+            assert!(all.iter().any(|s| s.name == *name), "{name} ({help}) has no sample");
+        }
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        assert_eq!(label("a", "x\"y\\"), r#"a="x\"y\\""#);
+    }
+}

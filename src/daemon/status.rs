@@ -1,0 +1,241 @@
+//! What `GET /v1/status` says: one plain struct, written by the main loop, read by the API.
+
+use serde::{Serialize, Serializer};
+
+use crate::market::{Market, Symbol, Ts};
+
+/// Where the daemon is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Opening the store, compiling the spec.
+    #[default]
+    Starting,
+    /// Fetching history and pushing it through the graph.
+    Backfilling,
+    /// Ticks close as they happen.
+    Live,
+    /// Live, but something is missing: a stream is down or a symbol does not deliver.
+    Degraded,
+}
+
+impl Phase {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Backfilling => "backfilling",
+            Self::Live => "live",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+/// The whole answer.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// Program version.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// Wall seconds since the start; filled in when read.
+    pub uptime_s: u64,
+    /// The daemon's clock (virtual time against a simulated exchange); filled in when read.
+    #[serde(serialize_with = "time")]
+    pub now: Ts,
+    /// The phase.
+    pub state: Phase,
+    /// The phase in words: what is being done, or what is missing.
+    pub detail: String,
+    /// The spec in force.
+    pub spec: SpecStatus,
+    /// One entry per followed series of bars.
+    pub symbols: Vec<SeriesStatus>,
+    /// One entry per websocket connection.
+    pub streams: Vec<StreamStatus>,
+    /// The store.
+    pub store: StoreStatus,
+    /// Progress of the backfill.
+    pub backfill: BackfillStatus,
+    /// Counters of the live part.
+    pub live: LiveStatus,
+    /// Discovery.
+    pub discovery: DiscoveryStatus,
+    /// The published version.
+    pub blueprints: BlueprintsStatus,
+    /// Last sequence number on the signal stream.
+    pub last_signal_seq: u64,
+}
+
+/// The spec in force.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SpecStatus {
+    /// `ontology_spec_hash`.
+    pub hash: String,
+    /// When it came into force.
+    #[serde(serialize_with = "optional_time")]
+    pub loaded_at: Option<Ts>,
+    /// Why the tree on disk is not in force; the spec above stays.
+    pub error: Option<String>,
+    /// Event types that this deployment cannot compute, with the source they miss.
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// An event type that cannot be computed here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unavailable {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Event type.
+    pub event_type: String,
+    /// Column not collected.
+    pub missing: String,
+}
+
+/// A followed series of bars.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeriesStatus {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Market.
+    pub market: Market,
+    /// Close of the newest bar in the store.
+    #[serde(serialize_with = "optional_time")]
+    pub watermark: Option<Ts>,
+    /// Clock minus watermark; filled in when read.
+    pub lag_ms: Option<i64>,
+    /// Slots of committed ticks that still have no bar and are being asked for.
+    pub gaps_open: u64,
+    /// Arrival of the last update of any kind.
+    #[serde(serialize_with = "optional_time")]
+    pub last_update: Option<Ts>,
+}
+
+/// A websocket connection.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StreamStatus {
+    /// Route: `futures/market`, `futures/public`, `spot`.
+    pub name: String,
+    /// Subscribed and alive.
+    pub connected: bool,
+    /// Milliseconds since the last message; filled in when read.
+    pub last_message_ms: Option<i64>,
+    /// Arrival of the last message.
+    #[serde(skip)]
+    pub last_message: Option<Ts>,
+    /// Connections made after the first.
+    pub reconnects: u64,
+}
+
+/// The store.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct StoreStatus {
+    /// Open time of the last committed tick.
+    #[serde(serialize_with = "optional_time")]
+    pub committed_tick: Option<Ts>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Open time of the tick of the newest checkpoint.
+    #[serde(serialize_with = "optional_time")]
+    pub checkpoint: Option<Ts>,
+    /// Duration of the last commit, ms.
+    pub last_commit_ms: f64,
+    /// Longest commit since the start, ms.
+    pub max_commit_ms: f64,
+}
+
+/// Progress of the backfill.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BackfillStatus {
+    /// Stretches of series to fetch in this start.
+    pub stretches_total: u64,
+    /// Fetched so far.
+    pub stretches_done: u64,
+    /// Records fetched so far.
+    pub records: u64,
+    /// REST requests sent so far, by the whole daemon.
+    pub requests: u64,
+}
+
+/// Counters of the live part.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LiveStatus {
+    /// First tick that closed live, over all starts: signals begin after it.
+    #[serde(serialize_with = "optional_time")]
+    pub live_from: Option<Ts>,
+    /// Ticks closed since this start.
+    pub ticks: u64,
+    /// Of these, how many closed with at least one gap.
+    pub ticks_with_gaps: u64,
+    /// Bars that came after their tick had closed.
+    pub late_bars: u64,
+    /// Rewinds to an earlier checkpoint.
+    pub rewinds: u64,
+    /// Closed bars compared between websocket and REST.
+    pub bars_reconciled: u64,
+    /// Of these, equal in every column.
+    pub bars_matched: u64,
+    /// Milliseconds of the clock from bar close to commit, last tick.
+    pub last_tick_delay_ms: Option<i64>,
+}
+
+/// Discovery.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DiscoveryStatus {
+    /// The last finished run.
+    pub last_run_id: Option<String>,
+    /// How long it took, ms.
+    pub last_duration_ms: Option<u64>,
+    /// Why it failed, if it did.
+    pub last_error: Option<String>,
+    /// The run in progress.
+    pub running: Option<String>,
+    /// The next scheduled run.
+    #[serde(serialize_with = "optional_time")]
+    pub next_at: Option<Ts>,
+    /// Hypotheses tested in the last run.
+    pub hypotheses: u64,
+    /// Discoveries of the last run.
+    pub discoveries: u64,
+}
+
+/// The published version.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BlueprintsStatus {
+    /// `vNNNNNN`.
+    pub version: Option<String>,
+    /// Blueprints with status `active`.
+    pub active: u64,
+    /// Blueprints with status `watch`.
+    pub watch: u64,
+}
+
+impl Status {
+    /// Fills in what depends on the moment of reading.
+    #[must_use]
+    pub fn at(mut self, now: Ts, uptime_s: u64) -> Self {
+        self.now = now;
+        self.uptime_s = uptime_s;
+        for series in &mut self.symbols {
+            series.lag_ms = series.watermark.map(|w| now.0 - w.0);
+        }
+        for stream in &mut self.streams {
+            stream.last_message_ms = stream.last_message.map(|m| (now.0 - m.0).max(0));
+        }
+        self
+    }
+}
+
+/// RFC 3339 with `Z`.
+pub fn time<S: Serializer>(ts: &Ts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(ts)
+}
+
+/// RFC 3339 with `Z`, or null.
+pub fn optional_time<S: Serializer>(ts: &Option<Ts>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ts {
+        Some(ts) => serializer.collect_str(ts),
+        None => serializer.serialize_none(),
+    }
+}

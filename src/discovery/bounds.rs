@@ -1,0 +1,128 @@
+//! Anytime lower confidence bound of the mean return per unit of score weight.
+//!
+//! For each `m` the SYM process runs on `(z - m W) / scale`, with the scale learned from `z` alone, so that it does not
+//! depend on `m`. The bound is the largest `m` that any day so far rejects: `sup_t E_t(m) = 1/alpha`. Sums are
+//! quadratic in `m`, so that each day costs one evaluation and a root only where the bound rises.
+
+use libm::log;
+
+use super::eprocess::{MixParams, RunningScale, sym_log_e};
+
+/// Running lower bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LowerBound {
+    scale: RunningScale,
+    z: f64,
+    w: f64,
+    zz: f64,
+    zw: f64,
+    ww: f64,
+    bound: f64,
+    threshold: f64,
+}
+
+impl LowerBound {
+    /// At error level `alpha`.
+    #[must_use]
+    pub fn new(alpha: f64, params: &MixParams) -> Self {
+        Self {
+            scale: RunningScale::new(params.scale_prior),
+            z: 0.0,
+            w: 0.0,
+            zz: 0.0,
+            zw: 0.0,
+            ww: 0.0,
+            bound: f64::NEG_INFINITY,
+            threshold: -log(alpha),
+        }
+    }
+
+    /// Takes one day's gross score and weight.
+    pub fn step(&mut self, z: f64, weight: f64, params: &MixParams) {
+        let scale = self.scale.step(z, params.scale_decay);
+        let (z, w) = (z / scale, weight / scale);
+        self.z += z;
+        self.w += w;
+        self.zz += z * z;
+        self.zw += z * w;
+        self.ww += w * w;
+        let value = |m: f64| {
+            let v = self.zz - 2.0 * m * self.zw + m * m * self.ww;
+            sym_log_e(self.z - m * self.w, v.max(0.0), params.rho) - self.threshold
+        };
+        // Evidence against m falls as m rises; the root lies between a rejected and an accepted m.
+        let mean = self.z / self.w;
+        let unit = self.ww.sqrt().recip();
+        let rejected = if self.bound.is_finite() {
+            (value(self.bound) > 0.0).then_some(self.bound)
+        } else {
+            first_rejected(mean, unit, value)
+        };
+        if let Some(low) = rejected {
+            let mut high = mean.max(low);
+            let mut reach = unit;
+            while value(high) > 0.0 {
+                high += reach;
+                reach *= 2.0;
+            }
+            self.bound = bisect(low, high, value);
+        }
+    }
+
+    /// The bound; `None` while no value has been rejected.
+    #[must_use]
+    pub fn get(&self) -> Option<f64> {
+        self.bound.is_finite().then_some(self.bound)
+    }
+}
+
+/// Walks down from the mean until some value is rejected. Very far down the evidence falls again (the prior scale is
+/// then small against the deviations), so the walk ends.
+fn first_rejected(mean: f64, unit: f64, value: impl Fn(f64) -> f64) -> Option<f64> {
+    let mut step = 0.25 * unit;
+    let mut m = mean;
+    for _ in 0..60 {
+        m -= step;
+        if value(m) > 0.0 {
+            return Some(m);
+        }
+        step *= 1.25;
+    }
+    None
+}
+
+/// Root of a falling function between `low` (positive) and `high` (not positive), to the last bits.
+fn bisect(mut low: f64, mut high: f64, value: impl Fn(f64) -> f64) -> f64 {
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if middle <= low.min(high) || middle >= low.max(high) {
+            break;
+        }
+        if value(middle) > 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::eprocess::lab_params;
+
+    #[test]
+    fn the_bound_only_rises_and_stays_below_a_strong_mean() {
+        let p = lab_params();
+        let mut bound = LowerBound::new(0.1, &p);
+        let mut last = f64::NEG_INFINITY;
+        for i in 0..400 {
+            bound.step(0.5 + if i % 2 == 0 { 1.0 } else { -1.0 }, 500.0, &p);
+            let now = bound.get().unwrap_or(f64::NEG_INFINITY);
+            assert!(now >= last, "{now} {last}");
+            last = now;
+        }
+        assert!(last > 0.0005 && last < 0.001, "{last}");
+    }
+}

@@ -1,0 +1,283 @@
+//! One closed set of operators with state: what a plan's steps run.
+
+use crate::graph::ops::bytes::{Malformed, Reader, Writer};
+use crate::graph::ops::counts::{CountOf, Counts};
+use crate::graph::ops::detect::{Detect, DetectLog, DetectOf};
+use crate::graph::ops::extremes::{ExtremeOf, Extremes};
+use crate::graph::ops::memory::{At, Episode, Ewm, Latch, Since};
+use crate::graph::ops::moments::{Moments, Moments3, PairStats, Stats, Sum};
+use crate::graph::ops::order::{OrderOf, OrderStats};
+use crate::graph::ops::pointwise::Point;
+use crate::graph::ops::shift::{Ffill, Held, Shift};
+use crate::graph::ops::tod::TodMean;
+use crate::graph::ops::vpin::Vpin;
+use crate::graph::ops::{Rows, View};
+use crate::graph::{Graph, Op, Rolling};
+use crate::market::{BAR_MS, BARS_PER_DAY, DAY_MS, Source};
+
+/// A field of the bar's close time, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClockField {
+    Hour,
+    Minute,
+    /// Monday = 0.
+    Weekday,
+}
+
+/// An operator, with the state it needs between chunks.
+#[derive(Clone, Debug)]
+pub(super) enum Kernel {
+    Source(Source),
+    Constant(f64),
+    Clock(ClockField),
+    Point(Point),
+    Shift(Shift),
+    Ffill(u32, Ffill),
+    Held(u32, Held),
+    Sums(u32, Stats<Sum>),
+    Moments(u32, Stats<Moments>),
+    Skew(u32, Stats<Moments3>),
+    Pairs(u32, PairStats),
+    Extremes(u32, Extremes),
+    Counts(u32, Counts),
+    Order(u32, OrderStats),
+    TodMean(usize, TodMean),
+    Ewm(Ewm),
+    Since(Since),
+    At(At),
+    Latch(Latch),
+    Episode(Episode),
+    Vpin(Vpin),
+    Detect(usize, Detect),
+}
+
+/// Nodes with the same key, inputs and clock share one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Share {
+    Sums(u32),
+    Moments(u32),
+    Skew(u32),
+    Pairs(u32),
+    Maximum(u32),
+    Minimum(u32),
+    Counts(u32),
+    Order(u32),
+    Detect(usize),
+}
+
+impl Kernel {
+    /// Whether nodes of this operator can share a kernel, and by what.
+    pub(super) fn share(op: &Op) -> Option<Share> {
+        Some(match op {
+            Op::Roll { f, window, .. } => match f {
+                Rolling::Sum | Rolling::Mean => Share::Sums(*window),
+                Rolling::Std | Rolling::Var | Rolling::Z => Share::Moments(*window),
+                Rolling::Skew => Share::Skew(*window),
+                Rolling::Max | Rolling::AgeMax => Share::Maximum(*window),
+                Rolling::Min | Rolling::AgeMin => Share::Minimum(*window),
+                Rolling::Quantile(_) | Rolling::PctRank => Share::Order(*window),
+                Rolling::Count | Rolling::Any | Rolling::All => Share::Counts(*window),
+            },
+            Op::Roll2 { window, .. } => Share::Pairs(*window),
+            Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => {
+                Share::Detect(usize::from(event.0))
+            }
+            _ => return None,
+        })
+    }
+
+    /// The kernel of a node, without outputs; `None` for cross-section operators, which are not per symbol.
+    pub(super) fn new(graph: &Graph, op: &Op, literal_square: bool) -> Option<Self> {
+        if let Some(point) = Point::of(op, literal_square) {
+            return Some(Self::Point(point));
+        }
+        Some(match op {
+            Op::Source(source) => Self::Source(*source),
+            Op::Const(literal) => Self::Constant(literal.get()),
+            Op::Truth(value) => Self::Constant(value.map_or(f64::NAN, |v| f64::from(u8::from(v)))),
+            Op::Lag { k } => Self::Shift(Shift::Lag(*k)),
+            Op::Diff { k } => Self::Shift(Shift::Diff(*k)),
+            Op::PctChange { k } => Self::Shift(Shift::PctChange(*k)),
+            Op::Rising => Self::Shift(Shift::Rising),
+            Op::Falling => Self::Shift(Shift::Falling),
+            Op::CrossesAbove => Self::Shift(Shift::CrossesAbove),
+            Op::CrossesBelow => Self::Shift(Shift::CrossesBelow),
+            Op::Ffill { max } => Self::Ffill(*max, Ffill::new(*max)),
+            Op::Held { n } => Self::Held(*n, Held::new(*n)),
+            Op::Roll { f, window: w, .. } => match f {
+                Rolling::Sum | Rolling::Mean => Self::Sums(*w, Stats::new(*w)),
+                Rolling::Std | Rolling::Var | Rolling::Z => Self::Moments(*w, Stats::new(*w)),
+                Rolling::Skew => Self::Skew(*w, Stats::new(*w)),
+                Rolling::Max | Rolling::AgeMax => Self::Extremes(*w, Extremes::new(*w, true)),
+                Rolling::Min | Rolling::AgeMin => Self::Extremes(*w, Extremes::new(*w, false)),
+                Rolling::Quantile(_) | Rolling::PctRank => Self::Order(*w, OrderStats::new(*w)),
+                Rolling::Count | Rolling::Any | Rolling::All => Self::Counts(*w, Counts::new(*w)),
+            },
+            Op::Roll2 { window, .. } => Self::Pairs(*window, PairStats::new(*window)),
+            Op::TodMean { days, half, min } => {
+                Self::TodMean(TodMean::look_back(*days, *half), TodMean::new(*days, *half, *min))
+            }
+            Op::Since => Self::Since(Since::default()),
+            Op::At => Self::At(At::default()),
+            Op::Latch => Self::Latch(Latch::default()),
+            Op::Episode { max } => Self::Episode(Episode::new(*max)),
+            Op::Ewm { halflife, min } => Self::Ewm(Ewm::new(halflife.get(), *min)),
+            Op::Vpin { buckets, min } => Self::Vpin(Vpin::new(*buckets, *min)),
+            Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => {
+                let event = usize::from(event.0);
+                Self::Detect(event, Detect::new(&graph.events[event]))
+            }
+            Op::Hour => Self::Clock(ClockField::Hour),
+            Op::Minute => Self::Clock(ClockField::Minute),
+            Op::Weekday => Self::Clock(ClockField::Weekday),
+            _ => return None,
+        })
+    }
+
+    /// Registers the next output column of a kernel that has several.
+    pub(super) fn add_output(&mut self, op: &Op) {
+        match (self, op) {
+            (Self::Sums(_, s), Op::Roll { f, min, .. }) => s.add_output(*f, *min),
+            (Self::Moments(_, s), Op::Roll { f, min, .. }) => s.add_output(*f, *min),
+            (Self::Skew(_, s), Op::Roll { f, min, .. }) => s.add_output(*f, *min),
+            (Self::Pairs(_, s), Op::Roll2 { f, min, .. }) => s.add_output(*f, *min),
+            (Self::Extremes(_, s), Op::Roll { f, min, .. }) => s.add_output(match f {
+                Rolling::AgeMax | Rolling::AgeMin => ExtremeOf::Age,
+                _ => ExtremeOf::Value { min: *min },
+            }),
+            (Self::Counts(_, s), Op::Roll { f, min, .. }) => {
+                let f = match f {
+                    Rolling::Any => CountOf::Any,
+                    Rolling::All => CountOf::All,
+                    _ => CountOf::Count,
+                };
+                s.add_output(f, *min);
+            }
+            (Self::Order(_, s), Op::Roll { f, min, .. }) => {
+                let f = match f {
+                    Rolling::Quantile(q) => OrderOf::Quantile(q.get()),
+                    _ => OrderOf::PctRank,
+                };
+                s.add_output(f, *min);
+            }
+            (Self::Detect(_, d), op) => d.add_output(match op {
+                Op::Active(_) => DetectOf::Active,
+                Op::EventDir(_) => DetectOf::Direction,
+                _ => DetectOf::Onset,
+            }),
+            _ => {}
+        }
+    }
+
+    /// Rows of history it reads of its `input`-th operand.
+    pub(super) fn look_back(&self, input: usize) -> usize {
+        match self {
+            Self::Shift(s) => s.look_back(),
+            Self::Ffill(rows, _)
+            | Self::Held(rows, _)
+            | Self::Sums(rows, _)
+            | Self::Moments(rows, _)
+            | Self::Skew(rows, _)
+            | Self::Pairs(rows, _)
+            | Self::Extremes(rows, _)
+            | Self::Counts(rows, _)
+            | Self::Order(rows, _) => *rows as usize,
+            Self::TodMean(rows, _) => *rows,
+            Self::Episode(_) | Self::Detect(..) => usize::from(input == 0),
+            _ => 0,
+        }
+    }
+
+    /// Evaluates the chunk into `out`: one column of `rows.n` values per output.
+    pub(super) fn run(&mut self, rows: &Rows<'_>, out: &mut [f64], logs: &mut [DetectLog]) {
+        match self {
+            // Written by the symbol, which has the columns.
+            Self::Source(_) => {}
+            Self::Constant(value) => out.fill(*value),
+            Self::Clock(field) => {
+                for (t, o) in (rows.first..).zip(out) {
+                    *o = field.of_bar(t);
+                }
+            }
+            Self::Point(k) => k.run(rows, out),
+            Self::Shift(k) => k.run(rows, out),
+            Self::Ffill(_, k) => k.run(rows, out),
+            Self::Held(_, k) => k.run(rows, out),
+            Self::Sums(_, k) => k.run(rows, out),
+            Self::Moments(_, k) => k.run(rows, out),
+            Self::Skew(_, k) => k.run(rows, out),
+            Self::Pairs(_, k) => k.run(rows, out),
+            Self::Extremes(_, k) => k.run(rows, out),
+            Self::Counts(_, k) => k.run(rows, out),
+            Self::Order(_, k) => k.run(rows, out),
+            Self::TodMean(_, k) => k.run(rows, out),
+            Self::Ewm(k) => k.run(rows, out),
+            Self::Since(k) => k.run(rows, out),
+            Self::At(k) => k.run(rows, out),
+            Self::Latch(k) => k.run(rows, out),
+            Self::Episode(k) => k.run(rows, out),
+            Self::Vpin(k) => k.run(rows, out),
+            Self::Detect(event, k) => k.run(rows, out, &mut logs[*event]),
+        }
+    }
+
+    /// Class W: derives what it keeps from the history of its operands; row `next` is the first to come.
+    pub(super) fn rebuild(&mut self, next: i64, inputs: &[View<'_>; 4]) {
+        let [x, y, ..] = *inputs;
+        match self {
+            Self::Ffill(_, k) => k.rebuild(x),
+            Self::Held(_, k) => k.rebuild(x),
+            Self::Sums(_, k) => k.rebuild(next, x),
+            Self::Moments(_, k) => k.rebuild(next, x),
+            Self::Skew(_, k) => k.rebuild(next, x),
+            Self::Pairs(_, k) => k.rebuild(next, x, y),
+            Self::Extremes(_, k) => k.rebuild(next, x),
+            Self::Counts(_, k) => k.rebuild(x),
+            Self::Order(_, k) => k.rebuild(x),
+            _ => {}
+        }
+    }
+
+    /// Class S: state into the checkpoint.
+    pub(super) fn save(&self, w: &mut Writer) {
+        match self {
+            Self::Ewm(k) => k.save(w),
+            Self::Since(k) => k.save(w),
+            Self::At(k) => k.save(w),
+            Self::Latch(k) => k.save(w),
+            Self::Episode(k) => k.save(w),
+            Self::Vpin(k) => k.save(w),
+            Self::Detect(_, k) => k.save(w),
+            _ => {}
+        }
+    }
+
+    /// Class S: state from the checkpoint.
+    pub(super) fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
+        match self {
+            Self::Ewm(k) => k.load(r),
+            Self::Since(k) => k.load(r),
+            Self::At(k) => k.load(r),
+            Self::Latch(k) => k.load(r),
+            Self::Episode(k) => k.load(r),
+            Self::Vpin(k) => k.load(r),
+            Self::Detect(_, k) => k.load(r),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ClockField {
+    /// Of the close of bar number `t`.
+    fn of_bar(self, t: i64) -> f64 {
+        let close = (t + 1) * BAR_MS;
+        let minute_of_day = close.rem_euclid(DAY_MS) / 60_000;
+        let field = match self {
+            Self::Hour => minute_of_day / 60,
+            Self::Minute => minute_of_day % 60,
+            // 1970-01-01 was a Thursday.
+            Self::Weekday => ((t + 1).div_euclid(BARS_PER_DAY) + 3).rem_euclid(7),
+        };
+        field as f64
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs a compiled [`Graph`] over ticks: one implementation for batch, backfill and live.
+//!
+//! A push advances all symbols by any number of rows. Each node appends a chunk of values to its series; an operator
+//! reads the series of its operands, chunk and history. Bits depend neither on how rows are grouped into pushes, nor on restarts
+//! ([`Engine::checkpoint`]), nor on [`EngineOptions`].
+//!
+//! ```text
+//! TickBlock -> [stage 0: every symbol on its own] -> cross-section nodes -> [stage 1] -> ... -> EngineOutput
+//! ```
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `plan` | order of work: stages, shared kernels, event clocks, look-back |
+//! | `series` | a node's values |
+//! | `kernel` | the closed set of operators (the operators themselves: [`crate::graph::ops`]) |
+//! | `symbol` | one symbol's state |
+//! | `cross` | operators across symbols |
+//! | `checkpoint` | the state as bytes |
+
+mod checkpoint;
+mod cross;
+mod kernel;
+mod output;
+mod plan;
+mod series;
+mod symbol;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+pub use checkpoint::CheckpointError;
+pub use output::{Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
+
+use crate::graph::{EventId, Graph, NodeId};
+use crate::market::{BarIndex, Source, Symbol, TickBlock};
+use cross::Roster;
+use plan::Plan;
+use symbol::{Chunk, SymbolState};
+
+/// How the engine works; never what it computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Rows evaluated together and slack of every history buffer: about 512 for batch, 32 for live.
+    pub slack_rows: usize,
+    /// Symbols side by side on the rayon pool.
+    pub threads: bool,
+}
+
+impl EngineOptions {
+    /// For long stretches of history.
+    pub const BATCH: Self = Self { slack_rows: 512, threads: true };
+    /// For one bar at a time.
+    pub const LIVE: Self = Self { slack_rows: 32, threads: false };
+}
+
+/// A block that the engine cannot take; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// Rows must follow each other.
+    #[error(
+        "the block starts at {got}, but the engine's next bar is {expected}: push the rows in between (gaps as NaN), or restore an earlier checkpoint"
+    )]
+    Discontinuous {
+        /// The engine's next bar.
+        expected: BarIndex,
+        /// The block's first bar.
+        got: BarIndex,
+    },
+    /// One entry per symbol.
+    #[error("the block has {got} symbols, but the engine runs {expected}: use the same symbol list for both")]
+    Symbols {
+        /// The engine's.
+        expected: usize,
+        /// The block's.
+        got: usize,
+    },
+    /// Columns as long as the block.
+    #[error("column {column} of {symbol} has {got} rows in a block of {expected}")]
+    ColumnLength {
+        /// Whose column.
+        symbol: Symbol,
+        /// Which column.
+        column: &'static str,
+        /// The block's rows.
+        expected: usize,
+        /// The column's.
+        got: usize,
+    },
+}
+
+/// The graph in motion.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    graph: Arc<Graph>,
+    plan: Arc<Plan>,
+    roster: Roster,
+    symbols: Vec<SymbolState>,
+    first: BarIndex,
+    next: BarIndex,
+    slack: usize,
+    threads: bool,
+}
+
+impl Engine {
+    /// Nothing seen; `first` is the first bar to come.
+    #[must_use]
+    pub fn new(graph: Arc<Graph>, symbols: &[Symbol], first: BarIndex, opts: EngineOptions) -> Self {
+        let plan = Arc::new(Plan::new(&graph));
+        let slack = opts.slack_rows.max(1);
+        let state = SymbolState::new(&plan, &graph, slack);
+        Self {
+            symbols: vec![state; symbols.len()],
+            roster: Roster::new(symbols),
+            graph,
+            plan,
+            first,
+            next: first,
+            slack,
+            threads: opts.threads,
+        }
+    }
+
+    /// The bar that the next push must start with.
+    #[must_use]
+    pub const fn next_bar(&self) -> BarIndex {
+        self.next
+    }
+
+    /// The symbols, in the order of blocks and outputs.
+    #[must_use]
+    pub fn symbols(&self) -> &[Symbol] {
+        self.roster.names()
+    }
+
+    /// Advances by the rows of `block`.
+    ///
+    /// # Errors
+    /// When the block does not follow the last one or has another shape; then nothing has changed.
+    pub fn push(&mut self, block: &TickBlock) -> Result<EngineOutput, PushError> {
+        self.check(block)?;
+        let graph = Arc::clone(&self.graph);
+        for (state, columns) in self.symbols.iter_mut().zip(&block.symbols) {
+            state.note_columns(&graph, columns);
+        }
+        let mut outputs: Vec<SymbolOutput> =
+            self.symbols.iter().map(|_| empty_output(&graph, block.rows)).collect();
+        let mut offset = 0;
+        while offset < block.rows {
+            let n = self.slack.min(block.rows - offset);
+            let seen = (self.next - self.first).unsigned_abs();
+            self.run_chunk(block, Chunk { first: self.next.0, n, seen, offset }, &mut outputs);
+            self.next = self.next + n as i64;
+            offset += n;
+        }
+        for (state, output) in self.symbols.iter().zip(&mut outputs) {
+            output.open = state.open_episodes(&self.plan);
+        }
+        Ok(EngineOutput { first: block.first, rows: block.rows, symbols: outputs })
+    }
+
+    fn check(&self, block: &TickBlock) -> Result<(), PushError> {
+        if block.first != self.next {
+            return Err(PushError::Discontinuous { expected: self.next, got: block.first });
+        }
+        if block.symbols.len() != self.symbols.len() {
+            return Err(PushError::Symbols { expected: self.symbols.len(), got: block.symbols.len() });
+        }
+        for (columns, symbol) in block.symbols.iter().zip(self.roster.names()) {
+            for source in Source::ALL {
+                let got = columns.get(*source).map_or(block.rows, <[f64]>::len);
+                if got != block.rows {
+                    return Err(PushError::ColumnLength {
+                        symbol: symbol.clone(),
+                        column: source.name(),
+                        expected: block.rows,
+                        got,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run_chunk(&mut self, block: &TickBlock, chunk: Chunk, outputs: &mut [SymbolOutput]) {
+        let plan = Arc::clone(&self.plan);
+        let live = if plan.stages.len() > 1 { cross::live_rows(&block.symbols, chunk) } else { Vec::new() };
+        for stage in &plan.stages {
+            for node in &stage.cross {
+                cross::fill(node, &self.roster, &mut self.symbols, &live, chunk.n);
+            }
+            if self.threads && self.symbols.len() > 1 {
+                self.symbols
+                    .par_iter_mut()
+                    .zip(&block.symbols)
+                    .for_each(|(state, columns)| state.run_stage(stage, chunk, columns));
+            } else {
+                for (state, columns) in self.symbols.iter_mut().zip(&block.symbols) {
+                    state.run_stage(stage, chunk, columns);
+                }
+            }
+        }
+        for (state, output) in self.symbols.iter_mut().zip(outputs) {
+            state.finish_chunk(&self.graph, chunk, output);
+        }
+    }
+
+    /// Events that cannot run for this symbol, each with the first column it lacks, as of the last push. Empty for a
+    /// symbol that the engine does not run, and before the first push.
+    #[must_use]
+    pub fn unavailable(&self, symbol: &Symbol) -> Vec<(EventId, Source)> {
+        let Some(position) = self.roster.position(symbol) else { return Vec::new() };
+        let missing = self.symbols[position].missing.iter().enumerate();
+        missing.filter_map(|(ix, source)| source.map(|source| (EventId(ix as u16), source))).collect()
+    }
+
+    /// Every node's value on the last row pushed, in `graph.nodes` order; `None` for a symbol that the engine does
+    /// not run.
+    #[must_use]
+    pub fn node_values(&self, symbol: &Symbol) -> Option<Vec<f64>> {
+        let state = &self.symbols[self.roster.position(symbol)?];
+        Some(state.series[..self.graph.nodes.len()].iter().map(series::Series::last).collect())
+    }
+
+    /// One node's value on the last row pushed.
+    #[must_use]
+    pub fn node_value(&self, symbol: &Symbol, node: NodeId) -> Option<f64> {
+        Some(self.symbols[self.roster.position(symbol)?].series.get(node.ix())?.last())
+    }
+
+    /// Bytes of history held for all symbols: what a checkpoint and the buffers' slack cost.
+    #[must_use]
+    pub fn history_bytes(&self) -> usize {
+        self.symbols.iter().flat_map(|s| &s.series).map(series::Series::bytes).sum()
+    }
+}
+
+fn empty_output(graph: &Graph, rows: usize) -> SymbolOutput {
+    SymbolOutput {
+        features: graph.features.iter().map(|_| Vec::with_capacity(rows)).collect(),
+        states: graph.states.iter().map(|_| Vec::with_capacity(rows)).collect(),
+        detections: Vec::new(),
+        episode_ends: Vec::new(),
+        suppressed: vec![Suppressed::default(); graph.events.len()],
+        known_rows: vec![0; graph.events.len()],
+        open: Vec::new(),
+    }
+}

@@ -1,0 +1,195 @@
+//! One symbol's series and kernels, and how they advance by a chunk.
+
+use super::kernel::Kernel;
+use super::output::{Detection, EpisodeExit, SymbolOutput};
+use super::plan::{Plan, Slot, Stage, Step};
+use super::series::Series;
+use crate::graph::ops::detect::DetectLog;
+use crate::graph::ops::{Rows, View, is_true};
+use crate::graph::{EventId, Graph, NodeId};
+use crate::market::{BarIndex, Source, SymbolColumns};
+
+/// Rows `[offset, offset + n)` of a pushed block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chunk {
+    /// Absolute number of its first row.
+    pub(super) first: i64,
+    pub(super) n: usize,
+    /// Rows seen before it.
+    pub(super) seen: u64,
+    /// Its first row in the block.
+    pub(super) offset: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SymbolState {
+    pub(super) series: Vec<Series>,
+    pub(super) kernels: Vec<Kernel>,
+    /// Per clock: ticks seen before the chunk.
+    pub(super) ticks: Vec<u64>,
+    /// Per clock: the chunk's ticked rows.
+    ticked: Vec<Vec<u32>>,
+    /// Per event: the first column that it needs and this symbol does not have.
+    pub(super) missing: Vec<Option<Source>>,
+    logs: Vec<DetectLog>,
+    /// A kernel's output columns.
+    out: Vec<f64>,
+    /// An output column with held values between ticks.
+    held: Vec<f64>,
+}
+
+impl SymbolState {
+    pub(super) fn new(plan: &Plan, graph: &Graph, slack: usize) -> Self {
+        Self {
+            series: plan.keep.iter().map(|keep| Series::new(*keep, slack)).collect(),
+            kernels: plan.kernels.clone(),
+            ticks: vec![0; plan.clocks],
+            ticked: vec![Vec::new(); plan.clocks],
+            missing: vec![None; graph.events.len()],
+            logs: vec![DetectLog::default(); graph.events.len()],
+            out: vec![0.0; plan.widest * slack],
+            held: Vec::with_capacity(slack),
+        }
+    }
+
+    /// Notes which events cannot run for want of a column.
+    pub(super) fn note_columns(&mut self, graph: &Graph, columns: &SymbolColumns) {
+        for (missing, event) in self.missing.iter_mut().zip(&graph.events) {
+            *missing = event.needs.iter().copied().find(|source| columns.get(*source).is_none());
+        }
+    }
+
+    /// Runs one stage over a chunk.
+    pub(super) fn run_stage(&mut self, stage: &Stage, chunk: Chunk, columns: &SymbolColumns) {
+        for step in &stage.steps {
+            match step {
+                Step::Tick { clock, node } => {
+                    let rows = self.series[*node].view().rows();
+                    self.ticked[*clock].clear();
+                    self.ticked[*clock]
+                        .extend((0_u32..).zip(rows).filter(|(_, c)| is_true(**c)).map(|(row, _)| row));
+                }
+                Step::Compact { clock, from, to } => {
+                    let rows = self.series[*from].view().rows();
+                    self.held.clear();
+                    self.held.extend(self.ticked[*clock].iter().map(|row| rows[*row as usize]));
+                    self.series[*to].append(&self.held);
+                }
+                Step::Run { kernel, inputs, outputs, clock: None } => {
+                    self.run_kernel(*kernel, inputs, outputs.len(), chunk, columns);
+                    for (column, slot) in outputs.iter().enumerate() {
+                        self.series[*slot].append(&self.out[column * chunk.n..][..chunk.n]);
+                    }
+                }
+                Step::Run { kernel, inputs, outputs, clock: Some(clock) } => {
+                    self.run_on_clock(*kernel, inputs, outputs, *clock, chunk, columns);
+                }
+            }
+        }
+    }
+
+    fn run_on_clock(
+        &mut self,
+        kernel: usize,
+        inputs: &[Slot],
+        outputs: &[Slot],
+        clock: usize,
+        chunk: Chunk,
+        columns: &SymbolColumns,
+    ) {
+        let (seen, n) = (self.ticks[clock], self.ticked[clock].len());
+        let ticks = Chunk { first: seen as i64, n, seen, offset: 0 };
+        self.run_kernel(kernel, inputs, outputs.len(), ticks, columns);
+        for (column, slot) in outputs.iter().enumerate() {
+            let mut last = self.series[*slot].last();
+            self.held.clear();
+            for (row, value) in self.ticked[clock].iter().zip(&self.out[column * n..]) {
+                self.held.resize(*row as usize, last);
+                last = *value;
+            }
+            self.held.resize(chunk.n, last);
+            self.series[*slot].append(&self.held);
+        }
+    }
+
+    fn run_kernel(
+        &mut self,
+        kernel: usize,
+        inputs: &[Slot],
+        outputs: usize,
+        chunk: Chunk,
+        columns: &SymbolColumns,
+    ) {
+        let out = &mut self.out[..outputs * chunk.n];
+        match &mut self.kernels[kernel] {
+            Kernel::Source(source) => match columns.get(*source) {
+                Some(column) => out.copy_from_slice(&column[chunk.offset..][..chunk.n]),
+                None => out.fill(f64::NAN),
+            },
+            Kernel::Detect(event, _) if self.missing[*event].is_some() => out.fill(f64::NAN),
+            kernel => {
+                let mut views = [View::EMPTY; 4];
+                for (view, slot) in views.iter_mut().zip(inputs) {
+                    *view = self.series[*slot].view();
+                }
+                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs: views };
+                kernel.run(&rows, out, &mut self.logs);
+            }
+        }
+    }
+
+    /// After the last stage: hands the chunk's results over.
+    pub(super) fn finish_chunk(&mut self, graph: &Graph, chunk: Chunk, output: &mut SymbolOutput) {
+        for (ticks, ticked) in self.ticks.iter_mut().zip(&self.ticked) {
+            *ticks += ticked.len() as u64;
+        }
+        for (column, feature) in output.features.iter_mut().zip(&graph.features) {
+            column.extend_from_slice(self.rows(feature.node));
+        }
+        for (column, state) in output.states.iter_mut().zip(&graph.states) {
+            column.extend_from_slice(self.rows(state.node));
+        }
+        let (detections, ends) = (output.detections.len(), output.episode_ends.len());
+        for (ix, (log, event)) in self.logs.iter().zip(&graph.events).enumerate() {
+            let id = EventId(ix as u16);
+            for hit in &log.hits {
+                output.detections.push(Detection {
+                    event: id,
+                    bar: BarIndex(chunk.first + hit.row as i64),
+                    direction: hit.direction,
+                    severity: hit.severity,
+                    snapshot: event.snapshot.iter().map(|o| self.rows(o.node)[hit.row]).collect(),
+                });
+            }
+            output.episode_ends.extend(log.closed.iter().map(|closed| EpisodeExit {
+                event: id,
+                onset: BarIndex(closed.onset),
+                exit: BarIndex(closed.exit),
+            }));
+            let suppressed = &mut output.suppressed[ix];
+            suppressed.in_episode += log.suppressed.in_episode;
+            suppressed.too_soon += log.suppressed.too_soon;
+            suppressed.undetermined += log.suppressed.undetermined;
+            output.known_rows[ix] += log.known_rows;
+        }
+        output.detections[detections..].sort_by_key(|d| (d.bar, d.event));
+        output.episode_ends[ends..].sort_by_key(|e| (e.exit, e.event));
+        for log in &mut self.logs {
+            log.clear();
+        }
+    }
+
+    /// The current chunk of a node.
+    pub(super) fn rows(&self, node: NodeId) -> &[f64] {
+        self.series[node.ix()].view().rows()
+    }
+
+    /// Onset of each event's open episode.
+    pub(super) fn open_episodes(&self, plan: &Plan) -> Vec<Option<BarIndex>> {
+        let open = |kernel: &Option<usize>| match &self.kernels[(*kernel)?] {
+            Kernel::Detect(_, detect) => detect.open_since().map(BarIndex),
+            _ => None,
+        };
+        plan.detectors.iter().map(open).collect()
+    }
+}

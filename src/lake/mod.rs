@@ -1,0 +1,24 @@
+//! The lake: parquet files that DuckDB, Polars and pandas read without us (CONTRACTS of the lake: README).
+//!
+//! Files are zstd-compressed, sorted by their writer, with statistics and row groups of at most 128k rows. A file is
+//! written beside its place and renamed, so a reader sees the old file or the new one. The same rows give the same
+//! bytes: nothing in a file depends on the clock, the host or how the rows were batched. Its metadata carries a
+//! SHA-256 of the content, which [`verify_parquet`] recomputes.
+
+mod atomic;
+mod columns;
+mod error;
+mod hash;
+mod parquet;
+
+pub use atomic::{write_atomically, write_bytes};
+pub use columns::{
+    bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,
+    timestamp_type, ts_column, ts_column_opt,
+};
+pub use error::LakeError;
+pub use hash::content_sha256;
+pub use parquet::{
+    CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, read_parquet, verify_parquet,
+    write_parquet,
+};

@@ -1,0 +1,169 @@
+//! Writing and reading parquet files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use super::{LakeError, content_sha256, write_atomically};
+
+/// Metadata key: what the columns are, such as `ohlcv/1`.
+pub const SCHEMA_KEY: &str = "backtestd.schema";
+/// Metadata key: [`content_sha256`] of the rows.
+pub const CONTENT_SHA256: &str = "backtestd.content_sha256";
+/// Most rows in a row group.
+pub const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Content hash, as in the metadata.
+    pub content_sha256: String,
+}
+
+/// A file read back.
+#[derive(Clone, Debug)]
+pub struct ParquetTable {
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Rows, in batches.
+    pub batches: Vec<RecordBatch>,
+    /// Key-value metadata of the file.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Writes a parquet file whole or not at all; `metadata` should hold [`SCHEMA_KEY`], the content hash is added. The
+/// caller has sorted the rows. The same rows and metadata give the same bytes.
+///
+/// # Errors
+/// When a batch does not have the schema, a column type is not covered by content hashes, or the disk refuses.
+pub fn write_parquet(
+    path: &Path,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Written, LakeError> {
+    let fail = |e: &dyn std::fmt::Display| LakeError::format(path, e);
+    let content_sha256 = content_sha256(batches)?;
+    let mut pairs = metadata.clone();
+    pairs.insert(CONTENT_SHA256.to_owned(), content_sha256.clone());
+    let pairs = pairs.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(|e| fail(&e))?))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by("backtestd".to_owned())
+        .set_key_value_metadata(Some(pairs))
+        .build();
+    // One batch, so that page boundaries do not depend on how the caller batched.
+    let whole = arrow::compute::concat_batches(schema, batches).map_err(|e| fail(&e))?;
+    let bytes = write_atomically(path, |file| {
+        let mut writer =
+            ArrowWriter::try_new(&mut *file, schema.clone(), Some(properties)).map_err(|e| fail(&e))?;
+        writer.write(&whole).map_err(|e| fail(&e))?;
+        writer.close().map_err(|e| fail(&e))?;
+        file.metadata().map(|m| m.len()).map_err(|source| LakeError::Io { path: path.to_owned(), source })
+    })?;
+    Ok(Written { rows: whole.num_rows(), bytes, content_sha256 })
+}
+
+/// Reads a parquet file whole.
+///
+/// # Errors
+/// When the file is not there or damaged.
+pub fn read_parquet(path: &Path) -> Result<ParquetTable, LakeError> {
+    let fail = |e: &dyn std::fmt::Display| LakeError::format(path, e);
+    let file = File::open(path).map_err(|source| LakeError::Io { path: path.to_owned(), source })?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let metadata = pairs.into_iter().filter_map(|kv| Some((kv.key, kv.value?))).collect();
+    let schema = builder.schema().clone();
+    let reader = builder.with_batch_size(ROW_GROUP_ROWS).build().map_err(|e| fail(&e))?;
+    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| fail(&e))?;
+    Ok(ParquetTable { schema, batches, metadata })
+}
+
+/// Recomputes the content hash of a file and compares it with its metadata; returns the hash.
+///
+/// # Errors
+/// [`LakeError::Altered`] when they differ.
+pub fn verify_parquet(path: &Path) -> Result<String, LakeError> {
+    let table = read_parquet(path)?;
+    let found = content_sha256(&table.batches)?;
+    let expected = table.metadata.get(CONTENT_SHA256).cloned().unwrap_or_else(|| "absent".to_owned());
+    if found == expected {
+        Ok(found)
+    } else {
+        Err(LakeError::Altered { path: path.to_owned(), expected, found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{dictionary_column, f64_column, list_column, string_column, table, ts_column};
+    use super::*;
+    use crate::market::Ts;
+
+    fn sample(rows: std::ops::Range<i64>) -> RecordBatch {
+        let text = |i: i64| if i % 3 == 0 { None } else { Some(if i % 2 == 0 { "low" } else { "high" }) };
+        table(vec![
+            ("timestamp".to_owned(), ts_column(rows.clone().map(|i| Ts(i * 300_000)))),
+            (
+                "x".to_owned(),
+                f64_column(rows.clone().map(|i| if i % 5 == 0 { f64::NAN } else { i as f64 / 7.0 })),
+            ),
+            ("label".to_owned(), dictionary_column(rows.clone().map(text))),
+            ("name".to_owned(), string_column(rows.clone().map(text))),
+            ("why".to_owned(), list_column(rows.map(|i| vec!["a"; (i % 3) as usize]))),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn the_same_rows_in_other_batches_give_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let metadata = BTreeMap::from([(SCHEMA_KEY.to_owned(), "sample/1".to_owned())]);
+        let (one, two) = (dir.path().join("deep/one.parquet"), dir.path().join("two.parquet"));
+        let whole = sample(0..1000);
+        write_parquet(&one, &whole.schema(), std::slice::from_ref(&whole), &metadata).unwrap();
+        let parts = [sample(0..17), sample(17..1000)];
+        write_parquet(&two, &whole.schema(), &parts, &metadata).unwrap();
+        assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+
+        let back = read_parquet(&one).unwrap();
+        assert_eq!(back.metadata[SCHEMA_KEY], "sample/1");
+        assert_eq!(back.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1000);
+        assert_eq!(verify_parquet(&one).unwrap(), back.metadata[CONTENT_SHA256]);
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 2, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn a_file_whose_content_does_not_match_its_hash_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.parquet");
+        let batch = sample(0..10);
+        write_parquet(&path, &batch.schema(), std::slice::from_ref(&batch), &BTreeMap::new()).unwrap();
+        let table = read_parquet(&path).unwrap();
+        let other = sample(1..11);
+        // The same metadata over other rows, as a careless copy tool would leave it.
+        let file = File::create(&path).unwrap();
+        let pairs = table.metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(pairs)).build();
+        let mut writer = ArrowWriter::try_new(file, other.schema(), Some(properties)).unwrap();
+        writer.write(&other).unwrap();
+        writer.close().unwrap();
+        assert!(matches!(verify_parquet(&path), Err(LakeError::Altered { .. })));
+    }
+}

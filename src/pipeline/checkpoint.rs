@@ -1,0 +1,102 @@
+//! Saving and restoring the pipeline between two pushes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::assemble::Assembler;
+use super::{Pipeline, PipelineConfig};
+use crate::clean::{Joiner, JoinerError};
+use crate::graph::{CheckpointError, Engine, PushError};
+use crate::market::{BarIndex, Source, Symbol};
+use crate::outcomes::{BookError, OutcomeBook};
+
+/// Why a pipeline refused rows or a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Rows must arrive in order and without holes (a gap is a row without a bar).
+    #[error("rows must start at bar {expected}, but the block starts at {got}")]
+    OutOfOrder {
+        /// Next row.
+        expected: BarIndex,
+        /// What came.
+        got: BarIndex,
+    },
+    /// The checkpoint was made by other specs, symbols or sources.
+    #[error("the checkpoint was made under other {what}; the history has to be replayed from the raw log")]
+    Foreign {
+        /// `specs`, `symbols` or `sources`.
+        what: &'static str,
+    },
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] PushError),
+    /// The engine's part of a checkpoint is unreadable.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The joiner's part of a checkpoint is unreadable.
+    #[error(transparent)]
+    Joiner(#[from] JoinerError),
+    /// The book's part of a checkpoint is unreadable.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The frame around the parts is unreadable.
+    #[error("the checkpoint cannot be read ({0}); the history has to be replayed from the raw log")]
+    Frame(#[from] postcard::Error),
+}
+
+/// The checkpoint: who made it, then the three stateful rooms.
+#[derive(Serialize, Deserialize)]
+struct Frame {
+    ontology_spec_hash: String,
+    symbols: Vec<Symbol>,
+    collected: Vec<Vec<u8>>,
+    joiner: Vec<u8>,
+    engine: Vec<u8>,
+    book: Vec<u8>,
+}
+
+impl Pipeline {
+    /// The whole state at the current row boundary.
+    ///
+    /// # Errors
+    /// When a part cannot be encoded.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, PipelineError> {
+        let frame = Frame {
+            ontology_spec_hash: self.config.spec.hash.clone(),
+            symbols: self.config.symbols.clone(),
+            collected: codes(&self.config.collected),
+            joiner: self.joiner.checkpoint(),
+            engine: self.engine.checkpoint(),
+            book: self.book.save()?,
+        };
+        Ok(postcard::to_stdvec(&frame)?)
+    }
+
+    /// Continues where [`Pipeline::checkpoint`] was taken.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or belong to other specs, symbols or sources.
+    pub fn restore(config: PipelineConfig, bytes: &[u8]) -> Result<Self, PipelineError> {
+        let frame: Frame = postcard::from_bytes(bytes)?;
+        if frame.ontology_spec_hash != config.spec.hash {
+            return Err(PipelineError::Foreign { what: "specs" });
+        }
+        if frame.symbols != config.symbols {
+            return Err(PipelineError::Foreign { what: "symbols" });
+        }
+        if frame.collected != codes(&config.collected) {
+            return Err(PipelineError::Foreign { what: "sources" });
+        }
+        let joiner = Joiner::restore(&config.symbols, config.clean_policy(), &frame.joiner)?;
+        let graph = Arc::clone(&config.spec.graph);
+        let engine = Engine::restore(graph, &config.symbols, &frame.engine, config.engine)?;
+        let book = OutcomeBook::restore(config.book(), &frame.book)?;
+        let assembler = Assembler::new(&config);
+        Ok(Self { config, joiner, engine, book, assembler })
+    }
+}
+
+fn codes(collected: &[Vec<Source>]) -> Vec<Vec<u8>> {
+    collected.iter().map(|sources| sources.iter().map(|s| s.index() as u8).collect()).collect()
+}

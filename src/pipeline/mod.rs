@@ -1,0 +1,109 @@
+//! The core as one step: raw records in, facts out.
+//!
+//! `clean` joins the raw log to the grid, `graph` computes features, states and detections, `events` and `outcomes` book
+//! them. The daemon pushes one row at a time, the backfill and `research` hundreds; the facts are the same bit for bit,
+//! and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`] anywhere between two pushes.
+
+mod assemble;
+mod checkpoint;
+mod config;
+mod quality;
+
+use std::sync::Arc;
+
+use crate::clean::Joiner;
+use crate::events::{EpisodeEnd, Event};
+use crate::graph::{Engine, EngineOutput, EventId};
+use crate::market::{BarIndex, RawBlock, Source, TickBlock};
+use crate::outcomes::{Outcome, OutcomeBook};
+
+use assemble::Assembler;
+pub use checkpoint::PipelineError;
+pub use config::PipelineConfig;
+pub use quality::{EventQuality, QualityCounter, Tally};
+
+/// What a stretch of rows produced.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// First row.
+    pub first: BarIndex,
+    /// Number of rows.
+    pub rows: usize,
+    /// The cleaned source columns, per symbol.
+    pub columns: TickBlock,
+    /// Features, states and per-event counters, per symbol.
+    pub output: EngineOutput,
+    /// Detections, sorted by (bar, symbol order, event order).
+    pub events: Vec<Event>,
+    /// Episodes that ended, same order.
+    pub ends: Vec<EpisodeEnd>,
+    /// Outcomes that matured, by (exit bar, symbol order, event, horizon).
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Raw records in, facts out.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: PipelineConfig,
+    joiner: Joiner,
+    engine: Engine,
+    book: OutcomeBook,
+    assembler: Assembler,
+}
+
+impl Pipeline {
+    /// A pipeline whose first row is `first`.
+    #[must_use]
+    pub fn new(config: PipelineConfig, first: BarIndex) -> Self {
+        let joiner = Joiner::new(&config.symbols, config.clean_policy(), first);
+        let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
+        let book = OutcomeBook::new(config.book());
+        let assembler = Assembler::new(&config);
+        Self { config, joiner, engine, book, assembler }
+    }
+
+    /// The row that the next push must start with.
+    #[must_use]
+    pub fn next_bar(&self) -> BarIndex {
+        self.engine.next_bar()
+    }
+
+    /// Takes the next rows of the raw log.
+    ///
+    /// # Errors
+    /// When the block does not start at [`Pipeline::next_bar`].
+    pub fn push(&mut self, raw: &RawBlock) -> Result<Facts, PipelineError> {
+        if raw.first != self.next_bar() {
+            return Err(PipelineError::OutOfOrder { expected: self.next_bar(), got: raw.first });
+        }
+        let columns = self.joiner.push(raw);
+        let output = self.engine.push(&columns)?;
+        let (events, ends) = self.assembler.assemble(&output);
+        let outcomes = self.book.push(raw, &columns, &events);
+        Ok(Facts { first: raw.first, rows: raw.rows, columns, output, events, ends, outcomes })
+    }
+
+    /// Events that cannot occur on a symbol because a source column is missing there.
+    #[must_use]
+    pub fn unavailable(&self, symbol: usize) -> Vec<(EventId, Source)> {
+        self.config.symbols.get(symbol).map_or_else(Vec::new, |s| self.engine.unavailable(s))
+    }
+
+    /// Outcomes that wait for their exit bar.
+    #[must_use]
+    pub fn open_outcomes(&self) -> usize {
+        self.book.open_count()
+    }
+
+    /// The config it was built with.
+    #[must_use]
+    pub const fn config(&self) -> &PipelineConfig {
+        &self.config
+    }
+
+    /// The engine, for explanations.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

@@ -1,0 +1,164 @@
+//! Store → pipeline → everything that the run keeps: one pass over the log, in chunks.
+
+use std::collections::BTreeMap;
+
+use super::ResearchError;
+use super::features::FeatureLake;
+use super::request::Request;
+use super::tables::EventRow;
+use crate::cli::Progress;
+use crate::events::Event;
+use crate::graph::EngineOptions;
+use crate::market::{BarIndex, Source, Symbol};
+use crate::outcomes::Outcome;
+use crate::pipeline::{EventQuality, Facts, Pipeline, PipelineConfig, QualityCounter};
+use crate::store::Store;
+
+/// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
+const CHUNK_ROWS: usize = 512;
+
+/// What one pass over the log found inside the requested range.
+#[derive(Debug)]
+pub struct Collected {
+    /// Detections, sorted by (bar, symbol, event).
+    pub events: Vec<EventRow>,
+    /// Matured outcomes of these events.
+    pub outcomes: Vec<Outcome>,
+    /// Outcomes that were still open at the end of the log.
+    pub open_outcomes: usize,
+    /// Detector health, per event and symbol.
+    pub quality: Vec<EventQuality>,
+    /// Per requested symbol: bars and gaps of the range.
+    pub bars: BTreeMap<Symbol, BarCount>,
+    /// First bar of the log that was used (warm-up included).
+    pub history_from: BarIndex,
+}
+
+/// Delivered bars and gaps of a symbol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct BarCount {
+    /// Bars with prices.
+    pub bars: u64,
+    /// Grid rows without.
+    pub gaps: u64,
+}
+
+/// Symbols and sources that a pipeline over `wanted` needs: the leaders come along where the store has them.
+///
+/// # Errors
+/// When the store cannot be read, or has no bars of a wanted symbol.
+pub fn pipeline_config(
+    store: &Store,
+    spec: &std::sync::Arc<crate::spec::CompiledSpec>,
+    wanted: &[Symbol],
+    engine: EngineOptions,
+) -> Result<PipelineConfig, ResearchError> {
+    let mut symbols = wanted.to_vec();
+    for leader in [&spec.defaults.leader.symbol, &spec.defaults.leader.other] {
+        if store.range(crate::market::Market::Perp, leader)?.is_some() {
+            symbols.push(leader.clone());
+        }
+    }
+    symbols.sort();
+    symbols.dedup();
+    let collected = symbols.iter().map(|s| Ok(store.coverage(s)?)).collect::<Result<Vec<_>, ResearchError>>()?;
+    Ok(PipelineConfig { spec: std::sync::Arc::clone(spec), symbols, collected, engine })
+}
+
+/// Runs the pipeline over the store from its first bar to the end of the request.
+///
+/// # Errors
+/// When the store has no bars of a symbol, cannot be read, or the lake cannot be written.
+pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchError> {
+    let engine = EngineOptions { slack_rows: CHUNK_ROWS, threads: true };
+    let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
+    let symbols = config.symbols.clone();
+    let history_from = history_start(store, &symbols, request)?;
+    let spec = std::sync::Arc::clone(&request.spec);
+    let positions: BTreeMap<&str, usize> =
+        spec.events.iter().enumerate().map(|(ix, e)| (e.event_type.as_str(), ix)).collect();
+
+    let mut pipeline = Pipeline::new(config, history_from);
+    let mut quality = QualityCounter::new(&symbols, spec.events.len());
+    let mut lake = FeatureLake::new(request, &symbols);
+    let mut events: Vec<Event> = Vec::new();
+    let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
+    let rows = (request.end - history_from).max(0) as u64;
+    let mut progress = Progress::new("features and events", rows, request.quiet);
+
+    while pipeline.next_bar() < request.end {
+        let from = pipeline.next_bar();
+        let rows = CHUNK_ROWS.min((request.end - from) as usize);
+        let facts = pipeline.push(&store.raw(&symbols, from, rows)?)?;
+        quality.observe(&facts, |name| positions.get(name).copied());
+        count_bars(&mut bars, &facts, request, &symbols);
+        lake.add(&facts)?;
+        for end in &facts.ends {
+            exits.insert((end.event_type.to_string(), end.symbol.clone(), end.onset), end.exit);
+        }
+        let reported = |e: &Event| e.bar >= request.first && request.symbols.contains(&e.symbol);
+        outcomes.extend(facts.outcomes.into_iter().filter(|o| reported(&o.event)));
+        events.extend(facts.events.into_iter().filter(reported));
+        progress.advance(rows as u64);
+    }
+    lake.finish()?;
+    progress.finish(&format!(
+        "{rows} bars x {} symbols, {} events, {} outcomes",
+        symbols.len(),
+        events.len(),
+        outcomes.len()
+    ));
+
+    let lacking: Vec<_> = (0..symbols.len()).map(|ix| pipeline.unavailable(ix)).collect();
+    let missing = |symbol: usize, event: usize| -> Option<Source> {
+        lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
+    };
+    let events = events
+        .into_iter()
+        .map(|event| {
+            let key = (event.event_type.to_string(), event.symbol.clone(), event.bar);
+            EventRow { exit: exits.get(&key).copied(), event, arrival: None, revision: 0 }
+        })
+        .collect();
+    Ok(Collected {
+        events,
+        outcomes,
+        open_outcomes: pipeline.open_outcomes(),
+        quality: quality.verdicts(&spec, missing),
+        bars,
+        history_from,
+    })
+}
+
+fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {
+    let mut start = request.first;
+    for symbol in symbols {
+        match store.range(crate::market::Market::Perp, symbol)? {
+            Some((first, _)) => start = start.min(first),
+            None => return Err(ResearchError::NoBars { symbol: symbol.clone() }),
+        }
+    }
+    Ok(start)
+}
+
+fn count_bars(
+    bars: &mut BTreeMap<Symbol, BarCount>,
+    facts: &Facts,
+    request: &Request,
+    symbols: &[Symbol],
+) {
+    let skip = (request.first - facts.first).clamp(0, facts.rows as i64) as usize;
+    for (symbol, columns) in symbols.iter().zip(&facts.columns.symbols) {
+        if !request.symbols.contains(symbol) {
+            continue;
+        }
+        let known = columns
+            .get(Source::Close)
+            .map_or(0, |c| c[skip..].iter().filter(|v| !v.is_nan()).count() as u64);
+        let count = bars.entry(symbol.clone()).or_default();
+        count.bars += known;
+        count.gaps += (facts.rows - skip) as u64 - known;
+    }
+}

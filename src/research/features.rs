@@ -1,0 +1,140 @@
+//! Features and states as monthly lake partitions, written as the run goes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use arrow::array::ArrayRef;
+use rayon::prelude::*;
+
+use super::ResearchError;
+use super::request::Request;
+use super::tables::{carry_label, vol_label};
+use crate::lake::{
+    SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet,
+};
+use crate::market::{BarIndex, Symbol};
+use crate::pipeline::Facts;
+
+/// Schema name in the files' metadata.
+const SCHEMA: &str = "backtestd.features_v1/1";
+
+/// Collects rows of the open month per symbol and writes each month once it is full.
+#[derive(Debug)]
+pub struct FeatureLake {
+    root: PathBuf,
+    spec_hash: String,
+    features: Vec<String>,
+    states: Vec<String>,
+    first: BarIndex,
+    symbols: Vec<(Symbol, bool)>,
+    months: Vec<Month>,
+}
+
+#[derive(Debug, Clone)]
+struct Month {
+    key: (i16, i8),
+    first: BarIndex,
+    columns: Vec<Vec<f64>>,
+}
+
+impl FeatureLake {
+    /// Nothing written yet.
+    #[must_use]
+    pub fn new(request: &Request, symbols: &[Symbol]) -> Self {
+        let graph = &request.spec.graph;
+        Self {
+            root: request.data_root.join("lake/features/perp"),
+            spec_hash: request.spec.hash.clone(),
+            features: graph.features.iter().map(|f| f.name.clone()).collect(),
+            states: graph.states.iter().map(|f| f.name.clone()).collect(),
+            first: request.first,
+            symbols: symbols.iter().map(|s| (s.clone(), request.symbols.contains(s))).collect(),
+            months: Vec::new(),
+        }
+    }
+
+    /// Takes the rows of a push; rows before the requested range are left out.
+    ///
+    /// # Errors
+    /// When a finished month cannot be written.
+    pub fn add(&mut self, facts: &Facts) -> Result<(), ResearchError> {
+        let month_of = |row: usize| (facts.first + row as i64).open().year_month();
+        let mut row = (self.first - facts.first).clamp(0, facts.rows as i64) as usize;
+        while row < facts.rows {
+            let key = month_of(row);
+            if self.months.first().is_none_or(|m| m.key != key) {
+                self.flush()?;
+                let columns = vec![Vec::new(); self.features.len() + self.states.len()];
+                self.months =
+                    vec![Month { key, first: facts.first + row as i64, columns }; self.symbols.len()];
+            }
+            let end = (row..facts.rows).find(|r| month_of(*r) != key).unwrap_or(facts.rows);
+            for (month, out) in self.months.iter_mut().zip(&facts.output.symbols) {
+                for (kept, column) in month.columns.iter_mut().zip(out.features.iter().chain(&out.states)) {
+                    kept.extend_from_slice(&column[row..end]);
+                }
+            }
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// Writes the open month.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn finish(mut self) -> Result<(), ResearchError> {
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), ResearchError> {
+        let months = std::mem::take(&mut self.months);
+        let work: Vec<_> = months.into_iter().zip(&self.symbols).filter(|(_, (_, kept))| *kept).collect();
+        work.into_par_iter().try_for_each(|(month, (symbol, _))| self.write(symbol, &month))
+    }
+
+    fn write(&self, symbol: &Symbol, month: &Month) -> Result<(), ResearchError> {
+        let rows = month.columns.first().map_or(0, Vec::len);
+        let bars = || (0..rows as i64).map(|r| month.first + r);
+        let mut columns: Vec<(String, ArrayRef)> = vec![
+            ("timestamp".to_owned(), ts_column(bars().map(BarIndex::open))),
+            ("available_ts".to_owned(), ts_column(bars().map(BarIndex::close))),
+            ("symbol".to_owned(), dictionary_column((0..rows).map(|_| Some(symbol.as_str())))),
+        ];
+        let (features, states) = month.columns.split_at(self.features.len());
+        for (name, values) in self.features.iter().zip(features) {
+            columns.push((name.clone(), f64_column(values.iter().copied())));
+            if let Some(label) = label_of(name) {
+                let labels: Vec<Option<&str>> = values.iter().map(|v| label(code(*v, i8::MIN))).collect();
+                columns.push((format!("{name}_label"), dictionary_column(labels)));
+            }
+        }
+        for (name, values) in self.states.iter().zip(states) {
+            columns.push((name.clone(), state_column(values.iter().map(|v| code(*v, -1)))));
+        }
+        let batch = table(columns)?;
+        let (year, number) = month.key;
+        let path = self
+            .root
+            .join(symbol.as_str())
+            .join(format!("5m/features_v1/year={year:04}/month={number:02}/part.parquet"));
+        let metadata = BTreeMap::from([
+            (SCHEMA_KEY.to_owned(), SCHEMA.to_owned()),
+            ("ontology_spec_hash".to_owned(), self.spec_hash.clone()),
+        ]);
+        write_parquet(&path, &batch.schema(), std::slice::from_ref(&batch), &metadata)?;
+        Ok(())
+    }
+}
+
+fn label_of(feature: &str) -> Option<fn(i8) -> Option<&'static str>> {
+    match feature {
+        "vol_regime" => Some(vol_label),
+        "carry_state" => Some(carry_label),
+        _ => None,
+    }
+}
+
+fn code(value: f64, unknown: i8) -> i8 {
+    if value.is_nan() { unknown } else { value as i8 }
+}

@@ -1,0 +1,20 @@
+//! One batch run: store → clean → … → blueprints, written as a run directory.
+//!
+//! The same pipeline as the daemon's, fed from the store's log. Running twice over the same store, specs and binary writes
+//! the same bytes; only manifests carry times and host facts.
+
+mod collect;
+mod conclude;
+mod driver;
+mod error;
+mod features;
+mod request;
+mod summary;
+pub mod tables;
+
+pub use collect::{BarCount, Collected, collect, pipeline_config};
+pub use conclude::{Conclusions, conclude};
+pub use driver::run;
+pub use error::ResearchError;
+pub use request::{Request, run_id};
+pub use summary::{EventCount, RunSummary, StageTime};

@@ -1,0 +1,70 @@
+//! What to run research over, and the run's name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::market::{BarIndex, Symbol};
+use crate::spec::CompiledSpec;
+
+/// One batch run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The specs.
+    pub spec: Arc<CompiledSpec>,
+    /// Symbols to report on, in name order. The leaders are computed too where the store has them.
+    pub symbols: Vec<Symbol>,
+    /// First bar of the report. Earlier bars of the store are used to warm up.
+    pub first: BarIndex,
+    /// First bar after the report.
+    pub end: BarIndex,
+    /// Name of the run; `None`: [`run_id`].
+    pub run_id: Option<String>,
+    /// Where the lake, events and reports go.
+    pub data_root: PathBuf,
+    /// Whether the survivors become a new version of `blueprints/`.
+    pub publish: bool,
+    /// Whether progress is shown.
+    pub quiet: bool,
+}
+
+impl Request {
+    /// The given name, or the derived one.
+    #[must_use]
+    pub fn run_id(&self) -> String {
+        self.run_id.clone().unwrap_or_else(|| run_id(&self.spec.hash, &self.symbols, self.first, self.end))
+    }
+}
+
+/// `<data watermark>-<4 hex>`: the same inputs and code give the same name, so running twice writes the same bytes to the
+/// same place.
+#[must_use]
+pub fn run_id(spec_hash: &str, symbols: &[Symbol], first: BarIndex, end: BarIndex) -> String {
+    let mut hash = Sha256::new();
+    hash.update(spec_hash);
+    for symbol in symbols {
+        hash.update([0]);
+        hash.update(symbol.as_str());
+    }
+    hash.update(first.0.to_le_bytes());
+    hash.update(end.0.to_le_bytes());
+    hash.update(crate::CODE_VERSION);
+    let digest = hash.finalize();
+    format!("{}-{:02x}{:02x}", end.open().compact_seconds(), digest[0], digest[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_watermark_and_a_fingerprint_of_the_inputs() {
+        let symbols = [Symbol::new("BTCUSDT").unwrap()];
+        let end = crate::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
+        let name = run_id("sha256:a", &symbols, BarIndex(0), end);
+        assert!(name.starts_with("20260301T120000Z-") && name.len() == 21, "{name}");
+        assert_eq!(name, run_id("sha256:a", &symbols, BarIndex(0), end));
+        assert_ne!(name, run_id("sha256:b", &symbols, BarIndex(0), end));
+    }
+}

@@ -1,0 +1,113 @@
+//! All specs of a directory, checked and compiled.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::gates::{GatesSpec, MultiplicitySpec};
+use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
+use crate::graph::{Graph, Program};
+use crate::outcomes::Horizon;
+
+/// All specs of a directory, checked and compiled.
+#[derive(Clone, Debug)]
+pub struct CompiledSpec {
+    /// `sha256:<hex>` over every file that can change a result.
+    pub hash: String,
+    /// Features, states and events as one graph.
+    pub graph: Arc<Graph>,
+    /// In the order of [`Graph::events`].
+    pub events: Vec<EventMeta>,
+    /// In the order of [`Graph::states`].
+    pub states: Vec<StateMeta>,
+    /// In the order of [`Graph::features`].
+    pub features: Vec<FeatureMeta>,
+    /// The definitions as parsed, for explanations.
+    pub program: Arc<Program>,
+    /// `global_defaults.yaml`.
+    pub defaults: GlobalDefaults,
+    /// `sources.yaml`.
+    pub sources: SourcesSpec,
+    /// `gates.yaml`.
+    pub gates: GatesSpec,
+    /// `multiplicity/*.yaml`.
+    pub multiplicity: MultiplicitySpec,
+    /// `hypotheses/template_verb_lexicon.yaml`.
+    pub lexicon: Lexicon,
+    /// `calendars/*.yaml`.
+    pub calendars: Calendars,
+}
+
+/// What a feature's file says beside its expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureMeta {
+    /// Name.
+    pub name: String,
+    /// Unit, documentation only.
+    pub unit: String,
+    /// One line of documentation.
+    pub doc: String,
+    /// The expression as written.
+    pub expr: String,
+    /// File, relative to the spec directory.
+    pub file: PathBuf,
+}
+
+/// What a state's file says beside its expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateMeta {
+    /// Name, as `state_id` carries it.
+    pub id: String,
+    /// Canonical family.
+    pub family: String,
+    /// The event it belongs to.
+    pub source_event: String,
+    /// Whether it may condition every event of its family, or its source event only.
+    pub family_wide: bool,
+    /// Fewest events with it active for a hypothesis.
+    pub min_events: u32,
+    /// One line of documentation.
+    pub doc: String,
+    /// The expression as written.
+    pub expr: String,
+    /// File, relative to the spec directory.
+    pub file: PathBuf,
+}
+
+/// What an event's file says beside its detector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventMeta {
+    /// `VOL_SHOCK`, or `NAME.proxy` / `NAME.variant` for an enabled variant.
+    pub event_type: String,
+    /// Canonical family.
+    pub family: String,
+    /// Template verbs, by the names of the lexicon.
+    pub templates: Vec<String>,
+    /// Holding periods.
+    pub horizons: Vec<Horizon>,
+    /// Declared range of onsets per 10 000 known rows.
+    pub prevalence_per_10k: (f64, f64),
+    /// `sha256:<hex>` of the file's canonical content.
+    pub spec_hash: String,
+    /// File, relative to the spec directory.
+    pub file: PathBuf,
+    /// What the event is, in words.
+    pub doc: String,
+    /// What else can cause it.
+    pub confounders: String,
+    /// The parts of the detector as written: `let` bindings, then `when`, `exit`, `direction`, `severity`.
+    pub parts: Vec<(String, String)>,
+}
+
+impl CompiledSpec {
+    /// The event's metadata.
+    #[must_use]
+    pub fn event(&self, event_type: &str) -> Option<&EventMeta> {
+        self.events.iter().find(|e| e.event_type == event_type)
+    }
+
+    /// The state's metadata.
+    #[must_use]
+    pub fn state(&self, id: &str) -> Option<&StateMeta> {
+        self.states.iter().find(|s| s.id == id)
+    }
+}

@@ -1,0 +1,150 @@
+//! `spec/global_defaults.yaml`: what holds for every event unless its own file says otherwise.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use crate::market::Symbol;
+use crate::outcomes::EntryPrice;
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GlobalDefaults {
+    /// Version of this file's layout; 1.
+    pub schema_version: u32,
+    /// Bars from the deciding bar to the entry bar. Zero cannot be expressed.
+    pub entry_lag_bars: NonZeroU32,
+    /// Which price of the entry bar opens the position.
+    pub entry_price: EntryPrice,
+    /// What a round trip costs.
+    pub costs: CostModel,
+    /// The benchmark that `LEADER` means.
+    pub leader: Leader,
+    /// Funding terms of contracts.
+    pub funding: FundingTerms,
+    /// Labels of horizons that events may name.
+    pub horizons: Vec<String>,
+    /// What outcomes are conditioned on.
+    pub conditioning: Conditioning,
+    /// Limits of the cross-section.
+    pub universe: UniverseDefaults,
+    /// Prevalence range of an event that declares none, onsets per 10 000 known rows.
+    pub prevalence_per_10k: (f64, f64),
+}
+
+/// Costs per side in bps of notional.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostModel {
+    /// Taker fee.
+    pub fee_bps_per_side: f64,
+    /// Slippage.
+    pub slippage_bps_per_side: f64,
+    /// Symbols with other costs.
+    #[serde(default)]
+    pub symbols: BTreeMap<Symbol, SymbolCosts>,
+}
+
+/// Costs of one symbol; absent values are the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SymbolCosts {
+    /// Taker fee.
+    #[serde(default)]
+    pub fee_bps_per_side: Option<f64>,
+    /// Slippage.
+    #[serde(default)]
+    pub slippage_bps_per_side: Option<f64>,
+}
+
+impl CostModel {
+    /// Taker fee of one side, bps.
+    #[must_use]
+    pub fn fee_bps(&self, symbol: &Symbol) -> f64 {
+        self.symbols.get(symbol).and_then(|s| s.fee_bps_per_side).unwrap_or(self.fee_bps_per_side)
+    }
+
+    /// Slippage of one side, bps.
+    #[must_use]
+    pub fn slippage_bps(&self, symbol: &Symbol) -> f64 {
+        self.symbols.get(symbol).and_then(|s| s.slippage_bps_per_side).unwrap_or(self.slippage_bps_per_side)
+    }
+
+    /// Fee and slippage of entry and exit, bps.
+    #[must_use]
+    pub fn round_trip_bps(&self, symbol: &Symbol) -> f64 {
+        2.0 * (self.fee_bps(symbol) + self.slippage_bps(symbol))
+    }
+}
+
+/// The benchmark of everybody, and the benchmark's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leader {
+    /// Benchmark of every other symbol.
+    pub symbol: Symbol,
+    /// Benchmark of the benchmark.
+    pub other: Symbol,
+}
+
+/// Funding terms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FundingTerms {
+    /// Interest component of the funding formula, decimal per 8 h.
+    pub interest_rate_8h: f64,
+    /// Hours between settlements, where neither a print nor the spacing of prints says.
+    pub interval_hours: f64,
+    /// Symbols with other terms.
+    #[serde(default)]
+    pub symbols: BTreeMap<Symbol, SymbolFunding>,
+}
+
+/// Funding terms of one symbol; absent values are the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SymbolFunding {
+    /// Interest component, decimal per 8 h.
+    #[serde(default)]
+    pub interest_rate_8h: Option<f64>,
+    /// Hours between settlements.
+    #[serde(default)]
+    pub interval_hours: Option<f64>,
+}
+
+impl FundingTerms {
+    /// Interest component of a contract, decimal per 8 h.
+    #[must_use]
+    pub fn interest(&self, symbol: &Symbol) -> f64 {
+        self.symbols.get(symbol).and_then(|s| s.interest_rate_8h).unwrap_or(self.interest_rate_8h)
+    }
+
+    /// Hours between settlements of a contract.
+    #[must_use]
+    pub fn interval(&self, symbol: &Symbol) -> f64 {
+        self.symbols.get(symbol).and_then(|s| s.interval_hours).unwrap_or(self.interval_hours)
+    }
+}
+
+/// What outcomes are conditioned on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conditioning {
+    /// Features with few values, each value with its label; unknown stays unknown.
+    pub regimes: BTreeMap<String, BTreeMap<String, i8>>,
+    /// States that may condition any event of their family; the others condition their source event's family too,
+    /// but only where the state's file says so.
+    pub states: bool,
+    /// Fewest events with a state active, where the state's file does not say.
+    pub min_events: u32,
+}
+
+/// Limits of the cross-section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UniverseDefaults {
+    /// Fewest symbols with a known value, where an expression does not say (`min=`).
+    pub min_symbols: u32,
+}

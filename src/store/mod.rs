@@ -1,0 +1,20 @@
+//! The embedded database (fjall, an LSM tree): the raw input log, the facts computed from it, checkpoints, runs.
+//!
+//! One thread owns the [`Store`]; its calls block. Keys sort by (market, symbol, time) for the raw log and by
+//! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout). One
+//! [`Store::put`] is one atomic batch. No module here knows what a feature or an event means.
+
+mod db;
+mod error;
+mod kind;
+mod kv;
+mod lock;
+mod merge;
+mod raw;
+
+pub use db::{Fsync, SCHEMA_VERSION, Store};
+pub use error::StoreError;
+pub use kind::{Kind, Origin};
+pub use kv::summary::{SeriesKey, Summary};
+pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
+pub use raw::{RawPut, Records};
