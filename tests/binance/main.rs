@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may panic")]
 
 mod aggregate;
+mod exchange;
 mod payloads;
 mod rest;
 mod server;
