@@ -5,6 +5,7 @@
 mod client_cmds;
 mod config_cmd;
 mod dirs;
+mod discover_cmd;
 pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
@@ -30,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Import(ImportCmd),
+    Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Discover(args) => discover_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
