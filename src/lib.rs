@@ -8,6 +8,8 @@
 
 pub mod binance;
 pub mod blueprints;
+pub mod bridge;
+pub mod clean;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
@@ -16,7 +18,10 @@ pub mod graph;
 pub mod lake;
 pub mod market;
 pub mod outcomes;
+pub mod pipeline;
+pub mod research;
 pub mod sim;
+pub mod simulator;
 pub mod spec;
 pub mod store;
 

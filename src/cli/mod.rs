@@ -9,6 +9,7 @@ mod discover_cmd;
 pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
+mod research_cmd;
 mod table;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
     Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),

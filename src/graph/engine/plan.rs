@@ -58,16 +58,19 @@ pub(super) struct Plan {
     pub(super) widest: usize,
 }
 
+/// What nodes must have in common to share a kernel: statistic, operands, clock.
+type ShareKey = (Share, Vec<NodeId>, Option<NodeId>);
+
 /// What is needed only while planning.
 struct Planner<'a> {
     graph: &'a Graph,
     plan: Plan,
     level: Vec<usize>,
-    /// Clock index and stage by clock node.
+    /// Clock index by clock node.
     clocks: BTreeMap<NodeId, usize>,
     compact: BTreeMap<(NodeId, NodeId), Slot>,
     /// (stage, step) of kernels that further nodes may join.
-    shared: BTreeMap<(Share, Vec<NodeId>, Option<NodeId>), (usize, usize)>,
+    shared: BTreeMap<ShareKey, (usize, usize)>,
 }
 
 impl Plan {

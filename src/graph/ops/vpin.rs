@@ -58,9 +58,8 @@ impl Vpin {
         let mut any_full = false;
         while rest > 0.0 {
             if self.size.is_nan() {
-                // Also skips an unknown size: the volume is discarded.
-                if !(bucket > 0.0) {
-                    break;
+                if bucket.is_nan() || bucket <= 0.0 {
+                    break; // the volume is discarded
                 }
                 (self.size, self.filled, self.bought) = (bucket, 0.0, 0.0);
                 let ahead = (rest / bucket).floor() - self.buckets as f64;
