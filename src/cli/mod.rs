@@ -5,6 +5,7 @@
 mod client_cmds;
 mod config_cmd;
 mod dirs;
+mod discover_cmd;
 pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
+    Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
@@ -82,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Discover(args) => discover_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
