@@ -9,6 +9,7 @@ pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 mod table;
+pub mod watch_cmd;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Watch(watch_cmd::WatchCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,5 +78,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Watch(args) => args.run(),
     }
 }
