@@ -12,6 +12,7 @@ mod progress;
 mod research_cmd;
 pub mod spec_cmd;
 mod table;
+pub mod watch_cmd;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ enum Command {
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
     Spec(SpecCmd),
+    Watch(watch_cmd::WatchCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,5 +96,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
+        Command::Watch(args) => args.run(),
     }
 }
