@@ -8,6 +8,8 @@
 
 pub mod binance;
 pub mod blueprints;
+pub mod bridge;
+pub mod clean;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
@@ -17,6 +19,7 @@ pub mod lake;
 pub mod market;
 pub mod outcomes;
 pub mod sim;
+pub mod simulator;
 pub mod spec;
 pub mod store;
 

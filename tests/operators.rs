@@ -1,5 +1,8 @@
 //! The engine against its brute-force twin, against itself in other chunkings, and against pandas.
-#![allow(clippy::disallowed_methods, reason = "the twin may use the platform's ln and exp: it is compared with a tolerance")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the twin may use the platform's ln and exp: it is compared with a tolerance"
+)]
 
 #[path = "operators/build.rs"]
 mod build;
@@ -9,11 +12,11 @@ mod twin;
 use std::sync::Arc;
 
 use backtestd::graph::engine::{CheckpointError, Engine, EngineOptions, EngineOutput};
-use backtestd::graph::{Graph, NodeId, Op, Rolling, Rolling2};
-use backtestd::market::{BarIndex, Symbol, TickBlock};
+use backtestd::graph::{EventNode, Graph, Literal, Op, Output, Rolling, Rolling2};
+use backtestd::market::{BarIndex, Source, Symbol, TickBlock};
 use proptest::prelude::*;
 
-use build::{Gene, awkward_block, decode, slice, three_symbols};
+use build::{Build, Gene, awkward_block, decode, roll, slice, three_symbols};
 use twin::Twin;
 
 const LIVE: EngineOptions = EngineOptions { slack_rows: 5, threads: false };
@@ -210,5 +213,160 @@ fn a_block_that_does_not_follow_is_refused_and_changes_nothing() {
     engine.push(&awkward_block(1, BarIndex(10), 2)).unwrap();
     assert_eq!(engine.next_bar(), BarIndex(12));
     engine.push(&late).unwrap();
-    let _ = NodeId(0);
+}
+
+/// Every operator, on the grid and on an event clock where it may have one.
+fn every_operator() -> Arc<Graph> {
+    let genes: Vec<Gene> = (0..64_u8)
+        .flat_map(|kind| [40_u8, 45, 200, 221].map(|q| (kind, [kind, q, 7, 3], kind ^ q, q)))
+        .collect();
+    decode(&genes)
+}
+
+#[test]
+fn every_operator_agrees_with_its_twin_on_grid_and_event_clock() {
+    let graph = every_operator();
+    let symbols = three_symbols();
+    let block = awkward_block(7, BarIndex(5_800_001), 900);
+    let whole = run(&graph, &symbols, &block, EngineOptions::BATCH);
+    check_against_twin(&graph, &symbols, &block, &whole);
+    for rows in [1, 7, 288, 1000] {
+        let pieces = run_in_pieces(&graph, &symbols, &block, LIVE, |at| (rows, at % 5 == 0));
+        assert_same(&graph, &whole, &pieces);
+    }
+}
+
+#[test]
+fn what_is_known_at_a_row_does_not_depend_on_later_rows() {
+    let graph = every_operator();
+    let symbols = three_symbols();
+    let block = awkward_block(8, BarIndex(5_800_001), 600);
+    let whole = run(&graph, &symbols, &block, EngineOptions::BATCH);
+    for rows in [1, 299, 300, 599] {
+        let prefix = run(&graph, &symbols, &slice(&block, 0, rows), EngineOptions::BATCH);
+        for (long, short) in whole.symbols.iter().zip(&prefix.symbols) {
+            for (long, short) in long.features.iter().zip(&short.features) {
+                assert!(long.iter().zip(short).all(|(a, b)| a.to_bits() == b.to_bits()));
+            }
+            let known: Vec<_> =
+                long.detections.iter().filter(|d| d.bar < block.first + rows as i64).collect();
+            assert_eq!(format!("{known:?}"), format!("{:?}", short.detections.iter().collect::<Vec<_>>()));
+        }
+    }
+}
+
+/// Windowed statistics of one series over several windows.
+fn windowed(windows: &[u32]) -> Arc<Graph> {
+    let mut b = Build::default();
+    let x = b.source(Source::Close);
+    let y = b.source(Source::Volume);
+    let one = [
+        Rolling::Sum,
+        Rolling::Mean,
+        Rolling::Std,
+        Rolling::Var,
+        Rolling::Z,
+        Rolling::Skew,
+        Rolling::Min,
+        Rolling::Max,
+        Rolling::Quantile(Literal::new(0.3)),
+        Rolling::PctRank,
+        Rolling::AgeMax,
+    ];
+    for w in windows {
+        for f in one {
+            b.node(roll(f, *w, w / 2), &[x]);
+        }
+        for f in [Rolling2::Corr, Rolling2::Cov, Rolling2::Beta] {
+            b.node(Op::Roll2 { f, window: *w, min: w / 2 }, &[x, y]);
+        }
+    }
+    b.done()
+}
+
+/// A walk with gaps at a high level: what makes running sums drift.
+fn walk(seed: u64, first: BarIndex, rows: usize) -> TickBlock {
+    let mut noise = build::Noise(seed);
+    let mut level = 1e6;
+    let mut x = Vec::new();
+    let mut y = Vec::new();
+    for _ in 0..rows {
+        level += noise.normal();
+        x.push(if noise.next() % 50 == 0 { f64::NAN } else { level });
+        y.push(level * 1e-3 + noise.normal());
+    }
+    let columns = build::columns(&[(Source::Close, x), (Source::Volume, y)]);
+    TickBlock { first, rows, symbols: vec![columns] }
+}
+
+#[test]
+fn a_million_rows_later_windows_are_what_a_fresh_engine_computes() {
+    let graph = windowed(&[12, 288]);
+    let symbols = [build::symbol("BTCUSDT")];
+    let first = BarIndex(4_000_003);
+    let mut engine = Engine::new(Arc::clone(&graph), &symbols, first, EngineOptions::BATCH);
+    for part in 0..20 {
+        engine.push(&walk(part, first + part as i64 * 50_000, 50_000)).unwrap();
+    }
+    let last = walk(99, engine.next_bar(), 1000);
+    let old = engine.push(&last).unwrap();
+    let fresh = run(&graph, &symbols, &last, EngineOptions::BATCH);
+    for (a, b) in old.symbols[0].features.iter().zip(&fresh.symbols[0].features) {
+        // Both windows are full of the same rows from row 287 on.
+        assert!(a[287..].iter().zip(&b[287..]).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}
+
+#[test]
+fn an_event_without_its_column_is_unavailable_and_unknown() {
+    let mut b = Build::default();
+    let close = b.source(Source::Close);
+    let zero = b.number(0.0);
+    let up = b.greater(close, zero);
+    let rule = EventNode { needs: vec![Source::Close, Source::Oi], ..build::rule() };
+    let never = b.node(Op::Truth(Some(false)), &[]);
+    let (event, detect) = b.event([up, never, close, close], rule);
+    let active = b.node(Op::Active(event), &[detect]);
+    let graph = b.done();
+    let symbols = three_symbols();
+    let block = awkward_block(3, BarIndex(77), 100);
+    let mut engine = Engine::new(Arc::clone(&graph), &symbols, block.first, LIVE);
+    let out = engine.push(&block).unwrap();
+    assert_eq!(engine.unavailable(&symbols[2]), [(event, Source::Oi)]);
+    assert_eq!(engine.unavailable(&symbols[0]), []);
+    assert!(!out.symbols[0].detections.is_empty());
+    assert!(out.symbols[2].detections.is_empty());
+    assert_eq!(out.symbols[2].known_rows, [0]);
+    for node in [detect, active] {
+        assert!(out.symbols[2].features[node.ix()].iter().all(|v| v.is_nan()));
+    }
+}
+
+#[test]
+fn a_detection_carries_the_values_of_its_own_row() {
+    let mut b = Build::default();
+    let close = b.source(Source::Close);
+    let zero = b.number(0.0);
+    let up = b.greater(close, zero);
+    let never = b.node(Op::Truth(Some(false)), &[]);
+    let (event, detect) = b.event([up, never, close, close], build::rule());
+    let later = b.node(roll(Rolling::Sum, 3, 1), &[close]);
+    b.graph.events[0].snapshot = vec![Output { name: "sum".into(), node: later }];
+    let direction = b.node(Op::EventDir(event), &[detect]);
+    let graph = b.done();
+    let symbols = three_symbols();
+    let block = awkward_block(4, BarIndex(1000), 300);
+    let out = run(&graph, &symbols, &block, LIVE);
+    for symbol in &out.symbols {
+        assert!(symbol.detections.is_sorted_by_key(|d| (d.bar, d.event)));
+        let fired: Vec<usize> = (0..300).filter(|t| symbol.features[detect.ix()][*t] == 1.0).collect();
+        assert_eq!(fired.len(), symbol.detections.len());
+        assert!(fired.len() > 10);
+        for (t, d) in fired.iter().zip(&symbol.detections) {
+            assert_eq!(d.bar, BarIndex(1000 + *t as i64));
+            assert_eq!(d.snapshot, [symbol.features[later.ix()][*t]]);
+            assert_eq!(d.severity, symbol.features[close.ix()][*t]);
+            assert_eq!(f64::from(d.direction), symbol.features[direction.ix()][*t]);
+        }
+    }
 }

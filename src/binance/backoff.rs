@@ -27,7 +27,6 @@ impl Backoff {
     }
 
     /// After a success the next failure starts from the base again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the websocket supervisor uses it next"))]
     pub const fn reset(&mut self) {
         self.failures = 0;
     }

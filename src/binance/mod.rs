@@ -7,6 +7,7 @@ pub mod rest;
 pub mod routes;
 pub mod update;
 pub mod wire;
+pub mod ws;
 
 pub use limits::Limits;
 pub use rest::{FundingRecord, Hole, KlineRange, Pauses, Rest, RestConfig, RestError, install_tls};
@@ -15,3 +16,4 @@ pub use update::{
     BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Stamped, StreamState,
     StreamStatus, Trade, Update,
 };
+pub use ws::{QUEUE_UPDATES, Silence, WsClient, WsConfig, WsError, WsStats};

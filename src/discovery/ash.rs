@@ -94,42 +94,38 @@ pub fn ash_fit(effects: &[(f64, f64)], grid: &[f64], null_penalty: f64, iteratio
 }
 
 impl AshPrior {
+    /// Posterior weights of the components.
+    #[must_use]
+    pub fn weights(&self, b: f64, s: f64) -> Vec<f64> {
+        let density = |g: f64| {
+            let variance = s * s + g * g;
+            -0.5 * (b * b / variance + log(variance))
+        };
+        let best = self.grid.iter().map(|g| density(*g)).fold(f64::NEG_INFINITY, f64::max);
+        let mut weights: Vec<f64> =
+            self.grid.iter().zip(&self.pi).map(|(g, p)| p * exp(density(*g) - best)).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= total);
+        weights
+    }
+
     /// Posterior of an effect with estimate `b` and standard error `s`.
     #[must_use]
     pub fn posterior(&self, b: f64, s: f64) -> AshPosterior {
         let noise = s * s;
-        let log_density = |g: f64| {
-            let variance = noise + g * g;
-            -0.5 * (b * b / variance + log(variance))
-        };
-        let best = self
-            .grid
-            .iter()
-            .zip(&self.pi)
-            .filter(|(_, p)| **p > 0.0)
-            .map(|(g, _)| log_density(*g))
-            .fold(f64::NEG_INFINITY, f64::max);
-        let (mut total, mut mean, mut second, mut pos, mut zero) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (&g, &p) in self.grid.iter().zip(&self.pi).filter(|(_, p)| **p > 0.0) {
-            let weight = p * exp(log_density(g) - best);
-            total += weight;
+        let (mut mean, mut second, mut p_pos, mut p_zero) = (0.0, 0.0, 0.0, 0.0);
+        for (&g, weight) in self.grid.iter().zip(self.weights(b, s)) {
             if g == 0.0 {
-                zero += weight;
+                p_zero += weight;
             } else {
                 let variance = noise * g * g / (noise + g * g);
                 let centre = variance * b / noise;
                 mean += weight * centre;
                 second += weight * (variance + centre * centre);
-                pos += weight * normal_cdf(centre / sqrt(variance));
+                p_pos += weight * normal_cdf(centre / sqrt(variance));
             }
         }
-        let mean = mean / total;
-        AshPosterior {
-            mean,
-            sd: sqrt((second / total - mean * mean).max(0.0)),
-            p_pos: pos / total,
-            p_zero: zero / total,
-        }
+        AshPosterior { mean, sd: sqrt((second - mean * mean).max(0.0)), p_pos, p_zero }
     }
 }
 

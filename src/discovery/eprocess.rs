@@ -20,6 +20,8 @@ use crate::spec::gates::EvidenceSpec;
 pub const MAX_BETS: usize = 8;
 /// Wealths are rescaled by this power of two when they leave `2^-332 .. 2^332`.
 const RESCALE_EXPONENT: i32 = 332;
+/// A supremum rises by more than this; below, it is rounding (E = 1 exactly must stay p = 1 exactly).
+const ROUNDING: f64 = 1e-14;
 
 /// Constants of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,7 +167,7 @@ impl SignProcess {
         let bound = params.sym_weight * sym_bound + (1.0 - params.sym_weight) * mean;
         if self.exponent != 0 || bound * (1.0 + 1e-9) > self.sup {
             let log_e = self.log_e(params);
-            if log_e > self.log_sup {
+            if log_e > self.log_sup + ROUNDING {
                 self.log_sup = log_e;
                 self.sup = exp(log_e);
             }

@@ -15,8 +15,7 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A key for a named purpose under a parent key (seed → symbol → purpose).
 #[must_use]
 pub(crate) fn derive(parent: u64, name: &str) -> u64 {
-    name.bytes()
-        .fold(mix(parent ^ GOLDEN), |key, byte| mix(key.wrapping_add(GOLDEN) ^ u64::from(byte)))
+    name.bytes().fold(mix(parent ^ GOLDEN), |key, byte| mix(key.wrapping_add(GOLDEN) ^ u64::from(byte)))
 }
 
 /// The sequence of draws that belongs to one key and one bar.

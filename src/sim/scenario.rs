@@ -253,17 +253,28 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
-        let wrong = |field: String, value: String, expected| Err(ScenarioError::Value { field, value, expected });
+        let wrong =
+            |field: String, value: String, expected| Err(ScenarioError::Value { field, value, expected });
         match parse_time(&self.genesis) {
             Ok(ts) if ts.0 >= 0 && ts.0 % BAR_MS == 0 => {}
-            _ => return wrong("genesis".into(), self.genesis.clone(), "it must be a time on the 5-minute grid"),
+            _ => {
+                return wrong(
+                    "genesis".into(),
+                    self.genesis.clone(),
+                    "it must be a time on the 5-minute grid",
+                );
+            }
         }
         if self.symbols.is_empty() {
             return wrong("symbols".into(), "[]".into(), "list at least one");
         }
         for (i, s) in self.symbols.iter().enumerate() {
-            let numbers =
-                [("price", s.price), ("turnover", s.turnover), ("open_interest", s.open_interest), ("own_sigma_bps", s.own_sigma_bps)];
+            let numbers = [
+                ("price", s.price),
+                ("turnover", s.turnover),
+                ("open_interest", s.open_interest),
+                ("own_sigma_bps", s.own_sigma_bps),
+            ];
             for (name, value) in numbers {
                 if !(value.is_finite() && value > 0.0) {
                     return wrong(format!("symbols[{i}].{name}"), value.to_string(), "it must be positive");

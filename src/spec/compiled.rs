@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::gates::{GatesSpec, MultiplicitySpec};
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
-use crate::graph::Graph;
+use crate::graph::{Graph, Program};
 use crate::outcomes::Horizon;
 
 /// All specs of a directory, checked and compiled.
@@ -20,10 +21,16 @@ pub struct CompiledSpec {
     pub states: Vec<StateMeta>,
     /// In the order of [`Graph::features`].
     pub features: Vec<FeatureMeta>,
+    /// The definitions as parsed, for explanations.
+    pub program: Arc<Program>,
     /// `global_defaults.yaml`.
     pub defaults: GlobalDefaults,
     /// `sources.yaml`.
     pub sources: SourcesSpec,
+    /// `gates.yaml`.
+    pub gates: GatesSpec,
+    /// `multiplicity/*.yaml`.
+    pub multiplicity: MultiplicitySpec,
     /// `hypotheses/template_verb_lexicon.yaml`.
     pub lexicon: Lexicon,
     /// `calendars/*.yaml`.

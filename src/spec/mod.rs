@@ -4,10 +4,17 @@
 mod calendars;
 mod compiled;
 mod defaults;
+mod definitions;
 mod diagnostic;
+mod files;
 pub mod gates;
+mod hash;
 mod lexicon;
+mod load;
 mod sources;
+pub mod strategies;
+mod texts;
+mod validate;
 mod yaml;
 
 pub use calendars::{Calendars, HolidaysFile, MacroFile, Release, Session, SessionHours, SessionsFile};
@@ -17,6 +24,7 @@ pub use defaults::{
     UniverseDefaults,
 };
 pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
+pub use hash::{content_hash, ontology_hash, spec_files};
 pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
 pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
 pub use yaml::{Ordered, Spanned, load_yaml, parse_yaml, read_source};

@@ -1,4 +1,7 @@
 //! The Binance client: against every real payload of the data folder, and against a small misbehaving server.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on may panic")]
 
 mod payloads;
+mod rest;
+mod server;
+mod ws;

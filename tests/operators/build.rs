@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use backtestd::graph::{
-    Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef, Type,
-    Universe,
+    Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,
+    Type, Universe,
 };
 use backtestd::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 

@@ -84,8 +84,7 @@ impl Twin<'_> {
     fn universe(&self, f: Universe, min: usize, x: &[Vec<f64>], symbol: usize, t: usize) -> f64 {
         let mut order: Vec<usize> = (0..self.symbols.len()).collect();
         order.sort_by_key(|s| self.symbols[*s].as_str().to_owned());
-        let all: Vec<f64> =
-            order.iter().map(|s| self.live(x, *s, t)).filter(|v| !v.is_nan()).collect();
+        let all: Vec<f64> = order.iter().map(|s| self.live(x, *s, t)).filter(|v| !v.is_nan()).collect();
         if all.len() < min.max(1) {
             return U;
         }
@@ -218,9 +217,7 @@ impl Twin<'_> {
             Op::Lag { k } => x(0, *k as usize),
             Op::Diff { k } => a - x(0, *k as usize),
             Op::PctChange { k } => a / x(0, *k as usize) - 1.0,
-            Op::Ffill { max } => {
-                (0..=*max as usize).map(|k| x(0, k)).find(|v| !v.is_nan()).unwrap_or(U)
-            }
+            Op::Ffill { max } => (0..=*max as usize).map(|k| x(0, k)).find(|v| !v.is_nan()).unwrap_or(U),
             Op::Roll { f, window: w, min } => rolling(*f, &window(0, *w), *min as usize, t),
             Op::Roll2 { f, window: w, min } => pair(*f, &window(0, *w), &window(1, *w), *min as usize),
             Op::TodMean { days, half, min } => {
@@ -411,15 +408,13 @@ fn detect(event: &EventNode, inputs: &[&[f64]]) -> Vec<f64> {
             let ended = match (event.has_exit, event.max_bars) {
                 (false, None) => t > *last,
                 (_, max) => {
-                    (last + 1..=t).any(|s| exit[s] == 1.0)
-                        || max.is_some_and(|max| t - last >= max as usize)
+                    (last + 1..=t).any(|s| exit[s] == 1.0) || max.is_some_and(|max| t - last >= max as usize)
                 }
             };
             ended && t - last >= event.spacing_bars as usize
         });
-        let told = !direction[t].is_nan()
-            && !severity[t].is_nan()
-            && (event.undirected || direction[t] != 0.0);
+        let told =
+            !direction[t].is_nan() && !severity[t].is_nan() && (event.undirected || direction[t] != 0.0);
         if trigger && free && told {
             onsets.push(t);
         }

@@ -28,7 +28,8 @@ impl Rest {
     /// Settlements in `[from, to)`, ascending, each once.
     ///
     /// The interval is the real distance to the regular settlement before (it changes over time, so today's table
-    /// says nothing about the past); NaN for the first one after listing, after a missing one and for special ones.
+    /// says nothing about the past); NaN for the first one after listing, for special ones, and where the distance is
+    /// longer than any interval. A missing settlement of a shorter interval cannot be told from a longer interval.
     ///
     /// # Errors
     /// See [`RestError`].

@@ -47,19 +47,25 @@ pub enum CheckpointError {
         found: String,
     },
     /// Written by another version of the program.
-    #[error("the checkpoint has format version {found}, this program reads {VERSION}: replay from the store instead")]
+    #[error(
+        "the checkpoint has format version {found}, this program reads {VERSION}: replay from the store instead"
+    )]
     Version {
         /// The checkpoint's.
         found: u32,
     },
     /// The checksum does not match.
-    #[error("the checkpoint's checksum does not match its {length} bytes: it is damaged; use an older one or replay")]
+    #[error(
+        "the checkpoint's checksum does not match its {length} bytes: it is damaged; use an older one or replay"
+    )]
     Damaged {
         /// Bytes given.
         length: usize,
     },
     /// Specs changed in between.
-    #[error("the checkpoint was written by graph {found}, the current specs compile to {expected}: replay from the store")]
+    #[error(
+        "the checkpoint was written by graph {found}, the current specs compile to {expected}: replay from the store"
+    )]
     OtherGraph {
         /// The current graph's fingerprint.
         expected: String,

@@ -79,7 +79,9 @@ impl Kernel {
                 Rolling::Count | Rolling::Any | Rolling::All => Share::Counts(*window),
             },
             Op::Roll2 { window, .. } => Share::Pairs(*window),
-            Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => Share::Detect(usize::from(event.0)),
+            Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => {
+                Share::Detect(usize::from(event.0))
+            }
             _ => return None,
         })
     }

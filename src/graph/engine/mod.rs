@@ -58,7 +58,9 @@ impl EngineOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// Rows must follow each other.
-    #[error("the block starts at {got}, but the engine's next bar is {expected}: push the rows in between (gaps as NaN), or restore an earlier checkpoint")]
+    #[error(
+        "the block starts at {got}, but the engine's next bar is {expected}: push the rows in between (gaps as NaN), or restore an earlier checkpoint"
+    )]
     Discontinuous {
         /// The engine's next bar.
         expected: BarIndex,

@@ -58,16 +58,19 @@ pub(super) struct Plan {
     pub(super) widest: usize,
 }
 
+/// What nodes must have in common to share a kernel: statistic, operands, clock.
+type ShareKey = (Share, Vec<NodeId>, Option<NodeId>);
+
 /// What is needed only while planning.
 struct Planner<'a> {
     graph: &'a Graph,
     plan: Plan,
     level: Vec<usize>,
-    /// Clock index and stage by clock node.
+    /// Clock index by clock node.
     clocks: BTreeMap<NodeId, usize>,
     compact: BTreeMap<(NodeId, NodeId), Slot>,
     /// (stage, step) of kernels that further nodes may join.
-    shared: BTreeMap<(Share, Vec<NodeId>, Option<NodeId>), (usize, usize)>,
+    shared: BTreeMap<ShareKey, (usize, usize)>,
 }
 
 impl Plan {
@@ -96,7 +99,8 @@ impl Plan {
 impl Planner<'_> {
     fn add(&mut self, ix: usize) {
         let node = &self.graph.nodes[ix];
-        let inputs_level = node.inputs.iter().chain(&node.clock).map(|n| self.level[n.ix()]).max().unwrap_or(0);
+        let inputs_level =
+            node.inputs.iter().chain(&node.clock).map(|n| self.level[n.ix()]).max().unwrap_or(0);
         let is_cross = matches!(node.op, Op::Of(_) | Op::Universe { .. });
         let level = inputs_level + usize::from(is_cross);
         self.level.push(level);

@@ -185,3 +185,98 @@ impl Detect {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::NodeId;
+    use crate::graph::ops::View;
+
+    fn rule() -> EventNode {
+        EventNode {
+            event_type: "E".into(),
+            family: "F".into(),
+            detect: NodeId(0),
+            onset: Onset::Rising,
+            spacing_bars: 0,
+            max_bars: None,
+            has_exit: false,
+            undirected: false,
+            snapshot: Vec::new(),
+            needs: Vec::new(),
+        }
+    }
+
+    /// One character per row: 1 true, 0 false, ? unknown; `-` is -1.
+    fn series(text: &str) -> Vec<f64> {
+        std::iter::once(f64::NAN)
+            .chain(text.chars().map(|c| match c {
+                '1' => 1.0,
+                '0' => 0.0,
+                '-' => -1.0,
+                _ => f64::NAN,
+            }))
+            .collect()
+    }
+
+    /// The onset and episode flags as text, and the log.
+    fn run(rule: &EventNode, when: &str, exit: &str, direction: &str) -> (String, String, DetectLog) {
+        let n = when.len();
+        let inputs = [when, exit, direction, &"1".repeat(n)].map(series);
+        let rows = Rows { first: 100, n, seen: 0, inputs: [0, 1, 2, 3].map(|i| View::new(&inputs[i], 1)) };
+        let mut detect = Detect::new(rule);
+        detect.add_output(DetectOf::Onset);
+        detect.add_output(DetectOf::Active);
+        let (mut out, mut log) = (vec![0.0; 2 * n], DetectLog::default());
+        detect.run(&rows, &mut out, &mut log);
+        let text = |flags: &[f64]| flags.iter().map(|f| if *f == 1.0 { '1' } else { '.' }).collect();
+        (text(&out[..n]), text(&out[n..]), log)
+    }
+
+    #[test]
+    fn an_event_fires_on_a_known_rise_only() {
+        let (onsets, active, log) = run(&rule(), "1010?11?001", "00000000000", "11111111111");
+        assert_eq!(onsets, "..1.......1");
+        assert_eq!(active, "..1.......1", "without exit and max_bars the onset row is the whole episode");
+        assert_eq!(log.closed, [Closed { onset: 102, exit: 103 }]);
+        assert_eq!(log.known_rows, 9);
+    }
+
+    #[test]
+    fn a_level_event_fires_on_every_true_row_that_spacing_allows() {
+        let level = EventNode { onset: Onset::Level, ..rule() };
+        assert_eq!(run(&level, "1111?1", "000000", "111111").0, "1111.1");
+        let spaced = EventNode { spacing_bars: 3, ..level };
+        let (onsets, _, log) = run(&spaced, "1111111", "0000000", "1111111");
+        assert_eq!(onsets, "1..1..1");
+        assert_eq!(log.suppressed, Suppressed { too_soon: 4, ..Suppressed::default() });
+    }
+
+    #[test]
+    fn the_own_episode_blocks_until_its_exit_row() {
+        let lasting = EventNode { has_exit: true, max_bars: Some(4), ..rule() };
+        //                                          exit on row 3: the trigger there may fire again
+        let (onsets, active, log) = run(&lasting, "01010100000", "00?00100000", "11111111111");
+        assert_eq!(onsets, ".1...1.....");
+        assert_eq!(active, ".11111111..");
+        assert_eq!(log.suppressed.in_episode, 1);
+        assert_eq!(log.closed, [Closed { onset: 101, exit: 105 }, Closed { onset: 105, exit: 109 }]);
+    }
+
+    #[test]
+    fn an_exit_on_the_onset_row_does_not_end_the_episode() {
+        let lasting = EventNode { has_exit: true, ..rule() };
+        assert_eq!(run(&lasting, "0100000", "0100010", "1111111").1, ".1111..");
+    }
+
+    #[test]
+    fn an_untold_direction_is_counted_and_costs_no_spacing() {
+        let spaced = EventNode { spacing_bars: 10, ..rule() };
+        let (onsets, _, log) = run(&spaced, "0101010", "0000000", "1?101-1");
+        assert_eq!(onsets, ".....1.");
+        assert_eq!(log.suppressed.undetermined, 2);
+        assert_eq!(log.hits, [Hit { row: 5, direction: -1, severity: 1.0 }]);
+        let undirected = EventNode { undirected: true, ..spaced };
+        assert_eq!(run(&undirected, "0101010", "0000000", "1?101-1").0, "...1...");
+    }
+}

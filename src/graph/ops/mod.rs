@@ -19,6 +19,7 @@ pub mod detect;
 pub mod extremes;
 pub mod memory;
 pub mod moments;
+#[expect(clippy::excessive_precision, reason = "coefficients as published")]
 pub mod normal;
 pub mod order;
 pub mod pointwise;

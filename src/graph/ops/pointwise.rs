@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn logic_is_kleenes() {
-        let table = [(1.0, 1.0, 1.0, 1.0), (1.0, 0.0, 0.0, 1.0), (1.0, U, U, 1.0), (0.0, U, 0.0, U), (U, U, U, U)];
+        let table =
+            [(1.0, 1.0, 1.0, 1.0), (1.0, 0.0, 0.0, 1.0), (1.0, U, U, 1.0), (0.0, U, 0.0, U), (U, U, U, U)];
         for (a, b, conjunction, disjunction) in table {
             for (x, y) in [(a, b), (b, a)] {
                 assert_eq!(and(x, y).total_cmp(&conjunction), std::cmp::Ordering::Equal);

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::bytes::{Malformed, Reader, Writer};
 use super::Rows;
+use super::bytes::{Malformed, Reader, Writer};
 
 /// A bucket counts as full at this share of its size, so that rounding cannot leave a sliver open.
 const FULL: f64 = 1.0 - 1e-12;
@@ -43,7 +43,8 @@ impl Vpin {
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [buy, total, bucket, _] = rows.inputs;
-        for (((o, buy), total), bucket) in out.iter_mut().zip(buy.rows()).zip(total.rows()).zip(bucket.rows()) {
+        for (((o, buy), total), bucket) in out.iter_mut().zip(buy.rows()).zip(total.rows()).zip(bucket.rows())
+        {
             if !buy.is_nan() && *total > 0.0 && self.pour(*buy / *total, *total, *bucket) {
                 self.refresh();
             }
@@ -57,9 +58,8 @@ impl Vpin {
         let mut any_full = false;
         while rest > 0.0 {
             if self.size.is_nan() {
-                // Also skips an unknown size: the volume is discarded.
-                if !(bucket > 0.0) {
-                    break;
+                if bucket.is_nan() || bucket <= 0.0 {
+                    break; // the volume is discarded
                 }
                 (self.size, self.filled, self.bought) = (bucket, 0.0, 0.0);
                 let ahead = (rest / bucket).floor() - self.buckets as f64;

@@ -29,7 +29,11 @@ impl Recent {
 
     /// The value `back` bars ago (0 = newest), NaN before the first.
     fn back(&self, back: usize) -> f64 {
-        if back >= self.count || back >= RECENT { f64::NAN } else { self.values[(self.count - 1 - back) % RECENT] }
+        if back >= self.count || back >= RECENT {
+            f64::NAN
+        } else {
+            self.values[(self.count - 1 - back) % RECENT]
+        }
     }
 }
 
@@ -77,7 +81,12 @@ pub(crate) struct EdgeWatch {
 
 impl EdgeWatch {
     pub(crate) fn new(edges: usize) -> Self {
-        let watch = Watch { was_true: false, last_onset: i64::MIN / 2, last_injection: i64::MIN / 2, detected_at: None };
+        let watch = Watch {
+            was_true: false,
+            last_onset: i64::MIN / 2,
+            last_injection: i64::MIN / 2,
+            detected_at: None,
+        };
         Self {
             watches: vec![watch; edges],
             drifts: Vec::new(),
@@ -129,7 +138,8 @@ impl EdgeWatch {
                 }
                 Pattern::BasisJump => (self.basis.back(0) - self.basis.back(3)).abs() >= edge.threshold,
             };
-            let is_onset = is_true && !watch.was_true && bar.0 - watch.last_onset > i64::from(edge.spacing_bars);
+            let is_onset =
+                is_true && !watch.was_true && bar.0 - watch.last_onset > i64::from(edge.spacing_bars);
             watch.was_true = is_true;
             if is_onset {
                 watch.last_onset = bar.0;
@@ -150,7 +160,8 @@ impl EdgeWatch {
                 if direction != 0.0 && direction.is_finite() {
                     // Entry is the close of the bar after detection; the drift begins with the bar after that.
                     let from = bar + 2;
-                    let per_bar = side * direction.signum() * edge.drift_bps / 10_000.0 / f64::from(edge.horizon_bars);
+                    let per_bar =
+                        side * direction.signum() * edge.drift_bps / 10_000.0 / f64::from(edge.horizon_bars);
                     self.drifts.push(Drift { from, until: from + i64::from(edge.horizon_bars), per_bar });
                 }
             }

@@ -253,7 +253,14 @@ impl SymbolState {
             log_turnover += 0.7;
             taker += 0.16 * self.burst_sign;
         }
-        let perp = trade_series(&mut draws, (open, high, low, close), params.listing.lot_decimals, log_turnover, taker, 2600.0);
+        let perp = trade_series(
+            &mut draws,
+            (open, high, low, close),
+            params.listing.lot_decimals,
+            log_turnover,
+            taker,
+            2600.0,
+        );
 
         // Basis: a slow level (carry), fast noise, and shocks that fade. The spot price carries them, the perp does not.
         self.basis_slow = params.basis_slow_step.step(self.basis_slow, draws.normal());
@@ -264,7 +271,8 @@ impl SymbolState {
         }
         let level = 1.0 + self.basis_slow;
         let basis = level + self.basis_fast + self.basis_shock;
-        let spot = params.listing.spot.map(|spot| self.spot_bar(&mut draws, &spot, &perp, basis, log_turnover));
+        let spot =
+            params.listing.spot.map(|spot| self.spot_bar(&mut draws, &spot, &perp, basis, log_turnover));
         let (index_open, premium_open) = (self.index, self.premium);
         self.index = self.price * libm::exp(-(basis + 0.3 * draws.normal()) / 10_000.0);
         self.premium = (level + 0.3 * self.basis_fast + 0.3 * self.basis_shock) / 10_000.0;

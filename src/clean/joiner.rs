@@ -1,0 +1,392 @@
+//! The joiner itself.
+
+use super::asof::AsOf;
+use super::calendar::{Sessions, minutes, release_minutes};
+use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
+use crate::market::{
+    Bar, BarIndex, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol, SymbolColumns,
+    TickBlock, Ts,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+/// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
+const LONGEST_INTERVAL_H: i64 = 8;
+/// Layout of [`Joiner::checkpoint`].
+pub(super) const CHECKPOINT_VERSION: u32 = 1;
+
+/// A print as held: rate and hours of its interval (resolved when it becomes known).
+pub(super) type Print = (f64, f64);
+
+/// Turns stretches of the raw log into source columns, in order, any chunking.
+#[derive(Clone, Debug)]
+pub struct Joiner {
+    pub(super) symbols: Vec<Symbol>,
+    policy: CleanPolicy,
+    opens: Sessions,
+    closes: Sessions,
+    pub(super) next: BarIndex,
+    pub(super) states: Vec<State>,
+}
+
+/// What is remembered of a symbol between blocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct State {
+    pub(super) funding: AsOf<Print>,
+    pub(super) open_interest: AsOf<[f64; 2]>,
+    pub(super) depth: AsOf<[f64; 2]>,
+}
+
+/// Columns of one symbol under construction.
+struct Out<'a> {
+    columns: SymbolColumns,
+    policy: &'a SymbolPolicy,
+    rows: usize,
+}
+
+impl Out<'_> {
+    fn set(&mut self, source: Source, values: Vec<f64>) {
+        self.columns.set(source, values);
+    }
+
+    fn wants(&self, source: Source) -> bool {
+        self.policy.collected.contains(&source)
+    }
+
+    fn constant(&mut self, source: Source, value: f64) {
+        if !value.is_nan() {
+            self.set(source, vec![value; self.rows]);
+        }
+    }
+}
+
+impl Joiner {
+    /// A joiner whose first row is `first`.
+    ///
+    /// # Errors
+    /// When the policy has another number of symbols or a calendar cannot be used.
+    pub fn new(symbols: &[Symbol], policy: CleanPolicy, first: BarIndex) -> Result<Self, CleanError> {
+        if policy.symbols.len() != symbols.len() {
+            return Err(CleanError::Symbols { expected: symbols.len(), found: policy.symbols.len() });
+        }
+        Ok(Self {
+            opens: Sessions::new(&policy.calendars.sessions, true)?,
+            closes: Sessions::new(&policy.calendars.sessions, false)?,
+            states: vec![State::default(); symbols.len()],
+            symbols: symbols.to_vec(),
+            policy,
+            next: first,
+        })
+    }
+
+    /// The bar the next block must start with.
+    #[must_use]
+    pub const fn next_bar(&self) -> BarIndex {
+        self.next
+    }
+
+    /// Takes in records without producing rows: history before the first row, so that values held across it are
+    /// known. Must come before the first [`Joiner::push`].
+    pub fn prime(&mut self, history: &RawBlock) {
+        for (state, raw) in self.states.iter_mut().zip(&history.symbols) {
+            state.take(raw);
+        }
+    }
+
+    /// Joins the next rows.
+    ///
+    /// # Errors
+    /// When the block does not continue the last one, or has other symbols.
+    pub fn push(&mut self, raw: &RawBlock) -> Result<TickBlock, CleanError> {
+        if raw.first != self.next {
+            return Err(CleanError::NotNext { expected: self.next, found: raw.first });
+        }
+        if raw.symbols.len() != self.symbols.len() {
+            return Err(CleanError::Symbols { expected: self.symbols.len(), found: raw.symbols.len() });
+        }
+        let calendar = self.calendar_columns(raw.first, raw.rows);
+        let mut symbols = Vec::with_capacity(self.symbols.len());
+        for (i, records) in raw.symbols.iter().enumerate() {
+            let policy = &self.policy.symbols[i];
+            let mut out = Out { columns: SymbolColumns::new(), policy, rows: raw.rows };
+            let slots = Slots { first: raw.first, rows: raw.rows };
+            bar_columns(&mut out, slots, records);
+            out.constant(Source::InterestRate8h, policy.interest_rate_8h);
+            out.constant(Source::TakerFeeBps, policy.taker_fee_bps);
+            out.constant(Source::MakerFeeBps, policy.maker_fee_bps);
+            out.constant(Source::TickSize, policy.tick_size);
+            let state = &mut self.states[i];
+            state.take(records);
+            let intervals = state.funding_columns(&mut out, &self.policy, slots);
+            predicted_column(&mut out, slots, &records.mark, &intervals);
+            coverage_columns(&mut out, slots, records, &self.policy);
+            state.instant_columns(&mut out, &self.policy, slots);
+            for (source, values) in &calendar {
+                out.set(*source, values.clone());
+            }
+            symbols.push(out.columns);
+        }
+        self.next = raw.first + i64::try_from(raw.rows).unwrap_or(i64::MAX);
+        Ok(TickBlock { first: raw.first, rows: raw.rows, symbols })
+    }
+
+    /// Session and release columns: the same for every symbol.
+    fn calendar_columns(&mut self, first: BarIndex, rows: usize) -> Vec<(Source, Vec<f64>)> {
+        let closes = || (0..rows as i64).map(|r| (first + r).close());
+        let mut out = Vec::new();
+        for (sessions, since, to) in [
+            (&mut self.opens, Source::MinutesSinceSessionOpens, Source::MinutesToSessionOpens),
+            (&mut self.closes, Source::MinutesSinceSessionCloses, Source::MinutesToSessionCloses),
+        ] {
+            if sessions.is_empty() {
+                continue;
+            }
+            let (a, b) = closes().map(|close| sessions.minutes(close)).unzip();
+            out.push((since, a));
+            out.push((to, b));
+        }
+        let releases = &self.policy.calendars.releases;
+        if !releases.is_empty() {
+            let (a, b) = closes().map(|close| release_minutes(releases, close)).unzip();
+            out.push((Source::MinutesSinceMacro, a));
+            out.push((Source::MinutesToMacro, b));
+        }
+        out
+    }
+}
+
+/// The rows of a block.
+#[derive(Clone, Copy)]
+struct Slots {
+    first: BarIndex,
+    rows: usize,
+}
+
+impl Slots {
+    fn row(self, bar: BarIndex) -> Option<usize> {
+        usize::try_from(bar - self.first).ok().filter(|r| *r < self.rows)
+    }
+
+    fn closes(self) -> impl Iterator<Item = Ts> {
+        (0..self.rows as i64).map(move |r| (self.first + r).close())
+    }
+
+    /// A column from bar-like records; slots without a record are NaN.
+    fn column<T>(self, records: &[T], bar: impl Fn(&T) -> BarIndex, value: impl Fn(&T) -> f64) -> Vec<f64> {
+        let mut out = vec![f64::NAN; self.rows];
+        for record in records {
+            if let Some(row) = self.row(bar(record)) {
+                out[row] = value(record);
+            }
+        }
+        out
+    }
+}
+
+const PERP: [Source; Bar::COLUMNS] = [
+    Source::Open,
+    Source::High,
+    Source::Low,
+    Source::Close,
+    Source::Volume,
+    Source::QuoteVolume,
+    Source::Trades,
+    Source::TakerBuyVolume,
+    Source::TakerBuyQuote,
+];
+const SPOT: [Source; Bar::COLUMNS] = [
+    Source::SpotOpen,
+    Source::SpotHigh,
+    Source::SpotLow,
+    Source::SpotClose,
+    Source::SpotVolume,
+    Source::SpotQuoteVolume,
+    Source::SpotTrades,
+    Source::SpotTakerBuyVolume,
+    Source::SpotTakerBuyQuote,
+];
+
+fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol) {
+    for (bars, sources) in [(&raw.perp, PERP), (&raw.spot, SPOT)] {
+        for (i, source) in sources.into_iter().enumerate() {
+            if out.wants(source) {
+                let values = slots.column(bars, |b| b.bar, |b| b.values()[i]);
+                out.set(source, values);
+            }
+        }
+    }
+    let mark: [(Source, fn(&MarkBar) -> f64); 3] =
+        [(Source::Mark, |m| m.mark), (Source::Index, |m| m.index), (Source::Premium, |m| m.premium)];
+    for (source, value) in mark {
+        if out.wants(source) {
+            let values = slots.column(&raw.mark, |m| m.bar, value);
+            out.set(source, values);
+        }
+    }
+}
+
+/// Predicted rate in bps per 8 h: decimal per interval, scaled by the interval known on the row.
+fn predicted_column(out: &mut Out<'_>, slots: Slots, mark: &[MarkBar], intervals: &[f64]) {
+    if !out.wants(Source::FundingPredBps) {
+        return;
+    }
+    let mut values = slots.column(mark, |m| m.bar, |m| m.predicted_rate);
+    for (value, interval_h) in values.iter_mut().zip(intervals) {
+        *value = *value * 1e4 * 8.0 / interval_h;
+    }
+    out.set(Source::FundingPredBps, values);
+}
+
+/// Columns that are unknown where too little of the bar was observed. The coverage itself is always shown.
+fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanPolicy) {
+    let liquidations: [(Source, fn(&LiquidationBar) -> f64); 4] = [
+        (Source::LiqLongUsd, |l| l.long_usd),
+        (Source::LiqShortUsd, |l| l.short_usd),
+        (Source::LiqLongN, |l| l.long_n),
+        (Source::LiqShortN, |l| l.short_n),
+    ];
+    for (source, value) in liquidations {
+        if out.wants(source) {
+            let enough = |l: &LiquidationBar| l.coverage >= policy.min_liq_coverage;
+            let known = |l: &LiquidationBar| if enough(l) { value(l) } else { f64::NAN };
+            out.set(source, slots.column(&raw.liquidations, |l| l.bar, known));
+        }
+    }
+    if out.wants(Source::LiqCoverage) {
+        out.set(Source::LiqCoverage, slots.column(&raw.liquidations, |l| l.bar, |l| l.coverage));
+    }
+    let quotes: [(Source, fn(&QuoteBar) -> f64); 7] = [
+        (Source::SpreadBpsMean, |q| q.spread_bps_mean),
+        (Source::SpreadBpsMax, |q| q.spread_bps_max),
+        (Source::SpreadBpsLast, |q| q.spread_bps_last),
+        (Source::BidDepthUsd, |q| q.bid_depth_usd),
+        (Source::AskDepthUsd, |q| q.ask_depth_usd),
+        (Source::ImbMean, |q| q.imb_mean),
+        (Source::ImbLast, |q| q.imb_last),
+    ];
+    for (source, value) in quotes {
+        if out.wants(source) {
+            let enough = |q: &QuoteBar| q.coverage >= policy.min_tob_coverage;
+            let known = |q: &QuoteBar| if enough(q) { value(q) } else { f64::NAN };
+            out.set(source, slots.column(&raw.quotes, |q| q.bar, known));
+        }
+    }
+    if out.wants(Source::TobCoverage) {
+        out.set(Source::TobCoverage, slots.column(&raw.quotes, |q| q.bar, |q| q.coverage));
+    }
+}
+
+impl State {
+    fn take(&mut self, raw: &RawSymbol) {
+        let known = |v: f64| !v.is_nan();
+        // A record without its value is no record: the one before it is held on.
+        self.funding
+            .take(raw.funding.iter().filter(|p| known(p.rate)).map(|p| (p.ts, (p.rate, p.interval_hours))));
+        self.open_interest.take(
+            raw.open_interest.iter().filter(|o| known(o.contracts)).map(|o| (o.ts, [o.contracts, o.value])),
+        );
+        self.depth.take(
+            raw.depth
+                .iter()
+                .filter(|d| known(d.bid_1pct) || known(d.ask_1pct))
+                .map(|d| (d.ts, [d.bid_1pct, d.ask_1pct])),
+        );
+    }
+
+    /// Funding columns; returns the interval in hours known on each row.
+    fn funding_columns(&mut self, out: &mut Out<'_>, policy: &CleanPolicy, slots: Slots) -> Vec<f64> {
+        let rows = slots.rows;
+        let default_h = out.policy.funding_interval_h;
+        let mut rate = vec![f64::NAN; rows];
+        let mut is_print = vec![f64::NAN; rows];
+        let mut interval = vec![f64::NAN; rows];
+        let mut intervals = vec![default_h; rows];
+        let (mut since, mut to) = (vec![f64::NAN; rows], vec![f64::NAN; rows]);
+        for (row, close) in slots.closes().enumerate() {
+            let mut printed = false;
+            self.funding.advance(close, policy.funding_lag_ms, |before, print| {
+                print.1.1 = interval_of(print, before, default_h);
+                printed = true;
+            });
+            if let Some((ts, (held_rate, hours))) = self.funding.held {
+                is_print[row] = f64::from(u8::from(printed));
+                intervals[row] = hours;
+                let hold_ms = (hours * HOUR_MS as f64) as i64 + policy.funding_grace_ms;
+                if close.0 - ts.0 <= hold_ms {
+                    rate[row] = held_rate;
+                    interval[row] = hours;
+                }
+            }
+            let step = (intervals[row] * HOUR_MS as f64) as i64;
+            if step > 0 {
+                let past = close.0.rem_euclid(step);
+                since[row] = minutes(Some(past));
+                to[row] = minutes(Some(if past == 0 { 0 } else { step - past }));
+            }
+        }
+        for (source, values) in [
+            (Source::FundingRate, rate),
+            (Source::IsFundingPrint, is_print),
+            (Source::FundingIntervalH, interval),
+        ] {
+            if out.wants(source) {
+                out.set(source, values);
+            }
+        }
+        out.set(Source::MinutesSinceFunding, since);
+        out.set(Source::MinutesToFunding, to);
+        intervals
+    }
+
+    fn instant_columns(&mut self, out: &mut Out<'_>, policy: &CleanPolicy, slots: Slots) {
+        for (as_of, rule, sources) in [
+            (&mut self.open_interest, policy.open_interest, [Source::Oi, Source::OiValue]),
+            (&mut self.depth, policy.depth, [Source::DepthBid1pct, Source::DepthAsk1pct]),
+        ] {
+            let mut columns = [vec![f64::NAN; slots.rows], vec![f64::NAN; slots.rows]];
+            for (row, close) in slots.closes().enumerate() {
+                as_of.advance(close, rule.lag_ms, |_, _| {});
+                if let Some(values) = as_of.value(close, rule.hold_ms) {
+                    columns[0][row] = values[0];
+                    columns[1][row] = values[1];
+                }
+            }
+            for (source, values) in sources.into_iter().zip(columns) {
+                if out.wants(source) {
+                    out.set(source, values);
+                }
+            }
+        }
+    }
+}
+
+/// Hours of the interval that a print settles: its own record, else the spacing to the print before, else the default.
+fn interval_of(print: &(Ts, Print), before: Option<(Ts, Print)>, default_h: f64) -> f64 {
+    let (ts, (_, own)) = *print;
+    if own > 0.0 {
+        return own;
+    }
+    let Some((previous, (_, hours))) = before else { return default_h };
+    if previous == ts {
+        return hours;
+    }
+    let hours = (ts.0 - previous.0 + HOUR_MS / 2).div_euclid(HOUR_MS);
+    if (1..=LONGEST_INTERVAL_H).contains(&hours) { hours as f64 } else { default_h }
+}
+
+impl Joiner {
+    /// Everything that later rows depend on.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        checkpoint::write(self)
+    }
+
+    /// A joiner that continues where [`Joiner::checkpoint`] was taken.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or belong to other symbols.
+    pub fn restore(symbols: &[Symbol], policy: CleanPolicy, bytes: &[u8]) -> Result<Self, CleanError> {
+        let mut joiner = Self::new(symbols, policy, BarIndex(0))?;
+        checkpoint::read(&mut joiner, bytes)?;
+        Ok(joiner)
+    }
+}

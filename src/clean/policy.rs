@@ -1,0 +1,53 @@
+//! When values may be used: the numbers of `spec/sources.yaml`, and what a deployment collects.
+
+use std::collections::BTreeSet;
+
+use super::CalendarPolicy;
+use crate::market::Source;
+
+/// Availability of values at instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lagged {
+    /// Known this long after the instant it describes, ms.
+    pub lag_ms: i64,
+    /// Used at most this long after the instant it describes, ms.
+    pub hold_ms: i64,
+}
+
+/// How the raw log becomes columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanPolicy {
+    /// Lag of settlements, ms.
+    pub funding_lag_ms: i64,
+    /// A settlement is used for its interval and this long, ms.
+    pub funding_grace_ms: i64,
+    /// Open interest.
+    pub open_interest: Lagged,
+    /// Book depth.
+    pub depth: Lagged,
+    /// Liquidation columns are unknown where less of the bar was connected.
+    pub min_liq_coverage: f64,
+    /// Quote columns are unknown where less of the bar had a valid quote.
+    pub min_tob_coverage: f64,
+    /// Sessions and releases.
+    pub calendars: CalendarPolicy,
+    /// One entry per symbol of the pipeline, same order.
+    pub symbols: Vec<SymbolPolicy>,
+}
+
+/// What holds for one symbol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SymbolPolicy {
+    /// Columns that are collected. Constants below and calendars count as collected when they are set.
+    pub collected: BTreeSet<Source>,
+    /// Interest component of the funding formula, decimal per 8 h; NaN: not configured.
+    pub interest_rate_8h: f64,
+    /// Hours between settlements where neither a print nor the spacing of prints says.
+    pub funding_interval_h: f64,
+    /// Taker fee, bps; NaN: not configured.
+    pub taker_fee_bps: f64,
+    /// Maker fee, bps; NaN: not configured.
+    pub maker_fee_bps: f64,
+    /// Tick size, quote currency; NaN: never fetched.
+    pub tick_size: f64,
+}

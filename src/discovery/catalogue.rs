@@ -1,0 +1,439 @@
+//! The catalogue of hypotheses: every unit that is looked at, whether or not it has data. It is fixed (and hashed)
+//! before it sees any, and its size is the m of every multiplicity procedure.
+//!
+//! A unit is one signed outcome series: event x scope x horizon x condition. fade and follow are the two signs of one
+//! series, so they are one two-sided unit; template verbs are labels of the winning sign.
+//!
+//! Units are numbered densely: blocks of (event, horizon), inside a block scope by scope (symbols, then pooled), inside
+//! a scope the unconditional unit and then the conditions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::candidate::{Condition, DirectionRule, Scope};
+use super::table::{OutcomeTable, label_condition, state_condition};
+use crate::market::{BARS_PER_DAY, Symbol};
+use crate::outcomes::Horizon;
+use crate::spec::gates::{GroupKey, MultiplicitySpec, Statistic};
+
+/// Most conditions on one event: they share a word of bits.
+const MAX_CONDITIONS: usize = 63;
+
+/// An event type as the specs describe it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventEntry {
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// Canonical family.
+    pub family: Arc<str>,
+    /// Holding periods.
+    pub horizons: Vec<Horizon>,
+    /// Template verbs the event admits; empty = fade and follow under their standard names.
+    pub templates: Vec<Arc<str>>,
+}
+
+/// Which events a state may condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateScope {
+    /// Any event.
+    Any,
+    /// Events of one family.
+    Family(Arc<str>),
+    /// One event type.
+    Event(Arc<str>),
+}
+
+/// A state as a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRule {
+    /// State id.
+    pub id: Arc<str>,
+    /// What it may condition.
+    pub scope: StateScope,
+    /// Fewest events of a unit with this state.
+    pub min_events: u32,
+}
+
+/// What a catalogue is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogueSpec {
+    /// Event types.
+    pub events: Vec<EventEntry>,
+    /// Symbols.
+    pub symbols: Vec<Symbol>,
+    /// States.
+    pub states: Vec<StateRule>,
+    /// Regime labels: column and value.
+    pub regimes: Vec<(String, String)>,
+    /// Bars from the deciding bar to the entry.
+    pub entry_lag_bars: u32,
+}
+
+impl CatalogueSpec {
+    /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols, its
+    /// conditions, each on every event.
+    #[must_use]
+    pub fn from_table(table: &OutcomeTable, multiplicity: &MultiplicitySpec, entry_lag_bars: u32) -> Self {
+        let mut seen = BTreeSet::new();
+        for (e, h) in table.event.iter().zip(&table.horizon) {
+            seen.insert((*e, *h));
+        }
+        let events = table
+            .event_types
+            .iter()
+            .zip(&table.families)
+            .zip(0u16..)
+            .map(|((event_type, family), code)| EventEntry {
+                event_type: Arc::clone(event_type),
+                family: Arc::clone(family),
+                horizons: seen
+                    .range((code, 0)..=(code, u16::MAX))
+                    .map(|(_, h)| table.horizons[usize::from(*h)].clone())
+                    .collect(),
+                templates: Vec::new(),
+            })
+            .collect();
+        let present: BTreeSet<&str> = table.conditions.iter().map(|c| c.id.as_ref()).collect();
+        let regimes: Vec<(String, String)> = all_regimes(multiplicity)
+            .filter(|(column, value)| present.contains(label_condition(column, value).id.as_ref()))
+            .collect();
+        let labels: BTreeSet<Arc<str>> = regimes.iter().map(|(c, v)| label_condition(c, v).id).collect();
+        let states = table
+            .conditions
+            .iter()
+            .filter(|c| !labels.contains(&c.id))
+            .map(|c| StateRule { id: Arc::clone(&c.id), scope: StateScope::Any, min_events: 0 })
+            .collect();
+        Self { events, symbols: table.symbols.clone(), states, regimes, entry_lag_bars }
+    }
+}
+
+/// The regime labels of `families.yaml`.
+pub fn all_regimes(multiplicity: &MultiplicitySpec) -> impl Iterator<Item = (String, String)> + '_ {
+    multiplicity
+        .families
+        .regimes
+        .iter()
+        .flat_map(|(column, values)| values.iter().map(move |value| (column.clone(), value.clone())))
+}
+
+/// A condition of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueCondition {
+    /// Name and expression.
+    pub condition: Condition,
+    /// Fewest events.
+    pub min_events: u32,
+}
+
+/// An event's labels for the two sides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SideLabel {
+    /// The verb shown.
+    pub verb: Arc<str>,
+    /// Other verbs of the same test.
+    pub aliases: Arc<[Arc<str>]>,
+}
+
+/// The units of one event and horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// Family.
+    pub family: Arc<str>,
+    /// Horizon.
+    pub horizon: Horizon,
+    /// Number of the first unit.
+    pub first_unit: usize,
+    /// Conditions (indices into [`Catalogue::conditions`]) that this event admits.
+    pub conditions: Vec<usize>,
+    /// Label of the follow side.
+    pub follow: SideLabel,
+    /// Label of the fade side.
+    pub fade: SideLabel,
+}
+
+/// A hypothesis that the specs ask for and an outcome table of own-leg returns cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Untested {
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// Template verb or horizon.
+    pub what: String,
+    /// Why it is not tested.
+    pub reason: String,
+}
+
+/// A numbered catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    /// Blocks in order of (event, horizon).
+    pub blocks: Vec<Block>,
+    /// Symbols, sorted.
+    pub symbols: Arc<[Symbol]>,
+    /// Whether a pooled scope follows the symbols.
+    pub has_pooled: bool,
+    /// All conditions.
+    pub conditions: Vec<CatalogueCondition>,
+    /// Bars from the deciding bar to the entry.
+    pub entry_lag_bars: u32,
+    /// Number of units: the m of every procedure.
+    pub units: usize,
+    /// Keys of a multiplicity group.
+    pub group_by: Vec<GroupKey>,
+    /// What is asked for and not tested.
+    pub untested: Vec<Untested>,
+    /// `sha256:<hex>` over all of the above that identifies units.
+    pub hash: String,
+}
+
+/// Where a unit stands in its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitPlace {
+    /// Block number.
+    pub block: usize,
+    /// Symbol code, or the number of symbols for the pooled scope.
+    pub scope: usize,
+    /// 0 unconditional, else 1 + position in [`Block::conditions`].
+    pub condition: usize,
+}
+
+impl Catalogue {
+    /// Numbers the units.
+    #[must_use]
+    pub fn new(spec: &CatalogueSpec, multiplicity: &MultiplicitySpec) -> Self {
+        let mut symbols = spec.symbols.clone();
+        symbols.sort();
+        symbols.dedup();
+        // With one symbol the pooled series is the symbol's own: one series, one unit.
+        let has_pooled = multiplicity.families.pool_symbols && symbols.len() > 1;
+        let conditions = list_conditions(spec, multiplicity);
+        let mut events: Vec<&EventEntry> = spec.events.iter().collect();
+        events.sort_by(|a, b| a.event_type.cmp(&b.event_type));
+        let mut untested = Vec::new();
+        let mut blocks = Vec::new();
+        let mut units = 0;
+        for event in events {
+            let Some((follow, fade)) = side_labels(event, multiplicity, &mut untested) else { continue };
+            let admitted = admitted(event, spec, &conditions, &mut untested);
+            let mut horizons = event.horizons.clone();
+            horizons.sort_by_key(|h| h.bars);
+            horizons.dedup_by_key(|h| h.bars);
+            for horizon in horizons {
+                if i64::from(horizon.bars) + i64::from(spec.entry_lag_bars) >= BARS_PER_DAY {
+                    untested.push(Untested {
+                        event_type: Arc::clone(&event.event_type),
+                        what: horizon.label.as_ref().to_owned(),
+                        reason: "no holding window of this length closes on the event's own UTC day"
+                            .to_owned(),
+                    });
+                    continue;
+                }
+                blocks.push(Block {
+                    event_type: Arc::clone(&event.event_type),
+                    family: Arc::clone(&event.family),
+                    horizon,
+                    first_unit: units,
+                    conditions: admitted.clone(),
+                    follow: follow.clone(),
+                    fade: fade.clone(),
+                });
+                units += (symbols.len() + usize::from(has_pooled)) * (1 + admitted.len());
+            }
+        }
+        let mut catalogue = Self {
+            blocks,
+            symbols: symbols.into(),
+            has_pooled,
+            conditions,
+            entry_lag_bars: spec.entry_lag_bars,
+            units,
+            group_by: multiplicity.families.group_by.clone(),
+            untested,
+            hash: String::new(),
+        };
+        catalogue.hash = catalogue.digest();
+        catalogue
+    }
+
+    /// Scopes: symbols and, last, the pooled one.
+    #[must_use]
+    pub fn scopes(&self) -> usize {
+        self.symbols.len() + usize::from(self.has_pooled)
+    }
+
+    /// Units of a block.
+    #[must_use]
+    pub fn block_units(&self, block: usize) -> usize {
+        self.scopes() * (1 + self.blocks[block].conditions.len())
+    }
+
+    /// Position inside the block of (scope, condition).
+    #[must_use]
+    pub fn local(&self, block: usize, scope: usize, condition: usize) -> usize {
+        scope * (1 + self.blocks[block].conditions.len()) + condition
+    }
+
+    /// Scope of a unit.
+    #[must_use]
+    pub fn scope(&self, place: UnitPlace) -> Scope {
+        match self.symbols.get(place.scope) {
+            Some(symbol) => Scope::Single(symbol.clone()),
+            None => Scope::Pooled(Arc::clone(&self.symbols)),
+        }
+    }
+
+    /// Condition of a unit.
+    #[must_use]
+    pub fn condition(&self, place: UnitPlace) -> Option<&CatalogueCondition> {
+        let at = place.condition.checked_sub(1)?;
+        Some(&self.conditions[self.blocks[place.block].conditions[at]])
+    }
+
+    /// Multiplicity group of a unit.
+    #[must_use]
+    pub fn group_id(&self, place: UnitPlace) -> String {
+        let block = &self.blocks[place.block];
+        let scope = self.scope(place);
+        let part = |key: &GroupKey| match key {
+            GroupKey::CanonicalFamily => block.family.as_ref(),
+            GroupKey::EventType => block.event_type.as_ref(),
+            GroupKey::TemplateVerb => "fade_follow",
+            GroupKey::Horizon => block.horizon.label.as_ref(),
+            GroupKey::StateId => self.condition(place).map_or("", |c| c.condition.id.as_ref()),
+            GroupKey::Symbol => scope.label(),
+        };
+        self.group_by.iter().map(part).collect::<Vec<_>>().join("|")
+    }
+
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("catalogue/1 lag {} pooled {}\n", self.entry_lag_bars, self.has_pooled));
+        self.symbols.iter().for_each(|s| hash.update(format!("symbol {s}\n")));
+        for block in &self.blocks {
+            hash.update(format!("block {} {} {}\n", block.family, block.event_type, block.horizon.bars));
+            for &c in &block.conditions {
+                let c = &self.conditions[c];
+                hash.update(format!(" {} {} {}\n", c.condition.id, c.condition.expression, c.min_events));
+            }
+        }
+        let digest = hash.finalize();
+        let mut text = String::from("sha256:");
+        digest.iter().for_each(|b| text.push_str(&format!("{b:02x}")));
+        text
+    }
+}
+
+impl Block {
+    /// Label of a side.
+    #[must_use]
+    pub const fn label(&self, side: DirectionRule) -> &SideLabel {
+        match side {
+            DirectionRule::Follow => &self.follow,
+            DirectionRule::Fade => &self.fade,
+        }
+    }
+}
+
+fn list_conditions(spec: &CatalogueSpec, multiplicity: &MultiplicitySpec) -> Vec<CatalogueCondition> {
+    let regimes = spec.regimes.iter().map(|(column, value)| CatalogueCondition {
+        condition: label_condition(column, value),
+        min_events: 0,
+    });
+    let states =
+        spec.states.iter().filter(|_| multiplicity.families.condition_on_states).map(|rule| {
+            CatalogueCondition { condition: state_condition(&rule.id), min_events: rule.min_events }
+        });
+    regimes.chain(states).collect()
+}
+
+/// The conditions an event admits: every regime, and the states whose scope holds it.
+fn admitted(
+    event: &EventEntry,
+    spec: &CatalogueSpec,
+    conditions: &[CatalogueCondition],
+    untested: &mut Vec<Untested>,
+) -> Vec<usize> {
+    let mut admitted: Vec<usize> = (0..spec.regimes.len()).collect();
+    for (i, rule) in spec.states.iter().enumerate().filter(|(i, _)| spec.regimes.len() + i < conditions.len())
+    {
+        let fits = match &rule.scope {
+            StateScope::Any => true,
+            StateScope::Family(family) => *family == event.family,
+            StateScope::Event(event_type) => *event_type == event.event_type,
+        };
+        if fits {
+            admitted.push(spec.regimes.len() + i);
+        }
+    }
+    for &left_out in admitted.iter().skip(MAX_CONDITIONS) {
+        untested.push(Untested {
+            event_type: Arc::clone(&event.event_type),
+            what: conditions[left_out].condition.id.as_ref().to_owned(),
+            reason: format!("more than {MAX_CONDITIONS} conditions on one event"),
+        });
+    }
+    admitted.truncate(MAX_CONDITIONS);
+    admitted
+}
+
+/// Labels of the two sides from the event's templates; lists the templates that a table of own-leg returns cannot test.
+/// `None` when nothing directional is left.
+fn side_labels(
+    event: &EventEntry,
+    multiplicity: &MultiplicitySpec,
+    untested: &mut Vec<Untested>,
+) -> Option<(SideLabel, SideLabel)> {
+    let (mut follow, mut fade): (Vec<Arc<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
+    for verb in &event.templates {
+        let test = multiplicity.taxonomy.tests.values().find(|t| t.verbs.iter().any(|v| v == verb.as_ref()));
+        let reason = match test.map(|t| (t.statistic, t.side)) {
+            Some((Statistic::OwnReturn, 1)) => {
+                follow.push(Arc::clone(verb));
+                continue;
+            }
+            Some((Statistic::OwnReturn, _)) => {
+                fade.push(Arc::clone(verb));
+                continue;
+            }
+            Some((Statistic::Filter, _)) => continue,
+            Some((Statistic::RelativeReturn, _)) => "needs the hedge leg's return beside the event's own",
+            Some((Statistic::Variance, _)) => "measures variance, which no outcome of one leg can trade",
+            Some((Statistic::Excursion, _)) => "measures the tail of the excursion, not a return",
+            None => "no test of taxonomy.yaml has this verb",
+        };
+        untested.push(Untested {
+            event_type: Arc::clone(&event.event_type),
+            what: verb.as_ref().to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+    if follow.is_empty() && fade.is_empty() && !event.templates.is_empty() {
+        return None;
+    }
+    Some((label(follow, 1, multiplicity), label(fade, -1, multiplicity)))
+}
+
+/// The event's own verbs of a side; where it names none, the side's standard name (the statistic is tested either way).
+fn label(mut verbs: Vec<Arc<str>>, side: i8, multiplicity: &MultiplicitySpec) -> SideLabel {
+    if verbs.is_empty() {
+        let standard = multiplicity
+            .taxonomy
+            .tests
+            .values()
+            .find(|t| t.statistic == Statistic::OwnReturn && t.side == side)
+            .and_then(|t| t.verbs.first());
+        verbs.push(
+            standard.map_or_else(
+                || if side > 0 { "follow".into() } else { "fade".into() },
+                |v| v.as_str().into(),
+            ),
+        );
+    }
+    let verb = verbs.remove(0);
+    SideLabel { verb, aliases: verbs.into() }
+}

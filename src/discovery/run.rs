@@ -1,0 +1,203 @@
+//! The whole of phase 2 over an outcome table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::candidate::{Candidate, PromotionTrack};
+use super::catalogue::{Catalogue, CatalogueSpec, Untested};
+use super::conclude::{Context, conclude};
+use super::eprocess::MixParams;
+use super::evidence::EvidenceBook;
+use super::table::OutcomeTable;
+use crate::market::Ts;
+use crate::spec::gates::{GatesSpec, MultiplicitySpec};
+
+/// What discovery needs to know beside the outcomes.
+#[derive(Clone, Debug)]
+pub struct DiscoveryConfig {
+    /// Thresholds and procedures.
+    pub gates: GatesSpec,
+    /// Groups, regimes and tests.
+    pub multiplicity: MultiplicitySpec,
+    /// What to test; `None` = whatever the table holds.
+    pub catalogue: Option<CatalogueSpec>,
+    /// The last UTC day (since the epoch) whose outcomes are all booked; `None` = every day of the table.
+    pub closed_through: Option<i64>,
+    /// Bars from the deciding bar to the entry (where the catalogue is taken from the table).
+    pub entry_lag_bars: u32,
+    /// Written into every candidate.
+    pub spec_hash: Arc<str>,
+}
+
+impl DiscoveryConfig {
+    /// The numbered catalogue for a table.
+    #[must_use]
+    pub fn catalogue(&self, table: &OutcomeTable) -> Catalogue {
+        match &self.catalogue {
+            Some(spec) => Catalogue::new(spec, &self.multiplicity),
+            None => Catalogue::new(
+                &CatalogueSpec::from_table(table, &self.multiplicity, self.entry_lag_bars),
+                &self.multiplicity,
+            ),
+        }
+    }
+
+    /// An empty book for a catalogue.
+    #[must_use]
+    pub fn open_book(&self, catalogue: &Catalogue) -> EvidenceBook {
+        EvidenceBook::new(
+            catalogue,
+            MixParams::from(&self.gates.evidence),
+            self.gates.evidence.default_sigma_bar,
+        )
+    }
+}
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discovery {
+    /// Every unit with data, in catalogue order.
+    pub candidates: Vec<Candidate>,
+    /// The run in numbers.
+    pub summary: DiscoverySummary,
+}
+
+/// The run in numbers: `summary.json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DiscoverySummary {
+    /// `backtestd.discovery/1`.
+    pub schema: &'static str,
+    /// Hash of the catalogue.
+    pub catalogue_hash: String,
+    /// Hash of the specs.
+    pub ontology_spec_hash: Arc<str>,
+    /// Rows of the table.
+    pub rows: usize,
+    /// Rows that entered the evidence.
+    pub rows_used: u64,
+    /// Rows whose exit falls on a later day than the event.
+    pub rows_purged: u64,
+    /// Rows with an unknown return, cost or scale.
+    pub rows_dropped: u64,
+    /// Rows without a direction.
+    pub rows_undirected: u64,
+    /// Last UTC day that was taken, as a date.
+    pub closed_through: Option<String>,
+    /// Units in the catalogue: m.
+    pub hypotheses: usize,
+    /// Units with data.
+    pub tested: usize,
+    /// The procedure and evidence that decided.
+    pub publish_with: String,
+    /// See `publish_with`.
+    pub publish_on: String,
+    /// Units within `max_q_value` by each procedure.
+    pub discoveries_by_procedure: BTreeMap<&'static str, usize>,
+    /// Discoveries of the publishing procedure.
+    pub discoveries: usize,
+    /// Units that pass each gate, and all of them.
+    pub gates: BTreeMap<&'static str, usize>,
+    /// Units per promotion track.
+    pub tracks: BTreeMap<String, usize>,
+    /// Units in quarantine.
+    pub quarantined: usize,
+    /// What was asked for and not tested.
+    pub untested: Vec<Untested>,
+}
+
+/// Runs discovery over a table: the evidence of every closed day, then the conclusions.
+#[must_use]
+pub fn discover(table: &OutcomeTable, config: &DiscoveryConfig) -> Discovery {
+    let catalogue = config.catalogue(table);
+    let mut book = config.open_book(&catalogue);
+    let last = table.timestamp.last().map(|t| Ts(*t).day());
+    if let Some(day) = config.closed_through.or(last) {
+        book.advance(table, &catalogue, day);
+    }
+    let mut discovery = conclude_book(&catalogue, &book, config);
+    discovery.summary.rows = table.len();
+    add_undirected(table, &mut discovery.summary);
+    discovery
+}
+
+/// The conclusions from a book that was advanced before: what a daemon does after each closed day.
+#[must_use]
+pub fn conclude_book(catalogue: &Catalogue, book: &EvidenceBook, config: &DiscoveryConfig) -> Discovery {
+    let context = Context { gates: &config.gates, cohort: 1, spec_hash: &config.spec_hash };
+    let candidates = conclude(catalogue, book, &context);
+    let summary = summarise(catalogue, book, config, &candidates);
+    Discovery { candidates, summary }
+}
+
+fn summarise(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    config: &DiscoveryConfig,
+    candidates: &[Candidate],
+) -> DiscoverySummary {
+    let gates = &config.gates;
+    let q = gates.gate_v1_phase2.base.max_q_value;
+    let tally = |test: &dyn Fn(&Candidate) -> bool| candidates.iter().filter(|c| test(c)).count();
+    let counts = book.counts();
+    DiscoverySummary {
+        schema: "backtestd.discovery/1",
+        catalogue_hash: catalogue.hash.clone(),
+        ontology_spec_hash: Arc::clone(&config.spec_hash),
+        rows: 0,
+        rows_used: counts.used,
+        rows_purged: counts.purged,
+        rows_dropped: counts.dropped,
+        rows_undirected: counts.undirected,
+        closed_through: book
+            .through_day()
+            .map(|d| Ts(d * crate::market::DAY_MS).to_string()[..10].to_owned()),
+        hypotheses: catalogue.units,
+        tested: candidates.len(),
+        publish_with: name(&gates.multiplicity.publish_with),
+        publish_on: name(&gates.evidence.publish_on),
+        discoveries_by_procedure: BTreeMap::from([
+            ("grouped_bb", tally(&|c| c.q_value_group <= q)),
+            ("global", tally(&|c| c.q_value_global <= q)),
+            ("strict_by", tally(&|c| c.q_value_by <= q)),
+            ("strict_ebh", tally(&|c| c.q_value_ebh <= q)),
+        ]),
+        discoveries: tally(&|c| c.is_discovery),
+        gates: BTreeMap::from([
+            ("gate_economic", tally(&|c| c.gate_economic)),
+            ("gate_economic_conservative", tally(&|c| c.gate_economic_conservative)),
+            ("gate_stability", tally(&|c| c.gate_stability)),
+            ("gate_state_information", tally(&|c| c.gate_state_information)),
+            ("gate_sample_size", tally(&|c| c.gate_sample_size)),
+            ("gate_lfsr", tally(&|c| c.gate_lfsr)),
+            ("gate_phase2_final", tally(&|c| c.gate_phase2_final)),
+        ]),
+        tracks: [PromotionTrack::Standard, PromotionTrack::FallbackOnly, PromotionTrack::None]
+            .into_iter()
+            .map(|track| (track.to_string(), tally(&|c| c.promotion_track == track)))
+            .collect(),
+        quarantined: tally(&|c| c.quarantined),
+        untested: catalogue.untested.clone(),
+    }
+}
+
+/// The serialised name of a unit variant.
+fn name<T: Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Events that never have a direction cannot be tested for one.
+fn add_undirected(table: &OutcomeTable, summary: &mut DiscoverySummary) {
+    let mut directed = vec![false; table.event_types.len()];
+    for (event, direction) in table.event.iter().zip(&table.direction) {
+        directed[usize::from(*event)] |= *direction != 0;
+    }
+    for (event_type, _) in table.event_types.iter().zip(directed).filter(|(_, d)| !d) {
+        summary.untested.push(Untested {
+            event_type: Arc::clone(event_type),
+            what: "fade_follow".to_owned(),
+            reason: "every event has direction 0: there is no side to take".to_owned(),
+        });
+    }
+}

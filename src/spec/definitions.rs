@@ -1,0 +1,389 @@
+//! Definition files to a [`Program`] and the metadata beside it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::compiled::{EventMeta, FeatureMeta, StateMeta};
+use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
+use super::files::{
+    EventFile, FeaturesFile, MacrosFile, OnsetEntry, RegistryFile, ScopeEntry, StatesFile, Text, VariantEntry,
+};
+use super::hash::content_hash;
+use super::texts::Texts;
+use super::yaml::{Ordered, Spanned, byte_range, parse_yaml};
+use super::{GlobalDefaults, Lexicon};
+use crate::graph::{EventDef, MacroDef, Onset, Program, SeriesDef, SymbolRef, nearest, parse_macro_head};
+use crate::outcomes::Horizon;
+
+/// The registry inside the spec directory.
+pub(super) const REGISTRY: &str = "events/canonical_event_registry.yaml";
+
+/// Everything read from the definition files.
+pub(super) struct Definitions {
+    pub program: Program,
+    pub texts: Texts,
+    pub features: Vec<FeatureMeta>,
+    pub states: Vec<StateMeta>,
+    /// Of the program's events, enabled or not.
+    pub events: Vec<EventMeta>,
+}
+
+/// Where definitions are collected; errors pile up.
+pub(super) struct Collector<'a> {
+    pub sources: &'a BTreeMap<String, SourceFile>,
+    pub defaults: &'a GlobalDefaults,
+    pub lexicon: &'a Lexicon,
+    pub errors: Vec<Diagnostic>,
+    texts: Texts,
+}
+
+impl<'a> Collector<'a> {
+    pub fn new(
+        sources: &'a BTreeMap<String, SourceFile>,
+        defaults: &'a GlobalDefaults,
+        lexicon: &'a Lexicon,
+    ) -> Self {
+        Self { sources, defaults, lexicon, errors: Vec::new(), texts: Texts::default() }
+    }
+
+    /// Reads every definition file. Errors of structure are in `self.errors`, of expressions in the texts.
+    pub fn collect(&mut self) -> Definitions {
+        let macros = self.macros();
+        let (features, feature_metas) = self.features();
+        let families = self.registry();
+        let (states, state_metas) = self.states(&families);
+        let (events, event_metas) = self.events(&families);
+        let leader = &self.defaults.leader;
+        let program = Program {
+            macros,
+            features,
+            states,
+            events,
+            leader: SymbolRef::Leader { lead: leader.symbol.clone(), other: leader.other.clone() },
+            universe_min: self.defaults.universe.min_symbols,
+        };
+        Definitions {
+            program,
+            texts: std::mem::take(&mut self.texts),
+            features: feature_metas,
+            states: state_metas,
+            events: event_metas,
+        }
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> Option<(&'a SourceFile, T)> {
+        let file = self.sources.get(path)?;
+        match parse_yaml(file) {
+            Ok(value) => Some((file, value)),
+            Err(SpecErrors(errors)) => {
+                self.errors.extend(errors);
+                None
+            }
+        }
+    }
+
+    fn below(&self, folder: &str) -> Vec<&'a str> {
+        let prefix = format!("{folder}/");
+        self.sources.keys().filter(|p| p.starts_with(&prefix)).map(String::as_str).collect()
+    }
+
+    fn refuse(&mut self, file: &SourceFile, text: &Spanned<String>, message: String) -> &mut Diagnostic {
+        let bytes = byte_range(file, text.referenced);
+        self.errors.push(Diagnostic::at(file, &bytes, message));
+        let last = self.errors.len() - 1;
+        &mut self.errors[last]
+    }
+
+    /// `text` must be one of `known`.
+    fn expect_known<'k>(
+        &mut self,
+        file: &SourceFile,
+        text: &Spanned<String>,
+        what: &str,
+        known: impl IntoIterator<Item = &'k str> + Clone,
+    ) {
+        if known.clone().into_iter().any(|k| k == text.value) {
+            return;
+        }
+        let near = nearest(&text.value, known).map(|near| format!("did you mean '{near}'?"));
+        let error = self.refuse(file, text, format!("'{}' is not {what}", text.value));
+        error.help.extend(near);
+    }
+
+    fn series(&mut self, file: &SourceFile, name: &str, text: &Text) -> SeriesDef {
+        let parsed = self.texts.parse(file, text);
+        SeriesDef { name: name.to_owned(), expr: parsed.expr, span: parsed.span }
+    }
+
+    fn macros(&mut self) -> Vec<MacroDef> {
+        let Some((file, found)) = self.read::<MacrosFile>("macros.yaml") else { return Vec::new() };
+        let mut macros: Vec<MacroDef> = Vec::new();
+        for (head, body) in found.macros.iter() {
+            let parsed = self.texts.parse(file, body);
+            match parse_macro_head(head, parsed.span.text) {
+                Ok((name, params)) => {
+                    macros.push(MacroDef { name, params, body: parsed.expr, span: parsed.span });
+                }
+                Err(error) => {
+                    self.refuse(file, body, format!("'{head}': {}", error.message));
+                }
+            }
+        }
+        macros
+    }
+
+    fn features(&mut self) -> (Vec<SeriesDef>, Vec<FeatureMeta>) {
+        let (mut defs, mut metas) = (Vec::new(), Vec::new());
+        for path in self.below("features") {
+            let Some((file, found)) = self.read::<FeaturesFile>(path) else { continue };
+            for (name, entry) in found.features.iter() {
+                defs.push(self.series(file, name, &entry.expr));
+                metas.push(FeatureMeta {
+                    name: name.to_owned(),
+                    unit: entry.unit.clone(),
+                    doc: entry.doc.clone(),
+                    expr: entry.expr.value.clone(),
+                    file: path.into(),
+                });
+            }
+        }
+        (defs, metas)
+    }
+
+    fn registry(&mut self) -> Ordered<Ordered<Spanned<String>>> {
+        self.read::<RegistryFile>(REGISTRY).map(|(_, found)| found.families).unwrap_or_default()
+    }
+
+    fn states(&mut self, families: &Ordered<Ordered<Spanned<String>>>) -> (Vec<SeriesDef>, Vec<StateMeta>) {
+        let (mut defs, mut metas) = (Vec::new(), Vec::new());
+        let family_names: Vec<&str> = families.iter().map(|(name, _)| name).collect();
+        let event_names: Vec<&str> = families.iter().flat_map(|(_, e)| e.iter().map(|(n, _)| n)).collect();
+        for path in self.below("states") {
+            let Some((file, found)) = self.read::<StatesFile>(path) else { continue };
+            for (name, entry) in found.states.iter() {
+                self.expect_known(
+                    file,
+                    &entry.family,
+                    "a family of the registry",
+                    family_names.iter().copied(),
+                );
+                self.expect_known(
+                    file,
+                    &entry.source_event,
+                    "an event of the registry",
+                    event_names.iter().copied(),
+                );
+                defs.push(self.series(file, name, &entry.expr));
+                metas.push(StateMeta {
+                    id: name.to_owned(),
+                    family: entry.family.value.clone(),
+                    source_event: entry.source_event.value.clone(),
+                    family_wide: entry.scope == ScopeEntry::Family,
+                    min_events: entry.min_events.unwrap_or(self.defaults.conditioning.min_events),
+                    doc: entry.doc.clone(),
+                    expr: entry.expr.value.clone(),
+                    file: path.into(),
+                });
+            }
+        }
+        (defs, metas)
+    }
+
+    fn events(&mut self, families: &Ordered<Ordered<Spanned<String>>>) -> (Vec<EventDef>, Vec<EventMeta>) {
+        let mut out = (Vec::new(), Vec::new());
+        let Some(registry) = self.sources.get(REGISTRY) else { return out };
+        let mut registered: Vec<String> = vec![REGISTRY.to_owned()];
+        for (family, events) in families.iter() {
+            for (event_type, file_name) in events.iter() {
+                let path = format!("events/{}", file_name.value);
+                if self.sources.contains_key(&path) {
+                    self.event(family, event_type, &path, &mut out);
+                } else {
+                    let message = format!("the file '{path}' of event '{event_type}' does not exist");
+                    self.refuse(registry, file_name, message);
+                }
+                registered.push(path);
+            }
+        }
+        for path in self.below("events") {
+            if !registered.iter().any(|r| r == path) {
+                let file = &self.sources[path].path;
+                let help = format!("add it to its family in {REGISTRY}, or remove the file");
+                self.errors.push(Diagnostic::about(file, "this event is not in the registry").help(help));
+            }
+        }
+        out
+    }
+
+    fn event(
+        &mut self,
+        family: &str,
+        event_type: &str,
+        path: &str,
+        out: &mut (Vec<EventDef>, Vec<EventMeta>),
+    ) {
+        let Some((file, found)) = self.read::<EventFile>(path) else { return };
+        if found.event_type.value != event_type {
+            let message = format!(
+                "this file is registered for '{event_type}', but defines '{}'",
+                found.event_type.value
+            );
+            self.refuse(file, &found.event_type, message);
+        }
+        if found.family.value != family {
+            let message = format!(
+                "the registry has '{event_type}' in family '{family}', this file in '{}'",
+                found.family.value
+            );
+            self.refuse(file, &found.family, message);
+        }
+        let lets: Vec<SeriesDef> =
+            found.lets.iter().map(|(name, text)| self.series(file, name, text)).collect();
+        let detect = &found.detect;
+        let base = EventDef {
+            event_type: event_type.to_owned(),
+            family: family.to_owned(),
+            enabled: true,
+            base: None,
+            lets,
+            when: self.series(file, "when", &detect.when),
+            exit: detect.exit.as_ref().map(|exit| self.series(file, "exit", exit)),
+            direction: self.series(file, "direction", &found.direction),
+            severity: self.series(file, "severity", &found.severity),
+            onset: match detect.onset {
+                OnsetEntry::Rising => Onset::Rising,
+                OnsetEntry::Level => Onset::Level,
+            },
+            spacing_bars: detect.spacing_bars,
+            max_bars: self.max_bars(file, detect.max_bars.as_ref()),
+            undirected: found.undirected,
+        };
+        let meta = EventMeta {
+            event_type: event_type.to_owned(),
+            family: family.to_owned(),
+            templates: self.templates(file, &found),
+            horizons: self.horizons(file, &found.horizons),
+            prevalence_per_10k: self.prevalence(file, found.prevalence_per_10k.as_ref()),
+            spec_hash: content_hash(&file.text),
+            file: PathBuf::from(path),
+            doc: found.doc.clone(),
+            confounders: found.confounders.clone(),
+            parts: parts(&found),
+        };
+        let base_ix = out.0.len();
+        out.0.push(base.clone());
+        out.1.push(meta.clone());
+        let proxy = found.proxy.iter().map(|p| ("proxy", p));
+        for (name, variant) in proxy.chain(found.variants.iter()) {
+            out.0.push(self.variant(file, (base_ix, &base), name, variant));
+            out.1.push(variant_meta(&meta, name, variant));
+        }
+    }
+
+    fn variant(
+        &mut self,
+        file: &SourceFile,
+        (ix, base): (usize, &EventDef),
+        name: &str,
+        entry: &VariantEntry,
+    ) -> EventDef {
+        let mut def = base.clone();
+        def.event_type = format!("{}.{name}", base.event_type);
+        def.enabled = entry.enabled;
+        def.base = Some(ix);
+        for (binding, text) in entry.lets.iter() {
+            let binding = self.series(file, binding, text);
+            match def.lets.iter_mut().find(|l| l.name == binding.name) {
+                Some(replaced) => *replaced = binding,
+                None => def.lets.push(binding),
+            }
+        }
+        let given = [&entry.when, &entry.exit, &entry.direction, &entry.severity];
+        let [when, exit, direction, severity] =
+            given.map(|text| text.as_ref().map(|text| self.series(file, name, text)));
+        def.when = when.unwrap_or(def.when);
+        def.exit = exit.or(def.exit);
+        def.direction = direction.unwrap_or(def.direction);
+        def.severity = severity.unwrap_or(def.severity);
+        def
+    }
+
+    fn max_bars(&mut self, file: &SourceFile, max: Option<&Spanned<u32>>) -> Option<u32> {
+        let max = max?;
+        if max.value == 0 {
+            let bytes = byte_range(file, max.referenced);
+            let error = Diagnostic::at(file, &bytes, "an episode lasts at least one bar");
+            self.errors.push(error.help("leave 'max_bars' out for an episode of the onset row alone"));
+        }
+        Some(max.value)
+    }
+
+    fn templates(&mut self, file: &SourceFile, found: &EventFile) -> Vec<String> {
+        let known: Vec<&str> = self.lexicon.names().collect();
+        for verb in &found.templates {
+            self.expect_known(file, verb, "a template verb of the lexicon", known.iter().copied());
+            let directed = self.lexicon.test(&verb.value).is_some_and(|(_, test)| test.directed);
+            if found.undirected && directed {
+                let message = format!("'{}' needs a direction, and this event is undirected", verb.value);
+                self.refuse(file, verb, message)
+                    .help
+                    .push("an undirected event admits filters and overlays only".to_owned());
+            }
+        }
+        found.templates.iter().map(|t| t.value.clone()).collect()
+    }
+
+    fn horizons(&mut self, file: &SourceFile, labels: &[Spanned<String>]) -> Vec<Horizon> {
+        let mut out = Vec::new();
+        for label in labels {
+            let known: Vec<&str> = self.defaults.horizons.iter().map(String::as_str).collect();
+            self.expect_known(file, label, "a horizon of global_defaults.yaml", known.iter().copied());
+            out.extend(Horizon::parse(&label.value));
+        }
+        out
+    }
+
+    fn prevalence(&mut self, file: &SourceFile, range: Option<&Spanned<(f64, f64)>>) -> (f64, f64) {
+        let Some(range) = range else { return self.defaults.prevalence_per_10k };
+        let (low, high) = range.value;
+        if !(low >= 0.0 && low <= high) {
+            let bytes = byte_range(file, range.referenced);
+            self.errors.push(Diagnostic::at(
+                file,
+                &bytes,
+                "a prevalence range is [low, high] with 0 <= low <= high",
+            ));
+        }
+        range.value
+    }
+}
+
+fn parts(found: &EventFile) -> Vec<(String, String)> {
+    let part = |name: &str, text: &Text| (name.to_owned(), text.value.clone());
+    let mut parts: Vec<_> = found.lets.iter().map(|(name, text)| part(name, text)).collect();
+    parts.push(part("when", &found.detect.when));
+    parts.extend(found.detect.exit.iter().map(|exit| part("exit", exit)));
+    parts.push(part("direction", &found.direction));
+    parts.push(part("severity", &found.severity));
+    parts
+}
+
+fn variant_meta(base: &EventMeta, name: &str, entry: &VariantEntry) -> EventMeta {
+    let mut meta = base.clone();
+    meta.event_type = format!("{}.{name}", base.event_type);
+    meta.doc.clone_from(&entry.doc);
+    let given = [
+        ("when", &entry.when),
+        ("exit", &entry.exit),
+        ("direction", &entry.direction),
+        ("severity", &entry.severity),
+    ];
+    let given = given.into_iter().filter_map(|(part, text)| Some((part, text.as_ref()?)));
+    for (part, text) in entry.lets.iter().chain(given) {
+        match meta.parts.iter_mut().find(|(name, _)| name == part) {
+            Some((_, old)) => old.clone_from(&text.value),
+            None => meta.parts.insert(0, (part.to_owned(), text.value.clone())),
+        }
+    }
+    meta
+}

@@ -1,0 +1,4 @@
+//! Discovery against independent numbers, and against worlds whose truth is known.
+
+#[path = "discovery/examples.rs"]
+mod examples;
