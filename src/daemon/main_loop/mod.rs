@@ -64,6 +64,8 @@ struct MainLoop {
     aggregates: Aggregates,
     streams: StreamStates,
     closing: Option<Closing>,
+    /// First row of the history.
+    first: BarIndex,
     /// End of the history that the last catch-up fetched.
     fetched_to: BarIndex,
     /// An advance job is under way; there is never more than one.

@@ -184,7 +184,7 @@ impl MainLoop {
         let wants_instants = collect.open_interest || funding;
         let clock = self.shared.clock.as_ref();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, wants_instants, clock));
-        for put in self.aggregates.finish(bar, &self.follow.symbols, collect) {
+        for put in self.aggregates.finish(bar, collect) {
             self.put(vec![put], Origin::Stream, "websocket");
         }
         if wants_instants {
@@ -351,6 +351,7 @@ impl MainLoop {
     }
 
     pub(super) fn on_update(&mut self, stamped: Stamped) -> Handled {
+        self.aggregates.observe(&stamped);
         let Stamped { arrival, update } = stamped;
         match update {
             Update::Kline(kline) => {
@@ -362,16 +363,12 @@ impl MainLoop {
                 self.on_closed_bar((kline.market, kline.symbol), kline.bar, arrival)
             }
             Update::Stream(change) => {
-                self.aggregates.stream_changed(&change);
                 self.streams.change(&change);
                 self.streams.show(&self.shared);
                 self.trouble("streams", self.streams.trouble());
                 Handled::Noted
             }
-            update => {
-                self.aggregates.take(&update);
-                Handled::Noted
-            }
+            _ => Handled::Noted,
         }
     }
 

@@ -43,6 +43,9 @@ pub enum StorageError {
         /// Why.
         detail: String,
     },
+    /// A job failed; its asker has the details.
+    #[error("{0}")]
+    Failed(String),
     /// The thread has ended; its own reason is reported separately.
     #[error("the storage thread has ended")]
     Ended,
