@@ -6,6 +6,8 @@
 
 #[path = "operators/build.rs"]
 mod build;
+#[path = "operators/pandas.rs"]
+mod pandas;
 #[path = "operators/twin.rs"]
 mod twin;
 

@@ -31,6 +31,9 @@ pub struct ExchangeArgs {
     /// Request weight per real minute on /fapi (the venue: 2400)
     #[arg(long, default_value_t = Limits::default().futures_weight_per_minute)]
     pub weight_limit: u32,
+    /// Days that /futures/data reaches back (the venue: 30)
+    #[arg(long, default_value_t = ExchangeConfig::default().futures_data_days)]
+    pub futures_data_days: i64,
     /// Print the built-in scenario and exit
     #[arg(long)]
     pub print_scenario: bool,
@@ -64,6 +67,7 @@ pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
         start: args.start.unwrap_or(defaults.start),
         speed: args.speed,
         limits: Limits { futures_weight_per_minute: args.weight_limit, ..Limits::default() },
+        futures_data_days: args.futures_data_days,
         ..defaults
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

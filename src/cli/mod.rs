@@ -8,6 +8,7 @@ mod dirs;
 pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
+mod research_cmd;
 mod table;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
     Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::strategies::StrategiesSpec;
 use super::gates::{GatesSpec, MultiplicitySpec};
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::{Graph, Program};
@@ -35,6 +36,8 @@ pub struct CompiledSpec {
     pub lexicon: Lexicon,
     /// `calendars/*.yaml`.
     pub calendars: Calendars,
+    /// `strategies/default.yaml`.
+    pub strategies: StrategiesSpec,
 }
 
 /// What a feature's file says beside its expression.
