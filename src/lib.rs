@@ -18,6 +18,8 @@ pub mod graph;
 pub mod lake;
 pub mod market;
 pub mod outcomes;
+pub mod pipeline;
+pub mod research;
 pub mod sim;
 pub mod simulator;
 pub mod spec;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::canonical::canonical_json;
 use super::manifest::{Change, Counts, Departed};
 use super::record::{Blueprint, Status};
+use crate::discovery::DirectionRule;
 
 /// Where a line comes from: it differs in every run, so on its own it is no change.
 const PROVENANCE: [&str; 8] = [
@@ -22,16 +23,33 @@ const PROVENANCE: [&str; 8] = [
 /// A reason names at most this many fields.
 const FIELDS_NAMED: usize = 6;
 
-/// Why blueprints of earlier versions are not in a run's set, by id; the text is published.
-pub type Reasons = BTreeMap<String, Lapse>;
+/// What a run makes of each hypothesis, by candidate id: why a known blueprint is not in its set.
+pub type Verdicts = BTreeMap<String, Verdict>;
 
-/// What became of a blueprint that the run did not compile.
+/// What a run makes of one hypothesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lapse {
-    /// Its evidence still stands, but a gate failed: keep it as `watch`.
+pub struct Verdict {
+    /// The side that the evidence is on now.
+    pub direction_rule: DirectionRule,
+    /// The blueprint that it became, if it did.
+    pub compiled_as: Option<String>,
+    /// Its discovery stands although it did not become one: keep a known blueprint as `watch`.
     pub keep_watching: bool,
     /// What failed.
     pub why: String,
+}
+
+impl Verdict {
+    /// Whether to go on watching a known blueprint that is not compiled any more, and what to say about it.
+    fn on(&self, old: &Blueprint) -> (bool, String) {
+        match &self.compiled_as {
+            _ if self.direction_rule != old.direction_rule => {
+                (false, format!("the evidence now points the other way ({})", self.direction_rule))
+            }
+            Some(id) => (false, format!("replaced by {id}: the rule itself changed")),
+            None => (self.keep_watching, self.why.clone()),
+        }
+    }
 }
 
 /// The next version's lines and how they differ.
@@ -61,15 +79,15 @@ impl Diff {
     }
 }
 
-/// Compares. `version` is the name of the next version, for `first_published`; `lapses` says why known blueprints are
-/// not in `compiled`.
+/// Compares. `version` is the name of the next version, for `first_published`; `verdicts` say why known
+/// blueprints are not in `compiled`.
 #[must_use]
 pub fn diff(
     version: &str,
     current: &[Blueprint],
     departed: &BTreeMap<String, Departed>,
     compiled: &[Blueprint],
-    lapses: &Reasons,
+    verdicts: &Verdicts,
 ) -> Diff {
     let mut out = Diff { departed: departed.clone(), ..Diff::default() };
     let known: BTreeMap<&str, &Blueprint> = current.iter().map(|b| (b.id.as_str(), b)).collect();
@@ -82,7 +100,7 @@ pub fn diff(
     }
     for (id, old) in known {
         if !fresh.contains_key(id) {
-            out.lapse(old, lapses.get(id));
+            out.lapse(old, verdicts.get(&old.lineage.candidate_id));
         }
     }
     out.blueprints.sort_by(|a, b| a.id.cmp(&b.id));
@@ -139,27 +157,29 @@ impl Diff {
         self.blueprints.push(line);
     }
 
-    fn lapse(&mut self, old: &Blueprint, lapse: Option<&Lapse>) {
+    fn lapse(&mut self, old: &Blueprint, verdict: Option<&Verdict>) {
         if old.status == Status::Retired {
             let first_published = old.lineage.first_published.clone().unwrap_or_default();
             self.departed.insert(old.id.clone(), Departed { revision: old.revision, first_published });
             self.gone.push(old.id.clone());
             return;
         }
-        let why = lapse.map_or("the run no longer tests it", |l| l.why.as_str());
-        let mut line = old.clone();
-        line.status = if lapse.is_some_and(|l| l.keep_watching) { Status::Watch } else { Status::Retired };
-        line.status_reason = Some(why.to_owned());
-        if line.status == old.status && line.status_reason == old.status_reason {
-            self.blueprints.push(line);
+        let (watch, why) =
+            verdict.map_or_else(|| (false, "the run no longer tests it".to_owned()), |v| v.on(old));
+        if watch && old.status == Status::Watch {
+            // Its figures drift with every run; the line changes when the verdict does, not when its text does.
+            self.blueprints.push(old.clone());
             return;
         }
+        let mut line = old.clone();
+        line.status = if watch { Status::Watch } else { Status::Retired };
+        line.status_reason = Some(why.clone());
         line.revision += 1;
-        let change = Change { id: line.id.clone(), why: why.to_owned() };
-        if line.status == Status::Retired {
-            self.retired.push(change)
-        } else {
+        let change = Change { id: line.id.clone(), why };
+        if watch {
             self.changed.push(change)
+        } else {
+            self.retired.push(change)
         }
         self.blueprints.push(line);
     }

@@ -5,18 +5,21 @@
 //! `trigger` tells the signal stream which blueprints a detection sets off.
 
 mod canonical;
+mod compile;
 mod diff;
 mod directory;
 mod manifest;
 mod publish;
 mod record;
+mod run;
 mod trigger;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use canonical::{canonical_json, sha256_hex};
-pub use diff::{Diff, Lapse, Reasons, diff};
+pub use compile::{CompileError, CompileInputs, Compiled, RunFacts, SideCosts, compile};
+pub use diff::{Diff, Verdict, Verdicts, diff};
 pub use directory::{
     DirectoryError, Version, current_version, list_versions, read_current, read_version, version_as_of,
 };
@@ -27,4 +30,5 @@ pub use record::{
     Lineage, ScopeMode, ShrinkageWeights, Sizing, SizingMode, Status, StopGapFill, SymbolScope,
     UNCONDITIONAL, bar_type,
 };
+pub use run::write_run;
 pub use trigger::{Side, StateTest, Triggered, match_event};

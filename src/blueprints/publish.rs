@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::canonical::{canonical_json, sha256_hex};
-use super::diff::{Reasons, diff};
+use super::diff::{Verdicts, diff};
 use super::directory::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, MANIFEST_FILE, Version, current_version, list_versions,
     read_version, version_name, version_number,
@@ -40,8 +40,8 @@ pub struct PublishContext {
     pub data_watermark: Ts,
     /// Version and commit of the program.
     pub code_version: String,
-    /// Why known blueprints are not among the compiled ones, by id.
-    pub lapses: Reasons,
+    /// Why known blueprints are not among the compiled ones.
+    pub verdicts: Verdicts,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
 }
@@ -117,7 +117,7 @@ pub(super) fn publish_stepwise(
     let (lines, departed) = before
         .as_ref()
         .map_or((&[][..], BTreeMap::new()), |v| (v.blueprints.as_slice(), v.manifest.departed.clone()));
-    let next = diff(&name, lines, &departed, compiled, &context.lapses);
+    let next = diff(&name, lines, &departed, compiled, &context.verdicts);
     if let Some(Version { manifest, blueprints }) = before
         && !next.is_change()
     {

@@ -1,6 +1,5 @@
 //! Publishing, crashes, diffs and triggers, on a blueprint like the contract's example.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -110,7 +109,7 @@ fn context(at: i64) -> PublishContext {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at),
         code_version: "test".to_owned(),
-        lapses: Reasons::new(),
+        verdicts: Verdicts::new(),
         reasons: vec!["no candidate passed".to_owned()],
     }
 }
@@ -210,14 +209,25 @@ fn weakened_evidence_keeps_a_blueprint_on_watch() {
     let blueprint = example();
     publish_version(root.path(), std::slice::from_ref(&blueprint), &context(1)).unwrap();
     let mut weak = context(2);
-    let lapse = Lapse { keep_watching: true, why: "ECONOMIC_GATE: x -1 is not >= 0.1".to_owned() };
-    weak.lapses = BTreeMap::from([(blueprint.id.clone(), lapse)]);
+    let verdict = Verdict {
+        direction_rule: DirectionRule::Fade,
+        compiled_as: None,
+        keep_watching: true,
+        why: "ECONOMIC_GATE: x -1 is not >= 0.1".to_owned(),
+    };
+    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id.clone(), verdict.clone())]);
     let second = publish_version(root.path(), &[], &weak).unwrap();
     assert_eq!(second.blueprints[0].status, Status::Watch);
     assert_eq!(second.manifest.changed[0].why, "ECONOMIC_GATE: x -1 is not >= 0.1");
     assert!(!publish_version(root.path(), &[], &weak).unwrap().changed);
     let third = publish_version(root.path(), std::slice::from_ref(&blueprint), &context(3)).unwrap();
     assert_eq!(third.blueprints[0].status, Status::Active);
+    assert!(third.manifest.changed[0].why.contains(r#"status "watch" -> "active""#));
+    // Evidence for the other side ends it.
+    let turned = Verdict { direction_rule: DirectionRule::Follow, ..verdict };
+    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id.clone(), turned)]);
+    let fourth = publish_version(root.path(), &[], &weak).unwrap();
+    assert_eq!(fourth.manifest.retired[0].why, "the evidence now points the other way (follow)");
 }
 
 #[test]

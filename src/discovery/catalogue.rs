@@ -7,118 +7,19 @@
 //! Units are numbered densely: blocks of (event, horizon), inside a block scope by scope (symbols, then pooled), inside
 //! a scope the unconditional unit and then the conditions.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::candidate::{Condition, DirectionRule, Scope};
-use super::table::{OutcomeTable, label_condition, state_condition};
+use super::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateScope, Untested};
+use super::table::{label_condition, state_condition};
 use crate::market::{BARS_PER_DAY, Symbol};
 use crate::outcomes::Horizon;
-use crate::spec::gates::{GroupKey, MultiplicitySpec, Statistic};
+use crate::spec::gates::{FamiliesFile, GroupKey};
 
 /// Most conditions on one event: they share a word of bits.
 const MAX_CONDITIONS: usize = 63;
-
-/// An event type as the specs describe it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EventEntry {
-    /// Event type.
-    pub event_type: Arc<str>,
-    /// Canonical family.
-    pub family: Arc<str>,
-    /// Holding periods.
-    pub horizons: Vec<Horizon>,
-    /// Template verbs the event admits; empty = fade and follow under their standard names.
-    pub templates: Vec<Arc<str>>,
-}
-
-/// Which events a state may condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateScope {
-    /// Any event.
-    Any,
-    /// Events of one family.
-    Family(Arc<str>),
-    /// One event type.
-    Event(Arc<str>),
-}
-
-/// A state as a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateRule {
-    /// State id.
-    pub id: Arc<str>,
-    /// What it may condition.
-    pub scope: StateScope,
-    /// Fewest events of a unit with this state.
-    pub min_events: u32,
-}
-
-/// What a catalogue is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CatalogueSpec {
-    /// Event types.
-    pub events: Vec<EventEntry>,
-    /// Symbols.
-    pub symbols: Vec<Symbol>,
-    /// States.
-    pub states: Vec<StateRule>,
-    /// Regime labels: column and value.
-    pub regimes: Vec<(String, String)>,
-    /// Bars from the deciding bar to the entry.
-    pub entry_lag_bars: u32,
-}
-
-impl CatalogueSpec {
-    /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols, its
-    /// conditions, each on every event.
-    #[must_use]
-    pub fn from_table(table: &OutcomeTable, multiplicity: &MultiplicitySpec, entry_lag_bars: u32) -> Self {
-        let mut seen = BTreeSet::new();
-        for (e, h) in table.event.iter().zip(&table.horizon) {
-            seen.insert((*e, *h));
-        }
-        let events = table
-            .event_types
-            .iter()
-            .zip(&table.families)
-            .zip(0u16..)
-            .map(|((event_type, family), code)| EventEntry {
-                event_type: Arc::clone(event_type),
-                family: Arc::clone(family),
-                horizons: seen
-                    .range((code, 0)..=(code, u16::MAX))
-                    .map(|(_, h)| table.horizons[usize::from(*h)].clone())
-                    .collect(),
-                templates: Vec::new(),
-            })
-            .collect();
-        let present: BTreeSet<&str> = table.conditions.iter().map(|c| c.id.as_ref()).collect();
-        let regimes: Vec<(String, String)> = all_regimes(multiplicity)
-            .filter(|(column, value)| present.contains(label_condition(column, value).id.as_ref()))
-            .collect();
-        let labels: BTreeSet<Arc<str>> = regimes.iter().map(|(c, v)| label_condition(c, v).id).collect();
-        let states = table
-            .conditions
-            .iter()
-            .filter(|c| !labels.contains(&c.id))
-            .map(|c| StateRule { id: Arc::clone(&c.id), scope: StateScope::Any, min_events: 0 })
-            .collect();
-        Self { events, symbols: table.symbols.clone(), states, regimes, entry_lag_bars }
-    }
-}
-
-/// The regime labels of `families.yaml`.
-pub fn all_regimes(multiplicity: &MultiplicitySpec) -> impl Iterator<Item = (String, String)> + '_ {
-    multiplicity
-        .families
-        .regimes
-        .iter()
-        .flat_map(|(column, values)| values.iter().map(move |value| (column.clone(), value.clone())))
-}
 
 /// A condition of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,15 +28,6 @@ pub struct CatalogueCondition {
     pub condition: Condition,
     /// Fewest events.
     pub min_events: u32,
-}
-
-/// An event's labels for the two sides.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SideLabel {
-    /// The verb shown.
-    pub verb: Arc<str>,
-    /// Other verbs of the same test.
-    pub aliases: Arc<[Arc<str>]>,
 }
 
 /// The units of one event and horizon.
@@ -155,17 +47,6 @@ pub struct Block {
     pub follow: SideLabel,
     /// Label of the fade side.
     pub fade: SideLabel,
-}
-
-/// A hypothesis that the specs ask for and an outcome table of own-leg returns cannot answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Untested {
-    /// Event type.
-    pub event_type: Arc<str>,
-    /// Template verb or horizon.
-    pub what: String,
-    /// Why it is not tested.
-    pub reason: String,
 }
 
 /// A numbered catalogue.
@@ -205,20 +86,19 @@ pub struct UnitPlace {
 impl Catalogue {
     /// Numbers the units.
     #[must_use]
-    pub fn new(spec: &CatalogueSpec, multiplicity: &MultiplicitySpec) -> Self {
+    pub fn new(spec: &CatalogueSpec, families: &FamiliesFile) -> Self {
         let mut symbols = spec.symbols.clone();
         symbols.sort();
         symbols.dedup();
         // With one symbol the pooled series is the symbol's own: one series, one unit.
-        let has_pooled = multiplicity.families.pool_symbols && symbols.len() > 1;
-        let conditions = list_conditions(spec, multiplicity);
+        let has_pooled = families.pool_symbols && symbols.len() > 1;
+        let conditions = list_conditions(spec);
         let mut events: Vec<&EventEntry> = spec.events.iter().collect();
         events.sort_by(|a, b| a.event_type.cmp(&b.event_type));
-        let mut untested = Vec::new();
+        let mut untested = spec.untested.clone();
         let mut blocks = Vec::new();
         let mut units = 0;
         for event in events {
-            let Some((follow, fade)) = side_labels(event, multiplicity, &mut untested) else { continue };
             let admitted = admitted(event, spec, &conditions, &mut untested);
             let mut horizons = event.horizons.clone();
             horizons.sort_by_key(|h| h.bars);
@@ -239,8 +119,8 @@ impl Catalogue {
                     horizon,
                     first_unit: units,
                     conditions: admitted.clone(),
-                    follow: follow.clone(),
-                    fade: fade.clone(),
+                    follow: event.follow.clone(),
+                    fade: event.fade.clone(),
                 });
                 units += (symbols.len() + usize::from(has_pooled)) * (1 + admitted.len());
             }
@@ -252,7 +132,7 @@ impl Catalogue {
             conditions,
             entry_lag_bars: spec.entry_lag_bars,
             units,
-            group_by: multiplicity.families.group_by.clone(),
+            group_by: families.group_by.clone(),
             untested,
             hash: String::new(),
         };
@@ -339,15 +219,15 @@ impl Block {
     }
 }
 
-fn list_conditions(spec: &CatalogueSpec, multiplicity: &MultiplicitySpec) -> Vec<CatalogueCondition> {
+fn list_conditions(spec: &CatalogueSpec) -> Vec<CatalogueCondition> {
     let regimes = spec.regimes.iter().map(|(column, value)| CatalogueCondition {
         condition: label_condition(column, value),
         min_events: 0,
     });
-    let states =
-        spec.states.iter().filter(|_| multiplicity.families.condition_on_states).map(|rule| {
-            CatalogueCondition { condition: state_condition(&rule.id), min_events: rule.min_events }
-        });
+    let states = spec
+        .states
+        .iter()
+        .map(|rule| CatalogueCondition { condition: state_condition(&rule.id), min_events: rule.min_events });
     regimes.chain(states).collect()
 }
 
@@ -379,61 +259,4 @@ fn admitted(
     }
     admitted.truncate(MAX_CONDITIONS);
     admitted
-}
-
-/// Labels of the two sides from the event's templates; lists the templates that a table of own-leg returns cannot test.
-/// `None` when nothing directional is left.
-fn side_labels(
-    event: &EventEntry,
-    multiplicity: &MultiplicitySpec,
-    untested: &mut Vec<Untested>,
-) -> Option<(SideLabel, SideLabel)> {
-    let (mut follow, mut fade): (Vec<Arc<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
-    for verb in &event.templates {
-        let test = multiplicity.taxonomy.tests.values().find(|t| t.verbs.iter().any(|v| v == verb.as_ref()));
-        let reason = match test.map(|t| (t.statistic, t.side)) {
-            Some((Statistic::OwnReturn, 1)) => {
-                follow.push(Arc::clone(verb));
-                continue;
-            }
-            Some((Statistic::OwnReturn, _)) => {
-                fade.push(Arc::clone(verb));
-                continue;
-            }
-            Some((Statistic::Filter, _)) => continue,
-            Some((Statistic::RelativeReturn, _)) => "needs the hedge leg's return beside the event's own",
-            Some((Statistic::Variance, _)) => "measures variance, which no outcome of one leg can trade",
-            Some((Statistic::Excursion, _)) => "measures the tail of the excursion, not a return",
-            None => "no test of taxonomy.yaml has this verb",
-        };
-        untested.push(Untested {
-            event_type: Arc::clone(&event.event_type),
-            what: verb.as_ref().to_owned(),
-            reason: reason.to_owned(),
-        });
-    }
-    if follow.is_empty() && fade.is_empty() && !event.templates.is_empty() {
-        return None;
-    }
-    Some((label(follow, 1, multiplicity), label(fade, -1, multiplicity)))
-}
-
-/// The event's own verbs of a side; where it names none, the side's standard name (the statistic is tested either way).
-fn label(mut verbs: Vec<Arc<str>>, side: i8, multiplicity: &MultiplicitySpec) -> SideLabel {
-    if verbs.is_empty() {
-        let standard = multiplicity
-            .taxonomy
-            .tests
-            .values()
-            .find(|t| t.statistic == Statistic::OwnReturn && t.side == side)
-            .and_then(|t| t.verbs.first());
-        verbs.push(
-            standard.map_or_else(
-                || if side > 0 { "follow".into() } else { "fade".into() },
-                |v| v.as_str().into(),
-            ),
-        );
-    }
-    let verb = verbs.remove(0);
-    SideLabel { verb, aliases: verbs.into() }
 }

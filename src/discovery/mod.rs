@@ -17,6 +17,7 @@ pub mod ash;
 pub mod bounds;
 mod candidate;
 mod catalogue;
+mod catalogue_spec;
 pub mod cluster;
 mod conclude;
 pub mod eprocess;
@@ -35,10 +36,8 @@ mod tree;
 pub use candidate::{
     BridgeColumns, Candidate, Condition, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id,
 };
-pub use catalogue::{
-    Block, Catalogue, CatalogueCondition, CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope,
-    UnitPlace, Untested, all_regimes,
-};
+pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
+pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, conclude_book, discover};
 pub use table::{

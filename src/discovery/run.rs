@@ -6,21 +6,22 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::candidate::{Candidate, PromotionTrack};
-use super::catalogue::{Catalogue, CatalogueSpec, Untested};
+use super::catalogue::Catalogue;
+use super::catalogue_spec::{CatalogueSpec, Untested};
 use super::conclude::{Context, conclude};
 use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
 use super::table::OutcomeTable;
 use crate::market::Ts;
-use crate::spec::gates::{GatesSpec, MultiplicitySpec};
+use crate::spec::gates::{FamiliesFile, GatesSpec};
 
 /// What discovery needs to know beside the outcomes.
 #[derive(Clone, Debug)]
 pub struct DiscoveryConfig {
     /// Thresholds and procedures.
     pub gates: GatesSpec,
-    /// Groups, regimes and tests.
-    pub multiplicity: MultiplicitySpec,
+    /// What counts as one group.
+    pub families: FamiliesFile,
     /// What to test; `None` = whatever the table holds.
     pub catalogue: Option<CatalogueSpec>,
     /// The last UTC day (since the epoch) whose outcomes are all booked; `None` = every day of the table.
@@ -36,11 +37,8 @@ impl DiscoveryConfig {
     #[must_use]
     pub fn catalogue(&self, table: &OutcomeTable) -> Catalogue {
         match &self.catalogue {
-            Some(spec) => Catalogue::new(spec, &self.multiplicity),
-            None => Catalogue::new(
-                &CatalogueSpec::from_table(table, &self.multiplicity, self.entry_lag_bars),
-                &self.multiplicity,
-            ),
+            Some(spec) => Catalogue::new(spec, &self.families),
+            None => Catalogue::new(&CatalogueSpec::from_table(table, self.entry_lag_bars), &self.families),
         }
     }
 
@@ -118,7 +116,6 @@ pub fn discover(table: &OutcomeTable, config: &DiscoveryConfig) -> Discovery {
     }
     let mut discovery = conclude_book(&catalogue, &book, config);
     discovery.summary.rows = table.len();
-    add_undirected(table, &mut discovery.summary);
     discovery
 }
 
@@ -185,19 +182,4 @@ fn summarise(
 /// The serialised name of a unit variant.
 fn name<T: Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Events that never have a direction cannot be tested for one.
-fn add_undirected(table: &OutcomeTable, summary: &mut DiscoverySummary) {
-    let mut directed = vec![false; table.event_types.len()];
-    for (event, direction) in table.event.iter().zip(&table.direction) {
-        directed[usize::from(*event)] |= *direction != 0;
-    }
-    for (event_type, _) in table.event_types.iter().zip(directed).filter(|(_, d)| !d) {
-        summary.untested.push(Untested {
-            event_type: Arc::clone(event_type),
-            what: "fade_follow".to_owned(),
-            reason: "every event has direction 0: there is no side to take".to_owned(),
-        });
-    }
 }

@@ -1,12 +1,13 @@
 //! Saving and restoring the pipeline between two pushes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Assembler;
 use super::{Pipeline, PipelineConfig};
-use crate::clean::{Joiner, JoinerError};
+use crate::clean::{CleanError, Joiner};
 use crate::graph::{CheckpointError, Engine, PushError};
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::{BookError, OutcomeBook};
@@ -34,9 +35,9 @@ pub enum PipelineError {
     /// The engine's part of a checkpoint is unreadable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The joiner's part of a checkpoint is unreadable.
+    /// The sources' rules cannot be used, or the joiner's part of a checkpoint is unreadable.
     #[error(transparent)]
-    Joiner(#[from] JoinerError),
+    Clean(#[from] CleanError),
     /// The book's part of a checkpoint is unreadable.
     #[error(transparent)]
     Book(#[from] BookError),
@@ -88,7 +89,7 @@ impl Pipeline {
         if frame.collected != codes(&config.collected) {
             return Err(PipelineError::Foreign { what: "sources" });
         }
-        let joiner = Joiner::restore(&config.symbols, config.clean_policy(), &frame.joiner)?;
+        let joiner = Joiner::restore(&config.symbols, config.clean_policy()?, &frame.joiner)?;
         let graph = Arc::clone(&config.spec.graph);
         let engine = Engine::restore(graph, &config.symbols, &frame.engine, config.engine)?;
         let book = OutcomeBook::restore(config.book(), &frame.book)?;
@@ -97,6 +98,6 @@ impl Pipeline {
     }
 }
 
-fn codes(collected: &[Vec<Source>]) -> Vec<Vec<u8>> {
+fn codes(collected: &[BTreeSet<Source>]) -> Vec<Vec<u8>> {
     collected.iter().map(|sources| sources.iter().map(|s| s.index() as u8).collect()).collect()
 }

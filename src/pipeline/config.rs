@@ -1,8 +1,9 @@
 //! What a pipeline is built from, and what its rooms are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::clean::CleanPolicy;
+use crate::clean::{CleanError, CleanPolicy};
 use crate::graph::EngineOptions;
 use crate::market::{Source, Symbol};
 use crate::outcomes::BookConfig;
@@ -16,7 +17,7 @@ pub struct PipelineConfig {
     /// Symbols in name order: the order of everything per symbol.
     pub symbols: Vec<Symbol>,
     /// Which source columns each symbol has (same order). Absent columns make what needs them unavailable.
-    pub collected: Vec<Vec<Source>>,
+    pub collected: Vec<BTreeSet<Source>>,
     /// Engine options: they change speed and memory, never a bit.
     pub engine: EngineOptions,
 }
@@ -37,7 +38,8 @@ impl PipelineConfig {
         }
     }
 
-    pub(super) fn clean_policy(&self) -> CleanPolicy {
-        CleanPolicy::from_spec(&self.spec, &self.symbols, &self.collected)
+    pub(super) fn clean_policy(&self) -> Result<CleanPolicy, CleanError> {
+        let spec = &self.spec;
+        CleanPolicy::from_spec(&spec.sources, &spec.defaults, &spec.calendars, &self.symbols, &self.collected)
     }
 }

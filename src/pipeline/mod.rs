@@ -53,13 +53,15 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A pipeline whose first row is `first`.
-    #[must_use]
-    pub fn new(config: PipelineConfig, first: BarIndex) -> Self {
-        let joiner = Joiner::new(&config.symbols, config.clean_policy(), first);
+    ///
+    /// # Errors
+    /// When the specs' rules for sources or calendars cannot be used.
+    pub fn new(config: PipelineConfig, first: BarIndex) -> Result<Self, PipelineError> {
+        let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
         let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
         let book = OutcomeBook::new(config.book());
         let assembler = Assembler::new(&config);
-        Self { config, joiner, engine, book, assembler }
+        Ok(Self { config, joiner, engine, book, assembler })
     }
 
     /// The row that the next push must start with.
@@ -76,7 +78,7 @@ impl Pipeline {
         if raw.first != self.next_bar() {
             return Err(PipelineError::OutOfOrder { expected: self.next_bar(), got: raw.first });
         }
-        let columns = self.joiner.push(raw);
+        let columns = self.joiner.push(raw)?;
         let output = self.engine.push(&columns)?;
         let (events, ends) = self.assembler.assemble(&output);
         let outcomes = self.book.push(raw, &columns, &events);

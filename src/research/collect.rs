@@ -1,6 +1,7 @@
 //! Store → pipeline → everything that the run keeps: one pass over the log, in chunks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ResearchError;
 use super::features::FeatureLake;
@@ -9,9 +10,10 @@ use super::tables::EventRow;
 use crate::cli::Progress;
 use crate::events::Event;
 use crate::graph::EngineOptions;
-use crate::market::{BarIndex, Source, Symbol};
+use crate::market::{BarIndex, Market, Source, Symbol};
 use crate::outcomes::Outcome;
 use crate::pipeline::{EventQuality, Facts, Pipeline, PipelineConfig, QualityCounter};
+use crate::spec::CompiledSpec;
 use crate::store::Store;
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
@@ -49,20 +51,23 @@ pub struct BarCount {
 /// When the store cannot be read, or has no bars of a wanted symbol.
 pub fn pipeline_config(
     store: &Store,
-    spec: &std::sync::Arc<crate::spec::CompiledSpec>,
+    spec: &Arc<CompiledSpec>,
     wanted: &[Symbol],
     engine: EngineOptions,
 ) -> Result<PipelineConfig, ResearchError> {
     let mut symbols = wanted.to_vec();
     for leader in [&spec.defaults.leader.symbol, &spec.defaults.leader.other] {
-        if store.range(crate::market::Market::Perp, leader)?.is_some() {
+        if store.range(Market::Perp, leader)?.is_some() {
             symbols.push(leader.clone());
         }
     }
     symbols.sort();
     symbols.dedup();
-    let collected = symbols.iter().map(|s| Ok(store.coverage(s)?)).collect::<Result<Vec<_>, ResearchError>>()?;
-    Ok(PipelineConfig { spec: std::sync::Arc::clone(spec), symbols, collected, engine })
+    let collected = symbols
+        .iter()
+        .map(|s| Ok(store.coverage(s)?.into_iter().collect()))
+        .collect::<Result<Vec<_>, ResearchError>>()?;
+    Ok(PipelineConfig { spec: Arc::clone(spec), symbols, collected, engine })
 }
 
 /// Runs the pipeline over the store from its first bar to the end of the request.
@@ -74,11 +79,11 @@ pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchEr
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
     let history_from = history_start(store, &symbols, request)?;
-    let spec = std::sync::Arc::clone(&request.spec);
+    let spec = Arc::clone(&request.spec);
     let positions: BTreeMap<&str, usize> =
         spec.events.iter().enumerate().map(|(ix, e)| (e.event_type.as_str(), ix)).collect();
 
-    let mut pipeline = Pipeline::new(config, history_from);
+    let mut pipeline = Pipeline::new(config, history_from)?;
     let mut quality = QualityCounter::new(&symbols, spec.events.len());
     let mut lake = FeatureLake::new(request, &symbols);
     let mut events: Vec<Event> = Vec::new();
@@ -135,7 +140,7 @@ pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchEr
 fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {
     let mut start = request.first;
     for symbol in symbols {
-        match store.range(crate::market::Market::Perp, symbol)? {
+        match store.range(Market::Perp, symbol)? {
             Some((first, _)) => start = start.min(first),
             None => return Err(ResearchError::NoBars { symbol: symbol.clone() }),
         }
@@ -143,20 +148,14 @@ fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result
     Ok(start)
 }
 
-fn count_bars(
-    bars: &mut BTreeMap<Symbol, BarCount>,
-    facts: &Facts,
-    request: &Request,
-    symbols: &[Symbol],
-) {
+fn count_bars(bars: &mut BTreeMap<Symbol, BarCount>, facts: &Facts, request: &Request, symbols: &[Symbol]) {
     let skip = (request.first - facts.first).clamp(0, facts.rows as i64) as usize;
     for (symbol, columns) in symbols.iter().zip(&facts.columns.symbols) {
         if !request.symbols.contains(symbol) {
             continue;
         }
-        let known = columns
-            .get(Source::Close)
-            .map_or(0, |c| c[skip..].iter().filter(|v| !v.is_nan()).count() as u64);
+        let known =
+            columns.get(Source::Close).map_or(0, |c| c[skip..].iter().filter(|v| !v.is_nan()).count() as u64);
         let count = bars.entry(symbol.clone()).or_default();
         count.bars += known;
         count.gaps += (facts.rows - skip) as u64 - known;

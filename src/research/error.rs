@@ -1,8 +1,8 @@
 //! Why a run could not be carried out.
 
-use std::path::PathBuf;
-
-use crate::blueprints::PublishError;
+use crate::blueprints::{CompileError, PublishError};
+use crate::bridge::SampleError;
+use crate::discovery::TableError;
 use crate::lake::LakeError;
 use crate::market::Symbol;
 use crate::pipeline::PipelineError;
@@ -12,35 +12,12 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum ResearchError {
     /// A requested symbol has no bars.
-    #[error("the store has no perp bars of {symbol}; import or backfill it first (`backtestd import --help`)")]
+    #[error(
+        "the store has no perp bars of {symbol}; import or backfill it first (`backtestd import --help`)"
+    )]
     NoBars {
         /// The symbol.
         symbol: Symbol,
-    },
-    /// Nothing lies between start and end.
-    #[error("the store has no bars between {start} and {end}; it holds {first} to {last}")]
-    EmptyRange {
-        /// Requested start.
-        start: String,
-        /// Requested end (exclusive).
-        end: String,
-        /// First bar of the store.
-        first: String,
-        /// Last bar of the store.
-        last: String,
-    },
-    /// The run's name is taken by a run over other inputs.
-    #[error(
-        "{}: run '{run_id}' exists and was made from other inputs ({what} differs); choose another --run_id",
-        path.display()
-    )]
-    RunExists {
-        /// Its manifest.
-        path: PathBuf,
-        /// Its name.
-        run_id: String,
-        /// What differs.
-        what: String,
     },
     /// The store failed.
     #[error(transparent)]
@@ -51,6 +28,15 @@ pub enum ResearchError {
     /// A file of the lake could not be written.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// Outcomes that contradict each other.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A candidate's sample cannot be built.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// Candidates of other specs.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// The version could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -9,9 +9,7 @@ use rayon::prelude::*;
 use super::ResearchError;
 use super::request::Request;
 use super::tables::{carry_label, vol_label};
-use crate::lake::{
-    SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet,
-};
+use crate::lake::{SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet};
 use crate::market::{BarIndex, Symbol};
 use crate::pipeline::Facts;
 

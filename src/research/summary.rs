@@ -112,7 +112,8 @@ impl RunSummary {
             let _ = writeln!(out, "  out of bounds: {finding}");
         }
         if !self.unavailable.is_empty() {
-            let _ = writeln!(out, "unavailable  {} event types, for lack of a source:", self.unavailable.len());
+            let _ =
+                writeln!(out, "unavailable  {} event types, for lack of a source:", self.unavailable.len());
             for line in &self.unavailable {
                 let _ = writeln!(out, "  {line}");
             }
@@ -160,7 +161,9 @@ pub(super) fn quality_lines(quality: &[EventQuality]) -> (Vec<String>, Vec<Strin
     }
     let unavailable = lacking
         .into_iter()
-        .map(|((event, column), symbols)| format!("{event} needs '{column}' (absent for {})", symbols.join(", ")))
+        .map(|((event, column), symbols)| {
+            format!("{event} needs '{column}' (absent for {})", symbols.join(", "))
+        })
         .collect();
     (findings, unavailable)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::gates::{GatesSpec, MultiplicitySpec};
+use super::strategies::StrategiesSpec;
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::{Graph, Program};
 use crate::outcomes::Horizon;
@@ -35,6 +36,8 @@ pub struct CompiledSpec {
     pub lexicon: Lexicon,
     /// `calendars/*.yaml`.
     pub calendars: Calendars,
+    /// `strategies/default.yaml`.
+    pub strategies: StrategiesSpec,
 }
 
 /// What a feature's file says beside its expression.

@@ -373,7 +373,7 @@ pub struct MultiplicitySpec {
     pub taxonomy: TaxonomyFile,
 }
 
-/// `spec/multiplicity/families.yaml`: what is tested, and what counts as one group.
+/// `spec/multiplicity/families.yaml`: what counts as one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FamiliesFile {
@@ -383,12 +383,6 @@ pub struct FamiliesFile {
     pub group_by: Vec<GroupKey>,
     /// Whether a pooled unit over all symbols stands beside the single-symbol units.
     pub pool_symbols: bool,
-    /// Regime labels that condition every event: column to its values.
-    pub regimes: BTreeMap<String, Vec<String>>,
-    /// Whether the graph's states condition the events of their scope.
-    pub condition_on_states: bool,
-    /// Fewest events of a unit with a state, where the state's own file does not say.
-    pub min_events_state: u32,
 }
 
 /// A key of a multiplicity group.
@@ -404,46 +398,16 @@ pub enum GroupKey {
     Symbol,
 }
 
-/// `spec/multiplicity/taxonomy.yaml`: which template verbs are the same test, and which events overlap by construction.
+/// `spec/multiplicity/taxonomy.yaml`: the families, and which events overlap by construction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaxonomyFile {
     /// Version of this file's layout; 1.
     pub schema_version: u32,
-    /// Every test, with the verbs that are names for it.
-    pub tests: BTreeMap<String, TestSpec>,
     /// Event types of each family.
     pub families: BTreeMap<String, Vec<String>>,
     /// Overlaps declared by construction.
     pub relations: Vec<Relation>,
-}
-
-/// One statistic that a hypothesis can be tested with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TestSpec {
-    /// What is measured.
-    pub statistic: Statistic,
-    /// The sign on the event's direction: +1 follow, -1 fade; 0 where no side is taken.
-    pub side: i8,
-    /// Names that mean this test; the first is the label of its candidates.
-    pub verbs: Vec<String>,
-}
-
-/// What a test measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Statistic {
-    /// The event's own forward return: testable from an outcome table.
-    OwnReturn,
-    /// Change of a price relative to a hedge leg.
-    RelativeReturn,
-    /// Realised variance against its expectation.
-    Variance,
-    /// Upper tail of the favourable excursion.
-    Excursion,
-    /// A condition or overlay on another test.
-    Filter,
 }
 
 /// Two event types that share rows by construction.
@@ -497,15 +461,14 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_multiplicity_files_name_every_verb_once() {
+    fn the_shipped_multiplicity_files_place_every_event_once() {
         let taxonomy: TaxonomyFile =
             serde_saphyr::from_str(include_str!("../../spec/multiplicity/taxonomy.yaml")).unwrap();
-        let mut verbs: Vec<_> = taxonomy.tests.values().flat_map(|t| &t.verbs).collect();
-        let before = verbs.len();
-        verbs.sort();
-        verbs.dedup();
-        assert_eq!(verbs.len(), before);
-        assert_eq!(taxonomy.families.values().map(Vec::len).sum::<usize>(), 57);
+        let mut events: Vec<_> = taxonomy.families.values().flatten().collect();
+        events.sort();
+        events.dedup();
+        assert_eq!(events.len(), 57);
+        assert!(taxonomy.relations.iter().flat_map(|r| &r.events).all(|e| events.contains(&e)));
         let families: FamiliesFile =
             serde_saphyr::from_str(include_str!("../../spec/multiplicity/families.yaml")).unwrap();
         assert_eq!(families.group_by.len(), 4);

@@ -9,13 +9,14 @@ use super::definitions::{Collector, REGISTRY};
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
 use super::gates::{FamiliesFile, GatesSpec, MultiplicitySpec, TaxonomyFile};
 use super::hash::{ontology_hash, spec_files};
+use super::strategies::StrategiesSpec;
 use super::validate;
 use super::yaml::{parse_yaml, read_source};
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::compile;
 
 /// Files that every spec directory has.
-const REQUIRED: [&str; 11] = [
+const REQUIRED: [&str; 12] = [
     "macros.yaml",
     "sources.yaml",
     "global_defaults.yaml",
@@ -26,6 +27,7 @@ const REQUIRED: [&str; 11] = [
     "calendars/sessions.yaml",
     "calendars/holidays.yaml",
     "calendars/macro.yaml",
+    "strategies/default.yaml",
     REGISTRY,
 ];
 
@@ -79,6 +81,7 @@ impl CompiledSpec {
             multiplicity: settings.multiplicity,
             lexicon: settings.lexicon,
             calendars: settings.calendars,
+            strategies: settings.strategies,
         })
     }
 }
@@ -91,6 +94,7 @@ pub(super) struct Settings {
     pub multiplicity: MultiplicitySpec,
     pub lexicon: Lexicon,
     pub calendars: Calendars,
+    pub strategies: StrategiesSpec,
 }
 
 impl Settings {
@@ -104,6 +108,7 @@ impl Settings {
         let sessions = one(sources, "calendars/sessions.yaml", errors);
         let holidays = one(sources, "calendars/holidays.yaml", errors);
         let releases = one(sources, "calendars/macro.yaml", errors);
+        let strategies = one(sources, "strategies/default.yaml", errors);
         Some(Self {
             defaults: defaults?,
             sources: source_rules?,
@@ -111,6 +116,7 @@ impl Settings {
             multiplicity: MultiplicitySpec { families: families?, taxonomy: taxonomy? },
             lexicon: lexicon?,
             calendars: Calendars { sessions: sessions?, holidays: holidays?, releases: releases? },
+            strategies: strategies?,
         })
     }
 }

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use backtestd::market::{
-    Bar, BarIndex, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol, Source,
-    Symbol,
+    Bar, BarIndex, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
+    Source, Symbol,
 };
 
 /// The repository's own specs.
@@ -90,7 +90,9 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
                 taker_buy_volume: volume * share,
                 taker_buy_quote: volume * share * vwap,
             };
-            let gap = row % 1777 == 700 + s || (4000..4003).contains(&row) || (s == 1 && (6100..6140).contains(&row));
+            let gap = row % 1777 == 700 + s
+                || (4000..4003).contains(&row)
+                || (s == 1 && (6100..6140).contains(&row));
             let out: &mut RawSymbol = &mut block.symbols[s];
             if !gap {
                 out.perp.push(full);

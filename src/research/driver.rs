@@ -1,0 +1,166 @@
+//! The stages of a batch run, in order, each timed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use rayon::prelude::*;
+
+use super::collect::{Collected, collect};
+use super::request::Request;
+use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
+use super::tables::{events_table, flags_table, outcomes_table};
+use super::{Conclusions, ResearchError, conclude};
+use crate::blueprints::{PublishContext, RunFacts, publish_version, write_run};
+use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet};
+use crate::market::Ts;
+use crate::store::Store;
+
+/// Runs everything. `now` is only used where a version is published.
+///
+/// # Errors
+/// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
+pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, ResearchError> {
+    let run_id = request.run_id();
+    let mut stages = Vec::new();
+    let mut clock = Instant::now();
+    let mut lap = |stage: &'static str| {
+        stages.push(StageTime { stage, ms: clock.elapsed().as_millis() as u64 });
+        clock = Instant::now();
+    };
+
+    let collected = collect(store, request)?;
+    lap("pipeline");
+    write_tables(request, &run_id, &collected)?;
+    lap("tables");
+
+    let facts = RunFacts {
+        run_id: run_id.clone(),
+        code_version: crate::CODE_VERSION.to_owned(),
+        data_watermark: request.end.open(),
+        discovery_start: request.first.open(),
+        discovery_end: request.end.open(),
+    };
+    let conclusions = conclude(&request.spec, &request.symbols, &collected.outcomes, &facts)?;
+    lap("discovery");
+
+    let reports = request.data_root.join("reports");
+    write_run(
+        &reports,
+        &request.spec.hash,
+        &facts,
+        &conclusions.discovery.candidates,
+        &conclusions.bridge,
+        &conclusions.compiled,
+    )?;
+    let version = if request.publish { Some(publish(request, &facts, &conclusions, now)?) } else { None };
+    lap("write");
+
+    let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
+    let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
+    write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
+    Ok(summary)
+}
+
+fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Result<(), ResearchError> {
+    let spec = &request.spec;
+    let event_types: Vec<String> = spec.events.iter().map(|e| e.event_type.clone()).collect();
+    let states: Vec<String> = spec.states.iter().map(|s| s.id.clone()).collect();
+    let spec_hash = |event: &str| spec.event(event).map(|e| e.spec_hash.clone()).unwrap_or_default();
+    let root = &request.data_root;
+    let rows = (request.end - request.first) as usize;
+
+    let events = events_table(run_id, &spec_hash, &collected.events)?;
+    write(&root.join("events/events.parquet"), "backtestd.events/1", &spec.hash, &[events])?;
+    let flags: Vec<RecordBatch> = request
+        .symbols
+        .par_iter()
+        .map(|s| flags_table(s, request.first, rows, &event_types, &collected.events))
+        .collect::<Result<_, _>>()?;
+    write(&root.join("events/event_flags.parquet"), "backtestd.event_flags/1", &spec.hash, &flags)?;
+    let outcomes = outcomes_table(&states, &collected.outcomes)?;
+    let path = root.join("runs").join(run_id).join("outcomes.parquet");
+    write(&path, "backtestd.outcomes/1", &spec.hash, &[outcomes])
+}
+
+fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) -> Result<(), ResearchError> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let metadata = BTreeMap::from([
+        (SCHEMA_KEY.to_owned(), schema.to_owned()),
+        ("ontology_spec_hash".to_owned(), spec_hash.to_owned()),
+    ]);
+    write_parquet(path, &first.schema(), batches, &metadata)?;
+    Ok(())
+}
+
+fn publish(
+    request: &Request,
+    facts: &RunFacts,
+    conclusions: &Conclusions,
+    now: Ts,
+) -> Result<String, ResearchError> {
+    let context = PublishContext {
+        published_at: now,
+        run_id: facts.run_id.clone(),
+        ontology_spec_hash: request.spec.hash.clone(),
+        data_watermark: facts.data_watermark,
+        code_version: facts.code_version.clone(),
+        verdicts: conclusions.compiled.verdicts.clone(),
+        reasons: conclusions.compiled.reasons.clone(),
+    };
+    let dir = request.data_root.join("blueprints");
+    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?.version)
+}
+
+fn summarise(
+    request: &Request,
+    run_id: String,
+    collected: &Collected,
+    conclusions: &Conclusions,
+    version: Option<String>,
+    stages: Vec<StageTime>,
+) -> RunSummary {
+    let (event_findings, unavailable) = quality_lines(&collected.quality);
+    let events_by_type = collected
+        .quality
+        .iter()
+        .filter(|q| q.symbol == "ALL")
+        .map(|q| EventCount {
+            family: q.family.clone(),
+            event_type: q.event_type.clone(),
+            events: q.tally.onsets,
+            per_10k: q.per_10k,
+        })
+        .collect();
+    let unknown = collected.outcomes.iter().filter(|o| o.forward_return.is_nan()).count() as u64;
+    let discovery = &conclusions.discovery;
+    let passed = discovery.candidates.iter().filter(|c| c.gate_phase2_final).count() as u64;
+    let root = &request.data_root;
+    RunSummary {
+        ontology_spec_hash: request.spec.hash.clone(),
+        code_version: crate::CODE_VERSION.to_owned(),
+        start: request.first.open().rfc3339(),
+        end: request.end.open().rfc3339(),
+        history_from: collected.history_from.open().rfc3339(),
+        bars: collected.bars.clone(),
+        events: collected.events.len() as u64,
+        events_by_type,
+        event_findings,
+        unavailable,
+        outcomes: collected.outcomes.len() as u64 - unknown,
+        outcomes_unknown: unknown,
+        outcomes_open: collected.open_outcomes as u64,
+        hypotheses: discovery.summary.hypotheses as u64,
+        discoveries: discovery.summary.discoveries as u64,
+        passed_gates: passed,
+        blueprints: conclusions.compiled.blueprints.len() as u64,
+        reasons: conclusions.compiled.reasons.clone(),
+        version,
+        run_dir: root.join("runs").join(&run_id),
+        report: root.join("reports/research").join(&run_id).join("report.html"),
+        stages,
+        peak_memory_mib: peak_memory_mib(),
+        run_id,
+    }
+}

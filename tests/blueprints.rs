@@ -1,0 +1,411 @@
+//! Blueprints end to end: candidates to lines to a published directory, against the JSON Schema.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use backtestd::blueprints::{
+    Blueprint, CompileInputs, PublishContext, RunFacts, SideCosts, compile, publish_version, read_current,
+    write_run,
+};
+use backtestd::bridge::{BridgeInputs, apply};
+use backtestd::discovery::{Candidate, Condition, DirectionRule, PromotionTrack, Scope, candidate_id};
+use backtestd::events::Event;
+use backtestd::market::{BarIndex, Symbol, Ts};
+use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd::spec::gates::GatesSpec;
+use backtestd::spec::strategies::StrategiesSpec;
+use serde_json::Value;
+
+const SPEC_HASH: &str = "sha256:11";
+
+fn read_spec<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec").join(name);
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn symbols(names: &[&str]) -> Vec<Symbol> {
+    names.iter().map(|n| Symbol::new(n).unwrap()).collect()
+}
+
+fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: f64) -> Candidate {
+    let state_id = state.as_ref().map_or("", |s| &s.id);
+    Candidate {
+        candidate_id: candidate_id(event_type, "15m", state_id, scope.label(), 1),
+        canonical_family: "VOLATILITY_TRANSITION".into(),
+        event_type: event_type.into(),
+        template_verb: "continuation".into(),
+        template_aliases: Arc::from([]),
+        horizon: Horizon::parse("15m").unwrap(),
+        state,
+        scope,
+        direction_rule: DirectionRule::Follow,
+        entry_lag_bars: 1,
+        n_events: 120,
+        n_clusters: 80,
+        effective_n: Some(75.5),
+        n_purged: 0,
+        n_dropped: 0,
+        cost_bps: Some(12.0),
+        effect_raw_bps: Some(25.0),
+        se_bps: Some(4.0),
+        t_stat: Some(6.0),
+        df: Some(70.0),
+        p_value: 1e-6,
+        effect_shrunk_family_bps: Some(3.0),
+        effect_shrunk_event_bps: Some(9.0),
+        effect_shrunk_state_bps: Some(20.0),
+        shrinkage_weight_family: Some(0.5),
+        shrinkage_weight_event: Some(0.6),
+        shrinkage_weight_state: Some(0.7),
+        posterior_mean_bps: Some(21.0),
+        posterior_sd_bps: Some(3.0),
+        ci_low_bps: Some(15.0),
+        ci_high_bps: Some(27.0),
+        lfsr: Some(0.001),
+        e_value: f64::INFINITY,
+        e_sym: 1.0,
+        e_bet: 1.0,
+        e_sup: 100.0,
+        p_any: 0.01,
+        e_pair: 1.0,
+        e_value_gross: 1.0,
+        p_any_gross: 0.01,
+        anytime_lower_bps: None,
+        skewness: None,
+        worst_score: None,
+        quarantined: false,
+        cohort: 1,
+        group_id: "g".into(),
+        q_value_group: q_value,
+        q_value_global: q_value,
+        q_value_by: q_value,
+        q_value_ebh: q_value,
+        q_value,
+        is_discovery: q_value <= 0.05,
+        after_cost_expectancy_bps: Some(9.0),
+        stressed_after_cost_expectancy_bps: Some(3.0),
+        first_half_bps: Some(24.0),
+        second_half_bps: Some(26.0),
+        gate_economic: true,
+        gate_economic_conservative: true,
+        gate_stability: true,
+        gate_state_information: true,
+        gate_sample_size: true,
+        gate_lfsr: true,
+        gate_phase2_final: q_value <= 0.05,
+        bridge: None,
+        promotion_track: if q_value <= 0.05 { PromotionTrack::Standard } else { PromotionTrack::None },
+        fail_reasons: Vec::new(),
+        ontology_spec_hash: SPEC_HASH.into(),
+    }
+}
+
+fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<Outcome> {
+    (0..n)
+        .map(|i| Outcome {
+            event: Arc::new(Event {
+                event_type: event_type.into(),
+                family: "VOLATILITY_TRANSITION".into(),
+                symbol: Symbol::new(symbol).unwrap(),
+                bar: BarIndex(5_000_000 + i * 50),
+                direction: if i % 2 == 0 { 1 } else { -1 },
+                severity: 1.0,
+                states: Arc::from([i8::from(i % 3 > 0)]),
+                vol_regime: 1,
+                carry_state: 0,
+                sigma_bar: 0.001,
+                features: Vec::new(),
+            }),
+            horizon: Horizon::parse("15m").unwrap(),
+            entry_lag_bars: 1,
+            entry_price: EntryPrice::Close,
+            forward_return: if i % 2 == 0 { forward_return } else { -forward_return },
+            mfe_bps: 0.0,
+            mae_bps: 0.0,
+            funding_paid: 0.0,
+            cost_bps_round_trip: 12.0,
+        })
+        .collect()
+}
+
+struct Run {
+    candidates: Vec<Candidate>,
+    bridge: BTreeMap<usize, backtestd::bridge::BridgeResult>,
+    compiled: backtestd::blueprints::Compiled,
+    facts: RunFacts,
+}
+
+fn run(mut candidates: Vec<Candidate>, booked: &[Outcome]) -> Run {
+    let gates: GatesSpec = read_spec("gates.yaml");
+    let strategies: StrategiesSpec = read_spec("strategies/default.yaml");
+    let inputs = BridgeInputs {
+        gate: &gates.gate_v1_bridge,
+        strategies: &strategies,
+        price: EntryPrice::Close,
+        markets: None,
+    };
+    let bridge = apply(&mut candidates, booked, &["CALM"], &inputs).unwrap();
+    let facts = RunFacts {
+        run_id: "run-1".to_owned(),
+        code_version: "0.1.0+test".to_owned(),
+        data_watermark: Ts(1_772_366_400_000),
+        discovery_start: Ts(1_672_531_200_000),
+        discovery_end: Ts(1_772_366_400_000),
+    };
+    let compiled = compile(
+        &candidates,
+        &bridge,
+        &CompileInputs {
+            ontology_spec_hash: SPEC_HASH,
+            strategies: &strategies,
+            price: EntryPrice::Close,
+            costs: &|_| SideCosts { fee_bps: 4.0, slippage_bps: 2.0 },
+            event_spec_hash: &|_| Some("sha256:22".to_owned()),
+            run: &facts,
+        },
+    )
+    .unwrap();
+    Run { candidates, bridge, compiled, facts }
+}
+
+fn context(run: &Run, at: Ts) -> PublishContext {
+    PublishContext {
+        published_at: at,
+        run_id: run.facts.run_id.clone(),
+        ontology_spec_hash: SPEC_HASH.to_owned(),
+        data_watermark: run.facts.data_watermark,
+        code_version: run.facts.code_version.clone(),
+        verdicts: run.compiled.verdicts.clone(),
+        reasons: run.compiled.reasons.clone(),
+    }
+}
+
+fn single() -> Scope {
+    Scope::Single(Symbol::new("BTCUSDT").unwrap())
+}
+
+fn calm() -> Option<Condition> {
+    Some(Condition { id: "CALM".into(), expression: "CALM".into() })
+}
+
+fn discovered() -> Run {
+    let pooled = Scope::Pooled(symbols(&["BTCUSDT", "SOLUSDT"]).into());
+    let mut booked = outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025);
+    booked.extend(outcomes("VOL_SHOCK", "SOLUSDT", 120, 0.0030));
+    run(
+        vec![
+            candidate("VOL_SHOCK", single(), None, 0.01),
+            candidate("VOL_SHOCK", single(), calm(), 0.02),
+            candidate("VOL_SHOCK", pooled, None, 0.03),
+            candidate("VOL_SPIKE", single(), None, 0.4),
+        ],
+        &booked,
+    )
+}
+
+#[test]
+fn discoveries_become_lines_that_the_schema_accepts() {
+    let run = discovered();
+    assert_eq!(run.compiled.blueprints.len(), 3, "{:?}", run.compiled.reasons);
+    let schema: Value = serde_json::from_str(
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json"))
+            .unwrap(),
+    )
+    .unwrap();
+    for blueprint in &run.compiled.blueprints {
+        let line: Value = serde_json::from_str(&blueprint.line()).unwrap();
+        let problems = schema_problems(&schema, &schema, &line, "$");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(serde_json::from_value::<Blueprint>(line).unwrap(), *blueprint);
+        assert_eq!(blueprint.id, blueprint.identity());
+        assert_eq!(blueprint.entry.cooldown_bars, 3, "the cool-down that the bridge simulated");
+        assert!(blueprint.exit.stop.is_none() && blueprint.exit.intrabar_path.is_none());
+        assert_eq!(blueprint.evidence.e_value, None, "what is not finite is null");
+    }
+}
+
+#[test]
+fn the_schema_check_of_this_test_can_fail() {
+    let run = discovered();
+    let schema: Value = serde_json::from_str(
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json"))
+            .unwrap(),
+    )
+    .unwrap();
+    let mut line: Value = serde_json::from_str(&run.compiled.blueprints[0].line()).unwrap();
+    line["entry"]["entry_lag_bars"] = Value::from(0);
+    line["status"] = Value::from("maybe");
+    line.as_object_mut().unwrap().remove("lineage");
+    assert_eq!(schema_problems(&schema, &schema, &line, "$").len(), 3);
+}
+
+#[test]
+fn scopes_conditions_and_costs_are_those_of_the_candidate() {
+    let run = discovered();
+    let of = |wanted: &dyn Fn(&Blueprint) -> bool| {
+        run.compiled.blueprints.iter().find(|b| wanted(b)).expect("a blueprint")
+    };
+    let pooled = of(&|b| b.symbol_scope.symbols.len() == 2);
+    assert_eq!(pooled.symbol_scope.instruments, ["BTCUSDT-PERP.BINANCE", "SOLUSDT-PERP.BINANCE"]);
+    assert_eq!(pooled.condition, "all");
+    assert!(pooled.entry.conditions.is_empty());
+    let state = of(&|b| b.state_id == "CALM");
+    assert_eq!(state.entry.conditions, ["CALM"]);
+    assert_eq!(state.evidence.bridge.unwrap().trades, 80, "events in the state only");
+    assert_eq!(state.costs.round_trip_bps, 12.0);
+    assert!(state.costs.funding_included);
+    assert_eq!(state.bar_type.as_deref(), Some("BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL"));
+}
+
+#[test]
+fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let run = discovered();
+    let write = || {
+        write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &run.compiled).unwrap()
+    };
+    let folder = write();
+    let lines = std::fs::read(folder.join("blueprints.jsonl")).unwrap();
+    assert_eq!(write(), folder);
+    assert_eq!(std::fs::read(folder.join("blueprints.jsonl")).unwrap(), lines);
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("blueprint_summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["blueprints"], 3);
+    assert_eq!(summary["bridge"].as_array().unwrap().len(), 3);
+
+    let dir = root.path().join("blueprints");
+    let first = publish_version(&dir, &run.compiled.blueprints, &context(&run, Ts(1))).unwrap();
+    assert_eq!((first.changed, first.manifest.added.len()), (true, 3));
+    assert!(!publish_version(&dir, &run.compiled.blueprints, &context(&run, Ts(2))).unwrap().changed);
+    let read = read_current(&dir).unwrap().unwrap();
+    assert_eq!(read.blueprints.len(), 3);
+    assert!(read.blueprints.iter().all(|b| b.lineage.first_published.as_deref() == Some("v000001")));
+}
+
+#[test]
+fn a_run_with_other_content_under_the_same_id_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let run = discovered();
+    write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &run.compiled).unwrap();
+    let mut other = run.compiled;
+    other.blueprints.pop();
+    let error = write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &other)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("a run is immutable"), "{error}");
+}
+
+#[test]
+fn nothing_discovered_publishes_an_empty_version_with_reasons() {
+    let root = tempfile::tempdir().unwrap();
+    let run = run(vec![candidate("VOL_SPIKE", single(), None, 0.4)], &[]);
+    let first = publish_version(root.path(), &run.compiled.blueprints, &context(&run, Ts(1))).unwrap();
+    assert!(first.changed && first.blueprints.is_empty());
+    assert_eq!(
+        first.manifest.reasons,
+        [
+            "1 hypotheses, 0 discoveries, 0 passed every gate and the bridge, 0 blueprints",
+            "the smallest q is 0.4: VOL_SPIKE follow 15m on BTCUSDT",
+        ]
+    );
+}
+
+#[test]
+fn a_discovery_that_stops_paying_goes_on_watch_with_the_gate_that_failed() {
+    let root = tempfile::tempdir().unwrap();
+    let good = run(
+        vec![candidate("VOL_SHOCK", single(), None, 0.01)],
+        &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025),
+    );
+    publish_version(root.path(), &good.compiled.blueprints, &context(&good, Ts(1))).unwrap();
+    let poor = run(
+        vec![candidate("VOL_SHOCK", single(), None, 0.01)],
+        &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0010),
+    );
+    assert!(poor.compiled.blueprints.is_empty());
+    let second = publish_version(root.path(), &poor.compiled.blueprints, &context(&poor, Ts(2))).unwrap();
+    assert_eq!(second.manifest.counts.watch, 1);
+    assert!(second.manifest.changed[0].why.starts_with("BRIDGE_AFTER_COST_GATE: bridge_after_cost_bps -2"));
+    // And a hypothesis that is no discovery any more is retired.
+    let gone = run(
+        vec![candidate("VOL_SHOCK", single(), None, 0.3)],
+        &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0010),
+    );
+    let third = publish_version(root.path(), &gone.compiled.blueprints, &context(&gone, Ts(3))).unwrap();
+    assert_eq!(third.manifest.retired[0].why, "no discovery any more: q is 0.3");
+}
+
+#[test]
+fn candidates_of_other_specs_are_refused_naming_both() {
+    let strategies: StrategiesSpec = read_spec("strategies/default.yaml");
+    let run = discovered();
+    let error = compile(
+        &run.candidates,
+        &run.bridge,
+        &CompileInputs {
+            ontology_spec_hash: "sha256:99",
+            strategies: &strategies,
+            price: EntryPrice::Close,
+            costs: &|_| SideCosts { fee_bps: 4.0, slippage_bps: 2.0 },
+            event_spec_hash: &|_| None,
+            run: &run.facts,
+        },
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("sha256:11") && error.contains("sha256:99"), "{error}");
+}
+
+/// The keywords of JSON Schema that the blueprint schema uses.
+fn schema_problems(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    if let Some(target) = schema["$ref"].as_str() {
+        return schema_problems(root, root.pointer(target.trim_start_matches('#')).unwrap(), value, at);
+    }
+    let mut problems = Vec::new();
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is_kind = |t: &Value| t == kind || (t == "number" && kind == "integer");
+    let fits = match &schema["type"] {
+        Value::Null => true,
+        Value::Array(kinds) => kinds.iter().any(is_kind),
+        one => is_kind(one),
+    };
+    let mut check = |ok: bool, what: &str| {
+        if !ok {
+            problems.push(format!("{at}: {value} breaks {what}"));
+        }
+    };
+    check(fits, "type");
+    check(schema.get("const").is_none_or(|c| c == value), "const");
+    check(schema["enum"].as_array().is_none_or(|e| e.contains(value)), "enum");
+    check(schema["minimum"].as_f64().is_none_or(|m| value.as_f64().is_some_and(|v| v >= m)), "minimum");
+    let items = value.as_array();
+    check(schema["minItems"].as_u64().is_none_or(|m| items.is_some_and(|i| i.len() as u64 >= m)), "minItems");
+    // Of a pattern, its literal end or beginning.
+    if let Some(pattern) = schema["pattern"].as_str() {
+        let text = value.as_str().unwrap_or_default();
+        let literal = pattern.trim_matches(['^', '$']).trim_start_matches(".+").replace("\\.", ".");
+        let literal = literal.split('[').next().unwrap_or_default();
+        check(text.contains(literal), "pattern");
+    }
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        check(value.is_null() || value.get(name).is_some(), &format!("required {name}"));
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            problems.extend(schema_problems(root, property, value, &format!("{at}.{name}")));
+        }
+    }
+    for (i, item) in items.into_iter().flatten().enumerate() {
+        problems.extend(schema_problems(root, &schema["items"], item, &format!("{at}[{i}]")));
+    }
+    problems
+}
