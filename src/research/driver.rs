@@ -12,7 +12,7 @@ use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{Conclusions, ResearchError, conclude};
-use crate::blueprints::{PublishContext, RunFacts, publish_version, write_run};
+use crate::blueprints::{PublishContext, RunFacts, publish_version, write_promotion_audit, write_run};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::Ts;
 use crate::report::{ReportInput, SymbolFacts, render};
@@ -61,6 +61,13 @@ pub fn run(
         &conclusions.compiled,
     )?;
     write_phase2_reports(&reports.join("phase2").join(&run_id), &conclusions.discovery)?;
+    write_promotion_audit(
+        &reports,
+        &request.spec.hash,
+        &run_id,
+        &conclusions.discovery.candidates,
+        &conclusions.compiled,
+    )?;
     let version = if request.publish { Some(publish(request, &facts, &conclusions, now)?) } else { None };
     lap("write");
 
@@ -182,11 +189,7 @@ fn report(
     let symbols: Vec<SymbolFacts> = summary
         .bars
         .iter()
-        .map(|(symbol, count)| SymbolFacts {
-            symbol: symbol.to_string(),
-            bars: count.bars,
-            gaps: count.gaps,
-        })
+        .map(|(symbol, count)| SymbolFacts { symbol: symbol.to_string(), bars: count.bars, gaps: count.gaps })
         .collect();
     render(&ReportInput {
         run_id: &summary.run_id,
