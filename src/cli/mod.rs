@@ -9,6 +9,7 @@ pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 mod research_cmd;
+pub mod run_cmd;
 mod table;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Run(run_cmd::RunCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,5 +81,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Run(args) => args.run(),
     }
 }

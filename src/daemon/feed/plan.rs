@@ -1,5 +1,7 @@
 //! What is followed: the series of the configuration, and the streams that carry them.
 
+use std::collections::BTreeSet;
+
 use crate::binance::Subscription;
 use crate::daemon::config::Config;
 use crate::market::{Market, Source, Symbol};
@@ -15,7 +17,7 @@ pub struct Follow {
     /// Everything that has history over REST, bars first.
     pub history: Vec<SeriesKey>,
     /// Source columns of each symbol, in the order of `symbols`.
-    pub collected: Vec<Vec<Source>>,
+    pub collected: Vec<BTreeSet<Source>>,
 }
 
 const PERP: [Source; 9] = [
@@ -71,7 +73,7 @@ impl Follow {
         for (_, kind) in others.into_iter().filter(|(wanted, _)| *wanted) {
             history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
         }
-        let columns = |symbol: &Symbol| {
+        let columns = |symbol: &Symbol| -> BTreeSet<Source> {
             let groups: [(bool, &[Source]); 6] = [
                 (true, &PERP),
                 (has_spot(symbol), &SPOT),
@@ -80,10 +82,7 @@ impl Follow {
                 (collect.mark, &MARK),
                 (collect.liquidations, &LIQUIDATIONS),
             ];
-            let mut sources: Vec<Source> =
-                groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect();
-            sources.sort_unstable();
-            sources
+            groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
         };
         let collected = symbols.iter().map(columns).collect();
         Self { symbols, bars, history, collected }

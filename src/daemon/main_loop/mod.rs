@@ -109,7 +109,10 @@ impl MainLoop {
         loop {
             let event = self.next_event().await;
             let handled = self.handle_event(event);
-            tracing::trace!(?handled, "event handled");
+            match &handled {
+                Handled::Started(what) => tracing::debug!(what, "started"),
+                handled => tracing::trace!(?handled, "event handled"),
+            }
             if let Handled::Exit(exit) = handled {
                 return self.finish(exit).await;
             }
@@ -245,7 +248,7 @@ impl MainLoop {
         match exit {
             Exit::Stop => {
                 tracing::info!("stopping");
-                let close = self.storage.ask(|reply| super::storage::Job::Close { reply });
+                let close = self.storage.ask(|reply| Job::Close { reply });
                 match tokio::time::timeout(STOP_DEADLINE, close).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(format!("closing the store failed: {error}")),

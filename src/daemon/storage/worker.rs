@@ -15,7 +15,7 @@ use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::market::{BarIndex, Ts};
 use crate::spec::CompiledSpec;
-use crate::store::{Delivery, Records, SeriesKey, Store};
+use crate::store::{Delivery, SeriesKey, Store};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
@@ -137,7 +137,7 @@ impl Worker {
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
         let noted = self.facts.dirty;
-        if let Some(bar) = puts.iter().filter_map(|put| first_tick(&put.records)).min()
+        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
             && bar < self.facts.next()
         {
             self.facts.note_dirty(&mut self.store, bar)?;
@@ -166,7 +166,7 @@ impl Worker {
                 s.store.last_commit_ms = committed.commit_ms;
                 s.store.max_commit_ms = s.store.max_commit_ms.max(committed.commit_ms);
             });
-            tracing::debug!(rows, events, ms, next = %self.facts.next(), "advanced");
+            tracing::debug!(rows, ms, commit_ms = committed.commit_ms, "pushed and committed");
             self.show_store()?;
         }
         Ok(Advanced { next: self.facts.next(), rows: rows as u64, events, rewound_to })
@@ -241,20 +241,5 @@ impl Worker {
             });
         }
         Ok(())
-    }
-}
-
-/// The first tick whose raw block holds a record of the put.
-fn first_tick(records: &Records) -> Option<BarIndex> {
-    // An instant on a boundary belongs to the bar that closes there.
-    let tick_of = |ts: Ts| Ts(ts.0 - 1).bar();
-    match records {
-        Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
-        Records::Mark(r) => r.iter().map(|x| x.bar).min(),
-        Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
-        Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
-        Records::Funding(r) => r.iter().map(|x| tick_of(x.ts)).min(),
-        Records::OpenInterest(r) => r.iter().map(|x| tick_of(x.ts)).min(),
-        Records::Depth(r) => r.iter().map(|x| tick_of(x.ts)).min(),
     }
 }
