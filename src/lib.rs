@@ -19,6 +19,7 @@ pub mod lake;
 pub mod market;
 pub mod outcomes;
 pub mod pipeline;
+pub mod report;
 pub mod research;
 pub mod sim;
 pub mod simulator;

@@ -60,7 +60,10 @@ async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
     assert_eq!(listed["version"], "v000001");
     let (seen, reader) = follow_signals(home.socket());
     home.wait_for("the announcement", |_| {
-        seen.lock().unwrap().iter().any(|(_, kind, data)| kind == "blueprint_version" && data["version"] == "v000001")
+        seen.lock()
+            .unwrap()
+            .iter()
+            .any(|(_, kind, data)| kind == "blueprint_version" && data["version"] == "v000001")
     })
     .await;
     reader.abort();
@@ -83,7 +86,11 @@ async fn a_broken_spec_leaves_the_old_one_in_force_and_a_good_one_replaces_it() 
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, good.replace("when:", "when: no_such_name_at_all and")).unwrap();
     let broken = home.wait_for("the error", |s| s["spec"]["error"].is_string()).await;
-    assert!(broken["spec"]["error"].as_str().unwrap().contains("vol_shock.yaml:"), "{}", broken["spec"]["error"]);
+    assert!(
+        broken["spec"]["error"].as_str().unwrap().contains("vol_shock.yaml:"),
+        "{}",
+        broken["spec"]["error"]
+    );
     assert_eq!(broken["spec"]["hash"], hash);
     let client = Client::new(&home.socket()).unwrap();
     let error = client.post("/v1/reload", &json!({})).await.unwrap_err();
@@ -96,7 +103,9 @@ async fn a_broken_spec_leaves_the_old_one_in_force_and_a_good_one_replaces_it() 
     assert_ne!(tweaked, good);
     std::fs::write(&file, tweaked).unwrap();
     let after = home
-        .wait_for("the new spec", |s| s["spec"]["hash"] != hash && (s["state"] == "live" || s["state"] == "degraded"))
+        .wait_for("the new spec", |s| {
+            s["spec"]["hash"] != hash && (s["state"] == "live" || s["state"] == "degraded")
+        })
         .await;
     assert!(after["spec"]["error"].is_null());
     daemon.assert_alive();

@@ -1,4 +1,17 @@
 //! Discovery against independent numbers, and against worlds whose truth is known.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "test code: a failed unwrap is a failed test, and counts are small"
+)]
 
 #[path = "discovery/examples.rs"]
 mod examples;
+#[path = "discovery/files.rs"]
+mod files;
+#[path = "discovery/world.rs"]
+mod world;
+#[path = "discovery/worlds.rs"]
+mod worlds;

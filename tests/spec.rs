@@ -24,6 +24,10 @@ fn the_shipped_specs_compile_and_are_complete() {
     );
     let all = facts(graph);
     println!("nodes {} facts {}", graph.nodes.len(), all.len());
-    let order = graph.nodes.iter().filter(|n| matches!(n.op, Op::Roll { f: Rolling::Quantile(_) | Rolling::PctRank, .. })).count();
+    let order = graph
+        .nodes
+        .iter()
+        .filter(|n| matches!(n.op, Op::Roll { f: Rolling::Quantile(_) | Rolling::PctRank, .. }))
+        .count();
     println!("order {order}");
 }

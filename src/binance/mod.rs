@@ -1,5 +1,6 @@
 //! The client side of Binance's public market data: wire format, routes, REST, websocket, aggregation to bars.
 
+pub mod aggregate;
 pub mod archive;
 mod backoff;
 pub mod limits;

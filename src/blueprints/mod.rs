@@ -13,6 +13,7 @@ mod publish;
 mod record;
 mod run;
 mod trigger;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,3 +33,4 @@ pub use record::{
 };
 pub use run::write_run;
 pub use trigger::{Side, StateTest, Triggered, match_event};
+pub use watch::{Follower, Sighting};

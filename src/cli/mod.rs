@@ -5,12 +5,15 @@
 mod client_cmds;
 mod config_cmd;
 mod dirs;
+mod discover_cmd;
 pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 mod research_cmd;
 pub mod run_cmd;
+pub mod spec_cmd;
 mod table;
+pub mod watch_cmd;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,7 @@ struct Cli {
 enum Command {
     Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
+    Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
@@ -42,6 +46,8 @@ enum Command {
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
     Run(run_cmd::RunCmd),
+    Spec(SpecCmd),
+    Watch(watch_cmd::WatchCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,6 +56,15 @@ struct ImportCmd {
     state: dirs::StateDir,
     #[command(flatten)]
     args: import_cmd::ImportArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SpecCmd {
+    /// Directory of the specs.
+    #[arg(long, env = "BACKTESTD_SPEC", default_value = "./spec", value_name = "DIR", global = true)]
+    spec: std::path::PathBuf,
+    #[command(flatten)]
+    args: spec_cmd::SpecArgs,
 }
 
 /// Runs the command line of this process.
@@ -73,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Discover(args) => discover_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
@@ -82,5 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
+        Command::Watch(args) => args.run(),
     }
 }

@@ -4,6 +4,7 @@ mod ast;
 mod calls;
 mod check;
 pub mod engine;
+mod expand;
 mod facts;
 mod ir;
 mod lexer;
@@ -13,11 +14,14 @@ mod parser;
 mod program;
 mod suggest;
 mod text;
+mod tree;
+mod words;
 
 pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
 pub use engine::{
     CheckpointError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError, SymbolOutput,
 };
+pub use expand::{expand_macros, names_in};
 pub use facts::{LookBack, NodeFacts, SourceSet, facts};
 pub use ir::{
     Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,
@@ -28,3 +32,5 @@ pub use parser::{parse, parse_macro_head};
 pub use program::{EventDef, MacroDef, Program, SeriesDef};
 pub use suggest::nearest;
 pub use text::op_text;
+pub use tree::{Drawing, cost_per_bar, reachable};
+pub use words::{duration, in_words};

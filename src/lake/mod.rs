@@ -6,18 +6,22 @@
 //! SHA-256 of the content, which [`verify_parquet`] recomputes.
 
 mod atomic;
+mod candidates;
 mod columns;
 mod error;
 mod hash;
+mod outcome_table;
 mod parquet;
 
 pub use atomic::{write_atomically, write_bytes};
+pub use candidates::{candidates_table, write_discovery, write_phase2_reports};
 pub use columns::{
     bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,
     timestamp_type, ts_column, ts_column_opt,
 };
 pub use error::LakeError;
 pub use hash::content_sha256;
+pub use outcome_table::{OutcomeDefaults, OutcomeFileError, read_outcome_table};
 pub use parquet::{
     CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, read_parquet, verify_parquet,
     write_parquet,

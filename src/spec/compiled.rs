@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::strategies::StrategiesSpec;
 use super::gates::{GatesSpec, MultiplicitySpec};
+use super::strategies::StrategiesSpec;
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::{Graph, Program};
 use crate::outcomes::Horizon;

@@ -6,11 +6,13 @@ mod compiled;
 mod defaults;
 mod definitions;
 mod diagnostic;
+mod explain;
 mod files;
 pub mod gates;
 mod hash;
 mod lexicon;
 mod load;
+mod report;
 mod sources;
 pub mod strategies;
 mod texts;
@@ -24,7 +26,9 @@ pub use defaults::{
     UniverseDefaults,
 };
 pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
+pub use explain::{Explanation, UnknownName, explain};
 pub use hash::{content_hash, ontology_hash, spec_files};
 pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
+pub use report::{GraphSize, SpecReport};
 pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
 pub use yaml::{Ordered, Spanned, load_yaml, parse_yaml, read_source};

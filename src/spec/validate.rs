@@ -25,6 +25,10 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
         let key = error.field.rsplit('.').next().unwrap_or(error.field);
         refuse("gates.yaml", key, error.to_string());
     }
+    if let Err(error) = all.strategies.validate() {
+        let key = error.field.rsplit('.').next().unwrap_or(error.field);
+        refuse("strategies/default.yaml", key, error.to_string());
+    }
 }
 
 /// A diagnostic at the first occurrence of `needle` in the file.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fjall::config::BlockSizePolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 
 use super::error::During;
 use super::lock::DirLock;
@@ -40,6 +40,8 @@ pub struct Store {
     dir: PathBuf,
     fsync: Fsync,
     commits: u32,
+    /// How often the store was rewound.
+    pub(super) rewinds: i64,
     _lock: DirLock,
 }
 
@@ -48,6 +50,16 @@ pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
     pub(super) raw: [Keyspace; Kind::ALL.len()],
+    pub(super) events: Keyspace,
+    pub(super) episode_ends: Keyspace,
+    pub(super) outcomes: Keyspace,
+    pub(super) features: Keyspace,
+    pub(super) revisions: Keyspace,
+    pub(super) checkpoints: Keyspace,
+    pub(super) signals: Keyspace,
+    pub(super) updates: Keyspace,
+    pub(super) runs: Keyspace,
+    pub(super) arrivals: Keyspace,
 }
 
 impl std::fmt::Debug for Store {
@@ -64,6 +76,11 @@ fn scanned() -> KeyspaceCreateOptions {
     small().data_block_size_policy(BlockSizePolicy::all(SCAN_BLOCK_BYTES))
 }
 
+/// Values of megabytes that are soon replaced: kept apart from the keys, so that compaction does not copy them.
+fn blobs() -> KeyspaceCreateOptions {
+    small().with_kv_separation(Some(KvSeparationOptions::default()))
+}
+
 impl Spaces {
     fn open(db: &Database) -> Result<Self, StoreError> {
         let open = |name: &str, options: fn() -> KeyspaceCreateOptions| {
@@ -74,6 +91,16 @@ impl Spaces {
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
+            events: open("events", scanned)?,
+            episode_ends: open("episode_ends", small)?,
+            outcomes: open("outcomes", scanned)?,
+            features: open("features", scanned)?,
+            revisions: open("revisions", small)?,
+            checkpoints: open("checkpoints", blobs)?,
+            signals: open("signals", small)?,
+            updates: open("updates", small)?,
+            runs: open("runs", small)?,
+            arrivals: open("arrivals", small)?,
             raw: [raw(a)?, raw(b)?, raw(c)?, raw(d)?, raw(e)?, raw(f)?, raw(g)?],
         })
     }
@@ -110,8 +137,9 @@ impl Store {
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let store = Self { db, spaces, dir: dir.to_owned(), fsync, commits: 0, _lock: lock };
+        let mut store = Self { db, spaces, dir: dir.to_owned(), fsync, commits: 0, rewinds: 0, _lock: lock };
         store.check_schema()?;
+        store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         Ok(store)
     }
 

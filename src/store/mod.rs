@@ -2,18 +2,26 @@
 //!
 //! One thread owns the [`Store`]; its calls block. Keys sort by (market, symbol, time) for the raw log and by
 //! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout). One
-//! [`Store::put`] is one atomic batch. No module here knows what a feature or an event means.
+//! [`Store::put`] or [`Store::commit`] is one atomic batch. No module here knows what a feature or an event means.
 
+mod append;
+mod checkpoint;
+mod commit;
 mod db;
+mod digest;
 mod error;
+mod facts;
 mod kind;
 mod kv;
 mod lock;
 mod merge;
 mod raw;
 
+pub use checkpoint::{CheckpointLadder, Rewound};
+pub use commit::{FeatureRow, TickCommit};
 pub use db::{Fsync, SCHEMA_VERSION, Store};
 pub use error::StoreError;
+pub use facts::Revision;
 pub use kind::{Kind, Origin};
 pub use kv::summary::{SeriesKey, Summary};
 pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};

@@ -161,7 +161,7 @@ fn single_real_frames_decode_to_the_last_bit() {
     assert_eq!(updates, 15, "all frames but the COIN-M one, which is dropped");
 }
 
-fn recording(name: &str) -> String {
+pub fn recording(name: &str) -> String {
     let path = data().join("ws_recordings").join(name);
     let mut gzip = Command::new("gzip").arg("-dc").arg(path).stdout(Stdio::piped()).spawn().unwrap();
     let mut text = String::new();

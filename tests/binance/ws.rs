@@ -22,6 +22,7 @@ fn btc() -> Symbol {
 
 fn config(url: &str) -> WsConfig {
     WsConfig {
+        spot_url: url.to_owned(),
         backoff_base: Duration::from_millis(20),
         backoff_cap: Duration::from_millis(100),
         overlap: Duration::from_millis(100),

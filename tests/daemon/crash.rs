@@ -85,13 +85,19 @@ async fn fifty_kills_leave_what_an_uninterrupted_run_leaves_and_every_signal_com
     let through = target.bar() - 4;
     let (left, right) = (content(&quiet.path("state"), through), content(&harassed.path("state"), through));
     let differs = left.iter().zip(&right).find(|(a, b)| a != b);
-    assert!(differs.is_none() && left.len() == right.len(), "{} and {} facts; {differs:#?}", left.len(), right.len());
+    assert!(
+        differs.is_none() && left.len() == right.len(),
+        "{} and {} facts; {differs:#?}",
+        left.len(),
+        right.len()
+    );
 
     let live_from = backtestd::market::parse_time(&live_from).unwrap().bar();
     let seen = seen.lock().unwrap();
     let seqs: Vec<u64> = seen.iter().map(|(seq, ..)| *seq).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no number is missing or doubled");
-    let ids: Vec<String> = seen.iter().filter_map(|(.., d)| d["event_id"].as_str().map(str::to_owned)).collect();
+    let ids: Vec<String> =
+        seen.iter().filter_map(|(.., d)| d["event_id"].as_str().map(str::to_owned)).collect();
     let unique: BTreeSet<String> = ids.iter().cloned().collect();
     assert_eq!(unique.len(), ids.len(), "an event is announced once");
     let expected = event_ids(&harassed.path("state"), live_from, through);

@@ -24,7 +24,13 @@ pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
     if !faults {
         scenario.faults.clear();
     }
-    let config = ExchangeConfig { speed, start: begin(), scenario, limits: Limits::unlimited(), ..ExchangeConfig::default() };
+    let config = ExchangeConfig {
+        speed,
+        start: begin(),
+        scenario,
+        limits: Limits::unlimited(),
+        ..ExchangeConfig::default()
+    };
     Exchange::start(config).await.unwrap()
 }
 
@@ -196,7 +202,8 @@ async fn read_stream(socket: &Path, seen: &Seen) -> std::io::Result<()> {
             fields.insert(name.to_owned(), value.to_owned());
         } else if line.is_empty() {
             // A blank line ends an event; only whole events count.
-            if let (Some(id), Some(kind), Some(data)) = (fields.get("id"), fields.get("event"), fields.get("data"))
+            if let (Some(id), Some(kind), Some(data)) =
+                (fields.get("id"), fields.get("event"), fields.get("data"))
                 && let Ok(data) = serde_json::from_str(data)
             {
                 seen.lock().unwrap().push((id.parse().unwrap(), kind.clone(), data));

@@ -55,12 +55,13 @@ impl Default for WsConfig {
 }
 
 impl WsConfig {
-    /// Both markets at one base URL (`ws://127.0.0.1:PORT`), with short waits: the simulated exchange.
+    /// The simulated exchange at one base URL (`ws://127.0.0.1:PORT`; spot below `/spot`), with short waits.
     #[must_use]
     pub fn simulated(base_url: &str) -> Self {
         Self {
             futures_url: base_url.to_owned(),
-            spot_url: base_url.to_owned(),
+            spot_url: format!("{}/spot", base_url.trim_end_matches('/')),
+            lifetime_floor: Duration::from_secs(1),
             overlap: Duration::from_millis(500),
             backoff_base: Duration::from_millis(50),
             backoff_cap: Duration::from_secs(2),

@@ -45,13 +45,8 @@ const SPOT: [Source; 9] = [
 const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
 const OPEN_INTEREST: [Source; 2] = [Source::Oi, Source::OiValue];
 const MARK: [Source; 4] = [Source::Mark, Source::Index, Source::Premium, Source::FundingPredBps];
-const LIQUIDATIONS: [Source; 5] = [
-    Source::LiqLongUsd,
-    Source::LiqShortUsd,
-    Source::LiqLongN,
-    Source::LiqShortN,
-    Source::LiqCoverage,
-];
+const LIQUIDATIONS: [Source; 5] =
+    [Source::LiqLongUsd, Source::LiqShortUsd, Source::LiqLongN, Source::LiqShortN, Source::LiqCoverage];
 
 impl Follow {
     /// Reads the configuration.

@@ -32,14 +32,14 @@ use super::live::{Aggregates, TickBook};
 use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
-use crate::market::BarIndex;
 use super::systemd::ServiceManager;
 use crate::binance::{Rest, Stamped};
+use crate::market::BarIndex;
 use crate::spec::CompiledSpec;
 
 use closing::Closing;
-use event::{Done, Event, Handled};
 pub use event::Signal;
+use event::{Done, Event, Handled};
 use runs::Runs;
 use specs::Specs;
 pub use start::{Daemon, DaemonError, Stopper};
@@ -198,7 +198,9 @@ impl MainLoop {
             | Done::Advanced(Err(error))
             | Done::WentLive(Err(error))
             | Done::Put { result: Err(error), .. }
-            | Done::SpecInstalled { result: Err(error), .. } => Handled::Exit(Exit::Failed(error.to_string())),
+            | Done::SpecInstalled { result: Err(error), .. } => {
+                Handled::Exit(Exit::Failed(error.to_string()))
+            }
         }
     }
 

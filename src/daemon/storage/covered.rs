@@ -6,8 +6,8 @@
 //! ```
 //! A slot inside that has no bar is the exchange's own hole: it is not asked for again at every start.
 
-use super::job::{Covered, Stretch};
 use super::StorageError;
+use super::job::{Covered, Stretch};
 use crate::market::{BAR_MS, BarIndex};
 use crate::store::{Kind, SeriesKey, Store};
 

@@ -189,10 +189,8 @@ impl Facts {
         let events = facts.events.len() as u64;
         let started = Instant::now();
         // Only what was news has an arrival; the store keeps the first one of an event for ever.
-        let arrivals: Vec<(String, Ts)> = entries
-            .iter()
-            .filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now)))
-            .collect();
+        let arrivals: Vec<(String, Ts)> =
+            entries.iter().filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now))).collect();
         store.commit(&TickCommit {
             through,
             events: &facts.events,
@@ -220,7 +218,11 @@ impl Facts {
         Ok(())
     }
 
-    pub(super) fn set_dirty(&mut self, store: &mut Store, dirty: Option<BarIndex>) -> Result<(), StorageError> {
+    pub(super) fn set_dirty(
+        &mut self,
+        store: &mut Store,
+        dirty: Option<BarIndex>,
+    ) -> Result<(), StorageError> {
         self.dirty = dirty;
         let bytes = dirty.map_or(Vec::new(), |bar| bar.0.to_le_bytes().to_vec());
         store.put_meta(DIRTY, &bytes)?;

@@ -188,10 +188,8 @@ pub(super) fn encode(entry: &StreamEntry) -> (u64, Vec<u8>) {
 pub(super) fn read_entries(store: &Store, from: u64, limit: usize) -> Result<Vec<StreamEntry>, StorageError> {
     let stored = store.signals_after(from.saturating_sub(1), limit)?;
     let decode = |(seq, bytes): (u64, Vec<u8>)| {
-        serde_json::from_slice(&bytes).map_err(|error| StorageError::Record {
-            key: format!("signal {seq}"),
-            detail: error.to_string(),
-        })
+        serde_json::from_slice(&bytes)
+            .map_err(|error| StorageError::Record { key: format!("signal {seq}"), detail: error.to_string() })
     };
     stored.into_iter().map(decode).collect()
 }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::StorageError;
 use super::covered;
 use super::facts::Facts;
 use super::job::{Advanced, Job, Opened, PutDone, RunInput};
 use super::queries;
-use super::StorageError;
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
@@ -58,7 +58,10 @@ pub(super) fn run(
 }
 
 /// Sends a result, or the error to the asker and a copy of its text up: an error ends the thread.
-fn reply<T>(to: oneshot::Sender<Result<T, StorageError>>, result: Result<T, StorageError>) -> Result<(), StorageError> {
+fn reply<T>(
+    to: oneshot::Sender<Result<T, StorageError>>,
+    result: Result<T, StorageError>,
+) -> Result<(), StorageError> {
     match result {
         Ok(value) => {
             let _ = to.send(Ok(value));
@@ -73,11 +76,7 @@ fn reply<T>(to: oneshot::Sender<Result<T, StorageError>>, result: Result<T, Stor
 }
 
 impl Worker {
-    fn open(
-        shared: Arc<Shared>,
-        follow: Arc<Follow>,
-        spec: Arc<CompiledSpec>,
-    ) -> Result<Self, StorageError> {
+    fn open(shared: Arc<Shared>, follow: Arc<Follow>, spec: Arc<CompiledSpec>) -> Result<Self, StorageError> {
         let config = Arc::clone(&shared.config);
         let fsync = match config.fsync {
             Fsync::EveryTick => crate::store::Fsync::EveryCommit,

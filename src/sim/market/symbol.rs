@@ -209,7 +209,9 @@ impl SymbolState {
 
         // Extremes of a Brownian bridge over the bar, given its return.
         let (bridge_up, bridge_down) = if is_whipsaw {
-            (sigma * draws.between(4.2, 6.5), -sigma * draws.between(4.2, 6.5))
+            // Equal wicks on both sides of the body: neither a breakout nor a rejected sweep.
+            let wick = sigma * draws.between(4.4, 6.4);
+            (wick + ret.max(0.0), -wick + ret.min(0.0))
         } else {
             let scale = 0.85 * sigma;
             let up = 2.0 * scale * scale * draws.exponential();

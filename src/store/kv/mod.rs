@@ -11,6 +11,10 @@
 //! A value starts with a version byte; the rest is fixed-width and little-endian unless its file says otherwise. A
 //! version byte that is not known is an error, never a guess. Readers of old versions stay for ever.
 
+pub(super) mod blob;
+pub(super) mod event;
+pub(super) mod feature_row;
+pub(super) mod outcome;
 pub(super) mod series;
 pub(super) mod summary;
 

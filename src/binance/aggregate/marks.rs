@@ -1,0 +1,79 @@
+//! Mark prices to [`MarkBar`]s.
+
+use std::collections::BTreeMap;
+
+use crate::binance::update::{MarkUpdate, Stamped, Update};
+use crate::market::{BarIndex, MarkBar, Symbol};
+
+/// The last value of a bar counts only if it came this close to the bar's end.
+const LAST_MINUTE_MS: i64 = 60_000;
+
+/// Last mark price, index price and predicted rate of each bar, by event time. A bar whose last minute was silent is
+/// unknown and gives no record. (The premium index is another series and stays NaN; REST has it.)
+#[derive(Clone, Debug)]
+pub struct MarkAggregator {
+    /// First bar not yet finished.
+    open: BarIndex,
+    symbols: BTreeMap<Symbol, BTreeMap<BarIndex, Stamped>>,
+}
+
+impl MarkAggregator {
+    /// For the contracts in `symbols`; the first bar to finish is `first`.
+    #[must_use]
+    pub fn new(symbols: &[Symbol], first: BarIndex) -> Self {
+        Self { open: first, symbols: symbols.iter().map(|s| (s.clone(), BTreeMap::new())).collect() }
+    }
+
+    /// Takes note of a mark price; anything else is ignored.
+    pub fn observe(&mut self, stamped: &Stamped) {
+        let Some(update) = mark(stamped) else { return };
+        let bar = update.event_ts.bar();
+        let Some(bars) = self.symbols.get_mut(&update.symbol).filter(|_| bar >= self.open) else { return };
+        let is_newer = |kept: &Stamped| mark(kept).is_none_or(|kept| rank(kept) < rank(update));
+        if bars.get(&bar).is_none_or(is_newer) {
+            bars.insert(bar, stamped.clone());
+        }
+    }
+
+    /// The known records for `bar`, and forgets it. Bars are finished in order.
+    pub fn finish(&mut self, bar: BarIndex) -> Vec<(Symbol, MarkBar)> {
+        self.open = self.open.max(bar.next());
+        let mut records = Vec::new();
+        for (symbol, bars) in &mut self.symbols {
+            let kept = bars.split_off(&bar.next());
+            let finished = std::mem::replace(bars, kept);
+            let Some(last) = finished.get(&bar).and_then(mark) else { continue };
+            if last.event_ts.0 >= bar.close().0 - LAST_MINUTE_MS {
+                let record = MarkBar {
+                    bar,
+                    mark: last.mark,
+                    index: last.index,
+                    premium: f64::NAN,
+                    predicted_rate: last.predicted_rate,
+                };
+                records.push((symbol.clone(), record));
+            }
+        }
+        records
+    }
+
+    /// The updates that would rebuild what is kept.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Stamped> {
+        self.symbols.values().flat_map(BTreeMap::values).cloned().collect()
+    }
+}
+
+const fn mark(stamped: &Stamped) -> Option<&MarkUpdate> {
+    match &stamped.update {
+        Update::Mark(mark) => Some(mark),
+        _ => None,
+    }
+}
+
+/// Later wins; two different values of one instant (never seen) are put in an order of their own, so that the order
+/// of arrival cannot matter.
+const fn rank(update: &MarkUpdate) -> (i64, [u64; 3]) {
+    let bits = [update.mark.to_bits(), update.index.to_bits(), update.predicted_rate.to_bits()];
+    (update.event_ts.0, bits)
+}

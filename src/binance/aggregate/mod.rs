@@ -1,0 +1,15 @@
+//! From stream updates to the bar-like records of the raw log.
+//!
+//! Pure and free of clocks: an aggregator is a function of the stamped updates it saw. What it keeps for open bars is a
+//! set, not a sum: seeing an update twice (two sockets during a handover, a replay after a crash) or in another order
+//! changes nothing. [`QuoteAggregator::pending`] and its kin give the few updates that would rebuild that set; the
+//! [`journal`] writes them as bytes.
+
+pub mod journal;
+mod liquidations;
+mod marks;
+mod quotes;
+
+pub use liquidations::{LARGEST_ORDER_SINCE, LiquidationAggregator};
+pub use marks::MarkAggregator;
+pub use quotes::QuoteAggregator;
