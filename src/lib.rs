@@ -17,6 +17,7 @@ pub mod events;
 pub mod graph;
 pub mod lake;
 pub mod market;
+pub mod nautilus;
 pub mod outcomes;
 pub mod pipeline;
 pub mod report;

@@ -10,6 +10,7 @@ pub mod exchange_cmd;
 pub mod import_cmd;
 mod progress;
 mod research_cmd;
+pub mod run_cmd;
 pub mod spec_cmd;
 mod table;
 pub mod watch_cmd;
@@ -44,6 +45,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Run(run_cmd::RunCmd),
     Spec(SpecCmd),
     Watch(watch_cmd::WatchCmd),
 }
@@ -95,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Run(args) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Watch(args) => args.run(),
     }

@@ -117,7 +117,13 @@ async fn fetch_series(
         let put = RawPut { symbol: series.symbol.clone(), records: page.records };
         let label = "rest history";
         let done = storage
-            .ask(|reply| Job::Put { puts: vec![put], origin: Origin::Rest, label, covered: Some(covered), reply })
+            .ask(|reply| Job::Put {
+                puts: vec![put],
+                origin: Origin::Rest,
+                label,
+                covered: Some(covered),
+                reply,
+            })
             .await?;
         for conflict in &done.report.listed {
             tracing::warn!(%conflict, "history differs from what was stored; the later delivery wins");
@@ -152,12 +158,7 @@ impl PageOf {
     }
 }
 
-async fn fetch_page(
-    rest: &Rest,
-    series: &SeriesKey,
-    stretch: Stretch,
-    now: Ts,
-) -> Result<PageOf, RestError> {
+async fn fetch_page(rest: &Rest, series: &SeriesKey, stretch: Stretch, now: Ts) -> Result<PageOf, RestError> {
     let symbol = &series.symbol;
     let (from_bar, to_bar) = (BarIndex(stretch.from), BarIndex(stretch.to));
     let (from_ts, to_ts) = (Ts(stretch.from), Ts(stretch.to));

@@ -1,5 +1,7 @@
 //! What is followed: the series of the configuration, and the streams that carry them.
 
+use std::collections::BTreeSet;
+
 use crate::binance::Subscription;
 use crate::daemon::config::Config;
 use crate::market::{Market, Source, Symbol};
@@ -15,7 +17,7 @@ pub struct Follow {
     /// Everything that has history over REST, bars first.
     pub history: Vec<SeriesKey>,
     /// Source columns of each symbol, in the order of `symbols`.
-    pub collected: Vec<Vec<Source>>,
+    pub collected: Vec<BTreeSet<Source>>,
 }
 
 const PERP: [Source; 9] = [
@@ -43,13 +45,8 @@ const SPOT: [Source; 9] = [
 const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
 const OPEN_INTEREST: [Source; 2] = [Source::Oi, Source::OiValue];
 const MARK: [Source; 4] = [Source::Mark, Source::Index, Source::Premium, Source::FundingPredBps];
-const LIQUIDATIONS: [Source; 5] = [
-    Source::LiqLongUsd,
-    Source::LiqShortUsd,
-    Source::LiqLongN,
-    Source::LiqShortN,
-    Source::LiqCoverage,
-];
+const LIQUIDATIONS: [Source; 5] =
+    [Source::LiqLongUsd, Source::LiqShortUsd, Source::LiqLongN, Source::LiqShortN, Source::LiqCoverage];
 
 impl Follow {
     /// Reads the configuration.
@@ -71,7 +68,7 @@ impl Follow {
         for (_, kind) in others.into_iter().filter(|(wanted, _)| *wanted) {
             history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
         }
-        let columns = |symbol: &Symbol| {
+        let columns = |symbol: &Symbol| -> BTreeSet<Source> {
             let groups: [(bool, &[Source]); 6] = [
                 (true, &PERP),
                 (has_spot(symbol), &SPOT),
@@ -80,10 +77,7 @@ impl Follow {
                 (collect.mark, &MARK),
                 (collect.liquidations, &LIQUIDATIONS),
             ];
-            let mut sources: Vec<Source> =
-                groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect();
-            sources.sort_unstable();
-            sources
+            groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
         };
         let collected = symbols.iter().map(columns).collect();
         Self { symbols, bars, history, collected }

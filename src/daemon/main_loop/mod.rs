@@ -32,14 +32,14 @@ use super::live::{Aggregates, TickBook};
 use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
-use crate::market::BarIndex;
 use super::systemd::ServiceManager;
 use crate::binance::{Rest, Stamped};
+use crate::market::BarIndex;
 use crate::spec::CompiledSpec;
 
 use closing::Closing;
-use event::{Done, Event, Handled};
 pub use event::Signal;
+use event::{Done, Event, Handled};
 use runs::Runs;
 use specs::Specs;
 pub use start::{Daemon, DaemonError, Stopper};
@@ -109,7 +109,10 @@ impl MainLoop {
         loop {
             let event = self.next_event().await;
             let handled = self.handle_event(event);
-            tracing::trace!(?handled, "event handled");
+            match &handled {
+                Handled::Started(what) => tracing::debug!(what, "started"),
+                handled => tracing::trace!(?handled, "event handled"),
+            }
             if let Handled::Exit(exit) = handled {
                 return self.finish(exit).await;
             }
@@ -195,7 +198,9 @@ impl MainLoop {
             | Done::Advanced(Err(error))
             | Done::WentLive(Err(error))
             | Done::Put { result: Err(error), .. }
-            | Done::SpecInstalled { result: Err(error), .. } => Handled::Exit(Exit::Failed(error.to_string())),
+            | Done::SpecInstalled { result: Err(error), .. } => {
+                Handled::Exit(Exit::Failed(error.to_string()))
+            }
         }
     }
 
@@ -245,7 +250,7 @@ impl MainLoop {
         match exit {
             Exit::Stop => {
                 tracing::info!("stopping");
-                let close = self.storage.ask(|reply| super::storage::Job::Close { reply });
+                let close = self.storage.ask(|reply| Job::Close { reply });
                 match tokio::time::timeout(STOP_DEADLINE, close).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(format!("closing the store failed: {error}")),

@@ -138,12 +138,10 @@ impl MainLoop {
                 let started = Instant::now();
                 let job = discover::Request {
                     run_id: run_id.clone(),
-                    reason: reason.clone(),
                     now: shared.clock.now(),
                     data_root: shared.config.data_root.clone(),
-                    workers: shared.config.max_analyzer_workers,
                 };
-                let ran = tokio::task::spawn_blocking(move || discover::run(input, &job)).await;
+                let ran = tokio::task::spawn_blocking(move || discover::run(&input, &job)).await;
                 let found = ran.map_err(|e| format!("the run panicked: {e}"))??;
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 keep(&storage, found, &reason, duration_ms).await

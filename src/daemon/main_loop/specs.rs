@@ -35,10 +35,7 @@ impl Specs {
 
 impl MainLoop {
     /// Reads the tree again, beside the running spec.
-    pub(super) fn on_reload(
-        &mut self,
-        reply: Option<oneshot::Sender<Result<Reloaded, Refusal>>>,
-    ) -> Handled {
+    pub(super) fn on_reload(&mut self, reply: Option<oneshot::Sender<Result<Reloaded, Refusal>>>) -> Handled {
         let replies: ReloadReplies = reply.into_iter().collect();
         if self.specs.reading {
             self.specs.again.get_or_insert_default().extend(replies);

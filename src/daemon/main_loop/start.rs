@@ -106,10 +106,8 @@ impl Daemon {
     pub async fn start(config: Config, clock: Option<Arc<dyn Clock>>) -> Result<Self, DaemonError> {
         install_tls();
         let config = Arc::new(config);
-        let spec = CompiledSpec::load(&config.spec).map_err(|errors| DaemonError::Spec {
-            dir: config.spec.clone(),
-            errors: Box::new(errors),
-        })?;
+        let spec = CompiledSpec::load(&config.spec)
+            .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
         let clock = match clock {
             Some(clock) => clock,
@@ -294,7 +292,6 @@ fn rest_config(config: &Config) -> RestConfig {
 
 fn ws_config(config: &Config) -> WsConfig {
     let urls = &config.binance;
-    let base =
-        if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
+    let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
     WsConfig { futures_url: urls.futures_ws.clone(), spot_url: urls.spot_ws.clone(), ..base }
 }

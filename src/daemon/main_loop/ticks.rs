@@ -104,6 +104,7 @@ impl MainLoop {
     pub(super) fn on_advanced(&mut self, advanced: &Advanced) -> Handled {
         self.advancing = false;
         let before = self.book.next();
+        tracing::debug!(rows = advanced.rows, events = advanced.events, next = %advanced.next, "advanced");
         if let Some(to) = advanced.rewound_to {
             tracing::info!(%to, "rewound to repair history");
             self.shared.update(|s| s.live.rewinds += 1);

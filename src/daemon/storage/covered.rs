@@ -6,8 +6,8 @@
 //! ```
 //! A slot inside that has no bar is the exchange's own hole: it is not asked for again at every start.
 
-use super::job::{Covered, Stretch};
 use super::StorageError;
+use super::job::{Covered, Stretch};
 use crate::market::{BAR_MS, BarIndex};
 use crate::store::{Kind, SeriesKey, Store};
 
@@ -22,7 +22,7 @@ fn key(series: &SeriesKey) -> String {
 
 fn read(store: &Store, series: &SeriesKey) -> Result<Option<Stretch>, StorageError> {
     let key = key(series);
-    let Some(bytes) = store.get_meta(&key)? else { return Ok(None) };
+    let Some(bytes) = store.meta(&key)? else { return Ok(None) };
     let (Some(from), Some(to)) = (word(&bytes, 0), word(&bytes, 8)) else {
         return Err(StorageError::Record { key, detail: format!("{} bytes instead of 16", bytes.len()) });
     };

@@ -16,15 +16,17 @@ use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::Unavailable;
 use crate::graph::EngineOptions;
-use crate::market::{BarIndex, Ts};
+use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
 use crate::outcomes::Outcome;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::spec::CompiledSpec;
-use crate::store::{Store, TickCommit};
+use crate::store::{Records, Store, TickCommit};
 
 const SIGNATURE: &str = "facts/signature";
 const FIRST: &str = "facts/first";
 const DIRTY: &str = "facts/dirty";
+/// Before every row: exchanges are younger than the epoch.
+const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
 const SLACK_ROWS: usize = 512;
 
@@ -37,8 +39,26 @@ pub(super) struct Facts {
     /// Committed rows from here on were computed from raw records that have changed since.
     pub(super) dirty: Option<BarIndex>,
     pub(super) signals: Signals,
+    lags: Lags,
     config: PipelineConfig,
     pipeline: Pipeline,
+}
+
+/// Publication lags of instants, at most a bar: what is older has been read by the row before.
+#[derive(Clone, Copy, Debug)]
+struct Lags {
+    funding_ms: i64,
+    open_interest_ms: i64,
+}
+
+impl Lags {
+    fn of(spec: &CompiledSpec) -> Self {
+        let lag = |source| {
+            let seconds = spec.sources.rule(source).map_or(0, |rule| rule.lag_s);
+            (i64::from(seconds) * 1000).min(BAR_MS)
+        };
+        Self { funding_ms: lag(Source::FundingRate), open_interest_ms: lag(Source::Oi) }
+    }
 }
 
 /// What a push committed.
@@ -69,9 +89,10 @@ impl Facts {
         shared.update(|s| s.blueprints.version = version);
         let states = state_names(&spec);
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
-        let dirty = store.get_meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
+        let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
             pipeline: Pipeline::new(config.clone(), first)?,
+            lags: Lags::of(&spec),
             spec,
             first,
             last_checkpoint: None,
@@ -79,7 +100,7 @@ impl Facts {
             signals,
             config,
         };
-        let committed = store.committed()?;
+        let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
         facts.show_unavailable(shared, follow);
         Ok(facts)
@@ -112,10 +133,42 @@ impl Facts {
         }
         while self.next() <= row {
             let rows = (row.next() - self.next()).min(SLACK_ROWS as i64) as usize;
-            let raw = store.raw(&self.config.symbols, self.next(), rows)?;
+            let raw = self.raw(store, rows)?;
             self.pipeline.push(&raw)?;
         }
         Ok(())
+    }
+
+    /// The next rows of the raw log. Instants whose publication lag had not passed when the row before closed come
+    /// along once more: live, they often arrive after that row was committed, where they change nothing yet. Whoever
+    /// gets one twice holds the same value.
+    fn raw(&self, store: &Store, rows: usize) -> Result<RawBlock, StorageError> {
+        let (symbols, first) = (&self.config.symbols, self.next());
+        let mut block = store.raw(symbols, first, rows)?;
+        let close = first.open();
+        for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
+            let funding = before.funding.into_iter().filter(|x| x.ts.0 + self.lags.funding_ms > close.0);
+            now.funding.splice(0..0, funding);
+            let interest =
+                before.open_interest.into_iter().filter(|x| x.ts.0 + self.lags.open_interest_ms > close.0);
+            now.open_interest.splice(0..0, interest);
+        }
+        Ok(block)
+    }
+
+    /// The first row that depends on a record.
+    pub(super) fn first_row_of(&self, records: &Records) -> Option<BarIndex> {
+        // An instant is first read by the bar that closes when its lag has passed; on the boundary, by the one before.
+        let row_of = |ts: Ts, lag_ms: i64| Ts(ts.0 + lag_ms - 1).bar();
+        match records {
+            Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
+            Records::Mark(r) => r.iter().map(|x| x.bar).min(),
+            Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
+            Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
+            Records::Funding(r) => r.iter().map(|x| row_of(x.ts, self.lags.funding_ms)).min(),
+            Records::OpenInterest(r) => r.iter().map(|x| row_of(x.ts, self.lags.open_interest_ms)).min(),
+            Records::Depth(r) => r.iter().map(|x| row_of(x.ts, 0)).min(),
+        }
     }
 
     /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
@@ -127,7 +180,7 @@ impl Facts {
         now: Ts,
         checkpoint: bool,
     ) -> Result<Committed, StorageError> {
-        let raw = store.raw(&self.config.symbols, self.next(), rows)?;
+        let raw = self.raw(store, rows)?;
         let facts = self.pipeline.push(&raw)?;
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
@@ -135,14 +188,18 @@ impl Facts {
         let has_checkpoint = checkpoint.is_some();
         let events = facts.events.len() as u64;
         let started = Instant::now();
-        store.commit(TickCommit {
+        // Only what was news has an arrival; the store keeps the first one of an event for ever.
+        let arrivals: Vec<(String, Ts)> =
+            entries.iter().filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now))).collect();
+        store.commit(&TickCommit {
             through,
-            arrival: self.signals.have_begun().then_some(now),
             events: &facts.events,
             episode_ends: &facts.ends,
             outcomes: &facts.outcomes,
             signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
             checkpoint: checkpoint.as_deref(),
+            arrivals: &arrivals,
+            ..TickCommit::default()
         })?;
         let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
         if has_checkpoint {
@@ -161,7 +218,11 @@ impl Facts {
         Ok(())
     }
 
-    pub(super) fn set_dirty(&mut self, store: &mut Store, dirty: Option<BarIndex>) -> Result<(), StorageError> {
+    pub(super) fn set_dirty(
+        &mut self,
+        store: &mut Store,
+        dirty: Option<BarIndex>,
+    ) -> Result<(), StorageError> {
         self.dirty = dirty;
         let bytes = dirty.map_or(Vec::new(), |bar| bar.0.to_le_bytes().to_vec());
         store.put_meta(DIRTY, &bytes)?;
@@ -197,6 +258,7 @@ impl Facts {
         }
         self.config = pipeline_config(&spec, follow, shared);
         self.signals.set_states(state_names(&spec));
+        self.lags = Lags::of(&spec);
         self.spec = spec;
         check_signature(store, &self.spec, follow, self.first)?;
         self.stand_after(store, None)?;
@@ -251,7 +313,7 @@ fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageErro
         Start::At(_) => 0,
         Start::DaysBack(days) => days,
     };
-    if let (Start::DaysBack(_), Some(bytes)) = (start, store.get_meta(FIRST)?)
+    if let (Start::DaysBack(_), Some(bytes)) = (start, store.meta(FIRST)?)
         && let (Some(bar), Some(known_days)) = (word(&bytes), bytes.get(8..).and_then(word))
         && known_days == i64::from(days)
     {
@@ -283,13 +345,13 @@ fn check_signature(
         }
     }
     let signature = hash.finalize();
-    let known = store.get_meta(SIGNATURE)?;
+    let known = store.meta(SIGNATURE)?;
     if known.as_deref() == Some(&signature[..]) {
         return Ok(());
     }
     if let Some(committed) = store.committed()? {
         tracing::info!(%committed, "facts were made under another spec, symbols, sources or start: computing anew");
-        store.rewind(BarIndex(i64::MIN))?;
+        store.rewind(BEFORE_ALL)?;
     }
     store.put_meta(SIGNATURE, &signature)?;
     Ok(())

@@ -39,7 +39,7 @@ impl Signals {
         states: Vec<String>,
         blueprints: Vec<Blueprint>,
     ) -> Result<Self, StorageError> {
-        let from = store.get_meta(FROM)?.and_then(|b| Some(i64::from_le_bytes(b.get(..8)?.try_into().ok()?)));
+        let from = store.meta(FROM)?.and_then(|b| Some(i64::from_le_bytes(b.get(..8)?.try_into().ok()?)));
         let mut signals = Self {
             next_seq: 1,
             from: from.map(BarIndex),
@@ -186,12 +186,10 @@ pub(super) fn encode(entry: &StreamEntry) -> (u64, Vec<u8>) {
 
 /// Entries from `from` on, in order.
 pub(super) fn read_entries(store: &Store, from: u64, limit: usize) -> Result<Vec<StreamEntry>, StorageError> {
-    let stored = store.signals(from, limit)?;
+    let stored = store.signals_after(from.saturating_sub(1), limit)?;
     let decode = |(seq, bytes): (u64, Vec<u8>)| {
-        serde_json::from_slice(&bytes).map_err(|error| StorageError::Record {
-            key: format!("signal {seq}"),
-            detail: error.to_string(),
-        })
+        serde_json::from_slice(&bytes)
+            .map_err(|error| StorageError::Record { key: format!("signal {seq}"), detail: error.to_string() })
     };
     stored.into_iter().map(decode).collect()
 }

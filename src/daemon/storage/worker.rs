@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::StorageError;
 use super::covered;
 use super::facts::Facts;
 use super::job::{Advanced, Job, Opened, PutDone, RunInput};
 use super::queries;
-use super::StorageError;
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::market::{BarIndex, Ts};
 use crate::spec::CompiledSpec;
-use crate::store::{Delivery, Records, SeriesKey, Store};
+use crate::store::{Delivery, SeriesKey, Store};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
@@ -58,7 +58,10 @@ pub(super) fn run(
 }
 
 /// Sends a result, or the error to the asker and a copy of its text up: an error ends the thread.
-fn reply<T>(to: oneshot::Sender<Result<T, StorageError>>, result: Result<T, StorageError>) -> Result<(), StorageError> {
+fn reply<T>(
+    to: oneshot::Sender<Result<T, StorageError>>,
+    result: Result<T, StorageError>,
+) -> Result<(), StorageError> {
     match result {
         Ok(value) => {
             let _ = to.send(Ok(value));
@@ -73,11 +76,7 @@ fn reply<T>(to: oneshot::Sender<Result<T, StorageError>>, result: Result<T, Stor
 }
 
 impl Worker {
-    fn open(
-        shared: Arc<Shared>,
-        follow: Arc<Follow>,
-        spec: Arc<CompiledSpec>,
-    ) -> Result<Self, StorageError> {
+    fn open(shared: Arc<Shared>, follow: Arc<Follow>, spec: Arc<CompiledSpec>) -> Result<Self, StorageError> {
         let config = Arc::clone(&shared.config);
         let fsync = match config.fsync {
             Fsync::EveryTick => crate::store::Fsync::EveryCommit,
@@ -137,7 +136,7 @@ impl Worker {
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
         let noted = self.facts.dirty;
-        if let Some(bar) = puts.iter().filter_map(|put| first_tick(&put.records)).min()
+        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
             && bar < self.facts.next()
         {
             self.facts.note_dirty(&mut self.store, bar)?;
@@ -166,7 +165,7 @@ impl Worker {
                 s.store.last_commit_ms = committed.commit_ms;
                 s.store.max_commit_ms = s.store.max_commit_ms.max(committed.commit_ms);
             });
-            tracing::debug!(rows, events, ms, next = %self.facts.next(), "advanced");
+            tracing::debug!(rows, ms, commit_ms = committed.commit_ms, "pushed and committed");
             self.show_store()?;
         }
         Ok(Advanced { next: self.facts.next(), rows: rows as u64, events, rewound_to })
@@ -241,20 +240,5 @@ impl Worker {
             });
         }
         Ok(())
-    }
-}
-
-/// The first tick whose raw block holds a record of the put.
-fn first_tick(records: &Records) -> Option<BarIndex> {
-    // An instant on a boundary belongs to the bar that closes there.
-    let tick_of = |ts: Ts| Ts(ts.0 - 1).bar();
-    match records {
-        Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
-        Records::Mark(r) => r.iter().map(|x| x.bar).min(),
-        Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
-        Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
-        Records::Funding(r) => r.iter().map(|x| tick_of(x.ts)).min(),
-        Records::OpenInterest(r) => r.iter().map(|x| tick_of(x.ts)).min(),
-        Records::Depth(r) => r.iter().map(|x| tick_of(x.ts)).min(),
     }
 }

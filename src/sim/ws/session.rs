@@ -36,7 +36,12 @@ struct Served {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(mut socket: WebSocket, venue: Arc<Venue>, route: Route, subscriptions: Subscriptions) {
+pub(crate) async fn serve(
+    mut socket: WebSocket,
+    venue: Arc<Venue>,
+    route: Route,
+    subscriptions: Subscriptions,
+) {
     let mut session = Session::new(&venue, route, subscriptions);
     let end = session.run(&mut socket).await;
     if let End::Close(code, reason) = end {
