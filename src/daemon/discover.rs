@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::storage::RunInput;
 use crate::blueprints::{Blueprint, PublishContext, RunFacts, publish_version, write_run};
+use crate::lake::write_phase2_reports;
 use crate::market::Ts;
 use crate::research::conclude;
 
@@ -71,6 +72,8 @@ pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
         &conclusions.compiled,
     )
     .map_err(|error| error.to_string())?;
+    let phase2 = request.data_root.join("reports/phase2").join(&request.run_id);
+    write_phase2_reports(&phase2, &conclusions.discovery).map_err(|error| error.to_string())?;
     let context = PublishContext {
         published_at: request.now,
         run_id: request.run_id.clone(),

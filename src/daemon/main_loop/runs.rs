@@ -175,6 +175,7 @@ impl MainLoop {
                     s.discovery.hypotheses = report.hypotheses;
                     s.discovery.discoveries = report.discoveries;
                     s.discovery.last_error = None;
+                    s.blueprints.version.clone_from(&report.version);
                 }
                 Err(error) => s.discovery.last_error = Some(format!("{}: {error}", finished.run_id)),
             }

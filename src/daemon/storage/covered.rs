@@ -8,7 +8,7 @@
 
 use super::StorageError;
 use super::job::{Covered, Stretch};
-use crate::market::{BAR_MS, BarIndex};
+use crate::market::BarIndex;
 use crate::store::{Kind, SeriesKey, Store};
 
 /// Slots looked at in one read.
@@ -62,7 +62,7 @@ pub(super) fn next_missing(
         Some(stretch) => stretch.to.max(start),
         None => imported_to(store, series, start)?.unwrap_or(start),
     };
-    if series.kind != Kind::Bars {
+    if !series.kind.is_bar_like() {
         return Ok((from < end).then(|| Stretch { from, to: end.min(from + at_most) }));
     }
     let Some(hole) = first_hole(store, series, BarIndex(from), BarIndex(end))? else {
@@ -76,16 +76,37 @@ pub(super) fn next_missing(
         let stretch = Stretch { from: start, to: hole.0 };
         extend(store, &Covered { series: series.clone(), stretch })?;
     }
-    Ok(Some(Stretch { from: hole.0, to: end.min(hole.0 + at_most) }))
+    let mut to = end.min(hole.0 + at_most);
+    if series.kind != Kind::Bars {
+        // What a stream recorded live is not asked for again: the archive's values are another measurement.
+        let present = slots(store, series, hole, BarIndex(to))?;
+        to = present.first().map_or(to, |bar| bar.0);
+    }
+    Ok(Some(Stretch { from: hole.0, to }))
 }
 
 /// Instants that were imported from the start on: the end of them.
 fn imported_to(store: &Store, series: &SeriesKey, start: i64) -> Result<Option<i64>, StorageError> {
     let found = store.summary(series)?;
-    let tolerance = if series.kind.is_bar_like() { START_TOLERANCE_MS / BAR_MS } else { START_TOLERANCE_MS };
     Ok(found
-        .filter(|s| series.kind != Kind::Bars && s.first <= start + tolerance && s.last >= start)
+        .filter(|s| !series.kind.is_bar_like() && s.first <= start + START_TOLERANCE_MS && s.last >= start)
         .map(|s| s.last + 1))
+}
+
+/// The slots of `[from, to)` that have a record.
+fn slots(
+    store: &Store,
+    series: &SeriesKey,
+    from: BarIndex,
+    to: BarIndex,
+) -> Result<Vec<BarIndex>, StorageError> {
+    if series.kind == Kind::Bars {
+        let bars = store.bars(series.market, &series.symbol, from, to)?;
+        return Ok(bars.into_iter().map(|bar| bar.bar).collect());
+    }
+    let rows = usize::try_from(to - from).unwrap_or(0);
+    let raw = store.raw(std::slice::from_ref(&series.symbol), from, rows)?;
+    Ok(raw.symbols.into_iter().flat_map(|s| s.mark).map(|mark| mark.bar).collect())
 }
 
 /// The first slot of `[from, end)` without a bar.
@@ -98,8 +119,8 @@ fn first_hole(
     let mut next = from;
     while next < end {
         let to = end.min(next + SCAN_SLOTS);
-        for bar in store.bars(series.market, &series.symbol, next, to)? {
-            if bar.bar != next {
+        for bar in slots(store, series, next, to)? {
+            if bar != next {
                 return Ok(Some(next));
             }
             next = next.next();

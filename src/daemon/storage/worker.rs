@@ -87,6 +87,7 @@ impl Worker {
         let mut worker = Self { shared, follow, store, facts, commits: 0 };
         worker.show_store()?;
         worker.show_watermarks()?;
+        worker.show_last_run()?;
         Ok(worker)
     }
 
@@ -201,6 +202,18 @@ impl Worker {
         if let Some((kind, data)) = announce {
             self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;
         }
+        Ok(())
+    }
+
+    fn show_last_run(&self) -> Result<(), StorageError> {
+        let Some((run_id, record)) = self.store.runs()?.pop() else { return Ok(()) };
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        self.shared.update(|s| {
+            s.discovery.last_run_id = Some(run_id);
+            s.discovery.last_duration_ms = record["duration_ms"].as_u64();
+            s.discovery.hypotheses = record["hypotheses"].as_u64().unwrap_or(0);
+            s.discovery.discoveries = record["discoveries"].as_u64().unwrap_or(0);
+        });
         Ok(())
     }
 
