@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Symbol, Ts, parse_time};
+use backtestd::binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
+use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_time};
 use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, Limits, RunningExchange, Scenario};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
