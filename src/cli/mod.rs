@@ -8,6 +8,7 @@ mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
 pub mod import_cmd;
+pub mod nautilus_cmd;
 mod progress;
 mod research_cmd;
 pub mod spec_cmd;
@@ -44,8 +45,16 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
-    Watch(watch_cmd::WatchCmd),
+    #[command(subcommand)]
+    Export(ExportCmd),
     Spec(SpecCmd),
+    Watch(watch_cmd::WatchCmd),
+}
+
+/// Write what the store holds for other programs.
+#[derive(Debug, Subcommand)]
+enum ExportCmd {
+    Nautilus(nautilus_cmd::ExportNautilusCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,7 +104,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
-        Command::Watch(args) => args.run(),
+        Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
+        Command::Watch(args) => args.run(),
     }
 }

@@ -13,16 +13,21 @@ use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{Conclusions, ResearchError, conclude};
 use crate::blueprints::{PublishContext, RunFacts, publish_version, write_promotion_audit, write_run};
-use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet};
+use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::Ts;
 use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
 
-/// Runs everything. `now` is only used where a version is published.
+/// Runs everything. `now` is only used where a version is published; `progress` hears of rows done and rows in all.
 ///
 /// # Errors
 /// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
-pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, ResearchError> {
+pub fn run(
+    store: &Store,
+    request: &Request,
+    now: Ts,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<RunSummary, ResearchError> {
     let run_id = request.run_id();
     let mut stages = Vec::new();
     let mut clock = Instant::now();
@@ -31,7 +36,7 @@ pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, Rese
         clock = Instant::now();
     };
 
-    let collected = collect(store, request)?;
+    let collected = collect(store, request, progress)?;
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -55,6 +60,7 @@ pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, Rese
         &conclusions.bridge,
         &conclusions.compiled,
     )?;
+    write_phase2_reports(&reports.join("phase2").join(&run_id), &conclusions.discovery)?;
     write_promotion_audit(
         &reports,
         &request.spec.hash,
@@ -201,6 +207,6 @@ fn report(
         candidates: &conclusions.discovery.candidates,
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
-        reasons: &conclusions.compiled.reasons,
+        reasons: &summary.reasons,
     })
 }

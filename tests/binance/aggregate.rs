@@ -405,6 +405,15 @@ fn a_quote_reaches_into_the_next_bar_for_five_seconds() {
 }
 
 #[test]
+fn a_thinned_feed_may_be_given_more_time() {
+    let mut aggregator = QuoteAggregator::new(&[symbol()], BAR).with_oldest_quote_ms(60_000);
+    for minute in 0..5 {
+        aggregator.observe(&quote(into_bar(minute * 60_000), minute, 100.0, 101.0, 1.0, 1.0));
+    }
+    assert_eq!(aggregator.finish(BAR)[0].1.coverage, 1.0);
+}
+
+#[test]
 fn what_can_be_downloaded_again_has_no_journal_form() {
     let depth = parse_frame(r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#, Route::Spot);
     let Ok(Frame::Update(update)) = depth else { panic!("{depth:?}") };

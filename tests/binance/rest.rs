@@ -17,7 +17,7 @@ fn config(url: &str) -> RestConfig {
     RestConfig {
         futures_url: url.to_owned(),
         spot_url: url.to_owned(),
-        request_timeout: Duration::from_millis(400),
+        request_timeout: Duration::from_secs(5),
         max_attempts: 3,
         pauses: Pauses {
             backoff_base: Duration::from_millis(10),
@@ -146,6 +146,7 @@ async fn a_body_that_never_ends_is_given_up() {
     let http = server::http(move |_, _| ok(Body::from_stream(endless()))).await;
     let mut settings = config(&http.url);
     settings.max_attempts = 1;
+    settings.request_timeout = Duration::from_millis(400);
     let started = Instant::now();
     let error = client(settings).server_time(Market::Perp).await.unwrap_err();
     assert!(matches!(error, RestError::Transport { .. }), "{error}");

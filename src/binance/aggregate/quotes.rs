@@ -9,19 +9,20 @@ use crate::market::{BAR_MS, BarIndex, Market, QuoteBar, Symbol, Ts};
 const SECOND_MS: i64 = 1000;
 /// Snapshots in a bar.
 const SNAPSHOTS: i64 = BAR_MS / SECOND_MS;
-/// A quote older than this at a snapshot does not count.
+/// A quote older than this at a snapshot does not count, unless the feed is known to be slower.
 const OLDEST_QUOTE_MS: i64 = 5000;
 
 /// Last quotes at the end of each second, averaged over the bar.
 ///
 /// The snapshot at instant `x` (the ends of the bar's 300 seconds) is the last quote before `x`. It is valid if both
-/// sides are there, they do not cross, and it is at most 5 s old. Coverage counts valid snapshots of all 300.
+/// sides are there, they do not cross, and it is at most 5 s old (by default). Coverage counts valid snapshots of all 300.
 /// A quote's time is the exchange's, or its arrival where the exchange sends none.
 #[derive(Clone, Debug)]
 pub struct QuoteAggregator {
     /// First bar not yet finished.
     open: BarIndex,
     symbols: BTreeMap<Symbol, Seconds>,
+    oldest_quote_ms: i64,
 }
 
 /// The last quote of each second, by the second's number since the epoch.
@@ -43,7 +44,15 @@ impl QuoteAggregator {
     /// For the perpetuals in `symbols`; the first bar to finish is `first`.
     #[must_use]
     pub fn new(symbols: &[Symbol], first: BarIndex) -> Self {
-        Self { open: first, symbols: symbols.iter().map(|s| (s.clone(), Seconds::new())).collect() }
+        let symbols = symbols.iter().map(|s| (s.clone(), Seconds::new())).collect();
+        Self { open: first, symbols, oldest_quote_ms: OLDEST_QUOTE_MS }
+    }
+
+    /// Lets quotes live longer than 5 s: for a simulated exchange that thins its frames while its clock runs fast.
+    #[must_use]
+    pub fn with_oldest_quote_ms(mut self, oldest_quote_ms: i64) -> Self {
+        self.oldest_quote_ms = oldest_quote_ms;
+        self
     }
 
     /// Takes note of a quote; anything else is ignored.
@@ -55,7 +64,7 @@ impl QuoteAggregator {
         let Some(seconds) = self.symbols.get_mut(&ticker.symbol) else { return };
         let quote = Quote::new(ticker, stamped.arrival);
         // Older ones can no longer count in any open bar.
-        if quote.ts.0 < self.open.open().0 - OLDEST_QUOTE_MS {
+        if quote.ts.0 < self.open.open().0 - self.oldest_quote_ms {
             return;
         }
         let last = seconds.entry(quote.ts.0.div_euclid(SECOND_MS)).or_insert(quote);
@@ -67,9 +76,10 @@ impl QuoteAggregator {
     /// The record of every symbol for `bar`, and forgets what no later bar needs. Bars are finished in order.
     pub fn finish(&mut self, bar: BarIndex) -> Vec<(Symbol, QuoteBar)> {
         self.open = self.open.max(bar.next());
-        let keep_from = (bar.close().0 - OLDEST_QUOTE_MS).div_euclid(SECOND_MS);
+        let keep_from = (bar.close().0 - self.oldest_quote_ms).div_euclid(SECOND_MS);
+        let oldest_quote_ms = self.oldest_quote_ms;
         let finish_one = |(symbol, seconds): (&Symbol, &mut Seconds)| {
-            let record = summarise(seconds, bar);
+            let record = summarise(seconds, bar, oldest_quote_ms);
             *seconds = seconds.split_off(&keep_from);
             (symbol.clone(), record)
         };
@@ -133,7 +143,7 @@ impl Quote {
     }
 }
 
-fn summarise(seconds: &Seconds, bar: BarIndex) -> QuoteBar {
+fn summarise(seconds: &Seconds, bar: BarIndex, oldest_quote_ms: i64) -> QuoteBar {
     let first_second = bar.open().0.div_euclid(SECOND_MS);
     let mut last = seconds.range(..first_second).next_back().map(|(_, quote)| *quote);
     let mut sums = [0.0; 4];
@@ -142,7 +152,7 @@ fn summarise(seconds: &Seconds, bar: BarIndex) -> QuoteBar {
     for second in first_second..first_second + SNAPSHOTS {
         last = seconds.get(&second).copied().or(last);
         let snapshot_ms = (second + 1) * SECOND_MS;
-        let Some(quote) = last.filter(|q| q.is_valid() && snapshot_ms - q.ts.0 <= OLDEST_QUOTE_MS) else {
+        let Some(quote) = last.filter(|q| q.is_valid() && snapshot_ms - q.ts.0 <= oldest_quote_ms) else {
             continue;
         };
         valid += 1;

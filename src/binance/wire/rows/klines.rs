@@ -1,0 +1,84 @@
+//! Klines: trades, mark, index and premium.
+
+use serde::Deserialize;
+
+use super::read;
+use crate::binance::wire::scalar::Scalar;
+use crate::binance::wire::{WireError, check_range};
+use crate::market::{Bar, BarIndex, Ts};
+
+/// One row of `/klines`, `/markPriceKlines` and their kin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KlineRow {
+    /// Open time.
+    pub open_ts: Ts,
+    /// Close time as sent: open of the next bar minus 1 ms.
+    pub close_ts: Ts,
+    /// Values; the slot holds `open_ts`. In mark and index rows the volume columns mean nothing.
+    pub bar: Bar,
+}
+
+#[derive(Deserialize)]
+struct RawRow<'a>(#[serde(borrow)] [Scalar<'a>; 12]);
+
+/// `/fapi/v1/klines`, `/api/v3/klines` and the mark, index and premium rows: arrays of exactly 12.
+///
+/// `signed` prices (the premium index) may be negative; all others are refused when they are.
+///
+/// # Errors
+/// When the body is not such an array or a value cannot be what its column means.
+pub fn parse_klines(body: &[u8], prices: Prices) -> Result<Vec<KlineRow>, WireError> {
+    const WHAT: &str = "kline row";
+    let rows: Vec<RawRow<'_>> = read(body, "klines response")?;
+    rows.iter()
+        .map(|RawRow(row)| {
+            let price = |i: usize, field| match prices {
+                Prices::Positive => row[i].amount(WHAT, field),
+                Prices::Signed => row[i].decimal(WHAT, field),
+            };
+            let open_ts = row[0].time(WHAT, "open_time")?;
+            let bar = Bar {
+                bar: open_ts.bar(),
+                open: price(1, "open")?,
+                high: price(2, "high")?,
+                low: price(3, "low")?,
+                close: price(4, "close")?,
+                volume: row[5].amount(WHAT, "volume")?,
+                quote_volume: row[7].amount(WHAT, "quote_volume")?,
+                trades: row[8].amount(WHAT, "count")?,
+                taker_buy_volume: row[9].amount(WHAT, "taker_buy_volume")?,
+                taker_buy_quote: row[10].amount(WHAT, "taker_buy_quote_volume")?,
+            };
+            check_range(&bar, WHAT)?;
+            Ok(KlineRow { open_ts, close_ts: row[6].time(WHAT, "close_time")?, bar })
+        })
+        .collect()
+}
+
+/// Which prices a row may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prices {
+    /// Prices proper.
+    Positive,
+    /// The premium index, which is a difference.
+    Signed,
+}
+
+impl KlineRow {
+    /// The grid slot, or the error that names what is off.
+    ///
+    /// # Errors
+    /// When the row is not a 5-minute bar of the grid.
+    pub fn grid_slot(&self) -> Result<BarIndex, WireError> {
+        let slot = self.bar.bar;
+        if self.open_ts != slot.open() {
+            let shown = self.open_ts.0.to_string();
+            return Err(WireError::field("kline row", "open_time", shown, "a multiple of 300000"));
+        }
+        if self.close_ts.0 + 1 != slot.close().0 {
+            let shown = self.close_ts.0.to_string();
+            return Err(WireError::field("kline row", "close_time", shown, "open_time + 299999"));
+        }
+        Ok(slot)
+    }
+}
