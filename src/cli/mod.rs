@@ -9,6 +9,7 @@ mod discover_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
 pub mod import_cmd;
+pub mod nautilus_cmd;
 mod progress;
 mod research_cmd;
 pub mod run_cmd;
@@ -54,9 +55,11 @@ enum Command {
     Watch(watch_cmd::WatchCmd),
 }
 
+/// Write what the store holds for other programs.
 #[derive(Debug, Subcommand)]
 enum ExportCmd {
     Lake(export_cmd::ExportLakeCmd),
+    Nautilus(nautilus_cmd::ExportNautilusCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +111,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Watch(args) => args.run(),
     }
