@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Symbol, Ts, parse_time};
+use backtestd::binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
+use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_time};
 use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, Limits, RunningExchange, Scenario};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -454,6 +455,76 @@ async fn troubles_of_the_scenario_happen_on_the_wire_and_not_in_the_truth() {
     exchange.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_s_own_client_understands_every_answer_and_every_frame() {
+    let exchange = start(config(600.0)).await;
+    let clock = exchange.clock();
+    let btc = Symbol::new("BTCUSDT").unwrap();
+    let sol = Symbol::new("SOLUSDT").unwrap();
+    let mut wanted = vec![
+        (Market::Perp, Subscription::Kline5m(btc.clone())),
+        (Market::Perp, Subscription::Kline5m(sol.clone())),
+        (Market::Spot, Subscription::Kline5m(btc.clone())),
+        (Market::Spot, Subscription::BookTicker(btc.clone())),
+        (Market::Perp, Subscription::AllMarkPrices),
+        (Market::Perp, Subscription::AllForceOrders),
+    ];
+    wanted.push((Market::Perp, Subscription::BookTicker(sol.clone())));
+    wanted.push((Market::Perp, Subscription::AggTrade(sol.clone())));
+    let ws = WsConfig { spot_url: exchange.spot_ws_url(), ..WsConfig::simulated(&exchange.futures_ws_url()) };
+    let (client, mut updates) = WsClient::spawn(ws, &wanted, &clock).unwrap();
+    let mut kinds = std::collections::BTreeMap::<&str, usize>::new();
+    let mut closed = Vec::new();
+    let until = Instant::now() + Duration::from_secs(4);
+    while let Ok(Some(stamped)) = tokio::time::timeout_at(until, updates.recv()).await {
+        let kind = match stamped.update {
+            Update::Kline(kline) => {
+                if kline.closed {
+                    closed.push((kline.market, kline.symbol.clone(), kline.bar));
+                }
+                if kline.market == Market::Perp { "kline" } else { "spot kline" }
+            }
+            Update::Mark(_) => "mark",
+            Update::ForceOrder(_) => "forced",
+            Update::BookTicker(_) => "book",
+            Update::AggTrade(_) => "trade",
+            _ => "other",
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    for kind in ["kline", "spot kline", "mark", "forced", "book", "trade"] {
+        assert!(kinds.contains_key(kind), "{kind} in {kinds:?}");
+    }
+    assert_eq!(client.stats().wire_errors.load(std::sync::atomic::Ordering::Relaxed), 0);
+    client.close().await;
+
+    let rest = Rest::new(RestConfig::simulated(&exchange.rest_url()), clock.clone()).unwrap();
+    assert!(closed.len() >= 12, "{}", closed.len());
+    for (market, symbol, bar) in &closed {
+        let range = rest.klines(*market, symbol, bar.bar, bar.bar.next()).await.unwrap();
+        assert!(range.bars.len() == 1 && range.bars[0].same_as(bar), "{market} {symbol} {bar:?} {range:?}");
+    }
+    let first = parse_time("2025-01-20T00:00:00Z").unwrap();
+    let last = parse_time("2025-01-25T00:00:00Z").unwrap();
+    let days = rest.klines(Market::Perp, &sol, first.bar(), last.bar()).await.unwrap();
+    assert_eq!((days.bars.len() as i64, days.holes.len()), (5 * BARS_PER_DAY, 0));
+    let marks = rest.mark_bars(&sol, first.bar(), last.bar()).await.unwrap();
+    assert!(marks.len() as i64 == 5 * BARS_PER_DAY && marks.iter().all(|m| m.premium.abs() < 0.01));
+    let funding = rest.funding_rates(&sol, first, last).await.unwrap();
+    assert_eq!(funding.len(), 15);
+    let oi = rest.open_interest_hist(&sol, first, last).await.unwrap();
+    assert_eq!(oi.len() as i64, 5 * BARS_PER_DAY);
+    assert!(rest.funding_info().await.unwrap().is_empty());
+    assert_eq!(rest.premium_index(None).await.unwrap().len(), 6);
+    assert_eq!(rest.book_tickers(Market::Perp).await.unwrap().len(), 6);
+    assert_eq!(rest.book_tickers(Market::Spot).await.unwrap().len(), 3);
+    for market in [Market::Perp, Market::Spot] {
+        let info = rest.exchange_info(market).await.unwrap();
+        assert!(info.symbols.iter().all(|s| s.is_trading()), "{market}");
+    }
+    exchange.shutdown().await;
+}
+
 /// Forward return in bps over `bars` after the entry close, signed by `direction`.
 fn forward(closes: &[f64], event: usize, direction: f64, bars: usize) -> Option<f64> {
     let (entry, exit) = (closes.get(event + 1)?, closes.get(event + 1 + bars)?);
@@ -470,21 +541,29 @@ fn mean_and_error(values: &[f64]) -> (f64, f64) {
 #[test]
 fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
     let scenario = Scenario::default();
-    let basis_edge = scenario.edges.iter().find(|e| e.event_type == "SPOT_PERP_BASIS_SHOCK").unwrap().clone();
+    let edge = |event: &str| scenario.edges.iter().find(|e| e.event_type == event).unwrap().clone();
+    let (basis_edge, flush_edge) = (edge("SPOT_PERP_BASIS_SHOCK"), edge("OI_FLUSH"));
     let market = backtestd::sim::Market::new(11, std::sync::Arc::new(scenario));
     let bars = 300 * BARS_PER_DAY as usize;
-    let (mut after_jump, mut after_breakout) = (Vec::new(), Vec::new());
+    let (mut after_jump, mut after_flush, mut after_breakout) = (Vec::new(), Vec::new(), Vec::new());
     for symbol in 0..3 {
         let data = market.bars(symbol, market.genesis(), bars);
         let closes: Vec<f64> = data.iter().map(|b| b.perp.close).collect();
         let basis: Vec<f64> =
             data.iter().map(|b| (b.perp.close / b.spot.unwrap().close).ln() * 10_000.0).collect();
-        let mut last = 0;
+        let (mut last, mut last_flush) = (0, 0);
         for i in 400..closes.len() {
             let jump = basis[i] - basis[i - 3];
             if jump.abs() >= basis_edge.threshold && i - last > 40 {
                 last = i;
                 after_jump.extend(forward(&closes, i, -jump.signum(), 12));
+            }
+            // Known one bar later, as the snapshot is published after the close.
+            let fall = (data[i].open_interest / data[i - 12].open_interest).ln();
+            if fall <= -flush_edge.threshold && i - last_flush > 40 && i + 1 < closes.len() {
+                last_flush = i;
+                let direction = (closes[i + 1] - closes[i - 11]).signum();
+                after_flush.extend(forward(&closes, i + 1, -direction, 12));
             }
             // A pattern that no edge mentions: a new extreme of the close over eight hours.
             let window = &closes[i - 96..i];
@@ -497,6 +576,9 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
         }
     }
     let (jump, jump_error) = mean_and_error(&after_jump);
+    let (flush, flush_error) = mean_and_error(&after_flush);
+    assert!((flush - flush_edge.drift_bps).abs() < 4.0 * flush_error, "{flush} ± {flush_error}");
+    assert!(after_flush.len() > 120 && flush > 25.0, "{flush} ± {flush_error}, {}", after_flush.len());
     let (breakout, breakout_error) = mean_and_error(&after_breakout);
     assert!(after_jump.len() > 150, "{}", after_jump.len());
     assert!((jump - basis_edge.drift_bps).abs() < 4.0 * jump_error, "{jump} ± {jump_error}");

@@ -4,6 +4,7 @@
 //! the next version says; `publish` and `directory` write and read the versioned directory; `watch` follows it.
 //! `trigger` tells the signal stream which blueprints a detection sets off.
 
+mod audit;
 mod canonical;
 mod compile;
 mod diff;
@@ -13,10 +14,12 @@ mod publish;
 mod record;
 mod run;
 mod trigger;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use audit::write_promotion_audit;
 pub use canonical::{canonical_json, sha256_hex};
 pub use compile::{CompileError, CompileInputs, Compiled, RunFacts, SideCosts, compile};
 pub use diff::{Diff, Verdict, Verdicts, diff};
@@ -32,3 +35,4 @@ pub use record::{
 };
 pub use run::write_run;
 pub use trigger::{Side, StateTest, Triggered, match_event};
+pub use watch::{Follower, Sighting};

@@ -102,7 +102,7 @@ fn with_horizon(bars: u32) -> Blueprint {
     blueprint
 }
 
-fn context(at: i64) -> PublishContext {
+pub(crate) fn context(at: i64) -> PublishContext {
     PublishContext {
         published_at: Ts(at),
         run_id: format!("run-{at}"),

@@ -7,11 +7,14 @@ mod config_cmd;
 mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
+pub mod export_cmd;
 pub mod import_cmd;
 mod progress;
 mod research_cmd;
+pub mod run_cmd;
 pub mod spec_cmd;
 mod table;
+pub mod watch_cmd;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,9 @@ enum Command {
     Import(ImportCmd),
     Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
+    /// Write the store's content for other programs.
+    #[command(subcommand)]
+    Export(ExportCmd),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
@@ -43,7 +49,14 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Run(run_cmd::RunCmd),
     Spec(SpecCmd),
+    Watch(watch_cmd::WatchCmd),
+}
+
+#[derive(Debug, Subcommand)]
+enum ExportCmd {
+    Lake(export_cmd::ExportLakeCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Discover(args) => discover_cmd::run(&args),
+        Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
@@ -93,6 +107,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Run(args) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
+        Command::Watch(args) => args.run(),
     }
 }

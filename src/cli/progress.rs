@@ -37,9 +37,9 @@ impl Progress {
         Self { stage: stage.to_owned(), total, done: 0, bar, started: now, last_line: now, quiet }
     }
 
-    /// Moves on by `steps`.
-    pub fn advance(&mut self, steps: u64) {
-        self.done += steps;
+    /// So many steps are done.
+    pub fn set(&mut self, done: u64) {
+        self.done = done;
         if let Some(bar) = &self.bar {
             bar.set_position(self.done);
         } else if !self.quiet && self.last_line.elapsed() >= LINE_EVERY {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use super::Progress;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::clock::{Clock, SystemClock};
 use crate::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
@@ -86,9 +87,15 @@ pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
         run_id: cmd.run_id.clone(),
         data_root: cmd.data.data_root.clone(),
         publish: cmd.publish,
-        quiet: cmd.json,
     };
-    let summary = pool.install(|| research::run(&store, &request, SystemClock.now()))?;
+    let mut progress: Option<Progress> = None;
+    let mut on_rows = |done: u64, total: u64| {
+        progress.get_or_insert_with(|| Progress::new("features and events", total, cmd.json)).set(done);
+    };
+    let summary = pool.install(|| research::run(&store, &request, SystemClock.now(), &mut on_rows))?;
+    if let Some(progress) = progress {
+        progress.finish(&format!("{} events, {} outcomes", summary.events, summary.outcomes));
+    }
     if cmd.json {
         println!("{}", serde_json::to_string(&summary)?);
     } else {

@@ -1,10 +1,22 @@
 //! The daemon: tasks, API, systemd. A thin shell around the pure core.
+//!
+//! `main_loop` turns; `storage` is the one thread that owns the store and the pipeline; `feed` gets data in; `live` knows
+//! what a tick still waits for; `discover` is a run; `api` serves, `client` asks; `shared` lies between API and loop.
 
 pub mod api;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod discover;
+mod feed;
+mod live;
+mod main_loop;
 pub mod metrics;
 pub mod shared;
+mod spec_watch;
 pub mod status;
+mod storage;
 pub mod stream_log;
+mod systemd;
+
+pub use main_loop::{Daemon, DaemonError, Stopper};

@@ -82,7 +82,7 @@ pub enum ExprKind {
 }
 
 /// A call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Call {
     /// Operator or macro.
     pub name: String,
@@ -93,7 +93,7 @@ pub struct Call {
 }
 
 /// An argument of a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Arg {
     /// `window` in `window=3`.
     pub name: Option<(String, Span)>,
@@ -105,6 +105,19 @@ pub struct Arg {
 impl PartialEq for Expr {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.args == other.args
+    }
+}
+
+impl PartialEq for Arg {
+    fn eq(&self, other: &Self) -> bool {
+        let name = |arg: &Self| arg.name.as_ref().map(|(name, _)| name.clone());
+        name(self) == name(other) && self.value == other.value
     }
 }
 

@@ -206,6 +206,14 @@ impl Signature {
     }
 }
 
+/// Several of a type, as messages name them.
+pub(super) const fn type_names(ty: Type) -> &'static str {
+    match ty {
+        Type::Num => "numbers",
+        Type::Bool => "truth values",
+    }
+}
+
 /// A type as messages name it.
 pub(super) const fn type_name(ty: Type) -> &'static str {
     match ty {

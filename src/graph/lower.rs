@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast::{Binary, Expr, ExprKind, LangError, Span, Unary};
-use super::check::{operator_names, type_name};
+use super::check::{operator_names, type_name, type_names};
 use super::facts::{facts, needs_of};
 use super::ir::{Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Op, Output, Type};
 use super::program::{EventDef, Program, SeriesDef};
@@ -231,7 +231,7 @@ impl<'p> Lowerer<'p> {
             return Some(node);
         }
         let found = self.ty(node);
-        let message = format!("{what} needs {}, but this is {}", type_name(ty), type_name(found));
+        let message = format!("{what} needs {}, but this is {}", type_names(ty), type_name(found));
         let help = match found {
             Type::Num => "compare it with something, as in `x > 0`",
             Type::Bool => "turn it into a number with `if(c, 1, 0)`",
@@ -344,7 +344,7 @@ impl<'p> Lowerer<'p> {
             known.extend(program.features.iter().chain(&program.states).map(|d| d.name.as_str()));
             match scope {
                 Scope::Event(event) => {
-                    known.extend(program.events[event].lets.iter().map(|l| l.name.as_str()))
+                    known.extend(program.events[event].lets.iter().map(|l| l.name.as_str()));
                 }
                 Scope::Macro(params) => known.extend(params.iter().map(|(param, _)| *param)),
                 Scope::Global => {}

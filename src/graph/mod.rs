@@ -7,6 +7,8 @@ pub mod engine;
 mod expand;
 mod facts;
 mod ir;
+#[cfg(test)]
+mod lang_tests;
 mod lexer;
 mod lower;
 pub mod ops;

@@ -89,8 +89,12 @@ fn words_of_call(call: &Call) -> String {
         "known" => format!("{x} is known"),
         "coalesce" => format!("{x}, or where that is unknown {}", word(1, "y")),
         "lag" => match &clock {
-            None => format!("{x} {} earlier", rows(1, "k")),
-            Some(clock) => format!("{x} {} ticks of {clock} earlier", word(1, "k")),
+            None => format!("{} {} earlier", grouped(arg(0, "x")), rows(1, "k")),
+            Some(clock) => {
+                let k = word(1, "k");
+                let ticks = if k == "1" { "tick" } else { "ticks" };
+                format!("{} {k} {ticks} of {clock} earlier", grouped(arg(0, "x")))
+            }
         },
         "diff" => format!("the change of {x} over {}", rows(1, "k")),
         "pct_change" => format!("the relative change of {x} over {}", rows(1, "k")),
@@ -141,6 +145,15 @@ fn words_of_call(call: &Call) -> String {
     }
 }
 
+/// An operand that words will follow: bracketed unless it is a name.
+fn grouped(expr: Option<&Expr>) -> String {
+    match expr.map(|e| (&e.kind, in_words(e))) {
+        Some((ExprKind::Name(_) | ExprKind::Number(_), words)) => words,
+        Some((_, words)) => format!("({words})"),
+        None => String::new(),
+    }
+}
+
 fn bracketed(expr: Option<&Expr>) -> String {
     expr.map(|e| format!("[{}]", in_words(e))).unwrap_or_default()
 }
@@ -172,9 +185,11 @@ mod tests {
 
     #[test]
     fn a_trigger_reads_as_a_sentence() {
-        insta::assert_snapshot!(
-            words("vol_ratio >= max(lag(quantile(vol_ratio, q=0.98, window=8640, min=2016), 1), 1.5) and held(rv_12 <= 1, 3)"),
-            @""
+        let text = "x >= max(lag(quantile(x, q=0.98, window=8640, min=2016), 1), 1.5) and held(y <= 1, 3)";
+        assert_eq!(
+            words(text),
+            "x is at least the larger of (the 0.98-quantile of x over 30 days) 1 bar earlier and 1.5 \
+             and for 15 minutes running [y is at most 1]"
         );
     }
 

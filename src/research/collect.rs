@@ -7,7 +7,6 @@ use super::ResearchError;
 use super::features::FeatureLake;
 use super::request::Request;
 use super::tables::EventRow;
-use crate::cli::Progress;
 use crate::events::Event;
 use crate::graph::EngineOptions;
 use crate::market::{BarIndex, Market, Source, Symbol};
@@ -74,7 +73,11 @@ pub fn pipeline_config(
 ///
 /// # Errors
 /// When the store has no bars of a symbol, cannot be read, or the lake cannot be written.
-pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchError> {
+pub fn collect(
+    store: &Store,
+    request: &Request,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Collected, ResearchError> {
     let engine = EngineOptions { slack_rows: CHUNK_ROWS, threads: true };
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
@@ -90,8 +93,7 @@ pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchEr
     let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
     let mut outcomes = Vec::new();
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
-    let rows = (request.end - history_from).max(0) as u64;
-    let mut progress = Progress::new("features and events", rows, request.quiet);
+    let total = (request.end - history_from).max(0) as u64;
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
@@ -106,16 +108,9 @@ pub fn collect(store: &Store, request: &Request) -> Result<Collected, ResearchEr
         let reported = |e: &Event| e.bar >= request.first && request.symbols.contains(&e.symbol);
         outcomes.extend(facts.outcomes.into_iter().filter(|o| reported(&o.event)));
         events.extend(facts.events.into_iter().filter(reported));
-        progress.advance(rows as u64);
+        progress((pipeline.next_bar() - history_from) as u64, total);
     }
     lake.finish()?;
-    progress.finish(&format!(
-        "{rows} bars x {} symbols, {} events, {} outcomes",
-        symbols.len(),
-        events.len(),
-        outcomes.len()
-    ));
-
     let lacking: Vec<_> = (0..symbols.len()).map(|ix| pipeline.unavailable(ix)).collect();
     let missing = |symbol: usize, event: usize| -> Option<Source> {
         lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)

@@ -12,16 +12,22 @@ use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{Conclusions, ResearchError, conclude};
-use crate::blueprints::{PublishContext, RunFacts, publish_version, write_run};
-use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet};
+use crate::blueprints::{PublishContext, RunFacts, publish_version, write_promotion_audit, write_run};
+use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::Ts;
+use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
 
-/// Runs everything. `now` is only used where a version is published.
+/// Runs everything. `now` is only used where a version is published; `progress` hears of rows done and rows in all.
 ///
 /// # Errors
 /// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
-pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, ResearchError> {
+pub fn run(
+    store: &Store,
+    request: &Request,
+    now: Ts,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<RunSummary, ResearchError> {
     let run_id = request.run_id();
     let mut stages = Vec::new();
     let mut clock = Instant::now();
@@ -30,7 +36,7 @@ pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, Rese
         clock = Instant::now();
     };
 
-    let collected = collect(store, request)?;
+    let collected = collect(store, request, progress)?;
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -54,10 +60,19 @@ pub fn run(store: &Store, request: &Request, now: Ts) -> Result<RunSummary, Rese
         &conclusions.bridge,
         &conclusions.compiled,
     )?;
+    write_phase2_reports(&reports.join("phase2").join(&run_id), &conclusions.discovery)?;
+    write_promotion_audit(
+        &reports,
+        &request.spec.hash,
+        &run_id,
+        &conclusions.discovery.candidates,
+        &conclusions.compiled,
+    )?;
     let version = if request.publish { Some(publish(request, &facts, &conclusions, now)?) } else { None };
     lap("write");
 
     let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
+    write_bytes(&summary.report, report(request, &summary, &collected, &conclusions).as_bytes())?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
@@ -163,4 +178,35 @@ fn summarise(
         peak_memory_mib: peak_memory_mib(),
         run_id,
     }
+}
+
+fn report(
+    request: &Request,
+    summary: &RunSummary,
+    collected: &Collected,
+    conclusions: &Conclusions,
+) -> String {
+    let symbols: Vec<SymbolFacts> = summary
+        .bars
+        .iter()
+        .map(|(symbol, count)| SymbolFacts { symbol: symbol.to_string(), bars: count.bars, gaps: count.gaps })
+        .collect();
+    render(&ReportInput {
+        run_id: &summary.run_id,
+        start: &summary.start,
+        end: &summary.end,
+        ontology_spec_hash: &summary.ontology_spec_hash,
+        code_version: &summary.code_version,
+        version: summary.version.as_deref(),
+        symbols: &symbols,
+        events: summary.events,
+        outcomes: summary.outcomes,
+        hypotheses: summary.hypotheses,
+        max_q_value: request.spec.gates.gate_v1_phase2.base.max_q_value,
+        quality: &collected.quality,
+        candidates: &conclusions.discovery.candidates,
+        bridge: &conclusions.bridge,
+        blueprints: &conclusions.compiled.blueprints,
+        reasons: &summary.reasons,
+    })
 }

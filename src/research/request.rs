@@ -25,8 +25,6 @@ pub struct Request {
     pub data_root: PathBuf,
     /// Whether the survivors become a new version of `blueprints/`.
     pub publish: bool,
-    /// Whether progress is shown.
-    pub quiet: bool,
 }
 
 impl Request {

@@ -60,9 +60,8 @@ impl Market {
         let ask = round_to(bid + spread, tick_decimals);
         let calm = (0.002 / bar.sigma.max(1.0e-5)).clamp(0.2, 4.0);
         let typical = 0.004 * listing.turnover * calm / last;
-        let mut quantity = || {
-            round_to(typical * libm::exp(0.6 * draws.normal()), lot_decimals).max(tick(lot_decimals))
-        };
+        let mut quantity =
+            || round_to(typical * libm::exp(0.6 * draws.normal()), lot_decimals).max(tick(lot_decimals));
         Some(Book { bid, bid_quantity: quantity(), ask, ask_quantity: quantity(), update_id: step })
     }
 
@@ -86,10 +85,10 @@ impl Market {
                 let last = self.last_price(symbol, Series::Perp, &sim, at).unwrap_or(sim.perp.close);
                 let away = if is_sell { -1.0 } else { 1.0 };
                 let average = round_to(last * (1.0 + away * 0.0001), listing.tick_decimals);
-                let price = round_to(last * (1.0 + away * draws.between(0.002, 0.006)), listing.tick_decimals);
+                let price =
+                    round_to(last * (1.0 + away * draws.between(0.002, 0.006)), listing.tick_decimals);
                 let value = 0.0012 * listing.turnover * draws.exponential();
-                let quantity =
-                    round_to(value / last, listing.lot_decimals).max(tick(listing.lot_decimals));
+                let quantity = round_to(value / last, listing.lot_decimals).max(tick(listing.lot_decimals));
                 ForcedOrder { at, is_sell, price, average, quantity }
             })
             .collect()

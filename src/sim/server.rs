@@ -71,7 +71,9 @@ pub enum ExchangeError {
         source: std::io::Error,
     },
     /// The clock would start before the market does.
-    #[error("start {start} lies before the scenario's genesis {genesis}; choose a later start or an earlier genesis")]
+    #[error(
+        "start {start} lies before the scenario's genesis {genesis}; choose a later start or an earlier genesis"
+    )]
     BeforeGenesis {
         /// Asked for.
         start: Ts,
@@ -108,9 +110,8 @@ impl Exchange {
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| ExchangeError::Listen { addr: config.listen, source })?;
-        let addr = listener
-            .local_addr()
-            .map_err(|source| ExchangeError::Listen { addr: config.listen, source })?;
+        let addr =
+            listener.local_addr().map_err(|source| ExchangeError::Listen { addr: config.listen, source })?;
         let warm = Arc::clone(&market);
         let until = config.start.bar();
         if let Err(error) = tokio::task::spawn_blocking(move || warm.prepare(until)).await {

@@ -116,7 +116,14 @@ impl Market {
     }
 
     /// Klines in ascending order, the last one still open if the range reaches `now`.
-    pub(crate) fn klines(&self, symbol: usize, series: Series, interval: Interval, range: Range, now: Ts) -> Vec<Kline> {
+    pub(crate) fn klines(
+        &self,
+        symbol: usize,
+        series: Series,
+        interval: Interval,
+        range: Range,
+        now: Ts,
+    ) -> Vec<Kline> {
         let oldest = self.genesis().open().0.div_euclid(interval.ms);
         let newest = now.0.div_euclid(interval.ms);
         let Some((first, last)) = range.steps(oldest, newest, interval.ms) else { return Vec::new() };
@@ -134,7 +141,14 @@ impl Market {
     }
 
     /// The kline that opens at `open`, as it stands at `until`.
-    pub(crate) fn kline(&self, symbol: usize, series: Series, interval: Interval, open: Ts, until: Ts) -> Option<Kline> {
+    pub(crate) fn kline(
+        &self,
+        symbol: usize,
+        series: Series,
+        interval: Interval,
+        open: Ts,
+        until: Ts,
+    ) -> Option<Kline> {
         let count = usize::try_from((interval.ms + BAR_MS - 1) / BAR_MS + 1).unwrap_or(1);
         let bars = self.bars(symbol, open.bar(), count);
         self.kline_of(symbol, series, interval, open, until, &bars)
@@ -172,10 +186,18 @@ impl Market {
     }
 
     /// A stretch of one bar of a series, and the trades in the bar before it.
-    fn piece(&self, symbol: usize, series: Series, bar: &SimBar, from: f64, to: f64) -> Option<(SeriesBar, f64)> {
+    fn piece(
+        &self,
+        symbol: usize,
+        series: Series,
+        bar: &SimBar,
+        from: f64,
+        to: f64,
+    ) -> Option<(SeriesBar, f64)> {
         let listing = &self.scenario().symbols[symbol];
         let line = |start: f64, end: f64| {
-            let zero = SeriesBar { open: start, high: start.max(end), low: start.min(end), close: end, ..EMPTY };
+            let zero =
+                SeriesBar { open: start, high: start.max(end), low: start.min(end), close: end, ..EMPTY };
             Some((SeriesBar { trades: ((to - from) * 300.0).round(), ..zero }, 0.0))
         };
         match series {

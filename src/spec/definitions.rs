@@ -34,6 +34,8 @@ pub(super) struct Collector<'a> {
     pub defaults: &'a GlobalDefaults,
     pub lexicon: &'a Lexicon,
     pub errors: Vec<Diagnostic>,
+    /// A file could not be read, so names may be missing through no fault of their readers.
+    pub incomplete: bool,
     texts: Texts,
 }
 
@@ -43,7 +45,7 @@ impl<'a> Collector<'a> {
         defaults: &'a GlobalDefaults,
         lexicon: &'a Lexicon,
     ) -> Self {
-        Self { sources, defaults, lexicon, errors: Vec::new(), texts: Texts::default() }
+        Self { sources, defaults, lexicon, errors: Vec::new(), incomplete: false, texts: Texts::default() }
     }
 
     /// Reads every definition file. Errors of structure are in `self.errors`, of expressions in the texts.
@@ -77,6 +79,7 @@ impl<'a> Collector<'a> {
             Ok(value) => Some((file, value)),
             Err(SpecErrors(errors)) => {
                 self.errors.extend(errors);
+                self.incomplete = true;
                 None
             }
         }
@@ -126,6 +129,7 @@ impl<'a> Collector<'a> {
                 }
                 Err(error) => {
                     self.refuse(file, body, format!("'{head}': {}", error.message));
+                    self.incomplete = true;
                 }
             }
         }
@@ -201,6 +205,7 @@ impl<'a> Collector<'a> {
                 } else {
                     let message = format!("the file '{path}' of event '{event_type}' does not exist");
                     self.refuse(registry, file_name, message);
+                    self.incomplete = true;
                 }
                 registered.push(path);
             }

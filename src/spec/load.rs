@@ -46,13 +46,13 @@ impl CompiledSpec {
 
         let mut collector = Collector::new(&sources, &settings.defaults, &settings.lexicon);
         let mut definitions = collector.collect();
-        let structure_is_whole = collector.errors.is_empty();
+        let complete = !collector.incomplete;
         errors.append(&mut collector.errors);
         let texts = &definitions.texts;
         errors.extend(texts.errors.iter().map(|e| texts.diagnostic(e)));
         validate::names(&definitions, &mut errors);
         // A file that could not be read would make every reader of its names report an unknown name.
-        let graph = if structure_is_whole {
+        let graph = if complete {
             compile(&definitions.program)
                 .map_err(|found| errors.extend(found.iter().map(|e| texts.diagnostic(e))))
                 .ok()

@@ -4,6 +4,7 @@
 //! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout). One
 //! [`Store::put`] or [`Store::commit`] is one atomic batch. No module here knows what a feature or an event means.
 
+mod append;
 mod checkpoint;
 mod commit;
 mod db;
@@ -24,4 +25,4 @@ pub use facts::Revision;
 pub use kind::{Kind, Origin};
 pub use kv::summary::{SeriesKey, Summary};
 pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
-pub use raw::{RawPut, Records};
+pub use raw::{RawPut, Records, SeriesRows};

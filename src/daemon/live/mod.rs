@@ -1,5 +1,7 @@
 //! What the live part knows between two ticks. Pure: time and updates come in, decisions go out.
 
+mod aggregate;
 mod tick_book;
 
-pub use tick_book::{Series, TickBook};
+pub use aggregate::Aggregates;
+pub use tick_book::{Delivery, Series, TickBook};

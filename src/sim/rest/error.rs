@@ -34,7 +34,9 @@ impl ApiError {
                 -1100,
                 format!("Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."),
             ),
-            Self::InvalidParameter(name) => (bad, -1130, format!("Data sent for parameter '{name}' is not valid.")),
+            Self::InvalidParameter(name) => {
+                (bad, -1130, format!("Data sent for parameter '{name}' is not valid."))
+            }
             Self::InvalidSymbol => (bad, -1121, "Invalid symbol.".to_owned()),
             Self::InvalidInterval => (bad, -1120, "Invalid interval.".to_owned()),
             Self::InvalidPeriod => (bad, -1130, "parameter 'period' is invalid.".to_owned()),
@@ -63,7 +65,8 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code, msg) = self.parts();
-        let mut response = (status, axum::Json(serde_json::json!({ "code": code, "msg": msg }))).into_response();
+        let mut response =
+            (status, axum::Json(serde_json::json!({ "code": code, "msg": msg }))).into_response();
         if let Self::TooMany { wait, .. } | Self::Banned { wait, .. } = self {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

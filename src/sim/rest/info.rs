@@ -84,7 +84,9 @@ pub(super) fn spot(request: &Request<'_>) -> Answer {
     let venue = request.venue;
     let wanted: Option<Vec<String>> = match (request.params.text("symbol"), request.params.text("symbols")) {
         (Some(name), _) => Some(vec![name.to_owned()]),
-        (None, Some(list)) => Some(serde_json::from_str(list).map_err(|_| ApiError::InvalidParameter("symbols"))?),
+        (None, Some(list)) => {
+            Some(serde_json::from_str(list).map_err(|_| ApiError::InvalidParameter("symbols"))?)
+        }
         (None, None) => None,
     };
     if let Some(names) = &wanted {

@@ -49,14 +49,26 @@ pub(crate) fn routes() -> Router<Arc<Venue>> {
         .route("/fapi/v1/exchangeInfo", route(Futures, one, info::futures))
         .route("/fapi/v1/klines", route(Futures, klines::weight, |r| klines::futures(r, Series::Perp)))
         .route("/fapi/v1/continuousKlines", route(Futures, klines::weight, klines::continuous))
-        .route("/fapi/v1/markPriceKlines", route(Futures, klines::weight, |r| klines::futures(r, Series::Mark)))
-        .route("/fapi/v1/premiumIndexKlines", route(Futures, klines::weight, |r| klines::futures(r, Series::Premium)))
-        .route("/fapi/v1/indexPriceKlines", route(Futures, klines::weight, |r| klines::futures(r, Series::Index)))
+        .route(
+            "/fapi/v1/markPriceKlines",
+            route(Futures, klines::weight, |r| klines::futures(r, Series::Mark)),
+        )
+        .route(
+            "/fapi/v1/premiumIndexKlines",
+            route(Futures, klines::weight, |r| klines::futures(r, Series::Premium)),
+        )
+        .route(
+            "/fapi/v1/indexPriceKlines",
+            route(Futures, klines::weight, |r| klines::futures(r, Series::Index)),
+        )
         .route("/fapi/v1/fundingRate", route(Funding, one, statistics::funding_rate))
         .route("/fapi/v1/fundingInfo", route(Funding, one, |_| Ok("[]".to_owned())))
         .route("/fapi/v1/premiumIndex", route(Futures, quotes::premium_weight, quotes::premium_index))
         .route("/fapi/v1/openInterest", route(Futures, one, statistics::open_interest))
-        .route("/fapi/v1/ticker/bookTicker", route(Futures, quotes::futures_book_weight, quotes::futures_book))
+        .route(
+            "/fapi/v1/ticker/bookTicker",
+            route(Futures, quotes::futures_book_weight, quotes::futures_book),
+        )
         .route("/futures/data/openInterestHist", route(FuturesData, one, statistics::open_interest_history))
         .route("/futures/data/takerlongshortRatio", route(FuturesData, one, statistics::taker_ratio))
         .route("/api/v3/ping", route(Spot, one, |_| Ok("{}".to_owned())))

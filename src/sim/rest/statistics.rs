@@ -25,11 +25,14 @@ pub(super) fn funding_rate(request: &Request<'_>) -> Answer {
     for symbol in symbols {
         // Jitter moves a row to after the settlement: look one settlement further back than the plain grid.
         let wide = crate::sim::view::Range { start: range.start.map(|s| s - 1000), ..range };
-        let Some((first, last)) = wide.steps(oldest, request.now.0.div_euclid(FUNDING_MS), FUNDING_MS) else { continue };
+        let Some((first, last)) = wide.steps(oldest, request.now.0.div_euclid(FUNDING_MS), FUNDING_MS) else {
+            continue;
+        };
         for step in first..=last {
             let settled = Ts(step * FUNDING_MS);
             let at = settled.0 + jitter_ms(venue, symbol, settled);
-            if at > request.now.0 || range.start.is_some_and(|s| at < s) || range.end.is_some_and(|e| at > e) {
+            if at > request.now.0 || range.start.is_some_and(|s| at < s) || range.end.is_some_and(|e| at > e)
+            {
                 continue;
             }
             let Some(bar) = venue.market.bar(symbol, BarIndex(settled.bar().0 - 1)) else { continue };

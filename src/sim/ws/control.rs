@@ -64,7 +64,8 @@ impl Subscriptions {
         let params = object.get("params").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match method {
             "SUBSCRIBE" | "UNSUBSCRIBE" => {
-                let names: Option<Vec<String>> = params.iter().map(|p| p.as_str().map(str::to_owned)).collect();
+                let names: Option<Vec<String>> =
+                    params.iter().map(|p| p.as_str().map(str::to_owned)).collect();
                 let Some(names) = names else {
                     return refusal(2, "Invalid request: params must be an array of strings");
                 };
@@ -117,7 +118,11 @@ impl Subscriptions {
             (Value::Null, Route::Spot) => true,
             _ => false,
         };
-        if is_fine { Ok(id) } else { Err(refusal(2, "Invalid request: request ID must be an unsigned integer")) }
+        if is_fine {
+            Ok(id)
+        } else {
+            Err(refusal(2, "Invalid request: request ID must be an unsigned integer"))
+        }
     }
 }
 
@@ -138,7 +143,10 @@ mod tests {
     fn control_messages_are_answered_as_the_venue_does() {
         check(r#"{"method":"SUBSCRIBE","params":["nonsense@stream"],"id":1}"#, r#"{"id":1,"result":null}"#);
         check(r#"{"method":"GET_PROPERTY","params":["combined"],"id":6}"#, r#"{"id":6,"result":true}"#);
-        check(r#"{"method":"SET_PROPERTY","params":["x",true],"id":6}"#, r#"{"code":0,"msg":"Unknown property"}"#);
+        check(
+            r#"{"method":"SET_PROPERTY","params":["x",true],"id":6}"#,
+            r#"{"code":0,"msg":"Unknown property"}"#,
+        );
         check(
             r#"{"method":"SET_PROPERTY","params":["combined",1],"id":6}"#,
             r#"{"code":1,"msg":"Invalid value type: expected Boolean"}"#,

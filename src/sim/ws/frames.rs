@@ -28,18 +28,27 @@ const LONGEST_DELAY_BARS: i64 = 12;
 
 /// The frames of `kind` with an instant in `(after, until]`. Periodic frames that a slow reader missed are not made up
 /// for (the latest is enough); closes, trades and forced orders are.
-pub(crate) fn due(venue: &Venue, route: Route, kind: Kind, period_ms: i64, after: Ts, until: Ts) -> Vec<Frame> {
+pub(crate) fn due(
+    venue: &Venue,
+    route: Route,
+    kind: Kind,
+    period_ms: i64,
+    after: Ts,
+    until: Ts,
+) -> Vec<Frame> {
     match kind {
         Kind::Kline { symbol, interval } => klines(venue, route, symbol, interval, period_ms, after, until),
         Kind::Mark { symbol, .. } => last_multiple(after, until, period_ms)
             .and_then(|at| Some(Frame { at, json: mark(venue, symbol, at)? }))
             .into_iter()
             .collect(),
-        Kind::AllMarks { .. } => last_multiple(after, until, period_ms).map(|at| all_marks(venue, at)).unwrap_or_default(),
-        Kind::Forced { symbol } => forced(venue, symbol, after, until),
-        Kind::AllForced => {
-            (0..venue.market.scenario().symbols.len()).flat_map(|symbol| forced(venue, symbol, after, until)).collect()
+        Kind::AllMarks { .. } => {
+            last_multiple(after, until, period_ms).map(|at| all_marks(venue, at)).unwrap_or_default()
         }
+        Kind::Forced { symbol } => forced(venue, symbol, after, until),
+        Kind::AllForced => (0..venue.market.scenario().symbols.len())
+            .flat_map(|symbol| forced(venue, symbol, after, until))
+            .collect(),
         Kind::Book { symbol } => last_multiple(after, until, period_ms)
             .and_then(|at| Some(Frame { at, json: book(venue, route, symbol, at)? }))
             .into_iter()
@@ -239,7 +248,9 @@ fn trades(venue: &Venue, route: Route, symbol: usize, period_ms: i64, after: Ts,
         });
         if let Some((piece, _)) = piece {
             let sold = piece.volume - piece.taker_buy_volume;
-            for (side, (quantity, is_maker)) in [(piece.taker_buy_volume, false), (sold, true)].into_iter().enumerate() {
+            for (side, (quantity, is_maker)) in
+                [(piece.taker_buy_volume, false), (sold, true)].into_iter().enumerate()
+            {
                 if quantity <= 0.0 {
                     continue;
                 }
@@ -252,7 +263,9 @@ fn trades(venue: &Venue, route: Route, symbol: usize, period_ms: i64, after: Ts,
                 );
                 let time = at - 1;
                 let json = match route {
-                    Route::Spot => format!("{head},\"f\":{id},\"l\":{id},\"T\":{time},\"m\":{is_maker},\"M\":true}}"),
+                    Route::Spot => {
+                        format!("{head},\"f\":{id},\"l\":{id},\"T\":{time},\"m\":{is_maker},\"M\":true}}")
+                    }
                     _ => format!(
                         "{head},\"nq\":\"{quantity}\",\"f\":{id},\"l\":{id},\"T\":{time},\"m\":{is_maker},\"st\":1}}"
                     ),

@@ -25,7 +25,8 @@ use stream::Route;
 
 /// All websocket routes.
 pub(crate) fn routes() -> Router<Arc<Venue>> {
-    let doors = [("/market", Route::Market), ("/public", Route::Public), ("", Route::Legacy), ("/spot", Route::Spot)];
+    let doors =
+        [("/market", Route::Market), ("/public", Route::Public), ("", Route::Legacy), ("/spot", Route::Spot)];
     doors.into_iter().fold(Router::new(), |router, (prefix, route)| {
         router
             .route(

@@ -41,7 +41,9 @@ impl Kind {
             Route::Public | Route::Legacy => is_quote,
             Route::Market => !is_quote,
             Route::Spot => match kind {
-                Self::Kline { symbol, .. } | Self::Book { symbol } | Self::Trades { symbol } => venue.has_spot(symbol),
+                Self::Kline { symbol, .. } | Self::Book { symbol } | Self::Trades { symbol } => {
+                    venue.has_spot(symbol)
+                }
                 _ => false,
             },
         };

@@ -1,0 +1,185 @@
+//! History over REST: what is missing from the start to now, fetched page by page and stored as it arrives.
+//!
+//! Each page is one job of the storage thread, which also remembers that the page was asked for. A kill at any moment
+//! therefore costs at most the pages under way, and a hole that the exchange really has is not asked for again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use crate::binance::{Rest, RestError};
+use crate::daemon::shared::Shared;
+use crate::daemon::storage::{Covered, Job, Storage, StorageError, Stretch};
+use crate::market::{BAR_MS, BarIndex, DAY_MS, Ts};
+use crate::store::{Kind, Origin, RawPut, Records, SeriesKey};
+
+/// Series fetched at once. The limiter decides the pace; this only hides the round trips.
+const CONCURRENT_SERIES: usize = 4;
+/// Bars a page of a series of bars: four requests of the cheapest size.
+const BARS_A_PAGE: i64 = 1996;
+/// Bars a page of mark prices (three series each).
+const MARK_A_PAGE: i64 = 1497;
+/// Funding a page, ms: about one request at 8 h settlements.
+const FUNDING_A_PAGE: i64 = 300 * DAY_MS;
+/// Open interest a page, ms: six requests.
+const OPEN_INTEREST_A_PAGE: i64 = 10 * DAY_MS;
+/// The exchange keeps 30 days of open interest; asking at the very edge is refused.
+const OPEN_INTEREST_KEPT: i64 = 30 * DAY_MS - 2 * BAR_MS;
+/// Wait before a failed page is asked for again, unless the exchange says how long.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a backfill did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backfill {
+    /// Records fetched.
+    pub records: u64,
+    /// Series that the exchange refuses, with its reason.
+    pub refused: Vec<(SeriesKey, String)>,
+}
+
+/// Fetches everything that is missing before `end` in all series.
+///
+/// # Errors
+/// When the storage thread fails. The exchange's failures are retried for as long as they last; what it refuses for
+/// good is reported in the result.
+pub async fn backfill(
+    shared: &Arc<Shared>,
+    storage: &Storage,
+    rest: &Rest,
+    series: Vec<SeriesKey>,
+    end: BarIndex,
+) -> Result<Backfill, StorageError> {
+    let mut all = Backfill::default();
+    let work = series.into_iter().map(|series| async move {
+        let result = fetch_series(shared, storage, rest, &series, end).await;
+        (series, result)
+    });
+    let mut results = stream::iter(work).buffer_unordered(CONCURRENT_SERIES);
+    while let Some((series, result)) = results.next().await {
+        match result {
+            Ok(records) => all.records += records,
+            Err(Failure::Storage(error)) => return Err(error),
+            Err(Failure::Refused(error)) => {
+                tracing::error!(%error, ?series, "the exchange refuses this series; going on without it");
+                all.refused.push((series, error.to_string()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+enum Failure {
+    Storage(StorageError),
+    Refused(RestError),
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+async fn fetch_series(
+    shared: &Shared,
+    storage: &Storage,
+    rest: &Rest,
+    series: &SeriesKey,
+    end: BarIndex,
+) -> Result<u64, Failure> {
+    let (end, at_most) = match series.kind {
+        Kind::Funding => (end.open().0 + 1, FUNDING_A_PAGE),
+        Kind::OpenInterest => (end.open().0 + 1, OPEN_INTEREST_A_PAGE),
+        Kind::Mark => (end.0, MARK_A_PAGE),
+        _ => (end.0, BARS_A_PAGE),
+    };
+    let mut records = 0;
+    loop {
+        let missing =
+            storage.ask(|reply| Job::Missing { series: series.clone(), end, at_most, reply }).await?;
+        let Some(stretch) = missing else { return Ok(records) };
+        shared.update(|s| s.backfill.stretches_total += 1);
+        let page = loop {
+            match fetch_page(rest, series, stretch, shared.clock.now()).await {
+                Ok(page) => break page,
+                Err(error) if error.is_retryable() => {
+                    let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
+                    tracing::warn!(%error, ?pause, "history page failed; asking again");
+                    shared.update(|s| s.detail = format!("waiting to fetch history: {error}"));
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(Failure::Refused(error)),
+            }
+        };
+        let n = page.len() as u64;
+        // Only what was closed by the exchange's clock has been asked for; a shorter page ends before `to`.
+        let covered = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
+        let put = RawPut { symbol: series.symbol.clone(), records: page.records };
+        let label = "rest history";
+        let done = storage
+            .ask(|reply| Job::Put {
+                puts: vec![put],
+                origin: Origin::Rest,
+                label,
+                covered: Some(covered),
+                reply,
+            })
+            .await?;
+        for conflict in &done.report.listed {
+            tracing::warn!(%conflict, "history differs from what was stored; the later delivery wins");
+        }
+        records += n;
+        shared.update(|s| {
+            s.backfill.stretches_done += 1;
+            s.backfill.records += n;
+        });
+        if page.through <= stretch.from {
+            return Ok(records);
+        }
+    }
+}
+
+struct PageOf {
+    records: Records,
+    through: i64,
+}
+
+impl PageOf {
+    fn len(&self) -> usize {
+        match &self.records {
+            Records::Bars(_, r) => r.len(),
+            Records::Funding(r) => r.len(),
+            Records::OpenInterest(r) => r.len(),
+            Records::Mark(r) => r.len(),
+            Records::Liquidations(r) => r.len(),
+            Records::Quotes(r) => r.len(),
+            Records::Depth(r) => r.len(),
+        }
+    }
+}
+
+async fn fetch_page(rest: &Rest, series: &SeriesKey, stretch: Stretch, now: Ts) -> Result<PageOf, RestError> {
+    let symbol = &series.symbol;
+    let (from_bar, to_bar) = (BarIndex(stretch.from), BarIndex(stretch.to));
+    let (from_ts, to_ts) = (Ts(stretch.from), Ts(stretch.to));
+    Ok(match series.kind {
+        Kind::Funding => {
+            let rows = rest.funding_rates(symbol, from_ts, to_ts).await?;
+            let prints = rows.into_iter().map(|row| row.print).collect();
+            PageOf { records: Records::Funding(prints), through: stretch.to }
+        }
+        Kind::OpenInterest => {
+            let from = Ts(from_ts.0.max(now.0 - OPEN_INTEREST_KEPT));
+            let rows = rest.open_interest_hist(symbol, from, to_ts.max(from)).await?;
+            PageOf { records: Records::OpenInterest(rows), through: stretch.to }
+        }
+        Kind::Mark => {
+            let rows = rest.mark_bars(symbol, from_bar, to_bar).await?;
+            PageOf { records: Records::Mark(rows), through: stretch.to }
+        }
+        _ => {
+            let range = rest.klines(series.market, symbol, from_bar, to_bar).await?;
+            PageOf { records: Records::Bars(series.market, range.bars), through: range.through.0 }
+        }
+    })
+}

@@ -1,0 +1,104 @@
+//! What is followed: the series of the configuration, and the streams that carry them.
+
+use std::collections::BTreeSet;
+
+use crate::binance::Subscription;
+use crate::daemon::config::Config;
+use crate::market::{Market, Source, Symbol};
+use crate::store::{Kind, SeriesKey};
+
+/// The followed series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Perpetuals, in name order: the pipeline's symbols.
+    pub symbols: Vec<Symbol>,
+    /// Series of bars: a tick waits for all of them.
+    pub bars: Vec<(Market, Symbol)>,
+    /// Everything that has history over REST, bars first.
+    pub history: Vec<SeriesKey>,
+    /// Source columns of each symbol, in the order of `symbols`.
+    pub collected: Vec<BTreeSet<Source>>,
+}
+
+const PERP: [Source; 9] = [
+    Source::Open,
+    Source::High,
+    Source::Low,
+    Source::Close,
+    Source::Volume,
+    Source::QuoteVolume,
+    Source::Trades,
+    Source::TakerBuyVolume,
+    Source::TakerBuyQuote,
+];
+const SPOT: [Source; 9] = [
+    Source::SpotOpen,
+    Source::SpotHigh,
+    Source::SpotLow,
+    Source::SpotClose,
+    Source::SpotVolume,
+    Source::SpotQuoteVolume,
+    Source::SpotTrades,
+    Source::SpotTakerBuyVolume,
+    Source::SpotTakerBuyQuote,
+];
+const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
+const OPEN_INTEREST: [Source; 2] = [Source::Oi, Source::OiValue];
+const MARK: [Source; 4] = [Source::Mark, Source::Index, Source::Premium, Source::FundingPredBps];
+const LIQUIDATIONS: [Source; 5] =
+    [Source::LiqLongUsd, Source::LiqShortUsd, Source::LiqLongN, Source::LiqShortN, Source::LiqCoverage];
+
+impl Follow {
+    /// Reads the configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let symbols = config.symbols.clone();
+        let collect = config.collect;
+        let has_spot = |s: &Symbol| config.spot_symbols.contains(s);
+        let perp = symbols.iter().map(|s| (Market::Perp, s.clone()));
+        let spot = symbols.iter().filter(|s| has_spot(s)).map(|s| (Market::Spot, s.clone()));
+        let bars: Vec<(Market, Symbol)> = perp.chain(spot).collect();
+        let key = |kind, market, symbol: &Symbol| SeriesKey { kind, market, symbol: symbol.clone() };
+        let mut history: Vec<SeriesKey> = bars.iter().map(|(m, s)| key(Kind::Bars, *m, s)).collect();
+        let others = [
+            (collect.funding, Kind::Funding),
+            (collect.open_interest, Kind::OpenInterest),
+            (collect.mark, Kind::Mark),
+        ];
+        for (_, kind) in others.into_iter().filter(|(wanted, _)| *wanted) {
+            history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
+        }
+        let columns = |symbol: &Symbol| -> BTreeSet<Source> {
+            let groups: [(bool, &[Source]); 6] = [
+                (true, &PERP),
+                (has_spot(symbol), &SPOT),
+                (collect.funding, &FUNDING),
+                (collect.open_interest, &OPEN_INTEREST),
+                (collect.mark, &MARK),
+                (collect.liquidations, &LIQUIDATIONS),
+            ];
+            groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
+        };
+        let collected = symbols.iter().map(columns).collect();
+        Self { symbols, bars, history, collected }
+    }
+}
+
+/// The streams to subscribe.
+#[must_use]
+pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
+    let mut wanted = Vec::new();
+    for symbol in &config.symbols {
+        wanted.push((Market::Perp, Subscription::Kline5m(symbol.clone())));
+        if config.collect.mark {
+            wanted.push((Market::Perp, Subscription::MarkPrice(symbol.clone())));
+        }
+        if config.collect.liquidations {
+            wanted.push((Market::Perp, Subscription::ForceOrder(symbol.clone())));
+        }
+    }
+    for symbol in &config.spot_symbols {
+        wanted.push((Market::Spot, Subscription::Kline5m(symbol.clone())));
+    }
+    wanted
+}

@@ -1,0 +1,40 @@
+//! Mark prices and liquidations of the streams as records of the raw log.
+
+use crate::binance::Stamped;
+use crate::binance::aggregate::{LiquidationAggregator, MarkAggregator};
+use crate::daemon::config::Collect;
+use crate::market::{BarIndex, Symbol};
+use crate::store::{RawPut, Records};
+
+/// Mark and liquidation bars under construction.
+#[derive(Debug)]
+pub struct Aggregates {
+    marks: MarkAggregator,
+    liquidations: LiquidationAggregator,
+}
+
+impl Aggregates {
+    /// Watching begins within the bar `first`.
+    #[must_use]
+    pub fn new(symbols: &[Symbol], first: BarIndex) -> Self {
+        Self {
+            marks: MarkAggregator::new(symbols, first),
+            liquidations: LiquidationAggregator::new(symbols, first),
+        }
+    }
+
+    /// Takes in an update; those that are no concern of bars are ignored.
+    pub fn observe(&mut self, stamped: &Stamped) {
+        self.marks.observe(stamped);
+        self.liquidations.observe(stamped);
+    }
+
+    /// The records of a bar that has closed.
+    pub fn finish(&mut self, bar: BarIndex, collect: Collect) -> Vec<RawPut> {
+        let marks = self.marks.finish(bar).into_iter().filter(|_| collect.mark);
+        let marks = marks.map(|(symbol, mark)| RawPut { symbol, records: Records::Mark(vec![mark]) });
+        let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.liquidations);
+        let sums = sums.map(|(symbol, sum)| RawPut { symbol, records: Records::Liquidations(vec![sum]) });
+        marks.chain(sums).collect()
+    }
+}

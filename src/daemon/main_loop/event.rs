@@ -1,0 +1,78 @@
+//! Everything that can happen to the main loop.
+
+use super::{Exit, Spec};
+use crate::binance::Stamped;
+use crate::daemon::feed::{Asked, Backfill};
+use crate::daemon::shared::{Control, Refusal, Reloaded};
+use crate::daemon::storage::{Advanced, PutDone, StorageError};
+use crate::market::BarIndex;
+use crate::store::RawPut;
+use tokio::sync::oneshot;
+
+use super::runs::FinishedRun;
+
+/// A signal of the operating system, or its equivalent in tests and in the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// An event. The enum is closed: nothing else reaches the loop.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A command of the API.
+    Control(Control),
+    /// An update of the websocket client.
+    Update(Stamped),
+    /// Something changed below the spec directory.
+    SpecTreeChanged,
+    /// A signal.
+    Signal(Signal),
+    /// A tick's close or the end of its grace.
+    TickTimer,
+    /// Time to tell the service manager that the loop turns.
+    Alive,
+    /// A task came back.
+    Done(Done),
+    /// A task panicked.
+    TaskFailed(String),
+    /// The storage thread ended.
+    StorageEnded(String),
+}
+
+/// Who waits for a reload.
+pub(super) type ReloadReplies = Vec<oneshot::Sender<Result<Reloaded, Refusal>>>;
+
+/// What a task brings back.
+#[derive(Debug)]
+pub(super) enum Done {
+    Backfilled(Result<Backfill, StorageError>),
+    Advanced(Result<Advanced, StorageError>),
+    WentLive(Result<BarIndex, StorageError>),
+    Put { label: &'static str, result: Result<PutDone, StorageError> },
+    Instants { bar: BarIndex, puts: Vec<RawPut> },
+    AskedForMissing { bar: BarIndex, asked: Asked },
+    Reconciled(Asked),
+    Repaired(Asked),
+    SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
+    SpecInstalled { result: Result<(), StorageError>, spec: Spec, replies: ReloadReplies },
+    RunFinished(FinishedRun),
+}
+
+/// What handling an event came to: the audit value of the loop.
+#[derive(Debug)]
+pub(super) enum Handled {
+    /// Nothing to do.
+    Idle,
+    /// State or status changed.
+    Noted,
+    /// A task was started.
+    Started(&'static str),
+    /// A command was refused.
+    Refused,
+    /// The loop ends.
+    Exit(Exit),
+}

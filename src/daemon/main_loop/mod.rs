@@ -1,0 +1,281 @@
+//! The main loop: one closed [`Event`] enum, one `next_event`, one `handle_event`; all state in one struct.
+//!
+//! The loop waits for nothing but its next event. What takes time runs as a task of `tasks` and comes back as
+//! [`Event::Done`]; what blocks runs on the storage thread or on a blocking thread, reached through such a task. A task
+//! that panics ends the daemon.
+//!
+//! ```text
+//! starting ─► backfilling ─► live ◄─► degraded
+//!                  ▲            │  (too far behind, or another spec: catch up again)
+//!                  └────────────┘
+//! ```
+
+mod closing;
+mod event;
+mod runs;
+mod specs;
+mod start;
+mod stream_state;
+mod ticks;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::config::Config;
+use super::feed::Follow;
+use super::live::{Aggregates, TickBook};
+use super::shared::{Control, Shared};
+use super::status::Phase;
+use super::storage::{Ended, Job, Reply, Storage, StorageError};
+use super::systemd::ServiceManager;
+use crate::binance::{Rest, Stamped};
+use crate::market::BarIndex;
+use crate::spec::CompiledSpec;
+
+use closing::Closing;
+pub use event::Signal;
+use event::{Done, Event, Handled};
+use runs::Runs;
+use specs::Specs;
+pub use start::{Daemon, DaemonError, Stopper};
+use stream_state::StreamStates;
+
+/// How far behind the clock the pipeline may be and still count as live, bars.
+const LIVE_LAG_BARS: i64 = 2;
+
+/// The main loop's state.
+#[derive(Debug)]
+struct MainLoop {
+    shared: Arc<Shared>,
+    config: Arc<Config>,
+    storage: Storage,
+    rest: Rest,
+    follow: Arc<Follow>,
+    service: ServiceManager,
+    phase: Phase,
+    /// Why live is only degraded, by cause.
+    troubles: BTreeMap<&'static str, String>,
+    book: TickBook,
+    aggregates: Aggregates,
+    streams: StreamStates,
+    closing: Option<Closing>,
+    /// First row of the history.
+    first: BarIndex,
+    /// End of the history that the last catch-up fetched.
+    fetched_to: BarIndex,
+    /// An advance job is under way; there is never more than one.
+    advancing: bool,
+    /// A put changed committed history.
+    repair_due: bool,
+    gaps: ticks::Gaps,
+    runs: Runs,
+    specs: Specs,
+    tasks: JoinSet<Done>,
+    /// Jobs for the storage thread, in the order in which they were decided: a bar is put before its tick advances.
+    outbox: VecDeque<Job>,
+    /// Where the loop's waiting inputs come in.
+    inputs: Inputs,
+}
+
+/// What the loop listens to beside its own tasks.
+#[derive(Debug)]
+struct Inputs {
+    control: mpsc::Receiver<Control>,
+    updates: mpsc::Receiver<Stamped>,
+    spec_changes: mpsc::Receiver<()>,
+    signals: mpsc::Receiver<Signal>,
+    storage_ended: Ended,
+    next_alive: Instant,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+enum Exit {
+    /// Asked to.
+    Stop,
+    /// Something that must not fail has failed.
+    Failed(String),
+}
+
+impl MainLoop {
+    /// Turns until asked to stop or something fails.
+    async fn run(mut self) -> Result<(), String> {
+        self.catch_up();
+        loop {
+            let event = self.next_event().await;
+            let handled = self.handle_event(event);
+            match &handled {
+                Handled::Started(what) => tracing::debug!(what, "started"),
+                handled => tracing::trace!(?handled, "event handled"),
+            }
+            if let Handled::Exit(exit) = handled {
+                return self.finish(exit).await;
+            }
+            // A full queue makes the loop wait: back-pressure reaches the sockets, and the watchdog sees it.
+            while let Some(job) = self.outbox.pop_front() {
+                if self.storage.send(job).await.is_err() {
+                    break;
+                }
+            }
+            self.show_phase();
+        }
+    }
+
+    /// Queues a job and a task that brings its reply back.
+    fn submit<T: Send + 'static>(
+        &mut self,
+        make: impl FnOnce(Reply<T>) -> Job,
+        done: impl FnOnce(Result<T, StorageError>) -> Done + Send + 'static,
+    ) {
+        let (reply, answer) = oneshot::channel();
+        self.outbox.push_back(make(reply));
+        self.tasks.spawn(async move { done(answer.await.unwrap_or(Err(StorageError::Ended))) });
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let timer = self.timer();
+        let inputs = &mut self.inputs;
+        tokio::select! {
+            biased;
+            ended = &mut inputs.storage_ended => Event::StorageEnded(match ended {
+                Ok(Err(reason)) => reason,
+                Ok(Ok(())) | Err(_) => "the storage thread ended by itself".to_owned(),
+            }),
+            Some(signal) = inputs.signals.recv() => Event::Signal(signal),
+            () = sleep_until(inputs.next_alive) => Event::Alive,
+            Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
+                Ok(done) => Event::Done(done),
+                Err(error) => Event::TaskFailed(join_error(error)),
+            },
+            Some(control) = inputs.control.recv() => Event::Control(control),
+            Some(()) = inputs.spec_changes.recv() => Event::SpecTreeChanged,
+            () = sleep_until(timer.unwrap_or(inputs.next_alive)), if timer.is_some() => Event::TickTimer,
+            Some(update) = inputs.updates.recv() => Event::Update(update),
+        }
+    }
+
+    /// The one place where events meet the state.
+    fn handle_event(&mut self, event: Event) -> Handled {
+        match event {
+            Event::Control(Control::Recompute { reason, reply }) => self.on_recompute_request(reason, reply),
+            Event::Control(Control::Reload { reply }) => self.on_reload(Some(reply)),
+            Event::SpecTreeChanged => self.on_reload(None),
+            Event::Signal(Signal::Reload) => {
+                self.service.reloading();
+                self.on_reload(None)
+            }
+            Event::Signal(Signal::Stop) => Handled::Exit(Exit::Stop),
+            Event::Update(update) => self.on_update(update),
+            Event::TickTimer => self.on_tick_timer(),
+            Event::Alive => {
+                self.service.alive();
+                self.inputs.next_alive = Instant::now() + self.service.alive_every();
+                self.on_housekeeping()
+            }
+            Event::Done(done) => self.on_done(done),
+            Event::TaskFailed(reason) | Event::StorageEnded(reason) => Handled::Exit(Exit::Failed(reason)),
+        }
+    }
+
+    fn on_done(&mut self, done: Done) -> Handled {
+        match done {
+            Done::Backfilled(Ok(result)) => self.on_backfilled(result),
+            Done::Advanced(Ok(advanced)) => self.on_advanced(&advanced),
+            Done::WentLive(Ok(first)) => self.on_went_live(first),
+            Done::Put { label, result: Ok(put) } => self.on_put(label, &put),
+            Done::Instants { bar, puts } => self.on_instants(bar, puts),
+            Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
+            Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
+            Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
+            Done::SpecInstalled { result: Ok(()), spec, replies } => self.on_spec_installed(&spec, replies),
+            Done::RunFinished(result) => self.on_run_finished(result),
+            Done::Backfilled(Err(error))
+            | Done::Advanced(Err(error))
+            | Done::WentLive(Err(error))
+            | Done::Put { result: Err(error), .. }
+            | Done::SpecInstalled { result: Err(error), .. } => {
+                Handled::Exit(Exit::Failed(error.to_string()))
+            }
+        }
+    }
+
+    fn set_phase(&mut self, phase: Phase, detail: &str) {
+        if self.phase != phase {
+            tracing::info!(from = self.phase.name(), to = phase.name(), detail, "phase");
+        }
+        self.phase = phase;
+        self.shared.update(|s| {
+            s.state = phase;
+            detail.clone_into(&mut s.detail);
+        });
+    }
+
+    fn show_phase(&mut self) {
+        let status = self.shared.status();
+        let tick = status.store.committed_tick.map_or("nothing committed".to_owned(), |t| t.to_string());
+        self.service.status(&format!("{}: {tick}; {}", status.state.name(), status.detail));
+    }
+
+    /// Notes or clears a cause of degradation.
+    fn trouble(&mut self, cause: &'static str, detail: Option<String>) {
+        match detail {
+            Some(detail) => drop(self.troubles.insert(cause, detail)),
+            None => drop(self.troubles.remove(cause)),
+        }
+        if matches!(self.phase, Phase::Live | Phase::Degraded) {
+            self.show_troubles();
+        }
+    }
+
+    fn show_troubles(&mut self) {
+        if self.troubles.is_empty() {
+            self.set_phase(Phase::Live, "ticks close as they happen");
+        } else {
+            let detail: Vec<&str> = self.troubles.values().map(String::as_str).collect();
+            let detail = detail.join("; ");
+            self.set_phase(Phase::Degraded, &detail);
+        }
+    }
+
+    /// Ends in order: the commit under way is finished by the storage thread before it closes.
+    async fn finish(mut self, exit: Exit) -> Result<(), String> {
+        self.service.stopping();
+        self.tasks.abort_all();
+        self.shared.stop();
+        match exit {
+            Exit::Stop => {
+                tracing::info!("stopping");
+                let close = self.storage.ask(|reply| Job::Close { reply });
+                match tokio::time::timeout(STOP_DEADLINE, close).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(format!("closing the store failed: {error}")),
+                    Err(_) => Err(format!("the store did not close within {STOP_DEADLINE:?}")),
+                }
+            }
+            Exit::Failed(reason) => Err(reason),
+        }
+    }
+}
+
+/// Time for the storage thread to finish what it is doing and close.
+const STOP_DEADLINE: Duration = Duration::from_secs(4);
+
+fn join_error(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => format!("a task panicked: {}", super::storage::panic_text(&*panic)),
+        Err(error) => format!("a task was lost: {error}"),
+    }
+}
+
+/// A reply that nobody may be waiting for any more.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    let _ = reply.send(value);
+}
+
+/// Spec in force, shared with tasks.
+type Spec = Arc<CompiledSpec>;

@@ -1,0 +1,358 @@
+//! The pipeline and what it committed: pushing rows, rewinding, changing the spec.
+//!
+//! The facts in the store are a function of the raw log, the spec, the followed series and the first row. The last
+//! three are the *signature* kept beside the facts: opened under another one, the facts are dropped and computed again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use super::StorageError;
+use super::signal::{self, Signals};
+use crate::blueprints::read_current;
+use crate::daemon::config::Start;
+use crate::daemon::feed::Follow;
+use crate::daemon::shared::Shared;
+use crate::daemon::status::Unavailable;
+use crate::graph::EngineOptions;
+use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
+use crate::outcomes::Outcome;
+use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::spec::CompiledSpec;
+use crate::store::{Records, Store, TickCommit};
+
+const SIGNATURE: &str = "facts/signature";
+const FIRST: &str = "facts/first";
+const DIRTY: &str = "facts/dirty";
+/// Before every row: exchanges are younger than the epoch.
+const BEFORE_ALL: BarIndex = BarIndex(-1);
+/// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
+const SLACK_ROWS: usize = 512;
+
+/// The pipeline, standing after the last committed row.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) spec: Arc<CompiledSpec>,
+    pub(super) first: BarIndex,
+    pub(super) last_checkpoint: Option<BarIndex>,
+    /// Committed rows from here on were computed from raw records that have changed since.
+    pub(super) dirty: Option<BarIndex>,
+    pub(super) signals: Signals,
+    lags: Lags,
+    config: PipelineConfig,
+    pipeline: Pipeline,
+}
+
+/// Publication lags of instants, at most a bar: what is older has been read by the row before.
+#[derive(Clone, Copy, Debug)]
+struct Lags {
+    funding_ms: i64,
+    open_interest_ms: i64,
+}
+
+impl Lags {
+    fn of(spec: &CompiledSpec) -> Self {
+        let lag = |source| {
+            let seconds = spec.sources.rule(source).map_or(0, |rule| rule.lag_s);
+            (i64::from(seconds) * 1000).min(BAR_MS)
+        };
+        Self { funding_ms: lag(Source::FundingRate), open_interest_ms: lag(Source::Oi) }
+    }
+}
+
+/// What a push committed.
+pub(super) struct Committed {
+    pub(super) events: u64,
+    pub(super) commit_ms: f64,
+}
+
+impl Facts {
+    /// Brings the pipeline to the store's tick boundary.
+    pub(super) fn open(
+        store: &mut Store,
+        shared: &Shared,
+        follow: &Follow,
+        spec: Arc<CompiledSpec>,
+    ) -> Result<Self, StorageError> {
+        let first = first_row(store, shared)?;
+        let config = pipeline_config(&spec, follow, shared);
+        check_signature(store, &spec, follow, first)?;
+        let blueprints = match read_current(&shared.config.data_root.join("blueprints")) {
+            Ok(version) => version.map(|v| (v.manifest.version, v.blueprints)),
+            Err(error) => {
+                tracing::error!(%error, "the published version cannot be read; signals name no blueprints");
+                None
+            }
+        };
+        let (version, blueprints) = blueprints.unzip();
+        shared.update(|s| s.blueprints.version = version);
+        let states = state_names(&spec);
+        let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
+        let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
+        let mut facts = Self {
+            pipeline: Pipeline::new(config.clone(), first)?,
+            lags: Lags::of(&spec),
+            spec,
+            first,
+            last_checkpoint: None,
+            dirty,
+            signals,
+            config,
+        };
+        let committed = store.committed()?.filter(|bar| *bar >= first);
+        facts.stand_after(store, committed)?;
+        facts.show_unavailable(shared, follow);
+        Ok(facts)
+    }
+
+    /// First row that is not committed.
+    pub(super) fn next(&self) -> BarIndex {
+        self.pipeline.next_bar()
+    }
+
+    /// Last committed row.
+    pub(super) fn committed(&self) -> Option<BarIndex> {
+        (self.next() > self.first).then(|| self.next() - 1)
+    }
+
+    /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored already.
+    fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
+        self.pipeline = Pipeline::new(self.config.clone(), self.first)?;
+        self.last_checkpoint = None;
+        let Some(row) = row else { return Ok(()) };
+        if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
+            match Pipeline::restore(self.config.clone(), &bytes) {
+                Ok(pipeline) if pipeline.next_bar() == bar.next() => {
+                    self.pipeline = pipeline;
+                    self.last_checkpoint = Some(bar);
+                }
+                Ok(_) => tracing::warn!(%bar, "a checkpoint stands at another row than it says; replaying"),
+                Err(error) => tracing::warn!(%error, %bar, "a checkpoint cannot be used; replaying"),
+            }
+        }
+        while self.next() <= row {
+            let rows = (row.next() - self.next()).min(SLACK_ROWS as i64) as usize;
+            let raw = self.raw(store, rows)?;
+            self.pipeline.push(&raw)?;
+        }
+        Ok(())
+    }
+
+    /// The next rows of the raw log. Instants whose publication lag had not passed when the row before closed come
+    /// along once more: live, they often arrive after that row was committed, where they change nothing yet. Whoever
+    /// gets one twice holds the same value.
+    fn raw(&self, store: &Store, rows: usize) -> Result<RawBlock, StorageError> {
+        let (symbols, first) = (&self.config.symbols, self.next());
+        let mut block = store.raw(symbols, first, rows)?;
+        let close = first.open();
+        for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
+            let funding = before.funding.into_iter().filter(|x| x.ts.0 + self.lags.funding_ms > close.0);
+            now.funding.splice(0..0, funding);
+            let interest =
+                before.open_interest.into_iter().filter(|x| x.ts.0 + self.lags.open_interest_ms > close.0);
+            now.open_interest.splice(0..0, interest);
+        }
+        Ok(block)
+    }
+
+    /// The first row that depends on a record.
+    pub(super) fn first_row_of(&self, records: &Records) -> Option<BarIndex> {
+        // An instant is first read by the bar that closes when its lag has passed; on the boundary, by the one before.
+        let row_of = |ts: Ts, lag_ms: i64| Ts(ts.0 + lag_ms - 1).bar();
+        match records {
+            Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
+            Records::Mark(r) => r.iter().map(|x| x.bar).min(),
+            Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
+            Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
+            Records::Funding(r) => r.iter().map(|x| row_of(x.ts, self.lags.funding_ms)).min(),
+            Records::OpenInterest(r) => r.iter().map(|x| row_of(x.ts, self.lags.open_interest_ms)).min(),
+            Records::Depth(r) => r.iter().map(|x| row_of(x.ts, 0)).min(),
+        }
+    }
+
+    /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
+    pub(super) fn push(
+        &mut self,
+        store: &mut Store,
+        shared: &Shared,
+        rows: usize,
+        now: Ts,
+        checkpoint: bool,
+    ) -> Result<Committed, StorageError> {
+        let raw = self.raw(store, rows)?;
+        let facts = self.pipeline.push(&raw)?;
+        let through = self.next() - 1;
+        let entries = self.signals.entries(&facts.events, now);
+        let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
+        let has_checkpoint = checkpoint.is_some();
+        let events = facts.events.len() as u64;
+        let started = Instant::now();
+        // Only what was news has an arrival; the store keeps the first one of an event for ever.
+        let arrivals: Vec<(String, Ts)> =
+            entries.iter().filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now))).collect();
+        store.commit(&TickCommit {
+            through,
+            events: &facts.events,
+            episode_ends: &facts.ends,
+            outcomes: &facts.outcomes,
+            signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
+            checkpoint: checkpoint.as_deref(),
+            arrivals: &arrivals,
+            ..TickCommit::default()
+        })?;
+        let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
+        if has_checkpoint {
+            self.last_checkpoint = Some(through);
+        }
+        self.signals.announced(shared, entries);
+        Ok(Committed { events, commit_ms })
+    }
+
+    /// Remembers, durably, that committed rows from `bar` on are no longer what the raw log gives.
+    pub(super) fn note_dirty(&mut self, store: &mut Store, bar: BarIndex) -> Result<(), StorageError> {
+        let bar = bar.max(self.first);
+        if self.dirty.is_none_or(|known| bar < known) {
+            self.set_dirty(store, Some(bar))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_dirty(
+        &mut self,
+        store: &mut Store,
+        dirty: Option<BarIndex>,
+    ) -> Result<(), StorageError> {
+        self.dirty = dirty;
+        let bytes = dirty.map_or(Vec::new(), |bar| bar.0.to_le_bytes().to_vec());
+        store.put_meta(DIRTY, &bytes)?;
+        Ok(())
+    }
+
+    /// Goes back to before the first dirty row; returns where it stands then.
+    pub(super) fn rewind_if_dirty(&mut self, store: &mut Store) -> Result<Option<BarIndex>, StorageError> {
+        let Some(dirty) = self.dirty else { return Ok(None) };
+        if dirty < self.next() {
+            self.rewind(store, dirty - 1)?;
+        }
+        self.set_dirty(store, None)?;
+        Ok(Some(self.next()))
+    }
+
+    fn rewind(&mut self, store: &mut Store, to: BarIndex) -> Result<(), StorageError> {
+        store.rewind(to)?;
+        self.stand_after(store, (to >= self.first).then_some(to))
+    }
+
+    /// Puts another spec in force. The facts go; the raw log stays.
+    pub(super) fn install(
+        &mut self,
+        store: &mut Store,
+        shared: &Shared,
+        follow: &Follow,
+        spec: Arc<CompiledSpec>,
+    ) -> Result<(), StorageError> {
+        let next = self.next();
+        if self.signals.have_begun() {
+            self.signals.begin_anew(store, next)?;
+        }
+        self.config = pipeline_config(&spec, follow, shared);
+        self.signals.set_states(state_names(&spec));
+        self.lags = Lags::of(&spec);
+        self.spec = spec;
+        check_signature(store, &self.spec, follow, self.first)?;
+        self.stand_after(store, None)?;
+        self.set_dirty(store, None)?;
+        self.show_unavailable(shared, follow);
+        Ok(())
+    }
+
+    /// Every booked outcome, in order of maturity.
+    pub(super) fn outcomes(&self, store: &Store) -> Result<Vec<Outcome>, StorageError> {
+        Ok(store.outcomes(self.first, self.next())?)
+    }
+
+    fn show_unavailable(&self, shared: &Shared, follow: &Follow) {
+        let events = &self.spec.graph.events;
+        let mut list = Vec::new();
+        for (ix, symbol) in follow.symbols.iter().enumerate() {
+            for (event, source) in self.pipeline.unavailable(ix) {
+                list.push(Unavailable {
+                    symbol: symbol.clone(),
+                    event_type: events[usize::from(event.0)].event_type.clone(),
+                    missing: source.name().to_owned(),
+                });
+            }
+        }
+        shared.update(|s| s.spec.unavailable = list);
+    }
+}
+
+fn state_names(spec: &CompiledSpec) -> Vec<String> {
+    spec.graph.states.iter().map(|s| s.name.clone()).collect()
+}
+
+fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared: &Shared) -> PipelineConfig {
+    PipelineConfig {
+        spec: Arc::clone(spec),
+        symbols: follow.symbols.clone(),
+        collected: follow.collected.clone(),
+        engine: EngineOptions { slack_rows: SLACK_ROWS, threads: shared.config.max_analyzer_workers > 1 },
+    }
+}
+
+fn word(bytes: &[u8]) -> Option<i64> {
+    bytes.get(..8)?.try_into().ok().map(i64::from_le_bytes)
+}
+
+/// The first row: as configured, but days back are counted once, at the first start.
+fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageError> {
+    let now = shared.clock.now();
+    let start = shared.config.start;
+    let days = match start {
+        Start::At(_) => 0,
+        Start::DaysBack(days) => days,
+    };
+    if let (Start::DaysBack(_), Some(bytes)) = (start, store.meta(FIRST)?)
+        && let (Some(bar), Some(known_days)) = (word(&bytes), bytes.get(8..).and_then(word))
+        && known_days == i64::from(days)
+    {
+        return Ok(BarIndex(bar));
+    }
+    let first = start.first_bar(now);
+    let mut bytes = first.0.to_le_bytes().to_vec();
+    bytes.extend(i64::from(days).to_le_bytes());
+    store.put_meta(FIRST, &bytes)?;
+    Ok(first)
+}
+
+/// Drops facts that were made under another signature.
+fn check_signature(
+    store: &mut Store,
+    spec: &CompiledSpec,
+    follow: &Follow,
+    first: BarIndex,
+) -> Result<(), StorageError> {
+    let mut hash = Sha256::new();
+    hash.update(spec.hash.as_bytes());
+    hash.update(first.0.to_le_bytes());
+    for (symbol, sources) in follow.symbols.iter().zip(&follow.collected) {
+        hash.update([0]);
+        hash.update(symbol.as_str().as_bytes());
+        for source in sources {
+            hash.update([1]);
+            hash.update(source.name().as_bytes());
+        }
+    }
+    let signature = hash.finalize();
+    let known = store.meta(SIGNATURE)?;
+    if known.as_deref() == Some(&signature[..]) {
+        return Ok(());
+    }
+    if let Some(committed) = store.committed()? {
+        tracing::info!(%committed, "facts were made under another spec, symbols, sources or start: computing anew");
+        store.rewind(BEFORE_ALL)?;
+    }
+    store.put_meta(SIGNATURE, &signature)?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What the storage thread can be asked to do.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::StorageError;
+use crate::blueprints::Blueprint;
+use crate::daemon::shared::Query;
+use crate::daemon::stream_log::EntryKind;
+use crate::market::{BarIndex, Symbol, Ts};
+use crate::outcomes::Outcome;
+use crate::spec::CompiledSpec;
+use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
+
+/// Where a reply goes.
+pub type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// A job.
+#[derive(Debug)]
+pub enum Job {
+    /// A question of the API.
+    Query(Query),
+    /// The next part of a series that was neither stored nor asked for, before `end` (bar number or ms, by kind).
+    Missing {
+        /// The series.
+        series: SeriesKey,
+        /// End of what is wanted, exclusive.
+        end: i64,
+        /// Longest part.
+        at_most: i64,
+        /// None: nothing is missing.
+        reply: Reply<Option<Stretch>>,
+    },
+    /// Merge raw records, and remember that a stretch has been asked for.
+    Put {
+        /// The records.
+        puts: Vec<RawPut>,
+        /// Kind of source.
+        origin: Origin,
+        /// Endpoint, for conflict messages.
+        label: &'static str,
+        /// What has now been asked for.
+        covered: Option<Covered>,
+        /// What it changed.
+        reply: Reply<PutDone>,
+    },
+    /// Push rows before `end` through the pipeline and commit them: one chunk, or first a rewind if a put changed
+    /// committed history. Ask again until [`Advanced::next`] reaches `end`.
+    Advance {
+        /// First row not wanted.
+        end: BarIndex,
+        /// The clock, as the arrival of what is detected now.
+        now: Ts,
+        /// Reply.
+        reply: Reply<Advanced>,
+    },
+    /// Signals begin at this bar, unless they already began earlier.
+    GoLive {
+        /// The first live tick.
+        first: BarIndex,
+        /// The bar in force.
+        reply: Reply<BarIndex>,
+    },
+    /// Put another spec in force: facts are dropped, and the next [`Job::Advance`]s replay the raw log.
+    InstallSpec {
+        /// The spec.
+        spec: Arc<CompiledSpec>,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// Everything that a discovery run reads.
+    RunInput {
+        /// Reply.
+        reply: Reply<RunInput>,
+    },
+    /// Keep the record of a finished run and announce a new version on the stream.
+    FinishRun {
+        /// Id.
+        run_id: String,
+        /// The record, JSON.
+        record: serde_json::Value,
+        /// A stream entry to append.
+        announce: Option<(EntryKind, serde_json::Value)>,
+        /// The blueprints that signals are matched against from now on.
+        blueprints: Option<Vec<Blueprint>>,
+        /// Done.
+        reply: Reply<()>,
+    },
+    /// Sync and end the thread.
+    Close {
+        /// Done.
+        reply: Reply<()>,
+    },
+}
+
+/// The store as it was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// First row of the history.
+    pub first: BarIndex,
+    /// First row that is not committed.
+    pub next: BarIndex,
+}
+
+/// A part of a series: bar numbers or milliseconds, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// First.
+    pub from: i64,
+    /// End, exclusive.
+    pub to: i64,
+}
+
+/// A stretch that has been asked for, whatever came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// The series.
+    pub series: SeriesKey,
+    /// The stretch.
+    pub stretch: Stretch,
+}
+
+/// What a put changed.
+#[derive(Clone, Debug)]
+pub struct PutDone {
+    /// Counts and conflicts.
+    pub report: MergeReport,
+    /// The first committed tick that has to be computed again, if any.
+    pub dirty_from: Option<BarIndex>,
+}
+
+/// Progress of the pipeline.
+#[derive(Clone, Debug)]
+pub struct Advanced {
+    /// The first row that is not committed.
+    pub next: BarIndex,
+    /// Rows pushed by this job.
+    pub rows: u64,
+    /// Events detected by this job.
+    pub events: u64,
+    /// Where it rewound to before, if it did.
+    pub rewound_to: Option<BarIndex>,
+}
+
+/// What a discovery run reads.
+#[derive(Debug)]
+pub struct RunInput {
+    /// Spec in force.
+    pub spec: Arc<CompiledSpec>,
+    /// Symbols, in name order.
+    pub symbols: Vec<Symbol>,
+    /// First row of the history.
+    pub first: BarIndex,
+    /// First row not committed: the data watermark.
+    pub next: BarIndex,
+    /// Booked outcomes.
+    pub outcomes: Vec<Outcome>,
+}

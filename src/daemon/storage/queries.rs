@@ -1,0 +1,124 @@
+//! Answers to the API's questions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::signal::read_entries;
+use crate::daemon::shared::{EventQuery, Query};
+use crate::events::Event;
+use crate::market::{BarIndex, Market, Symbol, Ts};
+use crate::store::{Store, StoreError};
+
+/// Bars read at once.
+const CHUNK_BARS: i64 = 2016;
+
+/// Answers; a reader that has gone away does not matter.
+pub(super) fn answer(store: &Store, query: Query) {
+    match query {
+        Query::Events(wanted, reply) => {
+            let _ = reply.send(events(store, &wanted).map_err(|e| e.to_string()));
+        }
+        Query::Stream { from, limit, reply } => {
+            let _ = reply.send(read_entries(store, from, limit).map_err(|e| e.to_string()));
+        }
+        Query::Runs { limit, reply } => {
+            let _ = reply.send(runs(store, limit).map_err(|e| e.to_string()));
+        }
+    }
+}
+
+fn matches(wanted: &EventQuery, event: &Event) -> bool {
+    wanted.symbol.as_ref().is_none_or(|s| *s == event.symbol)
+        && wanted.event_type.as_deref().is_none_or(|t| *t == *event.event_type)
+}
+
+fn events(store: &Store, wanted: &EventQuery) -> Result<Vec<Value>, StoreError> {
+    let Some(committed) = store.committed()? else { return Ok(Vec::new()) };
+    let end = committed.next();
+    let found = match wanted.since {
+        Some(since) => after(store, wanted, since, end)?,
+        None => newest(store, wanted, end)?,
+    };
+    let Some(first) = found.first().map(|e| e.bar) else { return Ok(Vec::new()) };
+    let exits: BTreeMap<(Arc<str>, Symbol, BarIndex), BarIndex> = store
+        .episode_ends(first, end)?
+        .into_iter()
+        .map(|e| ((e.event_type, e.symbol, e.onset), e.exit))
+        .collect();
+    let row_of = |event: &Event| {
+        let key = (Arc::clone(&event.event_type), event.symbol.clone(), event.bar);
+        let arrival = store.arrival(&event.id())?;
+        Ok(row(event, exits.get(&key).copied(), arrival, store.revision_of(event)?))
+    };
+    found.iter().map(row_of).collect()
+}
+
+/// Detected after `since`: the close of the bar lies after it.
+fn after(store: &Store, wanted: &EventQuery, since: Ts, end: BarIndex) -> Result<Vec<Event>, StoreError> {
+    let mut found = Vec::new();
+    let mut from = since.bar();
+    while from < end && found.len() < wanted.limit {
+        let to = end.min(from + CHUNK_BARS);
+        let wants = |e: &Event| matches(wanted, e) && e.detected() > since;
+        found.extend(store.events(from, to)?.into_iter().filter(wants));
+        from = to;
+    }
+    found.truncate(wanted.limit);
+    Ok(found)
+}
+
+/// The newest, oldest of them first.
+fn newest(store: &Store, wanted: &EventQuery, end: BarIndex) -> Result<Vec<Event>, StoreError> {
+    let mut oldest = end;
+    for symbol in store.symbols(Market::Perp)? {
+        if let Some((first, _)) = store.range(Market::Perp, &symbol)? {
+            oldest = oldest.min(first);
+        }
+    }
+    let mut found: Vec<Event> = Vec::new();
+    let mut to = end;
+    while to > oldest && found.len() < wanted.limit {
+        let from = oldest.max(to - CHUNK_BARS);
+        let mut older: Vec<Event> =
+            store.events(from, to)?.into_iter().filter(|e| matches(wanted, e)).collect();
+        older.append(&mut found);
+        found = older;
+        to = from;
+    }
+    let skip = found.len().saturating_sub(wanted.limit);
+    Ok(found.split_off(skip))
+}
+
+fn row(event: &Event, exit: Option<BarIndex>, arrival: Option<Ts>, revision: u32) -> Value {
+    let text = |ts: Ts| ts.to_string();
+    let features: serde_json::Map<String, Value> =
+        event.features.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    json!({
+        "event_id": event.id(),
+        "event_type": &*event.event_type,
+        "canonical_family": &*event.family,
+        "symbol": event.symbol,
+        "timestamp": text(event.bar.open()),
+        "timestamp_ns": event.bar.open().nanos(),
+        "enter_ts": text(event.bar.open()),
+        "detected_ts": text(event.detected()),
+        "signal_ts": text(event.detected()),
+        "exit_ts": exit.map(|bar| text(bar.open())),
+        "direction": event.direction,
+        "severity": event.severity,
+        "arrival_ts": arrival.map(text),
+        "revision": revision,
+        "features_at_event": features,
+    })
+}
+
+fn runs(store: &Store, limit: usize) -> Result<Vec<Value>, StoreError> {
+    let all = store.runs()?;
+    let mut records: Vec<Value> =
+        all.into_iter().filter_map(|(_, bytes)| serde_json::from_slice(&bytes).ok()).collect();
+    records.sort_by(|a, b| b["finished_at"].as_str().cmp(&a["finished_at"].as_str()));
+    records.truncate(limit);
+    Ok(records)
+}

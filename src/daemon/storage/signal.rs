@@ -1,0 +1,195 @@
+//! Signals: which detections are announced, once each, and what an announcement says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::StorageError;
+use crate::blueprints::{Blueprint, match_event};
+use crate::daemon::shared::Shared;
+use crate::daemon::stream_log::{EntryKind, StreamEntry};
+use crate::events::Event;
+use crate::market::{BarIndex, Ts};
+use crate::store::Store;
+
+/// The first bar whose events are announced.
+const FROM: &str = "signals/from";
+/// Entries read at once while looking for what was announced.
+const PAGE: usize = 4096;
+
+/// What is known about the stream of signals.
+#[derive(Debug)]
+pub(super) struct Signals {
+    /// Next sequence number.
+    next_seq: u64,
+    /// Events before it are history, not signals. None: the store has never been live.
+    from: Option<BarIndex>,
+    /// Ids announced: a replay must not announce them again.
+    announced: BTreeSet<String>,
+    blueprints: Vec<Blueprint>,
+    states: Vec<String>,
+}
+
+impl Signals {
+    /// Reads where the stream stands.
+    pub(super) fn open(
+        store: &Store,
+        shared: &Shared,
+        states: Vec<String>,
+        blueprints: Vec<Blueprint>,
+    ) -> Result<Self, StorageError> {
+        let from = store.meta(FROM)?.and_then(|b| Some(i64::from_le_bytes(b.get(..8)?.try_into().ok()?)));
+        let mut signals = Self {
+            next_seq: 1,
+            from: from.map(BarIndex),
+            announced: BTreeSet::new(),
+            blueprints: Vec::new(),
+            states,
+        };
+        loop {
+            let page = read_entries(store, signals.next_seq, PAGE)?;
+            let Some(last) = page.last() else { break };
+            signals.next_seq = last.seq + 1;
+            let ids = page.iter().filter_map(|e| e.data["event_id"].as_str().map(str::to_owned));
+            signals.announced.extend(ids);
+        }
+        shared.stream.resume_at(signals.next_seq - 1);
+        signals.set_blueprints(shared, blueprints);
+        let last = signals.next_seq - 1;
+        shared.update(|s| {
+            s.last_signal_seq = last;
+            s.live.live_from = from.map(|bar| BarIndex(bar).open());
+        });
+        Ok(signals)
+    }
+
+    /// Signals begin at `first` unless they began earlier.
+    pub(super) fn begin(&mut self, store: &mut Store, first: BarIndex) -> Result<BarIndex, StorageError> {
+        if let Some(from) = self.from {
+            return Ok(from);
+        }
+        self.begin_anew(store, first)?;
+        Ok(first)
+    }
+
+    /// Under another spec, what it would have detected in the past is not news.
+    pub(super) fn begin_anew(&mut self, store: &mut Store, first: BarIndex) -> Result<(), StorageError> {
+        store.put_meta(FROM, &first.0.to_le_bytes())?;
+        self.from = Some(first);
+        Ok(())
+    }
+
+    /// Whether the store has ever been live.
+    pub(super) const fn have_begun(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// The states of another spec.
+    pub(super) fn set_states(&mut self, states: Vec<String>) {
+        self.states = states;
+    }
+
+    /// The blueprints to match against.
+    pub(super) fn set_blueprints(&mut self, shared: &Shared, blueprints: Vec<Blueprint>) {
+        use crate::blueprints::Status;
+        let count = |status| blueprints.iter().filter(|b| b.status == status).count() as u64;
+        let (active, watch) = (count(Status::Active), count(Status::Watch));
+        shared.update(|s| {
+            s.blueprints.active = active;
+            s.blueprints.watch = watch;
+        });
+        self.blueprints = blueprints;
+    }
+
+    /// Entries for those events that are news. They count as announced once [`Signals::announced`] is told.
+    pub(super) fn entries(&self, events: &[Event], now: Ts) -> Vec<StreamEntry> {
+        let Some(from) = self.from else { return Vec::new() };
+        let mut seq = self.next_seq;
+        let mut entries = Vec::new();
+        for event in events.iter().filter(|e| e.bar >= from) {
+            if self.announced.contains(&event.id()) {
+                continue;
+            }
+            entries.push(StreamEntry {
+                seq,
+                kind: EntryKind::Signal,
+                data: Arc::new(self.describe(event, seq, now)),
+            });
+            seq += 1;
+        }
+        entries
+    }
+
+    /// These entries are durable: readers may have them.
+    pub(super) fn announced(&mut self, shared: &Shared, entries: Vec<StreamEntry>) {
+        let Some(last) = entries.last() else { return };
+        let last = last.seq;
+        self.next_seq = last + 1;
+        let ids = entries.iter().filter_map(|e| e.data["event_id"].as_str().map(str::to_owned));
+        self.announced.extend(ids);
+        shared.stream.append(entries);
+        shared.update(|s| s.last_signal_seq = last);
+    }
+
+    /// Announces something that is not a detection.
+    pub(super) fn announce(
+        &mut self,
+        store: &mut Store,
+        shared: &Shared,
+        kind: EntryKind,
+        mut data: Value,
+    ) -> Result<(), StorageError> {
+        let seq = self.next_seq;
+        if let Value::Object(fields) = &mut data {
+            fields.insert("seq".to_owned(), json!(seq));
+        }
+        let entry = StreamEntry { seq, kind, data: Arc::new(data) };
+        store.append_signals(&[encode(&entry)])?;
+        self.announced(shared, vec![entry]);
+        Ok(())
+    }
+
+    fn describe(&self, event: &Event, seq: u64, now: Ts) -> Value {
+        let state = |value: &i8| match value {
+            0 => Value::Bool(false),
+            1 => Value::Bool(true),
+            _ => Value::Null,
+        };
+        let states: serde_json::Map<String, Value> =
+            self.states.iter().cloned().zip(event.states.iter().map(state)).collect();
+        // The first bar open at or after detection is the detection itself: a bar opens where the one before closes.
+        let signal_at = event.detected();
+        json!({
+            "seq": seq,
+            "event_id": event.id(),
+            "event_type": &*event.event_type,
+            "canonical_family": &*event.family,
+            "symbol": event.symbol,
+            "instrument": event.symbol.nautilus_perp(),
+            "timestamp_ns": event.bar.open().nanos(),
+            "detected_ns": event.detected().nanos(),
+            "arrival_ns": now.nanos(),
+            "signal_ns": signal_at.nanos(),
+            "direction": event.direction,
+            "severity": event.severity,
+            "states": states,
+            "blueprints": match_event(event, &self.states, &self.blueprints),
+        })
+    }
+}
+
+/// An entry as the store keeps it: sequence number and JSON.
+pub(super) fn encode(entry: &StreamEntry) -> (u64, Vec<u8>) {
+    (entry.seq, serde_json::to_vec(entry).unwrap_or_default())
+}
+
+/// Entries from `from` on, in order.
+pub(super) fn read_entries(store: &Store, from: u64, limit: usize) -> Result<Vec<StreamEntry>, StorageError> {
+    let stored = store.signals_after(from.saturating_sub(1), limit)?;
+    let decode = |(seq, bytes): (u64, Vec<u8>)| {
+        serde_json::from_slice(&bytes)
+            .map_err(|error| StorageError::Record { key: format!("signal {seq}"), detail: error.to_string() })
+    };
+    stored.into_iter().map(decode).collect()
+}

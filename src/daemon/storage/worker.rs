@@ -1,0 +1,257 @@
+//! The body of the storage thread: opening at a tick boundary, then one job after another.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::StorageError;
+use super::covered;
+use super::facts::Facts;
+use super::job::{Advanced, Job, Opened, PutDone, RunInput};
+use super::queries;
+use crate::daemon::config::Fsync;
+use crate::daemon::feed::Follow;
+use crate::daemon::shared::Shared;
+use crate::market::{BarIndex, Ts};
+use crate::spec::CompiledSpec;
+use crate::store::{Delivery, SeriesKey, Store};
+
+/// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
+const CHUNK_ROWS: i64 = 512;
+/// Disk use is measured every so many commits.
+const MEASURE_EVERY: u32 = 12;
+
+/// What the thread owns.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) follow: Arc<Follow>,
+    pub(super) store: Store,
+    pub(super) facts: Facts,
+    commits: u32,
+}
+
+/// Runs until told to close.
+pub(super) fn run(
+    shared: Arc<Shared>,
+    follow: Arc<Follow>,
+    spec: Arc<CompiledSpec>,
+    mut jobs: mpsc::Receiver<Job>,
+    opened: oneshot::Sender<Result<Opened, StorageError>>,
+) -> Result<(), StorageError> {
+    let mut worker = match Worker::open(shared, follow, spec) {
+        Ok(worker) => worker,
+        Err(error) => {
+            let text = error.to_string();
+            let _ = opened.send(Err(error));
+            return Err(StorageError::Failed(text));
+        }
+    };
+    let _ = opened.send(Ok(Opened { first: worker.facts.first, next: worker.facts.next() }));
+    while let Some(job) = jobs.blocking_recv() {
+        if worker.handle(job)? {
+            break;
+        }
+    }
+    worker.store.sync()?;
+    Ok(())
+}
+
+/// Sends a result, or the error to the asker and a copy of its text up: an error ends the thread.
+fn reply<T>(
+    to: oneshot::Sender<Result<T, StorageError>>,
+    result: Result<T, StorageError>,
+) -> Result<(), StorageError> {
+    match result {
+        Ok(value) => {
+            let _ = to.send(Ok(value));
+            Ok(())
+        }
+        Err(error) => {
+            let detail = error.to_string();
+            let _ = to.send(Err(error));
+            Err(StorageError::Failed(detail))
+        }
+    }
+}
+
+impl Worker {
+    fn open(shared: Arc<Shared>, follow: Arc<Follow>, spec: Arc<CompiledSpec>) -> Result<Self, StorageError> {
+        let config = Arc::clone(&shared.config);
+        let fsync = match config.fsync {
+            Fsync::EveryTick => crate::store::Fsync::EveryCommit,
+            Fsync::Os => crate::store::Fsync::Never,
+        };
+        let mut store = Store::open_with(&config.state, fsync)?;
+        let facts = Facts::open(&mut store, &shared, &follow, spec)?;
+        let mut worker = Self { shared, follow, store, facts, commits: 0 };
+        worker.show_store()?;
+        worker.show_watermarks()?;
+        worker.show_last_run()?;
+        Ok(worker)
+    }
+
+    /// Does a job; true = the last one.
+    fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
+        match job {
+            Job::Query(query) => queries::answer(&self.store, query),
+            Job::Missing { series, end, at_most, reply: to } => {
+                let first = self.facts.first;
+                reply(to, covered::next_missing(&mut self.store, &series, first, end, at_most))?;
+            }
+            Job::Put { puts, origin, label, covered, reply: to } => {
+                let delivery = Delivery { origin, label };
+                let result = self.put(&puts, delivery).and_then(|done| {
+                    if let Some(covered) = covered {
+                        covered::extend(&mut self.store, &covered)?;
+                    }
+                    Ok(done)
+                });
+                reply(to, result)?;
+            }
+            Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,
+            Job::GoLive { first, reply: to } => {
+                reply(to, self.facts.signals.begin(&mut self.store, first))?;
+            }
+            Job::InstallSpec { spec, reply: to } => {
+                let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
+                reply(to, result)?;
+            }
+            Job::RunInput { reply: to } => reply(to, self.run_input())?,
+            Job::FinishRun { run_id, record, announce, blueprints, reply: to } => {
+                let result = self.finish_run(&run_id, &record, announce, blueprints);
+                reply(to, result)?;
+            }
+            Job::Close { reply: to } => {
+                reply(to, self.store.sync().map_err(StorageError::from))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn put(
+        &mut self,
+        puts: &[crate::store::RawPut],
+        delivery: Delivery<'_>,
+    ) -> Result<PutDone, StorageError> {
+        // Noted before the write: a crash in between costs a replay that changes nothing.
+        let noted = self.facts.dirty;
+        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
+            && bar < self.facts.next()
+        {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        let report = self.store.put(puts, delivery)?;
+        if report.is_noop() && noted != self.facts.dirty {
+            self.facts.set_dirty(&mut self.store, noted)?;
+        }
+        let keys: Vec<SeriesKey> = puts.iter().map(crate::store::RawPut::series).collect();
+        self.show_watermarks_of(&keys)?;
+        Ok(PutDone { report, dirty_from: self.facts.dirty })
+    }
+
+    fn advance(&mut self, end: BarIndex, now: Ts) -> Result<Advanced, StorageError> {
+        let rewound_to = self.facts.rewind_if_dirty(&mut self.store)?;
+        let rows = (end - self.facts.next()).clamp(0, CHUNK_ROWS);
+        let mut events = 0;
+        if rows > 0 {
+            let started = Instant::now();
+            let checkpoint = rows > 1 || self.is_checkpoint_due();
+            let committed = self.facts.push(&mut self.store, &self.shared, rows as usize, now, checkpoint)?;
+            events = committed.events;
+            let ms = started.elapsed().as_secs_f64() * 1000.0;
+            self.commits = self.commits.wrapping_add(1);
+            self.shared.update(|s| {
+                s.store.last_commit_ms = committed.commit_ms;
+                s.store.max_commit_ms = s.store.max_commit_ms.max(committed.commit_ms);
+            });
+            tracing::debug!(rows, ms, commit_ms = committed.commit_ms, "pushed and committed");
+            self.show_store()?;
+        }
+        Ok(Advanced { next: self.facts.next(), rows: rows as u64, events, rewound_to })
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let every = i64::from(self.shared.config.checkpoint_every_ticks);
+        // Aligned on the bar number, so that an interrupted run and an uninterrupted one keep the same checkpoints.
+        self.facts.next().next().0.rem_euclid(every) == 0
+    }
+
+    fn run_input(&self) -> Result<RunInput, StorageError> {
+        Ok(RunInput {
+            spec: Arc::clone(&self.facts.spec),
+            symbols: self.follow.symbols.clone(),
+            first: self.facts.first,
+            next: self.facts.next(),
+            outcomes: self.facts.outcomes(&self.store)?,
+        })
+    }
+
+    fn finish_run(
+        &mut self,
+        run_id: &str,
+        record: &serde_json::Value,
+        announce: Option<(crate::daemon::stream_log::EntryKind, serde_json::Value)>,
+        blueprints: Option<Vec<crate::blueprints::Blueprint>>,
+    ) -> Result<(), StorageError> {
+        self.store.put_run(run_id, record.to_string().as_bytes())?;
+        if let Some(blueprints) = blueprints {
+            self.facts.signals.set_blueprints(&self.shared, blueprints);
+        }
+        if let Some((kind, data)) = announce {
+            self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;
+        }
+        Ok(())
+    }
+
+    fn show_last_run(&self) -> Result<(), StorageError> {
+        let Some((run_id, record)) = self.store.runs()?.pop() else { return Ok(()) };
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        self.shared.update(|s| {
+            s.discovery.last_run_id = Some(run_id);
+            s.discovery.last_duration_ms = record["duration_ms"].as_u64();
+            s.discovery.hypotheses = record["hypotheses"].as_u64().unwrap_or(0);
+            s.discovery.discoveries = record["discoveries"].as_u64().unwrap_or(0);
+        });
+        Ok(())
+    }
+
+    fn show_store(&mut self) -> Result<(), StorageError> {
+        let measure = self.commits.is_multiple_of(MEASURE_EVERY);
+        let bytes = if measure { Some(self.store.disk_bytes()?) } else { None };
+        let (committed, checkpoint) = (self.facts.committed(), self.facts.last_checkpoint);
+        self.shared.update(|s| {
+            s.store.committed_tick = committed.map(BarIndex::open);
+            s.store.checkpoint = checkpoint.map(BarIndex::open);
+            s.store.bytes = bytes.unwrap_or(s.store.bytes);
+        });
+        Ok(())
+    }
+
+    fn show_watermarks(&mut self) -> Result<(), StorageError> {
+        let keys: Vec<SeriesKey> = self
+            .follow
+            .bars
+            .iter()
+            .map(|(market, symbol)| SeriesKey {
+                kind: crate::store::Kind::Bars,
+                market: *market,
+                symbol: symbol.clone(),
+            })
+            .collect();
+        self.show_watermarks_of(&keys)
+    }
+
+    fn show_watermarks_of(&self, keys: &[SeriesKey]) -> Result<(), StorageError> {
+        for key in keys.iter().filter(|k| k.kind == crate::store::Kind::Bars) {
+            let Some((_, last)) = self.store.range(key.market, &key.symbol)? else { continue };
+            self.shared.update(|s| {
+                for row in s.symbols.iter_mut().filter(|r| r.market == key.market && r.symbol == key.symbol) {
+                    row.watermark = Some(last.close());
+                }
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The charts, as SVG that takes its colours from the page's style.
+
+use std::fmt::Write as _;
+
+use super::format::{number, thousands};
+
+/// A stage of the funnel.
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    pub(super) count: u64,
+}
+
+/// Horizontal bars, one a stage, on a logarithmic scale: hypotheses come in thousands and blueprints in ones.
+pub(super) fn funnel(stages: &[Stage]) -> String {
+    const ROW: usize = 34;
+    let most = stages.iter().map(|s| s.count).max().unwrap_or(0);
+    let length = |count: u64| {
+        if most == 0 { 0.0 } else { libm::log1p(count as f64) / libm::log1p(most as f64) * 420.0 }
+    };
+    let mut out = format!(
+        r#"<svg class="chart" viewBox="0 0 760 {}" role="img" aria-label="Where the hypotheses stopped">"#,
+        stages.len() * ROW + 4
+    );
+    for (i, stage) in stages.iter().enumerate() {
+        let (y, width) = (i * ROW, length(stage.count));
+        let _ = write!(
+            out,
+            r#"<text x="188" y="{}" class="label" text-anchor="end">{}<title>{}</title></text>"#,
+            y + 21,
+            stage.name,
+            stage.what
+        );
+        let class = if i + 1 == stages.len() { "bar last" } else { "bar" };
+        let _ = write!(
+            out,
+            r#"<rect x="200" y="{}" width="{width:.1}" height="22" rx="3" class="{class}"/>"#,
+            y + 6
+        );
+        let _ = write!(
+            out,
+            r#"<text x="{:.1}" y="{}" class="value">{}</text>"#,
+            200.0 + width + 8.0,
+            y + 22,
+            thousands(stage.count)
+        );
+    }
+    out + "</svg>"
+}
+
+/// Bins of the histogram.
+const BINS: usize = 20;
+
+/// Histogram of p-values with the height that chance alone would give.
+pub(super) fn histogram(p_values: &[f64]) -> String {
+    const W: f64 = 420.0;
+    const H: f64 = 260.0;
+    const LEFT: f64 = 46.0;
+    const BASE: f64 = 222.0;
+    let mut bins = [0_u64; BINS];
+    for p in p_values {
+        let bin = (p * BINS as f64) as usize;
+        bins[bin.min(BINS - 1)] += 1;
+    }
+    let expected = p_values.len() as f64 / BINS as f64;
+    let top = bins.iter().copied().max().unwrap_or(0).max(expected.ceil() as u64).max(1) as f64;
+    let y = |count: f64| BASE - count / top * (BASE - 16.0);
+    let step = (W - LEFT - 8.0) / BINS as f64;
+    let mut out =
+        format!(r#"<svg class="chart" viewBox="0 0 {W} {H}" role="img" aria-label="Histogram of p-values">"#);
+    for (i, count) in bins.iter().enumerate() {
+        let (x, at) = (LEFT + i as f64 * step, y(*count as f64));
+        let _ = write!(
+            out,
+            r#"<rect x="{:.1}" y="{at:.1}" width="{:.1}" height="{:.1}" class="bar"><title>p {:.2} to {:.2}: {count}</title></rect>"#,
+            x + 1.0,
+            step - 2.0,
+            BASE - at,
+            i as f64 / BINS as f64,
+            (i + 1) as f64 / BINS as f64
+        );
+    }
+    let chance = y(expected);
+    let _ = write!(
+        out,
+        r#"<line x1="{LEFT}" x2="{:.1}" y1="{chance:.1}" y2="{chance:.1}" class="mark"/><line x1="{LEFT}" x2="{:.1}" y1="{BASE}" y2="{BASE}" class="axis"/>"#,
+        W - 8.0,
+        W - 8.0
+    );
+    for (value, at) in [(0.0, BASE), (top, y(top))] {
+        let _ = write!(
+            out,
+            r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="end">{}</text>"#,
+            LEFT - 6.0,
+            at + 4.0,
+            value as u64
+        );
+    }
+    for p in [0.0, 0.25, 0.5, 0.75, 1.0] {
+        let x = LEFT + p * (W - LEFT - 8.0);
+        let _ = write!(
+            out,
+            r#"<text x="{x:.1}" y="{:.1}" class="tick" text-anchor="middle">{p}</text>"#,
+            BASE + 16.0
+        );
+    }
+    let _ = write!(
+        out,
+        r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">p (one look)</text></svg>"#,
+        (LEFT + W) / 2.0,
+        H - 6.0
+    );
+    out
+}
+
+/// A candidate in the scatter.
+pub(super) struct Dot {
+    pub(super) raw: f64,
+    pub(super) shrunk: f64,
+    pub(super) is_discovery: bool,
+    pub(super) name: String,
+}
+
+/// At most this many grey dots; discoveries are all drawn.
+const DOTS: usize = 1200;
+
+/// Raw against shrunk effect. The view is cut at the 1 % and 99 % quantiles, dots beyond it sit on its edge.
+pub(super) fn scatter(dots: &[Dot]) -> String {
+    const W: f64 = 420.0;
+    const H: f64 = 260.0;
+    const LEFT: f64 = 46.0;
+    const BASE: f64 = 222.0;
+    const TOP: f64 = 10.0;
+    let (low, high) = view(dots);
+    let x = |v: f64| LEFT + (v.clamp(low, high) - low) / (high - low) * (W - LEFT - 12.0);
+    let y = |v: f64| BASE - (v.clamp(low, high) - low) / (high - low) * (BASE - TOP);
+    let mut out = format!(
+        r#"<svg class="chart" viewBox="0 0 {W} {H}" role="img" aria-label="Raw and shrunk effects">"#
+    );
+    let _ = write!(
+        out,
+        r#"<line x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}" class="mark"/>"#,
+        x(low),
+        y(low),
+        x(high),
+        y(high)
+    );
+    for (x1, y1, x2, y2) in [(x(low), y(0.0), x(high), y(0.0)), (x(0.0), y(low), x(0.0), y(high))] {
+        let _ = write!(out, r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" class="axis"/>"#);
+    }
+    let stride = dots.len().div_ceil(DOTS).max(1);
+    let (found, rest): (Vec<_>, Vec<_>) = dots.iter().partition(|d| d.is_discovery);
+    for (class, radius, dots) in
+        [("dot", 2.2, rest.into_iter().step_by(stride).collect::<Vec<_>>()), ("dot found", 4.0, found)]
+    {
+        for dot in dots {
+            let _ = write!(
+                out,
+                r#"<circle cx="{:.1}" cy="{:.1}" r="{radius}" class="{class}"><title>{}: {} → {} bps</title></circle>"#,
+                x(dot.raw),
+                y(dot.shrunk),
+                dot.name,
+                number(Some(dot.raw), 1),
+                number(Some(dot.shrunk), 1)
+            );
+        }
+    }
+    for v in [low, 0.0, high] {
+        let _ = write!(
+            out,
+            r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">{}</text><text x="{:.1}" y="{:.1}" class="tick" text-anchor="end">{}</text>"#,
+            x(v),
+            BASE + 16.0,
+            number(Some(v), 0),
+            LEFT - 6.0,
+            y(v) + 4.0,
+            number(Some(v), 0)
+        );
+    }
+    let _ = write!(
+        out,
+        r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">raw effect, bps (vertical: shrunk)</text></svg>"#,
+        (LEFT + W) / 2.0,
+        H - 6.0
+    );
+    out
+}
+
+fn view(dots: &[Dot]) -> (f64, f64) {
+    let mut raw: Vec<f64> = dots.iter().map(|d| d.raw).collect();
+    raw.sort_by(f64::total_cmp);
+    let quantile = |q: f64| raw.get(((raw.len() as f64 - 1.0) * q).round() as usize).copied();
+    let low = quantile(0.01).unwrap_or(-1.0).min(-1.0);
+    let high = quantile(0.99).unwrap_or(1.0).max(1.0);
+    (low * 1.05, high * 1.05)
+}
+
+/// An effect's interval with its point, zero and the cost that it must beat.
+pub(super) fn interval(low: f64, point: f64, high: f64, cost: f64) -> String {
+    const W: f64 = 300.0;
+    let from = low.min(0.0).min(point) - 2.0;
+    let to = high.max(cost).max(point) + 2.0;
+    let x = |v: f64| (v - from) / (to - from) * W;
+    format!(
+        concat!(
+            r#"<svg class="interval" viewBox="0 0 300 44" role="img" aria-label="Effect and its interval">"#,
+            r#"<line x1="{zero:.1}" x2="{zero:.1}" y1="4" y2="30" class="axis"/>"#,
+            r#"<line x1="{cost:.1}" x2="{cost:.1}" y1="4" y2="30" class="mark"/>"#,
+            r#"<rect x="{low:.1}" y="13" width="{width:.1}" height="8" rx="4" class="band"/>"#,
+            r#"<circle cx="{point:.1}" cy="17" r="5" class="dot found"/>"#,
+            r#"<text x="{zero:.1}" y="42" class="tick" text-anchor="middle">0</text>"#,
+            r#"<text x="{cost:.1}" y="42" class="tick" text-anchor="middle">cost</text></svg>"#
+        ),
+        zero = x(0.0),
+        cost = x(cost),
+        low = x(low),
+        width = x(high) - x(low),
+        point = x(point),
+    )
+}
+
+/// Where a prevalence lies in its declared range, on a logarithmic scale from 0.1 to 1000 per 10 000.
+pub(super) fn prevalence(value: Option<f64>, bounds: (f64, f64), is_fine: bool) -> String {
+    let x = |v: f64| (libm::log10(v.clamp(0.1, 1000.0)) + 1.0) / 4.0 * 120.0;
+    let mut out = format!(
+        r#"<svg class="range" viewBox="0 0 120 14" aria-hidden="true"><rect x="0" y="6" width="120" height="2" class="rail"/><rect x="{:.1}" y="4" width="{:.1}" height="6" rx="3" class="band"/>"#,
+        x(bounds.0),
+        x(bounds.1) - x(bounds.0)
+    );
+    if let Some(value) = value {
+        let class = if is_fine { "dot found" } else { "dot bad" };
+        let _ = write!(out, r#"<circle cx="{:.1}" cy="7" r="4" class="{class}"/>"#, x(value));
+    }
+    out + "</svg>"
+}

@@ -1,0 +1,89 @@
+use super::*;
+use crate::blueprints::tests::{candidate, example};
+use crate::pipeline::Tally;
+
+fn quality(event_type: &str, per_10k: f64, findings: &[&str], unavailable: Option<&str>) -> EventQuality {
+    EventQuality {
+        event_type: event_type.to_owned(),
+        family: "VOLATILITY_TRANSITION".to_owned(),
+        symbol: "ALL".to_owned(),
+        tally: Tally { onsets: 321, ..Tally::default() },
+        per_10k: Some(per_10k),
+        bounds: (10.0, 100.0),
+        join_rate: Some(1.0),
+        clustering: Some(0.0),
+        unavailable: unavailable.map(str::to_owned),
+        findings: findings.iter().map(|f| (*f).to_owned()).collect(),
+    }
+}
+
+fn page(candidates: &[Candidate], blueprints: &[Blueprint]) -> String {
+    let quality = [
+        quality("VOL_SHOCK", 31.0, &[], None),
+        quality("VOL_SPIKE", 310.0, &["prevalence 310 is not <= 100"], None),
+        quality("DEPTH_COLLAPSE", 0.0, &[], Some("bid_depth_usd")),
+    ];
+    let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3 }];
+    render(&ReportInput {
+        run_id: "r<1>",
+        start: "2025-01-01T00:00:00Z",
+        end: "2026-01-01T00:00:00Z",
+        ontology_spec_hash: "sha256:00",
+        code_version: "0.1.0",
+        version: None,
+        symbols: &symbols,
+        events: 4321,
+        outcomes: 12_000,
+        hypotheses: 1620,
+        max_q_value: 0.05,
+        quality: &quality,
+        candidates,
+        bridge: &BTreeMap::new(),
+        blueprints,
+        reasons: &["1 of the discoveries failed STABILITY".to_owned()],
+    })
+}
+
+#[test]
+fn the_page_is_one_file_without_script_or_links_out() {
+    let page = page(&[candidate()], &[example()]);
+    for foreign in ["<script", "http://", "https://", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(page.contains("Research run r&lt;1&gt;"), "names are escaped");
+    assert_eq!(page, self::page(&[candidate()], &[example()]), "the same facts give the same bytes");
+}
+
+#[test]
+fn every_opened_element_is_closed() {
+    let page = page(&[candidate()], &[example()]);
+    for name in ["div", "svg", "table", "tbody", "tr", "td", "article", "dl", "ul", "main", "text"] {
+        let opened = page.matches(&format!("<{name}>")).count() + page.matches(&format!("<{name} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{name}>")).count(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_without_blueprints_says_so_and_why() {
+    let page = page(&[], &[]);
+    assert!(page.contains("No blueprint: none of 1,620 hypotheses passed every gate"));
+    assert!(page.contains("1 of the discoveries failed STABILITY"));
+}
+
+#[test]
+fn events_out_of_bounds_and_unavailable_ones_are_flagged_with_their_number_and_column() {
+    let page = page(&[], &[]);
+    assert!(page.contains("prevalence 310 is not &lt;= 100"));
+    assert!(page.contains("unavailable: no <code>bid_depth_usd</code>"));
+}
+
+#[test]
+fn the_funnel_counts_what_passed_every_stage_before() {
+    let mut unstable = candidate();
+    unstable.gate_stability = false;
+    let candidates = [candidate(), unstable];
+    let input_page = page(&candidates, &[]);
+    let counts: Vec<&str> =
+        input_page.split("class=\"value\">").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+    assert_eq!(counts, ["1,620", "2", "2", "2", "2", "2", "2", "1", "1", "0", "0"]);
+}

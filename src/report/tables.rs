@@ -1,0 +1,90 @@
+//! The tables: candidates by q, event types by family.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::charts::prevalence;
+use super::format::{escape, number, probability, signed, thousands};
+use crate::bridge::BridgeResult;
+use crate::discovery::Candidate;
+use crate::pipeline::EventQuality;
+
+/// The best candidates by q, at most `most`.
+pub(super) fn candidates(
+    candidates: &[Candidate],
+    bridge: &BTreeMap<usize, BridgeResult>,
+    most: usize,
+) -> String {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|a, b| {
+        let key = |at: usize| (candidates[at].q_value, candidates[at].p_any);
+        let (a_key, b_key) = (key(*a), key(*b));
+        a_key.0.total_cmp(&b_key.0).then(a_key.1.total_cmp(&b_key.1)).then(a.cmp(b))
+    });
+    let mut out = String::from(
+        r#"<div class="scroll"><table><thead><tr><th>Event</th><th>Rule</th><th>Hold</th><th>Symbol</th><th>State</th><th class="n">n</th><th class="n">Days</th><th class="n">Raw bps</th><th class="n">Shrunk bps</th><th class="n">After cost</th><th class="n">t</th><th class="n">p any time</th><th class="n">q</th><th class="n">Bridge net</th><th>Stopped by</th></tr></thead><tbody>"#,
+    );
+    for at in order.into_iter().take(most) {
+        let c = &candidates[at];
+        let net = bridge.get(&at).and_then(|b| b.columns.after_cost_bps);
+        let stopped = c.fail_reasons.iter().map(|r| r.gate).collect::<Vec<_>>().join(", ");
+        let why = c.fail_reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let _ = write!(
+            out,
+            r#"<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="why" title="{}">{}</td></tr>"#,
+            if c.is_discovery { r#" class="hit""# } else { "" },
+            escape(&c.event_type),
+            c.direction_rule,
+            escape(&c.horizon.label),
+            escape(c.scope.label()),
+            escape(c.state_id()),
+            thousands(c.n_events),
+            thousands(c.n_clusters),
+            signed(c.effect_raw_bps, 1),
+            signed(c.effect_shrunk_bps(), 1),
+            signed(c.after_cost_expectancy_bps, 1),
+            number(c.t_stat, 1),
+            probability(c.p_any),
+            probability(c.q_value),
+            signed(net, 1),
+            escape(&why),
+            escape(&stopped.replace("_GATE", "").replace('_', " ").to_lowercase()),
+        );
+    }
+    out + "</tbody></table></div>"
+}
+
+/// Event types by family, pooled over the symbols.
+pub(super) fn events(quality: &[EventQuality]) -> String {
+    let mut pooled: Vec<&EventQuality> = quality.iter().filter(|q| q.symbol == "ALL").collect();
+    pooled.sort_by(|a, b| (&a.family, &a.event_type).cmp(&(&b.family, &b.event_type)));
+    let mut out = String::from(
+        r#"<div class="scroll"><table><thead><tr><th>Event</th><th class="n">Onsets</th><th class="n">per 10,000</th><th>declared range</th><th></th><th>Findings</th></tr></thead><tbody>"#,
+    );
+    let mut family = "";
+    for event in pooled {
+        if event.family != family {
+            family = &event.family;
+            let _ = write!(out, r#"<tr class="family"><td colspan="6">{}</td></tr>"#, escape(family));
+        }
+        let (low, high) = event.bounds;
+        let (class, findings) = match &event.unavailable {
+            Some(column) => (" class=\"off\"", format!("unavailable: no <code>{}</code>", escape(column))),
+            None if event.findings.is_empty() => ("", String::new()),
+            None => (" class=\"bad\"", escape(&event.findings.join("; "))),
+        };
+        let chart = if event.unavailable.is_some() {
+            String::new()
+        } else {
+            prevalence(event.per_10k, event.bounds, event.findings.is_empty())
+        };
+        let _ = write!(
+            out,
+            r#"<tr{class}><td>{}</td><td class="n">{}</td><td class="n">{}</td><td>{low} – {high}</td><td>{chart}</td><td class="why">{findings}</td></tr>"#,
+            escape(&event.event_type),
+            thousands(event.tally.onsets),
+            number(event.per_10k, 1),
+        );
+    }
+    out + "</tbody></table></div>"
+}

@@ -1,0 +1,121 @@
+//! The whole daemon: the real binary, a simulated exchange, the real socket.
+
+#[path = "daemon/crash.rs"]
+mod crash;
+#[path = "daemon/support.rs"]
+mod support;
+
+use std::time::Duration;
+
+use backtestd::daemon::client::{Client, ClientError};
+use serde_json::json;
+
+use support::{Home, committed, copy_tree, exchange, follow_signals, spec_dir};
+
+const SPEED: f64 = 600.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_backfills_goes_live_answers_and_stops_within_five_seconds() {
+    let exchange = exchange(SPEED, true).await;
+    let home = Home::new(&exchange, SPEED, 4);
+    let mut daemon = home.start();
+    let live = home.wait_until_live().await;
+    let ticks = home.wait_for("ticks", |s| s["live"]["ticks"].as_u64().unwrap_or(0) >= 5).await;
+    daemon.assert_alive();
+    assert!(committed(&ticks) > committed(&live));
+    assert_eq!(ticks["symbols"].as_array().unwrap().len(), 4, "two perpetuals, two spot pairs");
+    assert!(ticks["spec"]["hash"].as_str().unwrap().starts_with("sha256:"));
+
+    let client = Client::new(&home.socket()).unwrap();
+    let events = client.get("/v1/events", &[("limit", "5".into())]).await.unwrap();
+    assert!(!events["events"].as_array().unwrap().is_empty(), "four days have events");
+    let metrics_page = home.command(&["status", "--json", "--socket"]).arg(home.socket()).output().unwrap();
+    assert!(metrics_page.status.success());
+    assert!(String::from_utf8_lossy(&metrics_page.stdout).contains("\"committed_tick\""));
+
+    let (code, last_words) = home.start_in_vain(&[]);
+    assert_eq!(code, Some(1));
+    assert!(last_words.contains("is in use by process"), "{last_words}");
+
+    let (status, took) = daemon.terminate();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(!home.socket().exists(), "the socket goes with the daemon");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
+    let exchange = exchange(SPEED, false).await;
+    let home = Home::new(&exchange, SPEED, 3);
+    let mut daemon = home.start();
+    home.wait_until_live().await;
+    let client = Client::new(&home.socket()).unwrap();
+    let first = client.post("/v1/recompute", &json!({ "wait": true, "reason": "test" })).await.unwrap();
+    assert_eq!(first["version"], "v000001", "{first}");
+    assert_eq!(first["changed"], true);
+    assert!(home.path("data/blueprints/current/blueprints.jsonl").exists());
+    let runs = client.get("/v1/runs", &[]).await.unwrap();
+    assert_eq!(runs["runs"][0]["reason"], "test");
+    let listed = client.get("/v1/blueprints", &[]).await.unwrap();
+    assert_eq!(listed["version"], "v000001");
+    let (seen, reader) = follow_signals(home.socket());
+    home.wait_for("the announcement", |_| {
+        seen.lock()
+            .unwrap()
+            .iter()
+            .any(|(_, kind, data)| kind == "blueprint_version" && data["version"] == "v000001")
+    })
+    .await;
+    reader.abort();
+    daemon.assert_alive();
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_spec_leaves_the_old_one_in_force_and_a_good_one_replaces_it() {
+    let exchange = exchange(SPEED, false).await;
+    let mut home = Home::new(&exchange, SPEED, 2);
+    let spec = home.path("spec");
+    copy_tree(&spec_dir(), &spec);
+    home.set("spec", &spec.display().to_string());
+    let mut daemon = home.start();
+    let before = home.wait_until_live().await;
+    let hash = before["spec"]["hash"].clone();
+
+    let file = spec.join("events/vol_shock.yaml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, good.replace("when:", "when: no_such_name_at_all and")).unwrap();
+    let broken = home.wait_for("the error", |s| s["spec"]["error"].is_string()).await;
+    assert!(
+        broken["spec"]["error"].as_str().unwrap().contains("vol_shock.yaml:"),
+        "{}",
+        broken["spec"]["error"]
+    );
+    assert_eq!(broken["spec"]["hash"], hash);
+    let client = Client::new(&home.socket()).unwrap();
+    let error = client.post("/v1/reload", &json!({})).await.unwrap_err();
+    assert!(matches!(error, ClientError::Problem { status: 422, .. }), "{error}");
+
+    std::fs::write(&file, &good).unwrap();
+    home.wait_for("the error to go", |s| s["spec"]["error"].is_null()).await;
+
+    let tweaked = good.replace("spacing_bars: ", "spacing_bars: 1");
+    assert_ne!(tweaked, good);
+    std::fs::write(&file, tweaked).unwrap();
+    let after = home
+        .wait_for("the new spec", |s| {
+            s["spec"]["hash"] != hash && (s["state"] == "live" || s["state"] == "degraded")
+        })
+        .await;
+    assert!(after["spec"]["error"].is_null());
+    daemon.assert_alive();
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_misuse() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let home = runtime.block_on(async { Home::new(&exchange(1.0, false).await, 1.0, 1) });
+    let (code, last_words) = home.start_in_vain(&["--grace-ms=soon"]);
+    assert_eq!(code, Some(2), "{last_words}");
+}
