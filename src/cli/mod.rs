@@ -4,6 +4,7 @@
 
 mod client_cmds;
 mod config_cmd;
+mod demo_cmd;
 mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
@@ -36,6 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo_cmd::DemoCmd),
     Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
     Discover(discover_cmd::DiscoverArgs),
@@ -98,6 +100,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Discover(args) => discover_cmd::run(&args),
