@@ -215,7 +215,9 @@ fn start_afresh(dir: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("removing the last demo's {}", dir.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("removing the last demo's {}", dir.display()));
+        }
     }
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))
 }

@@ -148,7 +148,11 @@ impl Score {
             self.perp_bars, self.spot_bars, self.symbols, self.ticks_live, self.late_bars, self.rewinds
         );
         let total: u64 = self.events.values().map(|(n, _)| n).sum();
-        let _ = writeln!(out, "  events       {total}, each detected once; {} sent live as signals", self.signals);
+        let _ = writeln!(
+            out,
+            "  events       {total}, each detected once; {} sent live as signals",
+            self.signals
+        );
         for (family, (count, types)) in &self.events {
             let _ = writeln!(out, "    {family:<26} {count:>7}  of {types} types");
         }
@@ -205,7 +209,8 @@ fn trades(blueprint: &Blueprint, edge: &PlantedEdge) -> bool {
         Side::Fade => DirectionRule::Fade,
         Side::Follow => DirectionRule::Follow,
     };
-    let related = blueprint.event_type == edge.event_type || edge.also_affects.contains(&blueprint.event_type);
+    let related =
+        blueprint.event_type == edge.event_type || edge.also_affects.contains(&blueprint.event_type);
     related && blueprint.direction_rule == rule
 }
 
