@@ -1,4 +1,5 @@
 //! Importing real archive files: row counts, idempotence, units, defects, refusals.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
