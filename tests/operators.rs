@@ -173,7 +173,7 @@ proptest! {
         let mut noise = build::Noise(seed ^ 1);
         let pieces = run_in_pieces(&graph, &symbols, &block, LIVE, |_| {
             let rows = [1, 1, 2, 7, 33, 150][(noise.next() % 6) as usize];
-            (rows, noise.next() % 4 == 0)
+            (rows, noise.next().is_multiple_of(4))
         });
         assert_same(&graph, &whole, &pieces);
     }
@@ -295,7 +295,7 @@ fn walk(seed: u64, first: BarIndex, rows: usize) -> TickBlock {
     let mut y = Vec::new();
     for _ in 0..rows {
         level += noise.normal();
-        x.push(if noise.next() % 50 == 0 { f64::NAN } else { level });
+        x.push(if noise.next().is_multiple_of(50) { f64::NAN } else { level });
         y.push(level * 1e-3 + noise.normal());
     }
     let columns = build::columns(&[(Source::Close, x), (Source::Volume, y)]);

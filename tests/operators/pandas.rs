@@ -40,7 +40,7 @@ fn data(rows: usize) -> (Vec<f64>, Vec<f64>) {
         // Rounding makes ties.
         let x = (level * 4.0).round() / 4.0;
         let y = 0.5 * level + noise.normal();
-        let gap = |v: f64, u: u64| if u % 40 == 0 { f64::NAN } else { v };
+        let gap = |v: f64, u: u64| if u.is_multiple_of(40) { f64::NAN } else { v };
         (gap(x, noise.next()), gap(y, noise.next()))
     };
     (0..rows).map(|_| pair()).unzip()
