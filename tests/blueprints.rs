@@ -1,4 +1,5 @@
 //! Blueprints end to end: candidates to lines to a published directory, against the JSON Schema.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

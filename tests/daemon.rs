@@ -1,4 +1,5 @@
 //! The whole daemon: the real binary, a simulated exchange, the real socket.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "daemon/crash.rs"]
 mod crash;

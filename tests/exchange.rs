@@ -1,8 +1,10 @@
 //! The simulated exchange over real sockets: a stranger's client (reqwest, tokio-tungstenite) talks to it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
-use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Symbol, Ts, parse_time};
+use backtestd::binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
+use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_time};
 use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, Limits, RunningExchange, Scenario};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -549,7 +551,7 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
         let data = market.bars(symbol, market.genesis(), bars);
         let closes: Vec<f64> = data.iter().map(|b| b.perp.close).collect();
         let basis: Vec<f64> =
-            data.iter().map(|b| (b.perp.close / b.spot.unwrap().close).ln() * 10_000.0).collect();
+            data.iter().map(|b| libm::log(b.perp.close / b.spot.unwrap().close) * 10_000.0).collect();
         let (mut last, mut last_flush) = (0, 0);
         for i in 400..closes.len() {
             let jump = basis[i] - basis[i - 3];
@@ -558,7 +560,7 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
                 after_jump.extend(forward(&closes, i, -jump.signum(), 12));
             }
             // Known one bar later, as the snapshot is published after the close.
-            let fall = (data[i].open_interest / data[i - 12].open_interest).ln();
+            let fall = libm::log(data[i].open_interest / data[i - 12].open_interest);
             if fall <= -flush_edge.threshold && i - last_flush > 40 && i + 1 < closes.len() {
                 last_flush = i;
                 let direction = (closes[i + 1] - closes[i - 11]).signum();

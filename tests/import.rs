@@ -1,9 +1,11 @@
 //! Importing real archive files: row counts, idempotence, units, defects, refusals.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
 use backtestd::binance::archive::FileKind;
 use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
+use backtestd::lake::{export_raw, verify_parquet};
 use backtestd::market::{Bar, BarIndex, Market, Symbol, parse_time};
 use backtestd::store::{Fsync, Store};
 use tempfile::TempDir;
@@ -140,4 +142,103 @@ fn a_name_that_contradicts_a_flag_is_refused_for_a_file_and_passed_over_in_a_fol
     wrong.paths = vec![data("archive/futures/um/monthly/klines/BTCUSDT")];
     let summary = run(&mut store, &wrong);
     assert_eq!((summary.files, summary.passed_over), (0, 12));
+}
+
+#[test]
+fn bars_that_were_stored_before_they_closed_are_left_out_and_reported() {
+    let (_dir, mut store) = store();
+    let mut args = args(&[data("malformed/BTCUSDT_spot_5m_some_bars_unfinished.csv.gz")]);
+    args.market = Some(Market::Spot);
+    let summary = run(&mut store, &args);
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    let note = summary.findings.iter().find(|f| f.what.contains("before they closed")).unwrap();
+    assert!(note.what.contains("2025-09-18T15:05:00Z"), "{note}");
+    let at = bar_at("2025-09-20T00:30:00Z");
+    assert!(store.bars(Market::Spot, &symbol("BTCUSDT"), at, at.next()).unwrap().is_empty());
+    let total = summary.total();
+    assert!((9331 - 40..9331 - 10).contains(&total.inserted), "{}", total.inserted);
+    // Rows whose later columns are blank are kept with these unknown.
+    let bar = one_bar(&store, Market::Spot, "BTCUSDT", "2025-09-20T05:40:00Z");
+    assert_eq!((bar.volume, bar.trades.is_nan()), (13.90289, true));
+}
+
+#[test]
+fn parquet_tables_fill_what_the_archive_lacks_and_agree_with_it_elsewhere() {
+    let (_dir, mut store) = store();
+    let month = data("archive/futures/um/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2025-03.zip");
+    run(&mut store, &args(&[month]));
+    let summary = run(&mut store, &args(&[data("frames/perp_BTCUSDT_5m_ohlcv_2025_2026.parquet")]));
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    let total = summary.total();
+    assert_eq!(total.conflicts, 0, "{:?}", total.listed);
+    assert_eq!(total.unchanged, 31 * 288, "the month is known already, and better");
+    let bar = one_bar(&store, Market::Perp, "BTCUSDT", "2025-03-05T12:00:00Z");
+    assert!(bar.trades > 0.0);
+    let bar = one_bar(&store, Market::Perp, "BTCUSDT", "2025-06-05T12:00:00Z");
+    assert!(bar.trades.is_nan() && bar.volume > 0.0);
+}
+
+#[test]
+fn a_funding_table_of_many_symbols_is_split_by_its_symbol_column() {
+    let (_dir, mut store) = store();
+    let summary = run(
+        &mut store,
+        &args(&[
+            data("frames/perp_funding_16_symbols_2025_2026.parquet"),
+            data("frames/perp_funding_BTC_ETH_2019_2026.parquet"),
+        ]),
+    );
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    assert_eq!(summary.series.len(), 16);
+    assert_eq!(summary.total().conflicts, 0, "{:?}", summary.total().listed);
+    let day = store.raw(&[symbol("BTCUSDT")], bar_at("2025-06-01T00:00:00Z"), 288).unwrap();
+    let times: Vec<_> = day.symbols[0].funding.iter().map(|p| p.ts.to_string()).collect();
+    assert_eq!(times, ["2025-06-01T08:00:00Z", "2025-06-01T16:00:00Z", "2025-06-02T00:00:00Z"]);
+}
+
+#[test]
+fn mark_klines_of_an_hour_are_refused_because_they_cannot_be_five_minute_bars() {
+    let (_dir, mut store) = store();
+    let summary = run(&mut store, &args(&[data("frames/mark_SOLUSDT_1h_2025_2026.parquet")]));
+    let (_, reason) = &summary.refused[0];
+    assert!(reason.contains("bars of 60 min cannot be made into 5-minute bars"), "{reason}");
+}
+
+#[test]
+fn a_liquidation_capture_counts_each_order_once() {
+    let (_dir, mut store) = store();
+    let mut args = args(&[data("liquidations/recorded_2025-01.csv")]);
+    args.continuous = true;
+    let summary = run(&mut store, &args);
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    assert!(summary.findings[0].what.contains("rows repeat an order, dropped"), "{}", summary.findings[0]);
+    let day = store.raw(&[symbol("BTCUSDT")], bar_at("2025-01-27T00:00:00Z"), 288).unwrap();
+    let bars = &day.symbols[0].liquidations;
+    assert!(bars.iter().any(|b| b.coverage == 1.0 && b.long_usd > 0.0));
+}
+
+#[test]
+fn the_lake_reads_back_into_an_equal_store() {
+    let (dir, mut store) = store();
+    run(
+        &mut store,
+        &args(&[
+            data("archive/futures/um/monthly/klines/SOLUSDT/5m/SOLUSDT-5m-2025-02.zip"),
+            data("archive/futures/um/daily/metrics/SOLUSDT/SOLUSDT-metrics-2025-02-03.zip"),
+            data("archive/spot/daily/klines"),
+        ]),
+    );
+    let lake = dir.path().join("data/lake");
+    let all = (BarIndex(0), BarIndex(i64::MAX / 2));
+    let files = export_raw(&store, &lake, &[], all.0, all.1).unwrap();
+    assert!(files.iter().all(|f| f.written));
+    let again = export_raw(&store, &lake, &[], all.0, all.1).unwrap();
+    assert!(again.iter().all(|f| !f.written), "a second export rewrites nothing");
+    for file in &files {
+        verify_parquet(&file.path).unwrap();
+    }
+    let (_dir, mut copy) = self::store();
+    let summary = run(&mut copy, &args(&[lake]));
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    assert_eq!(copy.digest().unwrap(), store.digest().unwrap());
 }

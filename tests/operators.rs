@@ -1,4 +1,5 @@
 //! The engine against its brute-force twin, against itself in other chunkings, and against pandas.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(
     clippy::disallowed_methods,
     reason = "the twin may use the platform's ln and exp: it is compared with a tolerance"

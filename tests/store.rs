@@ -1,4 +1,5 @@
 //! The database: merging, ticks, crashes, rewinds, the lock.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -177,9 +177,9 @@ impl Diff {
         line.revision += 1;
         let change = Change { id: line.id.clone(), why };
         if watch {
-            self.changed.push(change)
+            self.changed.push(change);
         } else {
-            self.retired.push(change)
+            self.retired.push(change);
         }
         self.blueprints.push(line);
     }

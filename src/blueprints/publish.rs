@@ -1,10 +1,13 @@
 //! Publishing a version: whole or not at all.
 //!
-//! 1. The files are written in `.new-vNNNNNN/` and synced, then that folder. 2. `.new-current -> vNNNNNN` states the
-//! intent. 3. The folder is renamed to `vNNNNNN/`, and the parent synced: the version exists. 4. The link is renamed over
-//! `current`, and the parent synced. A reader of `current` sees the old version until the last rename and the new one
-//! after it. After a crash, the next publication undoes steps 1 and 2, and completes step 4 if step 3 was done; an
-//! operator who points `current` back at an older version leaves no such link and is not overruled.
+//! 1. The files are written in `.new-vNNNNNN/` and synced, then that folder.
+//! 2. `.new-current -> vNNNNNN` states the intent.
+//! 3. The folder is renamed to `vNNNNNN/`, and the parent synced: the version exists.
+//! 4. The link is renamed over `current`, and the parent synced.
+//!
+//! A reader of `current` sees the old version until the last rename and the new one after it. After a crash, the next
+//! publication undoes steps 1 and 2, and completes step 4 if step 3 was done; an operator who points `current` back at an
+//! older version leaves no such link and is not overruled.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

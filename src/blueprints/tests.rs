@@ -225,7 +225,7 @@ fn weakened_evidence_keeps_a_blueprint_on_watch() {
     assert!(third.manifest.changed[0].why.contains(r#"status "watch" -> "active""#));
     // Evidence for the other side ends it.
     let turned = Verdict { direction_rule: DirectionRule::Follow, ..verdict };
-    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id.clone(), turned)]);
+    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id, turned)]);
     let fourth = publish_version(root.path(), &[], &weak).unwrap();
     assert_eq!(fourth.manifest.retired[0].why, "the evidence now points the other way (follow)");
 }

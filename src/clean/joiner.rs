@@ -36,6 +36,9 @@ pub(super) struct State {
     pub(super) depth: AsOf<[f64; 2]>,
 }
 
+/// A column and where a record has it.
+type Column<R> = (Source, fn(&R) -> f64);
+
 /// Columns of one symbol under construction.
 struct Out<'a> {
     columns: SymbolColumns,
@@ -214,7 +217,7 @@ fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol) {
             }
         }
     }
-    let mark: [(Source, fn(&MarkBar) -> f64); 3] =
+    let mark: [Column<MarkBar>; 3] =
         [(Source::Mark, |m| m.mark), (Source::Index, |m| m.index), (Source::Premium, |m| m.premium)];
     for (source, value) in mark {
         if out.wants(source) {
@@ -238,7 +241,7 @@ fn predicted_column(out: &mut Out<'_>, slots: Slots, mark: &[MarkBar], intervals
 
 /// Columns that are unknown where too little of the bar was observed. The coverage itself is always shown.
 fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanPolicy) {
-    let liquidations: [(Source, fn(&LiquidationBar) -> f64); 4] = [
+    let liquidations: [Column<LiquidationBar>; 4] = [
         (Source::LiqLongUsd, |l| l.long_usd),
         (Source::LiqShortUsd, |l| l.short_usd),
         (Source::LiqLongN, |l| l.long_n),
@@ -254,7 +257,7 @@ fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &C
     if out.wants(Source::LiqCoverage) {
         out.set(Source::LiqCoverage, slots.column(&raw.liquidations, |l| l.bar, |l| l.coverage));
     }
-    let quotes: [(Source, fn(&QuoteBar) -> f64); 7] = [
+    let quotes: [Column<QuoteBar>; 7] = [
         (Source::SpreadBpsMean, |q| q.spread_bps_mean),
         (Source::SpreadBpsMax, |q| q.spread_bps_max),
         (Source::SpreadBpsLast, |q| q.spread_bps_last),

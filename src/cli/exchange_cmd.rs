@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::market::{Ts, parse_time};
-use crate::sim::{Exchange, ExchangeConfig, Limits, Scenario};
+use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario, Side};
 
 /// Run a simulated Binance (USD-M futures and spot market data) on loopback
 #[derive(Debug, Clone, Args)]
@@ -34,6 +34,9 @@ pub struct ExchangeArgs {
     /// Days that /futures/data reaches back (the venue: 30)
     #[arg(long, default_value_t = ExchangeConfig::default().futures_data_days)]
     pub futures_data_days: i64,
+    /// Print the addresses and the planted edges as one JSON line
+    #[arg(long)]
+    pub json: bool,
     /// Print the built-in scenario and exit
     #[arg(long)]
     pub print_scenario: bool,
@@ -71,21 +74,47 @@ pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
         ..defaults
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, args.json))
 }
 
-async fn serve(config: ExchangeConfig) -> anyhow::Result<()> {
+async fn serve(config: ExchangeConfig, as_json: bool) -> anyhow::Result<()> {
     let exchange = Exchange::start(config).await?;
-    println!("REST        {}/fapi/v1 /futures/data /api/v3", exchange.rest_url());
-    println!("futures ws  {}/market /public", exchange.futures_ws_url());
-    println!("spot ws     {}", exchange.spot_ws_url());
-    for edge in &exchange.scenario().edges {
-        let (event, side, drift) = (&edge.event_type, edge.side, edge.drift_bps);
-        println!("planted     {event} {side:?} {drift} bps over {} bars", edge.horizon_bars);
+    if as_json {
+        println!("{}", facts(&exchange));
+    } else {
+        print_facts(&exchange);
     }
     stop_signal().await?;
     exchange.shutdown().await;
     Ok(())
+}
+
+fn facts(exchange: &RunningExchange) -> serde_json::Value {
+    serde_json::json!({
+        "rest": exchange.rest_url(),
+        "futures_ws": exchange.futures_ws_url(),
+        "spot_ws": exchange.spot_ws_url(),
+        "server_time": exchange.clock().now().0,
+        "symbols": exchange.scenario().symbols.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+        "edges": exchange.scenario().edges,
+    })
+}
+
+fn print_facts(exchange: &RunningExchange) {
+    println!("REST        {} (/fapi/v1, /futures/data, /api/v3)", exchange.rest_url());
+    println!("futures ws  {} (/market, /public)", exchange.futures_ws_url());
+    println!("spot ws     {}", exchange.spot_ws_url());
+    println!("time        {}", exchange.clock().now());
+    for edge in &exchange.scenario().edges {
+        let side = match edge.side {
+            Side::Fade => "fade",
+            Side::Follow => "follow",
+        };
+        println!(
+            "planted     {} ({side}, {} bps over {} bars): {}",
+            edge.event_type, edge.drift_bps, edge.horizon_bars, edge.doc
+        );
+    }
 }
 
 async fn stop_signal() -> std::io::Result<()> {

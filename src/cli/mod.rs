@@ -4,10 +4,13 @@
 
 mod client_cmds;
 mod config_cmd;
+mod demo_cmd;
 mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
+pub mod export_cmd;
 pub mod import_cmd;
+pub mod nautilus_cmd;
 mod progress;
 mod research_cmd;
 pub mod run_cmd;
@@ -34,10 +37,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo_cmd::DemoCmd),
     Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
     Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
+    /// Write the store's content for other programs.
+    #[command(subcommand)]
+    Export(ExportCmd),
     Status(client_cmds::StatusCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
@@ -48,6 +55,13 @@ enum Command {
     Run(run_cmd::RunCmd),
     Spec(SpecCmd),
     Watch(watch_cmd::WatchCmd),
+}
+
+/// Write what the store holds for other programs.
+#[derive(Debug, Subcommand)]
+enum ExportCmd {
+    Lake(export_cmd::ExportLakeCmd),
+    Nautilus(nautilus_cmd::ExportNautilusCmd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,9 +100,11 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Discover(args) => discover_cmd::run(&args),
+        Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),
         Command::Events(args) => args.run(),
@@ -98,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Watch(args) => args.run(),
     }

@@ -48,6 +48,11 @@ impl Progress {
         }
     }
 
+    /// So many more steps are done.
+    pub fn advance(&mut self, steps: u64) {
+        self.set(self.done + steps);
+    }
+
     /// Ends the stage with one line that says what came of it.
     pub fn finish(self, outcome: &str) {
         if let Some(bar) = &self.bar {

@@ -1,5 +1,6 @@
 //! `backtestd spec`: check, hash and explain the specs.
 
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -60,15 +61,15 @@ enum Action {
 /// When the specs do not load (`hash`, `explain`), or there is no such name.
 pub fn run(args: &SpecArgs, spec_dir: &Path) -> anyhow::Result<ExitCode> {
     match &args.action {
-        Action::Check { json } => Ok(check(CompiledSpec::load(spec_dir), *json)),
+        Action::Check { json } => check(CompiledSpec::load(spec_dir), *json),
         Action::Hash { json } => {
             let spec = CompiledSpec::load(spec_dir)?;
             if *json {
                 let events: serde_json::Map<_, _> =
                     spec.events.iter().map(|e| (e.event_type.clone(), json!(e.spec_hash))).collect();
-                println!("{}", json!({"ontology_spec_hash": spec.hash, "events": events}));
+                say(&format!("{}\n", json!({"ontology_spec_hash": spec.hash, "events": events})))?;
             } else {
-                println!("{}", spec.hash);
+                say(&format!("{}\n", spec.hash))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -76,19 +77,19 @@ pub fn run(args: &SpecArgs, spec_dir: &Path) -> anyhow::Result<ExitCode> {
             let spec = CompiledSpec::load(spec_dir)?;
             let found = explain(&spec, name, *full)?;
             if *json {
-                println!("{}", found.json);
+                say(&format!("{}\n", found.json))?;
             } else if *dot {
                 anyhow::ensure!(!found.dot.is_empty(), "'{name}' has no graph");
-                print!("{}", found.dot);
+                say(&found.dot)?;
             } else {
-                print!("{}", found.text);
+                say(&found.text)?;
             }
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn check(loaded: Result<CompiledSpec, SpecErrors>, json: bool) -> ExitCode {
+fn check(loaded: Result<CompiledSpec, SpecErrors>, json: bool) -> anyhow::Result<ExitCode> {
     let spec = match loaded {
         Ok(spec) => spec,
         Err(errors) => {
@@ -104,19 +105,27 @@ fn check(loaded: Result<CompiledSpec, SpecErrors>, json: bool) -> ExitCode {
                         json!({"file": e.file, "place": place, "message": e.message, "help": e.help})
                     })
                     .collect();
-                println!("{}", json!({"ok": false, "errors": list}));
+                say(&format!("{}\n", json!({"ok": false, "errors": list})))?;
             } else {
                 eprintln!("{errors}");
             }
-            return ExitCode::from(1);
+            return Ok(ExitCode::from(1));
         }
     };
     let report = SpecReport::of(&spec);
     let ok = report.findings.is_empty();
     if json {
-        println!("{}", json!({"ok": ok, "report": report}));
+        say(&format!("{}\n", json!({"ok": ok, "report": report})))?;
     } else {
-        println!("{report}");
+        say(&format!("{report}\n"))?;
     }
-    if ok { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+/// Prints. A reader that stops early (`| head`) is not an error.
+fn say(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
 }

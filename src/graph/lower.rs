@@ -344,7 +344,7 @@ impl<'p> Lowerer<'p> {
             known.extend(program.features.iter().chain(&program.states).map(|d| d.name.as_str()));
             match scope {
                 Scope::Event(event) => {
-                    known.extend(program.events[event].lets.iter().map(|l| l.name.as_str()))
+                    known.extend(program.events[event].lets.iter().map(|l| l.name.as_str()));
                 }
                 Scope::Macro(params) => known.extend(params.iter().map(|(param, _)| *param)),
                 Scope::Global => {}

@@ -90,7 +90,11 @@ fn words_of_call(call: &Call) -> String {
         "coalesce" => format!("{x}, or where that is unknown {}", word(1, "y")),
         "lag" => match &clock {
             None => format!("{} {} earlier", grouped(arg(0, "x")), rows(1, "k")),
-            Some(clock) => format!("{} {} ticks of {clock} earlier", grouped(arg(0, "x")), word(1, "k")),
+            Some(clock) => {
+                let k = word(1, "k");
+                let ticks = if k == "1" { "tick" } else { "ticks" };
+                format!("{} {k} {ticks} of {clock} earlier", grouped(arg(0, "x")))
+            }
         },
         "diff" => format!("the change of {x} over {}", rows(1, "k")),
         "pct_change" => format!("the relative change of {x} over {}", rows(1, "k")),

@@ -7,22 +7,28 @@
 
 mod atomic;
 mod candidates;
+mod clean;
 mod columns;
 mod error;
 mod hash;
+mod month;
 mod outcome_table;
 mod parquet;
+mod raw;
 
 pub use atomic::{write_atomically, write_bytes};
 pub use candidates::{candidates_table, write_discovery, write_phase2_reports};
+pub use clean::export_clean;
 pub use columns::{
     bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,
     timestamp_type, ts_column, ts_column_opt,
 };
 pub use error::LakeError;
 pub use hash::content_sha256;
+pub use month::{LakeFile, Month};
 pub use outcome_table::{OutcomeDefaults, OutcomeFileError, read_outcome_table};
 pub use parquet::{
     CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, read_parquet, verify_parquet,
     write_parquet,
 };
+pub use raw::export_raw;

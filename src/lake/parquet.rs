@@ -94,6 +94,14 @@ pub fn read_parquet(path: &Path) -> Result<ParquetTable, LakeError> {
     Ok(ParquetTable { schema, batches, metadata })
 }
 
+/// The key-value metadata of a file, without its rows.
+pub(super) fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, LakeError> {
+    let file = File::open(path).map_err(|source| LakeError::Io { path: path.to_owned(), source })?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::format(path, e))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    Ok(pairs.into_iter().filter_map(|kv| Some((kv.key, kv.value?))).collect())
+}
+
 /// Recomputes the content hash of a file and compares it with its metadata; returns the hash.
 ///
 /// # Errors

@@ -41,10 +41,7 @@ fn card(out: &mut String, b: &Blueprint) {
     }
     let bridge = e.bridge;
     let rows = [
-        (
-            "Effect, raw / shrunk",
-            format!("{} / {} bps", signed(e.effect_raw_bps, 1), signed(e.effect_shrunk_bps, 1)),
-        ),
+        ("Raw / shrunk", format!("{} / {} bps", signed(e.effect_raw_bps, 1), signed(e.effect_shrunk_bps, 1))),
         (
             "After cost / stressed",
             format!(
@@ -54,10 +51,10 @@ fn card(out: &mut String, b: &Blueprint) {
             ),
         ),
         (
-            "As traded, net",
+            "As traded",
             bridge.map_or_else(
                 || "–".to_owned(),
-                |t| format!("{} bps over {} trades", signed(t.after_cost_bps, 1), thousands(t.trades)),
+                |t| format!("{} bps net, {} trades", signed(t.after_cost_bps, 1), thousands(t.trades)),
             ),
         ),
         (
@@ -76,8 +73,8 @@ fn card(out: &mut String, b: &Blueprint) {
                 probability(e.p_any.unwrap_or(f64::NAN))
             ),
         ),
-        ("Wrong-sign probability", probability(e.lfsr.unwrap_or(f64::NAN))),
-        ("Halves, raw", format!("{} / {} bps", signed(e.first_half_bps, 1), signed(e.second_half_bps, 1))),
+        ("Wrong sign", probability(e.lfsr.unwrap_or(f64::NAN))),
+        ("Raw by half", format!("{} / {} bps", signed(e.first_half_bps, 1), signed(e.second_half_bps, 1))),
         (
             "Round trip",
             format!(

@@ -124,7 +124,8 @@ pub(super) struct Dot {
 /// At most this many grey dots; discoveries are all drawn.
 const DOTS: usize = 1200;
 
-/// Raw against shrunk effect. The view is cut at the 1 % and 99 % quantiles, dots beyond it sit on its edge.
+/// Raw against shrunk effect. The view is cut at the 1 % and 99 % quantiles of what is not a
+/// discovery; dots beyond it sit on its edge.
 pub(super) fn scatter(dots: &[Dot]) -> String {
     const W: f64 = 420.0;
     const H: f64 = 260.0;
@@ -192,6 +193,8 @@ fn view(dots: &[Dot]) -> (f64, f64) {
     let quantile = |q: f64| raw.get(((raw.len() as f64 - 1.0) * q).round() as usize).copied();
     let low = quantile(0.01).unwrap_or(-1.0).min(-1.0);
     let high = quantile(0.99).unwrap_or(1.0).max(1.0);
+    let found = dots.iter().filter(|d| d.is_discovery).flat_map(|d| [d.raw, d.shrunk]);
+    let (low, high) = found.fold((low, high), |(low, high), v| (low.min(v), high.max(v)));
     (low * 1.05, high * 1.05)
 }
 

@@ -79,9 +79,9 @@ pub fn render(input: &ReportInput<'_>) -> String {
     evidence(&mut out, input);
     candidates(&mut out, input);
     events(&mut out, input);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<footer>backtestd {}. Effects are basis points per trade in the traded direction; all times UTC. What is tested is what is published.</footer></main></body></html>\n",
+        "<footer>backtestd {}. Effects are basis points per trade in the traded direction; all times UTC. What is tested is what is published.</footer></main></body></html>",
         escape(input.code_version)
     );
     out

@@ -31,7 +31,7 @@ pub(super) fn candidates(
         let why = c.fail_reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         let _ = write!(
             out,
-            r#"<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="why" title="{}">{}</td></tr>"#,
+            r#"<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="n">{}</td><td class="why one" title="{}">{}</td></tr>"#,
             if c.is_discovery { r#" class="hit""# } else { "" },
             escape(&c.event_type),
             c.direction_rule,

@@ -51,6 +51,21 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// No limits: for a client that shares the process and is told not to hold back either.
+    #[must_use]
+    pub const fn unlimited() -> Self {
+        Self {
+            futures_weight_per_minute: u32::MAX,
+            spot_weight_per_minute: u32::MAX,
+            futures_data_per_5m: u32::MAX,
+            funding_per_5m: u32::MAX,
+            refusals_before_ban: u32::MAX,
+            first_ban_seconds: 1,
+        }
+    }
+}
+
 /// Whether a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -121,7 +136,7 @@ impl Limiter {
         if counter.window != window {
             *counter = Counter { window, ..Counter::default() };
         }
-        if counter.used + weight <= limit {
+        if counter.used.saturating_add(weight) <= limit {
             counter.used += weight;
             return Verdict::Served { used: counter.used };
         }

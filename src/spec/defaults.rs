@@ -134,8 +134,7 @@ impl FundingTerms {
 pub struct Conditioning {
     /// Features with few values, each value with its label; unknown stays unknown.
     pub regimes: BTreeMap<String, BTreeMap<String, i8>>,
-    /// States that may condition any event of their family; the others condition their source event's family too,
-    /// but only where the state's file says so.
+    /// Whether states condition the events of their scope (their source event, or their whole family).
     pub states: bool,
     /// Fewest events with a state active, where the state's file does not say.
     pub min_events: u32,

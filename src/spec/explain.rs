@@ -52,7 +52,7 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
         let meta = &spec.states[ix];
         let about = [
             ("family", meta.family.clone()),
-            ("source event", meta.source_event.clone()),
+            ("event", meta.source_event.clone()),
             (
                 "conditions",
                 if meta.family_wide {
@@ -362,7 +362,8 @@ fn span(rows: u64, ticks: u64) -> String {
         text = format!("{rows} rows ({})", duration(rows as f64));
     }
     if ticks > 0 {
-        let _ = write!(text, " and {ticks} ticks of an event clock");
+        let plural = if ticks == 1 { "" } else { "s" };
+        let _ = write!(text, " and {ticks} tick{plural} of an event clock");
     }
     text
 }

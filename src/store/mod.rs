@@ -25,4 +25,4 @@ pub use facts::Revision;
 pub use kind::{Kind, Origin};
 pub use kv::summary::{SeriesKey, Summary};
 pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
-pub use raw::{RawPut, Records};
+pub use raw::{RawPut, Records, SeriesRows};

@@ -57,6 +57,19 @@ impl RawPut {
     }
 }
 
+/// A stretch of a raw series, by column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeriesRows {
+    /// Names of the columns.
+    pub names: &'static [&'static str],
+    /// Bar numbers or milliseconds, by kind.
+    pub times: Vec<i64>,
+    /// One column per name.
+    pub columns: Vec<Vec<f64>>,
+    /// Where each record came from.
+    pub origins: Vec<Origin>,
+}
+
 /// A record on its way in.
 type Row = (i64, Columns);
 
@@ -295,17 +308,19 @@ impl Store {
         self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
-    /// Records of `[from, to)` with the place each came from.
-    pub(crate) fn bars_with_origin(
-        &self,
-        market: Market,
-        symbol: &Symbol,
-        first: BarIndex,
-        end: BarIndex,
-    ) -> Result<Vec<(Bar, Origin)>, StoreError> {
-        let mut out = Vec::new();
-        self.scan(Kind::Bars, market, symbol, first.0, end.0, |time, c, origin| {
-            out.push((Bar::from_columns(time, c), origin));
+    /// Records of a series with times in `[from, to)`, by column, with the place each came from.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn series_rows(&self, series: &SeriesKey, from: i64, to: i64) -> Result<SeriesRows, StoreError> {
+        let names = column_names(series.kind);
+        let mut out = SeriesRows { names, columns: vec![Vec::new(); names.len()], ..SeriesRows::default() };
+        self.scan(series.kind, series.market, &series.symbol, from, to, |time, values, origin| {
+            out.times.push(time);
+            out.origins.push(origin);
+            for (column, value) in out.columns.iter_mut().zip(values) {
+                column.push(*value);
+            }
         })?;
         Ok(out)
     }

@@ -67,15 +67,15 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
         let common = rng.noise();
         let tod = 1.0 + 0.6 * (std::f64::consts::TAU * (bar.0 % 288) as f64 / 288.0).sin();
         for s in 0..n {
-            vol[s] = (vol[s] * (0.06 * rng.noise()).exp()).clamp(0.0003, 0.004);
+            vol[s] = (vol[s] * libm::exp(0.06 * rng.noise())).clamp(0.0003, 0.004);
             let ret = vol[s] * tod * (0.7 * common + 0.7 * rng.noise());
             let open = price[s];
-            let close = open * ret.exp();
+            let close = open * libm::exp(ret);
             let wiggle = vol[s] * tod * rng.unit();
             let high = open.max(close) * (1.0 + wiggle * rng.unit());
             let low = open.min(close) * (1.0 - wiggle * rng.unit());
             price[s] = close;
-            let volume = 1000.0 * tod * (0.5 * rng.noise()).exp() * (1.0 + 300.0 * ret.abs());
+            let volume = 1000.0 * tod * libm::exp(0.5 * rng.noise()) * (1.0 + 300.0 * ret.abs());
             let share = (0.5 + 40.0 * ret + 0.1 * rng.noise()).clamp(0.02, 0.98);
             let vwap = (open + close) / 2.0;
             let full = Bar {
@@ -102,7 +102,7 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
                 let k = 1.0 - basis[s] / 10_000.0;
                 out.spot.push(Bar { open: open * k, high: high * k, low: low * k, close: close * k, ..full });
             }
-            oi[s] = (oi[s] * (0.0015 * rng.noise()).exp()).clamp(10_000.0, 200_000.0);
+            oi[s] = (oi[s] * libm::exp(0.0015 * rng.noise())).clamp(10_000.0, 200_000.0);
             let contracts = if row % 1300 == 9 { f64::NAN } else { oi[s] };
             out.open_interest.push(OpenInterest { ts: bar.close(), contracts, value: contracts * close });
             if bar.close().0 % (8 * 3_600_000) == 0 && row % 5000 < 4900 {
@@ -126,8 +126,8 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
                 short_n: f64::from(u8::from(ret > 0.0 && liquidated > 0.0)),
                 coverage: if row % 600 == 3 { 0.5 } else { 1.0 },
             });
-            let spread = 1.0 * (0.4 * rng.noise()).exp() * (1.0 + 400.0 * ret.abs());
-            let depth = 60_000.0 * (0.3 * rng.noise()).exp() / (1.0 + 200.0 * ret.abs());
+            let spread = 1.0 * libm::exp(0.4 * rng.noise()) * (1.0 + 400.0 * ret.abs());
+            let depth = 60_000.0 * libm::exp(0.3 * rng.noise()) / (1.0 + 200.0 * ret.abs());
             out.quotes.push(QuoteBar {
                 bar,
                 spread_bps_mean: spread,
@@ -148,21 +148,26 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
 pub fn slice(whole: &RawBlock, from: usize, to: usize) -> RawBlock {
     let first = whole.first + from as i64;
     let last = whole.first + to as i64;
-    let bar = |b: BarIndex| first <= b && b < last;
-    let at = |ts: backtestd::market::Ts| first.open() < ts && ts <= last.open();
     let symbols = whole
         .symbols
         .iter()
         .map(|s| RawSymbol {
-            perp: s.perp.iter().filter(|x| bar(x.bar)).copied().collect(),
-            spot: s.spot.iter().filter(|x| bar(x.bar)).copied().collect(),
-            funding: s.funding.iter().filter(|x| at(x.ts)).copied().collect(),
-            open_interest: s.open_interest.iter().filter(|x| at(x.ts)).copied().collect(),
-            mark: s.mark.iter().filter(|x| bar(x.bar)).copied().collect(),
-            liquidations: s.liquidations.iter().filter(|x| bar(x.bar)).copied().collect(),
-            quotes: s.quotes.iter().filter(|x| bar(x.bar)).copied().collect(),
-            depth: s.depth.iter().filter(|x| at(x.ts)).copied().collect(),
+            perp: between(&s.perp, |x| x.bar.0, first.0, last.0),
+            spot: between(&s.spot, |x| x.bar.0, first.0, last.0),
+            funding: between(&s.funding, |x| x.ts.0 - 1, first.open().0, last.open().0),
+            open_interest: between(&s.open_interest, |x| x.ts.0 - 1, first.open().0, last.open().0),
+            mark: between(&s.mark, |x| x.bar.0, first.0, last.0),
+            liquidations: between(&s.liquidations, |x| x.bar.0, first.0, last.0),
+            quotes: between(&s.quotes, |x| x.bar.0, first.0, last.0),
+            depth: between(&s.depth, |x| x.ts.0 - 1, first.open().0, last.open().0),
         })
         .collect();
     RawBlock { first, rows: to - from, symbols }
+}
+
+/// The sorted records whose key is in `[from, to)`.
+fn between<T: Copy>(all: &[T], key: impl Fn(&T) -> i64, from: i64, to: i64) -> Vec<T> {
+    let start = all.partition_point(|x| key(x) < from);
+    let end = all.partition_point(|x| key(x) < to);
+    all[start..end].to_vec()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{
     ArchiveError, FileContent, FileKind, FileSpec, Input, funding, klines, liquidations, mark, metrics,
-    no_symbol,
+    no_symbol, parquet, unfinished,
 };
 use crate::store::{RawPut, Records};
 
@@ -38,6 +38,10 @@ pub fn read_file(path: &Path, spec: &FileSpec) -> Result<FileContent, ArchiveErr
             }
         }
         "gz" => read_table(path, Box::new(flate2::read::MultiGzDecoder::new(file)), spec, &mut out)?,
+        "parquet" => {
+            let text = parquet::to_csv(path)?;
+            read_table(path, Box::new(text.as_bytes()), spec, &mut out)?;
+        }
         _ => read_table(path, Box::new(file), spec, &mut out)?,
     }
     Ok(out)
@@ -54,7 +58,10 @@ fn read_table(
     match spec.kind {
         FileKind::Klines => {
             let symbol = symbol.ok_or_else(|| no_symbol(file))?.clone();
-            let bars = klines::read(file, input, spec.interval_ms, true, findings)?;
+            let mut bars = klines::read(file, input, spec.interval_ms, true, findings)?;
+            if !is_archive(file) {
+                bars = unfinished::leave_out(bars, &file.display().to_string(), findings);
+            }
             out.puts.push(RawPut { symbol, records: Records::Bars(spec.market, bars) });
         }
         FileKind::Funding => {
@@ -63,7 +70,7 @@ fn read_table(
             }
         }
         FileKind::Metrics => {
-            for (symbol, snapshots) in metrics::read(file, input, symbol, findings)? {
+            for (symbol, snapshots) in metrics::read(file, input, symbol, labels(file), findings)? {
                 out.puts.push(RawPut { symbol, records: Records::OpenInterest(snapshots) });
             }
         }
@@ -79,4 +86,18 @@ fn read_table(
         }
     }
     Ok(())
+}
+
+/// The archive's own files are zips.
+fn is_archive(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == "zip")
+}
+
+/// Parquet tables come from a lake, where a label was made an instant already.
+fn labels(file: &Path) -> metrics::Labels {
+    if file.extension().is_some_and(|e| e == "parquet") {
+        metrics::Labels::Instants
+    } else {
+        metrics::Labels::Archive
+    }
 }

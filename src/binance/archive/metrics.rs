@@ -45,6 +45,15 @@ const COLUMNS: &[Column] = &[
 /// 2026-06-25T00:00:00Z: from here labels are the start of their period.
 const START_LABELS_FROM: Ts = Ts(1_782_345_600_000);
 
+/// What the times of a table mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Labels {
+    /// Labels of the archive, see the module's description.
+    Archive,
+    /// The instants themselves.
+    Instants,
+}
+
 /// The instant a label describes, on the grid.
 pub(super) const fn described(label: Ts) -> Ts {
     let slot = label.bar().open();
@@ -61,6 +70,7 @@ pub(super) fn read(
     file: &Path,
     input: impl Read,
     named: Option<&Symbol>,
+    labels: Labels,
     findings: &mut Vec<Finding>,
 ) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
     // A header-less file starts with a digit as well: its first column is a time.
@@ -76,9 +86,12 @@ pub(super) fn read(
                 return Err(row.bad(column, row.text(column)?, "amounts cannot be negative"));
             }
         }
-        late += u64::from(label.0.rem_euclid(BAR_MS) != 0);
+        let ts = match labels {
+            Labels::Archive => described(label),
+            Labels::Instants => label,
+        };
+        late += u64::from(labels == Labels::Archive && label.0.rem_euclid(BAR_MS) != 0);
         zeros += u64::from(contracts == 0.0);
-        let ts = described(label);
         let new = OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) };
         match out.entry(symbol).or_default().entry(ts) {
             std::collections::btree_map::Entry::Vacant(slot) => {

@@ -13,7 +13,9 @@ mod liquidations;
 mod mark;
 mod metrics;
 mod name;
+mod parquet;
 mod table;
+mod unfinished;
 
 use std::fmt;
 use std::io::Read;

@@ -21,7 +21,8 @@ pub struct Silence {
     pub trade_ms: i64,
     /// Mark prices: every second or every third.
     pub mark_price_ms: i64,
-    /// Liquidations: rare by nature.
+    /// Liquidations: rare by nature, so hardly an alarm. What kills them alone has not been seen; what kills their whole
+    /// route shows in its other kinds within seconds.
     pub force_order_ms: i64,
     /// Best quotes and book levels.
     pub book_ms: i64,
@@ -35,7 +36,7 @@ impl Default for Silence {
             kline_ms: 60_000,
             trade_ms: 120_000,
             mark_price_ms: 15_000,
-            force_order_ms: 3_600_000,
+            force_order_ms: 12 * 3_600_000,
             book_ms: 60_000,
             floor: Duration::from_secs(3),
         }

@@ -86,7 +86,7 @@ mod tests {
         let mut book = TickBook::new(vec![perp.clone(), spot.clone()], BarIndex(10));
         assert_eq!(book.deliver(&perp, BarIndex(10)), Delivery::InTime);
         assert_eq!(book.deliver(&perp, BarIndex(10)), Delivery::InTime);
-        assert_eq!(book.missing(), [spot.clone()]);
+        assert_eq!(book.missing(), std::slice::from_ref(&spot));
         assert!(!book.is_complete());
         assert_eq!(book.deliver(&spot, BarIndex(10)), Delivery::InTime);
         assert!(book.is_complete());

@@ -10,7 +10,7 @@
 //! per symbol, in that order:
 //!   missing  per event: u8 0 or 1 + index of the first column that it lacks
 //!   ticks    per clock: u64
-//!   history  per series with a look-back, in slot order: u32 count, then f64 oldest first (the newest
+//!   history  per series with a look-back, in plan order: u32 count, then f64 oldest first (the newest
 //!            min(look-back, rows or ticks seen) values; earlier ones are unknown)
 //!   state    per stateful operator, in plan order: its own fields (`save` of the operator)
 //! checksum  32  sha256 of everything before
@@ -180,12 +180,10 @@ fn save_symbol(state: &SymbolState, plan: &Plan, rows: u64, w: &mut Writer) {
     for ticks in &state.ticks {
         w.u64(*ticks);
     }
-    for (slot, series) in state.series.iter().enumerate() {
-        if series.keep() > 0 {
-            let seen = rows_seen(plan, slot, rows, &state.ticks);
-            let count = series.keep().min(usize::try_from(seen).unwrap_or(usize::MAX));
-            w.f64s(series.history().past(count));
-        }
+    for (series, planned) in state.values.series.iter().zip(&plan.series) {
+        let seen = planned.clock.map_or(rows, |clock| state.ticks[clock]);
+        let count = planned.keep.min(usize::try_from(seen).unwrap_or(usize::MAX));
+        w.f64s(series.history().past(count));
     }
     for kernel in &state.kernels {
         kernel.save(w);
@@ -207,9 +205,9 @@ fn load_symbol(
     for ticks in &mut state.ticks {
         *ticks = r.u64()?;
     }
-    for series in state.series.iter_mut().filter(|series| series.keep() > 0) {
+    for (series, planned) in state.values.series.iter_mut().zip(&plan.series) {
         let values = r.f64s()?;
-        if values.len() > series.keep() {
+        if values.len() > planned.keep {
             return Err(r.malformed().into());
         }
         series.restore(&values);
@@ -218,25 +216,18 @@ fn load_symbol(
         kernel.load(r)?;
     }
     for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
-        if let Step::Run { kernel, inputs, clock, .. } = step {
-            let mut views = [View::EMPTY; 4];
-            for (view, slot) in views.iter_mut().zip(inputs) {
-                *view = state.series[*slot].history();
-            }
-            let next = clock.map_or(next.0, |clock| state.ticks[clock] as i64);
-            state.kernels[*kernel].rebuild(next, &views);
+        let (kernel, inputs, next) = match step {
+            Step::Run { kernel, inputs, .. } => (*kernel, inputs, next.0),
+            Step::RunOnClock { clock, kernel, inputs, .. } => (*kernel, inputs, state.ticks[*clock] as i64),
+            _ => continue,
+        };
+        let mut views = [View::EMPTY; 4];
+        for (view, place) in views.iter_mut().zip(inputs) {
+            *view = state.values.history(*place);
         }
+        state.kernels[kernel].rebuild(next, &views);
     }
     Ok(())
-}
-
-/// Rows that a series has had: of the grid, or ticks of its clock.
-fn rows_seen(plan: &Plan, slot: usize, rows: u64, ticks: &[u64]) -> u64 {
-    let nodes = plan.keep.len() - plan.compacted.len();
-    match slot.checked_sub(nodes) {
-        Some(compacted) => ticks[plan.compacted[compacted]],
-        None => rows,
-    }
 }
 
 fn fingerprint(graph: &Graph) -> [u8; SUM] {

@@ -1,4 +1,4 @@
-//! One closed set of operators with state: what a plan's steps run.
+//! The closed set of operators that read earlier rows or keep something between chunks.
 
 use crate::graph::ops::bytes::{Malformed, Reader, Writer};
 use crate::graph::ops::counts::{CountOf, Counts};
@@ -7,13 +7,12 @@ use crate::graph::ops::extremes::{ExtremeOf, Extremes};
 use crate::graph::ops::memory::{At, Episode, Ewm, Latch, Since};
 use crate::graph::ops::moments::{Moments, Moments3, PairStats, Stats, Sum};
 use crate::graph::ops::order::{OrderOf, OrderStats};
-use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::{Ffill, Held, Shift};
 use crate::graph::ops::tod::TodMean;
 use crate::graph::ops::vpin::Vpin;
 use crate::graph::ops::{Rows, View};
 use crate::graph::{Graph, Op, Rolling};
-use crate::market::{BAR_MS, BARS_PER_DAY, DAY_MS, Source};
+use crate::market::{BAR_MS, BARS_PER_DAY, DAY_MS};
 
 /// A field of the bar's close time, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +26,7 @@ pub(super) enum ClockField {
 /// An operator, with the state it needs between chunks.
 #[derive(Clone, Debug)]
 pub(super) enum Kernel {
-    Source(Source),
-    Constant(f64),
     Clock(ClockField),
-    Point(Point),
     Shift(Shift),
     Ffill(u32, Ffill),
     Held(u32, Held),
@@ -86,15 +82,9 @@ impl Kernel {
         })
     }
 
-    /// The kernel of a node, without outputs; `None` for cross-section operators, which are not per symbol.
-    pub(super) fn new(graph: &Graph, op: &Op, literal_square: bool) -> Option<Self> {
-        if let Some(point) = Point::of(op, literal_square) {
-            return Some(Self::Point(point));
-        }
+    /// The kernel of a node, without outputs; `None` for operators that need none.
+    pub(super) fn new(graph: &Graph, op: &Op) -> Option<Self> {
         Some(match op {
-            Op::Source(source) => Self::Source(*source),
-            Op::Const(literal) => Self::Constant(literal.get()),
-            Op::Truth(value) => Self::Constant(value.map_or(f64::NAN, |v| f64::from(u8::from(v)))),
             Op::Lag { k } => Self::Shift(Shift::Lag(*k)),
             Op::Diff { k } => Self::Shift(Shift::Diff(*k)),
             Op::PctChange { k } => Self::Shift(Shift::PctChange(*k)),
@@ -191,15 +181,11 @@ impl Kernel {
     /// Evaluates the chunk into `out`: one column of `rows.n` values per output.
     pub(super) fn run(&mut self, rows: &Rows<'_>, out: &mut [f64], logs: &mut [DetectLog]) {
         match self {
-            // Written by the symbol, which has the columns.
-            Self::Source(_) => {}
-            Self::Constant(value) => out.fill(*value),
             Self::Clock(field) => {
                 for (t, o) in (rows.first..).zip(out) {
                     *o = field.of_bar(t);
                 }
             }
-            Self::Point(k) => k.run(rows, out),
             Self::Shift(k) => k.run(rows, out),
             Self::Ffill(_, k) => k.run(rows, out),
             Self::Held(_, k) => k.run(rows, out),

@@ -11,7 +11,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `plan` | order of work: stages, shared kernels, event clocks, look-back |
-//! | `series` | a node's values |
+//! | `series`, `values` | a node's values, with history or passing |
 //! | `kernel` | the closed set of operators (the operators themselves: [`crate::graph::ops`]) |
 //! | `symbol` | one symbol's state |
 //! | `cross` | operators across symbols |
@@ -24,6 +24,7 @@ mod output;
 mod plan;
 mod series;
 mod symbol;
+mod values;
 
 use std::sync::Arc;
 
@@ -185,6 +186,9 @@ impl Engine {
     fn run_chunk(&mut self, block: &TickBlock, chunk: Chunk, outputs: &mut [SymbolOutput]) {
         let plan = Arc::clone(&self.plan);
         let live = if plan.stages.len() > 1 { cross::live_rows(&block.symbols, chunk) } else { Vec::new() };
+        for state in &mut self.symbols {
+            state.values.begin(&plan, chunk.n);
+        }
         for stage in &plan.stages {
             for node in &stage.cross {
                 cross::fill(node, &self.roster, &mut self.symbols, &live, chunk.n);
@@ -201,7 +205,7 @@ impl Engine {
             }
         }
         for (state, output) in self.symbols.iter_mut().zip(outputs) {
-            state.finish_chunk(&self.graph, chunk, output);
+            state.finish_chunk(&plan, &self.graph, chunk, output);
         }
     }
 
@@ -219,19 +223,20 @@ impl Engine {
     #[must_use]
     pub fn node_values(&self, symbol: &Symbol) -> Option<Vec<f64>> {
         let state = &self.symbols[self.roster.position(symbol)?];
-        Some(state.series[..self.graph.nodes.len()].iter().map(series::Series::last).collect())
+        Some(self.plan.places.iter().map(|place| state.values.last(*place)).collect())
     }
 
     /// One node's value on the last row pushed.
     #[must_use]
     pub fn node_value(&self, symbol: &Symbol, node: NodeId) -> Option<f64> {
-        Some(self.symbols[self.roster.position(symbol)?].series.get(node.ix())?.last())
+        let place = self.plan.places.get(node.ix())?;
+        Some(self.symbols[self.roster.position(symbol)?].values.last(*place))
     }
 
     /// Bytes of history held for all symbols: what a checkpoint and the buffers' slack cost.
     #[must_use]
     pub fn history_bytes(&self) -> usize {
-        self.symbols.iter().flat_map(|s| &s.series).map(series::Series::bytes).sum()
+        self.symbols.iter().map(|s| s.values.bytes()).sum()
     }
 }
 

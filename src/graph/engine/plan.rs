@@ -7,37 +7,54 @@
 use std::collections::BTreeMap;
 
 use super::kernel::{Kernel, Share};
+use super::values::Place;
+use crate::graph::ops::pointwise::Point;
 use crate::graph::{Graph, NodeId, Op};
+use crate::market::Source;
 
-/// Index of a series: nodes first, compacted series after them.
-pub(super) type Slot = usize;
+/// Index of a series while planning: nodes first, compacted series after them.
+type Slot = usize;
 
-/// One step of a symbol's work.
+/// One step of a symbol's work. `P` is where values lie: a [`Slot`] while planning, then a [`Place`].
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum Step<P = Place> {
+    /// Copy a column of the block.
+    Source { source: Source, output: P },
+    /// A literal.
+    Fill { value: f64, output: P },
+    /// A pointwise operator; operands it does not have repeat the first.
+    Point { op: Point, inputs: [P; 3], output: P },
+    /// Run a kernel.
+    Run { kernel: usize, inputs: Vec<P>, outputs: Vec<P> },
     /// Find the rows of the chunk on which a clock ticks.
-    Tick { clock: usize, node: Slot },
+    Tick { clock: usize, node: P },
     /// Append the ticked rows of a series to its compacted series.
-    Compact { clock: usize, from: Slot, to: Slot },
-    /// Run a kernel; on an event clock, over the ticks, holding its outputs in between.
-    Run { kernel: usize, inputs: Vec<Slot>, outputs: Vec<Slot>, clock: Option<usize> },
+    Compact { clock: usize, from: P, to: P },
+    /// Run a kernel over the ticks, holding its outputs in between.
+    RunOnClock { clock: usize, kernel: usize, inputs: Vec<P>, outputs: Vec<P> },
 }
 
 /// A node whose value comes from other symbols.
 #[derive(Clone, Debug)]
-pub(super) struct CrossNode {
+pub(super) struct CrossNode<P = Place> {
     pub(super) op: Op,
-    pub(super) input: Slot,
-    pub(super) output: Slot,
+    pub(super) input: P,
+    pub(super) output: P,
 }
 
 /// What can be done once all earlier stages are done for every symbol.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stage {
+#[derive(Clone, Debug)]
+pub(super) struct Stage<P = Place> {
     /// Filled first, for all symbols.
-    pub(super) cross: Vec<CrossNode>,
+    pub(super) cross: Vec<CrossNode<P>>,
     /// Then each symbol on its own.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Step<P>>,
+}
+
+impl<P> Default for Stage<P> {
+    fn default() -> Self {
+        Self { cross: Vec::new(), steps: Vec::new() }
+    }
 }
 
 /// The compiled order of work.
@@ -46,16 +63,27 @@ pub(super) struct Plan {
     pub(super) stages: Vec<Stage>,
     /// Initial kernels; each symbol has its own copy.
     pub(super) kernels: Vec<Kernel>,
-    /// Rows of history per slot.
-    pub(super) keep: Vec<usize>,
+    /// Where each node's values lie.
+    pub(super) places: Vec<Place>,
+    /// Nodes whose values live only as long as their chunk.
+    pub(super) passing: usize,
+    /// The series with history.
+    pub(super) series: Vec<SeriesPlan>,
     /// Number of clocks.
     pub(super) clocks: usize,
-    /// Clock of each compacted series: slot `nodes + i` belongs to `compacted[i]`.
-    pub(super) compacted: Vec<usize>,
     /// Kernel of each event's detector.
     pub(super) detectors: Vec<Option<usize>>,
     /// Most outputs of any kernel.
     pub(super) widest: usize,
+}
+
+/// A series with history.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeriesPlan {
+    /// Rows (ticks, on a clock) of history.
+    pub(super) keep: usize,
+    /// The clock whose ticks are its rows.
+    pub(super) clock: Option<usize>,
 }
 
 /// What nodes must have in common to share a kernel: statistic, operands, clock.
@@ -64,7 +92,14 @@ type ShareKey = (Share, Vec<NodeId>, Option<NodeId>);
 /// What is needed only while planning.
 struct Planner<'a> {
     graph: &'a Graph,
-    plan: Plan,
+    stages: Vec<Stage<Slot>>,
+    kernels: Vec<Kernel>,
+    detectors: Vec<Option<usize>>,
+    widest: usize,
+    /// Rows of history per slot.
+    keep: Vec<usize>,
+    /// Clock of each compacted series: slot `nodes + i` belongs to `compacted[i]`.
+    compacted: Vec<usize>,
     level: Vec<usize>,
     /// Clock index by clock node.
     clocks: BTreeMap<NodeId, usize>,
@@ -77,13 +112,12 @@ impl Plan {
     pub(super) fn new(graph: &Graph) -> Self {
         let mut planner = Planner {
             graph,
-            plan: Self {
-                stages: vec![Stage::default()],
-                keep: vec![0; graph.nodes.len()],
-                detectors: vec![None; graph.events.len()],
-                widest: 1,
-                ..Self::default()
-            },
+            stages: vec![Stage::default()],
+            kernels: Vec::new(),
+            detectors: vec![None; graph.events.len()],
+            widest: 1,
+            keep: vec![0; graph.nodes.len()],
+            compacted: Vec::new(),
             level: Vec::with_capacity(graph.nodes.len()),
             clocks: BTreeMap::new(),
             compact: BTreeMap::new(),
@@ -92,7 +126,7 @@ impl Plan {
         for ix in 0..graph.nodes.len() {
             planner.add(ix);
         }
-        planner.plan
+        planner.place()
     }
 }
 
@@ -104,13 +138,43 @@ impl Planner<'_> {
         let is_cross = matches!(node.op, Op::Of(_) | Op::Universe { .. });
         let level = inputs_level + usize::from(is_cross);
         self.level.push(level);
-        while self.plan.stages.len() <= level {
-            self.plan.stages.push(Stage::default());
+        while self.stages.len() <= level {
+            self.stages.push(Stage::default());
         }
         if is_cross {
             let input = node.inputs[0].ix();
-            self.plan.stages[level].cross.push(CrossNode { op: node.op.clone(), input, output: ix });
-            return;
+            self.stages[level].cross.push(CrossNode { op: node.op.clone(), input, output: ix });
+        } else if let Some(step) = self.stateless(ix) {
+            self.stages[level].steps.push(step);
+        } else {
+            self.add_kernel(ix, level);
+        }
+    }
+
+    /// The step of a node that needs no kernel.
+    fn stateless(&self, ix: usize) -> Option<Step<Slot>> {
+        let node = &self.graph.nodes[ix];
+        match &node.op {
+            Op::Source(source) => return Some(Step::Source { source: *source, output: ix }),
+            Op::Const(value) => return Some(Step::Fill { value: value.get(), output: ix }),
+            Op::Truth(truth) => {
+                let value = truth.map_or(f64::NAN, |t| f64::from(u8::from(t)));
+                return Some(Step::Fill { value, output: ix });
+            }
+            _ => {}
+        }
+        let literal_square = matches!(node.op, Op::Pow)
+            && matches!(self.graph.node(node.inputs[1]).op, Op::Const(two) if two.get() == 2.0);
+        let op = Point::of(&node.op, literal_square)?;
+        let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
+        Some(Step::Point { op, inputs: [input(0), input(1), input(2)], output: ix })
+    }
+
+    fn add_kernel(&mut self, ix: usize, level: usize) {
+        let node = &self.graph.nodes[ix];
+        if node.clock.is_some() {
+            // On an event clock, the last output is held in the series itself.
+            self.keep[ix] = self.keep[ix].max(1);
         }
         let key = Kernel::share(&node.op).map(|share| match share {
             // `active(E)` and `event_dir(E)` read the detector itself, whatever their operand list says.
@@ -118,54 +182,47 @@ impl Planner<'_> {
             _ => (share, node.inputs.clone(), node.clock),
         });
         if let Some((stage, step)) = key.as_ref().and_then(|key| self.shared.get(key)).copied() {
-            if let Step::Run { kernel, outputs, .. } = &mut self.plan.stages[stage].steps[step] {
+            if let Step::Run { kernel, outputs, .. } | Step::RunOnClock { kernel, outputs, .. } =
+                &mut self.stages[stage].steps[step]
+            {
                 outputs.push(ix);
-                self.plan.kernels[*kernel].add_output(&node.op);
-                self.plan.widest = self.plan.widest.max(outputs.len());
+                self.kernels[*kernel].add_output(&node.op);
+                self.widest = self.widest.max(outputs.len());
             }
-            self.hold_output(ix);
             return;
         }
-        let literal_square = matches!(node.op, Op::Pow)
-            && matches!(self.graph.node(node.inputs[1]).op, Op::Const(two) if two.get() == 2.0);
-        let Some(mut kernel) = Kernel::new(self.graph, &node.op, literal_square) else { return };
-        kernel.add_output(&node.op);
-        let clock = node.clock.map(|c| self.clock(c));
+        let Some(mut new_kernel) = Kernel::new(self.graph, &node.op) else { return };
+        new_kernel.add_output(&node.op);
+        let kernel = self.kernels.len();
         let inputs: Vec<Slot> = match node.clock {
             None => node.inputs.iter().map(|n| n.ix()).collect(),
             Some(c) => node.inputs.iter().map(|n| self.compacted(*n, c)).collect(),
         };
         for (position, slot) in inputs.iter().enumerate() {
-            let keep = &mut self.plan.keep[*slot];
-            *keep = (*keep).max(kernel.look_back(position));
+            self.keep[*slot] = self.keep[*slot].max(new_kernel.look_back(position));
         }
-        if let Kernel::Detect(event, _) = &kernel {
-            self.plan.detectors[*event] = Some(self.plan.kernels.len());
+        if let Kernel::Detect(event, _) = &new_kernel {
+            self.detectors[*event] = Some(kernel);
         }
-        let steps = &mut self.plan.stages[level].steps;
+        let outputs = vec![ix];
+        let step = match node.clock.map(|c| self.clock(c)) {
+            None => Step::Run { kernel, inputs, outputs },
+            Some(clock) => Step::RunOnClock { clock, kernel, inputs, outputs },
+        };
         if let Some(key) = key {
-            self.shared.insert(key, (level, steps.len()));
+            self.shared.insert(key, (level, self.stages[level].steps.len()));
         }
-        steps.push(Step::Run { kernel: self.plan.kernels.len(), inputs, outputs: vec![ix], clock });
-        self.plan.kernels.push(kernel);
-        self.hold_output(ix);
-    }
-
-    /// On an event clock, the last output is held in the series itself.
-    fn hold_output(&mut self, ix: usize) {
-        if self.graph.nodes[ix].clock.is_some() {
-            self.plan.keep[ix] = self.plan.keep[ix].max(1);
-        }
+        self.stages[level].steps.push(step);
+        self.kernels.push(new_kernel);
     }
 
     fn clock(&mut self, node: NodeId) -> usize {
         if let Some(clock) = self.clocks.get(&node) {
             return *clock;
         }
-        let clock = self.plan.clocks;
-        self.plan.clocks += 1;
+        let clock = self.clocks.len();
         self.clocks.insert(node, clock);
-        self.plan.stages[self.level[node.ix()]].steps.push(Step::Tick { clock, node: node.ix() });
+        self.stages[self.level[node.ix()]].steps.push(Step::Tick { clock, node: node.ix() });
         clock
     }
 
@@ -174,12 +231,71 @@ impl Planner<'_> {
             return *slot;
         }
         let clock = self.clock(clock_node);
-        let slot = self.plan.keep.len();
-        self.plan.keep.push(0);
-        self.plan.compacted.push(clock);
+        let slot = self.keep.len();
+        self.keep.push(0);
+        self.compacted.push(clock);
         self.compact.insert((input, clock_node), slot);
         let level = self.level[input.ix()].max(self.level[clock_node.ix()]);
-        self.plan.stages[level].steps.push(Step::Compact { clock, from: input.ix(), to: slot });
+        self.stages[level].steps.push(Step::Compact { clock, from: input.ix(), to: slot });
         slot
+    }
+
+    /// Once every look-back is known: nodes that nobody looks back into need no series of their own.
+    fn place(self) -> Plan {
+        let nodes = self.graph.nodes.len();
+        let mut series = Vec::new();
+        let mut passing = 0;
+        let places: Vec<Place> = (self.keep.iter().enumerate())
+            .map(|(slot, keep)| {
+                let clock = slot.checked_sub(nodes).map(|i| self.compacted[i]);
+                if *keep == 0 && clock.is_none() {
+                    passing += 1;
+                    Place::passing(passing - 1)
+                } else {
+                    series.push(SeriesPlan { keep: *keep, clock });
+                    Place::series(series.len() - 1)
+                }
+            })
+            .collect();
+        Plan {
+            stages: self.stages.into_iter().map(|stage| stage.placed(&places)).collect(),
+            kernels: self.kernels,
+            passing,
+            series,
+            clocks: self.clocks.len(),
+            detectors: self.detectors,
+            widest: self.widest,
+            places: places[..nodes].to_vec(),
+        }
+    }
+}
+
+impl Stage<Slot> {
+    fn placed(self, places: &[Place]) -> Stage {
+        let all = |slots: Vec<Slot>| slots.into_iter().map(|s| places[s]).collect();
+        let step = |step| match step {
+            Step::Source { source, output } => Step::Source { source, output: places[output] },
+            Step::Fill { value, output } => Step::Fill { value, output: places[output] },
+            Step::Point { op, inputs, output } => {
+                Step::Point { op, inputs: inputs.map(|s| places[s]), output: places[output] }
+            }
+            Step::Run { kernel, inputs, outputs } => {
+                Step::Run { kernel, inputs: all(inputs), outputs: all(outputs) }
+            }
+            Step::Tick { clock, node } => Step::Tick { clock, node: places[node] },
+            Step::Compact { clock, from, to } => Step::Compact { clock, from: places[from], to: places[to] },
+            Step::RunOnClock { clock, kernel, inputs, outputs } => {
+                Step::RunOnClock { clock, kernel, inputs: all(inputs), outputs: all(outputs) }
+            }
+        };
+        let cross = |node: CrossNode<Slot>| CrossNode {
+            op: node.op,
+            input: places[node.input],
+            output: places[node.output],
+        };
+        Stage {
+            cross: self.cross.into_iter().map(cross).collect(),
+            steps: self.steps.into_iter().map(step).collect(),
+        }
     }
 }

@@ -50,11 +50,6 @@ impl Series {
         self.buf.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// Rows of history that it promises.
-    pub(super) const fn keep(&self) -> usize {
-        self.keep
-    }
-
     /// Replaces the history; `values` are its newest rows, at most `keep` of them.
     pub(super) fn restore(&mut self, values: &[f64]) {
         self.buf.clear();

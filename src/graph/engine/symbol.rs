@@ -2,8 +2,8 @@
 
 use super::kernel::Kernel;
 use super::output::{Detection, EpisodeExit, SymbolOutput};
-use super::plan::{Plan, Slot, Stage, Step};
-use super::series::Series;
+use super::plan::{Plan, Stage, Step};
+use super::values::{Place, Values};
 use crate::graph::ops::detect::DetectLog;
 use crate::graph::ops::{Rows, View, is_true};
 use crate::graph::{EventId, Graph, NodeId};
@@ -23,7 +23,7 @@ pub(super) struct Chunk {
 
 #[derive(Clone, Debug)]
 pub(super) struct SymbolState {
-    pub(super) series: Vec<Series>,
+    pub(super) values: Values,
     pub(super) kernels: Vec<Kernel>,
     /// Per clock: ticks seen before the chunk.
     pub(super) ticks: Vec<u64>,
@@ -41,7 +41,7 @@ pub(super) struct SymbolState {
 impl SymbolState {
     pub(super) fn new(plan: &Plan, graph: &Graph, slack: usize) -> Self {
         Self {
-            series: plan.keep.iter().map(|keep| Series::new(*keep, slack)).collect(),
+            values: Values::new(plan, slack),
             kernels: plan.kernels.clone(),
             ticks: vec![0; plan.clocks],
             ticked: vec![Vec::new(); plan.clocks],
@@ -63,26 +63,46 @@ impl SymbolState {
     pub(super) fn run_stage(&mut self, stage: &Stage, chunk: Chunk, columns: &SymbolColumns) {
         for step in &stage.steps {
             match step {
+                Step::Point { op, inputs: [a, b, c], output } => {
+                    let inputs =
+                        [self.values.view(*a), self.values.view(*b), self.values.view(*c), View::EMPTY];
+                    let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
+                    let out = &mut self.out[..chunk.n];
+                    op.run(&rows, out);
+                    self.values.store(*output, out);
+                }
+                Step::Fill { value, output } => {
+                    self.out[..chunk.n].fill(*value);
+                    self.values.store(*output, &self.out[..chunk.n]);
+                }
+                Step::Source { source, output } => {
+                    if let Some(column) = columns.get(*source) {
+                        self.values.store(*output, &column[chunk.offset..][..chunk.n]);
+                    } else {
+                        self.out[..chunk.n].fill(f64::NAN);
+                        self.values.store(*output, &self.out[..chunk.n]);
+                    }
+                }
+                Step::Run { kernel, inputs, outputs } => {
+                    self.run_kernel(*kernel, inputs, outputs.len(), chunk);
+                    for (column, output) in outputs.iter().enumerate() {
+                        self.values.store(*output, &self.out[column * chunk.n..][..chunk.n]);
+                    }
+                }
                 Step::Tick { clock, node } => {
-                    let rows = self.series[*node].view().rows();
+                    let rows = self.values.view(*node).rows();
                     self.ticked[*clock].clear();
                     self.ticked[*clock]
                         .extend((0_u32..).zip(rows).filter(|(_, c)| is_true(**c)).map(|(row, _)| row));
                 }
                 Step::Compact { clock, from, to } => {
-                    let rows = self.series[*from].view().rows();
+                    let rows = self.values.view(*from).rows();
                     self.held.clear();
                     self.held.extend(self.ticked[*clock].iter().map(|row| rows[*row as usize]));
-                    self.series[*to].append(&self.held);
+                    self.values.store(*to, &self.held);
                 }
-                Step::Run { kernel, inputs, outputs, clock: None } => {
-                    self.run_kernel(*kernel, inputs, outputs.len(), chunk, columns);
-                    for (column, slot) in outputs.iter().enumerate() {
-                        self.series[*slot].append(&self.out[column * chunk.n..][..chunk.n]);
-                    }
-                }
-                Step::Run { kernel, inputs, outputs, clock: Some(clock) } => {
-                    self.run_on_clock(*kernel, inputs, outputs, *clock, chunk, columns);
+                Step::RunOnClock { clock, kernel, inputs, outputs } => {
+                    self.run_on_clock(*clock, *kernel, inputs, outputs, chunk.n);
                 }
             }
         }
@@ -90,64 +110,61 @@ impl SymbolState {
 
     fn run_on_clock(
         &mut self,
-        kernel: usize,
-        inputs: &[Slot],
-        outputs: &[Slot],
         clock: usize,
-        chunk: Chunk,
-        columns: &SymbolColumns,
+        kernel: usize,
+        inputs: &[Place],
+        outputs: &[Place],
+        chunk_rows: usize,
     ) {
         let (seen, n) = (self.ticks[clock], self.ticked[clock].len());
         let ticks = Chunk { first: seen as i64, n, seen, offset: 0 };
-        self.run_kernel(kernel, inputs, outputs.len(), ticks, columns);
-        for (column, slot) in outputs.iter().enumerate() {
-            let mut last = self.series[*slot].last();
+        self.run_kernel(kernel, inputs, outputs.len(), ticks);
+        for (column, output) in outputs.iter().enumerate() {
+            let mut last = self.values.last(*output);
             self.held.clear();
             for (row, value) in self.ticked[clock].iter().zip(&self.out[column * n..]) {
                 self.held.resize(*row as usize, last);
                 last = *value;
             }
-            self.held.resize(chunk.n, last);
-            self.series[*slot].append(&self.held);
+            self.held.resize(chunk_rows, last);
+            self.values.store(*output, &self.held);
         }
     }
 
-    fn run_kernel(
-        &mut self,
-        kernel: usize,
-        inputs: &[Slot],
-        outputs: usize,
-        chunk: Chunk,
-        columns: &SymbolColumns,
-    ) {
+    fn run_kernel(&mut self, kernel: usize, inputs: &[Place], outputs: usize, chunk: Chunk) {
         let out = &mut self.out[..outputs * chunk.n];
-        match &mut self.kernels[kernel] {
-            Kernel::Source(source) => match columns.get(*source) {
-                Some(column) => out.copy_from_slice(&column[chunk.offset..][..chunk.n]),
-                None => out.fill(f64::NAN),
-            },
-            Kernel::Detect(event, _) if self.missing[*event].is_some() => out.fill(f64::NAN),
-            kernel => {
-                let mut views = [View::EMPTY; 4];
-                for (view, slot) in views.iter_mut().zip(inputs) {
-                    *view = self.series[*slot].view();
-                }
-                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs: views };
-                kernel.run(&rows, out, &mut self.logs);
-            }
+        let kernel = &mut self.kernels[kernel];
+        if let Kernel::Detect(event, _) = kernel
+            && self.missing[*event].is_some()
+        {
+            out.fill(f64::NAN);
+            return;
         }
+        let mut views = [View::EMPTY; 4];
+        for (view, place) in views.iter_mut().zip(inputs) {
+            *view = self.values.view(*place);
+        }
+        let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs: views };
+        kernel.run(&rows, out, &mut self.logs);
     }
 
     /// After the last stage: hands the chunk's results over.
-    pub(super) fn finish_chunk(&mut self, graph: &Graph, chunk: Chunk, output: &mut SymbolOutput) {
+    pub(super) fn finish_chunk(
+        &mut self,
+        plan: &Plan,
+        graph: &Graph,
+        chunk: Chunk,
+        output: &mut SymbolOutput,
+    ) {
+        let rows = |node: NodeId| self.values.view(plan.places[node.ix()]).rows();
         for (ticks, ticked) in self.ticks.iter_mut().zip(&self.ticked) {
             *ticks += ticked.len() as u64;
         }
         for (column, feature) in output.features.iter_mut().zip(&graph.features) {
-            column.extend_from_slice(self.rows(feature.node));
+            column.extend_from_slice(rows(feature.node));
         }
         for (column, state) in output.states.iter_mut().zip(&graph.states) {
-            column.extend_from_slice(self.rows(state.node));
+            column.extend_from_slice(rows(state.node));
         }
         let (detections, ends) = (output.detections.len(), output.episode_ends.len());
         for (ix, (log, event)) in self.logs.iter().zip(&graph.events).enumerate() {
@@ -158,7 +175,7 @@ impl SymbolState {
                     bar: BarIndex(chunk.first + hit.row as i64),
                     direction: hit.direction,
                     severity: hit.severity,
-                    snapshot: event.snapshot.iter().map(|o| self.rows(o.node)[hit.row]).collect(),
+                    snapshot: event.snapshot.iter().map(|o| rows(o.node)[hit.row]).collect(),
                 });
             }
             output.episode_ends.extend(log.closed.iter().map(|closed| EpisodeExit {
@@ -177,11 +194,6 @@ impl SymbolState {
         for log in &mut self.logs {
             log.clear();
         }
-    }
-
-    /// The current chunk of a node.
-    pub(super) fn rows(&self, node: NodeId) -> &[f64] {
-        self.series[node.ix()].view().rows()
     }
 
     /// Onset of each event's open episode.

@@ -30,6 +30,10 @@ impl TodMean {
     /// each row still adds in the one defined order. Adding 0 for an unknown row changes no bit.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let x: View<'_> = rows.inputs[0];
+        if let [o] = out {
+            *o = self.one_row(x);
+            return;
+        }
         self.acc.clear();
         self.acc.resize(rows.n, (0.0, 0.0));
         for day in 1..=self.days as usize {
@@ -45,5 +49,21 @@ impl TodMean {
         for (o, (sum, n)) in out.iter_mut().zip(&self.acc) {
             *o = if *n >= self.min { sum / n } else { f64::NAN };
         }
+    }
+
+    /// The same additions in the same order, for one row.
+    fn one_row(&self, x: View<'_>) -> f64 {
+        let half = self.half as usize;
+        let (mut sum, mut n) = (0.0, 0.0);
+        for day in 1..=self.days as usize {
+            // Rows from `half` before to `half` after the same time of day, oldest first.
+            let back = BARS_PER_DAY as usize * day + half;
+            for v in x.span(0, back, 2 * half + 1) {
+                let known = !v.is_nan();
+                sum += if known { *v } else { 0.0 };
+                n += if known { 1.0 } else { 0.0 };
+            }
+        }
+        if n >= self.min { sum / n } else { f64::NAN }
     }
 }

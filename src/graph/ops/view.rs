@@ -72,6 +72,13 @@ impl<'a> View<'a> {
         &self.values[self.start - count..self.start]
     }
 
+    /// `count` rows, the first of them `back` rows before row `i` of the chunk.
+    #[must_use]
+    #[inline]
+    pub fn span(&self, i: usize, back: usize, count: usize) -> &'a [f64] {
+        &self.values[self.start + i - back..][..count]
+    }
+
     /// The row `back` rows before row `i` of the chunk.
     #[must_use]
     #[inline]

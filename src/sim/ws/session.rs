@@ -20,6 +20,9 @@ const MESSAGES_PER_SECOND: (usize, usize) = (10, 5);
 /// A loop turn waits at most so long, so that a stop or a fault is noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
+/// A client that takes nothing for so long is cut, so that it cannot hold up a stop.
+const SEND_PATIENCE: Duration = Duration::from_secs(4);
+
 /// Why a connection ends.
 #[derive(Debug)]
 enum End {
@@ -213,5 +216,6 @@ impl<'a> Session<'a> {
 }
 
 async fn send(socket: &mut WebSocket, text: String) -> Result<(), End> {
-    socket.send(Message::Text(text.into())).await.map_err(|_| End::Gone)
+    let sent = tokio::time::timeout(SEND_PATIENCE, socket.send(Message::Text(text.into()))).await;
+    if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(End::Gone) }
 }

@@ -1,0 +1,231 @@
+//! `backtestd demo`: the main job with nothing else installed and no network. A simulated exchange on loopback and the
+//! daemon against it, in one process and in accelerated time.
+
+mod score;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use super::dirs::{DataRoot, SpecDir, StateDir};
+use crate::daemon::client::Client;
+use crate::daemon::config::{
+    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
+};
+use crate::daemon::{Daemon, Stopper};
+use crate::market::{DAY_MS, Symbol, Ts};
+use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario};
+
+use score::Score;
+
+/// How often the daemon is asked how far it is.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The demo gives up when the daemon is not live after this long.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
+
+/// The main job, offline: a simulated Binance on loopback, the daemon against it in accelerated time, a published
+/// version of blueprints at the end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  backtestd demo --seed 7 --days 120")]
+pub struct DemoCmd {
+    /// Seed of the simulated market.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Days of history to fetch before going live.
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    days: u32,
+    /// Virtual seconds per real second.
+    #[arg(long, default_value_t = 2400.0)]
+    speed: f64,
+    /// Real seconds to stay live before the last discovery run.
+    #[arg(long = "exit-after", alias = "exit_after", default_value_t = 15, value_name = "SECS")]
+    exit_after: u64,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataRoot,
+    #[command(flatten)]
+    state: StateDir,
+    #[command(flatten)]
+    spec: SpecDir,
+}
+
+impl DemoCmd {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the specs do not load, a port or directory cannot be used, or the daemon fails.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        if !(self.speed.is_finite() && self.speed >= 1.0) {
+            bail!("--speed is {}, but must be a number of at least 1", self.speed);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(self.play());
+        runtime.shutdown_background();
+        let score = result?;
+        if self.json {
+            println!("{}", serde_json::to_string(&score)?);
+        } else {
+            print!("{}", score.text());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn play(&self) -> anyhow::Result<Score> {
+        let started = Instant::now();
+        let (data_root, state) = (self.data.data_root.join("demo"), self.state.state.join("demo"));
+        for dir in [&data_root, &state] {
+            start_afresh(dir)?;
+        }
+        let exchange = self.exchange().await?;
+        self.say(&format!("exchange    simulated Binance on {} (seed {})", exchange.rest_url(), self.seed));
+
+        let config = self.config(&exchange, data_root.clone(), state.clone());
+        let client = Client::new(&config.socket)?;
+        let daemon = Daemon::start(config, Some(exchange.clock())).await?;
+        daemon.handle_signals()?;
+        let stopper: Stopper = daemon.stopper();
+        let mut running = tokio::spawn(daemon.run());
+
+        let watched = async {
+            self.until_live(&client).await?;
+            self.stay_live(&client).await?;
+            self.say("discovery   running over everything that is booked");
+            let wait = json!({ "wait": true, "reason": "end of the demo" });
+            let run = client.post("/v1/recompute", &wait).await.context("the last discovery run")?;
+            let status = client.get("/v1/status", &[]).await?;
+            anyhow::Ok((run, status))
+        };
+        let (run, status) = tokio::select! {
+            done = watched => done?,
+            ended = &mut running => {
+                ended??;
+                bail!("the daemon stopped before the demo was over");
+            }
+        };
+        stopper.stop();
+        running.await??;
+        let scenario = exchange.scenario().clone();
+        exchange.shutdown().await;
+        Score::read(&scenario, &state, &data_root, &run, &status, started.elapsed())
+    }
+
+    async fn exchange(&self) -> anyhow::Result<RunningExchange> {
+        let scenario = Scenario::default();
+        let genesis = crate::market::parse_time(&scenario.genesis)?;
+        let config = ExchangeConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            seed: self.seed,
+            start: Ts(genesis.0 + i64::from(self.days) * DAY_MS),
+            scenario,
+            speed: self.speed,
+            // Months of history in seconds of real time: limits count real time, so they are lifted here.
+            limits: Limits::unlimited(),
+            futures_data_days: i64::from(self.days) + 30,
+            ..ExchangeConfig::default()
+        };
+        Ok(Exchange::start(config).await?)
+    }
+
+    fn config(&self, exchange: &RunningExchange, data_root: PathBuf, state: PathBuf) -> Config {
+        let scenario = exchange.scenario();
+        let mut symbols: Vec<Symbol> = scenario.symbols.iter().map(|s| s.name.clone()).collect();
+        symbols.sort();
+        let mut spot_symbols: Vec<Symbol> =
+            scenario.symbols.iter().filter(|s| s.spot.is_some()).map(|s| s.name.clone()).collect();
+        spot_symbols.sort();
+        Config {
+            socket: state.join("backtestd.sock"),
+            data_root,
+            state,
+            spec: self.spec.spec.clone(),
+            symbols,
+            spot_symbols,
+            collect: Collect { funding: true, open_interest: true, mark: false, liquidations: false },
+            start: Start::DaysBack(self.days),
+            // At this speed a round trip on loopback is a good part of a virtual minute.
+            grace_ms: 120_000,
+            recompute: RecomputeSchedule::EveryBars(288),
+            fsync: Fsync::EveryTick,
+            checkpoint_every_ticks: 288,
+            max_analyzer_workers: std::thread::available_parallelism().map_or(1, usize::from).min(8),
+            http_listen: None,
+            log_format: LogFormat::Text,
+            clock: ClockConfig { source: ClockSource::Exchange, speed: self.speed },
+            binance: BinanceUrls {
+                futures_rest: exchange.rest_url(),
+                futures_ws: exchange.futures_ws_url(),
+                spot_rest: exchange.rest_url(),
+                spot_ws: exchange.spot_ws_url(),
+            },
+        }
+    }
+
+    async fn until_live(&self, client: &Client) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut last = String::new();
+        while started.elapsed() < CATCH_UP_LIMIT {
+            let status = client.get("/v1/status", &[]).await?;
+            let state = text(&status, "/state");
+            let line = format!("{state:<11} {}", text(&status, "/detail"));
+            if line != last {
+                self.say(&line);
+                last = line;
+            }
+            if state == "live" {
+                return Ok(());
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        bail!("the daemon was not live after {} s; its last word: {last}", CATCH_UP_LIMIT.as_secs())
+    }
+
+    async fn stay_live(&self, client: &Client) -> anyhow::Result<()> {
+        let end = Instant::now() + Duration::from_secs(self.exit_after);
+        while Instant::now() < end {
+            tokio::time::sleep(Duration::from_secs(self.exit_after.clamp(1, 5))).await;
+            let status = client.get("/v1/status", &[]).await?;
+            self.say(&format!(
+                "{:<11} tick {}, {} ticks live, {} late bars, {} rewinds, {} signals",
+                text(&status, "/state"),
+                text(&status, "/store/committed_tick"),
+                number(&status, "/live/ticks"),
+                number(&status, "/live/late_bars"),
+                number(&status, "/live/rewinds"),
+                number(&status, "/last_signal_seq"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn say(&self, line: &str) {
+        if !self.json {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// The demo's own directories are its own: what an earlier demo left is removed.
+fn start_afresh(dir: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("removing the last demo's {}", dir.display()));
+        }
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("-")
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+}

@@ -1,0 +1,90 @@
+//! `backtestd export lake`: the store as parquet.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::Progress;
+use super::dirs::{DataRoot, SpecDir, StateDir};
+use crate::clean::CleanPolicy;
+use crate::lake::{LakeFile, export_clean, export_raw};
+use crate::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
+use crate::spec::CompiledSpec;
+use crate::store::Store;
+
+/// Write the raw and the cleaned bars of the store as monthly parquet files. Files that already hold their content are
+/// left alone, so running it again is cheap.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  backtestd export lake --symbols BTCUSDT --start 2025-01-01 --end 2025-12-31"
+)]
+pub struct ExportLakeCmd {
+    /// Symbols, separated by commas. Default: all.
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    symbols: Vec<Symbol>,
+    /// First day (UTC), YYYY-MM-DD. Default: where the store begins.
+    #[arg(long, value_parser = parse_date)]
+    start: Option<Ts>,
+    /// Last day (UTC), inclusive. Default: where the store ends.
+    #[arg(long, value_parser = parse_date)]
+    end: Option<Ts>,
+    /// Print the files as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateDir,
+    #[command(flatten)]
+    data: DataRoot,
+    #[command(flatten)]
+    spec: SpecDir,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the specs do not load, the store is in use or empty, or a file cannot be written.
+pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
+    let spec = CompiledSpec::load(&cmd.spec.spec)?;
+    let store = Store::open(&cmd.state.state)?;
+    let lake = cmd.data.data_root.join("lake");
+    let mut symbols = cmd.symbols.clone();
+    if symbols.is_empty() {
+        symbols = store.symbols(Market::Perp)?;
+        symbols.extend(store.symbols(Market::Spot)?);
+    }
+    symbols.sort();
+    symbols.dedup();
+    if symbols.is_empty() {
+        bail!("the store in {} has no bars; import or backfill first", cmd.state.state.display());
+    }
+    let first = cmd.start.map_or(BarIndex(i64::MIN / 2), Ts::bar);
+    let end = cmd.end.map_or(BarIndex(i64::MAX / 2), |day| day.bar() + BARS_PER_DAY);
+    let mut progress = Progress::new("lake", symbols.len() as u64 + 1, cmd.json);
+    let mut files = export_raw(&store, &lake, &cmd.symbols, first, end)?;
+    progress.advance(1);
+    for symbol in &symbols {
+        let collected = [store.coverage(symbol)?.into_iter().collect()];
+        let policy = CleanPolicy::from_spec(
+            &spec.sources,
+            &spec.defaults,
+            &spec.calendars,
+            std::slice::from_ref(symbol),
+            &collected,
+        )?;
+        files.extend(export_clean(&store, &lake, symbol, policy, first, end)?);
+        progress.advance(1);
+    }
+    let written = files.iter().filter(|f| f.written).count();
+    let rows: usize = files.iter().map(|f| f.rows).sum();
+    progress.finish(&format!("{} files, {rows} rows, {written} files written", files.len()));
+    if cmd.json {
+        println!("{}", to_json(&files));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_json(files: &[LakeFile]) -> serde_json::Value {
+    let one = |f: &LakeFile| serde_json::json!({"path": f.path, "rows": f.rows, "written": f.written});
+    serde_json::json!({ "files": files.iter().map(one).collect::<Vec<_>>() })
+}
