@@ -30,9 +30,9 @@ async fn it_backfills_goes_live_answers_and_stops_within_five_seconds() {
     let client = Client::new(&home.socket()).unwrap();
     let events = client.get("/v1/events", &[("limit", "5".into())]).await.unwrap();
     assert!(!events["events"].as_array().unwrap().is_empty(), "four days have events");
-    let metrics_page = home.command(&["status", "--json", "--socket"]).arg(home.socket()).output().unwrap();
-    assert!(metrics_page.status.success());
-    assert!(String::from_utf8_lossy(&metrics_page.stdout).contains("\"committed_tick\""));
+    let printed = home.command(&["status", "--json", "--socket"]).arg(home.socket()).output().unwrap();
+    assert!(printed.status.success());
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("\"committed_tick\""));
 
     let (code, last_words) = home.start_in_vain(&[]);
     assert_eq!(code, Some(1));

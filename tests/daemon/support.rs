@@ -13,6 +13,16 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+/// The venue's limits are per real minute; these tests live much faster.
+const UNLIMITED: Limits = Limits {
+    futures_weight_per_minute: u32::MAX,
+    spot_weight_per_minute: u32::MAX,
+    futures_data_per_5m: u32::MAX,
+    funding_per_5m: u32::MAX,
+    refusals_before_ban: u32::MAX,
+    first_ban_seconds: 1,
+};
+
 /// What the exchange's clock shows when a test begins.
 pub fn begin() -> Ts {
     parse_time("2026-03-01T00:00:00Z").unwrap()
@@ -28,7 +38,7 @@ pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
         speed,
         start: begin(),
         scenario,
-        limits: Limits::unlimited(),
+        limits: UNLIMITED,
         ..ExchangeConfig::default()
     };
     Exchange::start(config).await.unwrap()
