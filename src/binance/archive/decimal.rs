@@ -61,13 +61,13 @@ mod tests {
     fn a_sum_of_decimals_is_the_double_that_the_decimal_sum_parses_to() {
         let mut sum = DecimalSum::default();
         let mut naive = 0.0;
-        for text in ["0.1", "0.2", "0.3", "0.7", "1.4"] {
+        for text in ["0.1", "0.1", "0.1"] {
             let value: f64 = text.parse().unwrap();
             sum.add(text, value);
             naive += value;
         }
-        assert_eq!(sum.value(), 2.7);
-        assert_ne!(naive, 2.7, "the example no longer shows the difference");
+        assert_eq!(sum.value(), 0.3);
+        assert_ne!(naive, 0.3, "the example no longer shows the difference");
     }
 
     #[test]
