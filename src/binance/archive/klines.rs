@@ -92,7 +92,7 @@ pub(super) fn read(
     let mut early: Vec<(Ts, [f64; 9], u64)> = Vec::new();
     while let Some(row) = table.next_row()? {
         let open = row.time(OPEN_TIME)?;
-        let close = if row.has(CLOSE_TIME) { Some(row.time(CLOSE_TIME)?) } else { None };
+        let close = if row.text(CLOSE_TIME)?.is_empty() { None } else { Some(row.time(CLOSE_TIME)?) };
         let values = values(&row, trades)?;
         if builder.is_none() {
             // The width: the name's, else the row's own span, else (only without a close time) the first step.

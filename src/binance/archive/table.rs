@@ -152,11 +152,6 @@ impl<R: Read> Table<R> {
 }
 
 impl Row<'_> {
-    /// Whether the table has the column.
-    pub(super) fn has(&self, column: usize) -> bool {
-        self.places[column].is_some()
-    }
-
     /// The text of a column, empty when the table does not have it.
     pub(super) fn text(&self, column: usize) -> Result<&str, ArchiveError> {
         let Some(place) = self.places[column] else { return Ok("") };
