@@ -120,3 +120,40 @@ fn a_configuration_that_cannot_be_used_is_misuse() {
     let (code, last_words) = home.start_in_vain(&["--grace-ms=soon"]);
     assert_eq!(code, Some(2), "{last_words}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_hears_ready_status_watchdog_reload_and_stop() {
+    let exchange = exchange(SPEED, false).await;
+    let home = Home::new(&exchange, SPEED, 1);
+    let path = home.path("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let out = std::sync::Arc::clone(&heard);
+    let listener = tokio::spawn(async move {
+        let mut buffer = [0_u8; 4096];
+        while let Ok(n) = socket.recv(&mut buffer).await {
+            let mut heard = out.lock().unwrap();
+            heard.push_str(&String::from_utf8_lossy(&buffer[..n]));
+            heard.push('\n');
+        }
+    });
+    let notify = path.display().to_string();
+    let mut daemon = home.start_with(&[("NOTIFY_SOCKET", &notify), ("WATCHDOG_USEC", "600000")]);
+    home.wait_until_live().await;
+    let has = |words: &str| heard.lock().unwrap().contains(words);
+    assert!(has("READY=1"));
+    home.wait_for("three signs of life", |_| heard.lock().unwrap().matches("WATCHDOG=1").count() >= 3).await;
+    home.wait_for("the phase", |_| has("STATUS=live")).await;
+    daemon.signal("HUP");
+    home.wait_for("the reload", |_| has("RELOADING=1") && has("MONOTONIC_USEC=")).await;
+    home.wait_for("its end", |_| heard.lock().unwrap().matches("READY=1").count() >= 2).await;
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+    home_settles().await;
+    assert!(has("STOPPING=1"));
+    listener.abort();
+}
+
+/// Datagrams that were sent before the end are read a moment after it.
+async fn home_settles() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}

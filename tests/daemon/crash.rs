@@ -104,4 +104,10 @@ async fn fifty_kills_leave_what_an_uninterrupted_run_leaves_and_every_signal_com
     assert!(!expected.is_empty(), "something happened while it was live");
     let lost: Vec<&String> = expected.difference(&unique).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
+    eprintln!(
+        "{KILLS} kills, {} facts compared, {} signals, {} of them due",
+        left.len(),
+        ids.len(),
+        expected.len()
+    );
 }

@@ -34,13 +34,8 @@ pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
     if !faults {
         scenario.faults.clear();
     }
-    let config = ExchangeConfig {
-        speed,
-        start: begin(),
-        scenario,
-        limits: UNLIMITED,
-        ..ExchangeConfig::default()
-    };
+    let config =
+        ExchangeConfig { speed, start: begin(), scenario, limits: UNLIMITED, ..ExchangeConfig::default() };
     Exchange::start(config).await.unwrap()
 }
 
@@ -103,8 +98,14 @@ impl Home {
 
     /// Starts the daemon; its log goes to a file beside the state.
     pub fn start(&self) -> Running {
+        self.start_with(&[])
+    }
+
+    /// [`Home::start`] with environment variables.
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Running {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
         let child = command.args(&self.flags).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Running { child, log: self.path("log") }
     }
@@ -158,11 +159,16 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM, and the exit status with the time it took.
     pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         let status = self.child.wait().unwrap();
         (status, started.elapsed())
     }
