@@ -6,8 +6,12 @@
 
 #[path = "operators/build.rs"]
 mod build;
+#[path = "operators/market.rs"]
+mod market;
 #[path = "operators/pandas.rs"]
 mod pandas;
+#[path = "operators/shipped.rs"]
+mod shipped;
 #[path = "operators/twin.rs"]
 mod twin;
 
@@ -219,8 +223,9 @@ fn a_block_that_does_not_follow_is_refused_and_changes_nothing() {
 
 /// Every operator, on the grid and on an event clock where it may have one.
 fn every_operator() -> Arc<Graph> {
-    let genes: Vec<Gene> =
-        (0..64_u8).flat_map(|kind| [40_u8, 45, 200, 221].map(|q| (kind, [kind, q, 7, 3], kind ^ q, q))).collect();
+    let genes: Vec<Gene> = (0..64_u8)
+        .flat_map(|kind| [40_u8, 45, 200, 221].map(|q| (kind, [kind, q, 7, 3], kind ^ q, q)))
+        .collect();
     decode(&genes)
 }
 

@@ -133,7 +133,8 @@ impl Plan {
 impl Planner<'_> {
     fn add(&mut self, ix: usize) {
         let node = &self.graph.nodes[ix];
-        let inputs_level = node.inputs.iter().chain(&node.clock).map(|n| self.level[n.ix()]).max().unwrap_or(0);
+        let inputs_level =
+            node.inputs.iter().chain(&node.clock).map(|n| self.level[n.ix()]).max().unwrap_or(0);
         let is_cross = matches!(node.op, Op::Of(_) | Op::Universe { .. });
         let level = inputs_level + usize::from(is_cross);
         self.level.push(level);
