@@ -7,8 +7,12 @@
 
 #[path = "operators/build.rs"]
 mod build;
+#[path = "operators/market.rs"]
+mod market;
 #[path = "operators/pandas.rs"]
 mod pandas;
+#[path = "operators/shipped.rs"]
+mod shipped;
 #[path = "operators/twin.rs"]
 mod twin;
 
