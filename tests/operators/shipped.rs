@@ -21,7 +21,7 @@ fn the_shipped_graph_gives_the_same_bits_in_any_pieces_and_from_any_prefix() {
     let mut noise = Noise(5);
     let pieces = run_in_pieces(&spec.graph, &symbols, &block, LIVE, |at| {
         let rows = if at < 3900 { 700 } else { [1, 1, 3, 60][(noise.next() % 4) as usize] };
-        (rows, noise.next() % 5 == 0)
+        (rows, noise.next().is_multiple_of(5))
     });
     assert_same(&spec.graph, &whole, &pieces);
 
