@@ -75,7 +75,9 @@ impl OutcomeBook {
     pub fn push(&mut self, raw: &RawBlock, block: &TickBlock, events: &[Event]) -> Vec<Outcome> {
         let mut matured = Vec::new();
         for (ix, (book, columns)) in self.symbols.iter_mut().zip(&block.symbols).enumerate() {
-            book.settlements.extend(raw.symbols[ix].funding.iter().map(|p| (p.ts, p.rate)));
+            for print in &raw.symbols[ix].funding {
+                book.record_settlement(print.ts, print.rate);
+            }
             book.funding_collected |= columns.get(Source::FundingRate).is_some();
         }
         let mut next_event = 0;
@@ -162,6 +164,14 @@ impl SymbolBook {
         let oldest = BarIndex(self.first).open();
         while self.settlements.front().is_some_and(|(ts, _)| *ts < oldest) {
             self.settlements.pop_front();
+        }
+    }
+
+    /// A settlement counts once, however often it is handed over: live, one that was published late comes again.
+    fn record_settlement(&mut self, ts: Ts, rate: f64) {
+        match self.settlements.binary_search_by_key(&ts, |(at, _)| *at) {
+            Ok(ix) => self.settlements[ix].1 = rate,
+            Err(ix) => self.settlements.insert(ix, (ts, rate)),
         }
     }
 

@@ -116,6 +116,19 @@ fn funding_counts_strictly_inside_the_holding_window() {
     assert_eq!(out[0].funding_paid, 0.75);
 }
 
+#[test]
+fn a_settlement_that_is_handed_over_twice_counts_once() {
+    let closes: Vec<f64> = (0..10).map(|i| 100.0 + f64::from(i)).collect();
+    let mut book = OutcomeBook::new(config(&["15m"], EntryPrice::Close));
+    let mut parts = blocks(&closes, &[(4, 0.25), (5, 0.5)], 1);
+    for n in 1..parts.len() {
+        let before = parts[n - 1].0.symbols[0].funding.clone();
+        parts[n].0.symbols[0].funding.splice(0..0, before);
+    }
+    let out = run(&mut book, &parts, &[event(1, 1)]);
+    assert_eq!(out[0].funding_paid, 0.75);
+}
+
 proptest! {
     #[test]
     fn chunking_and_restarting_change_nothing(

@@ -42,6 +42,8 @@ pub(super) struct Facts {
     lags: Lags,
     config: PipelineConfig,
     pipeline: Pipeline,
+    /// Whether `status` knows what is unavailable under the specs in force.
+    shown: bool,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -99,10 +101,10 @@ impl Facts {
             dirty,
             signals,
             config,
+            shown: false,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
-        facts.show_unavailable(shared, follow);
         Ok(facts)
     }
 
@@ -182,6 +184,11 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, rows)?;
         let facts = self.pipeline.push(&raw)?;
+        if !self.shown {
+            // Only rows tell the engine which columns are absent.
+            self.shown = true;
+            self.show_unavailable(shared);
+        }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -263,7 +270,7 @@ impl Facts {
         check_signature(store, &self.spec, follow, self.first)?;
         self.stand_after(store, None)?;
         self.set_dirty(store, None)?;
-        self.show_unavailable(shared, follow);
+        self.shown = false;
         Ok(())
     }
 
@@ -272,10 +279,10 @@ impl Facts {
         Ok(store.outcomes(self.first, self.next())?)
     }
 
-    fn show_unavailable(&self, shared: &Shared, follow: &Follow) {
+    fn show_unavailable(&self, shared: &Shared) {
         let events = &self.spec.graph.events;
         let mut list = Vec::new();
-        for (ix, symbol) in follow.symbols.iter().enumerate() {
+        for (ix, symbol) in self.config.symbols.iter().enumerate() {
             for (event, source) in self.pipeline.unavailable(ix) {
                 list.push(Unavailable {
                     symbol: symbol.clone(),
