@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -98,7 +99,9 @@ pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
     let mut table = read_parquet(path)?;
     // The writer adds the schema itself.
     table.metadata.remove("ARROW:schema");
-    let whole = arrow::compute::concat_batches(&table.schema, &table.batches)
+    // What is read carries the file's metadata in its schema; what was written did not.
+    let schema = Arc::new(Schema::new(table.schema.fields().clone()));
+    let whole = arrow::compute::concat_batches(&schema, &table.batches)
         .map_err(|e| LakeError::format(path, e))?;
     let mut bytes = Vec::new();
     encode(path, &mut bytes, &whole, table.metadata)?;
