@@ -14,17 +14,17 @@ use crate::blueprints::read_current;
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
-use crate::daemon::status::Unavailable;
+use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::graph::EngineOptions;
 use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
 use crate::outcomes::Outcome;
-use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::store::{Records, Store, TickCommit};
+use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
 
 const SIGNATURE: &str = "facts/signature";
-const FIRST: &str = "facts/first";
-const DIRTY: &str = "facts/dirty";
+const FIRST: &str = FACTS_FIRST;
+const DIRTY: &str = FACTS_DIRTY;
 /// Before every row: exchanges are younger than the epoch.
 const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
@@ -42,8 +42,6 @@ pub(super) struct Facts {
     lags: Lags,
     config: PipelineConfig,
     pipeline: Pipeline,
-    /// Whether `status` knows what is unavailable under the specs in force.
-    shown: bool,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -101,10 +99,10 @@ impl Facts {
             dirty,
             signals,
             config,
-            shown: false,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
+        facts.show_quality(shared);
         Ok(facts)
     }
 
@@ -184,11 +182,6 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, rows)?;
         let facts = self.pipeline.push(&raw)?;
-        if !self.shown {
-            // Only rows tell the engine which columns are absent.
-            self.shown = true;
-            self.show_unavailable(shared);
-        }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -213,6 +206,7 @@ impl Facts {
             self.last_checkpoint = Some(through);
         }
         self.signals.announced(shared, entries);
+        self.show_quality(shared);
         Ok(Committed { events, commit_ms })
     }
 
@@ -270,7 +264,6 @@ impl Facts {
         check_signature(store, &self.spec, follow, self.first)?;
         self.stand_after(store, None)?;
         self.set_dirty(store, None)?;
-        self.shown = false;
         Ok(())
     }
 
@@ -279,19 +272,26 @@ impl Facts {
         Ok(store.outcomes(self.first, self.next())?)
     }
 
-    fn show_unavailable(&self, shared: &Shared) {
-        let events = &self.spec.graph.events;
-        let mut list = Vec::new();
-        for (ix, symbol) in self.config.symbols.iter().enumerate() {
-            for (event, source) in self.pipeline.unavailable(ix) {
-                list.push(Unavailable {
-                    symbol: symbol.clone(),
-                    event_type: events[usize::from(event.0)].event_type.clone(),
-                    missing: source.name().to_owned(),
-                });
-            }
-        }
-        shared.update(|s| s.spec.unavailable = list);
+    /// Detector health and availability of sources over every committed row.
+    pub(super) fn quality(&self) -> QualityReport {
+        self.pipeline.quality()
+    }
+
+    fn show_quality(&self, shared: &Shared) {
+        let report = self.quality();
+        let lacking = report.events.iter().filter(|q| q.symbol != POOLED).filter_map(|q| {
+            Some(Unavailable {
+                symbol: q.symbol.clone(),
+                event_type: q.event_type.clone(),
+                missing: q.unavailable.clone()?,
+            })
+        });
+        let unavailable: Vec<Unavailable> = lacking.collect();
+        let quality = QualityStatus::of(&report);
+        shared.update(|s| {
+            s.spec.unavailable = unavailable;
+            s.quality = quality;
+        });
     }
 }
 
