@@ -141,7 +141,9 @@ pub(super) fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, Lak
 /// Over every pair but its own: name and value, each behind its length.
 fn metadata_sha256(pairs: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
-    for (name, value) in pairs.iter().filter(|(name, _)| !matches!(name.as_str(), METADATA_SHA256 | ARROW_SCHEMA)) {
+    for (name, value) in
+        pairs.iter().filter(|(name, _)| !matches!(name.as_str(), METADATA_SHA256 | ARROW_SCHEMA))
+    {
         for text in [name, value] {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
