@@ -5,6 +5,7 @@
 //! and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`] anywhere between two pushes.
 
 mod assemble;
+mod change;
 mod checkpoint;
 mod config;
 mod quality;
@@ -18,6 +19,7 @@ use crate::market::{BarIndex, RawBlock, Source, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
+pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
 pub use checkpoint::PipelineError;
 pub use config::PipelineConfig;
 pub use quality::{EventQuality, QualityCounter, Tally};
@@ -60,7 +62,7 @@ impl Pipeline {
         let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
         let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
         let book = OutcomeBook::new(config.book());
-        let assembler = Assembler::new(&config);
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
         Ok(Self { config, joiner, engine, book, assembler })
     }
 

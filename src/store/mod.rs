@@ -16,6 +16,7 @@ mod kv;
 mod lock;
 mod merge;
 mod raw;
+mod replace;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
 pub use commit::{FeatureRow, TickCommit};
@@ -26,3 +27,4 @@ pub use kind::{Kind, Origin};
 pub use kv::summary::{SeriesKey, Summary};
 pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
 pub use raw::{RawPut, Records, SeriesRows};
+pub use replace::{Replaced, Replacement};
