@@ -54,7 +54,8 @@ fn recorded() -> Vec<Bar> {
     };
     let mut bars = Vec::new();
     for month in 1..=12 {
-        let Ok(file) = read_file(&archive().join(format!("BTCUSDT-5m-2025-{month:02}.zip")), &spec) else {
+        let file = archive().join(format!("BTCUSDT-5m-2025-{month:02}.zip"));
+        let Ok(file) = read_file(&file, &spec, &mut |_| ()) else {
             break;
         };
         for put in file.puts {

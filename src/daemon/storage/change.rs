@@ -287,6 +287,7 @@ impl Facts {
         tracing::info!(hash = %spec.hash, duration_ms, ?replaced, "the new spec is in force");
         self.stand_under(spec, pipeline);
         self.last_checkpoint = Some(through);
+        self.show_quality(shared);
         let now = shared.clock.now();
         shared.update(|s| {
             if let Some(change) = &mut s.spec.change {

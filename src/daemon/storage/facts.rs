@@ -15,17 +15,17 @@ use crate::blueprints::read_current;
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
-use crate::daemon::status::Unavailable;
+use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::graph::EngineOptions;
 use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
 use crate::outcomes::Outcome;
-use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::store::{Records, Store, TickCommit};
+use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
 
 pub(super) const SIGNATURE: &str = "facts/signature";
-const FIRST: &str = "facts/first";
-const DIRTY: &str = "facts/dirty";
+const FIRST: &str = FACTS_FIRST;
+const DIRTY: &str = FACTS_DIRTY;
 /// Before every row: exchanges are younger than the epoch.
 const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
@@ -44,8 +44,6 @@ pub(super) struct Facts {
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
     pub(super) changing: Option<Changing>,
-    /// Whether `status` knows what is unavailable under the specs in force.
-    shown: bool,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -103,10 +101,10 @@ impl Facts {
             dirty,
             signals,
             changing: None,
-            shown: false,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
+        facts.show_quality(shared);
         Ok(facts)
     }
 
@@ -187,11 +185,6 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, self.next(), rows)?;
         let facts = self.pipeline.push(&raw)?;
-        if !self.shown {
-            // Only rows tell the engine which columns are absent.
-            self.shown = true;
-            self.show_unavailable(shared);
-        }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -216,6 +209,7 @@ impl Facts {
             self.last_checkpoint = Some(through);
         }
         self.signals.announced(shared, entries);
+        self.show_quality(shared);
         Ok(Committed { events, commit_ms })
     }
 
@@ -291,7 +285,6 @@ impl Facts {
         self.lags = Lags::of(&spec);
         self.spec = spec;
         self.pipeline = pipeline;
-        self.shown = false;
     }
 
     /// Every booked outcome, in order of maturity.
@@ -299,19 +292,26 @@ impl Facts {
         Ok(store.outcomes(self.first, self.next())?)
     }
 
-    fn show_unavailable(&self, shared: &Shared) {
-        let events = &self.spec.graph.events;
-        let mut list = Vec::new();
-        for (ix, symbol) in self.pipeline.config().symbols.iter().enumerate() {
-            for (event, source) in self.pipeline.unavailable(ix) {
-                list.push(Unavailable {
-                    symbol: symbol.clone(),
-                    event_type: events[usize::from(event.0)].event_type.clone(),
-                    missing: source.name().to_owned(),
-                });
-            }
-        }
-        shared.update(|s| s.spec.unavailable = list);
+    /// Detector health and availability of sources over every committed row.
+    pub(super) fn quality(&self) -> QualityReport {
+        self.pipeline.quality()
+    }
+
+    pub(super) fn show_quality(&self, shared: &Shared) {
+        let report = self.quality();
+        let lacking = report.events.iter().filter(|q| q.symbol != POOLED).filter_map(|q| {
+            Some(Unavailable {
+                symbol: q.symbol.clone(),
+                event_type: q.event_type.clone(),
+                missing: q.unavailable.clone()?,
+            })
+        });
+        let unavailable: Vec<Unavailable> = lacking.collect();
+        let quality = QualityStatus::of(&report);
+        shared.update(|s| {
+            s.spec.unavailable = unavailable;
+            s.quality = quality;
+        });
     }
 }
 

@@ -7,10 +7,12 @@ use tokio::sync::oneshot;
 use super::StorageError;
 use super::change::{Install, Step};
 use crate::blueprints::Blueprint;
+use crate::daemon::feed::{Covered, Stretch};
 use crate::daemon::shared::Query;
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BarIndex, Symbol, Ts};
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
 
@@ -109,24 +111,6 @@ pub struct Opened {
     pub next: BarIndex,
 }
 
-/// A part of a series: bar numbers or milliseconds, by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// First.
-    pub from: i64,
-    /// End, exclusive.
-    pub to: i64,
-}
-
-/// A stretch that has been asked for, whatever came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Covered {
-    /// The series.
-    pub series: SeriesKey,
-    /// The stretch.
-    pub stretch: Stretch,
-}
-
 /// What a put changed.
 #[derive(Clone, Debug)]
 pub struct PutDone {
@@ -162,4 +146,6 @@ pub struct RunInput {
     pub next: BarIndex,
     /// Booked outcomes.
     pub outcomes: Vec<Outcome>,
+    /// Detector health over the same rows.
+    pub quality: QualityReport,
 }

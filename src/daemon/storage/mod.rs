@@ -7,7 +7,6 @@
 mod change;
 #[cfg(test)]
 mod change_tests;
-mod covered;
 mod facts;
 mod job;
 mod queries;
@@ -25,7 +24,7 @@ use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
 pub use change::{Install, Step};
-pub use job::{Advanced, Covered, Job, Opened, PutDone, Reply, RunInput, Stretch};
+pub use job::{Advanced, Job, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

@@ -6,12 +6,11 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
-use super::covered;
 use super::facts::Facts;
 use super::job::{Advanced, Job, Opened, PutDone, RunInput};
 use super::queries;
 use crate::daemon::config::Fsync;
-use crate::daemon::feed::Follow;
+use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::Shared;
 use crate::market::{BarIndex, Ts};
 use crate::spec::CompiledSpec;
@@ -97,7 +96,8 @@ impl Worker {
             Job::Query(query) => queries::answer(&self.store, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
-                reply(to, covered::next_missing(&mut self.store, &series, first, end, at_most))?;
+                let next = covered::next_missing(&mut self.store, &series, first, end, at_most);
+                reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
                 let delivery = Delivery { origin, label };
@@ -191,6 +191,7 @@ impl Worker {
             first: self.facts.first,
             next: self.facts.next(),
             outcomes: self.facts.outcomes(&self.store)?,
+            quality: self.facts.quality(),
         })
     }
 

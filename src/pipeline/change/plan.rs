@@ -37,6 +37,8 @@ pub struct ChangePlan {
     pub(super) record_features_stay: [bool; 3],
     /// Per old event type: the new types with the same detections.
     pub(super) heirs: BTreeMap<String, Vec<Heir>>,
+    /// Per new event: the old one with the same detections, or none.
+    pub(super) donors: Vec<Option<usize>>,
     /// New types that are detected again.
     pub(super) detected_again: BTreeSet<String>,
     /// New types whose outcomes are written again.
@@ -158,6 +160,7 @@ impl ChangePlan {
             states,
             record_features_stay,
             heirs: BTreeMap::new(),
+            donors: Vec::new(),
             detected_again: BTreeSet::new(),
             booked_again: BTreeSet::new(),
             dropped_events: BTreeSet::new(),
@@ -191,6 +194,7 @@ impl ChangePlan {
                 .filter(|ix| same.contains(ix))
                 .or_else(|| same.iter().find(gone).copied())
                 .or_else(|| same.first().copied());
+            self.donors.push(donor);
             let Some(donor) = donor.map(|ix| &old_graph.events[ix]) else {
                 self.detected_again.insert(name.clone());
                 self.booked_again.insert(name.clone());

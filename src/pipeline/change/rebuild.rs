@@ -9,7 +9,7 @@ use crate::graph::{Engine, SymbolOutput};
 use crate::market::{BarIndex, RawBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 use crate::pipeline::assemble::{Assembler, RecordFeatures, state_code};
-use crate::pipeline::{Pipeline, PipelineConfig, PipelineError};
+use crate::pipeline::{Pipeline, PipelineConfig, PipelineError, QualityCounter};
 
 /// Runs what a change needs over history, beside the pipeline that is in force.
 #[derive(Clone, Debug)]
@@ -20,6 +20,9 @@ pub struct Rebuild {
     engine: Engine,
     book: OutcomeBook,
     assembler: Arc<Assembler>,
+    quality: QualityCounter,
+    /// Per event of the part: its position in the new specs, if it is detected again.
+    places: Vec<Option<usize>>,
     /// Per new state: its column in the part's output.
     state_columns: Vec<Option<usize>>,
 }
@@ -78,12 +81,16 @@ impl Rebuild {
         let Some(part) = plan.part.clone() else { return Ok(None) };
         let names: Vec<&String> = part.states.iter().map(|s| &s.name).collect();
         let column = |state: &crate::graph::Output| names.iter().position(|name| **name == state.name);
+        let place =
+            |name: &String| plan.order.get(name).copied().filter(|_| plan.detected_again.contains(name));
         Ok(Some(Self {
             plan: Arc::clone(plan),
             symbols: new.symbols.clone(),
             joiner: Joiner::new(&new.symbols, new.clean_policy()?, first)?,
             book: OutcomeBook::new(new.book()),
             assembler: Arc::new(Assembler::new(&part, &new.symbols)),
+            quality: QualityCounter::new(&new.symbols, &new.spec, first),
+            places: part.events.iter().map(|e| place(&e.event_type)).collect(),
             state_columns: new.spec.graph.states.iter().map(column).collect(),
             engine: Engine::new(part, &new.symbols, first, new.engine),
         }))
@@ -134,6 +141,7 @@ impl Rebuild {
         };
         detected.sort_by_cached_key(place);
         rebuilt.outcomes = self.book.push(raw, &columns, &detected);
+        self.quality.observe_part(&output, |ix| self.places[ix], &rebuilt.outcomes);
         rebuilt.outcomes.retain(|o| plan.booked_again.contains(&*o.event.event_type));
         Ok(rebuilt)
     }
@@ -160,6 +168,8 @@ impl Pipeline {
             None => (self.joiner.clone(), self.book.rewritten(new.book(), |e| plan.rewrite(e, None), place)),
         };
         let assembler = Assembler::new(&new.spec.graph, &new.symbols);
-        Ok(Self { config: new.clone(), joiner, engine, book, assembler })
+        let donor = |event: usize| plan.donors[event];
+        let quality = self.quality.under(&new.spec, donor, rebuild.map(|r| &r.quality));
+        Ok(Self { config: new.clone(), joiner, engine, book, assembler, quality })
     }
 }
