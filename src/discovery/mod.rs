@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! OutcomeTable ── catalogue ── evidence (day by day) ── conclude ── candidates
-//!                                  │                        ├ diagnostics: cluster
-//!                     scores, eprocess, bounds              ├ estimates: tree (shrink), ash
-//!                                                           ├ multiplicity
-//!                                                           └ gating
+//!                     │            │    └ record             ├ diagnostics: cluster
+//!        definition, ledger     scores, eprocess, bounds     ├ estimates: tree (shrink), ash
+//!                                                            ├ multiplicity (ledger)
+//!                                                            └ gating
 //! ```
 //!
 //! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
@@ -20,11 +20,14 @@ mod catalogue;
 mod catalogue_spec;
 pub mod cluster;
 mod conclude;
+pub mod definition;
 pub mod eprocess;
 mod evidence;
 mod gating;
+pub mod ledger;
 pub mod monitor;
 pub mod multiplicity;
+mod record;
 mod run;
 pub mod scores;
 pub mod seed_compat;
@@ -39,7 +42,9 @@ pub use candidate::{
 pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
 pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
-pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, conclude_book, discover};
+pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
+pub use record::DayRecord;
+pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
 pub use table::{
     OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit, label_condition, state_condition,
 };

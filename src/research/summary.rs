@@ -65,6 +65,10 @@ pub struct RunSummary {
     pub outcomes_open: u64,
     /// Hypotheses tested (two-sided pairs).
     pub hypotheses: u64,
+    /// Trials of the store's ledger: every hypothesis ever looked at.
+    pub trials: u64,
+    /// Cohorts they came in.
+    pub cohorts: u64,
     /// Discoveries of the publishing procedure.
     pub discoveries: u64,
     /// Candidates that passed every gate of discovery.
@@ -123,7 +127,11 @@ impl RunSummary {
             "outcomes     {} booked, {} unknown (gap at entry or exit), {} still open",
             self.outcomes, self.outcomes_unknown, self.outcomes_open
         );
-        let _ = writeln!(out, "hypotheses   {}", self.hypotheses);
+        let _ = writeln!(
+            out,
+            "hypotheses   {} ({} trials ever, {} cohorts)",
+            self.hypotheses, self.trials, self.cohorts
+        );
         let _ = writeln!(out, "discoveries  {}", self.discoveries);
         let _ = writeln!(out, "passed       {} every gate", self.passed_gates);
         let _ = writeln!(out, "blueprints   {}", self.blueprints);

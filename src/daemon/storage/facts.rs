@@ -17,7 +17,6 @@ use crate::daemon::shared::Shared;
 use crate::daemon::status::Unavailable;
 use crate::graph::EngineOptions;
 use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
-use crate::outcomes::Outcome;
 use crate::pipeline::{Pipeline, PipelineConfig};
 use crate::spec::CompiledSpec;
 use crate::store::{Records, Store, TickCommit};
@@ -272,11 +271,6 @@ impl Facts {
         self.set_dirty(store, None)?;
         self.shown = false;
         Ok(())
-    }
-
-    /// Every booked outcome, in order of maturity.
-    pub(super) fn outcomes(&self, store: &Store) -> Result<Vec<Outcome>, StorageError> {
-        Ok(store.outcomes(self.first, self.next())?)
     }
 
     fn show_unavailable(&self, shared: &Shared) {

@@ -5,6 +5,7 @@
 //! failed write.
 
 mod covered;
+mod evidence;
 mod facts;
 mod job;
 mod queries;
@@ -21,7 +22,7 @@ use crate::pipeline::PipelineError;
 use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
-pub use job::{Advanced, Covered, Job, Opened, PutDone, Reply, RunInput, Stretch};
+pub use job::{Advanced, Covered, Job, LastRun, Opened, PutDone, Reply, RunInput, Stretch};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;
