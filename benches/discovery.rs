@@ -77,6 +77,7 @@ fn world() -> &'static World {
             closed_through: None,
             entry_lag_bars: 1,
             spec_hash: "sha256:bench".into(),
+            excluded: Vec::new(),
         };
         let catalogue = config.catalogue(&table);
         World { table, config, catalogue }

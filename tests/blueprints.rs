@@ -10,7 +10,9 @@ use backtestd::blueprints::{
     publish_version, read_current, write_run,
 };
 use backtestd::bridge::{BridgeInputs, apply};
-use backtestd::discovery::{Candidate, Condition, DirectionRule, PromotionTrack, Scope, candidate_id};
+use backtestd::discovery::{
+    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, PromotionTrack, Scope, candidate_id,
+};
 use backtestd::events::Event;
 use backtestd::market::{BarIndex, Symbol, Ts};
 use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
@@ -315,7 +317,7 @@ fn nothing_discovered_publishes_an_empty_version_with_reasons() {
     assert_eq!(
         first.manifest.reasons,
         [
-            "1 hypotheses, 0 discoveries, 0 passed every gate and the bridge, 0 blueprints",
+            "1 hypotheses with data, 0 discoveries, 0 passed every gate and the bridge, 0 blueprints",
             "the smallest q is 0.4: VOL_SPIKE follow 15m on BTCUSDT",
         ]
     );
@@ -345,6 +347,29 @@ fn a_publication_stands_although_its_bridge_and_its_q_would_refuse_it_today() {
     let other = run(vec![candidate("VOL_SPIKE", single(), None, 0.3)], &[]);
     let last = publish_version(root.path(), &other.compiled.blueprints, &context(&other, Ts(3))).unwrap();
     assert_eq!(last.manifest.retired[0].why, "the run no longer tests it");
+}
+
+#[test]
+fn a_published_rule_whose_detector_is_unfit_goes_on_watch_with_the_count_and_does_not_vanish() {
+    let root = tempfile::tempdir().unwrap();
+    let booked = outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025);
+    let good = run(vec![candidate("VOL_SHOCK", single(), None, 0.01)], &booked);
+    publish_version(root.path(), &good.compiled.blueprints, &context(&good, Ts(1))).unwrap();
+    let mut unfit = candidate("VOL_SHOCK", single(), None, 1.0);
+    unfit.is_discovery = false;
+    unfit.gate_phase2_final = false;
+    unfit.promotion_track = PromotionTrack::None;
+    unfit.fail_reasons = vec![FailReason {
+        gate: EVENT_QUALITY_GATE,
+        metric: "onsets_per_10k",
+        value: Some(612.0),
+        relation: "<=",
+        threshold: 500.0,
+    }];
+    let after = run(vec![unfit], &booked);
+    let second = publish_version(root.path(), &after.compiled.blueprints, &context(&after, Ts(2))).unwrap();
+    assert_eq!((second.manifest.counts.active, second.manifest.counts.watch), (0, 1));
+    assert_eq!(second.manifest.changed[0].why, "EVENT_QUALITY_GATE: onsets_per_10k 612 is not <= 500");
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub use canonical::{canonical_json, sha256_hex};
 pub use compile::{CompileError, CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
 pub use diff::{Diff, Life, Lives, Verdict, Verdicts, diff};
 pub use directory::{
-    DirectoryError, Version, current_version, list_versions, read_current, read_version, version_as_of,
-    version_name,
+    BLUEPRINTS_FILE, CURRENT, DirectoryError, Version, current_version, list_versions, read_current,
+    read_version, version_as_of, version_name,
 };
 pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifest};
 pub use monitored::lives_of;

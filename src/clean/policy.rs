@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::CalendarPolicy;
-use crate::market::Source;
+use crate::market::{Source, Ts};
 
 /// Availability of values at instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub struct SymbolPolicy {
     pub taker_fee_bps: f64,
     /// Maker fee, bps; NaN: not configured.
     pub maker_fee_bps: f64,
+    /// Changes of both fees: instant, taker and maker fee in bps, ascending. From the first one on they take the place of
+    /// the two above.
+    pub fee_steps: Vec<(Ts, [f64; 2])>,
     /// Tick size, quote currency; NaN: never fetched.
     pub tick_size: f64,
 }

@@ -297,6 +297,54 @@ fn status_text(s: &Value) -> String {
         ]
     });
     text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
+    text.push_str(&quality_text(s));
+    text
+}
+
+/// Event types outside `gate_e1`, sources known in part, and event types that cannot occur; nothing where all is well.
+fn quality_text(s: &Value) -> String {
+    let mut text = String::new();
+    let worst = rows(&s["quality"]["worst"], |f| {
+        let number = f["value"].as_f64().unwrap_or(f64::NAN);
+        vec![
+            plain(&f["event_type"]),
+            plain(&f["symbol"]),
+            format!(
+                "{} {number:.3}, wanted {} {}",
+                plain(&f["metric"]),
+                plain(&f["relation"]),
+                f["threshold"]
+            ),
+            if f["excluded"] == true { "left out".to_owned() } else { "tested".to_owned() },
+        ]
+    });
+    if !worst.is_empty() {
+        let head = ["unfit event", "worst on", "finding", "discovery"];
+        text.push_str(&format!("\n{}", table::render(&head, &worst)));
+    }
+    let partial = rows(&s["quality"]["partial_sources"], |p| {
+        vec![
+            plain(&p["column"]),
+            plain(&p["symbol"]),
+            plain(&p["known_from"]),
+            plain(&p["known_through"]),
+            format!("{} of {}", p["days_without"], p["days"]),
+            plain(&p["events"]),
+        ]
+    });
+    if !partial.is_empty() {
+        let head = ["source in part", "symbol", "known from", "through", "days without", "events"];
+        text.push_str(&format!("\n{}", table::render(&head, &partial)));
+    }
+    let mut lacking: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for x in s["spec"]["unavailable"].as_array().into_iter().flatten() {
+        lacking.entry((plain(&x["event_type"]), plain(&x["missing"]))).or_default().push(plain(&x["symbol"]));
+    }
+    if !lacking.is_empty() {
+        let lines: Vec<Vec<String>> =
+            lacking.into_iter().map(|((event, column), on)| vec![event, column, on.join(" ")]).collect();
+        text.push_str(&format!("\n{}", table::render(&["unavailable event", "no source", "on"], &lines)));
+    }
     text
 }
 

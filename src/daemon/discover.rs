@@ -69,7 +69,12 @@ pub struct Found {
 #[must_use]
 pub fn candidates(input: &RunInput) -> Discovery {
     let looked = &input.looked;
-    let look = Look { catalogue: &looked.catalogue, book: &looked.book, accounting: &looked.accounting };
+    let look = Look {
+        catalogue: &looked.catalogue,
+        book: &looked.book,
+        accounting: &looked.accounting,
+        excluded: &looked.excluded,
+    };
     find(&look, &looked.config)
 }
 

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::discovery::Cohort;
 use crate::market::{Market, Symbol, Ts};
+use crate::pipeline::{PartialSource, QualityReport};
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +52,8 @@ pub struct Status {
     pub detail: String,
     /// The spec in force.
     pub spec: SpecStatus,
+    /// Health of the event detectors and of their sources.
+    pub quality: QualityStatus,
     /// One entry per followed series of bars.
     pub symbols: Vec<SeriesStatus>,
     /// One entry per websocket connection.
@@ -87,11 +90,68 @@ pub struct SpecStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unavailable {
     /// Symbol.
-    pub symbol: Symbol,
+    pub symbol: String,
     /// Event type.
     pub event_type: String,
-    /// Column not collected.
+    /// Column not collected, or never known on any row.
     pub missing: String,
+}
+
+/// Health of the event detectors (`gate_e1`), counted over every committed row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct QualityStatus {
+    /// (event type, symbol) pairs that fail; `ALL` counts as a symbol.
+    pub failing: u64,
+    /// Of these, how many are left out of discovery.
+    pub excluded: u64,
+    /// Per failing event type, its worst finding.
+    pub worst: Vec<QualityFinding>,
+    /// Source columns that whole days lack.
+    pub partial_sources: Vec<PartialSource>,
+}
+
+/// An event type outside `gate_e1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QualityFinding {
+    /// Event type.
+    pub event_type: String,
+    /// The symbol on which it is furthest out of bounds, or `ALL`.
+    pub symbol: String,
+    /// What was counted: `onsets_per_10k`, `join_rate` or `clustering_5b`.
+    pub metric: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// `>=` or `<=`.
+    pub relation: &'static str,
+    /// What it should be.
+    pub threshold: f64,
+    /// Whether its hypotheses are left out of discovery there.
+    pub excluded: bool,
+}
+
+impl QualityStatus {
+    /// The short form of a report.
+    #[must_use]
+    pub fn of(report: &QualityReport) -> Self {
+        let count = |test: fn(&crate::pipeline::EventQuality) -> bool| {
+            report.events.iter().filter(|q| test(q)).count() as u64
+        };
+        let worst = report.worst().into_iter().map(|(q, f)| QualityFinding {
+            event_type: q.event_type.clone(),
+            symbol: q.symbol.clone(),
+            metric: f.metric,
+            value: f.value,
+            relation: f.relation,
+            threshold: f.threshold,
+            excluded: q.excluded,
+        });
+        Self {
+            failing: count(|q| !q.findings.is_empty()),
+            excluded: count(|q| q.excluded),
+            worst: worst.collect(),
+            partial_sources: report.partial_sources.clone(),
+        }
+    }
 }
 
 /// A followed series of bars.

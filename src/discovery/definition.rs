@@ -13,7 +13,8 @@
 //! test 90d1…                   the null, the e-process and its constants, the scale of the scores
 //! ```
 //!
-//! Not part of it: names of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
+//! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no outcome: names
+//! of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -23,6 +23,7 @@ mod conclude;
 pub mod definition;
 pub mod eprocess;
 mod evidence;
+mod exclusion;
 mod gating;
 pub mod ledger;
 pub mod monitor;
@@ -42,6 +43,7 @@ pub use candidate::{
 pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
 pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
+pub use exclusion::{EVENT_QUALITY_GATE, Exclusion};
 pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
 pub use record::DayRecord;
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};

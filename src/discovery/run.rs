@@ -11,6 +11,7 @@ use super::catalogue_spec::{CatalogueSpec, Untested};
 use super::conclude::{Context, conclude};
 use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
+use super::exclusion::{Exclusion, untested};
 use super::ledger::{Accounting, Cohort, date};
 use super::table::OutcomeTable;
 use crate::market::Ts;
@@ -31,6 +32,8 @@ pub struct DiscoveryConfig {
     pub entry_lag_bars: u32,
     /// Written into every candidate.
     pub spec_hash: Arc<str>,
+    /// Units that stay in the catalogue with p = 1.
+    pub excluded: Vec<Exclusion>,
 }
 
 impl DiscoveryConfig {
@@ -156,7 +159,12 @@ pub fn conclude_in(
     accounting: &Accounting,
     config: &DiscoveryConfig,
 ) -> Discovery {
-    let context = Context { gates: &config.gates, accounting, spec_hash: &config.spec_hash };
+    let context = Context {
+        gates: &config.gates,
+        accounting,
+        spec_hash: &config.spec_hash,
+        excluded: &config.excluded,
+    };
     let candidates = conclude(catalogue, book, &context);
     let summary = summarise(catalogue, book, accounting, config, &candidates);
     Discovery { candidates, summary }
@@ -213,7 +221,7 @@ fn summarise(
             .map(|track| (track.to_string(), tally(&|c| c.promotion_track == track)))
             .collect(),
         quarantined: tally(&|c| c.quarantined),
-        untested: catalogue.untested.clone(),
+        untested: catalogue.untested.iter().cloned().chain(config.excluded.iter().map(untested)).collect(),
     }
 }
 

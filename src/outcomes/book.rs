@@ -24,8 +24,31 @@ pub struct BookConfig {
     pub entry_price: EntryPrice,
     /// Horizons per event type.
     pub horizons: BTreeMap<Arc<str>, Vec<Horizon>>,
-    /// The pipeline's symbols in order, each with its full round-trip cost in bps.
-    pub symbols: Vec<(Symbol, f64)>,
+    /// The pipeline's symbols in order, each with its full round-trip cost.
+    pub symbols: Vec<(Symbol, RoundTripCost)>,
+}
+
+/// The full round-trip cost of a symbol, by the instant from which it holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoundTripCost {
+    /// Before the first step, bps.
+    pub before_bps: f64,
+    /// Instants, ascending, and the cost from then on, bps.
+    pub steps: Vec<(Ts, f64)>,
+}
+
+impl RoundTripCost {
+    /// The same at all times.
+    #[must_use]
+    pub const fn constant(bps: f64) -> Self {
+        Self { before_bps: bps, steps: Vec::new() }
+    }
+
+    /// The cost at an instant, bps.
+    #[must_use]
+    pub fn at(&self, at: Ts) -> f64 {
+        self.steps.iter().rev().find(|(from, _)| *from <= at).map_or(self.before_bps, |(_, bps)| *bps)
+    }
 }
 
 /// A saved book that cannot be restored.
@@ -90,14 +113,14 @@ impl OutcomeBook {
                 next_event += 1;
                 self.open(event);
             }
-            for (book, (_, cost_bps)) in self.symbols.iter_mut().zip(&self.config.symbols) {
+            for (book, (_, cost)) in self.symbols.iter_mut().zip(&self.config.symbols) {
                 let Some(due) = book.pending.remove(&bar) else { continue };
-                let terms = Terms {
-                    lag: i64::from(self.config.entry_lag_bars.get()),
-                    price: self.config.entry_price,
-                    cost_bps: *cost_bps,
-                };
-                matured.extend(due.into_iter().map(|(event, horizon)| book.settle(terms, event, horizon)));
+                let lag = i64::from(self.config.entry_lag_bars.get());
+                let price = self.config.entry_price;
+                matured.extend(due.into_iter().map(|(event, horizon)| {
+                    let terms = Terms { lag, price, cost_bps: cost.at(event.detected()) };
+                    book.settle(terms, event, horizon)
+                }));
             }
         }
         matured

@@ -8,11 +8,12 @@ use super::ResearchError;
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
 use crate::discovery::{
-    Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, OutcomeTable, TableError,
-    conclude_in,
+    Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable,
+    TableError, conclude_in,
 };
 use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 
 /// What follows from the outcomes.
@@ -36,6 +37,7 @@ pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) 
         closed_through: Some(closed_through(watermark)),
         entry_lag_bars: spec.defaults.entry_lag_bars.get(),
         spec_hash: spec.hash.as_str().into(),
+        excluded: Vec::new(),
     }
 }
 
@@ -66,12 +68,15 @@ pub struct Look<'a> {
     pub book: &'a EvidenceBook,
     /// Every trial so far.
     pub accounting: &'a Accounting,
+    /// Detector health up to the watermark: what it excludes stays in the catalogue with p = 1.
+    pub excluded: &'a [Exclusion],
 }
 
 /// The candidates of a look, before the bridge.
 #[must_use]
 pub fn find(look: &Look<'_>, config: &DiscoveryConfig) -> Discovery {
-    conclude_in(look.catalogue, look.book, look.accounting, config)
+    let config = DiscoveryConfig { excluded: look.excluded.to_vec(), ..config.clone() };
+    conclude_in(look.catalogue, look.book, look.accounting, &config)
 }
 
 /// The order of booking: sums over outcomes have one order of addition, wherever the outcomes come from.
@@ -120,11 +125,33 @@ pub fn conclude(
             ontology_spec_hash: &spec.hash,
             strategies: &spec.strategies,
             price: spec.defaults.entry_price,
-            costs: &|s| SideCosts { fee_bps: costs.fee_bps(s), slippage_bps: costs.slippage_bps(s) },
+            costs: &|s| SideCosts {
+                fee_bps: costs.fee_bps_at(s, run.data_watermark),
+                slippage_bps: costs.slippage_bps(s),
+            },
             event_spec_hash: &|event| spec.event(event).map(|e| e.spec_hash.clone()),
             run,
             selection: &SelectionFacts::of(&discovery.summary, max_q, replay),
         },
     )?;
     Ok(Conclusions { discovery, bridge, compiled })
+}
+
+/// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.
+#[must_use]
+pub fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
+    let excluded = quality.events.iter().filter(|q| q.excluded);
+    excluded
+        .flat_map(|q| {
+            q.findings.iter().map(|f| Exclusion {
+                event_type: q.event_type.as_str().into(),
+                scope: q.symbol.clone(),
+                metric: f.metric,
+                value: f.value,
+                relation: f.relation,
+                threshold: f.threshold,
+                text: f.to_string(),
+            })
+        })
+        .collect()
 }

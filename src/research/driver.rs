@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
+use serde_json::json;
 
 use super::collect::{Collected, collect};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{
-    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, find, look_at,
+    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, look_at,
     needs_outcomes, outcome_table, read_ledger,
 };
 use crate::blueprints::{
@@ -23,6 +24,7 @@ use crate::discovery::definition::hex;
 use crate::discovery::{Catalogue, EvidenceBook, OutcomeTable};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::{BarIndex, DAY_MS, Ts};
+use crate::pipeline::POOLED;
 use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
 
@@ -42,7 +44,6 @@ pub fn run(
     let day = closed_through(request.end.open());
     let kind = request.spec.gates.multiplicity.catalogue;
     let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
-    let run_id = request.run_id(&accounting);
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -51,6 +52,8 @@ pub fn run(
     };
 
     let collected = collect(store, request, progress)?;
+    let excluded = exclusions(&collected.quality);
+    let run_id = request.run_id(&accounting, &excluded);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -65,7 +68,8 @@ pub fn run(
     let table = outcome_table(&request.spec, &collected.outcomes)?;
     let mut book = config.open_book(&catalogue).recorded();
     book.advance(&table, &catalogue, day);
-    let discovery = find(&Look { catalogue: &catalogue, book: &book, accounting: &accounting }, &config);
+    let look = Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &excluded };
+    let discovery = find(&look, &config);
     let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
@@ -96,6 +100,7 @@ pub fn run(
 
     let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     write_bytes(&summary.report, report(request, &summary, &collected, &conclusions).as_bytes())?;
+    write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
@@ -139,6 +144,49 @@ fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) ->
     Ok(())
 }
 
+/// `<stage>.json` and `<stage>.log` beside the manifest: what each stage came to.
+fn write_stages(
+    summary: &RunSummary,
+    collected: &Collected,
+    conclusions: &Conclusions,
+) -> Result<(), ResearchError> {
+    for stage in &summary.stages {
+        let facts = match stage.stage {
+            "pipeline" => json!({
+                "history_from": summary.history_from, "bars": summary.bars, "events": summary.events,
+                "outcomes": summary.outcomes, "outcomes_unknown": summary.outcomes_unknown,
+                "outcomes_open": summary.outcomes_open, "quality": collected.quality,
+            }),
+            "discovery" => json!({ "summary": conclusions.discovery.summary, "reasons": summary.reasons }),
+            "tables" => json!({ "events": summary.events, "outcomes": collected.outcomes.len() }),
+            _ => json!({ "blueprints": summary.blueprints, "version": summary.version }),
+        };
+        let record = json!({
+            "stage": stage.stage, "ms": stage.ms, "run_id": summary.run_id, "start": summary.start,
+            "end": summary.end, "ontology_spec_hash": summary.ontology_spec_hash,
+            "code_version": summary.code_version, "facts": facts,
+        });
+        let file = |ending: &str| summary.run_dir.join(format!("{}.{ending}", stage.stage));
+        write_bytes(&file("json"), &serde_json::to_vec_pretty(&record).unwrap_or_default())?;
+        write_bytes(&file("log"), stage_log(stage.stage, summary).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What a stage has to tell, in lines.
+fn stage_log(stage: &str, summary: &RunSummary) -> String {
+    match stage {
+        "pipeline" => summary.pipeline_text(),
+        "discovery" => summary.reasons.iter().map(|line| format!("{line}\n")).collect(),
+        "tables" => format!("{} events, {} outcomes\n", summary.events, summary.outcomes),
+        _ => format!(
+            "{} blueprints, version {}\n",
+            summary.blueprints,
+            summary.version.as_deref().unwrap_or("none")
+        ),
+    }
+}
+
 fn publish(
     request: &Request,
     facts: &RunFacts,
@@ -174,12 +222,13 @@ fn summarise(
     let (event_findings, unavailable) = quality_lines(&collected.quality);
     let events_by_type = collected
         .quality
+        .events
         .iter()
-        .filter(|q| q.symbol == "ALL")
+        .filter(|q| q.symbol == POOLED)
         .map(|q| EventCount {
             family: q.family.clone(),
             event_type: q.event_type.clone(),
-            events: q.tally.onsets,
+            events: q.unavailable.is_none().then_some(q.tally.onsets),
             per_10k: q.per_10k,
         })
         .collect();
@@ -198,6 +247,7 @@ fn summarise(
         events_by_type,
         event_findings,
         unavailable,
+        partial_sources: collected.quality.partial_sources.clone(),
         outcomes: collected.outcomes.len() as u64 - unknown,
         outcomes_unknown: unknown,
         outcomes_open: collected.open_outcomes as u64,

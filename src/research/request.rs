@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::discovery::Accounting;
+use crate::discovery::{Accounting, Exclusion};
 use crate::market::{BarIndex, Symbol};
 use crate::spec::CompiledSpec;
 
@@ -31,8 +31,8 @@ pub struct Request {
 impl Request {
     /// The given name, or the derived one.
     #[must_use]
-    pub fn run_id(&self, accounting: &Accounting) -> String {
-        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, accounting);
+    pub fn run_id(&self, accounting: &Accounting, excluded: &[Exclusion]) -> String {
+        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, accounting, excluded);
         self.run_id.clone().unwrap_or_else(derived)
     }
 }
@@ -46,6 +46,7 @@ pub fn run_id(
     first: BarIndex,
     end: BarIndex,
     accounting: &Accounting,
+    excluded: &[Exclusion],
 ) -> String {
     let mut hash = Sha256::new();
     hash.update(spec_hash);
@@ -58,6 +59,9 @@ pub fn run_id(
     // Trials that came later share the error budget in other ways: another look.
     for cohort in &accounting.cohorts {
         hash.update((cohort.units as u64).to_le_bytes());
+    }
+    for x in excluded {
+        hash.update(format!("{} {} {}", x.event_type, x.scope, x.metric));
     }
     hash.update(crate::CODE_VERSION);
     let digest = hash.finalize();
@@ -73,7 +77,7 @@ mod tests {
         let symbols = [Symbol::new("BTCUSDT").unwrap()];
         let end = crate::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
         let accounting = Accounting::default();
-        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &accounting);
+        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &accounting, &[]);
         let name = run_id("sha256:a");
         assert!(name.starts_with("20260301T120000Z-") && name.len() == 21, "{name}");
         assert_eq!(name, run_id("sha256:a"));

@@ -42,7 +42,7 @@ pub use event::Signal;
 use event::{Done, Event, Handled};
 use runs::Runs;
 use specs::Specs;
-pub use start::{Daemon, DaemonError, Stopper};
+pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
 use stream_state::StreamStates;
 
 /// How far behind the clock the pipeline may be and still count as live, bars.

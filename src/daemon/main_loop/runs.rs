@@ -165,6 +165,7 @@ impl MainLoop {
                 input.first,
                 input.looked.closed_end,
                 &input.looked.accounting,
+                &input.looked.excluded,
             ),
         };
         running.run_id = Some(run_id.clone());

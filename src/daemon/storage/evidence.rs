@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::StorageError;
 use crate::discovery::definition::hex;
-use crate::discovery::{Accounting, Catalogue, DiscoveryConfig, EvidenceBook, OutcomeTable, TrialLedger};
+use crate::discovery::{
+    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable, TrialLedger,
+};
 use crate::market::{BarIndex, DAY_MS, Symbol, Ts};
 use crate::research::{ResearchError, closed_through, discovery_config, look_at, outcome_table, read_ledger};
 use crate::spec::CompiledSpec;
@@ -27,6 +29,8 @@ pub struct Looked {
     pub book: Arc<EvidenceBook>,
     /// Every trial so far.
     pub accounting: Arc<Accounting>,
+    /// Units whose detector is not healthy.
+    pub excluded: Vec<Exclusion>,
     /// End of the last closed day: the watermark of everything that a run decides.
     pub closed_end: BarIndex,
     /// Link of the book's chain.
@@ -35,6 +39,21 @@ pub struct Looked {
     pub fingerprint: String,
     /// How often closed days were taken again.
     pub replays: i64,
+}
+
+impl Looked {
+    /// Without the units whose detector is not healthy: another look.
+    #[must_use]
+    pub fn excluding(mut self, excluded: Vec<Exclusion>) -> Self {
+        let mut sha = Sha256::new();
+        sha.update(&self.fingerprint);
+        for x in &excluded {
+            sha.update(format!(" {} {} {}", x.event_type, x.scope, x.metric));
+        }
+        self.fingerprint = hex(&sha.finalize());
+        self.excluded = excluded;
+        self
+    }
 }
 
 /// The book under the specs in force.
@@ -113,6 +132,7 @@ impl Evidence {
             book: Arc::clone(&self.book),
             fingerprint: self.fingerprint(first, closed_end, &accounting),
             accounting,
+            excluded: Vec::new(),
             closed_end,
             link: self.link,
             replays: store.replays()?,

@@ -14,16 +14,16 @@ use crate::blueprints::read_current;
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
-use crate::daemon::status::Unavailable;
+use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::graph::EngineOptions;
-use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
-use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::market::{BAR_MS, BarIndex, DAY_MS, RawBlock, Source, Ts};
+use crate::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::store::{Records, Store, TickCommit};
+use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
 
 const SIGNATURE: &str = "facts/signature";
-const FIRST: &str = "facts/first";
-const DIRTY: &str = "facts/dirty";
+const FIRST: &str = FACTS_FIRST;
+const DIRTY: &str = FACTS_DIRTY;
 /// Before every row: exchanges are younger than the epoch.
 const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
@@ -41,8 +41,8 @@ pub(super) struct Facts {
     lags: Lags,
     config: PipelineConfig,
     pipeline: Pipeline,
-    /// Whether `status` knows what is unavailable under the specs in force.
-    shown: bool,
+    /// Detector health when the last midnight was reached.
+    closed_quality: Option<(BarIndex, QualityReport)>,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -92,6 +92,7 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
+            closed_quality: None,
             pipeline: Pipeline::new(config.clone(), first)?,
             lags: Lags::of(&spec),
             spec,
@@ -100,10 +101,10 @@ impl Facts {
             dirty,
             signals,
             config,
-            shown: false,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
+        facts.show_quality(shared);
         Ok(facts)
     }
 
@@ -121,6 +122,7 @@ impl Facts {
     fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
         self.pipeline = Pipeline::new(self.config.clone(), self.first)?;
         self.last_checkpoint = None;
+        self.closed_quality = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
             match Pipeline::restore(self.config.clone(), &bytes) {
@@ -183,10 +185,8 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, rows)?;
         let facts = self.pipeline.push(&raw)?;
-        if !self.shown {
-            // Only rows tell the engine which columns are absent.
-            self.shown = true;
-            self.show_unavailable(shared);
+        if self.next().open().0 % DAY_MS == 0 {
+            self.closed_quality = Some((self.next(), self.quality()));
         }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
@@ -212,6 +212,7 @@ impl Facts {
             self.last_checkpoint = Some(through);
         }
         self.signals.announced(shared, entries);
+        self.show_quality(shared);
         Ok(Committed { events, commit_ms })
     }
 
@@ -269,23 +270,38 @@ impl Facts {
         check_signature(store, &self.spec, follow, self.first)?;
         self.stand_after(store, None)?;
         self.set_dirty(store, None)?;
-        self.shown = false;
         Ok(())
     }
 
-    fn show_unavailable(&self, shared: &Shared) {
-        let events = &self.spec.graph.events;
-        let mut list = Vec::new();
-        for (ix, symbol) in self.config.symbols.iter().enumerate() {
-            for (event, source) in self.pipeline.unavailable(ix) {
-                list.push(Unavailable {
-                    symbol: symbol.clone(),
-                    event_type: events[usize::from(event.0)].event_type.clone(),
-                    missing: source.name().to_owned(),
-                });
-            }
+    /// Detector health and availability of sources over every committed row.
+    pub(super) fn quality(&self) -> QualityReport {
+        self.pipeline.quality()
+    }
+
+    /// The same over the rows before a midnight: as it was when that midnight was reached, or, after a restart since,
+    /// as it is now.
+    pub(super) fn quality_at(&self, end: BarIndex) -> QualityReport {
+        match &self.closed_quality {
+            Some((at, report)) if *at == end => report.clone(),
+            _ => self.quality(),
         }
-        shared.update(|s| s.spec.unavailable = list);
+    }
+
+    fn show_quality(&self, shared: &Shared) {
+        let report = self.quality();
+        let lacking = report.events.iter().filter(|q| q.symbol != POOLED).filter_map(|q| {
+            Some(Unavailable {
+                symbol: q.symbol.clone(),
+                event_type: q.event_type.clone(),
+                missing: q.unavailable.clone()?,
+            })
+        });
+        let unavailable: Vec<Unavailable> = lacking.collect();
+        let quality = QualityStatus::of(&report);
+        shared.update(|s| {
+            s.spec.unavailable = unavailable;
+            s.quality = quality;
+        });
     }
 }
 

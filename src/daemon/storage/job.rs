@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::StorageError;
 use super::evidence::Looked;
 use crate::blueprints::Blueprint;
+use crate::daemon::feed::{Covered, Stretch};
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BarIndex, Symbol, Ts};
@@ -113,24 +114,6 @@ pub enum Job {
 pub struct Opened {
     /// First row that is not committed.
     pub next: BarIndex,
-}
-
-/// A part of a series: bar numbers or milliseconds, by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// First.
-    pub from: i64,
-    /// End, exclusive.
-    pub to: i64,
-}
-
-/// A stretch that has been asked for, whatever came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Covered {
-    /// The series.
-    pub series: SeriesKey,
-    /// The stretch.
-    pub stretch: Stretch,
 }
 
 /// What a put changed.

@@ -4,7 +4,6 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
-mod covered;
 mod evidence;
 mod facts;
 mod job;
@@ -22,7 +21,7 @@ use crate::pipeline::PipelineError;
 use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
-pub use job::{Advanced, Covered, Job, LastRun, Opened, PutDone, Reply, RunInput, Stretch};
+pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

@@ -6,16 +6,16 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
-use super::covered;
 use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::queries;
 use crate::blueprints::{current_version, version_name};
 use crate::daemon::config::Fsync;
-use crate::daemon::feed::Follow;
+use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
-use crate::market::{BarIndex, Ts};
+use crate::market::{BarIndex, DAY_MS, Ts};
+use crate::research::exclusions;
 use crate::spec::CompiledSpec;
 use crate::store::{Delivery, SeriesKey, Store};
 
@@ -103,7 +103,8 @@ impl Worker {
             Job::Query(query) => queries::answer(&self.store, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
-                reply(to, covered::next_missing(&mut self.store, &series, first, end, at_most))?;
+                let next = covered::next_missing(&mut self.store, &series, first, end, at_most);
+                reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
                 let delivery = Delivery { origin, label };
@@ -169,7 +170,11 @@ impl Worker {
 
     fn advance(&mut self, end: BarIndex, now: Ts) -> Result<Advanced, StorageError> {
         let rewound_to = self.facts.rewind_if_dirty(&mut self.store)?;
-        let rows = (end - self.facts.next()).clamp(0, CHUNK_ROWS);
+        let next = self.facts.next();
+        // A chunk does not run over the last midnight: what is counted then is what a run judges by.
+        let midnight = Ts(end.open().day() * DAY_MS).bar();
+        let end = if next < midnight { midnight } else { end };
+        let rows = (end - next).clamp(0, CHUNK_ROWS);
         let mut events = 0;
         if rows > 0 {
             let started = Instant::now();
@@ -204,6 +209,8 @@ impl Worker {
         };
         let (first, next) = (self.facts.first, self.facts.next());
         let looked = evidence.look(&mut self.store, &spec, first, next)?;
+        let quality = self.facts.quality_at(looked.closed_end);
+        let looked = looked.excluding(exclusions(&quality));
         let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
         let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
         Ok(RunInput { spec, symbols: symbols.clone(), first, looked, unchanged })
