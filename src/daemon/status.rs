@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 
 use crate::discovery::Cohort;
 use crate::market::{Market, Symbol, Ts};
-use crate::pipeline::{PartialSource, QualityReport};
+use crate::pipeline::{ChangeSummary, PartialSource, QualityReport};
+use crate::store::Replaced;
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -84,6 +85,75 @@ pub struct SpecStatus {
     pub error: Option<String>,
     /// Event types that this deployment cannot compute, with the source they miss.
     pub unavailable: Vec<Unavailable>,
+    /// The last change since the start: under way, or in force.
+    pub change: Option<ChangeStatus>,
+}
+
+/// How far a spec change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// The changed part runs over history; the spec before it is in force.
+    Recomputing,
+    /// It is in force, and all of history is replayed under it.
+    Replaying,
+    /// It is in force, and every fact is its own.
+    InForce,
+}
+
+/// A spec change.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeStatus {
+    /// How far it is.
+    pub state: ChangeState,
+    /// Hash before.
+    pub from: String,
+    /// Hash after.
+    pub to: String,
+    /// Why all of history has to be replayed; null: only what changed is recomputed.
+    pub why_everything: Option<&'static str>,
+    /// Definitions and nodes.
+    pub what: ChangeSummary,
+    /// Rows of history that the changed part has run over.
+    pub rows_done: u64,
+    /// Rows of history it has to run over.
+    pub rows_total: u64,
+    /// How often it began anew because history was repaired behind it.
+    pub restarts: u64,
+    /// When it began.
+    #[serde(serialize_with = "time")]
+    pub began_at: Ts,
+    /// When every fact was its own.
+    #[serde(serialize_with = "optional_time")]
+    pub in_force_at: Option<Ts>,
+    /// Wall time from beginning to end, ms.
+    pub duration_ms: Option<u64>,
+    /// What changed in the store; null while under way, and where everything was replayed.
+    pub replaced: Option<ReplacedFacts>,
+}
+
+/// What a change came to in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplacedFacts {
+    /// Events that were not there.
+    pub events_added: u64,
+    /// Events that read differently now.
+    pub events_changed: u64,
+    /// Events that are gone.
+    pub events_removed: u64,
+    /// Outcomes written.
+    pub outcomes_written: u64,
+}
+
+impl From<Replaced> for ReplacedFacts {
+    fn from(r: Replaced) -> Self {
+        Self {
+            events_added: r.events_added,
+            events_changed: r.events_changed,
+            events_removed: r.events_removed,
+            outcomes_written: r.outcomes_written,
+        }
+    }
 }
 
 /// An event type that cannot be computed here.

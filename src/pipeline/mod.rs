@@ -6,6 +6,7 @@
 
 mod assemble;
 mod availability;
+mod change;
 mod checkpoint;
 mod config;
 mod quality;
@@ -20,6 +21,7 @@ use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
 pub use availability::PartialSource;
+pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
 pub use checkpoint::{CheckpointFacts, PipelineError};
 pub use config::PipelineConfig;
 pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityReport, Tally};
@@ -63,7 +65,7 @@ impl Pipeline {
         let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
         let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
         let book = OutcomeBook::new(config.book());
-        let assembler = Assembler::new(&config);
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
         let quality = QualityCounter::new(&config.symbols, &config.spec, first);
         Ok(Self { config, joiner, engine, book, assembler, quality })
     }

@@ -18,6 +18,7 @@ mod kv;
 mod lock;
 mod merge;
 mod raw;
+mod replace;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
@@ -30,4 +31,5 @@ pub use kind::{Kind, Origin};
 pub use kv::summary::{SeriesKey, Summary};
 pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
 pub use raw::{RawPut, Records, SeriesRows};
+pub use replace::{Replaced, Replacement};
 pub use verify::{Damage, Decoded};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::StorageError;
+use super::change::{Install, Step};
 use super::evidence::Looked;
 use crate::blueprints::Blueprint;
 use crate::daemon::feed::{Covered, Stretch};
@@ -65,12 +66,17 @@ pub enum Job {
         /// The bar in force.
         reply: Reply<BarIndex>,
     },
-    /// Put another spec in force: facts are dropped, and the next [`Job::Advance`]s replay the raw log.
+    /// Put another spec in force, or begin to.
     InstallSpec {
         /// The spec.
         spec: Arc<CompiledSpec>,
-        /// Done.
-        reply: Reply<()>,
+        /// What is left to do.
+        reply: Reply<Install>,
+    },
+    /// The next step of a spec change under way. Ask again until it is in force.
+    ChangeStep {
+        /// What it came to.
+        reply: Reply<Step>,
     },
     /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the catalogue may
     /// not be looked at.

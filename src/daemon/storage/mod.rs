@@ -4,6 +4,9 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
+mod change;
+#[cfg(test)]
+mod change_tests;
 mod evidence;
 mod facts;
 mod job;
@@ -21,6 +24,7 @@ use crate::pipeline::PipelineError;
 use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
+pub use change::{Install, Step};
 pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.

@@ -123,6 +123,10 @@ impl Worker {
             Job::InstallSpec { spec, reply: to } => {
                 let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
                 reply(to, result)?;
+                self.show_store()?;
+            }
+            Job::ChangeStep { reply: to } => {
+                reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
             }
             Job::RunInput { reply: to } => {
                 let result = match self.run_input() {
@@ -154,12 +158,14 @@ impl Worker {
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
         let noted = self.facts.dirty;
-        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
-            && bar < self.facts.next()
-        {
+        let touched = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min();
+        if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
         let report = self.store.put(puts, delivery)?;
+        if let Some(bar) = touched.filter(|_| !report.is_noop()) {
+            self.facts.restart_change_behind(bar, &self.shared)?;
+        }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
