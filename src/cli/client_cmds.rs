@@ -248,21 +248,24 @@ fn status_text(s: &Value) -> String {
         vec![
             "discovery".to_owned(),
             format!(
-                "last {} ({} hypotheses, {} discoveries), next {}{}",
+                "last {} ({} hypotheses, {} discoveries, closed through {}), next {}{}",
                 plain(&s["discovery"]["last_run_id"]),
                 s["discovery"]["hypotheses"],
                 s["discovery"]["discoveries"],
+                plain(&s["discovery"]["closed_through"]),
                 plain(&s["discovery"]["next_at"]),
                 s["discovery"]["running"].as_str().map(|id| format!(", running {id}")).unwrap_or_default()
             ),
         ],
+        vec!["trials".to_owned(), trials_text(&s["discovery"])],
         vec![
             "blueprints".to_owned(),
             format!(
-                "{} ({} active, {} watch)",
+                "{} ({} active, {} watch, {} confirmed live)",
                 plain(&s["blueprints"]["version"]),
                 s["blueprints"]["active"],
-                s["blueprints"]["watch"]
+                s["blueprints"]["watch"],
+                s["blueprints"]["live_confirmed"]
             ),
         ],
     ];
@@ -410,9 +413,72 @@ fn blueprints_text(answer: &Value) -> String {
     format!("{version}, published {}\n\n{}", plain(&answer["published_at"]), table::render(&head, &list))
 }
 
+/// `1620 ever, cohort 1: 1600 (budget 0.61, first look 2026-03-01), cohort 2: ...; evidence replayed 0 times`.
+fn trials_text(discovery: &Value) -> String {
+    let cohorts = discovery["cohorts"].as_array().into_iter().flatten().map(|c| {
+        format!(
+            ", cohort {}: {} (budget {:.2}, first look {})",
+            c["cohort"],
+            c["units"],
+            c["budget"].as_f64().unwrap_or(0.0),
+            plain(&c["first_look"])
+        )
+    });
+    format!(
+        "{} ever{}; closed days taken again {} times",
+        discovery["trials"],
+        cohorts.collect::<String>(),
+        discovery["replays"]
+    )
+}
+
 fn explain_text(answer: &Value) -> String {
     let pretty = serde_json::to_string_pretty(answer).unwrap_or_default();
-    format!("{pretty}\n")
+    format!("{}{pretty}\n", life_text(&answer["blueprint"]))
+}
+
+/// What was claimed and what came of it, in two sentences; empty for a blueprint that says nothing of it.
+fn life_text(blueprint: &Value) -> String {
+    let (claim, life) = (&blueprint["publication"], &blueprint["monitoring"]);
+    let mut text = String::new();
+    let bps = |v: &Value| v.as_f64().map_or_else(|| "-".to_owned(), |x| format!("{x:.2}"));
+    if claim.is_object() {
+        text.push_str(&format!(
+            "published  on evidence through {}: claims {} bps before {} bps of cost; q {} by {}, one of {} among {} trials \
+             (cohort {} of {})\n",
+            plain(&claim["closed_through"]),
+            bps(&claim["claim_gross_bps"]),
+            bps(&claim["cost_bps"]),
+            claim["q_value"],
+            plain(&claim["procedure"]),
+            claim["rejected"],
+            claim["trials"],
+            claim["cohort"],
+            claim["cohort_trials"],
+        ));
+    }
+    if life.is_object() {
+        let state =
+            match (life["retired_on"].as_str(), life["suspended_on"].as_str(), life["confirmed_on"].as_str())
+            {
+                (Some(on), ..) => format!("retired on {on}"),
+                (None, Some(on), _) => format!("suspended on {on}"),
+                (None, None, Some(on)) => format!("confirmed live on {on}"),
+                (None, None, None) => "not confirmed yet".to_owned(),
+            };
+        text.push_str(&format!(
+            "since then {} events on {} days earned {} bps ({} after cost); {state}; e-value {:.3}, detector {:.1} of a mean \
+             below {} bps\n",
+            life["n_events"],
+            life["active_days"],
+            bps(&life["mean_bps"]),
+            bps(&life["after_cost_bps"]),
+            life["e_value"].as_f64().unwrap_or(1.0),
+            life["detector"].as_f64().unwrap_or(0.0),
+            bps(&life["floor_bps"]),
+        ));
+    }
+    text
 }
 
 fn recompute_text(answer: &Value) -> String {

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::discovery::Cohort;
 use crate::market::{Market, Symbol, Ts};
 use crate::pipeline::{ChangeSummary, PartialSource, QualityReport};
 use crate::store::Replaced;
@@ -328,6 +329,14 @@ pub struct DiscoveryStatus {
     pub hypotheses: u64,
     /// Discoveries of the last run.
     pub discoveries: u64,
+    /// Trials of the ledger: every hypothesis ever looked at.
+    pub trials: u64,
+    /// The trials by cohort.
+    pub cohorts: Vec<Cohort>,
+    /// The last UTC day in the evidence, `YYYY-MM-DD`.
+    pub closed_through: Option<String>,
+    /// How often closed days were taken again, after late data or another spec: the replay version of the evidence.
+    pub replays: i64,
 }
 
 /// The published version.
@@ -339,6 +348,8 @@ pub struct BlueprintsStatus {
     pub active: u64,
     /// Blueprints with status `watch`.
     pub watch: u64,
+    /// Blueprints that the days since their publication have confirmed.
+    pub live_confirmed: u64,
 }
 
 impl Status {

@@ -10,6 +10,7 @@ mod commit;
 mod db;
 mod digest;
 mod error;
+mod evidence;
 mod facts;
 mod facts_marks;
 mod kind;

@@ -10,7 +10,7 @@ use backtestd::clean::{CleanPolicy, Joiner};
 use backtestd::graph::{Engine, EngineOptions};
 use backtestd::market::{RawBlock, Source, Symbol};
 
-use crate::real::{FIRST, present, year};
+use crate::real::{FIRST, present, say, year};
 use crate::shipped::{graph_of, shipped};
 
 /// January to June; the first months fill the longest windows (52 days), then more than three are compared warm.
@@ -121,10 +121,8 @@ fn kline_only_events_have_the_bars_sides_and_severities_of_an_independent_implem
         return;
     }
     let Some(python) = python() else {
-        eprintln!(
-            "SKIPPED: the twin needs python3 with numpy and pandas, and neither the system nor pip \
-             (tests/events/twin/requirements.txt) has them"
-        );
+        say("SKIPPED: the twin needs python3 with numpy and pandas, and neither the system nor pip \
+             (tests/events/twin/requirements.txt) has them");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -152,5 +150,5 @@ fn kline_only_events_have_the_bars_sides_and_severities_of_an_independent_implem
     assert!(problems.is_empty(), "of {} onsets: {problems:#?}", engine.len());
     let silent: Vec<_> = known.iter().filter(|e| !counts.contains_key(*e)).collect();
     assert!(silent.is_empty(), "never fired, so nothing was compared: {silent:?}");
-    eprintln!("{} onsets of {} events are the twin's", engine.len(), counts.len());
+    say(&format!("{} onsets of {} events are the twin's", engine.len(), counts.len()));
 }

@@ -17,8 +17,7 @@ use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::graph::EngineOptions;
-use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
-use crate::outcomes::Outcome;
+use crate::market::{BAR_MS, BarIndex, DAY_MS, RawBlock, Source, Ts};
 use crate::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
 use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
@@ -44,6 +43,8 @@ pub(super) struct Facts {
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
     pub(super) changing: Option<Changing>,
+    /// Detector health when the last midnight was reached.
+    closed_quality: Option<(BarIndex, QualityReport)>,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -93,6 +94,7 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
+            closed_quality: None,
             pipeline: Pipeline::new(config, first)?,
             lags: Lags::of(&spec),
             spec,
@@ -123,6 +125,7 @@ impl Facts {
         let config = self.pipeline.config().clone();
         self.pipeline = Pipeline::new(config.clone(), self.first)?;
         self.last_checkpoint = None;
+        self.closed_quality = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
             match Pipeline::restore(config, &bytes) {
@@ -185,6 +188,9 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, self.next(), rows)?;
         let facts = self.pipeline.push(&raw)?;
+        if self.next().open().0 % DAY_MS == 0 {
+            self.closed_quality = Some((self.next(), self.quality()));
+        }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -285,16 +291,21 @@ impl Facts {
         self.lags = Lags::of(&spec);
         self.spec = spec;
         self.pipeline = pipeline;
-    }
-
-    /// Every booked outcome, in order of maturity.
-    pub(super) fn outcomes(&self, store: &Store) -> Result<Vec<Outcome>, StorageError> {
-        Ok(store.outcomes(self.first, self.next())?)
+        self.closed_quality = None;
     }
 
     /// Detector health and availability of sources over every committed row.
     pub(super) fn quality(&self) -> QualityReport {
         self.pipeline.quality()
+    }
+
+    /// The same over the rows before a midnight: as it was when that midnight was reached, or, after a restart since,
+    /// as it is now.
+    pub(super) fn quality_at(&self, end: BarIndex) -> QualityReport {
+        match &self.closed_quality {
+            Some((at, report)) if *at == end => report.clone(),
+            _ => self.quality(),
+        }
     }
 
     pub(super) fn show_quality(&self, shared: &Shared) {

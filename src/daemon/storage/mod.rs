@@ -7,6 +7,7 @@
 mod change;
 #[cfg(test)]
 mod change_tests;
+mod evidence;
 mod facts;
 mod job;
 mod queries;
@@ -24,7 +25,7 @@ use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
 pub use change::{Install, Step};
-pub use job::{Advanced, Job, Opened, PutDone, Reply, RunInput};
+pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;
