@@ -9,6 +9,7 @@
 pub mod binance;
 pub mod blueprints;
 pub mod bridge;
+pub mod calibrate;
 pub mod clean;
 pub mod cli;
 pub mod daemon;

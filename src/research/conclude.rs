@@ -8,7 +8,7 @@ use super::ResearchError;
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
 use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, OutcomeTable, discover};
-use crate::market::Symbol;
+use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
 use crate::spec::CompiledSpec;
 
@@ -35,14 +35,7 @@ pub fn conclude(
 ) -> Result<Conclusions, ResearchError> {
     let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
     let table = OutcomeTable::from_outcomes(outcomes, &states)?;
-    let config = DiscoveryConfig {
-        gates: spec.gates.clone(),
-        families: spec.multiplicity.families.clone(),
-        catalogue: Some(CatalogueSpec::from_spec(spec, symbols)),
-        closed_through: Some(run.data_watermark.day() - 1),
-        entry_lag_bars: spec.defaults.entry_lag_bars.get(),
-        spec_hash: spec.hash.as_str().into(),
-    };
+    let config = discovery_config(spec, symbols, run.data_watermark);
     let mut discovery = discover(&table, &config);
     let inputs = BridgeInputs {
         gate: &spec.gates.gate_v1_bridge,
@@ -65,4 +58,17 @@ pub fn conclude(
         },
     )?;
     Ok(Conclusions { discovery, bridge, compiled })
+}
+
+/// What a run's discovery is told: the specs' whole catalogue on these symbols, and the days closed at the watermark.
+#[must_use]
+pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) -> DiscoveryConfig {
+    DiscoveryConfig {
+        gates: spec.gates.clone(),
+        families: spec.multiplicity.families.clone(),
+        catalogue: Some(CatalogueSpec::from_spec(spec, symbols)),
+        closed_through: Some(watermark.day() - 1),
+        entry_lag_bars: spec.defaults.entry_lag_bars.get(),
+        spec_hash: spec.hash.as_str().into(),
+    }
 }

@@ -8,13 +8,15 @@ mod conclude;
 mod driver;
 mod error;
 mod features;
+mod placebo;
 mod request;
 mod summary;
 pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
-pub use conclude::{Conclusions, conclude};
+pub use conclude::{Conclusions, conclude, discovery_config};
 pub use driver::run;
 pub use error::ResearchError;
+pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest};
 pub use request::{Request, run_id};
 pub use summary::{EventCount, RunSummary, StageTime};
