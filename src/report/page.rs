@@ -195,13 +195,18 @@ fn twin_table(out: &mut String, placebo: &Placebo) {
     }
     out.push_str("</tr></thead><tbody>");
     for (i, stage) in placebo.real.iter().enumerate() {
-        let _ = write!(out, r#"<tr><td>{}</td><td class="n">{}</td>"#, stage.name, thousands(stage.count));
+        let _ = write!(
+            out,
+            r#"<tr><td class="one">{}</td><td class="n">{}</td>"#,
+            stage.name,
+            thousands(stage.count)
+        );
         for twin in &placebo.nulls {
             let (mean, most) = twin.stage(i);
             let _ = write!(
                 out,
                 r#"<td class="n">{}</td><td class="n">{}</td><td class="n">{} of {}</td>"#,
-                number(Some(mean), 2),
+                if mean < 100.0 { number(Some(mean), 2) } else { thousands(mean as u64) },
                 thousands(most),
                 twin.draws_reaching(i),
                 placebo.draws
@@ -213,8 +218,9 @@ fn twin_table(out: &mut String, placebo: &Placebo) {
 }
 
 fn evidence(out: &mut String, input: &ReportInput<'_>) {
-    let defined: Vec<&Candidate> = input.candidates.iter().filter(|c| c.t_stat.is_some()).collect();
-    let mut p_values: Vec<f64> = defined.iter().map(|c| c.p_value).collect();
+    // A test that is undefined (too few days) has p = 1 exactly and says nothing about calibration.
+    let defined = input.candidates.iter().filter(|c| c.p_value < 1.0);
+    let mut p_values: Vec<f64> = defined.map(|c| c.p_value).collect();
     p_values.sort_by(f64::total_cmp);
     let mut p_any: Vec<f64> = input.candidates.iter().map(|c| c.p_any).collect();
     p_any.sort_by(f64::total_cmp);

@@ -33,7 +33,7 @@ pub struct NullTwin {
     pub outcomes: f64,
     /// The funnel of each draw.
     pub funnels: Vec<Vec<Stage>>,
-    /// One-look p-values of every draw together, sorted.
+    /// One-look p-values of every draw together, sorted; those of undefined tests are left out.
     #[serde(skip)]
     pub p_values: Vec<f64>,
 }
@@ -143,7 +143,7 @@ pub fn placebo(
             let found = conclude(spec, symbols, &drawn, facts)?;
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
-            twin.p_values.extend(candidates.iter().filter(|c| c.t_stat.is_some()).map(|c| c.p_value));
+            twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));
             twin.funnels.push(funnel(
                 found.discovery.summary.hypotheses as u64,
                 candidates,
