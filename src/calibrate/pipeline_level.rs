@@ -17,7 +17,7 @@ use crate::market::{
     BARS_PER_DAY, Bar, BarIndex, FundingPrint, MarkBar, OpenInterest, RawBlock, RawSymbol, Source, Symbol,
 };
 use crate::outcomes::Outcome;
-use crate::pipeline::{Pipeline, PipelineConfig, PipelineError};
+use crate::pipeline::{Pipeline, PipelineConfig, PipelineError, QualityReport};
 use crate::research::{ResearchError, conclude};
 use crate::sim::{Market, Scenario, SeriesBar, Side, SimBar};
 use crate::spec::CompiledSpec;
@@ -142,7 +142,7 @@ impl PipelineLevel {
         let symbols: Vec<Symbol> = listed.iter().map(|(s, _)| s.clone()).collect();
         let first = market.genesis();
         let end = first + self.days as i64 * BARS_PER_DAY;
-        let (events, outcomes) = self.collect(&market, &listed, first, end)?;
+        let (events, outcomes, quality) = self.collect(&market, &listed, first, end)?;
         let facts = RunFacts {
             run_id: format!("calibrate-{seed}"),
             code_version: crate::CODE_VERSION.to_owned(),
@@ -150,7 +150,7 @@ impl PipelineLevel {
             discovery_start: first.open(),
             discovery_end: end.open(),
         };
-        let conclusions = conclude(&self.spec, &symbols, &outcomes, &facts)?;
+        let conclusions = conclude(&self.spec, &symbols, &outcomes, &quality, &facts)?;
         let mut run = PipelineRun {
             events,
             outcomes: outcomes.len(),
@@ -193,7 +193,7 @@ impl PipelineLevel {
         listed: &[(Symbol, usize)],
         first: BarIndex,
         end: BarIndex,
-    ) -> Result<(usize, Vec<Outcome>), PipelineError> {
+    ) -> Result<(usize, Vec<Outcome>, QualityReport), PipelineError> {
         let collected = listed
             .iter()
             .map(|(_, at)| {
@@ -224,7 +224,7 @@ impl PipelineLevel {
             events += facts.events.len();
             outcomes.extend(facts.outcomes);
         }
-        Ok((events, outcomes))
+        Ok((events, outcomes, pipeline.quality()))
     }
 }
 

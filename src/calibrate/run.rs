@@ -117,6 +117,7 @@ impl Study {
             closed_through: None,
             entry_lag_bars: catalogue.entry_lag_bars,
             spec_hash: "lab".into(),
+            excluded: Vec::new(),
         };
         Ok(Self { lab, names, catalogue, config, units })
     }

@@ -236,7 +236,8 @@ fn scores(cmd: &CalibrateCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<Calibr
     }
     let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
     let table = OutcomeTable::from_outcomes(&collected.outcomes, &states)?;
-    let config: DiscoveryConfig = discovery_config(spec, &request.symbols, request.end.open());
+    let config: DiscoveryConfig =
+        discovery_config(spec, &request.symbols, &collected.quality, request.end.open());
     let catalogue = config.catalogue(&table);
     let mut book = config.open_book(&catalogue);
     book.advance(&table, &catalogue, request.end.open().day() - 1);

@@ -27,7 +27,7 @@ impl PipelineConfig {
     #[must_use]
     pub fn book(&self) -> BookConfig {
         let spec = &self.spec;
-        let cost = |symbol: &Symbol| spec.defaults.costs.round_trip_bps(symbol);
+        let cost = |symbol: &Symbol| spec.defaults.costs.round_trips(symbol);
         BookConfig {
             entry_lag_bars: spec.defaults.entry_lag_bars,
             entry_price: spec.defaults.entry_price,

@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::graph::EngineOptions;
 use crate::market::{BarIndex, Market, RawBlock, Source, Symbol};
 use crate::outcomes::Outcome;
-use crate::pipeline::{EventQuality, Facts, Pipeline, PipelineConfig, QualityCounter};
+use crate::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
 use crate::store::Store;
 
@@ -28,8 +28,8 @@ pub struct Collected {
     pub outcomes: Vec<Outcome>,
     /// Outcomes that were still open at the end of the log.
     pub open_outcomes: usize,
-    /// Detector health, per event and symbol.
-    pub quality: Vec<EventQuality>,
+    /// Detector health per event and symbol, and the sources that were known on a part of the range only.
+    pub quality: QualityReport,
     /// Per requested symbol: bars and gaps of the range.
     pub bars: BTreeMap<Symbol, BarCount>,
     /// What events can be moved in; only where a placebo is asked for.
@@ -85,12 +85,8 @@ pub fn collect(
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
     let history_from = history_start(store, &symbols, request)?;
-    let spec = Arc::clone(&request.spec);
-    let positions: BTreeMap<&str, usize> =
-        spec.events.iter().enumerate().map(|(ix, e)| (e.event_type.as_str(), ix)).collect();
-
     let mut pipeline = Pipeline::new(config, history_from)?;
-    let mut quality = QualityCounter::new(&symbols, spec.events.len());
+    pipeline.count_quality_from(request.first);
     let mut lake = request.write_features.then(|| FeatureLake::new(request, &symbols));
     let mut history =
         (request.placebo.draws > 0).then(|| History::new(request.symbols.clone(), request.first));
@@ -102,16 +98,17 @@ pub fn collect(
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
-        let rows = CHUNK_ROWS.min((request.end - from) as usize);
+        // A chunk ends where counting begins.
+        let until = if from < request.first { request.first } else { request.end };
+        let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
         let raw = store.raw(&symbols, from, rows)?;
         let facts = pipeline.push(&raw)?;
-        quality.observe(&facts, |name| positions.get(name).copied());
         count_bars(&mut bars, &facts, request, &symbols);
         if let Some(lake) = &mut lake {
             lake.add(&facts)?;
         }
         if let Some(history) = &mut history {
-            remember(history, &spec, &symbols, &raw, &facts);
+            remember(history, &request.spec, &symbols, &raw, &facts);
         }
         for end in &facts.ends {
             exits.insert((end.event_type.to_string(), end.symbol.clone(), end.onset), end.exit);
@@ -124,10 +121,6 @@ pub fn collect(
     if let Some(lake) = lake {
         lake.finish()?;
     }
-    let lacking: Vec<_> = (0..symbols.len()).map(|ix| pipeline.unavailable(ix)).collect();
-    let missing = |symbol: usize, event: usize| -> Option<Source> {
-        lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
-    };
     let events = events
         .into_iter()
         .map(|event| {
@@ -139,7 +132,7 @@ pub fn collect(
         events,
         outcomes,
         open_outcomes: pipeline.open_outcomes(),
-        quality: quality.verdicts(&spec, missing),
+        quality: pipeline.quality(),
         bars,
         history,
         history_from,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::ResearchError;
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
-use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, OutcomeTable, discover};
+use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, Exclusion, OutcomeTable, discover};
 use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 
 /// What follows from the outcomes.
@@ -24,6 +25,7 @@ pub struct Conclusions {
 }
 
 /// Runs discovery, bridge and compiler. Only UTC days that are closed at the run's watermark enter the evidence.
+/// `quality` is counted up to the watermark: what it excludes stays in the catalogue with p = 1.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
@@ -31,11 +33,12 @@ pub fn conclude(
     spec: &CompiledSpec,
     symbols: &[Symbol],
     outcomes: &[Outcome],
+    quality: &QualityReport,
     run: &RunFacts,
 ) -> Result<Conclusions, ResearchError> {
     let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
     let table = OutcomeTable::from_outcomes(outcomes, &states)?;
-    let config = discovery_config(spec, symbols, run.data_watermark);
+    let config = discovery_config(spec, symbols, quality, run.data_watermark);
     let mut discovery = discover(&table, &config);
     let inputs = BridgeInputs {
         gate: &spec.gates.gate_v1_bridge,
@@ -52,7 +55,10 @@ pub fn conclude(
             ontology_spec_hash: &spec.hash,
             strategies: &spec.strategies,
             price: spec.defaults.entry_price,
-            costs: &|s| SideCosts { fee_bps: costs.fee_bps(s), slippage_bps: costs.slippage_bps(s) },
+            costs: &|s| SideCosts {
+                fee_bps: costs.fee_bps_at(s, run.data_watermark),
+                slippage_bps: costs.slippage_bps(s),
+            },
             event_spec_hash: &|event| spec.event(event).map(|e| e.spec_hash.clone()),
             run,
         },
@@ -62,7 +68,12 @@ pub fn conclude(
 
 /// What a run's discovery is told: the specs' whole catalogue on these symbols, and the days closed at the watermark.
 #[must_use]
-pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) -> DiscoveryConfig {
+pub fn discovery_config(
+    spec: &CompiledSpec,
+    symbols: &[Symbol],
+    quality: &QualityReport,
+    watermark: Ts,
+) -> DiscoveryConfig {
     DiscoveryConfig {
         gates: spec.gates.clone(),
         families: spec.multiplicity.families.clone(),
@@ -70,5 +81,24 @@ pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) 
         closed_through: Some(watermark.day() - 1),
         entry_lag_bars: spec.defaults.entry_lag_bars.get(),
         spec_hash: spec.hash.as_str().into(),
+        excluded: exclusions(quality),
     }
+}
+
+/// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.
+fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
+    let excluded = quality.events.iter().filter(|q| q.excluded);
+    excluded
+        .flat_map(|q| {
+            q.findings.iter().map(|f| Exclusion {
+                event_type: q.event_type.as_str().into(),
+                scope: q.symbol.clone(),
+                metric: f.metric,
+                value: f.value,
+                relation: f.relation,
+                threshold: f.threshold,
+                text: f.to_string(),
+            })
+        })
+        .collect()
 }

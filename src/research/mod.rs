@@ -19,4 +19,4 @@ pub use driver::run;
 pub use error::ResearchError;
 pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest};
 pub use request::{Request, run_id};
-pub use summary::{EventCount, RunSummary, StageTime};
+pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};

@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::graph::EngineOptions;
 use crate::market::Symbol;
 use crate::outcomes::Outcome;
-use crate::pipeline::PipelineConfig;
+use crate::pipeline::{PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
 
 /// What placebo a run is asked for.
@@ -103,6 +103,8 @@ pub struct PlaceboInputs<'a> {
     pub outcomes: &'a [Outcome],
     /// What its events can be moved in.
     pub history: &'a History,
+    /// Health of the run's detectors: what was excluded from the run is excluded from its placebo.
+    pub quality: &'a QualityReport,
     /// Names and watermark of the run.
     pub facts: &'a RunFacts,
     /// The run's own funnel.
@@ -118,7 +120,7 @@ pub fn placebo(
     request: PlaceboRequest,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Placebo, ResearchError> {
-    let &PlaceboInputs { spec, symbols, outcomes, history, facts, real } = run;
+    let &PlaceboInputs { spec, symbols, outcomes, history, quality, facts, real } = run;
     let events: Vec<Arc<Event>> = events_of(outcomes);
     let book = PipelineConfig {
         spec: Arc::clone(spec),
@@ -140,7 +142,7 @@ pub fn placebo(
             } else {
                 flip_days(outcomes, request.seed, draw)
             };
-            let found = conclude(spec, symbols, &drawn, facts)?;
+            let found = conclude(spec, symbols, &drawn, quality, facts)?;
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
             twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));

@@ -73,6 +73,22 @@ fn defaults(all: &Settings, refuse: &mut dyn FnMut(&str, &str, String)) {
             refuse(FILE, key, format!("'{key}' is {value}, but a cost is at least 0"));
         }
     }
+    let mut last = None;
+    for change in &d.costs.fee_schedule {
+        match parse_time(&change.from) {
+            Err(error) => refuse(FILE, &change.from, format!("fee_schedule: {error}")),
+            Ok(at) if last.is_some_and(|last| at <= last) => {
+                refuse(FILE, &change.from, "fee_schedule: entries stand in order of time".to_owned());
+            }
+            Ok(at) => last = Some(at),
+        }
+        for (key, value) in [("taker_bps", change.taker_bps), ("maker_bps", change.maker_bps)] {
+            // A maker may be paid.
+            if !value.is_finite() || (key == "taker_bps" && value < 0.0) {
+                refuse(FILE, &change.from, format!("fee_schedule: '{key}' is {value}"));
+            }
+        }
+    }
     if !(d.funding.interval_hours > 0.0 && d.funding.interval_hours <= 24.0) {
         refuse(FILE, "interval_hours", format!("a funding interval of {} h", d.funding.interval_hours));
     }
