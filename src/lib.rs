@@ -13,6 +13,7 @@ extern crate self as backtestd;
 pub mod binance;
 pub mod blueprints;
 pub mod bridge;
+pub mod calibrate;
 pub mod clean;
 pub mod cli;
 pub mod daemon;

@@ -145,7 +145,13 @@ impl DemoCmd {
             spec: self.spec.spec.clone(),
             symbols,
             spot_symbols,
-            collect: Collect { funding: true, open_interest: true, mark: false, liquidations: false, quotes: false },
+            collect: Collect {
+                funding: true,
+                open_interest: true,
+                mark: false,
+                liquidations: false,
+                quotes: false,
+            },
             start: Start::DaysBack(self.days),
             // At this speed a round trip on loopback is a good part of a virtual minute.
             grace_ms: 120_000,
