@@ -6,6 +6,10 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+// Test helpers below `tests/` name the crate as its users do.
+#[cfg(test)]
+extern crate self as backtestd;
+
 pub mod binance;
 pub mod blueprints;
 pub mod bridge;

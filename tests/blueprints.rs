@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backtestd::blueprints::{
-    Blueprint, CompileInputs, PublishContext, RunFacts, SideCosts, compile, publish_version, read_current,
-    write_run,
+    Blueprint, CompileInputs, Lives, PublishContext, RunFacts, SelectionFacts, SideCosts, compile,
+    publish_version, read_current, write_run,
 };
 use backtestd::bridge::{BridgeInputs, apply};
 use backtestd::discovery::{
@@ -66,6 +66,7 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
         ci_low_bps: Some(15.0),
         ci_high_bps: Some(27.0),
         lfsr: Some(0.001),
+        lfsr_net: Some(0.01),
         e_value: f64::INFINITY,
         e_sym: 1.0,
         e_bet: 1.0,
@@ -78,12 +79,18 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
         skewness: None,
         worst_score: None,
         quarantined: false,
+        weight_sum: 1e5,
+        e_sup_date: Some("2026-02-28".into()),
+        is_tied: false,
+        definition_hash: "ab".into(),
         cohort: 1,
+        p_threshold: Some(0.001),
         group_id: "g".into(),
         q_value_group: q_value,
         q_value_global: q_value,
         q_value_by: q_value,
         q_value_ebh: q_value,
+        q_value_seed: None,
         q_value,
         is_discovery: q_value <= 0.05,
         after_cost_expectancy_bps: Some(9.0),
@@ -166,6 +173,7 @@ fn run(mut candidates: Vec<Candidate>, booked: &[Outcome]) -> Run {
             costs: &|_| SideCosts { fee_bps: 4.0, slippage_bps: 2.0 },
             event_spec_hash: &|_| Some("sha256:22".to_owned()),
             run: &facts,
+            selection: &SelectionFacts::default(),
         },
     )
     .unwrap();
@@ -180,6 +188,7 @@ fn context(run: &Run, at: Ts) -> PublishContext {
         data_watermark: run.facts.data_watermark,
         code_version: run.facts.code_version.clone(),
         verdicts: run.compiled.verdicts.clone(),
+        lives: Lives::new(),
         reasons: run.compiled.reasons.clone(),
     }
 }
@@ -315,28 +324,29 @@ fn nothing_discovered_publishes_an_empty_version_with_reasons() {
 }
 
 #[test]
-fn a_discovery_that_stops_paying_goes_on_watch_with_the_gate_that_failed() {
+fn a_publication_stands_although_its_bridge_and_its_q_would_refuse_it_today() {
     let root = tempfile::tempdir().unwrap();
     let good = run(
         vec![candidate("VOL_SHOCK", single(), None, 0.01)],
         &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025),
     );
     publish_version(root.path(), &good.compiled.blueprints, &context(&good, Ts(1))).unwrap();
-    let poor = run(
-        vec![candidate("VOL_SHOCK", single(), None, 0.01)],
-        &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0010),
-    );
-    assert!(poor.compiled.blueprints.is_empty());
-    let second = publish_version(root.path(), &poor.compiled.blueprints, &context(&poor, Ts(2))).unwrap();
-    assert_eq!(second.manifest.counts.watch, 1);
-    assert!(second.manifest.changed[0].why.starts_with("BRIDGE_AFTER_COST_GATE: bridge_after_cost_bps -2"));
-    // And a hypothesis that is no discovery any more is retired.
-    let gone = run(
-        vec![candidate("VOL_SHOCK", single(), None, 0.3)],
-        &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0010),
-    );
-    let third = publish_version(root.path(), &gone.compiled.blueprints, &context(&gone, Ts(3))).unwrap();
-    assert_eq!(third.manifest.retired[0].why, "no discovery any more: q is 0.3");
+    for q in [0.01, 0.3] {
+        let poor = run(
+            vec![candidate("VOL_SHOCK", single(), None, q)],
+            &outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0010),
+        );
+        assert!(poor.compiled.blueprints.is_empty());
+        let verdict = poor.compiled.verdicts.values().next().unwrap();
+        assert!(verdict.why.contains(if q < 0.05 { "BRIDGE_AFTER_COST_GATE" } else { "no discovery" }));
+        let after = publish_version(root.path(), &poor.compiled.blueprints, &context(&poor, Ts(2))).unwrap();
+        assert!(!after.changed);
+        assert_eq!(after.manifest.counts.active, 1);
+    }
+    // A run that does not test it at all ends it.
+    let other = run(vec![candidate("VOL_SPIKE", single(), None, 0.3)], &[]);
+    let last = publish_version(root.path(), &other.compiled.blueprints, &context(&other, Ts(3))).unwrap();
+    assert_eq!(last.manifest.retired[0].why, "the run no longer tests it");
 }
 
 #[test]
@@ -376,6 +386,7 @@ fn candidates_of_other_specs_are_refused_naming_both() {
             costs: &|_| SideCosts { fee_bps: 4.0, slippage_bps: 2.0 },
             event_spec_hash: &|_| None,
             run: &run.facts,
+            selection: &SelectionFacts::default(),
         },
     )
     .unwrap_err()

@@ -3,6 +3,8 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/respec.rs"]
+mod respec;
 #[path = "daemon/support.rs"]
 mod support;
 
@@ -57,6 +59,17 @@ async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
     assert!(home.path("data/blueprints/current/blueprints.jsonl").exists());
     let runs = client.get("/v1/runs", &[]).await.unwrap();
     assert_eq!(runs["runs"][0]["reason"], "test");
+    let status = client.get("/v1/status", &[]).await.unwrap();
+    let trials = status["discovery"]["trials"].as_u64().unwrap();
+    assert_eq!(Some(trials), first["hypotheses"].as_u64(), "one cohort: everything that was ever looked at");
+    assert_eq!(status["discovery"]["cohorts"][0]["units"], trials);
+    // On the same day there is nothing new to look at: the same run is the answer, and it takes no time.
+    let again = client.post("/v1/recompute", &json!({ "wait": true, "reason": "again" })).await.unwrap();
+    if client.get("/v1/status", &[]).await.unwrap()["discovery"]["closed_through"]
+        == status["discovery"]["closed_through"]
+    {
+        assert_eq!((&again["changed"], &again["run_id"]), (&json!(false), &first["run_id"]));
+    }
     let listed = client.get("/v1/blueprints", &[]).await.unwrap();
     assert_eq!(listed["version"], "v000001");
     let (seen, reader) = follow_signals(home.socket());
@@ -70,6 +83,41 @@ async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
     reader.abort();
     daemon.assert_alive();
     assert_eq!(daemon.terminate().0.code(), Some(0));
+    batch_over_the_same_days_gives_the_same_candidates(&home, &first);
+}
+
+/// `research` over the daemon's store through the last day that its run had seen.
+fn batch_over_the_same_days_gives_the_same_candidates(home: &Home, run: &serde_json::Value) {
+    let run_id = run["run_id"].as_str().unwrap();
+    let summary = |root: &std::path::Path, id: &str| -> serde_json::Value {
+        let path = root.join("reports/phase2").join(id).join("summary.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let live = summary(&home.path("data"), run_id);
+    let last_day = live["closed_through"].as_str().unwrap();
+    let batch = home.path("batch");
+    for _ in 0..2 {
+        let output = home
+            .command(&["research", "--json", "--end", last_day, "--run-id", "batch"])
+            .arg("--state")
+            .arg(home.path("state"))
+            .arg("--data-root")
+            .arg(&batch)
+            .arg("--spec")
+            .arg(spec_dir())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(summary(&batch, "batch"), live);
+    for event in std::fs::read_dir(home.path("data/reports/phase2").join(run_id)).unwrap() {
+        let name = event.unwrap().file_name();
+        let read = |root: &std::path::Path, id: &str| {
+            let path = root.join("reports/phase2").join(id).join(&name).join("phase2_candidates.parquet");
+            std::fs::read(path).ok()
+        };
+        assert!(read(&batch, "batch") == read(&home.path("data"), run_id), "{}", name.display());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,12 @@
 mod examples;
 #[path = "discovery/files.rs"]
 mod files;
+#[path = "discovery/ledger.rs"]
+mod ledger;
+#[path = "discovery/oracle.rs"]
+mod oracle;
+#[path = "common/python.rs"]
+mod python;
 #[path = "discovery/world.rs"]
 mod world;
 #[path = "discovery/worlds.rs"]

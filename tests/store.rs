@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use backtestd::discovery::{DayRecord, Trial, TrialKey};
 use backtestd::events::{EpisodeEnd, Event};
 use backtestd::market::{Bar, BarIndex, FundingPrint, Market, OpenInterest, Symbol, Ts};
 use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
@@ -238,6 +239,43 @@ fn a_rewind_keeps_an_audit_trail_of_what_changed_and_of_nothing_else() {
     assert_eq!(was, [(8.0, 1, T0 + 9), (9.0, 1, T0 + 9)]);
     assert_eq!((store.revision_of(&repaired[0]).unwrap(), store.revision_of(&repaired[1]).unwrap()), (0, 1));
     assert_ne!(store.digest().unwrap()["events"], before["events"]);
+}
+
+#[test]
+fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_trial() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let first = T0.open().day();
+    let record = |day: i64| DayRecord { day: first + day, link: [day as u8; 32], bytes: vec![day as u8; 40] };
+    let trial = |n: u8| Trial {
+        key: TrialKey([n; 32]),
+        cohort: 1,
+        first_look: first,
+        catalogue: [0; 32],
+        family: "F".to_owned(),
+        event_type: format!("E{n}"),
+        horizon: "5m".to_owned(),
+        condition: String::new(),
+        scope: "ALL".to_owned(),
+    };
+    store.commit(&TickCommit { through: T0 + 5 * 288, ..TickCommit::default() }).unwrap();
+    store.replace_evidence(i64::MIN, &(0..4).map(record).collect::<Vec<_>>()).unwrap();
+    store.add_trials(&[trial(1), trial(2)]).unwrap();
+    store.add_trials(&[Trial { cohort: 9, ..trial(2) }, trial(3)]).unwrap();
+
+    // Into the third day: the first two stay closed.
+    let midnight = (first + 2) * 288;
+    store.rewind(BarIndex(midnight + 10)).unwrap();
+    assert_eq!(store.evidence().unwrap(), [record(0), record(1)]);
+    assert_eq!((store.last_evidence().unwrap().unwrap().0, store.replays().unwrap()), (first + 1, 1));
+    // Within an open day nothing that was closed is touched.
+    store.rewind(BarIndex(midnight + 5)).unwrap();
+    assert_eq!((store.evidence().unwrap().len(), store.replays().unwrap()), (2, 1));
+    drop(store);
+    let store = open(dir.path());
+    let cohorts: Vec<_> = store.trials().unwrap().iter().map(|t| (t.event_type.clone(), t.cohort)).collect();
+    assert_eq!(cohorts, [("E1".to_owned(), 1), ("E2".to_owned(), 1), ("E3".to_owned(), 1)]);
+    assert_eq!(store.evidence().unwrap().len(), 2);
 }
 
 #[test]

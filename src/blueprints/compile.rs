@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::diff::{Verdict, Verdicts};
 use super::record::{
-    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage, ScopeMode,
-    ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
+    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage,
+    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
 };
 use crate::bridge::BridgeResult;
-use crate::discovery::{Candidate, EVENT_QUALITY_GATE, PromotionTrack, Scope};
+use crate::discovery::ledger::date;
+use crate::discovery::{Candidate, Cohort, DiscoverySummary, EVENT_QUALITY_GATE, PromotionTrack, Scope};
 use crate::market::{Symbol, Ts};
 use crate::outcomes::EntryPrice;
 use crate::spec::strategies::{OnWeakened, StrategiesSpec};
@@ -54,6 +55,47 @@ pub struct CompileInputs<'a> {
     pub event_spec_hash: &'a dyn Fn(&str) -> Option<String>,
     /// The run.
     pub run: &'a RunFacts,
+    /// How candidates were selected.
+    pub selection: &'a SelectionFacts,
+}
+
+/// What all candidates of a run share about their selection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SelectionFacts {
+    /// Hash of the catalogue.
+    pub catalogue_hash: String,
+    /// Trials in all: m.
+    pub trials: usize,
+    /// By cohort.
+    pub cohorts: Vec<Cohort>,
+    /// The publishing procedure.
+    pub procedure: String,
+    /// Its level.
+    pub max_q_value: f64,
+    /// Hypotheses that it rejected: k.
+    pub rejected: usize,
+    /// Link of the evidence book's chain, hex.
+    pub replay: Option<String>,
+}
+
+impl SelectionFacts {
+    /// Of a discovery.
+    #[must_use]
+    pub fn of(summary: &DiscoverySummary, max_q_value: f64, replay: Option<String>) -> Self {
+        Self {
+            catalogue_hash: summary.catalogue_hash.clone(),
+            trials: summary.trials,
+            cohorts: summary.cohorts.clone(),
+            procedure: summary.publish_with.clone(),
+            max_q_value,
+            rejected: summary
+                .discoveries_by_procedure
+                .get(summary.publish_with.as_str())
+                .copied()
+                .unwrap_or(0),
+            replay,
+        }
+    }
 }
 
 /// Candidates that cannot be compiled.
@@ -151,7 +193,7 @@ pub fn compile(
             Verdict {
                 direction_rule: candidate.direction_rule,
                 compiled_as: Some(blueprint.id.clone()),
-                keep_watching: false,
+                weakened: None,
                 why: String::new(),
             },
         );
@@ -167,8 +209,8 @@ impl Compiled {
         let verdict = Verdict {
             direction_rule: candidate.direction_rule,
             compiled_as: None,
-            keep_watching: (candidate.is_discovery || is_unfit(candidate))
-                && inputs.strategies.on_weakened == OnWeakened::Watch,
+            weakened: (is_unfit(candidate) || inputs.strategies.on_weakened == OnWeakened::Watch)
+                .then_some(Status::Watch),
             why,
         };
         self.verdicts.insert(candidate.candidate_id.clone(), verdict);
@@ -294,6 +336,8 @@ fn blueprint(
         fill_convention: Some(fill_convention(rule.price).to_owned()),
         sizing: rule.sizing,
         evidence: evidence(candidate, bridge),
+        publication: publication(candidate, inputs),
+        monitoring: None,
         promotion_track: candidate.promotion_track,
         discovered_through_ns: Some(inputs.run.data_watermark.nanos()),
         max_signal_age_ns: Some(i64::from(inputs.strategies.entry.max_signal_age_seconds) * NS_PER_SECOND),
@@ -312,6 +356,30 @@ fn blueprint(
     };
     blueprint.id = blueprint.identity();
     Ok(blueprint)
+}
+
+/// What stood at this run; an older publication of the same blueprint takes its place when versions are compared.
+fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<PublicationFacts> {
+    let selection = inputs.selection;
+    let cohort = selection.cohorts.iter().find(|c| c.cohort == candidate.cohort);
+    Some(PublicationFacts {
+        closed_through: date(inputs.run.discovery_end.day() - 1),
+        definition_hash: candidate.definition_hash.to_string(),
+        catalogue_hash: selection.catalogue_hash.clone(),
+        cohort: candidate.cohort,
+        cohort_trials: cohort.map_or(0, |c| c.units as u64),
+        cohort_budget: cohort.map_or(0.0, |c| c.budget),
+        trials: selection.trials as u64,
+        procedure: selection.procedure.clone(),
+        max_q_value: selection.max_q_value,
+        rejected: selection.rejected as u64,
+        p_threshold: candidate.p_threshold,
+        p_any: candidate.p_any,
+        q_value: candidate.q_value,
+        claim_gross_bps: candidate.effect_shrunk_bps()?,
+        cost_bps: candidate.cost_bps?,
+        replay: selection.replay.clone(),
+    })
 }
 
 const fn fill_convention(price: EntryPrice) -> &'static str {
@@ -352,9 +420,24 @@ fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
         df: candidate.df,
         p_value: finite(candidate.p_value),
         e_value: finite(candidate.e_value),
+        e_sym: finite(candidate.e_sym),
+        e_bet: finite(candidate.e_bet),
+        e_sup: finite(candidate.e_sup),
+        e_sup_date: candidate.e_sup_date.as_deref().map(str::to_owned),
+        e_value_gross: finite(candidate.e_value_gross),
         p_any: finite(candidate.p_any),
+        p_any_gross: finite(candidate.p_any_gross),
         q_value: finite(candidate.q_value),
         lfsr: candidate.lfsr,
+        lfsr_net: candidate.lfsr_net,
+        posterior_mean_bps: candidate.posterior_mean_bps,
+        posterior_sd_bps: candidate.posterior_sd_bps,
+        cost_bps: candidate.cost_bps,
+        skewness: candidate.skewness,
+        worst_score: candidate.worst_score,
+        weight_sum: finite(candidate.weight_sum),
+        n_purged: candidate.n_purged,
+        n_dropped: candidate.n_dropped,
         anytime_lower_bps: candidate.anytime_lower_bps,
         ci_low_bps: candidate.ci_low_bps,
         ci_high_bps: candidate.ci_high_bps,

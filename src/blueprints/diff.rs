@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::canonical::canonical_json;
 use super::manifest::{Change, Counts, Departed};
-use super::record::{Blueprint, Status};
+use super::record::{Blueprint, Monitoring, Status};
 use crate::discovery::DirectionRule;
 
 /// Where a line comes from: it differs in every run, so on its own it is no change.
-const PROVENANCE: [&str; 8] = [
+const PROVENANCE: [&str; 9] = [
     "revision",
     "discovered_through_ns",
+    "monitoring.closed_through",
     "lineage.run_id",
     "lineage.code_version",
     "lineage.data_watermark",
@@ -33,23 +34,22 @@ pub struct Verdict {
     pub direction_rule: DirectionRule,
     /// The blueprint that it became, if it did.
     pub compiled_as: Option<String>,
-    /// Its discovery stands although it did not become one: keep a known blueprint as `watch`.
-    pub keep_watching: bool,
+    /// The status of a known blueprint that would not be published today; `None` leaves it as it is.
+    pub weakened: Option<Status>,
     /// What failed.
     pub why: String,
 }
 
-impl Verdict {
-    /// Whether to go on watching a known blueprint that is not compiled any more, and what to say about it.
-    fn on(&self, old: &Blueprint) -> (bool, String) {
-        match &self.compiled_as {
-            _ if self.direction_rule != old.direction_rule => {
-                (false, format!("the evidence now points the other way ({})", self.direction_rule))
-            }
-            Some(id) => (false, format!("replaced by {id}: the rule itself changed")),
-            None => (self.keep_watching, self.why.clone()),
-        }
-    }
+/// What monitoring says about published blueprints, by id. Without an entry a blueprint was not looked at.
+pub type Lives = BTreeMap<String, Life>;
+
+/// What monitoring says about one published blueprint.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Life {
+    /// Its unit is tested as it was.
+    Monitored(Monitoring),
+    /// Its unit is not tested any more, with the reason: changed or removed.
+    Gone(String),
 }
 
 /// The next version's lines and how they differ.
@@ -65,6 +65,8 @@ pub struct Diff {
     pub retired: Vec<Change>,
     /// Ids that this version no longer lists.
     pub gone: Vec<String>,
+    /// Compiled blueprints that may not be published, with the reason.
+    pub held_back: Vec<Change>,
     /// Blueprints by status.
     pub counts: Counts,
     /// Memory of what is gone, carried on.
@@ -80,7 +82,11 @@ impl Diff {
 }
 
 /// Compares. `version` is the name of the next version, for `first_published`; `verdicts` say why known
-/// blueprints are not in `compiled`.
+/// blueprints are not in `compiled`, `lives` what became of them since they were published.
+///
+/// A publication stands: neither a larger q nor a gate that fails later takes it back, only monitoring does, or a unit
+/// that is changed or gone. A hypothesis is published once, on one side; what monitoring has retired does not return
+/// under the same definition.
 #[must_use]
 pub fn diff(
     version: &str,
@@ -88,19 +94,26 @@ pub fn diff(
     departed: &BTreeMap<String, Departed>,
     compiled: &[Blueprint],
     verdicts: &Verdicts,
+    lives: &Lives,
 ) -> Diff {
     let mut out = Diff { departed: departed.clone(), ..Diff::default() };
     let known: BTreeMap<&str, &Blueprint> = current.iter().map(|b| (b.id.as_str(), b)).collect();
     let fresh: BTreeMap<&str, &Blueprint> = compiled.iter().map(|b| (b.id.as_str(), b)).collect();
     for (id, blueprint) in &fresh {
         match known.get(id) {
-            Some(old) => out.update(old, blueprint),
-            None => out.add(version, blueprint),
+            Some(old) if old.status == Status::Retired => out.depart(old),
+            Some(old) => out.update(old, blueprint, lives.get(*id)),
+            None => {}
         }
     }
-    for (id, old) in known {
+    for (id, old) in &known {
         if !fresh.contains_key(id) {
-            out.lapse(old, verdicts.get(&old.lineage.candidate_id));
+            out.lapse(old, verdicts.get(&old.lineage.candidate_id), lives.get(*id));
+        }
+    }
+    for (id, blueprint) in &fresh {
+        if !known.contains_key(id) {
+            out.add(version, blueprint);
         }
     }
     out.blueprints.sort_by(|a, b| a.id.cmp(&b.id));
@@ -125,6 +138,10 @@ pub fn count(blueprints: &[Blueprint]) -> Counts {
 
 impl Diff {
     fn add(&mut self, version: &str, blueprint: &Blueprint) {
+        if let Some(why) = self.bar(blueprint) {
+            self.held_back.push(Change { id: blueprint.id.clone(), why });
+            return;
+        }
         let mut line = blueprint.clone();
         let why = match self.departed.remove(&line.id) {
             Some(before) => {
@@ -142,10 +159,87 @@ impl Diff {
         self.blueprints.push(line);
     }
 
-    fn update(&mut self, old: &Blueprint, new: &Blueprint) {
+    /// Why a blueprint that passes every gate may not be published.
+    fn bar(&self, blueprint: &Blueprint) -> Option<String> {
+        let unit = &blueprint.lineage.candidate_id;
+        let definition = definition_of(blueprint);
+        let same = |d: &str| !d.is_empty() && d == definition;
+        for other in self.blueprints.iter().filter(|b| b.lineage.candidate_id == *unit) {
+            if other.status != Status::Retired {
+                return Some(format!(
+                    "its hypothesis is published as {} ({}): only monitoring ends that",
+                    other.id, other.direction_rule
+                ));
+            }
+            if is_retired_by_monitoring(other) && same(definition_of(other)) {
+                return Some(format!("monitoring retires its hypothesis ({}) in this version", other.id));
+            }
+        }
+        let ended = self.departed.iter().find(|(id, d)| {
+            d.retired_definition.as_deref().is_some_and(|d| same(d) || (d.is_empty() && **id == blueprint.id))
+        });
+        ended.map(|(id, _)| {
+            format!(
+                "monitoring has retired its hypothesis ({id}): it may return under a new definition, in a later cohort"
+            )
+        })
+    }
+
+    /// A blueprint that passes every gate and is known.
+    fn update(&mut self, old: &Blueprint, new: &Blueprint, life: Option<&Life>) {
         let mut line = new.clone();
         line.lineage.first_published.clone_from(&old.lineage.first_published);
         line.revision = old.revision;
+        let is_another = old.publication.is_some() && definition_of(old) != definition_of(new);
+        if is_another {
+            // The same names, another trial: published anew, with a life of its own.
+            self.settle(old, line);
+            return;
+        }
+        // What stood at the first publication stands; lines of an older program get it now.
+        if old.publication.is_some() {
+            line.publication.clone_from(&old.publication);
+        }
+        line.monitoring.clone_from(&old.monitoring);
+        live(&mut line, life);
+        self.settle(old, line);
+    }
+
+    /// A known blueprint that the run would not publish.
+    fn lapse(&mut self, old: &Blueprint, verdict: Option<&Verdict>, life: Option<&Life>) {
+        if old.status == Status::Retired {
+            self.depart(old);
+            return;
+        }
+        let mut line = old.clone();
+        match (life, verdict) {
+            (Some(_), _) | (None, Some(_)) => {
+                line.status = Status::Active;
+                line.status_reason = None;
+                live(&mut line, life);
+                if let Some(v) = verdict
+                    && let (Status::Active, Some(status)) = (line.status, v.weakened)
+                {
+                    line.status = status;
+                    // Its figures drift with every run; the line changes when the verdict does, not when its text does.
+                    let same =
+                        old.status == status && old.monitoring.as_ref().is_none_or(|m| m.reason().is_none());
+                    line.status_reason = if same { old.status_reason.clone() } else { Some(v.why.clone()) };
+                }
+                if life.is_none() && old.monitoring.as_ref().is_some_and(|m| m.status() != Status::Active) {
+                    (line.status, line.status_reason) = (old.status, old.status_reason.clone());
+                }
+            }
+            (None, None) => {
+                line.status = Status::Retired;
+                line.status_reason = Some("the run no longer tests it".to_owned());
+            }
+        }
+        self.settle(old, line);
+    }
+
+    /// The line goes into the next version; whether and how it changed.
+    fn settle(&mut self, old: &Blueprint, mut line: Blueprint) {
         let fields = changed_fields(old, &line);
         if fields.is_empty() {
             // The old line stands as it was, byte for byte, with the run that made it.
@@ -153,35 +247,52 @@ impl Diff {
             return;
         }
         line.revision += 1;
-        self.changed.push(Change { id: line.id.clone(), why: name_fields(&fields) });
+        let status_changed = line.status != old.status;
+        let why = match &line.status_reason {
+            Some(reason) if status_changed => reason.clone(),
+            _ => name_fields(&fields),
+        };
+        let change = Change { id: line.id.clone(), why };
+        if line.status == Status::Retired {
+            self.retired.push(change);
+        } else {
+            self.changed.push(change);
+        }
         self.blueprints.push(line);
     }
 
-    fn lapse(&mut self, old: &Blueprint, verdict: Option<&Verdict>) {
-        if old.status == Status::Retired {
-            let first_published = old.lineage.first_published.clone().unwrap_or_default();
-            self.departed.insert(old.id.clone(), Departed { revision: old.revision, first_published });
-            self.gone.push(old.id.clone());
+    fn depart(&mut self, old: &Blueprint) {
+        let first_published = old.lineage.first_published.clone().unwrap_or_default();
+        let retired_definition = is_retired_by_monitoring(old).then(|| definition_of(old).to_owned());
+        let departed = Departed { revision: old.revision, first_published, retired_definition };
+        self.departed.insert(old.id.clone(), departed);
+        self.gone.push(old.id.clone());
+    }
+}
+
+/// Hash of what was tested; empty in lines of an older program.
+fn definition_of(blueprint: &Blueprint) -> &str {
+    blueprint.publication.as_ref().map_or("", |p| &p.definition_hash)
+}
+
+fn is_retired_by_monitoring(blueprint: &Blueprint) -> bool {
+    blueprint.monitoring.as_ref().is_some_and(|m| m.status() == Status::Retired)
+}
+
+/// Sets what monitoring decides.
+fn live(line: &mut Blueprint, life: Option<&Life>) {
+    match life {
+        Some(Life::Monitored(monitoring)) => line.monitoring = Some(monitoring.clone()),
+        Some(Life::Gone(why)) => {
+            line.status = Status::Retired;
+            line.status_reason = Some(why.clone());
             return;
         }
-        let (watch, why) =
-            verdict.map_or_else(|| (false, "the run no longer tests it".to_owned()), |v| v.on(old));
-        if watch && old.status == Status::Watch {
-            // Its figures drift with every run; the line changes when the verdict does, not when its text does.
-            self.blueprints.push(old.clone());
-            return;
-        }
-        let mut line = old.clone();
-        line.status = if watch { Status::Watch } else { Status::Retired };
-        line.status_reason = Some(why.clone());
-        line.revision += 1;
-        let change = Change { id: line.id.clone(), why };
-        if watch {
-            self.changed.push(change);
-        } else {
-            self.retired.push(change);
-        }
-        self.blueprints.push(line);
+        None => {}
+    }
+    if let Some(monitoring) = &line.monitoring {
+        line.status = monitoring.status();
+        line.status_reason = monitoring.reason();
     }
 }
 

@@ -86,4 +86,7 @@ pub struct Departed {
     pub revision: u32,
     /// The version that first listed it.
     pub first_published: String,
+    /// Hash of its definition, if monitoring retired it: under that definition it does not return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_definition: Option<String>,
 }

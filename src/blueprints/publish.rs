@@ -16,7 +16,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::canonical::{canonical_json, sha256_hex};
-use super::diff::{Verdicts, diff};
+use super::diff::{Lives, Verdicts, diff};
 use super::directory::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, MANIFEST_FILE, Version, current_version, list_versions,
     read_version, version_name, version_number,
@@ -45,6 +45,8 @@ pub struct PublishContext {
     pub code_version: String,
     /// Why known blueprints are not among the compiled ones.
     pub verdicts: Verdicts,
+    /// What monitoring says about known blueprints.
+    pub lives: Lives,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
 }
@@ -120,7 +122,7 @@ pub(super) fn publish_stepwise(
     let (lines, departed) = before
         .as_ref()
         .map_or((&[][..], BTreeMap::new()), |v| (v.blueprints.as_slice(), v.manifest.departed.clone()));
-    let next = diff(&name, lines, &departed, compiled, &context.verdicts);
+    let next = diff(&name, lines, &departed, compiled, &context.verdicts, &context.lives);
     if let Some(Version { manifest, blueprints }) = before
         && !next.is_change()
     {
@@ -142,7 +144,12 @@ pub(super) fn publish_stepwise(
         changed: next.changed,
         retired: next.retired,
         counts: next.counts,
-        reasons: context.reasons.clone(),
+        reasons: context
+            .reasons
+            .iter()
+            .cloned()
+            .chain(next.held_back.iter().map(|c| format!("{} is not published: {}", c.id, c.why)))
+            .collect(),
         departed: next.departed,
         code_version: context.code_version.clone(),
     };

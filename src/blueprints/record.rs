@@ -63,6 +63,12 @@ pub struct Blueprint {
     pub costs: Costs,
     /// Why it is believed.
     pub evidence: Evidence,
+    /// What stood when it was first published. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<PublicationFacts>,
+    /// What the days since then say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
     /// Gate track that let it through.
     pub promotion_track: PromotionTrack,
     /// A consumer must not trade events detected at or before this (ns): the evidence has seen them.
@@ -279,9 +285,39 @@ pub struct Evidence {
     pub df: Option<f64>,
     pub p_value: Option<f64>,
     pub e_value: Option<f64>,
+    #[serde(default)]
+    pub e_sym: Option<f64>,
+    #[serde(default)]
+    pub e_bet: Option<f64>,
+    #[serde(default)]
+    pub e_sup: Option<f64>,
+    #[serde(default)]
+    pub e_sup_date: Option<String>,
+    #[serde(default)]
+    pub e_value_gross: Option<f64>,
     pub p_any: Option<f64>,
+    #[serde(default)]
+    pub p_any_gross: Option<f64>,
     pub q_value: Option<f64>,
     pub lfsr: Option<f64>,
+    #[serde(default)]
+    pub lfsr_net: Option<f64>,
+    #[serde(default)]
+    pub posterior_mean_bps: Option<f64>,
+    #[serde(default)]
+    pub posterior_sd_bps: Option<f64>,
+    #[serde(default)]
+    pub cost_bps: Option<f64>,
+    #[serde(default)]
+    pub skewness: Option<f64>,
+    #[serde(default)]
+    pub worst_score: Option<f64>,
+    #[serde(default)]
+    pub weight_sum: Option<f64>,
+    #[serde(default)]
+    pub n_purged: u64,
+    #[serde(default)]
+    pub n_dropped: u64,
     pub anytime_lower_bps: Option<f64>,
     pub ci_low_bps: Option<f64>,
     pub ci_high_bps: Option<f64>,
@@ -292,6 +328,104 @@ pub struct Evidence {
     pub shrinkage: ShrinkageWeights,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<BridgeEvidence>,
+}
+
+/// How it was selected: the trial, everything that was tried, and what was claimed. Frozen at first publication.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublicationFacts {
+    /// The last UTC day that the evidence had seen, `YYYY-MM-DD`; monitoring begins on the next.
+    pub closed_through: String,
+    /// SHA-256 (hex) of what the tested unit is.
+    pub definition_hash: String,
+    /// Hash of the catalogue that was tested.
+    pub catalogue_hash: String,
+    /// Cohort of the unit.
+    pub cohort: u32,
+    /// Trials in the cohort: m_b.
+    pub cohort_trials: u64,
+    /// The cohort's share of the error budget: gamma_b.
+    pub cohort_budget: f64,
+    /// Trials in all: m.
+    pub trials: u64,
+    /// The procedure that decided.
+    pub procedure: String,
+    /// Its level.
+    pub max_q_value: f64,
+    /// Hypotheses that it rejected: k.
+    pub rejected: u64,
+    /// The largest p that it rejected in this cohort, where it compares single p-values.
+    pub p_threshold: Option<f64>,
+    /// The unit's own.
+    pub p_any: f64,
+    /// The unit's own.
+    pub q_value: f64,
+    /// Posterior mean before costs, bps: the claim.
+    pub claim_gross_bps: f64,
+    /// Mean round-trip cost, bps.
+    pub cost_bps: f64,
+    /// Link of the evidence book's chain (hex): equal links, equal histories of every unit.
+    pub replay: Option<String>,
+}
+
+/// Life since publication, over closed days that the evidence had not seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Monitoring {
+    /// First day, `YYYY-MM-DD`.
+    pub since: String,
+    /// Last day, `YYYY-MM-DD`.
+    pub closed_through: String,
+    /// Active days.
+    pub active_days: u64,
+    /// Events.
+    pub n_events: u64,
+    /// Mean before costs, bps, in the traded direction.
+    pub mean_bps: Option<f64>,
+    /// Mean after costs, bps.
+    pub after_cost_bps: Option<f64>,
+    /// The claim, bps before costs.
+    pub claim_gross_bps: f64,
+    /// What must be left of it: the larger of the cost and half the claim.
+    pub floor_bps: f64,
+    /// Fresh e-value after costs.
+    pub e_value: f64,
+    /// Its largest value.
+    pub e_sup: f64,
+    /// The day on which it confirmed the blueprint live.
+    pub confirmed_on: Option<String>,
+    /// Detector of a mean below the floor.
+    pub detector: f64,
+    /// Its largest value.
+    pub detector_max: f64,
+    /// The day of the suspension.
+    pub suspended_on: Option<String>,
+    /// The day of the retirement.
+    pub retired_on: Option<String>,
+}
+
+impl Monitoring {
+    /// The status that follows.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match (&self.retired_on, &self.suspended_on) {
+            (Some(_), _) => Status::Retired,
+            (None, Some(_)) => Status::Watch,
+            (None, None) => Status::Active,
+        }
+    }
+
+    /// Why the status is not `active`.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let (what, on) = match (&self.retired_on, &self.suspended_on) {
+            (Some(on), _) => ("retired", on),
+            (None, Some(on)) => ("suspended", on),
+            (None, None) => return None,
+        };
+        Some(format!(
+            "monitoring: {what} on {on}: the detector of a mean below {} bps reached {} over {} active days since {}",
+            self.floor_bps, self.detector_max, self.active_days, self.since
+        ))
+    }
 }
 
 /// Weight of the own mean at each level.

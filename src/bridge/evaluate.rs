@@ -86,6 +86,12 @@ pub const fn rule_of(candidate: &Candidate, price: EntryPrice, strategies: &Stra
     }
 }
 
+/// Whether the bridge looks at a candidate: a discovery, or one on a promotion track.
+#[must_use]
+pub fn is_evaluated(candidate: &Candidate) -> bool {
+    candidate.is_discovery || candidate.promotion_track != PromotionTrack::None
+}
+
 /// Evaluates every candidate that is a discovery or on a promotion track, writes its `bridge` columns, and takes the
 /// `standard` track from those that cannot be traded, with the reasons. Returns the results by candidate index.
 ///
@@ -99,7 +105,7 @@ pub fn apply<S: AsRef<str>>(
 ) -> Result<BTreeMap<usize, BridgeResult>, SampleError> {
     let mut results = BTreeMap::new();
     for (at, candidate) in candidates.iter_mut().enumerate() {
-        if !candidate.is_discovery && candidate.promotion_track == PromotionTrack::None {
+        if !is_evaluated(candidate) {
             continue;
         }
         let sample = Sample::of_candidate(candidate, outcomes, states)?;

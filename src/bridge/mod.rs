@@ -10,5 +10,7 @@
 mod evaluate;
 mod sample;
 
-pub use evaluate::{BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, rule_of};
+pub use evaluate::{
+    BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, is_evaluated, rule_of,
+};
 pub use sample::{Sample, SampleError};

@@ -35,8 +35,8 @@ pub struct CleanPolicy {
     pub symbols: Vec<SymbolPolicy>,
 }
 
-/// What holds for one symbol.
-#[derive(Clone, Debug, PartialEq)]
+/// What holds for one symbol. Two policies are equal if they say the same: what neither configures, NaN, is no difference.
+#[derive(Clone, Debug)]
 pub struct SymbolPolicy {
     /// Columns that are collected. Constants below and calendars count as collected when they are set.
     pub collected: BTreeSet<Source>,
@@ -53,4 +53,14 @@ pub struct SymbolPolicy {
     pub fee_steps: Vec<(Ts, [f64; 2])>,
     /// Tick size, quote currency; NaN: never fetched.
     pub tick_size: f64,
+}
+
+impl PartialEq for SymbolPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |p: &Self| {
+            [p.interest_rate_8h, p.funding_interval_h, p.taker_fee_bps, p.maker_fee_bps, p.tick_size]
+                .map(f64::to_bits)
+        };
+        self.collected == other.collected && numbers(self) == numbers(other)
+    }
 }

@@ -248,21 +248,24 @@ fn status_text(s: &Value) -> String {
         vec![
             "discovery".to_owned(),
             format!(
-                "last {} ({} hypotheses, {} discoveries), next {}{}",
+                "last {} ({} hypotheses, {} discoveries, closed through {}), next {}{}",
                 plain(&s["discovery"]["last_run_id"]),
                 s["discovery"]["hypotheses"],
                 s["discovery"]["discoveries"],
+                plain(&s["discovery"]["closed_through"]),
                 plain(&s["discovery"]["next_at"]),
                 s["discovery"]["running"].as_str().map(|id| format!(", running {id}")).unwrap_or_default()
             ),
         ],
+        vec!["trials".to_owned(), trials_text(&s["discovery"])],
         vec![
             "blueprints".to_owned(),
             format!(
-                "{} ({} active, {} watch)",
+                "{} ({} active, {} watch, {} confirmed live)",
                 plain(&s["blueprints"]["version"]),
                 s["blueprints"]["active"],
-                s["blueprints"]["watch"]
+                s["blueprints"]["watch"],
+                s["blueprints"]["live_confirmed"]
             ),
         ],
     ];
@@ -273,6 +276,7 @@ fn status_text(s: &Value) -> String {
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
     }
+    text.push_str(&change_text(&s["spec"]["change"]));
     text.push('\n');
     let series = rows(&s["symbols"], |x| {
         vec![
@@ -345,6 +349,39 @@ fn quality_text(s: &Value) -> String {
     text
 }
 
+/// The last spec change, if there was one: what it touches, how far it is.
+fn change_text(change: &Value) -> String {
+    let what = &change["what"];
+    let Some(state) = change["state"].as_str() else { return String::new() };
+    let mut text = format!(
+        "spec change {}: {} of {} nodes kept, {} recomputed over {} of {} rows{}\n",
+        state.replace('_', " "),
+        what["nodes_kept"],
+        what["nodes"],
+        what["nodes_recomputed"],
+        change["rows_done"],
+        change["rows_total"],
+        change["duration_ms"].as_u64().map(|ms| format!(", {ms} ms")).unwrap_or_default()
+    );
+    if let Some(why) = change["why_everything"].as_str() {
+        text.push_str(&format!("            all of history, because {why}\n"));
+    }
+    for key in ["events", "states", "features"]
+        .iter()
+        .flat_map(|noun| ["added", "changed", "removed", "renamed"].map(|verb| format!("{noun}_{verb}")))
+    {
+        let names = rows(&what[key.as_str()], |name| {
+            let pair: Vec<&str> = name.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            if pair.is_empty() { vec![plain(name)] } else { vec![pair.join(" -> ")] }
+        });
+        if !names.is_empty() {
+            let label = key.replace('_', " ");
+            text.push_str(&format!("            {label}: {}\n", names.concat().join(", ")));
+        }
+    }
+    text
+}
+
 fn events_text(answer: &Value) -> String {
     let cells = |e: &Value| {
         ["detected_ts", "event_type", "symbol", "direction", "severity", "event_id"]
@@ -376,9 +413,72 @@ fn blueprints_text(answer: &Value) -> String {
     format!("{version}, published {}\n\n{}", plain(&answer["published_at"]), table::render(&head, &list))
 }
 
+/// `1620 ever, cohort 1: 1600 (budget 0.61, first look 2026-03-01), cohort 2: ...; evidence replayed 0 times`.
+fn trials_text(discovery: &Value) -> String {
+    let cohorts = discovery["cohorts"].as_array().into_iter().flatten().map(|c| {
+        format!(
+            ", cohort {}: {} (budget {:.2}, first look {})",
+            c["cohort"],
+            c["units"],
+            c["budget"].as_f64().unwrap_or(0.0),
+            plain(&c["first_look"])
+        )
+    });
+    format!(
+        "{} ever{}; closed days taken again {} times",
+        discovery["trials"],
+        cohorts.collect::<String>(),
+        discovery["replays"]
+    )
+}
+
 fn explain_text(answer: &Value) -> String {
     let pretty = serde_json::to_string_pretty(answer).unwrap_or_default();
-    format!("{pretty}\n")
+    format!("{}{pretty}\n", life_text(&answer["blueprint"]))
+}
+
+/// What was claimed and what came of it, in two sentences; empty for a blueprint that says nothing of it.
+fn life_text(blueprint: &Value) -> String {
+    let (claim, life) = (&blueprint["publication"], &blueprint["monitoring"]);
+    let mut text = String::new();
+    let bps = |v: &Value| v.as_f64().map_or_else(|| "-".to_owned(), |x| format!("{x:.2}"));
+    if claim.is_object() {
+        text.push_str(&format!(
+            "published  on evidence through {}: claims {} bps before {} bps of cost; q {} by {}, one of {} among {} trials \
+             (cohort {} of {})\n",
+            plain(&claim["closed_through"]),
+            bps(&claim["claim_gross_bps"]),
+            bps(&claim["cost_bps"]),
+            claim["q_value"],
+            plain(&claim["procedure"]),
+            claim["rejected"],
+            claim["trials"],
+            claim["cohort"],
+            claim["cohort_trials"],
+        ));
+    }
+    if life.is_object() {
+        let state =
+            match (life["retired_on"].as_str(), life["suspended_on"].as_str(), life["confirmed_on"].as_str())
+            {
+                (Some(on), ..) => format!("retired on {on}"),
+                (None, Some(on), _) => format!("suspended on {on}"),
+                (None, None, Some(on)) => format!("confirmed live on {on}"),
+                (None, None, None) => "not confirmed yet".to_owned(),
+            };
+        text.push_str(&format!(
+            "since then {} events on {} days earned {} bps ({} after cost); {state}; e-value {:.3}, detector {:.1} of a mean \
+             below {} bps\n",
+            life["n_events"],
+            life["active_days"],
+            bps(&life["mean_bps"]),
+            bps(&life["after_cost_bps"]),
+            life["e_value"].as_f64().unwrap_or(1.0),
+            life["detector"].as_f64().unwrap_or(0.0),
+            bps(&life["floor_bps"]),
+        ));
+    }
+    text
 }
 
 fn recompute_text(answer: &Value) -> String {

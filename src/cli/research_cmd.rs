@@ -55,7 +55,7 @@ pub struct ResearchCmd {
 /// When the specs do not load, the store is in use or lacks bars, or a file cannot be written.
 pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
-    let store = Store::open(&cmd.state.state)?;
+    let mut store = Store::open(&cmd.state.state)?;
     let mut symbols = if cmd.symbols.is_empty() { store.symbols(Market::Perp)? } else { cmd.symbols.clone() };
     symbols.sort();
     symbols.dedup();
@@ -92,7 +92,7 @@ pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let mut on_rows = |done: u64, total: u64| {
         progress.get_or_insert_with(|| Progress::new("features and events", total, cmd.json)).set(done);
     };
-    let summary = pool.install(|| research::run(&store, &request, SystemClock.now(), &mut on_rows))?;
+    let summary = pool.install(|| research::run(&mut store, &request, SystemClock.now(), &mut on_rows))?;
     if let Some(progress) = progress {
         progress.finish(&format!("{} events, {} outcomes", summary.events, summary.outcomes));
     }

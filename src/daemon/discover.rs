@@ -1,14 +1,21 @@
-//! One discovery run: booked outcomes in, a published version out. Blocks; runs on a thread of its own.
+//! One discovery run: the evidence of closed days in, a published version out. Blocks; runs on a thread of its own.
 //!
-//! The same conclusions as a batch run over the same outcomes (`research::conclude`), written to the same places.
+//! The same conclusions as a batch run over the same days (`research::conclude`), written to the same places. Everything
+//! that a run decides is a function of the closed days, the specs and the ledger: between two midnights there is
+//! nothing new to say.
 
 use std::path::PathBuf;
 
 use super::storage::RunInput;
-use crate::blueprints::{Blueprint, PublishContext, RunFacts, publish_version, write_run};
+use crate::blueprints::{
+    Blueprint, PublishContext, RunFacts, lives_of, publish_version, read_current, write_run,
+};
+use crate::discovery::definition::hex;
+use crate::discovery::{Cohort, Discovery};
 use crate::lake::write_phase2_reports;
 use crate::market::Ts;
-use crate::research::conclude;
+use crate::outcomes::Outcome;
+use crate::research::{Look, conclude, find};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -34,6 +41,16 @@ pub struct Found {
     pub hypotheses: u64,
     /// Discoveries.
     pub discoveries: u64,
+    /// Trials ever.
+    pub trials: u64,
+    /// The trials by cohort.
+    pub cohorts: Vec<Cohort>,
+    /// Last UTC day in the evidence.
+    pub closed_through: Option<String>,
+    /// How often closed days were taken again.
+    pub replays: i64,
+    /// What it looked at.
+    pub fingerprint: String,
     /// Blueprints with status active.
     pub active: u64,
     /// Blueprints with status watch.
@@ -48,21 +65,43 @@ pub struct Found {
     pub spec_hash: String,
 }
 
-/// Runs discovery, bridge and compiler over the outcomes, writes the run's reports, and publishes what changed.
+/// The candidates: the part that needs no outcomes.
+#[must_use]
+pub fn candidates(input: &RunInput) -> Discovery {
+    let looked = &input.looked;
+    let look = Look {
+        catalogue: &looked.catalogue,
+        book: &looked.book,
+        accounting: &looked.accounting,
+        excluded: &looked.excluded,
+    };
+    find(&look, &looked.config)
+}
+
+/// Runs bridge and compiler over the candidates and the outcomes of closed days, writes the run's reports, and publishes
+/// what changed, with what monitoring says about what is published.
 ///
 /// # Errors
 /// In words: when the outcomes cannot be used or a file cannot be written. The version in force stays.
-pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
+pub fn run(
+    input: &RunInput,
+    discovery: Discovery,
+    outcomes: &[Outcome],
+    request: &Request,
+) -> Result<Found, String> {
+    let looked = &input.looked;
+    let watermark = looked.closed_end.open();
     let facts = RunFacts {
         run_id: request.run_id.clone(),
         code_version: crate::CODE_VERSION.to_owned(),
-        data_watermark: input.next.open(),
+        data_watermark: watermark,
         discovery_start: input.first.open(),
-        discovery_end: input.next.open(),
+        discovery_end: watermark,
     };
     let spec = &input.spec;
-    let conclusions = conclude(spec, &input.symbols, &input.outcomes, &input.quality, &facts)
-        .map_err(|error| error.to_string())?;
+    let replay = Some(hex(&looked.link));
+    let conclusions =
+        conclude(spec, discovery, outcomes, &facts, replay).map_err(|error| error.to_string())?;
     write_run(
         &request.data_root.join("reports"),
         &spec.hash,
@@ -74,6 +113,9 @@ pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
     .map_err(|error| error.to_string())?;
     let phase2 = request.data_root.join("reports/phase2").join(&request.run_id);
     write_phase2_reports(&phase2, &conclusions.discovery).map_err(|error| error.to_string())?;
+    let dir = request.data_root.join("blueprints");
+    let current = read_current(&dir).map_err(|error| error.to_string())?;
+    let published = current.map(|v| v.blueprints).unwrap_or_default();
     let context = PublishContext {
         published_at: request.now,
         run_id: request.run_id.clone(),
@@ -81,11 +123,11 @@ pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
         data_watermark: facts.data_watermark,
         code_version: facts.code_version.clone(),
         verdicts: conclusions.compiled.verdicts.clone(),
+        lives: lives_of(&published, &looked.catalogue, &looked.book, &spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
     };
-    let published =
-        publish_version(&request.data_root.join("blueprints"), &conclusions.compiled.blueprints, &context)
-            .map_err(|error| error.to_string())?;
+    let published = publish_version(&dir, &conclusions.compiled.blueprints, &context)
+        .map_err(|error| error.to_string())?;
     let summary = &conclusions.discovery.summary;
     Ok(Found {
         run_id: request.run_id.clone(),
@@ -93,6 +135,11 @@ pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
         changed: published.changed,
         hypotheses: summary.hypotheses as u64,
         discoveries: summary.discoveries as u64,
+        trials: summary.trials as u64,
+        cohorts: summary.cohorts.clone(),
+        closed_through: summary.closed_through.clone(),
+        replays: looked.replays,
+        fingerprint: looked.fingerprint.clone(),
         active: published.manifest.counts.active,
         watch: published.manifest.counts.watch,
         blueprints: published.blueprints,

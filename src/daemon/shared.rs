@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
@@ -49,7 +49,7 @@ pub struct Ticket {
 }
 
 /// The end of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunReport {
     /// Its id.
     pub run_id: String,
@@ -61,6 +61,8 @@ pub struct RunReport {
     pub hypotheses: u64,
     /// Discoveries.
     pub discoveries: u64,
+    /// Trials ever.
+    pub trials: u64,
     /// Wall time, ms.
     pub duration_ms: u64,
 }

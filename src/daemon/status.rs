@@ -2,8 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::discovery::Cohort;
 use crate::market::{Market, Symbol, Ts};
-use crate::pipeline::{PartialSource, QualityReport};
+use crate::pipeline::{ChangeSummary, PartialSource, QualityReport};
+use crate::store::Replaced;
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -83,6 +85,75 @@ pub struct SpecStatus {
     pub error: Option<String>,
     /// Event types that this deployment cannot compute, with the source they miss.
     pub unavailable: Vec<Unavailable>,
+    /// The last change since the start: under way, or in force.
+    pub change: Option<ChangeStatus>,
+}
+
+/// How far a spec change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// The changed part runs over history; the spec before it is in force.
+    Recomputing,
+    /// It is in force, and all of history is replayed under it.
+    Replaying,
+    /// It is in force, and every fact is its own.
+    InForce,
+}
+
+/// A spec change.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeStatus {
+    /// How far it is.
+    pub state: ChangeState,
+    /// Hash before.
+    pub from: String,
+    /// Hash after.
+    pub to: String,
+    /// Why all of history has to be replayed; null: only what changed is recomputed.
+    pub why_everything: Option<&'static str>,
+    /// Definitions and nodes.
+    pub what: ChangeSummary,
+    /// Rows of history that the changed part has run over.
+    pub rows_done: u64,
+    /// Rows of history it has to run over.
+    pub rows_total: u64,
+    /// How often it began anew because history was repaired behind it.
+    pub restarts: u64,
+    /// When it began.
+    #[serde(serialize_with = "time")]
+    pub began_at: Ts,
+    /// When every fact was its own.
+    #[serde(serialize_with = "optional_time")]
+    pub in_force_at: Option<Ts>,
+    /// Wall time from beginning to end, ms.
+    pub duration_ms: Option<u64>,
+    /// What changed in the store; null while under way, and where everything was replayed.
+    pub replaced: Option<ReplacedFacts>,
+}
+
+/// What a change came to in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplacedFacts {
+    /// Events that were not there.
+    pub events_added: u64,
+    /// Events that read differently now.
+    pub events_changed: u64,
+    /// Events that are gone.
+    pub events_removed: u64,
+    /// Outcomes written.
+    pub outcomes_written: u64,
+}
+
+impl From<Replaced> for ReplacedFacts {
+    fn from(r: Replaced) -> Self {
+        Self {
+            events_added: r.events_added,
+            events_changed: r.events_changed,
+            events_removed: r.events_removed,
+            outcomes_written: r.outcomes_written,
+        }
+    }
 }
 
 /// An event type that cannot be computed here.
@@ -258,6 +329,14 @@ pub struct DiscoveryStatus {
     pub hypotheses: u64,
     /// Discoveries of the last run.
     pub discoveries: u64,
+    /// Trials of the ledger: every hypothesis ever looked at.
+    pub trials: u64,
+    /// The trials by cohort.
+    pub cohorts: Vec<Cohort>,
+    /// The last UTC day in the evidence, `YYYY-MM-DD`.
+    pub closed_through: Option<String>,
+    /// How often closed days were taken again, after late data or another spec: the replay version of the evidence.
+    pub replays: i64,
 }
 
 /// The published version.
@@ -269,6 +348,8 @@ pub struct BlueprintsStatus {
     pub active: u64,
     /// Blueprints with status `watch`.
     pub watch: u64,
+    /// Blueprints that the days since their publication have confirmed.
+    pub live_confirmed: u64,
 }
 
 impl Status {

@@ -109,6 +109,20 @@ impl AshPrior {
         weights
     }
 
+    /// Posterior probability that an effect with estimate `b` and standard error `s` is above `threshold`.
+    #[must_use]
+    pub fn probability_above(&self, b: f64, s: f64, threshold: f64) -> f64 {
+        let noise = s * s;
+        let above = |g: f64| {
+            if g == 0.0 {
+                return f64::from(u8::from(threshold < 0.0));
+            }
+            let variance = noise * g * g / (noise + g * g);
+            normal_cdf((variance * b / noise - threshold) / sqrt(variance))
+        };
+        self.grid.iter().zip(self.weights(b, s)).map(|(&g, weight)| weight * above(g)).sum()
+    }
+
     /// Posterior of an effect with estimate `b` and standard error `s`.
     #[must_use]
     pub fn posterior(&self, b: f64, s: f64) -> AshPosterior {

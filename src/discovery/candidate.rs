@@ -229,6 +229,8 @@ pub struct Candidate {
     pub ci_high_bps: Option<f64>,
     /// Local false sign rate of the traded side.
     pub lfsr: Option<f64>,
+    /// Posterior probability that the effect does not exceed the mean cost.
+    pub lfsr_net: Option<f64>,
 
     /// Current MIX e-value against the publishing null, traded side.
     pub e_value: f64,
@@ -255,8 +257,19 @@ pub struct Candidate {
     /// A non-finite score froze this unit's evidence.
     pub quarantined: bool,
 
+    /// Sum of the score weights: the return units that the scores measure.
+    pub weight_sum: f64,
+    /// The UTC day (`YYYY-MM-DD`) of `e_sup`; `None` while E never exceeded 1.
+    pub e_sup_date: Option<Arc<str>>,
+    /// Both sides have the same evidence: `direction_rule` is the sign of the raw mean and nothing is a discovery.
+    pub is_tied: bool,
+
+    /// SHA-256 (hex) of what the unit is; see [`super::definition`].
+    pub definition_hash: Arc<str>,
     /// Cohort of the catalogue, from 1.
     pub cohort: u32,
+    /// The largest p that the publishing procedure rejects in this cohort today; `None` where it compares no single p.
+    pub p_threshold: Option<f64>,
     /// Multiplicity group.
     pub group_id: Arc<str>,
     /// q of `grouped_bb`.
@@ -267,6 +280,8 @@ pub struct Candidate {
     pub q_value_by: f64,
     /// q of `strict_ebh`.
     pub q_value_ebh: f64,
+    /// q of the prior system's rule, for comparison only; `None` for pooled units.
+    pub q_value_seed: Option<f64>,
     /// q of the publishing procedure.
     pub q_value: f64,
     /// `q_value <= max_q_value`.

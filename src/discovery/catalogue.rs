@@ -7,12 +7,14 @@
 //! Units are numbered densely: blocks of (event, horizon), inside a block scope by scope (symbols, then pooled), inside
 //! a scope the unconditional unit and then the conditions.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::candidate::{Condition, DirectionRule, Scope};
 use super::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateScope, Untested};
+use super::definition::{Definitions, hex};
 use super::table::{label_condition, state_condition};
 use crate::market::{BARS_PER_DAY, Symbol};
 use crate::outcomes::Horizon;
@@ -68,6 +70,8 @@ pub struct Catalogue {
     pub group_by: Vec<GroupKey>,
     /// What is asked for and not tested.
     pub untested: Vec<Untested>,
+    /// What the units are, beyond their names.
+    pub definitions: Definitions,
     /// `sha256:<hex>` over all of the above that identifies units.
     pub hash: String,
 }
@@ -134,6 +138,7 @@ impl Catalogue {
             units,
             group_by: families.group_by.clone(),
             untested,
+            definitions: spec.definitions.clone(),
             hash: String::new(),
         };
         catalogue.hash = catalogue.digest();
@@ -190,21 +195,73 @@ impl Catalogue {
         self.group_by.iter().map(part).collect::<Vec<_>>().join("|")
     }
 
+    /// Every unit, in order.
+    pub fn places(&self) -> impl Iterator<Item = UnitPlace> + '_ {
+        (0..self.blocks.len())
+            .flat_map(move |b| (0..self.block_units(b)).map(move |local| self.place(b, local)))
+    }
+
+    /// Place of a unit by its position in a block.
+    #[must_use]
+    pub fn place(&self, block: usize, local: usize) -> UnitPlace {
+        let stride = 1 + self.blocks[block].conditions.len();
+        UnitPlace { block, scope: local / stride, condition: local % stride }
+    }
+
+    /// What a unit is, in words: see [`super::definition`]. Equal texts are one trial.
+    #[must_use]
+    pub fn definition(&self, place: UnitPlace) -> String {
+        let (block, made) = (&self.blocks[place.block], &self.definitions);
+        let known = |hash: Option<&String>| hash.map_or("-", String::as_str).to_owned();
+        let scope = self.scope(place);
+        let names: Vec<&str> = scope.symbols().iter().map(Symbol::as_str).collect();
+        let mode = match &scope {
+            Scope::Single(_) => "single",
+            Scope::Pooled(_) => "pooled",
+        };
+        let mut text =
+            format!("unit/1\nevent {} {}\n", block.event_type, known(made.events.get(&block.event_type)));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "scope {mode} {}", names.join(","));
+        let _ = match self.condition(place).map(|c| &c.condition) {
+            Some(c) => {
+                writeln!(text, "condition {} {} {}", c.id, c.expression, known(made.conditions.get(&c.id)))
+            }
+            None => writeln!(text, "condition -"),
+        };
+        let _ = writeln!(
+            text,
+            "horizon {}\nlag {}\nprice {}",
+            block.horizon.bars, self.entry_lag_bars, made.price
+        );
+        for symbol in scope.symbols() {
+            let _ = writeln!(text, "cost {symbol} {}", known(made.costs.get(symbol)));
+        }
+        let _ = writeln!(text, "test {}", made.test);
+        text
+    }
+
     fn digest(&self) -> String {
+        let made = &self.definitions;
+        let known = |hash: Option<&String>| hash.map_or("-", String::as_str).to_owned();
         let mut hash = Sha256::new();
-        hash.update(format!("catalogue/1 lag {} pooled {}\n", self.entry_lag_bars, self.has_pooled));
-        self.symbols.iter().for_each(|s| hash.update(format!("symbol {s}\n")));
+        hash.update(format!(
+            "catalogue/2 lag {} pooled {} price {} test {}\n",
+            self.entry_lag_bars, self.has_pooled, made.price, made.test
+        ));
+        self.symbols.iter().for_each(|s| hash.update(format!("symbol {s} {}\n", known(made.costs.get(s)))));
         for block in &self.blocks {
-            hash.update(format!("block {} {} {}\n", block.family, block.event_type, block.horizon.bars));
+            let event = known(made.events.get(&block.event_type));
+            hash.update(format!(
+                "block {} {} {event} {}\n",
+                block.family, block.event_type, block.horizon.bars
+            ));
             for &c in &block.conditions {
-                let c = &self.conditions[c];
-                hash.update(format!(" {} {} {}\n", c.condition.id, c.condition.expression, c.min_events));
+                let c = &self.conditions[c].condition;
+                hash.update(format!(" {} {} {}\n", c.id, c.expression, known(made.conditions.get(&c.id))));
             }
         }
-        let digest = hash.finalize();
-        let mut text = String::from("sha256:");
-        digest.iter().for_each(|b| text.push_str(&format!("{b:02x}")));
-        text
+        format!("sha256:{}", hex(&hash.finalize()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::definition::Definitions;
 use super::table::OutcomeTable;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
@@ -87,6 +88,8 @@ pub struct CatalogueSpec {
     pub entry_lag_bars: u32,
     /// What is asked for and not tested.
     pub untested: Vec<Untested>,
+    /// What the units are, beyond their names.
+    pub definitions: Definitions,
 }
 
 impl CatalogueSpec {
@@ -116,7 +119,8 @@ impl CatalogueSpec {
             .flat_map(|(column, values)| values.keys().map(move |value| (column.clone(), value.clone())))
             .collect();
         let entry_lag_bars = spec.defaults.entry_lag_bars.get();
-        Self { events, symbols: symbols.to_vec(), states, regimes, entry_lag_bars, untested }
+        let definitions = Definitions::of(spec, symbols);
+        Self { events, symbols: symbols.to_vec(), states, regimes, entry_lag_bars, untested, definitions }
     }
 
     /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols, and its
@@ -157,7 +161,15 @@ impl CatalogueSpec {
             .iter()
             .map(|c| StateRule { id: Arc::clone(&c.id), scope: StateScope::Any, min_events: 0 })
             .collect();
-        Self { events, symbols: table.symbols.clone(), states, regimes: Vec::new(), entry_lag_bars, untested }
+        Self {
+            events,
+            symbols: table.symbols.clone(),
+            states,
+            regimes: Vec::new(),
+            entry_lag_bars,
+            untested,
+            definitions: Definitions::default(),
+        }
     }
 }
 

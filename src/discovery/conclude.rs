@@ -11,15 +11,18 @@ use super::ash::{AshPrior, ash_fit, ash_grid, t_to_effective_se};
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
-use super::cluster::{ClusterLimits, ClusterSum, ClusterT};
+use super::cluster::{ClusterLimits, ClusterSum, ClusterT, count};
+use super::definition::digest;
 use super::eprocess::{MixParams, SignProcess, log_add, pair_p};
 use super::evidence::{DaySum, EvidenceBook, UnitEvidence};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
-use super::multiplicity::{Groups, bh_adjust, by_adjust, cohort_budget, ebh_adjust, grouped_bb_adjust};
-use super::special::normal_isf;
+use super::ledger::{Accounting, date};
+use super::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
+use super::seed_compat::{SeedRow, seed_q_values};
+use super::special::{normal_isf, sqrt_nonnegative};
 use super::tree::{TreeEstimate, as_cluster, tree_estimates};
-use crate::spec::gates::{CatalogueKind, EvidenceKind, GatesSpec, GroupKey, NullKind, Procedure};
+use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind, Procedure};
 
 /// Basis points in a unit of return.
 const BPS: f64 = 1e4;
@@ -34,7 +37,10 @@ struct Unit<'a> {
     /// Gross, follow side; `None` below two days.
     t: Option<ClusterT>,
     is_defined: bool,
+    /// The likelier side; where neither is, that of the raw mean.
     side: DirectionRule,
+    /// Neither side has more evidence than the other: there is nothing to publish.
+    is_tied: bool,
     p: f64,
     mean_cost: f64,
     is_excluded: bool,
@@ -43,7 +49,7 @@ struct Unit<'a> {
 /// Names and numbers that the caller gives.
 pub(super) struct Context<'a> {
     pub gates: &'a GatesSpec,
-    pub cohort: u32,
+    pub accounting: &'a Accounting,
     pub spec_hash: &'a Arc<str>,
     pub excluded: &'a [Exclusion],
 }
@@ -74,7 +80,9 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     }
     let tree = tree_estimates(catalogue, book, &defined, &limits);
     let priors = fit_priors(catalogue, &units, gates);
-    let q = q_values(catalogue, &units, book.params(), gates);
+    let q = q_values(catalogue, &units, book.params(), context.accounting);
+    let seed = seed_q(catalogue, &units, gates);
+    let rejected = count_rejected(&units, &q, gates);
     let lower = lower_bounds(&units, book.params(), gates);
     units
         .par_iter()
@@ -82,7 +90,7 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
         .map(|(i, unit)| {
             let estimate = tree[unit.place.block][local(catalogue, unit.place)];
             let prior = priors.get(&catalogue.blocks[unit.place.block].horizon.bars);
-            let parts = Parts { estimate, prior, q: q.of(i), lower: lower[i] };
+            let parts = Parts { estimate, prior, q: q.of(i), seed: seed[i], rejected, lower: lower[i] };
             candidate(catalogue, book, context, unit, &parts)
         })
         .collect()
@@ -137,6 +145,7 @@ fn look<'a>(
         t,
         is_defined,
         side,
+        is_tied: follow.total_cmp(&fade).is_eq(),
         p: pair_p(follow, fade),
         mean_cost: cost / n,
         is_excluded: false,
@@ -209,55 +218,82 @@ impl UnitQ {
             Procedure::Global => self.global,
             Procedure::StrictBy => self.by,
             Procedure::StrictEbh => self.ebh,
+            // Refused by `GatesSpec::validate`; should it come this far, nothing is rejected.
+            Procedure::SeedCompat => 1.0,
         }
     }
 }
 
-fn q_values(catalogue: &Catalogue, units: &[Unit<'_>], params: &MixParams, gates: &GatesSpec) -> QValues {
-    // One cohort so far: its weight is its whole budget (1 for a closed catalogue).
-    let weight = match gates.multiplicity.catalogue {
-        CatalogueKind::Open => cohort_budget(1),
-        CatalogueKind::Closed => 1.0,
+fn q_values(
+    catalogue: &Catalogue,
+    units: &[Unit<'_>],
+    params: &MixParams,
+    accounting: &Accounting,
+) -> QValues {
+    let at = |u: &Unit<'_>| (u.place.block, local(catalogue, u.place));
+    let cohorts: Vec<u32> = units.iter().map(|u| accounting.cohort_of[at(u).0][at(u).1]).collect();
+    let by_cohort = |weight: &dyn Fn(u32) -> f64| -> Vec<f64> {
+        let known: BTreeMap<u32, f64> = cohorts.iter().map(|c| (*c, weight(*c))).collect();
+        cohorts.iter().map(|c| known[c]).collect()
     };
-    let p: Vec<f64> = units.iter().map(|u| (u.p / weight).min(1.0)).collect();
+    // Shares of the budget instead of weights and m: what came later does not touch a bit of an earlier q.
+    let shares = by_cohort(&|c| accounting.share(c));
+    let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
+    let group_weights = by_cohort(&|c| accounting.group_weight(c));
+    let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
     let e_of = |u: &Unit<'_>| if u.is_excluded { 0.0 } else { finite_exp(log_e_pair(u.evidence, params)) };
-    let e: Vec<f64> = units.iter().map(|u| weight * e_of(u)).collect();
+    let e: Vec<f64> = units.iter().zip(&shares).map(|(u, share)| share * e_of(u)).collect();
+    let groups = Groups {
+        members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),
+        sizes: accounting.groups.iter().map(|g| g.units).collect(),
+    };
+    let dependence = harmonic(accounting.total);
+    let any_dependence: Vec<f64> = p.iter().map(|p| p * dependence).collect();
     QValues {
-        grouped: grouped_bb_adjust(&p, &groups(catalogue, units)),
-        global: bh_adjust(&p, catalogue.units),
-        by: by_adjust(&p, catalogue.units),
-        ebh: ebh_adjust(&e, catalogue.units),
+        grouped: grouped_bb_adjust(&in_groups, &groups),
+        global: bh_adjust(&p, 1),
+        by: bh_adjust(&any_dependence, 1),
+        ebh: ebh_adjust(&e, 1),
     }
 }
 
-/// The multiplicity groups of the whole catalogue, and the group of each unit that has data.
-fn groups(catalogue: &Catalogue, units: &[Unit<'_>]) -> Groups {
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    let mut sizes: Vec<usize> = Vec::new();
-    let mut place_groups: Vec<Vec<usize>> = Vec::with_capacity(catalogue.blocks.len());
-    let by_unit = catalogue.group_by.iter().any(|k| matches!(k, GroupKey::StateId | GroupKey::Symbol));
-    for block in 0..catalogue.blocks.len() {
-        let stride = 1 + catalogue.blocks[block].conditions.len();
-        let mut of_block = Vec::with_capacity(catalogue.block_units(block));
-        for local in 0..catalogue.block_units(block) {
-            let group = match of_block.first() {
-                Some(&first) if !by_unit => first,
-                _ => {
-                    let place = UnitPlace { block, scope: local / stride, condition: local % stride };
-                    let next = names.len();
-                    *names.entry(catalogue.group_id(place)).or_insert(next)
-                }
-            };
-            if group == sizes.len() {
-                sizes.push(0);
-            }
-            sizes[group] += 1;
-            of_block.push(group);
-        }
-        place_groups.push(of_block);
+/// Rejections of the publishing procedure at the base level: the k of its threshold.
+fn count_rejected(units: &[Unit<'_>], q: &QValues, gates: &GatesSpec) -> usize {
+    let level = gates.gate_v1_phase2.base.max_q_value;
+    (0..units.len()).filter(|i| q.of(*i).of(gates.multiplicity.publish_with) <= level).count()
+}
+
+/// The largest p of the unit's cohort that the procedure rejects today: `q k gamma_b / m_b` (BY: over the harmonic sum);
+/// `None` for procedures that do not compare a single p.
+fn p_threshold(accounting: &Accounting, cohort: u32, rejected: usize, gates: &GatesSpec) -> Option<f64> {
+    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * accounting.share(cohort);
+    match gates.multiplicity.publish_with {
+        Procedure::Global => Some(level),
+        Procedure::StrictBy => Some(level / harmonic(accounting.total)),
+        Procedure::GroupedBb | Procedure::StrictEbh | Procedure::SeedCompat => None,
     }
-    let members = units.iter().map(|u| place_groups[u.place.block][local(catalogue, u.place)]).collect();
-    Groups { members, sizes }
+}
+
+/// q by the prior system's rule, for comparison: see [`super::seed_compat::seed_q_values`].
+fn seed_q(catalogue: &Catalogue, units: &[Unit<'_>], gates: &GatesSpec) -> Vec<Option<f64>> {
+    let rows: Vec<SeedRow> = units
+        .iter()
+        .map(|u| {
+            let (n, sum, _) = totals(&u.evidence.days);
+            let squares: f64 = u.evidence.days.iter().map(|d| d.squares).sum();
+            let mean = sum / n;
+            SeedRow {
+                event: u.place.block,
+                event_type: Arc::clone(&catalogue.blocks[u.place.block].event_type),
+                symbol: (u.place.scope < catalogue.symbols.len()).then_some(u.place.scope),
+                n,
+                mean,
+                sd: sqrt_nonnegative(squares / n - mean * mean),
+            }
+        })
+        .collect();
+    let base = &gates.gate_v1_phase2.base;
+    seed_q_values(&rows, base.max_q_value, f64::from(base.min_sample_size))
 }
 
 fn log_e_pair(evidence: &UnitEvidence, params: &MixParams) -> f64 {
@@ -276,6 +312,9 @@ fn lower_bounds(units: &[Unit<'_>], params: &MixParams, gates: &GatesSpec) -> Ve
     let bounds: Vec<(usize, Option<f64>)> = order
         .into_par_iter()
         .map(|i| {
+            if units[i].evidence.quarantined {
+                return (i, None);
+            }
             let sign = units[i].side.sign();
             let mut bound = LowerBound::new(gates.evidence.lower_bound_alpha, params);
             units[i].evidence.days.iter().for_each(|d| bound.step(sign * d.z, d.weight, params));
@@ -308,6 +347,8 @@ struct Parts<'a> {
     estimate: TreeEstimate,
     prior: Option<&'a AshPrior>,
     q: UnitQ,
+    seed: Option<f64>,
+    rejected: usize,
     lower: Option<f64>,
 }
 
@@ -341,6 +382,7 @@ fn candidate(
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
     let state_id = condition.map_or("", |c| c.condition.id.as_ref());
+    let cohort = context.accounting.cohort(catalogue, unit.place);
     let mut candidate = Candidate {
         candidate_id: candidate_id(
             &block.event_type,
@@ -380,6 +422,7 @@ fn candidate(
         ci_low_bps: interval.map(|(mean, half)| mean - half),
         ci_high_bps: interval.map(|(mean, half)| mean + half),
         lfsr: posterior.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
+        lfsr_net: net_lfsr(unit, parts.prior),
         e_value: finite_exp(traded.log_e(params)),
         e_sym: finite_exp(traded.log_e_sym(params)),
         e_bet: finite_exp(traded.log_e_bet(params)),
@@ -392,12 +435,18 @@ fn candidate(
         skewness: traded.skewness(),
         worst_score: traded.worst.is_finite().then_some(traded.worst),
         quarantined: evidence.quarantined,
-        cohort: context.cohort,
+        weight_sum: evidence.days.iter().map(|d| d.weight).sum(),
+        e_sup_date: day_of_sup(evidence, traded).map(|day| date(day).into()),
+        is_tied: unit.is_tied,
+        definition_hash: digest(&catalogue.definition(unit.place)).into(),
+        cohort,
+        p_threshold: p_threshold(context.accounting, cohort, parts.rejected, gates),
         group_id: catalogue.group_id(unit.place).into(),
         q_value_group: parts.q.grouped,
         q_value_global: parts.q.global,
         q_value_by: parts.q.by,
         q_value_ebh: parts.q.ebh,
+        q_value_seed: parts.seed,
         q_value: parts.q.of(gates.multiplicity.publish_with),
         is_discovery: false,
         after_cost_expectancy_bps: None,
@@ -420,6 +469,20 @@ fn candidate(
     let exclusions = exclusion::of(context.excluded, &block.event_type, &candidate.scope);
     candidate.fail_reasons.splice(0..0, exclusions.map(FailReason::from));
     candidate
+}
+
+/// Posterior probability that the traded side does not pay its mean cost.
+fn net_lfsr(unit: &Unit<'_>, prior: Option<&AshPrior>) -> Option<f64> {
+    let t = unit.t.filter(|_| unit.is_defined)?;
+    let sign = unit.side.sign();
+    Some(1.0 - prior?.probability_above(sign * t.mean, effective_se(&t), unit.mean_cost))
+}
+
+/// The day on which the e-value of a side was largest; `None` before any evidence. The processes stand still after a
+/// score that is not finite, so their scores are the first days.
+fn day_of_sup(evidence: &UnitEvidence, traded: &SignProcess) -> Option<i64> {
+    let at = (traded.sup_at as usize).checked_sub(1)?;
+    evidence.days.get(at).map(|d| i64::from(d.day))
 }
 
 /// `N^2 / sum n_g^2`.

@@ -106,6 +106,8 @@ pub struct SignProcess {
     pub worst: f64,
     /// Scores taken.
     pub days: u32,
+    /// Number of the score after which E was largest; 0 while it never exceeded 1.
+    pub sup_at: u32,
     /// Wealth per bet size, times `2^(332 * exponent)`.
     pub wealth: [f64; MAX_BETS],
     /// Shared exponent of the wealths.
@@ -127,6 +129,7 @@ impl SignProcess {
             cubes: 0.0,
             worst: f64::INFINITY,
             days: 0,
+            sup_at: 0,
             wealth: [1.0; MAX_BETS],
             exponent: 0,
             log_sup: 0.0,
@@ -169,6 +172,7 @@ impl SignProcess {
             let log_e = self.log_e(params);
             if log_e > self.log_sup + ROUNDING {
                 self.log_sup = log_e;
+                self.sup_at = self.days;
                 self.sup = exp(log_e);
             }
         }

@@ -23,12 +23,24 @@ pub struct DaySum {
     pub n: u32,
     /// Sum of returns in the event's direction, decimal.
     pub sum: f64,
+    /// Sum of their squares.
+    pub squares: f64,
     /// Sum of round-trip costs, decimal.
     pub cost: f64,
-    /// Gross score, follow side.
+    /// Gross score, follow side: `sum w s`.
     pub z: f64,
-    /// Score weight.
+    /// Cost in the score: `sum w c`. Net scores are `z - z_cost` (follow) and `-z - z_cost` (fade).
+    pub z_cost: f64,
+    /// Score weight: `sum w`.
     pub weight: f64,
+}
+
+impl DaySum {
+    /// Whether it holds numbers only.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.sum.is_finite() && self.cost.is_finite() && self.z.is_finite() && self.z_cost.is_finite()
+    }
 }
 
 /// The unit's day in the making, and its counters.
@@ -37,9 +49,15 @@ struct OpenDay {
     day: i32,
     score: DayScore,
     sum: f64,
+    squares: f64,
     cost: f64,
     purged: u32,
     dropped: u32,
+}
+
+impl OpenDay {
+    const IDLE: Self =
+        Self { day: NO_DAY, score: DayScore::NONE, sum: 0.0, squares: 0.0, cost: 0.0, purged: 0, dropped: 0 };
 }
 
 const NO_DAY: i32 = i32::MIN;
@@ -75,31 +93,28 @@ impl UnitEvidence {
     }
 
     fn close(&mut self, open: &mut OpenDay, params: &MixParams) {
-        if open.day == NO_DAY || open.score.k == 0 {
-            open.day = NO_DAY;
-            return;
+        let OpenDay { day, score, sum, squares, cost, purged, dropped } = *open;
+        *open = OpenDay { purged, dropped, ..OpenDay::IDLE };
+        if day != NO_DAY && score.k > 0 {
+            let (n, z, z_cost, weight) = (score.k, score.gross, score.cost, score.weight);
+            self.take(DaySum { day, n, sum, squares, cost, z, z_cost, weight }, params);
         }
-        let score = open.score;
-        self.days.push(DaySum {
-            day: open.day,
-            n: score.k,
-            sum: open.sum,
-            cost: open.cost,
-            z: score.gross,
-            weight: score.weight,
-        });
-        self.quarantined |= !(score.gross.is_finite() && score.cost.is_finite());
+    }
+
+    /// Takes a closed day: the processes move on, unless a score was not finite.
+    fn take(&mut self, day: DaySum, params: &MixParams) {
+        self.days.push(day);
+        self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
         if !self.quarantined {
-            self.follow.step(score.net_follow(), params);
-            self.fade.step(score.net_fade(), params);
-            self.gross_follow.step(score.gross, params);
-            self.gross_fade.step(-score.gross, params);
+            self.follow.step(day.z - day.z_cost, params);
+            self.fade.step(-day.z - day.z_cost, params);
+            self.gross_follow.step(day.z, params);
+            self.gross_fade.step(-day.z, params);
         }
-        *open = OpenDay { day: NO_DAY, score: DayScore::default(), sum: 0.0, cost: 0.0, ..*open };
     }
 }
 
-/// Rows that no unit could use, per block.
+/// What became of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
     /// Rows that entered units.
@@ -126,20 +141,37 @@ impl RowCounts {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct BlockEvidence {
-    units: Vec<UnitEvidence>,
+pub(super) struct BlockEvidence {
+    pub(super) units: Vec<UnitEvidence>,
     open: Vec<OpenDay>,
-    counts: RowCounts,
+    /// Of the step under way, by day, ascending.
+    tallies: Vec<(i32, RowCounts)>,
+    /// Rows left out, as (day, unit, fate), in no order, until they are recorded.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// A row that a unit could not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LeftOut {
+    pub(super) day: i32,
+    pub(super) unit: u32,
+    pub(super) is_purged: bool,
 }
 
 /// Evidence of a whole catalogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceBook {
-    catalogue_hash: String,
-    through_day: Option<i64>,
-    params: MixParams,
+    pub(super) catalogue_hash: String,
+    /// The specs whose outcomes it holds: part of what names its history.
+    pub(super) spec_hash: String,
+    pub(super) through_day: Option<i64>,
+    pub(super) params: MixParams,
     default_sigma_bar: f64,
-    blocks: Vec<BlockEvidence>,
+    pub(super) blocks: Vec<BlockEvidence>,
+    /// What became of the rows, by day: a row counts on its own day, one whose window crosses midnight on the day after.
+    pub(super) tallies: BTreeMap<i64, RowCounts>,
+    /// Whether left-out rows are remembered for [`EvidenceBook::take_records`].
+    pub(super) is_recorded: bool,
 }
 
 /// A row as the blocks read it.
@@ -167,19 +199,27 @@ impl EvidenceBook {
     #[must_use]
     pub fn new(catalogue: &Catalogue, params: MixParams, default_sigma_bar: f64) -> Self {
         let fresh = UnitEvidence::new(&params);
-        let idle =
-            OpenDay { day: NO_DAY, score: DayScore::default(), sum: 0.0, cost: 0.0, purged: 0, dropped: 0 };
         let blocks = (0..catalogue.blocks.len())
             .map(|b| {
                 let units = catalogue.block_units(b);
                 BlockEvidence {
                     units: vec![fresh.clone(); units],
-                    open: vec![idle; units],
-                    counts: RowCounts::default(),
+                    open: vec![OpenDay::IDLE; units],
+                    tallies: Vec::new(),
+                    left_out: Vec::new(),
                 }
             })
             .collect();
-        Self { catalogue_hash: catalogue.hash.clone(), through_day: None, params, default_sigma_bar, blocks }
+        Self {
+            catalogue_hash: catalogue.hash.clone(),
+            spec_hash: String::new(),
+            through_day: None,
+            params,
+            default_sigma_bar,
+            blocks,
+            tallies: BTreeMap::new(),
+            is_recorded: false,
+        }
     }
 
     /// The last UTC day that was taken.
@@ -192,6 +232,19 @@ impl EvidenceBook {
     #[must_use]
     pub fn catalogue_hash(&self) -> &str {
         &self.catalogue_hash
+    }
+
+    /// Names the specs whose outcomes it will hold.
+    #[must_use]
+    pub fn under(mut self, spec_hash: &str) -> Self {
+        spec_hash.clone_into(&mut self.spec_hash);
+        self
+    }
+
+    /// Stand-in for a missing `sigma_bar`.
+    #[must_use]
+    pub const fn default_sigma_bar(&self) -> f64 {
+        self.default_sigma_bar
     }
 
     /// The process constants.
@@ -216,73 +269,126 @@ impl EvidenceBook {
     /// Row counts over all blocks.
     #[must_use]
     pub fn counts(&self) -> RowCounts {
-        self.blocks.iter().map(|b| b.counts).fold(RowCounts::default(), RowCounts::plus)
+        self.tallies.values().copied().fold(RowCounts::default(), RowCounts::plus)
     }
 
     /// Takes every day after [`EvidenceBook::through_day`] up to and including `day`. All of those days must be closed
-    /// and all their outcomes must be in the table; earlier and later rows are not read.
+    /// and all their outcomes must be in the table; rows of other days are not read. A row whose window crosses
+    /// midnight is only counted, and on the day after its event: on its own evening nobody has its outcome yet.
     pub fn advance(&mut self, table: &OutcomeTable, catalogue: &Catalogue, day: i64) {
         if self.through_day.is_some_and(|through| through >= day) {
             return;
         }
-        let after = self.through_day.map_or(i64::MIN, |d| d);
-        let from = table.timestamp.partition_point(|t| Ts(*t).day() <= after && after != i64::MIN);
+        let after = self.through_day.unwrap_or(i64::MIN);
+        let from = table.timestamp.partition_point(|t| Ts(*t).day() < after);
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
-        let packed = pack(table, catalogue, self.default_sigma_bar, from..to);
-        let params = self.params;
+        let taken = Taken { after, through: day };
+        let packed = pack(table, catalogue, self.default_sigma_bar, from..to, taken);
+        let (params, is_recorded) = (self.params, self.is_recorded);
         self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
             let conditions = catalogue.blocks[b].conditions.len();
             let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
             for chunk in &packed {
                 for row in &chunk[b] {
-                    block.take(row, conditions + 1, pooled, &params);
+                    block.take(row, conditions + 1, pooled, &params, is_recorded);
                 }
             }
             for (unit, open) in block.units.iter_mut().zip(&mut block.open) {
                 unit.close(open, &params);
             }
         });
+        for (day, counts) in self.blocks.iter_mut().flat_map(|b| std::mem::take(&mut b.tallies)) {
+            let all = self.tallies.entry(i64::from(day)).or_default();
+            *all = all.plus(counts);
+        }
         self.through_day = Some(day);
+    }
+
+    /// Puts a recorded day back: see [`super::record`].
+    pub(super) fn put_back(&mut self, block: usize, unit: usize, day: Option<DaySum>, left_out: (u32, u32)) {
+        let block = &mut self.blocks[block];
+        if let Some(day) = day {
+            block.units[unit].take(day, &self.params);
+        }
+        block.open[unit].purged += left_out.0;
+        block.open[unit].dropped += left_out.1;
     }
 }
 
+/// Days that a step takes: after the one, through the other.
+#[derive(Clone, Copy)]
+struct Taken {
+    after: i64,
+    through: i64,
+}
+
 impl BlockEvidence {
-    fn take(&mut self, row: &PackedRow, stride: usize, pooled: Option<usize>, params: &MixParams) {
+    fn take(
+        &mut self,
+        row: &PackedRow,
+        stride: usize,
+        pooled: Option<usize>,
+        params: &MixParams,
+        is_recorded: bool,
+    ) {
+        let counts = self.tally(row.day);
         match row.fate {
-            Fate::Used => self.counts.used += 1,
-            Fate::Purged => self.counts.purged += 1,
-            Fate::Dropped => self.counts.dropped += 1,
+            Fate::Used => counts.used += 1,
+            Fate::Purged => counts.purged += 1,
+            Fate::Dropped => counts.dropped += 1,
             Fate::Undirected => {
-                self.counts.undirected += 1;
+                counts.undirected += 1;
                 return;
             }
         }
         for scope in [Some(usize::from(row.symbol)), pooled].into_iter().flatten() {
-            self.add(scope * stride, row, params);
+            self.add(scope * stride, row, params, is_recorded);
             let mut left = row.conditions;
             while left != 0 {
                 let condition = left.trailing_zeros() as usize;
                 left &= left - 1;
-                self.add(scope * stride + 1 + condition, row, params);
+                self.add(scope * stride + 1 + condition, row, params, is_recorded);
             }
         }
     }
 
-    #[inline]
-    fn add(&mut self, unit: usize, row: &PackedRow, params: &MixParams) {
-        let open = &mut self.open[unit];
-        match row.fate {
-            Fate::Purged => open.purged += 1,
-            Fate::Dropped => open.dropped += 1,
-            _ => {
-                if open.day != row.day {
-                    self.units[unit].close(open, params);
-                    open.day = row.day;
-                }
-                open.score.add(row.signed_return, row.cost, row.inv_scale);
-                open.sum += row.signed_return;
-                open.cost += row.cost;
+    /// The counts of a day: nearly always the last one or the one before.
+    fn tally(&mut self, day: i32) -> &mut RowCounts {
+        let at = self.tallies.iter().rposition(|(d, _)| *d <= day);
+        let at = match at {
+            Some(i) if self.tallies[i].0 == day => i,
+            at => {
+                let i = at.map_or(0, |i| i + 1);
+                self.tallies.insert(i, (day, RowCounts::default()));
+                i
             }
+        };
+        &mut self.tallies[at].1
+    }
+
+    #[inline]
+    fn add(&mut self, unit: usize, row: &PackedRow, params: &MixParams, is_recorded: bool) {
+        let open = &mut self.open[unit];
+        if row.fate == Fate::Used {
+            if open.day != row.day {
+                self.units[unit].close(open, params);
+                open.day = row.day;
+            }
+            open.score.add(row.signed_return, row.cost, row.inv_scale);
+            open.sum += row.signed_return;
+            open.squares += row.signed_return * row.signed_return;
+            open.cost += row.cost;
+            return;
+        }
+        let is_purged = row.fate == Fate::Purged;
+        if is_purged {
+            open.purged += 1;
+        } else {
+            open.dropped += 1;
+        }
+        if is_recorded {
+            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
+            self.left_out.push(LeftOut { day: row.day, unit, is_purged });
         }
     }
 }
@@ -293,6 +399,7 @@ fn pack(
     catalogue: &Catalogue,
     default_sigma_bar: f64,
     range: std::ops::Range<usize>,
+    taken: Taken,
 ) -> Vec<Vec<Vec<PackedRow>>> {
     let map = CodeMap::new(table, catalogue);
     let chunk = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
@@ -302,13 +409,13 @@ fn pack(
         .map(|start| {
             let rows = start..(start + chunk).min(range.end);
             let mut sizes = vec![0usize; catalogue.blocks.len()];
-            for row in rows.clone() {
+            for row in rows.clone().filter(|row| taken.holds(table, *row)) {
                 if let Some(b) = map.block(table, row) {
                     sizes[b] += 1;
                 }
             }
             let mut blocks: Vec<Vec<PackedRow>> = sizes.into_iter().map(Vec::with_capacity).collect();
-            for row in rows {
+            for row in rows.filter(|row| taken.holds(table, *row)) {
                 if let (Some(b), Some(symbol)) =
                     (map.block(table, row), map.symbols[usize::from(table.symbol[row])])
                 {
@@ -318,6 +425,19 @@ fn pack(
             blocks
         })
         .collect()
+}
+
+/// Whether the window of a row crosses midnight.
+fn crosses(table: &OutcomeTable, row: usize) -> bool {
+    Ts(table.exit[row] - 1).day() > Ts(table.timestamp[row]).day()
+}
+
+impl Taken {
+    fn holds(self, table: &OutcomeTable, row: usize) -> bool {
+        let day = Ts(table.timestamp[row]).day();
+        let counted = if crosses(table, row) { day + 1 } else { day };
+        counted > self.after && counted <= self.through
+    }
 }
 
 /// Codes of a table in terms of a catalogue.
@@ -387,13 +507,14 @@ impl CodeMap {
         symbol: u16,
         default_sigma_bar: f64,
     ) -> PackedRow {
-        let day = Ts(table.timestamp[row]).day();
+        let crosses = crosses(table, row);
+        let day = Ts(table.timestamp[row]).day() + i64::from(crosses);
         let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
         let scale = inverse_scale(sigma, self.horizon_bars[usize::from(table.horizon[row])]);
         let (r, cost) = (table.forward_return[row], table.cost[row]);
         let fate = if table.direction[row] == 0 {
             Fate::Undirected
-        } else if Ts(table.exit[row] - 1).day() > day {
+        } else if crosses {
             Fate::Purged
         } else if r.is_nan() || cost.is_nan() || scale.is_none() {
             Fate::Dropped

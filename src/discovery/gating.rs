@@ -23,24 +23,36 @@ pub(super) fn judge(candidate: &mut Candidate, gates: &GatesSpec, min_events_sta
     candidate.gate_sample_size = verdict.sample;
     candidate.gate_lfsr = verdict.lfsr;
     candidate.gate_phase2_final = verdict.is_final();
-    let promotion = gates.gate_v1_phase2.resolve(Profile::Promotion, &candidate.event_type);
-    let is_standard =
-        verdict.is_final() && Verdict::new(candidate, estimate, &promotion, min_events_state).is_final();
-    candidate.promotion_track = if is_standard {
-        PromotionTrack::Standard
-    } else if passes_fallback(candidate, gates) {
+    candidate.fail_reasons = verdict.reasons.clone();
+    let limits = gates.gate_v1_phase2.resolve(Profile::Promotion, &candidate.event_type);
+    let promotion = Verdict::new(candidate, estimate, &limits, min_events_state);
+    if verdict.is_final() && promotion.is_final() {
+        candidate.promotion_track = PromotionTrack::Standard;
+        return;
+    }
+    // What keeps a row from `standard` although the profile in force lets it pass.
+    let unsaid: Vec<FailReason> =
+        promotion.reasons.into_iter().filter(|r| !candidate.fail_reasons.contains(r)).collect();
+    if verdict.is_final() {
+        candidate.fail_reasons.extend(unsaid);
+    }
+    let mut fallback = Verdict::default();
+    candidate.promotion_track = if fallback.passes_fallback(candidate, gates) {
         PromotionTrack::FallbackOnly
     } else {
         PromotionTrack::None
     };
-    candidate.fail_reasons = verdict.reasons;
+    // Of rows that the paper tier would look at, what it asks for beside q.
+    if candidate.q_value <= gates.gate_v1_fallback.max_q_value {
+        candidate.fail_reasons.append(&mut fallback.reasons);
+    }
 }
 
 fn net(estimate: Option<f64>, cost: Option<f64>, multiplier: f64) -> Option<f64> {
     Some(estimate? - multiplier * cost?)
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Verdict {
     discovery: bool,
     economic: bool,
@@ -59,6 +71,10 @@ impl Verdict {
         let stressed = net(estimate, c.cost_bps, limits.conservative_cost_multiplier);
         let least = limits.min_after_cost_expectancy_bps;
         v.discovery = v.at_most("MULTIPLICITY", "q_value", Some(c.q_value), limits.max_q_value);
+        if c.is_tied && v.discovery {
+            // Both signs rejected equally: there is no direction to publish.
+            v.discovery = v.at_most("DIRECTION_GATE", "direction_tied", Some(1.0), 0.0);
+        }
         v.economic = v.at_least("ECONOMIC_GATE", "after_cost_expectancy_bps", after, least);
         v.conservative =
             v.at_least("ECONOMIC_CONSERVATIVE", "stressed_after_cost_expectancy_bps", stressed, least);
@@ -136,13 +152,18 @@ impl Verdict {
         }
         ok
     }
-}
 
-/// `gate_v1_fallback`: worth paper trading.
-fn passes_fallback(c: &Candidate, gates: &GatesSpec) -> bool {
-    let f = gates.gate_v1_fallback;
-    c.q_value <= f.max_q_value
-        && c.t_stat.is_some_and(|t| t >= f.min_t_stat)
-        && c.after_cost_expectancy_bps.is_some_and(|x| x >= f.min_after_cost_expectancy_bps)
-        && c.n_events >= u64::from(f.min_sample_size)
+    /// `gate_v1_fallback`: worth paper trading.
+    fn passes_fallback(&mut self, c: &Candidate, gates: &GatesSpec) -> bool {
+        let f = gates.gate_v1_fallback;
+        let gate = "FALLBACK_GATE";
+        #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+        let n = c.n_events as f64;
+        let least = f.min_after_cost_expectancy_bps;
+        let q = self.at_most(gate, "q_value", Some(c.q_value), f.max_q_value);
+        let t = self.at_least(gate, "t_stat", c.t_stat, f.min_t_stat);
+        let after = self.at_least(gate, "after_cost_expectancy_bps", c.after_cost_expectancy_bps, least);
+        let events = self.at_least(gate, "n_events", Some(n), f64::from(f.min_sample_size));
+        q && t && after && events && !c.is_tied
+    }
 }

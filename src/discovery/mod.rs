@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! OutcomeTable ── catalogue ── evidence (day by day) ── conclude ── candidates
-//!                                  │                        ├ diagnostics: cluster
-//!                     scores, eprocess, bounds              ├ estimates: tree (shrink), ash
-//!                                                           ├ multiplicity
-//!                                                           └ gating
+//!                     │            │    └ record             ├ diagnostics: cluster
+//!        definition, ledger     scores, eprocess, bounds     ├ estimates: tree (shrink), ash
+//!                                                            ├ multiplicity (ledger)
+//!                                                            └ gating
 //! ```
 //!
 //! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
@@ -20,12 +20,15 @@ mod catalogue;
 mod catalogue_spec;
 pub mod cluster;
 mod conclude;
+pub mod definition;
 pub mod eprocess;
 mod evidence;
 mod exclusion;
 mod gating;
+pub mod ledger;
 pub mod monitor;
 pub mod multiplicity;
+mod record;
 mod run;
 pub mod scores;
 pub mod seed_compat;
@@ -41,7 +44,9 @@ pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
 pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion};
-pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, conclude_book, discover};
+pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
+pub use record::DayRecord;
+pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
 pub use table::{
     OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit, label_condition, state_condition,
 };

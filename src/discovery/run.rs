@@ -12,6 +12,7 @@ use super::conclude::{Context, conclude};
 use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
 use super::exclusion::{Exclusion, untested};
+use super::ledger::{Accounting, Cohort, date};
 use super::table::OutcomeTable;
 use crate::market::Ts;
 use crate::spec::gates::{FamiliesFile, GatesSpec};
@@ -53,6 +54,7 @@ impl DiscoveryConfig {
             MixParams::from(&self.gates.evidence),
             self.gates.evidence.default_sigma_bar,
         )
+        .under(&self.spec_hash)
     }
 }
 
@@ -74,7 +76,7 @@ pub struct DiscoverySummary {
     pub catalogue_hash: String,
     /// Hash of the specs.
     pub ontology_spec_hash: Arc<str>,
-    /// Rows of the table.
+    /// Rows of the table (of a book: rows of its closed days).
     pub rows: usize,
     /// Rows that entered the evidence.
     pub rows_used: u64,
@@ -86,8 +88,12 @@ pub struct DiscoverySummary {
     pub rows_undirected: u64,
     /// Last UTC day that was taken, as a date.
     pub closed_through: Option<String>,
-    /// Units in the catalogue: m.
+    /// Units in the catalogue.
     pub hypotheses: usize,
+    /// Trials ever, units that are gone included: m.
+    pub trials: usize,
+    /// The trials by cohort.
+    pub cohorts: Vec<Cohort>,
     /// Units with data.
     pub tested: usize,
     /// The procedure and evidence that decided.
@@ -96,8 +102,12 @@ pub struct DiscoverySummary {
     pub publish_on: String,
     /// Units within `max_q_value` by each procedure.
     pub discoveries_by_procedure: BTreeMap<&'static str, usize>,
+    /// Units within the paper-trading tier's `max_q_value` by the publishing procedure.
+    pub candidates_at_fallback: usize,
     /// Discoveries of the publishing procedure.
     pub discoveries: usize,
+    /// Discoveries that pass every gate.
+    pub survivors: usize,
     /// Units that pass each gate, and all of them.
     pub gates: BTreeMap<&'static str, usize>,
     /// Units per promotion track.
@@ -112,29 +122,59 @@ pub struct DiscoverySummary {
 #[must_use]
 pub fn discover(table: &OutcomeTable, config: &DiscoveryConfig) -> Discovery {
     let catalogue = config.catalogue(table);
-    let mut book = config.open_book(&catalogue);
-    let last = table.timestamp.last().map(|t| Ts(*t).day());
-    if let Some(day) = config.closed_through.or(last) {
-        book.advance(table, &catalogue, day);
-    }
+    let book = book_of(table, &catalogue, config);
     let mut discovery = conclude_book(&catalogue, &book, config);
     discovery.summary.rows = table.len();
+    if config.closed_through.is_none() {
+        discovery.summary.closed_through = last_day(table).map(date);
+    }
     discovery
 }
 
-/// The conclusions from a book that was advanced before: what a daemon does after each closed day.
+fn last_day(table: &OutcomeTable) -> Option<i64> {
+    table.timestamp.last().map(|t| Ts(*t).day())
+}
+
+/// The evidence of every closed day of a table. Where every day counts as closed, the windows that cross the last
+/// midnight are counted too.
+#[must_use]
+pub fn book_of(table: &OutcomeTable, catalogue: &Catalogue, config: &DiscoveryConfig) -> EvidenceBook {
+    let mut book = config.open_book(catalogue);
+    if let Some(day) = config.closed_through.or_else(|| last_day(table).map(|day| day + 1)) {
+        book.advance(table, catalogue, day);
+    }
+    book
+}
+
+/// The conclusions from a book that was advanced before, of a catalogue that is looked at once and alone.
 #[must_use]
 pub fn conclude_book(catalogue: &Catalogue, book: &EvidenceBook, config: &DiscoveryConfig) -> Discovery {
-    let context =
-        Context { gates: &config.gates, cohort: 1, spec_hash: &config.spec_hash, excluded: &config.excluded };
+    conclude_in(catalogue, book, &Accounting::alone(catalogue, config.gates.multiplicity.catalogue), config)
+}
+
+/// The conclusions from a book, with all trials of a ledger accounted for: what a daemon does after each closed day.
+#[must_use]
+pub fn conclude_in(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    accounting: &Accounting,
+    config: &DiscoveryConfig,
+) -> Discovery {
+    let context = Context {
+        gates: &config.gates,
+        accounting,
+        spec_hash: &config.spec_hash,
+        excluded: &config.excluded,
+    };
     let candidates = conclude(catalogue, book, &context);
-    let summary = summarise(catalogue, book, config, &candidates);
+    let summary = summarise(catalogue, book, accounting, config, &candidates);
     Discovery { candidates, summary }
 }
 
 fn summarise(
     catalogue: &Catalogue,
     book: &EvidenceBook,
+    accounting: &Accounting,
     config: &DiscoveryConfig,
     candidates: &[Candidate],
 ) -> DiscoverySummary {
@@ -146,15 +186,15 @@ fn summarise(
         schema: "backtestd.discovery/1",
         catalogue_hash: catalogue.hash.clone(),
         ontology_spec_hash: Arc::clone(&config.spec_hash),
-        rows: 0,
+        rows: usize::try_from(counts.used + counts.purged + counts.dropped + counts.undirected).unwrap_or(0),
         rows_used: counts.used,
         rows_purged: counts.purged,
         rows_dropped: counts.dropped,
         rows_undirected: counts.undirected,
-        closed_through: book
-            .through_day()
-            .map(|d| Ts(d * crate::market::DAY_MS).to_string()[..10].to_owned()),
+        closed_through: book.through_day().map(date),
         hypotheses: catalogue.units,
+        trials: accounting.total,
+        cohorts: accounting.cohorts.clone(),
         tested: candidates.len(),
         publish_with: name(&gates.multiplicity.publish_with),
         publish_on: name(&gates.evidence.publish_on),
@@ -163,8 +203,11 @@ fn summarise(
             ("global", tally(&|c| c.q_value_global <= q)),
             ("strict_by", tally(&|c| c.q_value_by <= q)),
             ("strict_ebh", tally(&|c| c.q_value_ebh <= q)),
+            ("seed_compat", tally(&|c| c.q_value_seed.is_some_and(|x| x <= q))),
         ]),
+        candidates_at_fallback: tally(&|c| c.q_value <= gates.gate_v1_fallback.max_q_value),
         discoveries: tally(&|c| c.is_discovery),
+        survivors: tally(&|c| c.gate_phase2_final),
         gates: BTreeMap::from([
             ("gate_economic", tally(&|c| c.gate_economic)),
             ("gate_economic_conservative", tally(&|c| c.gate_economic_conservative)),

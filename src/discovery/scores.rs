@@ -22,6 +22,9 @@ pub struct DayScore {
 }
 
 impl DayScore {
+    /// No event yet.
+    pub const NONE: Self = Self { gross: 0.0, cost: 0.0, weight: 0.0, k: 0 };
+
     /// Adds the day's next event. `inv_scale` is `1 / (sigma sqrt(H))`.
     #[inline]
     pub fn add(&mut self, signed_return: f64, cost: f64, inv_scale: f64) {

@@ -2,6 +2,7 @@
 //! its shrunken p is not a p-value, and its two-stage FDR lacks the selection adjustment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use libm::sqrt;
 
@@ -81,6 +82,59 @@ pub fn seed_two_stage(families: &[Vec<f64>], level: f64) -> SeedTwoStage {
         .map(|(p, q)| if *q <= level { bh_adjust(p, p.len()) } else { vec![1.0; p.len()] })
         .collect();
     SeedTwoStage { simes, q_family, q }
+}
+
+/// One unit as the prior system saw it: every event an independent observation, no recency weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedRow {
+    /// Number of the (event, horizon) cell that it shrinks in.
+    pub event: usize,
+    /// Event type: the prior system ran one multiplicity procedure for each.
+    pub event_type: Arc<str>,
+    /// Symbol; `None` for a pooled unit, which the prior system did not have.
+    pub symbol: Option<usize>,
+    /// Events.
+    pub n: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation (n in the denominator).
+    pub sd: f64,
+}
+
+/// The prior system's q-values: shrinkage of every row of an (event, horizon) towards the cell's mean, t of the shrunken
+/// mean with `n - 1` degrees of freedom, then per event type [`seed_two_stage`] over families of (symbol, event,
+/// horizon). Rows with fewer than `min_sample_size` events get 1. Its two clones of each series (the verbs) have equal
+/// p, and doubling every family and every row leaves its q-values as they are.
+#[must_use]
+pub fn seed_q_values(rows: &[SeedRow], level: f64, min_sample_size: f64) -> Vec<Option<f64>> {
+    let mut cells: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let is_usable = |r: &SeedRow| r.symbol.is_some() && r.mean.is_finite() && r.sd.is_finite();
+    for (i, row) in rows.iter().enumerate().filter(|(_, r)| is_usable(r)) {
+        cells.entry(row.event).or_default().push(i);
+    }
+    let mut p = vec![1.0; rows.len()];
+    for members in cells.values() {
+        let children: Vec<(f64, f64, f64)> =
+            members.iter().map(|&i| (rows[i].n, rows[i].mean, rows[i].sd)).collect();
+        for (&i, shrunken) in members.iter().zip(seed_shrinkage(&children).p2) {
+            p[i] = if shrunken.is_nan() { 1.0 } else { shrunken };
+        }
+    }
+    let mut runs: BTreeMap<&str, BTreeMap<(usize, usize), Vec<usize>>> = BTreeMap::new();
+    for (i, row) in rows.iter().enumerate().filter(|(_, r)| r.n >= min_sample_size) {
+        if let Some(symbol) = row.symbol {
+            runs.entry(&row.event_type).or_default().entry((symbol, row.event)).or_default().push(i);
+        }
+    }
+    let mut q: Vec<Option<f64>> = rows.iter().map(|r| r.symbol.map(|_| 1.0)).collect();
+    for families in runs.values() {
+        let members: Vec<&Vec<usize>> = families.values().collect();
+        let p: Vec<Vec<f64>> = members.iter().map(|ix| ix.iter().map(|&i| p[i]).collect()).collect();
+        for (ix, values) in members.iter().zip(seed_two_stage(&p, level).q) {
+            ix.iter().zip(values).for_each(|(&i, value)| q[i] = Some(value));
+        }
+    }
+    q
 }
 
 /// Kish's effective sample size of weights.

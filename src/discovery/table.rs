@@ -167,7 +167,8 @@ impl OutcomeTable {
                     family: &event.family,
                     symbol: event.symbol.as_str(),
                     timestamp: event.bar.open(),
-                    exit: outcome.exit(),
+                    // The close of the exit bar: nobody knows the outcome earlier, whichever of its prices closes it.
+                    exit: outcome.matured(),
                     direction: event.direction,
                     horizon: &outcome.horizon.label,
                     forward_return: outcome.forward_return,

@@ -140,15 +140,17 @@ pub(super) fn as_cluster(day: &DaySum) -> ClusterSum {
 /// Days of an event over all symbols.
 fn event_days(catalogue: &Catalogue, book: &EvidenceBook, b: usize) -> Vec<DaySum> {
     if catalogue.has_pooled {
-        book.unit(b, catalogue.local(b, catalogue.symbols.len(), 0)).days.clone()
+        let days = &book.unit(b, catalogue.local(b, catalogue.symbols.len(), 0)).days;
+        days.iter().filter(|d| d.is_finite()).copied().collect()
     } else {
         merge((0..catalogue.symbols.len()).map(|s| &book.unit(b, catalogue.local(b, s, 0)).days))
     }
 }
 
-/// Adds series up by day, in the order given.
+/// Adds series up by day, in the order given. Days of quarantined units that are no numbers are left out: one broken
+/// return must not reach its family.
 fn merge<'a>(series: impl Iterator<Item = &'a Vec<DaySum>>) -> Vec<DaySum> {
-    let mut all: Vec<DaySum> = series.flatten().copied().collect();
+    let mut all: Vec<DaySum> = series.flatten().filter(|d| d.is_finite()).copied().collect();
     // Stable: days that several series share keep the series' order, so the sums have one order of addition.
     all.sort_by_key(|d| d.day);
     let mut out: Vec<DaySum> = Vec::new();
@@ -157,8 +159,10 @@ fn merge<'a>(series: impl Iterator<Item = &'a Vec<DaySum>>) -> Vec<DaySum> {
             Some(last) if last.day == day.day => {
                 last.n += day.n;
                 last.sum += day.sum;
+                last.squares += day.squares;
                 last.cost += day.cost;
                 last.z += day.z;
+                last.z_cost += day.z_cost;
                 last.weight += day.weight;
             }
             _ => out.push(day),

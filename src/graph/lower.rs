@@ -10,6 +10,7 @@ use super::ast::{Binary, Expr, ExprKind, LangError, Span, Unary};
 use super::check::{operator_names, type_name, type_names};
 use super::facts::{facts, needs_of};
 use super::ir::{Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Op, Output, Type};
+use super::part::part;
 use super::program::{EventDef, Program, SeriesDef};
 use super::suggest::nearest;
 use crate::market::{Calendar, Source};
@@ -32,7 +33,7 @@ pub fn compile(program: &Program) -> Result<Graph, Vec<LangError>> {
     if !lowerer.errors.is_empty() {
         return Err(lowerer.errors);
     }
-    let mut graph = prune(Graph { nodes: lowerer.nodes, features, states, events });
+    let mut graph = prune(&Graph { nodes: lowerer.nodes, features, states, events });
     let facts = facts(&graph);
     for event in &mut graph.events {
         event.needs = needs_of(&facts, event.detect);
@@ -400,43 +401,8 @@ impl<'p> Lowerer<'p> {
 }
 
 /// Drops what no output reads (arguments of macros, disabled variants) and numbers the rest densely.
-fn prune(mut graph: Graph) -> Graph {
-    let mut keep = vec![false; graph.nodes.len()];
+fn prune(graph: &Graph) -> Graph {
     let outputs = graph.features.iter().chain(&graph.states).map(|o| o.node);
     let events = graph.events.iter().flat_map(|e| e.snapshot.iter().map(|o| o.node).chain([e.detect]));
-    for id in outputs.chain(events) {
-        keep[id.ix()] = true;
-    }
-    // Inputs have smaller ids: one walk from the end spreads every mark.
-    for ix in (0..graph.nodes.len()).rev() {
-        if keep[ix] {
-            let node = &graph.nodes[ix];
-            for input in node.inputs.iter().chain(&node.clock) {
-                keep[input.ix()] = true;
-            }
-        }
-    }
-    let mut renumber = vec![NodeId(u32::MAX); graph.nodes.len()];
-    let mut nodes = Vec::new();
-    for (ix, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
-        if !keep[ix] {
-            continue;
-        }
-        for input in node.inputs.iter_mut().chain(&mut node.clock) {
-            *input = renumber[input.ix()];
-        }
-        renumber[ix] = NodeId(nodes.len() as u32);
-        nodes.push(node);
-    }
-    graph.nodes = nodes;
-    for output in graph.features.iter_mut().chain(&mut graph.states) {
-        output.node = renumber[output.node.ix()];
-    }
-    for event in &mut graph.events {
-        event.detect = renumber[event.detect.ix()];
-        for output in &mut event.snapshot {
-            output.node = renumber[output.node.ix()];
-        }
-    }
-    graph
+    part(graph, outputs.chain(events))
 }

@@ -13,6 +13,7 @@ mod lexer;
 mod lower;
 pub mod ops;
 mod parser;
+mod part;
 mod program;
 mod suggest;
 mod text;
@@ -21,7 +22,8 @@ mod words;
 
 pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
 pub use engine::{
-    CheckpointError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError, SymbolOutput,
+    CheckpointError, ComposeError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError,
+    SymbolOutput, lacking,
 };
 pub use expand::{expand_macros, names_in};
 pub use facts::{LookBack, NodeFacts, SourceSet, facts};
@@ -31,6 +33,7 @@ pub use ir::{
 };
 pub use lower::compile;
 pub use parser::{parse, parse_macro_head};
+pub use part::part;
 pub use program::{EventDef, MacroDef, Program, SeriesDef};
 pub use suggest::nearest;
 pub use text::op_text;

@@ -13,13 +13,18 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use sha2::{Digest, Sha256};
 
 use super::{LakeError, content_sha256, write_atomically};
 
+/// Metadata key under which the writer itself keeps the columns' types.
+const ARROW_SCHEMA: &str = "ARROW:schema";
 /// Metadata key: what the columns are, such as `ohlcv/1`.
 pub const SCHEMA_KEY: &str = "backtestd.schema";
 /// Metadata key: [`content_sha256`] of the rows.
 pub const CONTENT_SHA256: &str = "backtestd.content_sha256";
+/// Metadata key: SHA-256 of all other metadata of the file.
+pub const METADATA_SHA256: &str = "backtestd.metadata_sha256";
 /// Most rows in a row group.
 pub const ROW_GROUP_ROWS: usize = 128 * 1024;
 
@@ -60,6 +65,7 @@ pub fn write_parquet(
     let content_sha256 = content_sha256(batches)?;
     let mut pairs = metadata.clone();
     pairs.insert(CONTENT_SHA256.to_owned(), content_sha256.clone());
+    pairs.insert(METADATA_SHA256.to_owned(), metadata_sha256(&pairs));
     // One batch, so that page boundaries do not depend on how the caller batched.
     let whole = arrow::compute::concat_batches(schema, batches).map_err(|e| fail(&e))?;
     let bytes = write_atomically(path, |file| {
@@ -98,11 +104,11 @@ fn encode(
 pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
     let mut table = read_parquet(path)?;
     // The writer adds the schema itself.
-    table.metadata.remove("ARROW:schema");
+    table.metadata.remove(ARROW_SCHEMA);
     // What is read carries the file's metadata in its schema; what was written did not.
     let schema = Arc::new(Schema::new(table.schema.fields().clone()));
-    let whole = arrow::compute::concat_batches(&schema, &table.batches)
-        .map_err(|e| LakeError::format(path, e))?;
+    let whole =
+        arrow::compute::concat_batches(&schema, &table.batches).map_err(|e| LakeError::format(path, e))?;
     let mut bytes = Vec::new();
     encode(path, &mut bytes, &whole, table.metadata)?;
     Ok(bytes)
@@ -130,6 +136,29 @@ pub(super) fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, Lak
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::format(path, e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     Ok(pairs.into_iter().filter_map(|kv| Some((kv.key, kv.value?))).collect())
+}
+
+/// Over every pair but its own: name and value, each behind its length.
+fn metadata_sha256(pairs: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    for (name, value) in
+        pairs.iter().filter(|(name, _)| !matches!(name.as_str(), METADATA_SHA256 | ARROW_SCHEMA))
+    {
+        for text in [name, value] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+    }
+    super::hash::hex(&hash.finalize())
+}
+
+/// What a file's metadata says its hash is, and what it is.
+///
+/// # Errors
+/// When the file is not there or damaged.
+pub fn metadata_hashes(path: &Path) -> Result<(Option<String>, String), LakeError> {
+    let pairs = read_metadata(path)?;
+    Ok((pairs.get(METADATA_SHA256).cloned(), metadata_sha256(&pairs)))
 }
 
 /// Recomputes the content hash of a file and compares it with its metadata; returns the hash.

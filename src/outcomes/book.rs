@@ -51,6 +51,15 @@ impl RoundTripCost {
     }
 }
 
+impl BookConfig {
+    /// Rows of prices that the longest holding period needs.
+    #[must_use]
+    pub fn history_rows(&self) -> usize {
+        let longest = self.horizons.values().flatten().map(|h| h.bars).max().unwrap_or(0);
+        (longest + self.entry_lag_bars.get()) as usize + 1
+    }
+}
+
 /// A saved book that cannot be restored.
 #[derive(Debug, thiserror::Error)]
 #[error("the outcome book of the checkpoint cannot be read ({0}); recompute from the raw log")]
@@ -87,8 +96,7 @@ impl OutcomeBook {
     /// An empty book.
     #[must_use]
     pub fn new(config: BookConfig) -> Self {
-        let longest = config.horizons.values().flatten().map(|h| h.bars).max().unwrap_or(0);
-        let history_rows = (longest + config.entry_lag_bars.get()) as usize + 1;
+        let history_rows = config.history_rows();
         let symbols = vec![SymbolBook::default(); config.symbols.len()];
         Self { config, history_rows, symbols }
     }
@@ -152,6 +160,30 @@ impl OutcomeBook {
         }
         book.symbols = symbols;
         Ok(book)
+    }
+
+    /// The book under another config with the same prices, lag and horizons: what waits is rewritten, and stands in the
+    /// order that `place` gives to events of one bar.
+    #[must_use]
+    pub fn rewritten<K: Ord>(
+        &self,
+        config: BookConfig,
+        rewrite: impl Fn(&Event) -> Vec<Event>,
+        place: impl Fn(&Event) -> K,
+    ) -> Self {
+        let mut book = Self { history_rows: config.history_rows(), config, symbols: self.symbols.clone() };
+        for pending in book.symbols.iter_mut().flat_map(|s| s.pending.values_mut()) {
+            let old = std::mem::take(pending);
+            let heirs = old.into_iter().flat_map(|(event, horizon)| {
+                rewrite(&event).into_iter().map(move |heir| (Arc::new(heir), horizon.clone()))
+            });
+            pending.extend(heirs);
+            pending.sort_by_cached_key(|(event, _)| (event.bar, place(event)));
+        }
+        for symbol in &mut book.symbols {
+            symbol.pending.retain(|_, waiting| !waiting.is_empty());
+        }
+        book
     }
 
     fn open(&mut self, event: &Event) {

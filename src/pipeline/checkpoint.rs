@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::assemble::Assembler;
 use super::{Pipeline, PipelineConfig, QualityCounter};
 use crate::clean::{CleanError, Joiner};
-use crate::graph::{CheckpointError, Engine, PushError};
+use crate::graph::{CheckpointError, ComposeError, Engine, PushError};
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::{BookError, OutcomeBook};
 
@@ -35,6 +35,9 @@ pub enum PipelineError {
     /// The engine's part of a checkpoint is unreadable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The engine cannot take over the state of another.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
     /// The sources' rules cannot be used, or the joiner's part of a checkpoint is unreadable.
     #[error(transparent)]
     Clean(#[from] CleanError),
@@ -124,7 +127,7 @@ impl Pipeline {
         let graph = Arc::clone(&config.spec.graph);
         let engine = Engine::restore(graph, &config.symbols, &frame.engine, config.engine)?;
         let book = OutcomeBook::restore(config.book(), &frame.book)?;
-        let assembler = Assembler::new(&config);
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
         let mut quality = QualityCounter::new(&config.symbols, &config.spec, engine.next_bar());
         quality.load(&frame.quality)?;
         Ok(Self { config, joiner, engine, book, assembler, quality })

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod availability;
+mod change;
 mod checkpoint;
 mod config;
 mod quality;
@@ -15,11 +16,12 @@ use std::sync::Arc;
 use crate::clean::Joiner;
 use crate::events::{EpisodeEnd, Event};
 use crate::graph::{Engine, EngineOutput, EventId};
-use crate::market::{BarIndex, RawBlock, Source, TickBlock};
+use crate::market::{BarIndex, RawBlock, Source, Symbol, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
 pub use availability::PartialSource;
+pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
 pub use checkpoint::{CheckpointFacts, PipelineError};
 pub use config::PipelineConfig;
 pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityReport, Tally};
@@ -63,7 +65,7 @@ impl Pipeline {
         let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
         let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
         let book = OutcomeBook::new(config.book());
-        let assembler = Assembler::new(&config);
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
         let quality = QualityCounter::new(&config.symbols, &config.spec, first);
         Ok(Self { config, joiner, engine, book, assembler, quality })
     }
@@ -101,11 +103,17 @@ impl Pipeline {
     /// pushed.
     #[must_use]
     pub fn quality(&self) -> QualityReport {
+        self.quality_of(&self.config.symbols)
+    }
+
+    /// [`Pipeline::quality`] of some of the symbols.
+    #[must_use]
+    pub fn quality_of(&self, symbols: &[Symbol]) -> QualityReport {
         let lacking: Vec<_> = (0..self.config.symbols.len()).map(|ix| self.unavailable(ix)).collect();
         let lacks = |symbol: usize, event: usize| {
             lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
         };
-        self.quality.report(&self.config.spec, lacks)
+        self.quality.report(&self.config.spec, symbols, lacks)
     }
 
     /// Events that cannot occur on a symbol because a source column is missing there.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Facts;
 use super::availability::{KnownSpan, PartialSource};
+use crate::graph::EngineOutput;
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::Outcome;
 use crate::spec::CompiledSpec;
@@ -165,6 +166,68 @@ impl QualityCounter {
         }
     }
 
+    /// Counts what a part of the graph produced; `place` is the position of its event in the specs. `outcomes` are those
+    /// of all events.
+    pub(super) fn observe_part(
+        &mut self,
+        output: &EngineOutput,
+        place: impl Fn(usize) -> Option<usize>,
+        outcomes: &[Outcome],
+    ) {
+        for (symbol, out) in output.symbols.iter().enumerate() {
+            let tallies = &mut self.counts.tallies[symbol];
+            for (ix, (known, suppressed)) in out.known_rows.iter().zip(&out.suppressed).enumerate() {
+                let Some(ix) = place(ix) else { continue };
+                tallies[ix].known_rows += known;
+                tallies[ix].suppressed += suppressed.undetermined;
+            }
+            for detection in &out.detections {
+                let Some(ix) = place(usize::from(detection.event.0)) else { continue };
+                let last = self.counts.last_onset[symbol][ix].replace(detection.bar);
+                tallies[ix].onsets += 1;
+                tallies[ix].clustered += u64::from(last.is_some_and(|l| detection.bar - l <= CLUSTER_BARS));
+            }
+        }
+        let from = self.counts.from;
+        for outcome in outcomes.iter().filter(|o| o.event.bar >= from) {
+            self.observe_outcome(outcome);
+        }
+    }
+
+    /// These counts under other specs of the same symbols and sources: events that `donor` finds here keep what was
+    /// counted of their detections; the rest, and all outcomes, are `rebuilt`'s if it is given.
+    pub(super) fn under(
+        &self,
+        spec: &CompiledSpec,
+        donor: impl Fn(usize) -> Option<usize>,
+        rebuilt: Option<&Self>,
+    ) -> Self {
+        let mut new = Self::new(&self.symbols, spec, self.counts.from);
+        new.counts.next = self.counts.next;
+        new.counts.spans.clone_from(&self.counts.spans);
+        for symbol in 0..self.symbols.len() {
+            for event in 0..spec.events.len() {
+                let fresh = rebuilt.map(|r| &r.counts);
+                let (mut tally, mut last) = fresh.map_or((Tally::default(), None), |c| {
+                    (c.tallies[symbol][event], c.last_onset[symbol][event])
+                });
+                if let Some(old) = donor(event) {
+                    let kept = self.counts.tallies[symbol][old];
+                    let booked = if fresh.is_some() { tally } else { kept };
+                    tally = Tally {
+                        outcomes: booked.outcomes,
+                        outcomes_unknown: booked.outcomes_unknown,
+                        ..kept
+                    };
+                    last = self.counts.last_onset[symbol][old];
+                }
+                new.counts.tallies[symbol][event] = tally;
+                new.counts.last_onset[symbol][event] = last;
+            }
+        }
+        new
+    }
+
     fn observe_outcome(&mut self, outcome: &Outcome) {
         let symbol = self.symbols.iter().position(|s| *s == outcome.event.symbol);
         let event = self.events.get(&*outcome.event.event_type);
@@ -174,18 +237,20 @@ impl QualityCounter {
         tally.outcomes_unknown += u64::from(outcome.forward_return.is_nan());
     }
 
-    /// The verdicts. `lacks` says which column an event lacks on a symbol because it is not collected.
+    /// The verdicts on the symbols in `of` (a leader that only comes along is not judged). `lacks` says which column an event lacks on a symbol because it is not collected.
     #[must_use]
     pub fn report(
         &self,
         spec: &CompiledSpec,
+        of: &[Symbol],
         lacks: impl Fn(usize, usize) -> Option<Source>,
     ) -> QualityReport {
+        let judged = || self.symbols.iter().enumerate().filter(|(_, symbol)| of.contains(symbol));
         let mut out = QualityReport::default();
         for event in 0..spec.events.len() {
             let mut pooled = Tally::default();
             let mut missing = Vec::new();
-            for (ix, symbol) in self.symbols.iter().enumerate() {
+            for (ix, symbol) in judged() {
                 let tally = self.counts.tallies[ix][event];
                 let column = lacks(ix, event).or_else(|| self.never_known(spec, ix, event));
                 missing.push(column);
@@ -196,7 +261,7 @@ impl QualityCounter {
             let column = missing.first().copied().flatten().filter(|_| nowhere);
             out.events.push(judge(spec, event, POOLED, pooled, column));
         }
-        for ix in 0..self.symbols.len() {
+        for (ix, _) in judged() {
             self.list_partial(spec, ix, &lacks, &mut out.partial_sources);
         }
         out

@@ -124,7 +124,7 @@ pub(super) fn events(quality: &[EventQuality]) -> String {
             out,
             r#"<tr{class}><td>{}</td><td class="n">{}</td><td class="n">{}</td><td>{low} – {high}</td><td>{chart}</td><td class="why">{findings}</td></tr>"#,
             escape(&event.event_type),
-            thousands(event.tally.onsets),
+            if event.unavailable.is_some() { "–".to_owned() } else { thousands(event.tally.onsets) },
             number(event.per_10k, 1),
         );
     }

@@ -119,7 +119,7 @@ pub fn collect(
         events,
         outcomes,
         open_outcomes: pipeline.open_outcomes(),
-        quality: pipeline.quality(),
+        quality: pipeline.quality_of(&request.symbols),
         bars,
         history_from,
     })

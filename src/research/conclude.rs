@@ -1,14 +1,17 @@
 //! Booked outcomes → candidates → bridge → blueprints. Pure: the daemon's recompute and a batch run call the same
-//! function with the same outcomes and get the same lines.
+//! functions with the same evidence and get the same lines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ResearchError;
-use crate::blueprints::{CompileInputs, Compiled, RunFacts, SideCosts, compile};
+use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
-use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, Exclusion, OutcomeTable, discover};
-use crate::market::Symbol;
+use crate::discovery::{
+    Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable,
+    TableError, conclude_in,
+};
+use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
 use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
@@ -24,38 +27,97 @@ pub struct Conclusions {
     pub compiled: Compiled,
 }
 
-/// Runs discovery, bridge and compiler. Only UTC days that are closed at the run's watermark enter the evidence.
-/// `quality` is counted up to the watermark: what it excludes stays in the catalogue with p = 1.
+/// How discovery runs under compiled specs. Only UTC days that are closed at `watermark` enter the evidence.
+#[must_use]
+pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) -> DiscoveryConfig {
+    DiscoveryConfig {
+        gates: spec.gates.clone(),
+        families: spec.multiplicity.families.clone(),
+        catalogue: Some(CatalogueSpec::from_spec(spec, symbols)),
+        closed_through: Some(closed_through(watermark)),
+        entry_lag_bars: spec.defaults.entry_lag_bars.get(),
+        spec_hash: spec.hash.as_str().into(),
+        excluded: Vec::new(),
+    }
+}
+
+/// The last UTC day that is closed at an instant.
+#[must_use]
+pub const fn closed_through(watermark: Ts) -> i64 {
+    watermark.day() - 1
+}
+
+/// Booked outcomes as discovery reads them.
+///
+/// # Errors
+/// When the outcomes belong to other specs.
+pub fn outcome_table(spec: &CompiledSpec, outcomes: &[Outcome]) -> Result<OutcomeTable, TableError> {
+    OutcomeTable::from_outcomes(outcomes, &state_names(spec))
+}
+
+fn state_names(spec: &CompiledSpec) -> Vec<Arc<str>> {
+    spec.states.iter().map(|s| s.id.as_str().into()).collect()
+}
+
+/// The evidence that a run looks at, with every trial of the ledger accounted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// What is tested.
+    pub catalogue: &'a Catalogue,
+    /// What it has shown.
+    pub book: &'a EvidenceBook,
+    /// Every trial so far.
+    pub accounting: &'a Accounting,
+    /// Detector health up to the watermark: what it excludes stays in the catalogue with p = 1.
+    pub excluded: &'a [Exclusion],
+}
+
+/// The candidates of a look, before the bridge.
+#[must_use]
+pub fn find(look: &Look<'_>, config: &DiscoveryConfig) -> Discovery {
+    let config = DiscoveryConfig { excluded: look.excluded.to_vec(), ..config.clone() };
+    conclude_in(look.catalogue, look.book, look.accounting, &config)
+}
+
+/// The order of booking: sums over outcomes have one order of addition, wherever the outcomes come from.
+fn order(o: &Outcome) -> (Ts, &Symbol, &str, u32) {
+    (o.matured(), &o.event.symbol, &o.event.event_type, o.horizon.bars)
+}
+
+/// Whether the bridge has anything to look at: only then are outcomes needed.
+#[must_use]
+pub fn needs_outcomes(discovery: &Discovery) -> bool {
+    discovery.candidates.iter().any(bridge::is_evaluated)
+}
+
+/// Runs bridge and compiler over a discovery. The bridge trades the outcomes that are booked on closed days: what it
+/// decides changes when a day closes, like everything else. `replay` names the history in the publications.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
 pub fn conclude(
     spec: &CompiledSpec,
-    symbols: &[Symbol],
+    mut discovery: Discovery,
     outcomes: &[Outcome],
-    quality: &QualityReport,
     run: &RunFacts,
+    replay: Option<String>,
 ) -> Result<Conclusions, ResearchError> {
-    let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
-    let table = OutcomeTable::from_outcomes(outcomes, &states)?;
-    let config = DiscoveryConfig {
-        gates: spec.gates.clone(),
-        families: spec.multiplicity.families.clone(),
-        catalogue: Some(CatalogueSpec::from_spec(spec, symbols)),
-        closed_through: Some(run.data_watermark.day() - 1),
-        entry_lag_bars: spec.defaults.entry_lag_bars.get(),
-        spec_hash: spec.hash.as_str().into(),
-        excluded: exclusions(quality),
-    };
-    let mut discovery = discover(&table, &config);
     let inputs = BridgeInputs {
         gate: &spec.gates.gate_v1_bridge,
         strategies: &spec.strategies,
         price: spec.defaults.entry_price,
         markets: None,
     };
-    let bridge = bridge::apply(&mut discovery.candidates, outcomes, &states, &inputs)?;
+    let bridge = if needs_outcomes(&discovery) {
+        let mut closed: Vec<Outcome> =
+            outcomes.iter().filter(|o| o.matured() <= run.discovery_end).cloned().collect();
+        closed.sort_by(|a, b| order(a).cmp(&order(b)));
+        bridge::apply(&mut discovery.candidates, &closed, &state_names(spec), &inputs)?
+    } else {
+        BTreeMap::new()
+    };
     let costs = &spec.defaults.costs;
+    let max_q = spec.gates.gate_v1_phase2.base.max_q_value;
     let compiled = compile(
         &discovery.candidates,
         &bridge,
@@ -69,13 +131,15 @@ pub fn conclude(
             },
             event_spec_hash: &|event| spec.event(event).map(|e| e.spec_hash.clone()),
             run,
+            selection: &SelectionFacts::of(&discovery.summary, max_q, replay),
         },
     )?;
     Ok(Conclusions { discovery, bridge, compiled })
 }
 
 /// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.
-fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
+#[must_use]
+pub fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
     let excluded = quality.events.iter().filter(|q| q.excluded);
     excluded
         .flat_map(|q| {

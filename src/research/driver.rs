@@ -12,10 +12,18 @@ use super::collect::{Collected, collect};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
-use super::{Conclusions, ResearchError, conclude};
-use crate::blueprints::{PublishContext, RunFacts, publish_version, write_promotion_audit, write_run};
+use super::{
+    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, look_at,
+    needs_outcomes, outcome_table, read_ledger,
+};
+use crate::blueprints::{
+    PublishContext, PublishError, RunFacts, lives_of, publish_version, read_current, write_promotion_audit,
+    write_run,
+};
+use crate::discovery::definition::hex;
+use crate::discovery::{Catalogue, EvidenceBook, OutcomeTable};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
-use crate::market::Ts;
+use crate::market::{BarIndex, DAY_MS, Ts};
 use crate::pipeline::POOLED;
 use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
@@ -25,12 +33,17 @@ use crate::store::Store;
 /// # Errors
 /// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
 pub fn run(
-    store: &Store,
+    store: &mut Store,
     request: &Request,
     now: Ts,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<RunSummary, ResearchError> {
-    let run_id = request.run_id();
+    let config = discovery_config(&request.spec, &request.symbols, request.end.open());
+    let catalogue = config.catalogue(&OutcomeTable::default());
+    let mut ledger = read_ledger(store)?;
+    let day = closed_through(request.end.open());
+    let kind = request.spec.gates.multiplicity.catalogue;
+    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -39,6 +52,8 @@ pub fn run(
     };
 
     let collected = collect(store, request, progress)?;
+    let excluded = exclusions(&collected.quality);
+    let run_id = request.run_id(&accounting, &excluded);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -48,10 +63,15 @@ pub fn run(
         code_version: crate::CODE_VERSION.to_owned(),
         data_watermark: request.end.open(),
         discovery_start: request.first.open(),
-        discovery_end: request.end.open(),
+        discovery_end: Ts((day + 1) * DAY_MS),
     };
-    let conclusions =
-        conclude(&request.spec, &request.symbols, &collected.outcomes, &collected.quality, &facts)?;
+    let table = outcome_table(&request.spec, &collected.outcomes)?;
+    let mut book = config.open_book(&catalogue).recorded();
+    book.advance(&table, &catalogue, day);
+    let look = Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &excluded };
+    let discovery = find(&look, &config);
+    let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
+    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
 
     let reports = request.data_root.join("reports");
@@ -71,7 +91,11 @@ pub fn run(
         &conclusions.discovery.candidates,
         &conclusions.compiled,
     )?;
-    let version = if request.publish { Some(publish(request, &facts, &conclusions, now)?) } else { None };
+    let version = if request.publish {
+        Some(publish(request, &facts, &conclusions, &catalogue, &book, now)?)
+    } else {
+        None
+    };
     lap("write");
 
     let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
@@ -80,6 +104,13 @@ pub fn run(
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
+}
+
+/// Link of the book's chain, as a daemon that took one day after another has it.
+fn replay_link(book: &mut EvidenceBook, catalogue: &Catalogue, first: BarIndex) -> String {
+    let start = book.first_link();
+    let records = book.take_records(catalogue, first.open().day() - 1, start);
+    hex(&records.last().map_or(start, |r| r.link))
 }
 
 fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Result<(), ResearchError> {
@@ -160,8 +191,13 @@ fn publish(
     request: &Request,
     facts: &RunFacts,
     conclusions: &Conclusions,
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
     now: Ts,
 ) -> Result<String, ResearchError> {
+    let dir = request.data_root.join("blueprints");
+    let current = read_current(&dir).map_err(PublishError::from)?;
+    let published = current.map(|v| v.blueprints).unwrap_or_default();
     let context = PublishContext {
         published_at: now,
         run_id: facts.run_id.clone(),
@@ -169,9 +205,9 @@ fn publish(
         data_watermark: facts.data_watermark,
         code_version: facts.code_version.clone(),
         verdicts: conclusions.compiled.verdicts.clone(),
+        lives: lives_of(&published, catalogue, book, &request.spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
     };
-    let dir = request.data_root.join("blueprints");
     Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?.version)
 }
 
@@ -216,6 +252,8 @@ fn summarise(
         outcomes_unknown: unknown,
         outcomes_open: collected.open_outcomes as u64,
         hypotheses: discovery.summary.hypotheses as u64,
+        trials: discovery.summary.trials as u64,
+        cohorts: discovery.summary.cohorts.len() as u64,
         discoveries: discovery.summary.discoveries as u64,
         passed_gates: passed,
         blueprints: conclusions.compiled.blueprints.len() as u64,

@@ -2,7 +2,7 @@
 
 use crate::blueprints::{CompileError, PublishError};
 use crate::bridge::SampleError;
-use crate::discovery::TableError;
+use crate::discovery::{LedgerError, TableError};
 use crate::lake::LakeError;
 use crate::market::Symbol;
 use crate::pipeline::PipelineError;
@@ -34,6 +34,9 @@ pub enum ResearchError {
     /// A candidate's sample cannot be built.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// The catalogue may not be looked at.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// Candidates of other specs.
     #[error(transparent)]
     Compile(#[from] CompileError),

@@ -8,13 +8,18 @@ mod conclude;
 mod driver;
 mod error;
 mod features;
+mod ledger;
 mod request;
 mod summary;
 pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
-pub use conclude::{Conclusions, conclude};
+pub use conclude::{
+    Conclusions, Look, closed_through, conclude, discovery_config, exclusions, find, needs_outcomes,
+    outcome_table,
+};
 pub use driver::run;
 pub use error::ResearchError;
+pub use ledger::{look_at, read_ledger};
 pub use request::{Request, run_id};
 pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};

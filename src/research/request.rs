@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::discovery::{Accounting, Exclusion};
 use crate::market::{BarIndex, Symbol};
 use crate::spec::CompiledSpec;
 
@@ -30,15 +31,23 @@ pub struct Request {
 impl Request {
     /// The given name, or the derived one.
     #[must_use]
-    pub fn run_id(&self) -> String {
-        self.run_id.clone().unwrap_or_else(|| run_id(&self.spec.hash, &self.symbols, self.first, self.end))
+    pub fn run_id(&self, accounting: &Accounting, excluded: &[Exclusion]) -> String {
+        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, accounting, excluded);
+        self.run_id.clone().unwrap_or_else(derived)
     }
 }
 
 /// `<data watermark>-<4 hex>`: the same inputs and code give the same name, so running twice writes the same bytes to the
 /// same place.
 #[must_use]
-pub fn run_id(spec_hash: &str, symbols: &[Symbol], first: BarIndex, end: BarIndex) -> String {
+pub fn run_id(
+    spec_hash: &str,
+    symbols: &[Symbol],
+    first: BarIndex,
+    end: BarIndex,
+    accounting: &Accounting,
+    excluded: &[Exclusion],
+) -> String {
     let mut hash = Sha256::new();
     hash.update(spec_hash);
     for symbol in symbols {
@@ -47,6 +56,13 @@ pub fn run_id(spec_hash: &str, symbols: &[Symbol], first: BarIndex, end: BarInde
     }
     hash.update(first.0.to_le_bytes());
     hash.update(end.0.to_le_bytes());
+    // Trials that came later share the error budget in other ways: another look.
+    for cohort in &accounting.cohorts {
+        hash.update((cohort.units as u64).to_le_bytes());
+    }
+    for x in excluded {
+        hash.update(format!("{} {} {}", x.event_type, x.scope, x.metric));
+    }
     hash.update(crate::CODE_VERSION);
     let digest = hash.finalize();
     format!("{}-{:02x}{:02x}", end.open().compact_seconds(), digest[0], digest[1])
@@ -60,9 +76,11 @@ mod tests {
     fn the_name_is_the_watermark_and_a_fingerprint_of_the_inputs() {
         let symbols = [Symbol::new("BTCUSDT").unwrap()];
         let end = crate::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
-        let name = run_id("sha256:a", &symbols, BarIndex(0), end);
+        let accounting = Accounting::default();
+        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &accounting, &[]);
+        let name = run_id("sha256:a");
         assert!(name.starts_with("20260301T120000Z-") && name.len() == 21, "{name}");
-        assert_eq!(name, run_id("sha256:a", &symbols, BarIndex(0), end));
-        assert_ne!(name, run_id("sha256:b", &symbols, BarIndex(0), end));
+        assert_eq!(name, run_id("sha256:a"));
+        assert_ne!(name, run_id("sha256:b"));
     }
 }

@@ -91,6 +91,10 @@ pub struct RunSummary {
     pub outcomes_open: u64,
     /// Hypotheses tested (two-sided pairs).
     pub hypotheses: u64,
+    /// Trials of the store's ledger: every hypothesis ever looked at.
+    pub trials: u64,
+    /// Cohorts they came in.
+    pub cohorts: u64,
     /// Discoveries of the publishing procedure.
     pub discoveries: u64,
     /// Candidates that passed every gate of discovery.
@@ -120,7 +124,11 @@ impl RunSummary {
         let _ = writeln!(out, "run          {}", self.run_id);
         let _ = writeln!(out, "specs        {}", self.ontology_spec_hash);
         out.push_str(&self.pipeline_text());
-        let _ = writeln!(out, "hypotheses   {}", self.hypotheses);
+        let _ = writeln!(
+            out,
+            "hypotheses   {} ({} trials ever, {} cohorts)",
+            self.hypotheses, self.trials, self.cohorts
+        );
         let _ = writeln!(out, "discoveries  {}", self.discoveries);
         let _ = writeln!(out, "passed       {} every gate", self.passed_gates);
         let _ = writeln!(out, "blueprints   {}", self.blueprints);

@@ -26,8 +26,28 @@ pub struct GatesSpec {
     pub gate_v1_fallback: FallbackGate,
     /// The tradability bridge.
     pub gate_v1_bridge: BridgeGate,
+    /// Life after publication.
+    pub monitoring: MonitoringSpec,
     /// Health of the event detectors.
     pub gate_e1: EventGate,
+}
+
+/// The monitoring section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitoringSpec {
+    /// e-value of the fresh process that confirms a blueprint live.
+    pub live_confirmed_e: f64,
+    /// Detector value at which a blueprint is suspended (status `watch`).
+    pub suspend_at: f64,
+    /// Detector value at which it is retired.
+    pub retire_at: f64,
+    /// Bet sizes of the detector; each below `1 / score_clip`.
+    pub bet_lambdas: Vec<f64>,
+    /// Day scores count as at most this many scales.
+    pub score_clip: f64,
+    /// Share of the published gross estimate that must be left, in [0, 1].
+    pub floor_share_of_claim: f64,
 }
 
 /// Threshold profile.
@@ -106,6 +126,8 @@ pub enum Procedure {
     StrictBy,
     /// e-BH on current e-values: any dependence, at any one stopping time.
     StrictEbh,
+    /// The prior system's rule: reported for comparison, refused for publishing.
+    SeedCompat,
 }
 
 /// Whether the catalogue may grow.
@@ -269,13 +291,13 @@ pub struct EventGate {
 }
 
 /// A value of `gates.yaml` that cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("gates.yaml: {field} is {value}, but must be {rule}")]
 pub struct GatesError {
     /// Path of the key.
     pub field: &'static str,
     /// What was given.
-    pub value: f64,
+    pub value: String,
     /// What would be accepted.
     pub rule: &'static str,
 }
@@ -286,8 +308,9 @@ impl GatesSpec {
     /// # Errors
     /// The first value outside its range.
     pub fn validate(&self) -> Result<(), GatesError> {
-        let check =
-            |ok: bool, field, value, rule| if ok { Ok(()) } else { Err(GatesError { field, value, rule }) };
+        let check = |ok: bool, field, value: f64, rule| {
+            if ok { Ok(()) } else { Err(GatesError { field, value: value.to_string(), rule }) }
+        };
         let unit = |x: f64| x > 0.0 && x < 1.0;
         let e = &self.evidence;
         check(e.default_sigma_bar > 0.0, "evidence.default_sigma_bar", e.default_sigma_bar, "positive")?;
@@ -307,9 +330,29 @@ impl GatesSpec {
             e.lower_bound_alpha,
             "between 0 and 1",
         )?;
+        if self.multiplicity.publish_with == Procedure::SeedCompat {
+            return Err(GatesError {
+                field: "multiplicity.publish_with",
+                value: "seed_compat".to_owned(),
+                rule: "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
+                       looks and may not publish (its q is reported as q_value_seed)",
+            });
+        }
         let s = &self.shrinkage;
         check(unit(s.interval_level), "shrinkage.interval_level", s.interval_level, "between 0 and 1")?;
         check(s.ash_null_penalty >= 1.0, "shrinkage.ash_null_penalty", s.ash_null_penalty, "at least 1")?;
+        let m = &self.monitoring;
+        check(m.live_confirmed_e > 1.0, "monitoring.live_confirmed_e", m.live_confirmed_e, "above 1")?;
+        check(m.suspend_at > 1.0, "monitoring.suspend_at", m.suspend_at, "above 1")?;
+        check(m.retire_at >= m.suspend_at, "monitoring.retire_at", m.retire_at, "at least suspend_at")?;
+        check(m.score_clip > 0.0, "monitoring.score_clip", m.score_clip, "positive")?;
+        check(!m.bet_lambdas.is_empty(), "monitoring.bet_lambdas", 0.0, "a list with at least one bet")?;
+        for &l in &m.bet_lambdas {
+            let ok = l > 0.0 && l * m.score_clip < 1.0;
+            check(ok, "monitoring.bet_lambdas", l, "positive and below 1 / score_clip")?;
+        }
+        let share = m.floor_share_of_claim;
+        check((0.0..=1.0).contains(&share), "monitoring.floor_share_of_claim", share, "from 0 to 1")?;
         let b = &self.gate_v1_phase2.base;
         check(unit(b.max_q_value), "gate_v1_phase2.base.max_q_value", b.max_q_value, "between 0 and 1")?;
         let stress = [

@@ -107,14 +107,15 @@ pub struct SelectionSpec {
     pub max_total: u32,
 }
 
-/// What becomes of a published blueprint that is still a discovery but fails another gate.
+/// What becomes of a published blueprint that would not be published today. Never its end: that is monitoring's, or a
+/// changed definition's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnWeakened {
-    /// Keep it, as `watch`.
+    /// Nothing: a publication stands.
+    Keep,
+    /// It is listed as `watch` for as long as that holds.
     Watch,
-    /// Retire it.
-    Retire,
 }
 
 /// A value that cannot be used.

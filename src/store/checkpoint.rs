@@ -109,7 +109,8 @@ impl Store {
     }
 
     /// Goes back to the state after bar `to`, in one atomic batch: facts and checkpoints after it go, events move to
-    /// the audit trail ([`Store::revisions`]), raw records, signals and arrivals stay. At or after the last committed
+    /// the audit trail ([`Store::revisions`]), days of the evidence book that it opens again go, raw records, trials,
+    /// signals and arrivals stay. At or after the last committed
     /// bar nothing happens.
     ///
     /// # Errors
@@ -141,6 +142,7 @@ impl Store {
                 *count = (batch.len() - before) as u64;
             }
         }
+        self.stage_open_days(&mut batch, to)?;
         batch.insert(&self.spaces.meta, REWINDS, rewind.to_le_bytes());
         batch.insert(&self.spaces.meta, COMMITTED, to.0.to_le_bytes());
         self.write_durably(batch, "rewind")?;

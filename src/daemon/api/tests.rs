@@ -182,6 +182,7 @@ async fn recompute_answers_at_once_or_waits_for_the_report() {
                 version: Some("v000001".into()),
                 changed: true,
                 hypotheses: 3,
+                trials: 0,
                 discoveries: 1,
                 duration_ms: 5,
             };

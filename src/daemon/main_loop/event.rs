@@ -1,10 +1,12 @@
 //! Everything that can happen to the main loop.
 
+use std::time::Instant;
+
 use super::{Exit, Spec};
 use crate::binance::Stamped;
 use crate::daemon::feed::{Asked, Backfill};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
-use crate::daemon::storage::{Advanced, PutDone, StorageError};
+use crate::daemon::storage::{Advanced, Install, PutDone, RunInput, Step, StorageError};
 use crate::market::BarIndex;
 use crate::store::RawPut;
 use tokio::sync::oneshot;
@@ -58,7 +60,9 @@ pub(super) enum Done {
     Reconciled(Asked),
     Repaired(Asked),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
-    SpecInstalled { result: Result<(), StorageError>, spec: Spec, replies: ReloadReplies },
+    SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
+    ChangeStepped(Result<Step, StorageError>),
+    RunLooked { result: Result<Result<RunInput, String>, StorageError>, started: Instant },
     RunFinished(FinishedRun),
 }
 

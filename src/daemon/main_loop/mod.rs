@@ -64,8 +64,6 @@ struct MainLoop {
     aggregates: Aggregates,
     streams: StreamStates,
     closing: Option<Closing>,
-    /// First row of the history.
-    first: BarIndex,
     /// End of the history that the last catch-up fetched.
     fetched_to: BarIndex,
     /// An advance job is under way; there is never more than one.
@@ -192,11 +190,17 @@ impl MainLoop {
             Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
             Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
-            Done::SpecInstalled { result: Ok(()), spec, replies } => self.on_spec_installed(&spec, replies),
+            Done::SpecInstalled { result: Ok(install), spec, replies } => {
+                self.on_spec_installed(&install, spec, replies)
+            }
+            Done::ChangeStepped(Ok(step)) => self.on_change_stepped(step),
+            Done::RunLooked { result: Ok(looked), started } => self.on_run_looked(looked, started),
             Done::RunFinished(result) => self.on_run_finished(result),
             Done::Backfilled(Err(error))
             | Done::Advanced(Err(error))
             | Done::WentLive(Err(error))
+            | Done::ChangeStepped(Err(error))
+            | Done::RunLooked { result: Err(error), .. }
             | Done::Put { result: Err(error), .. }
             | Done::SpecInstalled { result: Err(error), .. } => {
                 Handled::Exit(Exit::Failed(error.to_string()))

@@ -1,5 +1,6 @@
 //! Discovery runs: on schedule, on command, on a spec change; never two at once, and never two where one would do.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::daemon::config::RecomputeSchedule;
 use crate::daemon::discover;
 use crate::daemon::shared::{Refusal, RunReport, Ticket};
 use crate::daemon::status::Phase;
-use crate::daemon::storage::{Job, Storage};
+use crate::daemon::storage::{Job, LastRun, RunInput, Storage};
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BARS_PER_DAY, BarIndex};
 
@@ -27,11 +28,24 @@ pub(super) struct Runs {
 
 #[derive(Debug)]
 struct Running {
-    run_id: String,
-    /// The data it reads: a request at the same watermark joins it.
-    next: BarIndex,
+    /// Known as soon as it is known what it looks at.
+    run_id: Option<String>,
+    /// Requests that want to hear the id first.
+    replies: Vec<TicketReply>,
+    /// Start of the open UTC day: a request on the same day joins it, since it would look at the same.
+    open_day: BarIndex,
     spec_hash: String,
+    reason: String,
     waiters: Vec<Waiter>,
+}
+
+impl Running {
+    /// Gives a request its ticket.
+    fn admit(&mut self, run_id: &str, reply: TicketReply) {
+        let (waiter, done) = oneshot::channel();
+        self.waiters.push(waiter);
+        answer(reply, Ok(Ticket { run_id: run_id.to_owned(), done }));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,14 +75,15 @@ impl MainLoop {
             answer(reply, Err(Refusal::NotNow(detail)));
             return Handled::Refused;
         }
-        let (next, hash) = (self.book.next(), &self.specs.current.hash);
+        let (open_day, hash) = (start_of_day(self.book.next()), &self.specs.current.hash);
         if let Some(running) = &mut self.runs.running
-            && running.next == next
+            && running.open_day == open_day
             && running.spec_hash == *hash
         {
-            let (waiter, done) = oneshot::channel();
-            running.waiters.push(waiter);
-            answer(reply, Ok(Ticket { run_id: running.run_id.clone(), done }));
+            match running.run_id.clone() {
+                Some(run_id) => running.admit(&run_id, reply),
+                None => running.replies.push(reply),
+            }
             return Handled::Noted;
         }
         let wanted = self.runs.wanted.get_or_insert_default();
@@ -115,38 +130,63 @@ impl MainLoop {
             return Handled::Noted;
         }
         let Some(wanted) = self.runs.wanted.take() else { return Handled::Idle };
-        let next = self.book.next();
-        let spec = &self.specs.current;
-        let run_id = crate::research::run_id(&spec.hash, &self.follow.symbols, self.first, next);
-        let mut waiters = Vec::new();
-        for reply in wanted.replies {
-            let (waiter, done) = oneshot::channel();
-            waiters.push(waiter);
-            answer(reply, Ok(Ticket { run_id: run_id.clone(), done }));
-        }
         let reason = wanted.reasons.join(", ");
-        tracing::info!(run_id, reason, "discovery starts");
-        self.shared.update(|s| s.discovery.running = Some(run_id.clone()));
-        self.runs.running =
-            Some(Running { run_id: run_id.clone(), next, spec_hash: spec.hash.clone(), waiters });
-        let (input, answered) = oneshot::channel();
-        self.outbox.push_back(Job::RunInput { reply: input });
-        let (storage, shared) = (self.storage.clone(), self.shared.clone());
+        self.runs.running = Some(Running {
+            run_id: None,
+            replies: wanted.replies,
+            open_day: start_of_day(self.book.next()),
+            spec_hash: self.specs.current.hash.clone(),
+            reason,
+            waiters: Vec::new(),
+        });
+        let started = Instant::now();
+        self.submit(|reply| Job::RunInput { reply }, move |result| Done::RunLooked { result, started });
+        Handled::Started("look")
+    }
+
+    /// What the run looks at is known: either the last run has seen the very same, or it goes on.
+    pub(super) fn on_run_looked(&mut self, looked: Result<RunInput, String>, started: Instant) -> Handled {
+        let Some(running) = &mut self.runs.running else { return Handled::Idle };
+        let input = match looked {
+            Ok(input) => input,
+            Err(refused) => {
+                for reply in std::mem::take(&mut running.replies) {
+                    answer(reply, Err(Refusal::Failed(refused.clone())));
+                }
+                let result = Err(refused);
+                return self.on_run_finished(FinishedRun { run_id: "discovery".to_owned(), result });
+            }
+        };
+        let run_id = match &input.unchanged {
+            Some(report) => report.run_id.clone(),
+            None => crate::research::run_id(
+                &input.spec.hash,
+                &input.symbols,
+                input.first,
+                input.looked.closed_end,
+                &input.looked.accounting,
+                &input.looked.excluded,
+            ),
+        };
+        running.run_id = Some(run_id.clone());
+        for reply in std::mem::take(&mut running.replies) {
+            running.admit(&run_id, reply);
+        }
+        if let Some(report) = input.unchanged {
+            let report = RunReport { changed: false, duration_ms: millis(started), ..report };
+            tracing::info!(run_id, reason = running.reason, "nothing has closed since the last run");
+            return self.on_run_finished(FinishedRun { run_id, result: Ok(report) });
+        }
+        tracing::info!(run_id, reason = running.reason, "discovery starts");
+        let (reason, storage, shared) = (running.reason.clone(), self.storage.clone(), self.shared.clone());
+        shared.update(|s| s.discovery.running = Some(run_id.clone()));
         self.tasks.spawn(async move {
-            let result = async {
-                let input = answered.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-                let started = Instant::now();
-                let job = discover::Request {
-                    run_id: run_id.clone(),
-                    now: shared.clock.now(),
-                    data_root: shared.config.data_root.clone(),
-                };
-                let ran = tokio::task::spawn_blocking(move || discover::run(&input, &job)).await;
-                let found = ran.map_err(|e| format!("the run panicked: {e}"))??;
-                let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                keep(&storage, found, &reason, duration_ms).await
+            let job = discover::Request {
+                run_id: run_id.clone(),
+                now: shared.clock.now(),
+                data_root: shared.config.data_root.clone(),
             };
-            let result = result.await;
+            let result = carry_out(&storage, Arc::new(input), job, &reason, started).await;
             Done::RunFinished(FinishedRun { run_id, result })
         });
         Handled::Started("discovery")
@@ -174,6 +214,7 @@ impl MainLoop {
                     s.discovery.last_duration_ms = Some(report.duration_ms);
                     s.discovery.hypotheses = report.hypotheses;
                     s.discovery.discoveries = report.discoveries;
+                    s.discovery.trials = report.trials;
                     s.discovery.last_error = None;
                     s.blueprints.version.clone_from(&report.version);
                 }
@@ -185,6 +226,37 @@ impl MainLoop {
         }
         self.start_wanted_run()
     }
+}
+
+/// First bar of a bar's UTC day.
+fn start_of_day(bar: BarIndex) -> BarIndex {
+    BarIndex(bar.0.div_euclid(BARS_PER_DAY) * BARS_PER_DAY)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The run itself, on blocking threads; the outcomes are read only when the bridge has something to look at.
+async fn carry_out(
+    storage: &Storage,
+    input: Arc<RunInput>,
+    job: discover::Request,
+    reason: &str,
+    started: Instant,
+) -> Result<RunReport, String> {
+    let panicked = |e: tokio::task::JoinError| format!("the run panicked: {e}");
+    let looking = Arc::clone(&input);
+    let discovery = tokio::task::spawn_blocking(move || discover::candidates(&looking)).await;
+    let discovery = discovery.map_err(panicked)?;
+    let outcomes = if crate::research::needs_outcomes(&discovery) {
+        let (first, end) = (input.first, input.looked.closed_end);
+        storage.ask(|reply| Job::Outcomes { first, end, reply }).await.map_err(|e| e.to_string())?
+    } else {
+        Vec::new()
+    };
+    let ran = tokio::task::spawn_blocking(move || discover::run(&input, discovery, &outcomes, &job)).await;
+    keep(storage, ran.map_err(panicked)??, reason, millis(started)).await
 }
 
 /// Stores the run's record and, when a version came of it, announces it on the stream.
@@ -200,6 +272,7 @@ async fn keep(
         changed: found.changed,
         hypotheses: found.hypotheses,
         discoveries: found.discoveries,
+        trials: found.trials,
         duration_ms,
     };
     let mut record = serde_json::to_value(&report).unwrap_or(Value::Null);
@@ -208,7 +281,11 @@ async fn keep(
         fields.insert("finished_at".to_owned(), json!(found.finished_at.to_string()));
         fields.insert("data_watermark".to_owned(), json!(found.watermark.to_string()));
         fields.insert("ontology_spec_hash".to_owned(), json!(found.spec_hash));
+        fields.insert("cohorts".to_owned(), json!(found.cohorts));
+        fields.insert("closed_through".to_owned(), json!(found.closed_through));
+        fields.insert("replays".to_owned(), json!(found.replays));
     }
+    let last = LastRun { fingerprint: found.fingerprint, report: report.clone() };
     let announce = found.changed.then(|| {
         let data = json!({
             "version": found.version,
@@ -222,7 +299,7 @@ async fn keep(
     let run_id = found.run_id;
     let blueprints = Some(found.blueprints);
     storage
-        .ask(|reply| Job::FinishRun { run_id, record, announce, blueprints, reply })
+        .ask(|reply| Job::FinishRun { run_id, record, last, announce, blueprints, reply })
         .await
         .map_err(|error| error.to_string())?;
     Ok(report)

@@ -153,7 +153,6 @@ impl Daemon {
         let main_loop = MainLoop {
             book: TickBook::new(follow.bars.clone(), opened.next),
             aggregates: Aggregates::new(&follow.symbols, clock.now().bar()),
-            first: opened.first,
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: std::collections::BTreeMap::new(),

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::StorageError;
+use super::change::{Install, Step};
+use super::evidence::Looked;
 use crate::blueprints::Blueprint;
 use crate::daemon::feed::{Covered, Stretch};
-use crate::daemon::shared::Query;
+use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BarIndex, Symbol, Ts};
 use crate::outcomes::Outcome;
-use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
+use serde::{Deserialize, Serialize};
 
 /// Where a reply goes.
 pub type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
@@ -64,17 +66,32 @@ pub enum Job {
         /// The bar in force.
         reply: Reply<BarIndex>,
     },
-    /// Put another spec in force: facts are dropped, and the next [`Job::Advance`]s replay the raw log.
+    /// Put another spec in force, or begin to.
     InstallSpec {
         /// The spec.
         spec: Arc<CompiledSpec>,
-        /// Done.
-        reply: Reply<()>,
+        /// What is left to do.
+        reply: Reply<Install>,
     },
-    /// Everything that a discovery run reads.
+    /// The next step of a spec change under way. Ask again until it is in force.
+    ChangeStep {
+        /// What it came to.
+        reply: Reply<Step>,
+    },
+    /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the catalogue may
+    /// not be looked at.
     RunInput {
         /// Reply.
-        reply: Reply<RunInput>,
+        reply: Reply<Result<RunInput, String>>,
+    },
+    /// Booked outcomes for the bridge.
+    Outcomes {
+        /// First bar on which they may have matured.
+        first: BarIndex,
+        /// End, exclusive.
+        end: BarIndex,
+        /// Reply.
+        reply: Reply<Vec<Outcome>>,
     },
     /// Keep the record of a finished run and announce a new version on the stream.
     FinishRun {
@@ -82,6 +99,8 @@ pub enum Job {
         run_id: String,
         /// The record, JSON.
         record: serde_json::Value,
+        /// What it looked at and came to.
+        last: LastRun,
         /// A stream entry to append.
         announce: Option<(EntryKind, serde_json::Value)>,
         /// The blueprints that signals are matched against from now on.
@@ -99,8 +118,6 @@ pub enum Job {
 /// The store as it was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
-    /// First row of the history.
-    pub first: BarIndex,
     /// First row that is not committed.
     pub next: BarIndex,
 }
@@ -127,8 +144,17 @@ pub struct Advanced {
     pub rewound_to: Option<BarIndex>,
 }
 
-/// What a discovery run reads.
-#[derive(Debug)]
+/// The last run, for a request that would look at the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastRun {
+    /// See [`Looked::fingerprint`].
+    pub fingerprint: String,
+    /// What came of it.
+    pub report: RunReport,
+}
+
+/// What a discovery run looks at.
+#[derive(Clone, Debug)]
 pub struct RunInput {
     /// Spec in force.
     pub spec: Arc<CompiledSpec>,
@@ -136,10 +162,8 @@ pub struct RunInput {
     pub symbols: Vec<Symbol>,
     /// First row of the history.
     pub first: BarIndex,
-    /// First row not committed: the data watermark.
-    pub next: BarIndex,
-    /// Booked outcomes.
-    pub outcomes: Vec<Outcome>,
-    /// Detector health over the same rows.
-    pub quality: QualityReport,
+    /// The evidence.
+    pub looked: Looked,
+    /// The last run, if it looked at the very same and its version is in force.
+    pub unchanged: Option<RunReport>,
 }

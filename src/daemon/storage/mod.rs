@@ -4,6 +4,10 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
+mod change;
+#[cfg(test)]
+mod change_tests;
+mod evidence;
 mod facts;
 mod job;
 mod queries;
@@ -20,7 +24,8 @@ use crate::pipeline::PipelineError;
 use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
-pub use job::{Advanced, Job, Opened, PutDone, Reply, RunInput};
+pub use change::{Install, Step};
+pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

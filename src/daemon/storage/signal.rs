@@ -95,9 +95,14 @@ impl Signals {
         use crate::blueprints::Status;
         let count = |status| blueprints.iter().filter(|b| b.status == status).count() as u64;
         let (active, watch) = (count(Status::Active), count(Status::Watch));
+        let is_confirmed = |b: &&Blueprint| {
+            b.status != Status::Retired && b.monitoring.as_ref().is_some_and(|m| m.confirmed_on.is_some())
+        };
+        let confirmed = blueprints.iter().filter(is_confirmed).count() as u64;
         shared.update(|s| {
             s.blueprints.active = active;
             s.blueprints.watch = watch;
+            s.blueprints.live_confirmed = confirmed;
         });
         self.blueprints = blueprints;
     }

@@ -6,18 +6,23 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
+use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
-use super::job::{Advanced, Job, Opened, PutDone, RunInput};
+use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::queries;
+use crate::blueprints::{current_version, version_name};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
-use crate::daemon::shared::Shared;
-use crate::market::{BarIndex, Ts};
+use crate::daemon::shared::{RunReport, Shared};
+use crate::market::{BarIndex, DAY_MS, Ts};
+use crate::research::exclusions;
 use crate::spec::CompiledSpec;
 use crate::store::{Delivery, SeriesKey, Store};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
+/// Under this name the store keeps what the last run looked at.
+const LAST_RUN: &str = "runs/last";
 /// Disk use is measured every so many commits.
 const MEASURE_EVERY: u32 = 12;
 
@@ -27,6 +32,8 @@ pub(super) struct Worker {
     pub(super) follow: Arc<Follow>,
     pub(super) store: Store,
     pub(super) facts: Facts,
+    /// None until the first run.
+    evidence: Option<Evidence>,
     commits: u32,
 }
 
@@ -46,7 +53,7 @@ pub(super) fn run(
             return Err(StorageError::Failed(text));
         }
     };
-    let _ = opened.send(Ok(Opened { first: worker.facts.first, next: worker.facts.next() }));
+    let _ = opened.send(Ok(Opened { next: worker.facts.next() }));
     while let Some(job) = jobs.blocking_recv() {
         if worker.handle(job)? {
             break;
@@ -83,7 +90,7 @@ impl Worker {
         };
         let mut store = Store::open_with(&config.state, fsync)?;
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
-        let mut worker = Self { shared, follow, store, facts, commits: 0 };
+        let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0 };
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
@@ -116,10 +123,24 @@ impl Worker {
             Job::InstallSpec { spec, reply: to } => {
                 let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
                 reply(to, result)?;
+                self.show_store()?;
             }
-            Job::RunInput { reply: to } => reply(to, self.run_input())?,
-            Job::FinishRun { run_id, record, announce, blueprints, reply: to } => {
-                let result = self.finish_run(&run_id, &record, announce, blueprints);
+            Job::ChangeStep { reply: to } => {
+                reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
+            }
+            Job::RunInput { reply: to } => {
+                let result = match self.run_input() {
+                    Ok(input) => Ok(Ok(input)),
+                    Err(LookError::Refused(why)) => Ok(Err(why)),
+                    Err(LookError::Failed(error)) => Err(error),
+                };
+                reply(to, result)?;
+            }
+            Job::Outcomes { first, end, reply: to } => {
+                reply(to, self.store.outcomes(first, end).map_err(StorageError::from))?;
+            }
+            Job::FinishRun { run_id, record, last, announce, blueprints, reply: to } => {
+                let result = self.finish_run(&run_id, &record, &last, announce, blueprints);
                 reply(to, result)?;
             }
             Job::Close { reply: to } => {
@@ -137,12 +158,14 @@ impl Worker {
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
         let noted = self.facts.dirty;
-        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
-            && bar < self.facts.next()
-        {
+        let touched = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min();
+        if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
         let report = self.store.put(puts, delivery)?;
+        if let Some(bar) = touched.filter(|_| !report.is_noop()) {
+            self.facts.restart_change_behind(bar, &self.shared)?;
+        }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
@@ -153,7 +176,11 @@ impl Worker {
 
     fn advance(&mut self, end: BarIndex, now: Ts) -> Result<Advanced, StorageError> {
         let rewound_to = self.facts.rewind_if_dirty(&mut self.store)?;
-        let rows = (end - self.facts.next()).clamp(0, CHUNK_ROWS);
+        let next = self.facts.next();
+        // A chunk does not run over the last midnight: what is counted then is what a run judges by.
+        let midnight = Ts(end.open().day() * DAY_MS).bar();
+        let end = if next < midnight { midnight } else { end };
+        let rows = (end - next).clamp(0, CHUNK_ROWS);
         let mut events = 0;
         if rows > 0 {
             let started = Instant::now();
@@ -178,25 +205,44 @@ impl Worker {
         self.facts.next().next().0.rem_euclid(every) == 0
     }
 
-    fn run_input(&self) -> Result<RunInput, StorageError> {
-        Ok(RunInput {
-            spec: Arc::clone(&self.facts.spec),
-            symbols: self.follow.symbols.clone(),
-            first: self.facts.first,
-            next: self.facts.next(),
-            outcomes: self.facts.outcomes(&self.store)?,
-            quality: self.facts.quality(),
-        })
+    fn run_input(&mut self) -> Result<RunInput, LookError> {
+        let (spec, symbols) = (Arc::clone(&self.facts.spec), &self.follow.symbols);
+        if self.evidence.as_ref().is_none_or(|e| !e.fits(&spec, symbols)) {
+            self.evidence = Some(Evidence::new(&self.store, &spec, symbols)?);
+        }
+        let Some(evidence) = &mut self.evidence else {
+            return Err(LookError::Refused("there is no evidence book".to_owned()));
+        };
+        let (first, next) = (self.facts.first, self.facts.next());
+        let looked = evidence.look(&mut self.store, &spec, first, next)?;
+        let quality = self.facts.quality_at(looked.closed_end);
+        let looked = looked.excluding(exclusions(&quality));
+        let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
+        let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
+        Ok(RunInput { spec, symbols: symbols.clone(), first, looked, unchanged })
+    }
+
+    fn last_run(&self) -> Result<Option<LastRun>, StorageError> {
+        Ok(self.store.meta(LAST_RUN)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Whether what a run published is still what consumers read.
+    fn is_in_force(&self, report: &RunReport) -> bool {
+        let dir = self.shared.config.data_root.join("blueprints");
+        current_version(&dir).ok().flatten().map(version_name) == report.version
     }
 
     fn finish_run(
         &mut self,
         run_id: &str,
         record: &serde_json::Value,
+        last: &LastRun,
         announce: Option<(crate::daemon::stream_log::EntryKind, serde_json::Value)>,
         blueprints: Option<Vec<crate::blueprints::Blueprint>>,
     ) -> Result<(), StorageError> {
         self.store.put_run(run_id, record.to_string().as_bytes())?;
+        self.store.put_meta(LAST_RUN, &serde_json::to_vec(last).unwrap_or_default())?;
+        self.show_run(run_id.to_owned(), record);
         if let Some(blueprints) = blueprints {
             self.facts.signals.set_blueprints(&self.shared, blueprints);
         }
@@ -207,15 +253,24 @@ impl Worker {
     }
 
     fn show_last_run(&self) -> Result<(), StorageError> {
-        let Some((run_id, record)) = self.store.runs()?.pop() else { return Ok(()) };
-        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
-        self.shared.update(|s| {
-            s.discovery.last_run_id = Some(run_id);
-            s.discovery.last_duration_ms = record["duration_ms"].as_u64();
-            s.discovery.hypotheses = record["hypotheses"].as_u64().unwrap_or(0);
-            s.discovery.discoveries = record["discoveries"].as_u64().unwrap_or(0);
-        });
+        if let Some((run_id, record)) = self.store.runs()?.pop() {
+            self.show_run(run_id, &serde_json::from_slice(&record).unwrap_or_default());
+        }
         Ok(())
+    }
+
+    fn show_run(&self, run_id: String, record: &serde_json::Value) {
+        let count = |name: &str| record[name].as_u64().unwrap_or(0);
+        self.shared.update(|s| {
+            let d = &mut s.discovery;
+            d.last_run_id = Some(run_id);
+            d.last_duration_ms = record["duration_ms"].as_u64();
+            (d.hypotheses, d.discoveries, d.trials) =
+                (count("hypotheses"), count("discoveries"), count("trials"));
+            d.cohorts = serde_json::from_value(record["cohorts"].clone()).unwrap_or_default();
+            d.closed_through = record["closed_through"].as_str().map(str::to_owned);
+            d.replays = record["replays"].as_i64().unwrap_or(0);
+        });
     }
 
     fn show_store(&mut self) -> Result<(), StorageError> {

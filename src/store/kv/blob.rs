@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! checkpoints   key  time: last bar in it            value  0x01 | bytes of the pipeline (its own version and checksum)
+//! evidence      key  time: UTC day                   value  0x01 | link 32 bytes | day record (see discovery::record)
 //! signals       key  sequence number u64 BE          value  0x01 | JSON, as it was sent
 //! updates       key  sequence number u64 BE          value  0x01 | bytes of a raw update that no tick has taken in yet
 //! runs          key  run id                          value  0x01 | JSON
 //! arrivals      key  what arrived (an event id, …)   value  0x01 | milliseconds, i64 LE
-//! meta          key  "schema", "committed", "rewinds", or "user/" and a name      value  no version: see their users
+//! meta          key  "schema", "committed", "rewinds", "replays", or "user/" and a name      value  no version: see their users
 //! ```
 
 const VERSION: u8 = 1;

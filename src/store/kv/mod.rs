@@ -17,6 +17,7 @@ pub(super) mod feature_row;
 pub(super) mod outcome;
 pub(super) mod series;
 pub(super) mod summary;
+pub(super) mod trial;
 
 use crate::market::{Market, Symbol};
 

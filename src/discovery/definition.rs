@@ -1,0 +1,170 @@
+//! What a unit *is*, in one text and one hash: whatever can change its outcome series or its test. Two units with equal
+//! text are the same trial, whenever and under whatever spec hash they are looked at; anything else is another trial.
+//!
+//! ```text
+//! unit/1
+//! event VOL_SHOCK 3f0c…        detector: when, exit, direction and all they read, onset, spacing, source rules, sessions
+//! scope single BTCUSDT         or: pooled BTCUSDT,SOLUSDT
+//! condition HIGH_VOL HIGH_VOL 77ab…     expression and all it reads; "-" without one
+//! horizon 12
+//! lag 1
+//! price close
+//! cost BTCUSDT 4+2             fee + slippage per side, bps, of every symbol of the scope
+//! test 90d1…                   the null, the e-process and its constants, the scale of the scores
+//! ```
+//!
+//! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no outcome: names
+//! of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::graph::{EventNode, NodeFacts, NodeId, Onset, Op, facts, reachable};
+use crate::market::{Source, Symbol};
+use crate::outcomes::EntryPrice;
+use crate::spec::{CompiledSpec, Join};
+
+/// The feature that scales the scores.
+const SCALE_FEATURE: &str = "sigma_bar";
+
+/// Hashes (64 hex digits) and words that the texts of units are made of. Empty for a table whose making is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Definitions {
+    /// By event type.
+    pub events: BTreeMap<Arc<str>, String>,
+    /// By condition id.
+    pub conditions: BTreeMap<Arc<str>, String>,
+    /// Costs per side by symbol.
+    pub costs: BTreeMap<Symbol, String>,
+    /// Entry price.
+    pub price: String,
+    /// The test.
+    pub test: String,
+}
+
+impl Definitions {
+    /// Of everything that compiled specs define, on these symbols.
+    #[must_use]
+    pub fn of(spec: &CompiledSpec, symbols: &[Symbol]) -> Self {
+        let graph = &spec.graph;
+        let context = Reading {
+            spec,
+            facts: facts(graph),
+            sessions: digest(&format!("{:?}", spec.calendars.sessions)),
+            universe: symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(","),
+        };
+        let events = graph.events.iter().map(|e| (e.event_type.as_str().into(), context.event(e))).collect();
+        let named: BTreeMap<&str, NodeId> =
+            graph.features.iter().chain(&graph.states).map(|o| (o.name.as_str(), o.node)).collect();
+        let mut conditions: BTreeMap<Arc<str>, String> =
+            graph.states.iter().map(|s| (s.name.as_str().into(), context.series(s.node))).collect();
+        for (column, values) in &spec.defaults.conditioning.regimes {
+            let series = named.get(column.as_str()).map(|node| context.series(*node)).unwrap_or_default();
+            for (label, code) in values {
+                let id = super::table::label_condition(column, label).id;
+                conditions.insert(id, digest(&format!("{series} == {code}")));
+            }
+        }
+        let costs = &spec.defaults.costs;
+        let cost = |s: &Symbol| format!("{}+{}", costs.fee_bps(s), costs.slippage_bps(s));
+        let scale = named.get(SCALE_FEATURE).map(|node| context.series(*node)).unwrap_or_default();
+        let test = serde_json::to_string(&spec.gates.evidence).unwrap_or_default();
+        Self {
+            events,
+            conditions,
+            costs: symbols.iter().map(|s| (s.clone(), cost(s))).collect(),
+            price: match spec.defaults.entry_price {
+                EntryPrice::Close => "close".to_owned(),
+                EntryPrice::Open => "open".to_owned(),
+            },
+            test: digest(&format!("{test} scale {scale}")),
+        }
+    }
+}
+
+/// The compiled specs while they are read.
+struct Reading<'a> {
+    spec: &'a CompiledSpec,
+    facts: Vec<NodeFacts>,
+    sessions: String,
+    universe: String,
+}
+
+impl Reading<'_> {
+    /// A series: its node's hash and the rules of every source below it.
+    fn series(&self, node: NodeId) -> String {
+        digest(&format!("{} {}", hex(&self.facts[node.ix()].hash), self.rules([node])))
+    }
+
+    /// A detector, without its severity: that changes no outcome.
+    fn event(&self, event: &EventNode) -> String {
+        let detect = self.spec.graph.node(event.detect);
+        let parts: Vec<NodeId> = detect.inputs.iter().take(3).copied().collect();
+        let mut text = String::from("event/1");
+        for part in &parts {
+            let _ = write!(text, " {}", hex(&self.facts[part.ix()].hash));
+        }
+        let onset = match event.onset {
+            Onset::Rising => "rising",
+            Onset::Level => "level",
+        };
+        let _ = write!(
+            text,
+            " onset {onset} spacing {} max {:?} exit {} undirected {} {}",
+            event.spacing_bars,
+            event.max_bars,
+            event.has_exit,
+            event.undirected,
+            self.rules(parts)
+        );
+        digest(&text)
+    }
+
+    /// When the sources below these nodes may be used; the sessions where one of them is a calendar column; the symbols
+    /// where the cross-section is read. Dates of holidays and releases are data, not definition: a list that goes on
+    /// into the next year leaves the trial what it was.
+    fn rules(&self, roots: impl IntoIterator<Item = NodeId>) -> String {
+        let mut groups = BTreeSet::new();
+        let (mut scheduled, mut universe) = (false, false);
+        for root in roots {
+            for source in self.facts[root.ix()].reads.iter() {
+                scheduled |= self.rule(source, &mut groups);
+            }
+            universe |= reachable(&self.spec.graph, root)
+                .into_iter()
+                .any(|id| matches!(self.spec.graph.node(id).op, Op::Universe { .. }));
+        }
+        let mut text: Vec<String> = groups.into_iter().collect();
+        if scheduled {
+            text.push(self.sessions.clone());
+        }
+        if universe {
+            text.push(self.universe.clone());
+        }
+        text.join(";")
+    }
+
+    fn rule(&self, source: Source, groups: &mut BTreeSet<String>) -> bool {
+        let Some(group) = self.spec.sources.rule(source) else { return false };
+        let coverage = group.min_coverage.map_or_else(String::new, |c| c.to_string());
+        groups.insert(format!("{} {:?} {} {:?} {coverage}", group.name, group.join, group.lag_s, group.hold));
+        group.join == Join::Schedule
+    }
+}
+
+/// SHA-256 as hex.
+pub(super) fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

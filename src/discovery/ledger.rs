@@ -1,0 +1,392 @@
+//! The trial ledger: every unit that was ever looked at, so that the number of trials cannot be understated.
+//!
+//! Units that are new to the ledger when a catalogue is looked at are one *cohort*. Cohort b has the share
+//! `gamma_b = 6 / (pi^2 b^2)` of the error budget for ever, whatever comes later, and its units the weight
+//! `w = m gamma_b / m_b` (m trials in all, m_b of them in the cohort). A changed definition is a new unit in a later
+//! cohort; a removed unit stays counted; an identical definition that returns is the unit that it was.
+//!
+//! Append-only and pure: the store keeps the trials, this module decides what to add.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::catalogue::{Catalogue, UnitPlace};
+use super::cluster::count;
+use super::multiplicity::cohort_budget;
+use crate::spec::gates::{CatalogueKind, GroupKey};
+
+/// SHA-256 of a unit's definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrialKey(pub [u8; 32]);
+
+impl TrialKey {
+    /// Of a definition text.
+    #[must_use]
+    pub fn of(definition: &str) -> Self {
+        Self(Sha256::digest(definition.as_bytes()).into())
+    }
+
+    /// In hexadecimal.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        super::definition::hex(&self.0)
+    }
+}
+
+/// A unit that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// What it is.
+    pub key: TrialKey,
+    /// Cohort, from 1.
+    pub cohort: u32,
+    /// Last closed UTC day (since the epoch) of its first look.
+    pub first_look: i64,
+    /// Hash of the catalogue of its first look.
+    pub catalogue: [u8; 32],
+    /// Canonical family.
+    pub family: String,
+    /// Event type.
+    pub event_type: String,
+    /// Label of the holding period.
+    pub horizon: String,
+    /// Condition id; empty = none.
+    pub condition: String,
+    /// Symbol, or `ALL`.
+    pub scope: String,
+}
+
+impl Trial {
+    fn group(&self, keys: &[GroupKey]) -> String {
+        let part = |key: &GroupKey| match key {
+            GroupKey::CanonicalFamily => self.family.as_str(),
+            GroupKey::EventType => &self.event_type,
+            GroupKey::TemplateVerb => "fade_follow",
+            GroupKey::Horizon => &self.horizon,
+            GroupKey::StateId => &self.condition,
+            GroupKey::Symbol => &self.scope,
+        };
+        keys.iter().map(part).collect::<Vec<_>>().join("|")
+    }
+}
+
+/// A catalogue that may not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// It was declared closed for ever, and has grown.
+    #[error(
+        "the catalogue was declared closed and has spent its whole error budget, but {new} of its {units} hypotheses are new \
+         (the first: {first}); take the change back, or start another study in an empty state directory"
+    )]
+    Closed {
+        /// New units.
+        new: usize,
+        /// Units in all.
+        units: usize,
+        /// One of them.
+        first: String,
+    },
+    /// Closing it now would promise budget that later cohorts have.
+    #[error(
+        "gates.yaml: multiplicity.catalogue is closed, but the ledger already holds {cohorts} cohorts; only a catalogue with \
+         one cohort can be closed: set it to open"
+    )]
+    TooLate {
+        /// Cohorts so far.
+        cohorts: u32,
+    },
+}
+
+/// A cohort in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cohort {
+    /// Number, from 1.
+    pub cohort: u32,
+    /// Units ever admitted: m_b.
+    pub units: usize,
+    /// Units of the catalogue at hand.
+    pub in_catalogue: usize,
+    /// Share of the error budget: gamma_b.
+    pub budget: f64,
+    /// Last closed UTC day of its first look.
+    #[serde(serialize_with = "as_date", deserialize_with = "from_date")]
+    pub first_look: Option<i64>,
+}
+
+fn as_date<S: serde::Serializer>(day: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match day {
+        Some(day) => serializer.serialize_str(&date(*day)),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn from_date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let day = |text: String| crate::market::parse_date(&text).map(|ts| ts.day());
+    text.map(day).transpose().map_err(serde::de::Error::custom)
+}
+
+/// A UTC day as `YYYY-MM-DD`.
+#[must_use]
+pub fn date(day: i64) -> String {
+    let mut text = crate::market::Ts(day.saturating_mul(crate::market::DAY_MS)).to_string();
+    text.truncate(10);
+    text
+}
+
+/// Every trial so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrialLedger {
+    trials: BTreeMap<TrialKey, Trial>,
+    closed: bool,
+}
+
+impl TrialLedger {
+    /// From what the store holds. `closed`: the catalogue was declared closed when it was looked at.
+    #[must_use]
+    pub fn new(trials: impl IntoIterator<Item = Trial>, closed: bool) -> Self {
+        Self { trials: trials.into_iter().map(|t| (t.key, t)).collect(), closed }
+    }
+
+    /// Trials so far: m.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.trials.len()
+    }
+
+    /// Whether nothing was ever looked at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.trials.is_empty()
+    }
+
+    /// Whether it was declared closed.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether a definition was ever looked at.
+    #[must_use]
+    pub fn get(&self, key: TrialKey) -> Option<&Trial> {
+        self.trials.get(&key)
+    }
+
+    /// The last cohort; 0 when there is none.
+    #[must_use]
+    pub fn last_cohort(&self) -> u32 {
+        self.trials.values().map(|t| t.cohort).max().unwrap_or(0)
+    }
+
+    /// What looking at a catalogue now, on data closed through `day`, adds: one cohort of the units that are new, or
+    /// nothing. The caller stores them before it looks.
+    ///
+    /// # Errors
+    /// When the catalogue was declared closed and has new units, or is declared closed too late.
+    pub fn admit(
+        &self,
+        catalogue: &Catalogue,
+        kind: CatalogueKind,
+        day: i64,
+    ) -> Result<Vec<Trial>, LedgerError> {
+        let cohorts = self.last_cohort();
+        let mut identity = [0; 32];
+        identity.copy_from_slice(&Sha256::digest(catalogue.hash.as_bytes()));
+        let mut new: BTreeMap<TrialKey, Trial> = BTreeMap::new();
+        for place in catalogue.places() {
+            let key = TrialKey::of(&catalogue.definition(place));
+            if !self.trials.contains_key(&key) {
+                let block = &catalogue.blocks[place.block];
+                new.entry(key).or_insert_with(|| Trial {
+                    key,
+                    cohort: cohorts + 1,
+                    first_look: day,
+                    catalogue: identity,
+                    family: block.family.to_string(),
+                    event_type: block.event_type.to_string(),
+                    horizon: block.horizon.label.to_string(),
+                    condition: catalogue.condition(place).map_or("", |c| &c.condition.id).to_owned(),
+                    scope: catalogue.scope(place).label().to_owned(),
+                });
+            }
+        }
+        let first = new.values().next();
+        if let Some(first) = first.filter(|_| self.closed && cohorts > 0) {
+            let first = format!("{} {} {} {}", first.event_type, first.horizon, first.scope, first.condition);
+            return Err(LedgerError::Closed { new: new.len(), units: catalogue.units, first });
+        }
+        let after = cohorts + u32::from(first.is_some());
+        if kind == CatalogueKind::Closed && !self.closed && after > 1 {
+            return Err(LedgerError::TooLate { cohorts });
+        }
+        Ok(new.into_values().collect())
+    }
+
+    /// Takes what [`TrialLedger::admit`] gave. Known trials stay as they were.
+    pub fn extend(&mut self, trials: impl IntoIterator<Item = Trial>, kind: CatalogueKind) {
+        for trial in trials {
+            self.trials.entry(trial.key).or_insert(trial);
+        }
+        self.closed |= kind == CatalogueKind::Closed;
+    }
+
+    /// How the trials of a catalogue are accounted for. A unit that the ledger does not know has no share of the budget:
+    /// [`TrialLedger::admit`] comes first.
+    #[must_use]
+    pub fn account(&self, catalogue: &Catalogue) -> Accounting {
+        let mut out = Accounting { total: self.trials.len(), ..Accounting::default() };
+        let mut cohorts: BTreeMap<u32, Cohort> = BTreeMap::new();
+        let mut groups = GroupNumbers::default();
+        for trial in self.trials.values() {
+            let cohort = cohorts.entry(trial.cohort).or_insert_with(|| Cohort {
+                cohort: trial.cohort,
+                units: 0,
+                in_catalogue: 0,
+                budget: if self.closed { 1.0 } else { cohort_budget(trial.cohort) },
+                first_look: Some(trial.first_look),
+            });
+            cohort.units += 1;
+            let group = groups.number(trial.cohort, trial.group(&catalogue.group_by));
+            groups.list[group].units += 1;
+        }
+        let stray = self.last_cohort() + 1;
+        for block in 0..catalogue.blocks.len() {
+            let (mut of, mut group_of) = (Vec::new(), Vec::new());
+            for local in 0..catalogue.block_units(block) {
+                let place = catalogue.place(block, local);
+                let trial = self.trials.get(&TrialKey::of(&catalogue.definition(place)));
+                let cohort = trial.map_or(stray, |t| t.cohort);
+                let name = trial.map_or_else(|| catalogue.group_id(place), |t| t.group(&catalogue.group_by));
+                if let Some(cohort) = cohorts.get_mut(&cohort) {
+                    cohort.in_catalogue += 1;
+                }
+                let group = groups.number(cohort, name);
+                if trial.is_none() {
+                    groups.list[group].units += 1;
+                }
+                of.push(cohort);
+                group_of.push(group);
+            }
+            out.cohort_of.push(of);
+            out.group_of.push(group_of);
+        }
+        out.cohorts = cohorts.into_values().collect();
+        out.groups = groups.list;
+        out
+    }
+}
+
+/// Numbers groups by their cohort and name.
+#[derive(Default)]
+struct GroupNumbers {
+    list: Vec<Group>,
+    numbers: BTreeMap<(u32, String), usize>,
+}
+
+impl GroupNumbers {
+    fn number(&mut self, cohort: u32, name: String) -> usize {
+        let next = self.list.len();
+        let number = *self.numbers.entry((cohort, name)).or_insert(next);
+        if number == next {
+            self.list.push(Group { cohort, units: 0 });
+        }
+        number
+    }
+}
+
+/// A multiplicity group within a cohort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Cohort.
+    pub cohort: u32,
+    /// Trials, units that are gone included.
+    pub units: usize,
+}
+
+/// How the trials of one catalogue are accounted for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accounting {
+    /// Trials in all: m.
+    pub total: usize,
+    /// Cohorts, ascending.
+    pub cohorts: Vec<Cohort>,
+    /// Cohort of each unit, by block and position in it.
+    pub cohort_of: Vec<Vec<u32>>,
+    /// Multiplicity groups.
+    pub groups: Vec<Group>,
+    /// Group of each unit, by block and position in it.
+    pub group_of: Vec<Vec<usize>>,
+}
+
+impl Accounting {
+    /// A catalogue that is looked at without a ledger: cohort 1 and nothing else.
+    #[must_use]
+    pub fn alone(catalogue: &Catalogue, kind: CatalogueKind) -> Self {
+        let mut groups = GroupNumbers::default();
+        let mut group_of = Vec::new();
+        let by_unit = catalogue.group_by.iter().any(|k| matches!(k, GroupKey::StateId | GroupKey::Symbol));
+        for block in 0..catalogue.blocks.len() {
+            let mut of: Vec<usize> = Vec::new();
+            for local in 0..catalogue.block_units(block) {
+                let group = match of.first() {
+                    Some(&first) if !by_unit => first,
+                    _ => groups.number(1, catalogue.group_id(catalogue.place(block, local))),
+                };
+                groups.list[group].units += 1;
+                of.push(group);
+            }
+            group_of.push(of);
+        }
+        let budget = match kind {
+            CatalogueKind::Open => cohort_budget(1),
+            CatalogueKind::Closed => 1.0,
+        };
+        let cohort = Cohort {
+            cohort: 1,
+            units: catalogue.units,
+            in_catalogue: catalogue.units,
+            budget,
+            first_look: None,
+        };
+        let cohort_of = group_of.iter().map(|of| vec![1; of.len()]).collect();
+        Self { total: catalogue.units, cohorts: vec![cohort], cohort_of, groups: groups.list, group_of }
+    }
+
+    /// Cohort of a unit.
+    #[must_use]
+    pub fn cohort(&self, catalogue: &Catalogue, place: UnitPlace) -> u32 {
+        self.cohort_of[place.block][catalogue.local(place.block, place.scope, place.condition)]
+    }
+
+    /// A cohort's numbers.
+    #[must_use]
+    pub fn of(&self, cohort: u32) -> Option<&Cohort> {
+        self.cohorts.iter().find(|c| c.cohort == cohort)
+    }
+
+    /// `gamma_b / m_b`: what a cohort's unit has of the error budget, whatever comes later. A cohort that nobody admitted
+    /// has nothing. Weighted BH with `w = m gamma_b / m_b` rejects `p <= q k w / m = q k share`.
+    #[must_use]
+    pub fn share(&self, cohort: u32) -> f64 {
+        self.of(cohort).map_or(0.0, |c| c.budget / count(c.units))
+    }
+
+    /// `w = m gamma_b / m_b`: the same as a weight.
+    #[must_use]
+    pub fn weight(&self, cohort: u32) -> f64 {
+        count(self.total) * self.share(cohort)
+    }
+
+    /// The same among groups: `N gamma_b / N_b`, of N groups in all and N_b in the cohort.
+    #[must_use]
+    pub fn group_weight(&self, cohort: u32) -> f64 {
+        let own = self.groups.iter().filter(|g| g.cohort == cohort).count();
+        self.of(cohort).map_or(0.0, |c| count(self.groups.len()) * c.budget / count(own.max(1)))
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,0 +1,41 @@
+//! The trial ledger between the store and a look: what is new is stored before anything is looked at.
+
+use super::ResearchError;
+use crate::discovery::{Accounting, Catalogue, TrialLedger};
+use crate::spec::gates::CatalogueKind;
+use crate::store::{Store, StoreError};
+
+/// Under this name the store remembers that the catalogue was declared closed.
+const CLOSED: &str = "trials/closed";
+
+/// Reads the ledger.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn read_ledger(store: &Store) -> Result<TrialLedger, StoreError> {
+    Ok(TrialLedger::new(store.trials()?, store.meta(CLOSED)?.is_some()))
+}
+
+/// Looks at a catalogue on data closed through `day`: its new units go into the ledger, durably, as one cohort; then all
+/// trials are accounted for. Looking again at the same catalogue adds nothing.
+///
+/// # Errors
+/// When the catalogue was declared closed and has grown, or the store cannot be written. Nothing may then be looked at.
+pub fn look_at(
+    store: &mut Store,
+    ledger: &mut TrialLedger,
+    catalogue: &Catalogue,
+    kind: CatalogueKind,
+    day: i64,
+) -> Result<Accounting, ResearchError> {
+    let new = ledger.admit(catalogue, kind, day)?;
+    if let Some(first) = new.first() {
+        tracing::info!(cohort = first.cohort, units = new.len(), "hypotheses enter the trial ledger");
+        store.add_trials(&new)?;
+    }
+    if kind == CatalogueKind::Closed && !ledger.is_closed() {
+        store.put_meta(CLOSED, b"1")?;
+    }
+    ledger.extend(new, kind);
+    Ok(ledger.account(catalogue))
+}

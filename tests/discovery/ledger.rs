@@ -1,0 +1,185 @@
+//! The evidence book as records, and the trial ledger in whole conclusions.
+
+use std::collections::BTreeMap;
+
+use backtestd::discovery::{
+    Accounting, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger, book_of,
+    conclude_book, conclude_in,
+};
+use backtestd::market::{DAY_MS, Ts};
+use backtestd::spec::gates::{CatalogueKind, GatesSpec, Procedure};
+
+use super::world::{Edge, FIRST_DAY, config, world};
+
+const DAYS: i64 = 90;
+
+fn planted() -> OutcomeTable {
+    world(21, DAYS, Some(Edge { event: "BETA_ONE", bps: -45.0 }))
+}
+
+/// The rows that `keep` wants, as a table of their own.
+fn part(table: &OutcomeTable, keep: impl Fn(usize) -> bool) -> OutcomeTable {
+    let mut builder = TableBuilder::new(table.conditions.clone(), true);
+    for i in (0..table.len()).filter(|i| keep(*i)) {
+        let row = OutcomeRow {
+            event_type: &table.event_types[usize::from(table.event[i])],
+            family: &table.families[usize::from(table.event[i])],
+            symbol: table.symbols[usize::from(table.symbol[i])].as_str(),
+            timestamp: Ts(table.timestamp[i]),
+            exit: Ts(table.exit[i]),
+            direction: table.direction[i],
+            horizon: &table.horizons[usize::from(table.horizon[i])].label,
+            forward_return: table.forward_return[i],
+            cost_bps: table.cost[i] * 1e4,
+            sigma_bar: table.sigma_bar[i],
+        };
+        let active: Vec<usize> = (0..table.conditions.len()).filter(|c| table.is_active(i, *c)).collect();
+        builder.push(&row, &active).unwrap();
+    }
+    builder.finish()
+}
+
+/// What a daemon reads when a day closes: the outcomes that matured on it.
+fn matured_on(table: &OutcomeTable, day: i64) -> OutcomeTable {
+    part(table, |i| (table.exit[i] - 1).div_euclid(DAY_MS) == day)
+}
+
+#[test]
+fn days_taken_one_by_one_from_what_matured_on_them_are_one_batch_bit_for_bit_and_so_are_their_records() {
+    let config = config();
+    let table = planted();
+    let catalogue = config.catalogue(&table);
+    let last = FIRST_DAY + DAYS - 1;
+    let mut batch = config.open_book(&catalogue).recorded();
+    batch.advance(&table, &catalogue, last);
+    let first_link = batch.first_link();
+    let batch_records = batch.take_records(&catalogue, FIRST_DAY - 1, first_link);
+
+    let mut daily = config.open_book(&catalogue).recorded();
+    let (mut link, mut records) = (first_link, Vec::new());
+    for day in FIRST_DAY..=last {
+        for _ in 0..3 {
+            daily.advance(&matured_on(&table, day), &catalogue, day);
+        }
+        let new = daily.take_records(&catalogue, day - 1, link);
+        assert_eq!(new.len(), 1);
+        link = new[0].link;
+        records.extend(new);
+    }
+    assert_eq!(batch, daily);
+    assert_eq!(batch_records, records);
+
+    // After a restart the records are the book again.
+    let mut restored = config.open_book(&catalogue).recorded();
+    assert_eq!(restored.restore(&catalogue, &records), records.len());
+    assert_eq!(restored, daily);
+    assert_eq!(conclude_book(&catalogue, &restored, &config), conclude_book(&catalogue, &batch, &config));
+}
+
+#[test]
+fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_again() {
+    let config = config();
+    let table = planted();
+    let catalogue = config.catalogue(&table);
+    let last = FIRST_DAY + DAYS - 1;
+    let mut whole = config.open_book(&catalogue).recorded();
+    whole.advance(&table, &catalogue, last);
+    let start = whole.first_link();
+    let records = whole.take_records(&catalogue, FIRST_DAY - 1, start);
+    for damage in 0..3 {
+        let mut damaged = records.clone();
+        match damage {
+            0 => damaged[40].bytes[50] ^= 1,
+            1 => drop(damaged.remove(40)),
+            _ => damaged[40].bytes.truncate(60),
+        }
+        let mut book = config.open_book(&catalogue).recorded();
+        assert_eq!(book.restore(&catalogue, &damaged), 40, "damage {damage}");
+        assert_eq!(book.through_day(), Some(FIRST_DAY + 39));
+        book.advance(&table, &catalogue, last);
+        let again = book.take_records(&catalogue, FIRST_DAY + 39, records[39].link);
+        assert_eq!(again, records[40..]);
+        assert_eq!(book, whole);
+    }
+    // Records of another catalogue do not fit at all.
+    let other = part(&table, |i| table.event[i] != 0);
+    let other = config.catalogue(&other);
+    assert_eq!(config.open_book(&other).restore(&other, &records), 0);
+}
+
+#[test]
+fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
+    let config = config();
+    let table = planted();
+    let early = part(&table, |i| table.event[i] < 4);
+    let catalogue = |t: &OutcomeTable| -> Catalogue {
+        Catalogue::new(&CatalogueSpec::from_table(t, 1), &config.families)
+    };
+    let (small, large) = (catalogue(&early), catalogue(&table));
+    let mut ledger = TrialLedger::default();
+    let look = |ledger: &mut TrialLedger, c: &Catalogue, day| -> Accounting {
+        let new = ledger.admit(c, CatalogueKind::Open, day).unwrap();
+        ledger.extend(new, CatalogueKind::Open);
+        ledger.account(c)
+    };
+    let first = look(&mut ledger, &small, FIRST_DAY);
+    let before = conclude_in(&small, &book_of(&early, &small, &config), &first, &config);
+    let alone = conclude_book(&small, &book_of(&early, &small, &config), &config);
+    assert!(before.candidates == alone.candidates, "a ledger with one cohort changes nothing");
+    let second = look(&mut ledger, &large, FIRST_DAY + 1);
+    let after = conclude_in(&large, &book_of(&table, &large, &config), &second, &config);
+    assert_eq!((after.summary.trials, after.summary.cohorts.len()), (large.units, 2));
+
+    let q: BTreeMap<&str, f64> =
+        after.candidates.iter().map(|c| (c.candidate_id.as_str(), c.q_value_global)).collect();
+    for c in &before.candidates {
+        // More rejections elsewhere can only help; its own share is what it was, to the last bit.
+        assert!(q[c.candidate_id.as_str()] <= c.q_value_global);
+    }
+    assert!(before.summary.discoveries > 0);
+    // The definition: reject p <= q k gamma_b / m_b.
+    let share = |cohort: u32| {
+        let c = second.of(cohort).unwrap();
+        c.budget / c.units as f64
+    };
+    let level = 0.05;
+    let k = after.candidates.iter().filter(|c| c.q_value_global <= level).count();
+    for c in &after.candidates {
+        let threshold = level * k as f64 * share(c.cohort);
+        assert_eq!(c.q_value_global <= level, c.p_any <= threshold, "{} {}", c.p_any, threshold);
+        assert!((c.p_threshold.unwrap() - threshold).abs() < 1e-15);
+        assert_eq!(c.cohort, if ["GAMMA_ONE", "GAMMA_TWO"].contains(&&*c.event_type) { 2 } else { 1 });
+    }
+    // Looking at the small catalogue again: what was added stays counted, and nothing moved back.
+    let third = look(&mut ledger, &small, FIRST_DAY + 2);
+    let again = conclude_in(&small, &book_of(&early, &small, &config), &third, &config);
+    assert_eq!(again.summary.trials, large.units);
+    let rejected = |d: &backtestd::discovery::Discovery| -> Vec<String> {
+        d.candidates.iter().filter(|c| c.is_discovery).map(|c| c.candidate_id.clone()).collect()
+    };
+    assert_eq!(rejected(&again), rejected(&before));
+}
+
+#[test]
+fn the_shipped_gates_publish_with_the_global_procedure_and_refuse_the_prior_rule() {
+    let mut gates: GatesSpec = config().gates;
+    assert_eq!(gates.multiplicity.publish_with, Procedure::Global);
+    gates.validate().unwrap();
+    gates.multiplicity.publish_with = Procedure::SeedCompat;
+    let error = gates.validate().unwrap_err().to_string();
+    assert!(
+        error.starts_with("gates.yaml: multiplicity.publish_with is seed_compat, but must be grouped_bb"),
+        "{error}"
+    );
+    let discovery = conclude_book(
+        &config().catalogue(&planted()),
+        &book_of(&planted(), &config().catalogue(&planted()), &config()),
+        &config(),
+    );
+    let by = &discovery.summary.discoveries_by_procedure;
+    assert_eq!(
+        by.keys().copied().collect::<Vec<_>>(),
+        ["global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
+    );
+    assert!(by["strict_by"] <= by["global"]);
+}
