@@ -10,6 +10,7 @@ use super::ast::{Binary, Expr, ExprKind, LangError, Span, Unary};
 use super::check::{operator_names, type_name, type_names};
 use super::facts::{facts, needs_of};
 use super::ir::{Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Op, Output, Type};
+use super::part::part;
 use super::program::{EventDef, Program, SeriesDef};
 use super::suggest::nearest;
 use crate::market::{Calendar, Source};
@@ -32,7 +33,7 @@ pub fn compile(program: &Program) -> Result<Graph, Vec<LangError>> {
     if !lowerer.errors.is_empty() {
         return Err(lowerer.errors);
     }
-    let mut graph = prune(Graph { nodes: lowerer.nodes, features, states, events });
+    let mut graph = prune(&Graph { nodes: lowerer.nodes, features, states, events });
     let facts = facts(&graph);
     for event in &mut graph.events {
         event.needs = needs_of(&facts, event.detect);
@@ -337,6 +338,11 @@ impl<'p> Lowerer<'p> {
             error
                 .label("a calendar")
                 .help(format!("a calendar is read with `minutes_since({name})` or `minutes_to({name})`"))
+        } else if matches!(name.to_lowercase().as_str(), "nan" | "null" | "none" | "na" | "inf" | "infinity")
+        {
+            error.label("not a value").help(
+                "unknown is not written; ask for it with `known(x)`, or replace it with `coalesce(x, y)`",
+            )
         } else if is_call {
             error.label("an operator").help(format!("call it: `{name}(...)`"))
         } else {
@@ -373,20 +379,26 @@ impl<'p> Lowerer<'p> {
             let free = param.filter(|p| bound.iter().all(|(b, _)| b != p));
             let Some(param) = free else {
                 let span = arg.name.as_ref().map_or(arg.value.span, |(_, span)| *span);
-                return Some(self.report(
-                    LangError::new(span, format!("the macro is {head}")).label("no such parameter is left"),
-                ));
+                return Some(
+                    self.report(
+                        LangError::new(span, format!("the macro is {head}"))
+                            .label("no such parameter is left")
+                            .help("each parameter is given once, in order or by name"),
+                    ),
+                );
             };
             let value = self.expr(&arg.value, scope);
             bound.push((param.as_str(), value));
         }
         if let Some(missing) = def.params.iter().find(|p| bound.iter().all(|(b, _)| b != p)) {
             let message = format!("the macro {head} is called without '{missing}'");
-            return Some(self.report(LangError::new(call.name_span, message)));
+            let help = format!("it is called as `{head}`");
+            return Some(self.report(LangError::new(call.name_span, message).help(help)));
         }
         if self.expanding.contains(&ix) {
             let message = format!("the macro '{}' uses itself", def.name);
-            return Some(self.report(LangError::new(call.name_span, message)));
+            let help = "a macro is replaced by its body: it may use other macros only";
+            return Some(self.report(LangError::new(call.name_span, message).help(help)));
         }
         if bound.iter().any(|(_, value)| value.is_none()) {
             return Some(None);
@@ -399,44 +411,9 @@ impl<'p> Lowerer<'p> {
     }
 }
 
-/// Drops what no output reads (arguments of macros, disabled variants) and numbers the rest densely.
-fn prune(mut graph: Graph) -> Graph {
-    let mut keep = vec![false; graph.nodes.len()];
+/// Without the nodes that nothing in the specs reads.
+fn prune(graph: &Graph) -> Graph {
     let outputs = graph.features.iter().chain(&graph.states).map(|o| o.node);
-    let events = graph.events.iter().flat_map(|e| e.snapshot.iter().map(|o| o.node).chain([e.detect]));
-    for id in outputs.chain(events) {
-        keep[id.ix()] = true;
-    }
-    // Inputs have smaller ids: one walk from the end spreads every mark.
-    for ix in (0..graph.nodes.len()).rev() {
-        if keep[ix] {
-            let node = &graph.nodes[ix];
-            for input in node.inputs.iter().chain(&node.clock) {
-                keep[input.ix()] = true;
-            }
-        }
-    }
-    let mut renumber = vec![NodeId(u32::MAX); graph.nodes.len()];
-    let mut nodes = Vec::new();
-    for (ix, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
-        if !keep[ix] {
-            continue;
-        }
-        for input in node.inputs.iter_mut().chain(&mut node.clock) {
-            *input = renumber[input.ix()];
-        }
-        renumber[ix] = NodeId(nodes.len() as u32);
-        nodes.push(node);
-    }
-    graph.nodes = nodes;
-    for output in graph.features.iter_mut().chain(&mut graph.states) {
-        output.node = renumber[output.node.ix()];
-    }
-    for event in &mut graph.events {
-        event.detect = renumber[event.detect.ix()];
-        for output in &mut event.snapshot {
-            output.node = renumber[output.node.ix()];
-        }
-    }
-    graph
+    let events = graph.events.iter().map(|e| e.detect);
+    part(graph, outputs.chain(events)).0
 }

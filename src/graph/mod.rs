@@ -13,6 +13,7 @@ mod lexer;
 mod lower;
 pub mod ops;
 mod parser;
+mod part;
 mod program;
 mod suggest;
 mod text;
@@ -31,6 +32,7 @@ pub use ir::{
 };
 pub use lower::compile;
 pub use parser::{parse, parse_macro_head};
+pub use part::part;
 pub use program::{EventDef, MacroDef, Program, SeriesDef};
 pub use suggest::nearest;
 pub use text::op_text;

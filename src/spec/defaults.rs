@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::market::Symbol;
 use crate::outcomes::EntryPrice;
 
 /// The file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalDefaults {
     /// Version of this file's layout; 1.
@@ -35,7 +36,7 @@ pub struct GlobalDefaults {
 }
 
 /// Costs per side in bps of notional.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostModel {
     /// Taker fee.
@@ -44,11 +45,12 @@ pub struct CostModel {
     pub slippage_bps_per_side: f64,
     /// Symbols with other costs.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SymbolCosts>")]
     pub symbols: BTreeMap<Symbol, SymbolCosts>,
 }
 
 /// Costs of one symbol; absent values are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SymbolCosts {
     /// Taker fee.
@@ -80,17 +82,19 @@ impl CostModel {
 }
 
 /// The benchmark of everybody, and the benchmark's own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Leader {
     /// Benchmark of every other symbol.
+    #[schemars(with = "String")]
     pub symbol: Symbol,
     /// Benchmark of the benchmark.
+    #[schemars(with = "String")]
     pub other: Symbol,
 }
 
 /// Funding terms.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FundingTerms {
     /// Interest component of the funding formula, decimal per 8 h.
@@ -99,11 +103,12 @@ pub struct FundingTerms {
     pub interval_hours: f64,
     /// Symbols with other terms.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SymbolFunding>")]
     pub symbols: BTreeMap<Symbol, SymbolFunding>,
 }
 
 /// Funding terms of one symbol; absent values are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SymbolFunding {
     /// Interest component, decimal per 8 h.
@@ -129,7 +134,7 @@ impl FundingTerms {
 }
 
 /// What outcomes are conditioned on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditioning {
     /// Features with few values, each value with its label; unknown stays unknown.
@@ -141,7 +146,7 @@ pub struct Conditioning {
 }
 
 /// Limits of the cross-section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UniverseDefaults {
     /// Fewest symbols with a known value, where an expression does not say (`min=`).
