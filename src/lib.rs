@@ -6,6 +6,10 @@
 //! ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 
+// Test helpers below `tests/` name the crate as its users do.
+#[cfg(test)]
+extern crate self as backtestd;
+
 pub mod binance;
 pub mod blueprints;
 pub mod bridge;
@@ -27,6 +31,7 @@ pub mod sim;
 pub mod simulator;
 pub mod spec;
 pub mod store;
+pub mod verify;
 
 /// The package version and the commit it was built from, as lineage and manifests carry it (`0.3.0+1a2b3c4`).
 pub const CODE_VERSION: &str = env!("BACKTESTD_CODE_VERSION");

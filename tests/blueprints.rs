@@ -10,7 +10,9 @@ use backtestd::blueprints::{
     write_run,
 };
 use backtestd::bridge::{BridgeInputs, apply};
-use backtestd::discovery::{Candidate, Condition, DirectionRule, PromotionTrack, Scope, candidate_id};
+use backtestd::discovery::{
+    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, PromotionTrack, Scope, candidate_id,
+};
 use backtestd::events::Event;
 use backtestd::market::{BarIndex, Symbol, Ts};
 use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
@@ -306,7 +308,7 @@ fn nothing_discovered_publishes_an_empty_version_with_reasons() {
     assert_eq!(
         first.manifest.reasons,
         [
-            "1 hypotheses, 0 discoveries, 0 passed every gate and the bridge, 0 blueprints",
+            "1 hypotheses with data, 0 discoveries, 0 passed every gate and the bridge, 0 blueprints",
             "the smallest q is 0.4: VOL_SPIKE follow 15m on BTCUSDT",
         ]
     );
@@ -335,6 +337,29 @@ fn a_discovery_that_stops_paying_goes_on_watch_with_the_gate_that_failed() {
     );
     let third = publish_version(root.path(), &gone.compiled.blueprints, &context(&gone, Ts(3))).unwrap();
     assert_eq!(third.manifest.retired[0].why, "no discovery any more: q is 0.3");
+}
+
+#[test]
+fn a_published_rule_whose_detector_is_unfit_goes_on_watch_with_the_count_and_does_not_vanish() {
+    let root = tempfile::tempdir().unwrap();
+    let booked = outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025);
+    let good = run(vec![candidate("VOL_SHOCK", single(), None, 0.01)], &booked);
+    publish_version(root.path(), &good.compiled.blueprints, &context(&good, Ts(1))).unwrap();
+    let mut unfit = candidate("VOL_SHOCK", single(), None, 1.0);
+    unfit.is_discovery = false;
+    unfit.gate_phase2_final = false;
+    unfit.promotion_track = PromotionTrack::None;
+    unfit.fail_reasons = vec![FailReason {
+        gate: EVENT_QUALITY_GATE,
+        metric: "onsets_per_10k",
+        value: Some(612.0),
+        relation: "<=",
+        threshold: 500.0,
+    }];
+    let after = run(vec![unfit], &booked);
+    let second = publish_version(root.path(), &after.compiled.blueprints, &context(&after, Ts(2))).unwrap();
+    assert_eq!((second.manifest.counts.active, second.manifest.counts.watch), (0, 1));
+    assert_eq!(second.manifest.changed[0].why, "EVENT_QUALITY_GATE: onsets_per_10k 612 is not <= 500");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/respec.rs"]
+mod respec;
 #[path = "daemon/support.rs"]
 mod support;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backtestd::binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
 use backtestd::market::{BAR_MS, BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_time};
-use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, Limits, RunningExchange, Scenario};
+use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, Limits, RunningExchange, Scenario, SimBar};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -544,16 +544,34 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
     let scenario = Scenario::default();
     let edge = |event: &str| scenario.edges.iter().find(|e| e.event_type == event).unwrap().clone();
     let (basis_edge, flush_edge) = (edge("SPOT_PERP_BASIS_SHOCK"), edge("OI_FLUSH"));
+    let thin_edge = edge("VOL_SPIKE");
     let market = backtestd::sim::Market::new(11, std::sync::Arc::new(scenario));
     let bars = 300 * BARS_PER_DAY as usize;
     let (mut after_jump, mut after_flush, mut after_breakout) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut after_thin_spike, mut after_busy_spike) = (Vec::new(), Vec::new());
     for symbol in 0..3 {
         let data = market.bars(symbol, market.genesis(), bars);
         let closes: Vec<f64> = data.iter().map(|b| b.perp.close).collect();
         let basis: Vec<f64> =
             data.iter().map(|b| libm::log(b.perp.close / b.spot.unwrap().close) * 10_000.0).collect();
-        let (mut last, mut last_flush) = (0, 0);
+        let (mut last, mut last_flush, mut last_spike) = (0, 0, 0);
         for i in 400..closes.len() {
+            // Six times the day's usual range, on the day's usual turnover or on far more than that.
+            let day = &data[i - 288..i];
+            let typical =
+                |f: &dyn Fn(&SimBar) -> f64| day.iter().map(|b| libm::log(f(b))).sum::<f64>() / 288.0;
+            let range = |b: &SimBar| libm::log(b.perp.high / b.perp.low).max(1e-5);
+            let turnover = |b: &SimBar| b.perp.quote_volume.max(1.0);
+            let spike = libm::log(range(&data[i])) - typical(&range) >= libm::log(6.0);
+            if spike && i - last_spike > 40 {
+                last_spike = i;
+                let busy = libm::log(turnover(&data[i])) - typical(&turnover);
+                let direction = (closes[i] - closes[i - 1]).signum();
+                let after = if busy <= 0.4 { &mut after_thin_spike } else { &mut after_busy_spike };
+                if busy <= 0.4 || busy >= 1.2 {
+                    after.extend(forward(&closes, i, -direction, 12));
+                }
+            }
             let jump = basis[i] - basis[i - 3];
             if jump.abs() >= basis_edge.threshold && i - last > 40 {
                 last = i;
@@ -576,6 +594,14 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
             }
         }
     }
+    let (thin, thin_error) = mean_and_error(&after_thin_spike);
+    let (busy, busy_error) = mean_and_error(&after_busy_spike);
+    assert!(after_thin_spike.len() > 150 && after_busy_spike.len() > 50);
+    assert!(
+        thin > 50.0 && (thin - thin_edge.drift_bps).abs() < 4.0 * thin_error + 20.0,
+        "{thin} ± {thin_error}"
+    );
+    assert!(busy.abs() < 4.0 * busy_error, "{busy} ± {busy_error}");
     let (jump, jump_error) = mean_and_error(&after_jump);
     let (flush, flush_error) = mean_and_error(&after_flush);
     assert!((flush - flush_edge.drift_bps).abs() < 4.0 * flush_error, "{flush} ± {flush_error}");

@@ -1,13 +1,17 @@
 //! Importing real archive files: row counts, idempotence, units, defects, refusals.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod common;
+#[path = "import/quotes.rs"]
+mod quotes;
+
 use std::path::{Path, PathBuf};
 
 use backtestd::binance::archive::FileKind;
 use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
 use backtestd::lake::{export_raw, verify_parquet};
-use backtestd::market::{Bar, BarIndex, Market, Symbol, parse_time};
-use backtestd::store::{Fsync, Store};
+use backtestd::market::{Bar, BarIndex, BookDepth, Market, Symbol, Ts, parse_time};
+use backtestd::store::{Delivery, Fsync, Origin, RawPut, Records, Store};
 use tempfile::TempDir;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
@@ -228,6 +232,24 @@ fn the_lake_reads_back_into_an_equal_store() {
             data("archive/spot/daily/klines"),
         ]),
     );
+    // Everything else that the store can hold, with unknown values among it.
+    let whole = common::market(3, 2, 400);
+    for (name, raw) in common::symbols(2).iter().zip(whole.symbols) {
+        let put = |records| RawPut { symbol: name.clone(), records };
+        let depth = (0..40).map(|i| BookDepth {
+            ts: Ts(common::START.open().0 + i * 30_000),
+            bid_1pct: if i % 7 == 0 { f64::NAN } else { 1e6 + i as f64 },
+            ask_1pct: 2e6,
+        });
+        let puts = [
+            put(Records::Funding(raw.funding)),
+            put(Records::Mark(raw.mark)),
+            put(Records::Liquidations(raw.liquidations)),
+            put(Records::Quotes(raw.quotes)),
+            put(Records::Depth(depth.collect())),
+        ];
+        store.put(&puts, Delivery { origin: Origin::Stream, label: "test" }).unwrap();
+    }
     let lake = dir.path().join("data/lake");
     let all = (BarIndex(0), BarIndex(i64::MAX / 2));
     let files = export_raw(&store, &lake, &[], all.0, all.1).unwrap();
@@ -237,6 +259,10 @@ fn the_lake_reads_back_into_an_equal_store() {
     for file in &files {
         verify_parquet(&file.path).unwrap();
     }
+    for folder in ["funding", "mark_index", "liquidations", "book_ticker_5m", "book_depth"] {
+        assert!(lake.join("raw/perp/BTCUSDT").join(folder).is_dir(), "{folder}");
+    }
+    assert!(lake.join("raw/perp/SOLUSDT/open_interest").is_dir());
     let (_dir, mut copy) = self::store();
     let summary = run(&mut copy, &args(&[lake]));
     assert!(summary.refused.is_empty(), "{:?}", summary.refused);

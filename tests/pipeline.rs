@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use backtestd::graph::EngineOptions;
 use backtestd::market::{RawBlock, Ts};
-use backtestd::pipeline::{Facts, Pipeline, PipelineConfig};
+use backtestd::pipeline::{Facts, POOLED, Pipeline, PipelineConfig};
 use backtestd::spec::CompiledSpec;
 use sha2::{Digest, Sha256};
 
@@ -118,5 +120,121 @@ fn cutting_the_future_at_50_random_points_changes_nothing_before_the_cut() {
         let end = (market.first + cut as i64).open();
         let before = whole.facts.partition_point(|(ts, _)| *ts <= end);
         assert!(part.facts == whole.facts[..before], "events or outcomes before the cut at {cut} differ");
+    }
+}
+
+#[test]
+fn detector_health_is_the_same_however_rows_were_pushed_and_counts_from_where_it_is_told() {
+    const ROWS: usize = 4_000;
+    let market = common::market(10, SYMBOLS, ROWS);
+    let mut batch = Pipeline::new(config(512, true), market.first).unwrap();
+    let mut tallies: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let facts = batch.push(&market).unwrap();
+    for e in &facts.events {
+        *tallies.entry((e.event_type.to_string(), e.symbol.to_string())).or_default() += 1;
+    }
+    let whole = batch.quality();
+    for q in whole.events.iter().filter(|q| q.symbol != POOLED) {
+        let counted = tallies.get(&(q.event_type.clone(), q.symbol.clone())).copied().unwrap_or(0);
+        assert_eq!(q.tally.onsets, counted, "{} {}", q.event_type, q.symbol);
+    }
+    let outcomes: u64 = whole.events.iter().filter(|q| q.symbol == POOLED).map(|q| q.tally.outcomes).sum();
+    assert_eq!(outcomes, facts.outcomes.len() as u64);
+
+    let config = config(32, false);
+    let mut parts = Pipeline::new(config.clone(), market.first).unwrap();
+    let mut from = 0;
+    for to in every(331, ROWS) {
+        parts.push(&common::slice(&market, from, to)).unwrap();
+        parts = Pipeline::restore(config.clone(), &parts.checkpoint().unwrap()).unwrap();
+        from = to;
+    }
+    assert_eq!(parts.quality(), whole);
+
+    let mut late = Pipeline::new(config, market.first).unwrap();
+    late.push(&common::slice(&market, 0, 2_500)).unwrap();
+    late.count_quality_from(market.first + 2_500);
+    let rest = late.push(&common::slice(&market, 2_500, ROWS)).unwrap();
+    let counted: u64 =
+        late.quality().events.iter().filter(|q| q.symbol == POOLED).map(|q| q.tally.onsets).sum();
+    assert_eq!(counted, rest.events.len() as u64);
+}
+
+#[test]
+fn a_source_that_begins_late_or_never_is_named_with_its_stretch_and_its_events() {
+    const ROWS: usize = 2_000;
+    let mut market = common::market(11, SYMBOLS, ROWS);
+    let later = (market.first + 900).open();
+    market.symbols[0].open_interest.retain(|o| o.ts >= later);
+    // Recorded without knowing when the recorder was there.
+    market.symbols[1].liquidations.iter_mut().for_each(|l| l.coverage = f64::NAN);
+    let mut pipeline = Pipeline::new(config(512, true), market.first).unwrap();
+    pipeline.push(&market).unwrap();
+    let quality = pipeline.quality();
+    let names = common::symbols(SYMBOLS);
+    let oi: Vec<_> = quality.partial_sources.iter().filter(|p| p.column == "oi").collect();
+    assert_eq!(oi.len(), 1, "{oi:?}");
+    assert_eq!(oi[0].symbol, names[0].as_str());
+    assert!(oi[0].events.iter().any(|e| e == "OI_FLUSH"), "{oi:?}");
+    // Day boundaries: the market begins at midnight, rows 900 on are late on the fourth day.
+    assert_eq!((oi[0].days_without, oi[0].days), (3, 6));
+    let cascade = |symbol: &str| {
+        let found =
+            quality.events.iter().find(|q| q.event_type == "LIQUIDATION_CASCADE" && q.symbol == symbol);
+        found.unwrap().unavailable.clone()
+    };
+    assert_eq!(cascade(names[1].as_str()).as_deref(), Some("liq_long_usd"));
+    assert_eq!(cascade(names[0].as_str()), None);
+    assert_eq!(cascade(POOLED), None, "it is there for the others");
+}
+
+#[test]
+fn a_dated_fee_schedule_makes_the_fee_event_available_and_prices_outcomes_at_their_own_time() {
+    const ROWS: usize = 1_200;
+    let market = common::market(12, SYMBOLS, ROWS);
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (market.first + 600, market.first + 800);
+    copy_tree(&common::spec_dir(), dir.path());
+    let file = dir.path().join("global_defaults.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let entry = |at: Ts, taker: f64, maker: f64| {
+        format!("    - {{ from: \"{at}\", taker_bps: {taker:?}, maker_bps: {maker:?} }}\n")
+    };
+    let schedule = format!(
+        "  fee_schedule:\n{}{}{}",
+        entry(market.first.open(), 4.0, 2.0),
+        entry(from.open(), 5.0, 2.0),
+        entry(to.open(), 5.0, 1.0)
+    );
+    std::fs::write(&file, text.replace("  fee_schedule: []\n", &schedule)).unwrap();
+    let spec = CompiledSpec::load(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+    let config = PipelineConfig { spec: Arc::new(spec), ..config(512, true) };
+    let mut pipeline = Pipeline::new(config, market.first).unwrap();
+    let facts = pipeline.push(&market).unwrap();
+    let fee = "FEE_REGIME_CHANGE_EVENT";
+    let seen: Vec<_> =
+        facts.events.iter().filter(|e| &*e.event_type == fee).map(|e| (e.bar, e.severity)).collect();
+    // The bar that closes at the instant is the first to know; all symbols share the account.
+    assert_eq!(seen, [[(from - 1, 1.0); SYMBOLS], [(to - 1, 1.0); SYMBOLS]].concat());
+    for o in &facts.outcomes {
+        let taker = if o.event.detected() >= from.open() { 5.0 } else { 4.0 };
+        assert_eq!(o.cost_bps_round_trip, 2.0 * (taker + 2.0), "{}", o.event.id());
+    }
+    let mut plain = Pipeline::new(self::config(512, true), market.first).unwrap();
+    plain.push(&market).unwrap();
+    let lacks = plain.quality().events.into_iter().find(|q| q.event_type == fee).unwrap().unavailable;
+    assert_eq!(lacks.as_deref(), Some("maker_fee_bps"));
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

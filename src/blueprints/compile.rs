@@ -8,7 +8,7 @@ use super::record::{
     ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
 };
 use crate::bridge::BridgeResult;
-use crate::discovery::{Candidate, PromotionTrack, Scope};
+use crate::discovery::{Candidate, EVENT_QUALITY_GATE, PromotionTrack, Scope};
 use crate::market::{Symbol, Ts};
 use crate::outcomes::EntryPrice;
 use crate::spec::strategies::{OnWeakened, StrategiesSpec};
@@ -167,7 +167,8 @@ impl Compiled {
         let verdict = Verdict {
             direction_rule: candidate.direction_rule,
             compiled_as: None,
-            keep_watching: candidate.is_discovery && inputs.strategies.on_weakened == OnWeakened::Watch,
+            keep_watching: (candidate.is_discovery || is_unfit(candidate))
+                && inputs.strategies.on_weakened == OnWeakened::Watch,
             why,
         };
         self.verdicts.insert(candidate.candidate_id.clone(), verdict);
@@ -180,7 +181,21 @@ fn rank(candidate: &Candidate) -> (f64, f64, &str) {
     (candidate.q_value, -expectancy, &candidate.candidate_id)
 }
 
+/// Its event's detector is not healthy there: it was not judged, which is no reason to take it away.
+fn is_unfit(candidate: &Candidate) -> bool {
+    candidate.fail_reasons.iter().any(|r| r.gate == EVENT_QUALITY_GATE)
+}
+
 fn why_not(candidate: &Candidate, bridge: Option<&BridgeResult>) -> String {
+    if is_unfit(candidate) {
+        let texts: Vec<String> = candidate
+            .fail_reasons
+            .iter()
+            .filter(|r| r.gate == EVENT_QUALITY_GATE)
+            .map(ToString::to_string)
+            .collect();
+        return texts.join("; ");
+    }
     if !candidate.is_discovery {
         return format!("no discovery any more: q is {}", candidate.q_value);
     }
@@ -196,7 +211,7 @@ fn why_not(candidate: &Candidate, bridge: Option<&BridgeResult>) -> String {
 fn reasons(candidates: &[Candidate], passed: usize, published: usize) -> Vec<String> {
     let discoveries = candidates.iter().filter(|c| c.is_discovery).count();
     let mut out = vec![format!(
-        "{} hypotheses, {discoveries} discoveries, {passed} passed every gate and the bridge, {published} blueprints",
+        "{} hypotheses with data, {discoveries} discoveries, {passed} passed every gate and the bridge, {published} blueprints",
         candidates.len()
     )];
     let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
@@ -209,6 +224,10 @@ fn reasons(candidates: &[Candidate], passed: usize, published: usize) -> Vec<Str
     if discoveries == 0
         && let Some(best) = candidates.iter().min_by(|a, b| a.q_value.total_cmp(&b.q_value))
     {
+        if best.q_value >= 1.0 {
+            out.push("no hypothesis has a q below 1: nothing stands out from chance".to_owned());
+            return out;
+        }
         out.push(format!(
             "the smallest q is {}: {} {} {} on {}{}",
             best.q_value,

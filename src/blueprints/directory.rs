@@ -45,6 +45,18 @@ pub enum DirectoryError {
         /// What is wrong.
         what: String,
     },
+    /// A field that contradicts what is written elsewhere.
+    #[error("{}: {field} is {found}, but should be {expected}", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// `current` points nowhere useful.
     #[error("{}: points to '{target}', which is no version of this directory (vNNNNNN)", path.display())]
     BadCurrent {
@@ -187,12 +199,12 @@ fn read(path: &Path) -> Result<Vec<u8>, DirectoryError> {
     fs::read(path).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
 }
 
-fn expect(path: &Path, what: &str, wanted: &str, got: &str) -> Result<(), DirectoryError> {
+fn expect(path: &Path, field: &'static str, wanted: &str, got: &str) -> Result<(), DirectoryError> {
     if wanted == got {
-        Ok(())
-    } else {
-        Err(damaged(path, format!("{what} is {got}, but should be {wanted}")))
+        return Ok(());
     }
+    let (expected, found) = (wanted.to_owned(), got.to_owned());
+    Err(DirectoryError::Differs { path: path.to_owned(), field, expected, found })
 }
 
 fn damaged(path: &Path, what: String) -> DirectoryError {

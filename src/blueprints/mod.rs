@@ -24,7 +24,8 @@ pub use canonical::{canonical_json, sha256_hex};
 pub use compile::{CompileError, CompileInputs, Compiled, RunFacts, SideCosts, compile};
 pub use diff::{Diff, Verdict, Verdicts, diff};
 pub use directory::{
-    DirectoryError, Version, current_version, list_versions, read_current, read_version, version_as_of,
+    BLUEPRINTS_FILE, CURRENT, DirectoryError, Version, current_version, list_versions, read_current,
+    read_version, version_as_of, version_name,
 };
 pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifest};
 pub use publish::{Publication, PublishContext, PublishError, publish_version};

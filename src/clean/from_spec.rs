@@ -43,6 +43,7 @@ impl CleanPolicy {
                 funding_interval_h: defaults.funding.interval(symbol),
                 taker_fee_bps: defaults.costs.fee_bps(symbol),
                 maker_fee_bps: f64::NAN,
+                fee_steps: defaults.costs.fee_steps(symbol),
                 tick_size: f64::NAN,
             })
             .collect();

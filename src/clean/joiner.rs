@@ -114,8 +114,7 @@ impl Joiner {
             let slots = Slots { first: raw.first, rows: raw.rows };
             bar_columns(&mut out, slots, records);
             out.constant(Source::InterestRate8h, policy.interest_rate_8h);
-            out.constant(Source::TakerFeeBps, policy.taker_fee_bps);
-            out.constant(Source::MakerFeeBps, policy.maker_fee_bps);
+            fee_columns(&mut out, slots);
             out.constant(Source::TickSize, policy.tick_size);
             let state = &mut self.states[i];
             state.take(records);
@@ -275,6 +274,22 @@ fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &C
     }
     if out.wants(Source::TobCoverage) {
         out.set(Source::TobCoverage, slots.column(&raw.quotes, |q| q.bar, |q| q.coverage));
+    }
+}
+
+/// Fees in force at each row's close.
+fn fee_columns(out: &mut Out<'_>, slots: Slots) {
+    let policy = out.policy;
+    let first = [policy.taker_fee_bps, policy.maker_fee_bps];
+    if policy.fee_steps.is_empty() {
+        out.constant(Source::TakerFeeBps, first[0]);
+        out.constant(Source::MakerFeeBps, first[1]);
+        return;
+    }
+    let at =
+        |close: Ts| policy.fee_steps.iter().rev().find(|(from, _)| *from <= close).map_or(first, |s| s.1);
+    for (i, source) in [Source::TakerFeeBps, Source::MakerFeeBps].into_iter().enumerate() {
+        out.set(source, slots.closes().map(|close| at(close)[i]).collect());
     }
 }
 

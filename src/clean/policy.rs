@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::CalendarPolicy;
-use crate::market::Source;
+use crate::market::{Source, Ts};
 
 /// Availability of values at instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct CleanPolicy {
     pub symbols: Vec<SymbolPolicy>,
 }
 
-/// What holds for one symbol.
-#[derive(Clone, Debug, PartialEq)]
+/// What holds for one symbol. Two policies are equal if they say the same: what neither configures, NaN, is no difference.
+#[derive(Clone, Debug)]
 pub struct SymbolPolicy {
     /// Columns that are collected. Constants below and calendars count as collected when they are set.
     pub collected: BTreeSet<Source>,
@@ -48,6 +48,19 @@ pub struct SymbolPolicy {
     pub taker_fee_bps: f64,
     /// Maker fee, bps; NaN: not configured.
     pub maker_fee_bps: f64,
+    /// Changes of both fees: instant, taker and maker fee in bps, ascending. From the first one on they take the place of
+    /// the two above.
+    pub fee_steps: Vec<(Ts, [f64; 2])>,
     /// Tick size, quote currency; NaN: never fetched.
     pub tick_size: f64,
+}
+
+impl PartialEq for SymbolPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |p: &Self| {
+            [p.interest_rate_8h, p.funding_interval_h, p.taker_fee_bps, p.maker_fee_bps, p.tick_size]
+                .map(f64::to_bits)
+        };
+        self.collected == other.collected && numbers(self) == numbers(other)
+    }
 }

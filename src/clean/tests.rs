@@ -28,6 +28,7 @@ fn policy() -> CleanPolicy {
             funding_interval_h: 8.0,
             taker_fee_bps: 4.0,
             maker_fee_bps: f64::NAN,
+            fee_steps: Vec::new(),
             tick_size: f64::NAN,
         }],
     }
@@ -179,6 +180,20 @@ fn a_column_that_is_not_collected_is_absent_and_constants_are_there_when_set() {
         present,
         ["close", "interest_rate_8h", "taker_fee_bps", "minutes_since_funding", "minutes_to_funding"]
     );
+}
+
+#[test]
+fn fees_change_on_the_first_bar_that_closes_at_or_after_the_instant() {
+    let mut policy = policy();
+    let first = t("2025-03-01T00:00:00Z").bar();
+    policy.symbols[0].fee_steps = vec![(t("2025-03-01T00:10:00Z"), [4.5, 1.8])];
+    let mut joiner = Joiner::new(&symbols(), policy, first).unwrap();
+    let block = joiner.push(&RawBlock::empty(first, 3, 1)).unwrap();
+    let columns = &block.symbols[0];
+    assert_eq!(columns.get(Source::TakerFeeBps).unwrap(), [4.0, 4.5, 4.5]);
+    let maker = columns.get(Source::MakerFeeBps).unwrap();
+    assert!(maker[0].is_nan());
+    assert_eq!(maker[1..], [1.8, 1.8]);
 }
 
 #[test]

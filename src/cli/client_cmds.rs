@@ -273,6 +273,7 @@ fn status_text(s: &Value) -> String {
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
     }
+    text.push_str(&change_text(&s["spec"]["change"]));
     text.push('\n');
     let series = rows(&s["symbols"], |x| {
         vec![
@@ -294,6 +295,87 @@ fn status_text(s: &Value) -> String {
         ]
     });
     text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
+    text.push_str(&quality_text(s));
+    text
+}
+
+/// Event types outside `gate_e1`, sources known in part, and event types that cannot occur; nothing where all is well.
+fn quality_text(s: &Value) -> String {
+    let mut text = String::new();
+    let worst = rows(&s["quality"]["worst"], |f| {
+        let number = f["value"].as_f64().unwrap_or(f64::NAN);
+        vec![
+            plain(&f["event_type"]),
+            plain(&f["symbol"]),
+            format!(
+                "{} {number:.3}, wanted {} {}",
+                plain(&f["metric"]),
+                plain(&f["relation"]),
+                f["threshold"]
+            ),
+            if f["excluded"] == true { "left out".to_owned() } else { "tested".to_owned() },
+        ]
+    });
+    if !worst.is_empty() {
+        let head = ["unfit event", "worst on", "finding", "discovery"];
+        text.push_str(&format!("\n{}", table::render(&head, &worst)));
+    }
+    let partial = rows(&s["quality"]["partial_sources"], |p| {
+        vec![
+            plain(&p["column"]),
+            plain(&p["symbol"]),
+            plain(&p["known_from"]),
+            plain(&p["known_through"]),
+            format!("{} of {}", p["days_without"], p["days"]),
+            plain(&p["events"]),
+        ]
+    });
+    if !partial.is_empty() {
+        let head = ["source in part", "symbol", "known from", "through", "days without", "events"];
+        text.push_str(&format!("\n{}", table::render(&head, &partial)));
+    }
+    let mut lacking: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for x in s["spec"]["unavailable"].as_array().into_iter().flatten() {
+        lacking.entry((plain(&x["event_type"]), plain(&x["missing"]))).or_default().push(plain(&x["symbol"]));
+    }
+    if !lacking.is_empty() {
+        let lines: Vec<Vec<String>> =
+            lacking.into_iter().map(|((event, column), on)| vec![event, column, on.join(" ")]).collect();
+        text.push_str(&format!("\n{}", table::render(&["unavailable event", "no source", "on"], &lines)));
+    }
+    text
+}
+
+/// The last spec change, if there was one: what it touches, how far it is.
+fn change_text(change: &Value) -> String {
+    let what = &change["what"];
+    let Some(state) = change["state"].as_str() else { return String::new() };
+    let mut text = format!(
+        "spec change {}: {} of {} nodes kept, {} recomputed over {} of {} rows{}\n",
+        state.replace('_', " "),
+        what["nodes_kept"],
+        what["nodes"],
+        what["nodes_recomputed"],
+        change["rows_done"],
+        change["rows_total"],
+        change["duration_ms"].as_u64().map(|ms| format!(", {ms} ms")).unwrap_or_default()
+    );
+    if let Some(why) = change["why_everything"].as_str() {
+        text.push_str(&format!("            all of history, because {why}\n"));
+    }
+    for key in ["events", "states", "features"]
+        .iter()
+        .flat_map(|noun| ["added", "changed", "removed", "renamed"].map(|verb| format!("{noun}_{verb}")))
+    {
+        let names = rows(&what[key.as_str()], |name| {
+            let pair: Vec<&str> = name.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            if pair.is_empty() { vec![plain(name)] } else { vec![pair.join(" -> ")] }
+        });
+        if !names.is_empty() {
+            let label = key.replace('_', " ");
+            text.push_str(&format!("            {label}: {}\n", names.concat().join(", ")));
+        }
+    }
     text
 }
 

@@ -67,6 +67,7 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     let families: FamiliesFile = load_yaml(&dir.join("multiplicity/families.yaml")).with_context(advice)?;
     let defaults: GlobalDefaults = load_yaml(&dir.join("global_defaults.yaml")).with_context(advice)?;
     let config = DiscoveryConfig {
+        excluded: Vec::new(),
         gates,
         families,
         catalogue: None,

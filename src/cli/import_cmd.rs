@@ -1,13 +1,14 @@
 //! `backtestd import`: archive files into the store.
 
+mod settle;
+
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Progress;
 use crate::binance::archive::{FileKind, FileSpec, Finding, from_path, read_file};
 use crate::market::{Market, Symbol};
 use crate::store::{Delivery, MergeReport, Origin, SeriesKey, Store};
@@ -16,10 +17,13 @@ use crate::store::{Delivery, MergeReport, Origin, SeriesKey, Store};
 const SHOWN: usize = 20;
 
 /// Reads archive files (zip, csv, csv.gz, parquet) into the store. Folders are searched; what a flag does not say is
-/// taken from the name. Importing the same files again changes nothing.
+/// taken from the name. Importing the same files again changes nothing. Large files (a day of quotes is gigabytes) are
+/// summed up as they stream by.
 #[derive(Args, Debug, Clone)]
 #[command(
-    after_help = "Example:\n  backtestd import --market perp --kind klines archive/futures/um/monthly/klines"
+    after_help = "Examples:\n  backtestd import --market perp --kind klines archive/futures/um/monthly/klines\n  \
+                        backtestd import --kind book_ticker archive/futures/um/daily/bookTicker\n  \
+                        backtestd import --kind liquidations --continuous capture.csv"
 )]
 pub struct ImportArgs {
     /// Market of the files: perp or spot. In folders, files whose path names the other one are passed over.
@@ -63,6 +67,8 @@ pub struct ImportSummary {
     pub findings: Vec<Finding>,
     /// Files that were refused, with the reason; nothing of them is stored.
     pub refused: Vec<(PathBuf, String)>,
+    /// Largest resident set of this process so far, MiB (Linux).
+    pub peak_memory_mib: Option<u64>,
 }
 
 impl ImportSummary {
@@ -83,7 +89,7 @@ impl ImportSummary {
 /// When the store cannot be opened or written, a path does not exist, or a file was refused.
 pub fn run(args: &ImportArgs, state: &Path) -> anyhow::Result<()> {
     let mut store = Store::open(state)?;
-    let summary = import(&mut store, args, std::io::stderr().is_terminal())?;
+    let summary = import(&mut store, args, !args.json)?;
     if args.json {
         println!("{}", to_json(&summary));
     } else {
@@ -106,15 +112,16 @@ pub fn run(args: &ImportArgs, state: &Path) -> anyhow::Result<()> {
 pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::Result<ImportSummary> {
     let mut summary = ImportSummary::default();
     let files = wanted_files(args, &mut summary)?;
-    let bar = if progress { ProgressBar::new(files.len() as u64) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {wide_msg}") {
-        bar.set_style(style);
-    }
-    for (file, spec) in files {
+    let sizes: Vec<u64> = files.iter().map(|(f, _)| f.metadata().map_or(0, |m| m.len())).collect();
+    let mut bar = Progress::bytes("import", sizes.iter().sum(), !progress);
+    let mut before = 0;
+    for ((file, spec), size) in files.into_iter().zip(sizes) {
         let label = file.display().to_string();
-        bar.set_message(label.clone());
-        bar.inc(1);
-        let content = match read_file(&file, &spec) {
+        bar.item(&label);
+        let read = read_file(&file, &spec, &mut |share| bar.set(before + (share * size as f64) as u64));
+        before += size;
+        bar.set(before);
+        let mut content = match read {
             Ok(content) => content,
             Err(error) => {
                 summary.refused.push((file, error.to_string()));
@@ -122,17 +129,21 @@ pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::R
             }
         };
         let origin = if label.ends_with(".zip") { Origin::Archive } else { Origin::Table };
+        let storing = || format!("storing {label}");
+        let settled = settle::settle(store, &mut content).with_context(storing)?;
         let reports = store
-            .put_each(&content.puts, Delivery { origin, label: &label })
-            .with_context(|| format!("storing {label}"))?;
-        for (series, report) in reports {
+            .put_history(&settled.puts, Delivery { origin, label: &label }, &settled.kept)
+            .with_context(storing)?;
+        for (series, mut report) in reports {
+            settled.explain(&series, &mut report);
             summary.series.entry(series).or_default().add(report);
         }
         summary.findings.extend(content.findings);
         summary.files += 1;
     }
     store.sync()?;
-    bar.finish_and_clear();
+    summary.peak_memory_mib = crate::research::peak_memory_mib();
+    bar.finish(&format!("{} files", summary.files));
     Ok(summary)
 }
 
@@ -205,6 +216,31 @@ fn collect(path: &Path, out: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Findings for people: counts of the same kind in several files as one line.
+fn notes(findings: &[Finding]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, (u64, Vec<&Finding>)> = BTreeMap::new();
+    let mut out = Vec::new();
+    for finding in findings {
+        let counted = finding.what.split_once(' ').and_then(|(n, kind)| Some((n.parse::<u64>().ok()?, kind)));
+        match counted.filter(|_| finding.line.is_none()) {
+            Some((n, kind)) => {
+                let (sum, files) = counts.entry(kind).or_default();
+                *sum += n;
+                files.push(finding);
+            }
+            None => out.push(finding.to_string()),
+        }
+    }
+    for (kind, (sum, files)) in counts {
+        out.push(match files.as_slice() {
+            [one] => one.to_string(),
+            [first, ..] => format!("{sum} {kind} ({} files, the first {})", files.len(), first.file),
+            [] => continue,
+        });
+    }
+    out
+}
+
 fn series_name(key: &SeriesKey) -> String {
     format!("{} {} {}", key.market, key.symbol, key.kind.name())
 }
@@ -223,11 +259,12 @@ fn print_summary(summary: &ImportSummary) {
     for conflict in summary.total().listed {
         println!("changed: {conflict}");
     }
-    for finding in summary.findings.iter().take(SHOWN) {
-        println!("note: {finding}");
+    let notes = notes(&summary.findings);
+    for note in notes.iter().take(SHOWN) {
+        println!("note: {note}");
     }
-    if summary.findings.len() > SHOWN {
-        println!("note: and {} more notes (all of them with --json)", summary.findings.len() - SHOWN);
+    if notes.len() > SHOWN {
+        println!("note: and {} more notes (all of them with --json)", notes.len() - SHOWN);
     }
     for (_, reason) in &summary.refused {
         println!("refused: {reason}");
@@ -258,6 +295,7 @@ fn to_json(summary: &ImportSummary) -> String {
         "refused": summary.refused.iter().map(|(_, reason)| reason).collect::<Vec<_>>(),
         "findings": summary.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "series": series,
+        "peak_memory_mib": summary.peak_memory_mib,
     })
     .to_string()
 }

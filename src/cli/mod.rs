@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
+pub mod backfill_cmd;
 mod client_cmds;
 mod config_cmd;
 mod demo_cmd;
@@ -16,6 +17,7 @@ mod research_cmd;
 pub mod run_cmd;
 pub mod spec_cmd;
 mod table;
+pub mod verify_cmd;
 pub mod watch_cmd;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ enum Command {
     Demo(demo_cmd::DemoCmd),
     Research(research_cmd::ResearchCmd),
     Import(ImportCmd),
+    Backfill(backfill_cmd::BackfillCmd),
     Discover(discover_cmd::DiscoverArgs),
     Exchange(exchange_cmd::ExchangeArgs),
     /// Write the store's content for other programs.
@@ -54,6 +57,7 @@ enum Command {
     Config(config_cmd::ConfigCmd),
     Run(run_cmd::RunCmd),
     Spec(SpecCmd),
+    Verify(verify_cmd::VerifyCmd),
     Watch(watch_cmd::WatchCmd),
 }
 
@@ -103,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Backfill(args) => backfill_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
@@ -116,6 +121,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
+        Command::Verify(args) => verify_cmd::run(&args),
         Command::Watch(args) => args.run(),
     }
 }

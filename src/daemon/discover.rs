@@ -61,8 +61,8 @@ pub fn run(input: &RunInput, request: &Request) -> Result<Found, String> {
         discovery_end: input.next.open(),
     };
     let spec = &input.spec;
-    let conclusions =
-        conclude(spec, &input.symbols, &input.outcomes, &facts).map_err(|error| error.to_string())?;
+    let conclusions = conclude(spec, &input.symbols, &input.outcomes, &input.quality, &facts)
+        .map_err(|error| error.to_string())?;
     write_run(
         &request.data_root.join("reports"),
         &spec.hash,

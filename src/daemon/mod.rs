@@ -8,7 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 mod discover;
-mod feed;
+pub mod feed;
 mod live;
 mod main_loop;
 pub mod metrics;
@@ -19,4 +19,4 @@ mod storage;
 pub mod stream_log;
 mod systemd;
 
-pub use main_loop::{Daemon, DaemonError, Stopper};
+pub use main_loop::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};

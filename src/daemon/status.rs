@@ -3,6 +3,8 @@
 use serde::{Serialize, Serializer};
 
 use crate::market::{Market, Symbol, Ts};
+use crate::pipeline::{ChangeSummary, PartialSource, QualityReport};
+use crate::store::Replaced;
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,6 +52,8 @@ pub struct Status {
     pub detail: String,
     /// The spec in force.
     pub spec: SpecStatus,
+    /// Health of the event detectors and of their sources.
+    pub quality: QualityStatus,
     /// One entry per followed series of bars.
     pub symbols: Vec<SeriesStatus>,
     /// One entry per websocket connection.
@@ -80,17 +84,143 @@ pub struct SpecStatus {
     pub error: Option<String>,
     /// Event types that this deployment cannot compute, with the source they miss.
     pub unavailable: Vec<Unavailable>,
+    /// The last change since the start: under way, or in force.
+    pub change: Option<ChangeStatus>,
+}
+
+/// How far a spec change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// The changed part runs over history; the spec before it is in force.
+    Recomputing,
+    /// It is in force, and all of history is replayed under it.
+    Replaying,
+    /// It is in force, and every fact is its own.
+    InForce,
+}
+
+/// A spec change.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeStatus {
+    /// How far it is.
+    pub state: ChangeState,
+    /// Hash before.
+    pub from: String,
+    /// Hash after.
+    pub to: String,
+    /// Why all of history has to be replayed; null: only what changed is recomputed.
+    pub why_everything: Option<&'static str>,
+    /// Definitions and nodes.
+    pub what: ChangeSummary,
+    /// Rows of history that the changed part has run over.
+    pub rows_done: u64,
+    /// Rows of history it has to run over.
+    pub rows_total: u64,
+    /// How often it began anew because history was repaired behind it.
+    pub restarts: u64,
+    /// When it began.
+    #[serde(serialize_with = "time")]
+    pub began_at: Ts,
+    /// When every fact was its own.
+    #[serde(serialize_with = "optional_time")]
+    pub in_force_at: Option<Ts>,
+    /// Wall time from beginning to end, ms.
+    pub duration_ms: Option<u64>,
+    /// What changed in the store; null while under way, and where everything was replayed.
+    pub replaced: Option<ReplacedFacts>,
+}
+
+/// What a change came to in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplacedFacts {
+    /// Events that were not there.
+    pub events_added: u64,
+    /// Events that read differently now.
+    pub events_changed: u64,
+    /// Events that are gone.
+    pub events_removed: u64,
+    /// Outcomes written.
+    pub outcomes_written: u64,
+}
+
+impl From<Replaced> for ReplacedFacts {
+    fn from(r: Replaced) -> Self {
+        Self {
+            events_added: r.events_added,
+            events_changed: r.events_changed,
+            events_removed: r.events_removed,
+            outcomes_written: r.outcomes_written,
+        }
+    }
 }
 
 /// An event type that cannot be computed here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unavailable {
     /// Symbol.
-    pub symbol: Symbol,
+    pub symbol: String,
     /// Event type.
     pub event_type: String,
-    /// Column not collected.
+    /// Column not collected, or never known on any row.
     pub missing: String,
+}
+
+/// Health of the event detectors (`gate_e1`), counted over every committed row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct QualityStatus {
+    /// (event type, symbol) pairs that fail; `ALL` counts as a symbol.
+    pub failing: u64,
+    /// Of these, how many are left out of discovery.
+    pub excluded: u64,
+    /// Per failing event type, its worst finding.
+    pub worst: Vec<QualityFinding>,
+    /// Source columns that whole days lack.
+    pub partial_sources: Vec<PartialSource>,
+}
+
+/// An event type outside `gate_e1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QualityFinding {
+    /// Event type.
+    pub event_type: String,
+    /// The symbol on which it is furthest out of bounds, or `ALL`.
+    pub symbol: String,
+    /// What was counted: `onsets_per_10k`, `join_rate` or `clustering_5b`.
+    pub metric: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// `>=` or `<=`.
+    pub relation: &'static str,
+    /// What it should be.
+    pub threshold: f64,
+    /// Whether its hypotheses are left out of discovery there.
+    pub excluded: bool,
+}
+
+impl QualityStatus {
+    /// The short form of a report.
+    #[must_use]
+    pub fn of(report: &QualityReport) -> Self {
+        let count = |test: fn(&crate::pipeline::EventQuality) -> bool| {
+            report.events.iter().filter(|q| test(q)).count() as u64
+        };
+        let worst = report.worst().into_iter().map(|(q, f)| QualityFinding {
+            event_type: q.event_type.clone(),
+            symbol: q.symbol.clone(),
+            metric: f.metric,
+            value: f.value,
+            relation: f.relation,
+            threshold: f.threshold,
+            excluded: q.excluded,
+        });
+        Self {
+            failing: count(|q| !q.findings.is_empty()),
+            excluded: count(|q| q.excluded),
+            worst: worst.collect(),
+            partial_sources: report.partial_sources.clone(),
+        }
+    }
 }
 
 /// A followed series of bars.

@@ -9,11 +9,12 @@ use rayon::prelude::*;
 
 use super::ash::{AshPrior, ash_fit, ash_grid, t_to_effective_se};
 use super::bounds::LowerBound;
-use super::candidate::{Candidate, DirectionRule, PromotionTrack, candidate_id};
+use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use super::eprocess::{MixParams, SignProcess, log_add, pair_p};
 use super::evidence::{DaySum, EvidenceBook, UnitEvidence};
+use super::exclusion::{self, Exclusion};
 use super::gating::judge;
 use super::multiplicity::{Groups, bh_adjust, by_adjust, cohort_budget, ebh_adjust, grouped_bb_adjust};
 use super::special::normal_isf;
@@ -36,6 +37,7 @@ struct Unit<'a> {
     side: DirectionRule,
     p: f64,
     mean_cost: f64,
+    is_excluded: bool,
 }
 
 /// Names and numbers that the caller gives.
@@ -43,19 +45,28 @@ pub(super) struct Context<'a> {
     pub gates: &'a GatesSpec,
     pub cohort: u32,
     pub spec_hash: &'a Arc<str>,
+    pub excluded: &'a [Exclusion],
 }
 
 /// Every unit with at least one event, in catalogue order.
 pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Context<'_>) -> Vec<Candidate> {
     let gates = context.gates;
     let limits = limits(gates);
-    let units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
+    let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
         .into_par_iter()
         .flat_map_iter(|block| {
             (0..catalogue.block_units(block))
                 .filter_map(move |local| look(catalogue, book, gates, block, local))
         })
         .collect();
+    for unit in units.iter_mut().filter(|_| !context.excluded.is_empty()) {
+        let event_type = &catalogue.blocks[unit.place.block].event_type;
+        let scope = catalogue.scope(unit.place);
+        unit.is_excluded = exclusion::of(context.excluded, event_type, &scope).next().is_some();
+        if unit.is_excluded {
+            unit.p = 1.0;
+        }
+    }
     let mut defined: Vec<Vec<Option<ClusterT>>> =
         (0..catalogue.blocks.len()).map(|b| vec![None; catalogue.block_units(b)]).collect();
     for unit in units.iter().filter(|u| u.is_defined) {
@@ -128,6 +139,7 @@ fn look<'a>(
         side,
         p: pair_p(follow, fade),
         mean_cost: cost / n,
+        is_excluded: false,
     })
 }
 
@@ -208,7 +220,8 @@ fn q_values(catalogue: &Catalogue, units: &[Unit<'_>], params: &MixParams, gates
         CatalogueKind::Closed => 1.0,
     };
     let p: Vec<f64> = units.iter().map(|u| (u.p / weight).min(1.0)).collect();
-    let e: Vec<f64> = units.iter().map(|u| weight * finite_exp(log_e_pair(u.evidence, params))).collect();
+    let e_of = |u: &Unit<'_>| if u.is_excluded { 0.0 } else { finite_exp(log_e_pair(u.evidence, params)) };
+    let e: Vec<f64> = units.iter().map(|u| weight * e_of(u)).collect();
     QValues {
         grouped: grouped_bb_adjust(&p, &groups(catalogue, units)),
         global: bh_adjust(&p, catalogue.units),
@@ -404,6 +417,8 @@ fn candidate(
         ontology_spec_hash: Arc::clone(context.spec_hash),
     };
     judge(&mut candidate, gates, condition.map_or(0, |c| c.min_events));
+    let exclusions = exclusion::of(context.excluded, &block.event_type, &candidate.scope);
+    candidate.fail_reasons.splice(0..0, exclusions.map(FailReason::from));
     candidate
 }
 

@@ -22,6 +22,7 @@ pub mod cluster;
 mod conclude;
 pub mod eprocess;
 mod evidence;
+mod exclusion;
 mod gating;
 pub mod monitor;
 pub mod multiplicity;
@@ -39,6 +40,7 @@ pub use candidate::{
 pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
 pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
+pub use exclusion::{EVENT_QUALITY_GATE, Exclusion};
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, conclude_book, discover};
 pub use table::{
     OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit, label_condition, state_condition,

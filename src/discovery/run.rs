@@ -11,6 +11,7 @@ use super::catalogue_spec::{CatalogueSpec, Untested};
 use super::conclude::{Context, conclude};
 use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
+use super::exclusion::{Exclusion, untested};
 use super::table::OutcomeTable;
 use crate::market::Ts;
 use crate::spec::gates::{FamiliesFile, GatesSpec};
@@ -30,6 +31,8 @@ pub struct DiscoveryConfig {
     pub entry_lag_bars: u32,
     /// Written into every candidate.
     pub spec_hash: Arc<str>,
+    /// Units that stay in the catalogue with p = 1.
+    pub excluded: Vec<Exclusion>,
 }
 
 impl DiscoveryConfig {
@@ -122,7 +125,8 @@ pub fn discover(table: &OutcomeTable, config: &DiscoveryConfig) -> Discovery {
 /// The conclusions from a book that was advanced before: what a daemon does after each closed day.
 #[must_use]
 pub fn conclude_book(catalogue: &Catalogue, book: &EvidenceBook, config: &DiscoveryConfig) -> Discovery {
-    let context = Context { gates: &config.gates, cohort: 1, spec_hash: &config.spec_hash };
+    let context =
+        Context { gates: &config.gates, cohort: 1, spec_hash: &config.spec_hash, excluded: &config.excluded };
     let candidates = conclude(catalogue, book, &context);
     let summary = summarise(catalogue, book, config, &candidates);
     Discovery { candidates, summary }
@@ -175,7 +179,7 @@ fn summarise(
             .map(|track| (track.to_string(), tally(&|c| c.promotion_track == track)))
             .collect(),
         quarantined: tally(&|c| c.quarantined),
-        untested: catalogue.untested.clone(),
+        untested: catalogue.untested.iter().cloned().chain(config.excluded.iter().map(untested)).collect(),
     }
 }
 

@@ -59,17 +59,8 @@ impl Subject {
     /// When there is no such name, or it has no value (a template verb, an unread source).
     pub fn of(spec: &CompiledSpec, name: &str) -> Result<Self, ExplainError> {
         let whole = &spec.graph;
-        let find = |all: &[Output]| all.iter().find(|o| o.name == name).map(|o| o.node);
-        let event = whole.events.iter().find(|e| e.event_type == name).map(|e| e.detect);
-        let source = || {
-            let wanted = Op::Source(Source::from_name(name)?);
-            whole.nodes.iter().position(|n| n.op == wanted).map(|ix| NodeId(ix as u32))
-        };
-        let found = event
-            .map(|node| (Kind::Event, node))
-            .or_else(|| find(&whole.states).map(|node| (Kind::State, node)))
-            .or_else(|| find(&whole.features).map(|node| (Kind::Feature, node)))
-            .or_else(|| source().map(|node| (Kind::Source, node)));
+        let kinds = [Kind::Event, Kind::State, Kind::Feature, Kind::Source];
+        let found = kinds.into_iter().find_map(|kind| Some((kind, find(whole, kind, name)?)));
         let Some((kind, root)) = found else {
             // The static explanation knows more names: verbs, and columns that nothing reads.
             return Err(match unknown_name(spec, name) {
@@ -77,8 +68,12 @@ impl Subject {
                 None => ExplainError::NoValue { name: name.to_owned() },
             });
         };
-        let (mut graph, moved) = part(whole, [root]);
-        let root = moved[&root];
+        let snapshot = whole.events.iter().filter(|e| e.detect == root).flat_map(|e| &e.snapshot);
+        let roots: Vec<NodeId> = snapshot.map(|o| o.node).chain([root]).collect();
+        let mut graph = part(whole, roots);
+        let Some(root) = find(&graph, kind, name) else {
+            return Err(ExplainError::NoValue { name: name.to_owned() });
+        };
         let names = names(&graph, root);
         let known_in_window = add_probes(&mut graph);
         if kind == Kind::Event {
@@ -110,6 +105,20 @@ impl Subject {
     #[must_use]
     pub fn known_in_window(&self, node: NodeId) -> Option<NodeId> {
         self.known_in_window.get(&node).copied()
+    }
+}
+
+/// The node of a name of this kind.
+fn find(graph: &Graph, kind: Kind, name: &str) -> Option<NodeId> {
+    let output = |all: &[Output]| all.iter().find(|o| o.name == name).map(|o| o.node);
+    match kind {
+        Kind::Event => graph.events.iter().find(|e| e.event_type == name).map(|e| e.detect),
+        Kind::State => output(&graph.states),
+        Kind::Feature => output(&graph.features),
+        Kind::Source => {
+            let wanted = Op::Source(Source::from_name(name)?);
+            graph.nodes.iter().position(|n| n.op == wanted).map(|ix| NodeId(ix as u32))
+        }
     }
 }
 

@@ -188,11 +188,10 @@ fn hash_of(graph: &Graph, node: &Node, before: &[NodeFacts]) -> [u8; 32] {
     sha.finalize().into()
 }
 
-/// Everything that decides a detector's output beside its four inputs.
+/// Everything that decides a detector's output beside its four inputs. Its name does not.
 fn detector_text(event: &EventNode) -> String {
     format!(
-        "detect({}, onset={}, spacing={}, max={:?}, exit={}, undirected={})",
-        event.event_type,
+        "detect(onset={}, spacing={}, max={:?}, exit={}, undirected={})",
         match event.onset {
             Onset::Rising => "rising",
             Onset::Level => "level",

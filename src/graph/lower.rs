@@ -411,9 +411,9 @@ impl<'p> Lowerer<'p> {
     }
 }
 
-/// Without the nodes that nothing in the specs reads.
+/// Drops what no output reads (arguments of macros, disabled variants) and numbers the rest densely.
 fn prune(graph: &Graph) -> Graph {
     let outputs = graph.features.iter().chain(&graph.states).map(|o| o.node);
-    let events = graph.events.iter().map(|e| e.detect);
-    part(graph, outputs.chain(events)).0
+    let events = graph.events.iter().flat_map(|e| e.snapshot.iter().map(|o| o.node).chain([e.detect]));
+    part(graph, outputs.chain(events))
 }

@@ -1,114 +1,66 @@
-//! The part of a graph that some of its nodes need.
+//! A part of a graph: what some nodes need, and nothing else.
 
-use std::collections::BTreeMap;
+use super::ir::{EventId, Graph, Node, NodeId, Op};
 
-use super::ir::{EventId, EventNode, Graph, Node, NodeId, Op, Output};
-
-/// The part of `graph` that `roots` read, and where each of its nodes is there. Features, states and events whose nodes
-/// are in the part stay, in their order; what is not needed goes. A detector keeps its snapshot.
+/// The nodes of `whole` that `roots` need, as a graph of its own.
+///
+/// Features and states stay where their node does; so do detectors, whose [`EventId`]s count anew, and of their
+/// snapshots the values that are left.
 #[must_use]
-pub fn part(graph: &Graph, roots: impl IntoIterator<Item = NodeId>) -> (Graph, BTreeMap<NodeId, NodeId>) {
-    let keep = needed(graph, roots);
-    let events: Vec<&EventNode> = graph.events.iter().filter(|e| keep[e.detect.ix()]).collect();
-    let event_id = |id: EventId| {
-        // A detector in the part has its event there; one without an event (a disabled variant's) keeps its number.
-        let name = graph.events.get(usize::from(id.0)).map(|e| e.event_type.as_str());
-        let ix = name.and_then(|name| events.iter().position(|e| e.event_type == name));
-        ix.map_or(id, |ix| EventId(ix as u16))
-    };
-    let mut moved: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    let mut nodes: Vec<Node> = Vec::new();
-    for (ix, node) in graph.nodes.iter().enumerate().filter(|(ix, _)| keep[*ix]) {
-        let op = match node.op {
-            Op::Detect(id) => Op::Detect(event_id(id)),
-            Op::Active(id) => Op::Active(event_id(id)),
-            Op::EventDir(id) => Op::EventDir(event_id(id)),
-            ref op => op.clone(),
-        };
-        let inputs = node.inputs.iter().map(|i| moved[i]).collect();
-        let clock = node.clock.map(|c| moved[&c]);
-        moved.insert(NodeId(ix as u32), NodeId(nodes.len() as u32));
-        nodes.push(Node { op, inputs, clock, ty: node.ty });
+pub fn part(whole: &Graph, roots: impl IntoIterator<Item = NodeId>) -> Graph {
+    let keep = needed(whole, roots);
+    let mut events = vec![EventId(u16::MAX); whole.events.len()];
+    let mut kept_events = Vec::new();
+    for (ix, event) in whole.events.iter().enumerate().filter(|(_, e)| keep[e.detect.ix()]) {
+        events[ix] = EventId(kept_events.len() as u16);
+        kept_events.push(event.clone());
     }
-    let outputs = |all: &[Output]| -> Vec<Output> {
-        all.iter().filter_map(|o| Some(Output { name: o.name.clone(), node: *moved.get(&o.node)? })).collect()
+    let mut number = vec![NodeId(u32::MAX); whole.nodes.len()];
+    let mut nodes = Vec::new();
+    for (ix, node) in whole.nodes.iter().enumerate().filter(|(ix, _)| keep[*ix]) {
+        number[ix] = NodeId(nodes.len() as u32);
+        nodes.push(Node {
+            op: renumbered(&node.op, &events),
+            inputs: node.inputs.iter().map(|n| number[n.ix()]).collect(),
+            clock: node.clock.map(|n| number[n.ix()]),
+            ty: node.ty,
+        });
+    }
+    let outputs = |all: &[super::Output]| {
+        let kept = all.iter().filter(|o| keep[o.node.ix()]);
+        kept.map(|o| super::Output { name: o.name.clone(), node: number[o.node.ix()] }).collect()
     };
-    let events = events
-        .into_iter()
-        .map(|e| EventNode { detect: moved[&e.detect], snapshot: outputs(&e.snapshot), ..e.clone() })
-        .collect();
-    let part = Graph { nodes, features: outputs(&graph.features), states: outputs(&graph.states), events };
-    (part, moved)
+    for event in &mut kept_events {
+        event.detect = number[event.detect.ix()];
+        event.snapshot = outputs(&event.snapshot);
+    }
+    Graph { nodes, features: outputs(&whole.features), states: outputs(&whole.states), events: kept_events }
 }
 
-/// Which nodes `roots` read.
+/// Which nodes `roots` need, themselves included.
 fn needed(graph: &Graph, roots: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
     let mut keep = vec![false; graph.nodes.len()];
-    let mut open: Vec<NodeId> = roots.into_iter().collect();
-    while let Some(id) = open.pop() {
-        if std::mem::replace(&mut keep[id.ix()], true) {
-            continue;
-        }
-        let node = graph.node(id);
-        open.extend(node.inputs.iter().chain(&node.clock));
-        if let Op::Detect(event) = node.op {
-            let snapshot = graph.events.get(usize::from(event.0)).map(|e| e.snapshot.as_slice());
-            open.extend(snapshot.unwrap_or_default().iter().map(|o| o.node));
+    for root in roots {
+        keep[root.ix()] = true;
+    }
+    // Inputs have smaller ids: one walk from the end spreads every mark.
+    for ix in (0..graph.nodes.len()).rev() {
+        if keep[ix] {
+            let node = &graph.nodes[ix];
+            for input in node.inputs.iter().chain(&node.clock) {
+                keep[input.ix()] = true;
+            }
         }
     }
     keep
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::ir::{Literal, Onset, Type};
-
-    fn node(op: Op, inputs: &[u32]) -> Node {
-        Node { op, inputs: inputs.iter().map(|i| NodeId(*i)).collect(), clock: None, ty: Type::Num }
-    }
-
-    fn event(name: &str, detect: u32, snapshot: &[(&str, u32)]) -> EventNode {
-        let output = |(name, node): &(&str, u32)| Output { name: (*name).into(), node: NodeId(*node) };
-        EventNode {
-            event_type: name.into(),
-            family: "F".into(),
-            detect: NodeId(detect),
-            onset: Onset::Rising,
-            spacing_bars: 0,
-            max_bars: None,
-            has_exit: false,
-            undirected: false,
-            snapshot: snapshot.iter().map(output).collect(),
-            needs: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_part_has_what_its_root_reads_and_the_snapshots_of_its_events_and_nothing_else() {
-        let constant = |x: f64| node(Op::Const(Literal::new(x)), &[]);
-        let graph = Graph {
-            nodes: vec![
-                constant(1.0),
-                constant(2.0),
-                constant(3.0),
-                node(Op::Detect(EventId(0)), &[0, 0, 0, 0]),
-                node(Op::Detect(EventId(1)), &[1, 1, 1, 1]),
-                node(Op::Active(EventId(1)), &[4]),
-            ],
-            features: vec![
-                Output { name: "one".into(), node: NodeId(0) },
-                Output { name: "two".into(), node: NodeId(1) },
-            ],
-            states: Vec::new(),
-            events: vec![event("A", 3, &[]), event("B", 4, &[("three", 2)])],
-        };
-        let (part, moved) = part(&graph, [NodeId(5)]);
-        assert_eq!(part.nodes.len(), 4);
-        assert_eq!(part.features, [Output { name: "two".into(), node: NodeId(0) }]);
-        assert_eq!(part.events, [event("B", 2, &[("three", 1)])]);
-        assert_eq!(part.nodes[2].op, Op::Detect(EventId(0)), "event ids count the events that stay");
-        assert_eq!(part.nodes[3], node(Op::Active(EventId(0)), &[2]));
-        assert_eq!(moved[&NodeId(5)], NodeId(3));
+fn renumbered(op: &Op, events: &[EventId]) -> Op {
+    let new = |old: EventId| events.get(usize::from(old.0)).copied().unwrap_or(old);
+    match op {
+        Op::Detect(id) => Op::Detect(new(*id)),
+        Op::Active(id) => Op::Active(new(*id)),
+        Op::EventDir(id) => Op::EventDir(new(*id)),
+        other => other.clone(),
     }
 }

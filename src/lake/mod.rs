@@ -28,7 +28,7 @@ pub use hash::content_sha256;
 pub use month::{LakeFile, Month};
 pub use outcome_table::{OutcomeDefaults, OutcomeFileError, read_outcome_table};
 pub use parquet::{
-    CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, read_parquet, verify_parquet,
-    write_parquet,
+    CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, parquet_bytes, read_parquet,
+    verify_parquet, write_parquet,
 };
 pub use raw::export_raw;

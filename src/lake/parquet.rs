@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -58,7 +60,23 @@ pub fn write_parquet(
     let content_sha256 = content_sha256(batches)?;
     let mut pairs = metadata.clone();
     pairs.insert(CONTENT_SHA256.to_owned(), content_sha256.clone());
-    let pairs = pairs.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect();
+    // One batch, so that page boundaries do not depend on how the caller batched.
+    let whole = arrow::compute::concat_batches(schema, batches).map_err(|e| fail(&e))?;
+    let bytes = write_atomically(path, |file| {
+        encode(path, &mut *file, &whole, pairs)?;
+        file.metadata().map(|m| m.len()).map_err(|source| LakeError::Io { path: path.to_owned(), source })
+    })?;
+    Ok(Written { rows: whole.num_rows(), bytes, content_sha256 })
+}
+
+fn encode(
+    path: &Path,
+    to: impl Write + Send,
+    rows: &RecordBatch,
+    metadata: BTreeMap<String, String>,
+) -> Result<(), LakeError> {
+    let fail = |e: &dyn std::fmt::Display| LakeError::format(path, e);
+    let pairs = metadata.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(|e| fail(&e))?))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -66,16 +84,28 @@ pub fn write_parquet(
         .set_created_by("backtestd".to_owned())
         .set_key_value_metadata(Some(pairs))
         .build();
-    // One batch, so that page boundaries do not depend on how the caller batched.
-    let whole = arrow::compute::concat_batches(schema, batches).map_err(|e| fail(&e))?;
-    let bytes = write_atomically(path, |file| {
-        let mut writer =
-            ArrowWriter::try_new(&mut *file, schema.clone(), Some(properties)).map_err(|e| fail(&e))?;
-        writer.write(&whole).map_err(|e| fail(&e))?;
-        writer.close().map_err(|e| fail(&e))?;
-        file.metadata().map(|m| m.len()).map_err(|source| LakeError::Io { path: path.to_owned(), source })
-    })?;
-    Ok(Written { rows: whole.num_rows(), bytes, content_sha256 })
+    let mut writer = ArrowWriter::try_new(to, rows.schema(), Some(properties)).map_err(|e| fail(&e))?;
+    writer.write(rows).map_err(|e| fail(&e))?;
+    writer.close().map_err(|e| fail(&e))?;
+    Ok(())
+}
+
+/// The bytes that [`write_parquet`] would write for the rows and metadata of a file: those of the file itself, unless it
+/// was altered or written by another version.
+///
+/// # Errors
+/// When the file is not there or damaged.
+pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
+    let mut table = read_parquet(path)?;
+    // The writer adds the schema itself.
+    table.metadata.remove("ARROW:schema");
+    // What is read carries the file's metadata in its schema; what was written did not.
+    let schema = Arc::new(Schema::new(table.schema.fields().clone()));
+    let whole =
+        arrow::compute::concat_batches(&schema, &table.batches).map_err(|e| LakeError::format(path, e))?;
+    let mut bytes = Vec::new();
+    encode(path, &mut bytes, &whole, table.metadata)?;
+    Ok(bytes)
 }
 
 /// Reads a parquet file whole.

@@ -24,8 +24,40 @@ pub struct BookConfig {
     pub entry_price: EntryPrice,
     /// Horizons per event type.
     pub horizons: BTreeMap<Arc<str>, Vec<Horizon>>,
-    /// The pipeline's symbols in order, each with its full round-trip cost in bps.
-    pub symbols: Vec<(Symbol, f64)>,
+    /// The pipeline's symbols in order, each with its full round-trip cost.
+    pub symbols: Vec<(Symbol, RoundTripCost)>,
+}
+
+/// The full round-trip cost of a symbol, by the instant from which it holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoundTripCost {
+    /// Before the first step, bps.
+    pub before_bps: f64,
+    /// Instants, ascending, and the cost from then on, bps.
+    pub steps: Vec<(Ts, f64)>,
+}
+
+impl RoundTripCost {
+    /// The same at all times.
+    #[must_use]
+    pub const fn constant(bps: f64) -> Self {
+        Self { before_bps: bps, steps: Vec::new() }
+    }
+
+    /// The cost at an instant, bps.
+    #[must_use]
+    pub fn at(&self, at: Ts) -> f64 {
+        self.steps.iter().rev().find(|(from, _)| *from <= at).map_or(self.before_bps, |(_, bps)| *bps)
+    }
+}
+
+impl BookConfig {
+    /// Rows of prices that the longest holding period needs.
+    #[must_use]
+    pub fn history_rows(&self) -> usize {
+        let longest = self.horizons.values().flatten().map(|h| h.bars).max().unwrap_or(0);
+        (longest + self.entry_lag_bars.get()) as usize + 1
+    }
 }
 
 /// A saved book that cannot be restored.
@@ -64,8 +96,7 @@ impl OutcomeBook {
     /// An empty book.
     #[must_use]
     pub fn new(config: BookConfig) -> Self {
-        let longest = config.horizons.values().flatten().map(|h| h.bars).max().unwrap_or(0);
-        let history_rows = (longest + config.entry_lag_bars.get()) as usize + 1;
+        let history_rows = config.history_rows();
         let symbols = vec![SymbolBook::default(); config.symbols.len()];
         Self { config, history_rows, symbols }
     }
@@ -90,14 +121,14 @@ impl OutcomeBook {
                 next_event += 1;
                 self.open(event);
             }
-            for (book, (_, cost_bps)) in self.symbols.iter_mut().zip(&self.config.symbols) {
+            for (book, (_, cost)) in self.symbols.iter_mut().zip(&self.config.symbols) {
                 let Some(due) = book.pending.remove(&bar) else { continue };
-                let terms = Terms {
-                    lag: i64::from(self.config.entry_lag_bars.get()),
-                    price: self.config.entry_price,
-                    cost_bps: *cost_bps,
-                };
-                matured.extend(due.into_iter().map(|(event, horizon)| book.settle(terms, event, horizon)));
+                let lag = i64::from(self.config.entry_lag_bars.get());
+                let price = self.config.entry_price;
+                matured.extend(due.into_iter().map(|(event, horizon)| {
+                    let terms = Terms { lag, price, cost_bps: cost.at(event.detected()) };
+                    book.settle(terms, event, horizon)
+                }));
             }
         }
         matured
@@ -129,6 +160,30 @@ impl OutcomeBook {
         }
         book.symbols = symbols;
         Ok(book)
+    }
+
+    /// The book under another config with the same prices, lag and horizons: what waits is rewritten, and stands in the
+    /// order that `place` gives to events of one bar.
+    #[must_use]
+    pub fn rewritten<K: Ord>(
+        &self,
+        config: BookConfig,
+        rewrite: impl Fn(&Event) -> Vec<Event>,
+        place: impl Fn(&Event) -> K,
+    ) -> Self {
+        let mut book = Self { history_rows: config.history_rows(), config, symbols: self.symbols.clone() };
+        for pending in book.symbols.iter_mut().flat_map(|s| s.pending.values_mut()) {
+            let old = std::mem::take(pending);
+            let heirs = old.into_iter().flat_map(|(event, horizon)| {
+                rewrite(&event).into_iter().map(move |heir| (Arc::new(heir), horizon.clone()))
+            });
+            pending.extend(heirs);
+            pending.sort_by_cached_key(|(event, _)| (event.bar, place(event)));
+        }
+        for symbol in &mut book.symbols {
+            symbol.pending.retain(|_, waiting| !waiting.is_empty());
+        }
+        book
     }
 
     fn open(&mut self, event: &Event) {

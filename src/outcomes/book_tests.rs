@@ -25,7 +25,7 @@ fn config(horizons: &[&str], entry_price: EntryPrice) -> BookConfig {
         entry_lag_bars: NonZeroU32::MIN,
         entry_price,
         horizons: BTreeMap::from([("E".into(), horizons)]),
-        symbols: vec![(Symbol::new("BTCUSDT").unwrap(), 12.0)],
+        symbols: vec![(Symbol::new("BTCUSDT").unwrap(), RoundTripCost::constant(12.0))],
     }
 }
 

@@ -3,5 +3,5 @@
 mod book;
 mod record;
 
-pub use book::{BookConfig, BookError, OutcomeBook};
+pub use book::{BookConfig, BookError, OutcomeBook, RoundTripCost};
 pub use record::{EntryPrice, Horizon, Outcome};

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::PipelineConfig;
 use crate::events::{EpisodeEnd, Event};
-use crate::graph::{Detection, EngineOutput, SymbolOutput};
+use crate::graph::{Detection, EngineOutput, Graph, SymbolOutput};
 use crate::market::Symbol;
 
 /// Names and positions that every record needs, looked up once.
@@ -12,9 +11,42 @@ use crate::market::Symbol;
 pub(super) struct Assembler {
     symbols: Vec<Symbol>,
     events: Vec<EventNames>,
-    vol_regime: Option<usize>,
-    carry_state: Option<usize>,
-    sigma_bar: Option<usize>,
+    features: RecordFeatures,
+}
+
+/// Features that every record carries.
+pub(super) const RECORD_FEATURES: [&str; 3] = ["vol_regime", "carry_state", "sigma_bar"];
+
+/// Their columns in an output; none: the graph has no such feature.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordFeatures([Option<usize>; 3]);
+
+/// Their values on a row, as a record has them.
+pub(super) struct RecordValues {
+    pub(super) vol_regime: i8,
+    pub(super) carry_state: i8,
+    pub(super) sigma_bar: f64,
+}
+
+impl RecordFeatures {
+    fn in_graph(graph: &Graph) -> Self {
+        Self(RECORD_FEATURES.map(|name| graph.features.iter().position(|f| f.name == name)))
+    }
+
+    pub(super) fn of(self, out: &SymbolOutput, row: usize) -> RecordValues {
+        let [vol_regime, carry_state, sigma_bar] =
+            self.0.map(|ix| ix.map_or(f64::NAN, |ix| out.features[ix][row]));
+        RecordValues { vol_regime: code(vol_regime, -1), carry_state: code(carry_state, i8::MIN), sigma_bar }
+    }
+}
+
+fn code(value: f64, unknown: i8) -> i8 {
+    if value.is_nan() { unknown } else { value as i8 }
+}
+
+/// 1, 0, -1 = unknown.
+pub(super) fn state_code(value: f64) -> i8 {
+    code(value, -1)
 }
 
 #[derive(Debug)]
@@ -25,9 +57,7 @@ struct EventNames {
 }
 
 impl Assembler {
-    pub(super) fn new(config: &PipelineConfig) -> Self {
-        let graph = &config.spec.graph;
-        let feature = |name: &str| graph.features.iter().position(|f| f.name == name);
+    pub(super) fn new(graph: &Graph, symbols: &[Symbol]) -> Self {
         let events = graph
             .events
             .iter()
@@ -37,13 +67,11 @@ impl Assembler {
                 snapshot: e.snapshot.iter().map(|o| o.name.as_str().into()).collect(),
             })
             .collect();
-        Self {
-            symbols: config.symbols.clone(),
-            events,
-            vol_regime: feature("vol_regime"),
-            carry_state: feature("carry_state"),
-            sigma_bar: feature("sigma_bar"),
-        }
+        Self { symbols: symbols.to_vec(), events, features: RecordFeatures::in_graph(graph) }
+    }
+
+    pub(super) const fn record_features(&self) -> RecordFeatures {
+        self.features
     }
 
     /// Records in (bar, symbol, event) order.
@@ -73,8 +101,7 @@ impl Assembler {
     fn event(&self, symbol: usize, d: &Detection, out: &SymbolOutput, whole: &EngineOutput) -> Event {
         let row = (d.bar - whole.first) as usize;
         let names = &self.events[usize::from(d.event.0)];
-        let feature = |ix: Option<usize>| ix.map_or(f64::NAN, |ix| out.features[ix][row]);
-        let code = |value: f64, unknown: i8| if value.is_nan() { unknown } else { value as i8 };
+        let features = self.features.of(out, row);
         Event {
             event_type: Arc::clone(&names.event_type),
             family: Arc::clone(&names.family),
@@ -82,10 +109,10 @@ impl Assembler {
             bar: d.bar,
             direction: d.direction,
             severity: d.severity,
-            states: out.states.iter().map(|s| code(s[row], -1)).collect(),
-            vol_regime: code(feature(self.vol_regime), -1),
-            carry_state: code(feature(self.carry_state), i8::MIN),
-            sigma_bar: feature(self.sigma_bar),
+            states: out.states.iter().map(|s| state_code(s[row])).collect(),
+            vol_regime: features.vol_regime,
+            carry_state: features.carry_state,
+            sigma_bar: features.sigma_bar,
             features: names.snapshot.iter().cloned().zip(d.snapshot.iter().copied()).collect(),
         }
     }

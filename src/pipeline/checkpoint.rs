@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Assembler;
-use super::{Pipeline, PipelineConfig};
+use super::{Pipeline, PipelineConfig, QualityCounter};
 use crate::clean::{CleanError, Joiner};
-use crate::graph::{CheckpointError, Engine, PushError};
+use crate::graph::{CheckpointError, ComposeError, Engine, PushError};
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::{BookError, OutcomeBook};
 
@@ -35,6 +35,9 @@ pub enum PipelineError {
     /// The engine's part of a checkpoint is unreadable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The engine cannot take over the state of another.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
     /// The sources' rules cannot be used, or the joiner's part of a checkpoint is unreadable.
     #[error(transparent)]
     Clean(#[from] CleanError),
@@ -46,7 +49,7 @@ pub enum PipelineError {
     Frame(#[from] postcard::Error),
 }
 
-/// The checkpoint: who made it, then the three stateful rooms.
+/// The checkpoint: who made it, then the stateful parts.
 #[derive(Serialize, Deserialize)]
 struct Frame {
     ontology_spec_hash: String,
@@ -55,6 +58,36 @@ struct Frame {
     joiner: Vec<u8>,
     engine: Vec<u8>,
     book: Vec<u8>,
+    quality: Vec<u8>,
+}
+
+/// What a checkpoint says of itself, without its state.
+#[derive(Clone, Debug)]
+pub struct CheckpointFacts {
+    /// Specs it was made under.
+    pub ontology_spec_hash: String,
+    /// Symbols, in name order.
+    pub symbols: Vec<Symbol>,
+    /// Source columns that each has.
+    pub collected: Vec<BTreeSet<Source>>,
+}
+
+impl CheckpointFacts {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the bytes are not a checkpoint of this version.
+    pub fn read(bytes: &[u8]) -> Result<Self, PipelineError> {
+        let frame: Frame = postcard::from_bytes(bytes)?;
+        let sources = |codes: &Vec<u8>| {
+            codes.iter().filter_map(|code| Source::ALL.get(usize::from(*code)).copied()).collect()
+        };
+        Ok(Self {
+            ontology_spec_hash: frame.ontology_spec_hash,
+            symbols: frame.symbols,
+            collected: frame.collected.iter().map(sources).collect(),
+        })
+    }
 }
 
 impl Pipeline {
@@ -70,6 +103,7 @@ impl Pipeline {
             joiner: self.joiner.checkpoint(),
             engine: self.engine.checkpoint(),
             book: self.book.save()?,
+            quality: self.quality.save()?,
         };
         Ok(postcard::to_stdvec(&frame)?)
     }
@@ -93,8 +127,10 @@ impl Pipeline {
         let graph = Arc::clone(&config.spec.graph);
         let engine = Engine::restore(graph, &config.symbols, &frame.engine, config.engine)?;
         let book = OutcomeBook::restore(config.book(), &frame.book)?;
-        let assembler = Assembler::new(&config);
-        Ok(Self { config, joiner, engine, book, assembler })
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
+        let mut quality = QualityCounter::new(&config.symbols, &config.spec, engine.next_bar());
+        quality.load(&frame.quality)?;
+        Ok(Self { config, joiner, engine, book, assembler, quality })
     }
 }
 

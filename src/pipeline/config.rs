@@ -25,7 +25,7 @@ pub struct PipelineConfig {
 impl PipelineConfig {
     pub(super) fn book(&self) -> BookConfig {
         let spec = &self.spec;
-        let cost = |symbol: &Symbol| spec.defaults.costs.round_trip_bps(symbol);
+        let cost = |symbol: &Symbol| spec.defaults.costs.round_trips(symbol);
         BookConfig {
             entry_lag_bars: spec.defaults.entry_lag_bars,
             entry_price: spec.defaults.entry_price,

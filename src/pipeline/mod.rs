@@ -5,6 +5,8 @@
 //! and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`] anywhere between two pushes.
 
 mod assemble;
+mod availability;
+mod change;
 mod checkpoint;
 mod config;
 mod quality;
@@ -18,9 +20,11 @@ use crate::market::{BarIndex, RawBlock, Source, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
-pub use checkpoint::PipelineError;
+pub use availability::PartialSource;
+pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
+pub use checkpoint::{CheckpointFacts, PipelineError};
 pub use config::PipelineConfig;
-pub use quality::{EventQuality, QualityCounter, Tally};
+pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityReport, Tally};
 
 /// What a stretch of rows produced.
 #[derive(Clone, Debug)]
@@ -49,6 +53,7 @@ pub struct Pipeline {
     engine: Engine,
     book: OutcomeBook,
     assembler: Assembler,
+    quality: QualityCounter,
 }
 
 impl Pipeline {
@@ -60,8 +65,9 @@ impl Pipeline {
         let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
         let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
         let book = OutcomeBook::new(config.book());
-        let assembler = Assembler::new(&config);
-        Ok(Self { config, joiner, engine, book, assembler })
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
+        let quality = QualityCounter::new(&config.symbols, &config.spec, first);
+        Ok(Self { config, joiner, engine, book, assembler, quality })
     }
 
     /// The row that the next push must start with.
@@ -82,7 +88,26 @@ impl Pipeline {
         let output = self.engine.push(&columns)?;
         let (events, ends) = self.assembler.assemble(&output);
         let outcomes = self.book.push(raw, &columns, &events);
-        Ok(Facts { first: raw.first, rows: raw.rows, columns, output, events, ends, outcomes })
+        let facts = Facts { first: raw.first, rows: raw.rows, columns, output, events, ends, outcomes };
+        self.quality.observe(&facts);
+        Ok(facts)
+    }
+
+    /// Detector health and availability are counted from row `from` on; by default from the first row. A push must not
+    /// begin before it and end after it.
+    pub fn count_quality_from(&mut self, from: BarIndex) {
+        self.quality.restart(from);
+    }
+
+    /// Detector health and availability of sources over the counted rows: a function of the rows, however they were
+    /// pushed.
+    #[must_use]
+    pub fn quality(&self) -> QualityReport {
+        let lacking: Vec<_> = (0..self.config.symbols.len()).map(|ix| self.unavailable(ix)).collect();
+        let lacks = |symbol: usize, event: usize| {
+            lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
+        };
+        self.quality.report(&self.config.spec, lacks)
     }
 
     /// Events that cannot occur on a symbol because a source column is missing there.

@@ -10,7 +10,7 @@ use super::tables;
 use crate::blueprints::Blueprint;
 use crate::bridge::BridgeResult;
 use crate::discovery::Candidate;
-use crate::pipeline::EventQuality;
+use crate::pipeline::QualityReport;
 
 /// The table of candidates shows at most this many.
 const CANDIDATES_SHOWN: usize = 40;
@@ -53,7 +53,7 @@ pub struct ReportInput<'a> {
     /// The q that a discovery must reach.
     pub max_q_value: f64,
     /// Health of each event type, pooled rows (`ALL`) are shown.
-    pub quality: &'a [EventQuality],
+    pub quality: &'a QualityReport,
     /// Candidates after the bridge.
     pub candidates: &'a [Candidate],
     /// The bridge's results by candidate index.
@@ -227,7 +227,8 @@ fn events(out: &mut String, input: &ReportInput<'_>) {
     out.push_str(
         r#"<h2>Events</h2><p class="note">Onsets over all symbols; the dot is the rate per 10,000 known bars, the band the range that the spec declares (0.1 to 1,000, logarithmic).</p>"#,
     );
-    out.push_str(&tables::events(input.quality));
+    out.push_str(&tables::events(&input.quality.events));
+    out.push_str(&tables::partial_sources(&input.quality.partial_sources));
 }
 
 #[cfg(test)]

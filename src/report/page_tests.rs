@@ -1,8 +1,10 @@
 use super::*;
 use crate::blueprints::tests::{candidate, example};
-use crate::pipeline::Tally;
+use crate::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
 
-fn quality(event_type: &str, per_10k: f64, findings: &[&str], unavailable: Option<&str>) -> EventQuality {
+fn quality(event_type: &str, per_10k: f64, most: Option<f64>, unavailable: Option<&str>) -> EventQuality {
+    let failure =
+        |threshold| QualityFailure { metric: "onsets_per_10k", value: per_10k, relation: "<=", threshold };
     EventQuality {
         event_type: event_type.to_owned(),
         family: "VOLATILITY_TRANSITION".to_owned(),
@@ -13,16 +15,27 @@ fn quality(event_type: &str, per_10k: f64, findings: &[&str], unavailable: Optio
         join_rate: Some(1.0),
         clustering: Some(0.0),
         unavailable: unavailable.map(str::to_owned),
-        findings: findings.iter().map(|f| (*f).to_owned()).collect(),
+        findings: most.map(failure).into_iter().collect(),
+        excluded: most.is_some(),
     }
 }
 
 fn page(candidates: &[Candidate], blueprints: &[Blueprint]) -> String {
-    let quality = [
-        quality("VOL_SHOCK", 31.0, &[], None),
-        quality("VOL_SPIKE", 310.0, &["prevalence 310 is not <= 100"], None),
-        quality("DEPTH_COLLAPSE", 0.0, &[], Some("bid_depth_usd")),
+    let events = vec![
+        quality("VOL_SHOCK", 31.0, None, None),
+        quality("VOL_SPIKE", 310.0, Some(100.0), None),
+        quality("DEPTH_COLLAPSE", 0.0, None, Some("bid_depth_usd")),
     ];
+    let partial = PartialSource {
+        symbol: "SOLUSDT".to_owned(),
+        column: "oi",
+        known_from: Some("2025-06-01T00:00:00Z".to_owned()),
+        known_through: Some("2026-01-01T00:00:00Z".to_owned()),
+        days_without: 151,
+        days: 365,
+        events: vec!["OI_FLUSH".to_owned()],
+    };
+    let quality = QualityReport { events, partial_sources: vec![partial] };
     let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3 }];
     render(&ReportInput {
         run_id: "r<1>",
@@ -73,8 +86,16 @@ fn a_run_without_blueprints_says_so_and_why() {
 #[test]
 fn events_out_of_bounds_and_unavailable_ones_are_flagged_with_their_number_and_column() {
     let page = page(&[], &[]);
-    assert!(page.contains("prevalence 310 is not &lt;= 100"));
+    assert!(page.contains("310.00 onsets per 10k bars, wanted &lt;= 100; left out of discovery"));
     assert!(page.contains("unavailable: no <code>bid_depth_usd</code>"));
+}
+
+#[test]
+fn a_source_known_in_part_is_listed_with_its_stretch_and_the_events_that_need_it() {
+    let page = page(&[], &[]);
+    for part in ["<code>oi</code>", "2025-06-01T00:00:00Z", "151 of 365", "OI_FLUSH"] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::charts::prevalence;
 use super::format::{escape, number, probability, signed, thousands};
 use crate::bridge::BridgeResult;
 use crate::discovery::Candidate;
-use crate::pipeline::EventQuality;
+use crate::pipeline::{EventQuality, POOLED, PartialSource};
 
 /// The best candidates by q, at most `most`.
 pub(super) fn candidates(
@@ -54,9 +54,48 @@ pub(super) fn candidates(
     out + "</tbody></table></div>"
 }
 
+/// The lines of one verdict.
+fn verdict(q: &EventQuality) -> Vec<String> {
+    let symbol = if q.symbol == POOLED { "all symbols" } else { &q.symbol };
+    let consequence = if q.excluded { "; left out of discovery" } else { "" };
+    let mut lines: Vec<String> = q
+        .findings
+        .iter()
+        .map(|f| format!("{}: {}{consequence}", escape(symbol), escape(&f.to_string())))
+        .collect();
+    if let Some(column) = &q.unavailable {
+        lines.push(format!("{}: unavailable, no <code>{}</code>", escape(symbol), escape(column)));
+    }
+    lines
+}
+
+/// Source columns that whole days lack.
+pub(super) fn partial_sources(list: &[PartialSource]) -> String {
+    if list.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        r#"<h3>Sources known in part</h3><p class="note">Where a source is unknown, the event types that need it are unavailable, not quiet.</p><div class="scroll"><table><thead><tr><th>Source</th><th>Symbol</th><th>Known from</th><th>through</th><th class="n">Days without</th><th>Event types</th></tr></thead><tbody>"#,
+    );
+    for p in list {
+        let _ = write!(
+            out,
+            r#"<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td><td class="n">{} of {}</td><td class="why">{}</td></tr>"#,
+            p.column,
+            escape(&p.symbol),
+            p.known_from.as_deref().unwrap_or("never"),
+            p.known_through.as_deref().unwrap_or("never"),
+            p.days_without,
+            p.days,
+            escape(&p.events.join(", ")),
+        );
+    }
+    out + "</tbody></table></div>"
+}
+
 /// Event types by family, pooled over the symbols.
 pub(super) fn events(quality: &[EventQuality]) -> String {
-    let mut pooled: Vec<&EventQuality> = quality.iter().filter(|q| q.symbol == "ALL").collect();
+    let mut pooled: Vec<&EventQuality> = quality.iter().filter(|q| q.symbol == POOLED).collect();
     pooled.sort_by(|a, b| (&a.family, &a.event_type).cmp(&(&b.family, &b.event_type)));
     let mut out = String::from(
         r#"<div class="scroll"><table><thead><tr><th>Event</th><th class="n">Onsets</th><th class="n">per 10,000</th><th>declared range</th><th></th><th>Findings</th></tr></thead><tbody>"#,
@@ -68,10 +107,13 @@ pub(super) fn events(quality: &[EventQuality]) -> String {
             let _ = write!(out, r#"<tr class="family"><td colspan="6">{}</td></tr>"#, escape(family));
         }
         let (low, high) = event.bounds;
+        let on_symbols = quality.iter().filter(|q| q.symbol != POOLED && q.event_type == event.event_type);
         let (class, findings) = match &event.unavailable {
             Some(column) => (" class=\"off\"", format!("unavailable: no <code>{}</code>", escape(column))),
-            None if event.findings.is_empty() => ("", String::new()),
-            None => (" class=\"bad\"", escape(&event.findings.join("; "))),
+            None => {
+                let lines: Vec<String> = std::iter::once(event).chain(on_symbols).flat_map(verdict).collect();
+                (if lines.is_empty() { "" } else { " class=\"bad\"" }, lines.join("<br>"))
+            }
         };
         let chart = if event.unavailable.is_some() {
             String::new()

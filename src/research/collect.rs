@@ -11,7 +11,7 @@ use crate::events::Event;
 use crate::graph::EngineOptions;
 use crate::market::{BarIndex, Market, Source, Symbol};
 use crate::outcomes::Outcome;
-use crate::pipeline::{EventQuality, Facts, Pipeline, PipelineConfig, QualityCounter};
+use crate::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
 use crate::store::Store;
 
@@ -27,8 +27,8 @@ pub struct Collected {
     pub outcomes: Vec<Outcome>,
     /// Outcomes that were still open at the end of the log.
     pub open_outcomes: usize,
-    /// Detector health, per event and symbol.
-    pub quality: Vec<EventQuality>,
+    /// Detector health per event and symbol, and the sources that were known on a part of the range only.
+    pub quality: QualityReport,
     /// Per requested symbol: bars and gaps of the range.
     pub bars: BTreeMap<Symbol, BarCount>,
     /// First bar of the log that was used (warm-up included).
@@ -82,12 +82,8 @@ pub fn collect(
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
     let history_from = history_start(store, &symbols, request)?;
-    let spec = Arc::clone(&request.spec);
-    let positions: BTreeMap<&str, usize> =
-        spec.events.iter().enumerate().map(|(ix, e)| (e.event_type.as_str(), ix)).collect();
-
     let mut pipeline = Pipeline::new(config, history_from)?;
-    let mut quality = QualityCounter::new(&symbols, spec.events.len());
+    pipeline.count_quality_from(request.first);
     let mut lake = FeatureLake::new(request, &symbols);
     let mut events: Vec<Event> = Vec::new();
     let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
@@ -97,9 +93,10 @@ pub fn collect(
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
-        let rows = CHUNK_ROWS.min((request.end - from) as usize);
+        // A chunk ends where counting begins.
+        let until = if from < request.first { request.first } else { request.end };
+        let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
         let facts = pipeline.push(&store.raw(&symbols, from, rows)?)?;
-        quality.observe(&facts, |name| positions.get(name).copied());
         count_bars(&mut bars, &facts, request, &symbols);
         lake.add(&facts)?;
         for end in &facts.ends {
@@ -111,10 +108,6 @@ pub fn collect(
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
     lake.finish()?;
-    let lacking: Vec<_> = (0..symbols.len()).map(|ix| pipeline.unavailable(ix)).collect();
-    let missing = |symbol: usize, event: usize| -> Option<Source> {
-        lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
-    };
     let events = events
         .into_iter()
         .map(|event| {
@@ -126,7 +119,7 @@ pub fn collect(
         events,
         outcomes,
         open_outcomes: pipeline.open_outcomes(),
-        quality: quality.verdicts(&spec, missing),
+        quality: pipeline.quality(),
         bars,
         history_from,
     })

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::ResearchError;
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
-use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, OutcomeTable, discover};
+use crate::discovery::{CatalogueSpec, Discovery, DiscoveryConfig, Exclusion, OutcomeTable, discover};
 use crate::market::Symbol;
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 
 /// What follows from the outcomes.
@@ -24,6 +25,7 @@ pub struct Conclusions {
 }
 
 /// Runs discovery, bridge and compiler. Only UTC days that are closed at the run's watermark enter the evidence.
+/// `quality` is counted up to the watermark: what it excludes stays in the catalogue with p = 1.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
@@ -31,6 +33,7 @@ pub fn conclude(
     spec: &CompiledSpec,
     symbols: &[Symbol],
     outcomes: &[Outcome],
+    quality: &QualityReport,
     run: &RunFacts,
 ) -> Result<Conclusions, ResearchError> {
     let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
@@ -42,6 +45,7 @@ pub fn conclude(
         closed_through: Some(run.data_watermark.day() - 1),
         entry_lag_bars: spec.defaults.entry_lag_bars.get(),
         spec_hash: spec.hash.as_str().into(),
+        excluded: exclusions(quality),
     };
     let mut discovery = discover(&table, &config);
     let inputs = BridgeInputs {
@@ -59,10 +63,31 @@ pub fn conclude(
             ontology_spec_hash: &spec.hash,
             strategies: &spec.strategies,
             price: spec.defaults.entry_price,
-            costs: &|s| SideCosts { fee_bps: costs.fee_bps(s), slippage_bps: costs.slippage_bps(s) },
+            costs: &|s| SideCosts {
+                fee_bps: costs.fee_bps_at(s, run.data_watermark),
+                slippage_bps: costs.slippage_bps(s),
+            },
             event_spec_hash: &|event| spec.event(event).map(|e| e.spec_hash.clone()),
             run,
         },
     )?;
     Ok(Conclusions { discovery, bridge, compiled })
+}
+
+/// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.
+fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
+    let excluded = quality.events.iter().filter(|q| q.excluded);
+    excluded
+        .flat_map(|q| {
+            q.findings.iter().map(|f| Exclusion {
+                event_type: q.event_type.as_str().into(),
+                scope: q.symbol.clone(),
+                metric: f.metric,
+                value: f.value,
+                relation: f.relation,
+                threshold: f.threshold,
+                text: f.to_string(),
+            })
+        })
+        .collect()
 }

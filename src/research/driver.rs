@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
+use serde_json::json;
 
 use super::collect::{Collected, collect};
 use super::request::Request;
@@ -15,6 +16,7 @@ use super::{Conclusions, ResearchError, conclude};
 use crate::blueprints::{PublishContext, RunFacts, publish_version, write_promotion_audit, write_run};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::Ts;
+use crate::pipeline::POOLED;
 use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
 
@@ -48,7 +50,8 @@ pub fn run(
         discovery_start: request.first.open(),
         discovery_end: request.end.open(),
     };
-    let conclusions = conclude(&request.spec, &request.symbols, &collected.outcomes, &facts)?;
+    let conclusions =
+        conclude(&request.spec, &request.symbols, &collected.outcomes, &collected.quality, &facts)?;
     lap("discovery");
 
     let reports = request.data_root.join("reports");
@@ -73,6 +76,7 @@ pub fn run(
 
     let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     write_bytes(&summary.report, report(request, &summary, &collected, &conclusions).as_bytes())?;
+    write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
@@ -109,6 +113,49 @@ fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) ->
     Ok(())
 }
 
+/// `<stage>.json` and `<stage>.log` beside the manifest: what each stage came to.
+fn write_stages(
+    summary: &RunSummary,
+    collected: &Collected,
+    conclusions: &Conclusions,
+) -> Result<(), ResearchError> {
+    for stage in &summary.stages {
+        let facts = match stage.stage {
+            "pipeline" => json!({
+                "history_from": summary.history_from, "bars": summary.bars, "events": summary.events,
+                "outcomes": summary.outcomes, "outcomes_unknown": summary.outcomes_unknown,
+                "outcomes_open": summary.outcomes_open, "quality": collected.quality,
+            }),
+            "discovery" => json!({ "summary": conclusions.discovery.summary, "reasons": summary.reasons }),
+            "tables" => json!({ "events": summary.events, "outcomes": collected.outcomes.len() }),
+            _ => json!({ "blueprints": summary.blueprints, "version": summary.version }),
+        };
+        let record = json!({
+            "stage": stage.stage, "ms": stage.ms, "run_id": summary.run_id, "start": summary.start,
+            "end": summary.end, "ontology_spec_hash": summary.ontology_spec_hash,
+            "code_version": summary.code_version, "facts": facts,
+        });
+        let file = |ending: &str| summary.run_dir.join(format!("{}.{ending}", stage.stage));
+        write_bytes(&file("json"), &serde_json::to_vec_pretty(&record).unwrap_or_default())?;
+        write_bytes(&file("log"), stage_log(stage.stage, summary).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What a stage has to tell, in lines.
+fn stage_log(stage: &str, summary: &RunSummary) -> String {
+    match stage {
+        "pipeline" => summary.pipeline_text(),
+        "discovery" => summary.reasons.iter().map(|line| format!("{line}\n")).collect(),
+        "tables" => format!("{} events, {} outcomes\n", summary.events, summary.outcomes),
+        _ => format!(
+            "{} blueprints, version {}\n",
+            summary.blueprints,
+            summary.version.as_deref().unwrap_or("none")
+        ),
+    }
+}
+
 fn publish(
     request: &Request,
     facts: &RunFacts,
@@ -139,12 +186,13 @@ fn summarise(
     let (event_findings, unavailable) = quality_lines(&collected.quality);
     let events_by_type = collected
         .quality
+        .events
         .iter()
-        .filter(|q| q.symbol == "ALL")
+        .filter(|q| q.symbol == POOLED)
         .map(|q| EventCount {
             family: q.family.clone(),
             event_type: q.event_type.clone(),
-            events: q.tally.onsets,
+            events: q.unavailable.is_none().then_some(q.tally.onsets),
             per_10k: q.per_10k,
         })
         .collect();
@@ -163,6 +211,7 @@ fn summarise(
         events_by_type,
         event_findings,
         unavailable,
+        partial_sources: collected.quality.partial_sources.clone(),
         outcomes: collected.outcomes.len() as u64 - unknown,
         outcomes_unknown: unknown,
         outcomes_open: collected.open_outcomes as u64,

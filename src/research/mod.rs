@@ -17,4 +17,4 @@ pub use conclude::{Conclusions, conclude};
 pub use driver::run;
 pub use error::ResearchError;
 pub use request::{Request, run_id};
-pub use summary::{EventCount, RunSummary, StageTime};
+pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};

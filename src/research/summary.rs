@@ -1,6 +1,6 @@
 //! What a run came to: for the terminal, `--json` and the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::BarCount;
 use crate::market::Symbol;
-use crate::pipeline::EventQuality;
+use crate::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 
 /// Wall time of a stage.
 #[derive(Clone, Debug, Serialize)]
@@ -26,10 +26,34 @@ pub struct EventCount {
     pub family: String,
     /// Event type.
     pub event_type: String,
-    /// Detections.
-    pub events: u64,
+    /// Detections; null where no symbol has the sources.
+    pub events: Option<u64>,
     /// Per 10 000 known rows.
     pub per_10k: Option<f64>,
+}
+
+/// An event type that fails `gate_e1` on a symbol.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventFinding {
+    /// Event type.
+    pub event_type: String,
+    /// Symbol.
+    pub symbol: String,
+    /// What is out of bounds, in words.
+    pub finding: String,
+    /// Whether its hypotheses are left out of discovery.
+    pub excluded: bool,
+}
+
+/// An event type that cannot occur.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnavailableEvent {
+    /// Event type.
+    pub event_type: String,
+    /// First source column that is missing or never known.
+    pub missing: String,
+    /// On these symbols.
+    pub symbols: Vec<String>,
 }
 
 /// What a run came to.
@@ -53,10 +77,12 @@ pub struct RunSummary {
     pub events: u64,
     /// By event type.
     pub events_by_type: Vec<EventCount>,
-    /// Event types outside their declared range, join rate or clustering (pooled and per symbol).
-    pub event_findings: Vec<String>,
-    /// Event types that cannot occur on a symbol, with the missing column.
-    pub unavailable: Vec<String>,
+    /// Event types that fail `gate_e1` on a symbol, with the number, and whether they are left out of discovery for it.
+    pub event_findings: Vec<EventFinding>,
+    /// Event types that cannot occur on a symbol, with the first missing column.
+    pub unavailable: Vec<UnavailableEvent>,
+    /// Source columns that some days of the range lack, and the event types that cannot occur there.
+    pub partial_sources: Vec<PartialSource>,
     /// Matured outcomes with a known return.
     pub outcomes: u64,
     /// Matured outcomes whose entry or exit was a gap.
@@ -90,39 +116,10 @@ impl RunSummary {
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let bars: u64 = self.bars.values().map(|b| b.bars).sum();
-        let gaps: u64 = self.bars.values().map(|b| b.gaps).sum();
-        let names: Vec<&str> = self.bars.keys().map(Symbol::as_str).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(out, "run          {}", self.run_id);
         let _ = writeln!(out, "specs        {}", self.ontology_spec_hash);
-        let _ = writeln!(out, "range        {} to {}", self.start, self.end);
-        let _ = writeln!(out, "bars         {bars} of {} ({gaps} gaps)", names.join(", "));
-        let _ = writeln!(out, "events       {}", self.events);
-        let mut families: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
-        for event in &self.events_by_type {
-            let family = families.entry(&event.family).or_default();
-            family.0 += event.events;
-            family.1 += usize::from(event.events > 0);
-        }
-        for (family, (events, types)) in families {
-            let _ = writeln!(out, "  {family:<26} {events:>8}  of {types} types");
-        }
-        for finding in &self.event_findings {
-            let _ = writeln!(out, "  out of bounds: {finding}");
-        }
-        if !self.unavailable.is_empty() {
-            let _ =
-                writeln!(out, "unavailable  {} event types, for lack of a source:", self.unavailable.len());
-            for line in &self.unavailable {
-                let _ = writeln!(out, "  {line}");
-            }
-        }
-        let _ = writeln!(
-            out,
-            "outcomes     {} booked, {} unknown (gap at entry or exit), {} still open",
-            self.outcomes, self.outcomes_unknown, self.outcomes_open
-        );
+        out.push_str(&self.pipeline_text());
         let _ = writeln!(out, "hypotheses   {}", self.hypotheses);
         let _ = writeln!(out, "discoveries  {}", self.discoveries);
         let _ = writeln!(out, "passed       {} every gate", self.passed_gates);
@@ -145,31 +142,136 @@ impl RunSummary {
     }
 }
 
-/// Pooled findings and unavailable events, one line each.
-pub(super) fn quality_lines(quality: &[EventQuality]) -> (Vec<String>, Vec<String>) {
-    let mut findings = Vec::new();
-    let mut lacking: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for q in quality {
-        if q.symbol == "ALL" {
-            continue;
+impl RunSummary {
+    /// Range, bars, events, what is unfit or unavailable, outcomes.
+    pub(super) fn pipeline_text(&self) -> String {
+        let mut out = String::new();
+        let bars: u64 = self.bars.values().map(|b| b.bars).sum();
+        let gaps: u64 = self.bars.values().map(|b| b.gaps).sum();
+        let names: Vec<&str> = self.bars.keys().map(Symbol::as_str).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "range        {} to {}", self.start, self.end);
+        let _ = writeln!(out, "bars         {bars} of {} ({gaps} gaps)", names.join(", "));
+        let _ = writeln!(out, "events       {}", self.events);
+        let mut families: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
+        for event in &self.events_by_type {
+            let [events, seen, all, lacking] = families.entry(&event.family).or_default();
+            *events += event.events.unwrap_or(0);
+            *seen += u64::from(event.events.is_some_and(|n| n > 0));
+            *all += 1;
+            *lacking += u64::from(event.events.is_none());
         }
-        if let Some(column) = &q.unavailable {
-            lacking.entry((&q.event_type, column)).or_default().push(&q.symbol);
-        } else {
-            findings.extend(q.findings.iter().map(|f| format!("{} on {}: {f}", q.event_type, q.symbol)));
+        for (family, [events, seen, all, lacking]) in families {
+            let lacking = if lacking > 0 { format!(", {lacking} unavailable") } else { String::new() };
+            let _ = writeln!(out, "  {family:<26} {events:>8}  {seen} of {all} types occurred{lacking}");
+        }
+        self.quality_text(&mut out);
+        let _ = writeln!(
+            out,
+            "outcomes     {} booked, {} unknown (gap at entry or exit), {} still open",
+            self.outcomes, self.outcomes_unknown, self.outcomes_open
+        );
+        out
+    }
+
+    fn quality_text(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        if !self.event_findings.is_empty() {
+            let excluded = self.event_findings.iter().any(|f| f.excluded);
+            let _ = writeln!(
+                out,
+                "unfit        {} findings of gate_e1{}:",
+                self.event_findings.len(),
+                if excluded { ", left out of discovery on these symbols" } else { "" }
+            );
+            for f in &self.event_findings {
+                let _ = writeln!(out, "  {:<28} {:<12} {}", f.event_type, f.symbol, f.finding);
+            }
+        }
+        if !self.unavailable.is_empty() {
+            let types: BTreeSet<&str> = self.unavailable.iter().map(|u| u.event_type.as_str()).collect();
+            let _ = writeln!(out, "unavailable  {} event types, for lack of a source:", types.len());
+            let mut groups: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+            for u in &self.unavailable {
+                groups.entry((&u.missing, u.symbols.join(", "))).or_default().push(&u.event_type);
+            }
+            for ((column, symbols), events) in groups {
+                let _ = writeln!(out, "  no {column} for {symbols}:");
+                wrap(out, &events);
+            }
+        }
+        if !self.partial_sources.is_empty() {
+            let _ = writeln!(out, "in part      {} sources lack whole days:", self.partial_sources.len());
+            let mut alike: Vec<(&PartialSource, Vec<&str>)> = Vec::new();
+            for p in &self.partial_sources {
+                let same = |q: &PartialSource| PartialSource { symbol: p.symbol.clone(), ..q.clone() } == *p;
+                match alike.iter_mut().find(|(q, _)| same(q)) {
+                    Some((_, symbols)) => symbols.push(&p.symbol),
+                    None => alike.push((p, vec![&p.symbol])),
+                }
+            }
+            for (p, symbols) in alike {
+                let ends = p.known_from.as_deref().zip(p.known_through.as_deref());
+                let (from, through) = ends.unwrap_or(("never", "never"));
+                let _ = writeln!(
+                    out,
+                    "  {} of {}: known from {from} to {through}, {} of {} days without; not there:",
+                    p.column,
+                    symbols.join(", "),
+                    p.days_without,
+                    p.days
+                );
+                wrap(out, &p.events.iter().map(String::as_str).collect::<Vec<_>>());
+            }
         }
     }
+}
+
+/// Names, some to a line.
+fn wrap(out: &mut String, names: &[&str]) {
+    const WIDTH: usize = 110;
+    let mut line = String::from("   ");
+    for (at, name) in names.iter().enumerate() {
+        if line.len() + name.len() > WIDTH {
+            let _ = writeln!(out, "{line}");
+            line = String::from("   ");
+        }
+        let comma = if at + 1 < names.len() { "," } else { "" };
+        let _ = write!(line, " {name}{comma}");
+    }
+    let _ = writeln!(out, "{line}");
+}
+
+/// Failing event types per symbol; unavailable ones, grouped by the missing column.
+pub(super) fn quality_lines(quality: &QualityReport) -> (Vec<EventFinding>, Vec<UnavailableEvent>) {
+    let mut lacking: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    let of_symbols = || quality.events.iter().filter(|q| q.symbol != POOLED);
+    for q in of_symbols() {
+        if let Some(column) = &q.unavailable {
+            lacking.entry((column, &q.event_type)).or_default().push(q.symbol.clone());
+        }
+    }
+    let finding = |q: &EventQuality, what: String| EventFinding {
+        event_type: q.event_type.clone(),
+        symbol: q.symbol.clone(),
+        finding: what,
+        excluded: q.excluded,
+    };
+    let findings = of_symbols().flat_map(|q| q.findings.iter().map(|f| finding(q, f.to_string()))).collect();
     let unavailable = lacking
         .into_iter()
-        .map(|((event, column), symbols)| {
-            format!("{event} needs '{column}' (absent for {})", symbols.join(", "))
+        .map(|((column, event), symbols)| UnavailableEvent {
+            event_type: event.to_owned(),
+            missing: column.to_owned(),
+            symbols,
         })
         .collect();
     (findings, unavailable)
 }
 
-/// `VmHWM` of this process.
-pub(super) fn peak_memory_mib() -> Option<u64> {
+/// Largest resident set of this process so far, MiB (Linux).
+#[must_use]
+pub fn peak_memory_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)

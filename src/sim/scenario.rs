@@ -73,8 +73,8 @@ pub struct SpotScenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
-    /// Log range above its time-of-day norm and the last day's level.
-    RangeSpike,
+    /// Log range above its time-of-day norm and the last day's level, while turnover is ordinary.
+    ThinRangeSpike,
     /// Fall of open contracts over 12 bars, in logs.
     OpenInterestDrop,
     /// Change of the perp-spot basis over 3 bars, bps.

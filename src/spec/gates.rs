@@ -262,6 +262,11 @@ pub struct EventGate {
     pub min_join_rate: f64,
     /// Share of events that follow another of the same type within 5 bars.
     pub max_clustering_5b: f64,
+    /// Nothing is judged on fewer onsets than this; too few of them only where the declared range promises as many.
+    pub min_onsets: u32,
+    /// Whether the hypotheses of an event that fails on a symbol are left out of discovery there. They stay in the
+    /// catalogue with p = 1.
+    pub exclude_failing: bool,
 }
 
 /// A value of `gates.yaml` that cannot be used.

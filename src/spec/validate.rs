@@ -136,6 +136,28 @@ fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
             refuse.at(FILE, &["costs", key], format!("'{key}' is {value}, but a cost is at least 0"), help);
         }
     }
+    let mut last = None;
+    for change in &d.costs.fee_schedule {
+        let place = ["fee_schedule", change.from.as_str()];
+        match parse_time(&change.from) {
+            Err(error) => {
+                let help = "a quoted date or RFC 3339 instant in UTC";
+                refuse.at(FILE, &place, format!("fee_schedule: {error}"), help);
+            }
+            Ok(at) if last.is_some_and(|last| at <= last) => {
+                let help = "move the entry up to where its time belongs";
+                refuse.at(FILE, &place, "fee_schedule: entries stand in order of time", help);
+            }
+            Ok(at) => last = Some(at),
+        }
+        for (key, value) in [("taker_bps", change.taker_bps), ("maker_bps", change.maker_bps)] {
+            // A maker may be paid.
+            if !value.is_finite() || (key == "taker_bps" && value < 0.0) {
+                let help = "bps of notional a side: a number, for the taker at least 0";
+                refuse.at(FILE, &place, format!("fee_schedule: '{key}' is {value}"), help);
+            }
+        }
+    }
     if !(d.funding.interval_hours > 0.0 && d.funding.interval_hours <= 24.0) {
         let message = format!("a funding interval of {} h", d.funding.interval_hours);
         refuse.at(FILE, &["funding", "interval_hours"], message, "contracts settle every 1, 2, 4 or 8 hours");

@@ -108,10 +108,18 @@ impl Store {
     /// An event goes in; if the audit trail holds the very same event from before a rewind, it was not changed by
     /// the rewind after all.
     fn stage_event(&self, batch: &mut OwnedWriteBatch, e: &Event) -> Result<(), StoreError> {
-        let key = event::key(e.bar, &e.symbol, &e.event_type);
         let value = event::encode(e).map_err(|error| unstorable(&e.id(), &error))?;
+        self.stage_event_value(batch, &event::key(e.bar, &e.symbol, &e.event_type), value)
+    }
+
+    pub(super) fn stage_event_value(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        key: &[u8],
+        value: Vec<u8>,
+    ) -> Result<(), StoreError> {
         if self.rewinds > 0 {
-            for pair in self.spaces.revisions.prefix(&key) {
+            for pair in self.spaces.revisions.prefix(key) {
                 let (revision, old) = pair.into_inner().during("read revisions")?;
                 let (_, old) = event::decode_revision(&old)
                     .ok_or_else(|| corrupt("revisions", &revision, "not a revision"))?;
@@ -140,7 +148,7 @@ impl Store {
     }
 }
 
-fn unstorable(what: &str, error: &postcard::Error) -> StoreError {
+pub(super) fn unstorable(what: &str, error: &postcard::Error) -> StoreError {
     StoreError::Unstorable { what: what.to_owned(), detail: error.to_string() }
 }
 

@@ -111,8 +111,24 @@ impl Store {
         puts: &[RawPut],
         delivery: Delivery<'_>,
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
+        self.put_each_with(puts, delivery, &[])
+    }
+
+    /// [`Store::put_each`] with small keyed blobs ([`Store::meta`]) that must move with the records.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_each_with(
+        &mut self,
+        puts: &[RawPut],
+        delivery: Delivery<'_>,
+        meta: &[(String, Vec<u8>)],
+    ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let mut batch = self.db.batch();
         let reports = self.stage(&mut batch, puts, delivery)?;
+        for (name, value) in meta {
+            batch.insert(&self.spaces.meta, super::facts::user_key(name), value.as_slice());
+        }
         if !batch.is_empty() {
             batch.commit().during("store raw records")?;
         }

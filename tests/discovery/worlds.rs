@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use backtestd::discovery::multiplicity::bh_reject;
 use backtestd::discovery::special::t_sf;
 use backtestd::discovery::{
-    Candidate, DirectionRule, OutcomeTable, PromotionTrack, TableBuilder, conclude_book, discover,
+    Candidate, DirectionRule, Discovery, EVENT_QUALITY_GATE, Exclusion, OutcomeTable, PromotionTrack,
+    TableBuilder, conclude_book, discover,
 };
 use backtestd::spec::gates::{CatalogueKind, EvidenceKind, NullKind};
 
@@ -56,6 +57,48 @@ fn a_planted_edge_is_found_on_its_side_and_nothing_else_is() {
             discovery.candidates.iter().filter(|c| c.is_discovery && &*c.event_type != "BETA_ONE").count();
         assert_eq!(wrong, 0, "seed {seed}");
     }
+}
+
+#[test]
+fn an_excluded_event_keeps_its_place_in_the_catalogue_with_p_1_and_its_number_among_the_untested() {
+    let table = world(2000, 240, Some(Edge { event: "BETA_ONE", bps: -55.0 }));
+    let free = discover(&table, &config());
+    let mut config = config();
+    config.excluded = vec![Exclusion {
+        event_type: "BETA_ONE".into(),
+        scope: "ALL".to_owned(),
+        metric: "onsets_per_10k",
+        value: 612.0,
+        relation: "<=",
+        threshold: 500.0,
+        text: "612.00 onsets per 10k bars, wanted <= 500".to_owned(),
+    }];
+    let bound = discover(&table, &config);
+    assert_eq!(bound.summary.hypotheses, free.summary.hypotheses, "nobody pays less");
+    assert_eq!(bound.summary.catalogue_hash, free.summary.catalogue_hash);
+    let is_out = |c: &&Candidate| &*c.event_type == "BETA_ONE" && c.scope.label() == "ALL";
+    assert!(
+        free.candidates.iter().filter(is_out).any(|c| c.gate_phase2_final),
+        "the edge is there to be found"
+    );
+    for c in bound.candidates.iter().filter(is_out) {
+        assert_eq!((c.q_value, c.q_value_global, c.q_value_ebh), (1.0, 1.0, 1.0));
+        assert!(!c.is_discovery && c.promotion_track == PromotionTrack::None);
+        let first = &c.fail_reasons[0];
+        assert_eq!((first.gate, first.value, first.threshold), (EVENT_QUALITY_GATE, Some(612.0), 500.0));
+    }
+    let others = |d: &Discovery| -> Vec<(String, f64)> {
+        let kept = d.candidates.iter().filter(|c| !is_out(c));
+        kept.map(|c| (c.candidate_id.clone(), c.q_value)).collect()
+    };
+    for ((id, with), (_, without)) in others(&bound).iter().zip(others(&free)) {
+        assert!(*with >= without, "{id}: q fell from {without} to {with} because another was left out");
+    }
+    let line = bound.summary.untested.iter().find(|u| &*u.event_type == "BETA_ONE").unwrap();
+    assert_eq!(
+        (line.what.as_str(), line.reason.as_str()),
+        ("ALL", "gate_e1: 612.00 onsets per 10k bars, wanted <= 500")
+    );
 }
 
 #[test]

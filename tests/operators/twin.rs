@@ -51,6 +51,20 @@ impl Twin<'_> {
             Op::Universe { f, min } => (0..self.block.rows)
                 .map(|t| self.universe(*f, *min as usize, &values[node.inputs[0].ix()], symbol, t))
                 .collect(),
+            // These read the detector itself, by their event.
+            Op::Active(event) | Op::EventDir(event) => {
+                let event = &self.graph.events[usize::from(event.0)];
+                if event.needs.iter().any(|s| self.block.symbols[symbol].get(*s).is_none()) {
+                    return vec![U; self.block.rows];
+                }
+                let of = |id: &backtestd::graph::NodeId| values[id.ix()][symbol].as_slice();
+                let operands: Vec<&[f64]> = self.graph.node(event.detect).inputs.iter().map(of).collect();
+                let onsets = detect(event, &operands);
+                match node.op {
+                    Op::Active(_) => active(event, &onsets, operands[1]),
+                    _ => directions(&onsets, operands[2]),
+                }
+            }
             op => match node.clock {
                 None => self.series(op, &inputs, first, self.block.rows, symbol),
                 Some(clock) => {
@@ -98,7 +112,7 @@ impl Twin<'_> {
     }
 
     fn series(&self, op: &Op, inputs: &[&[f64]], first: i64, n: usize, symbol: usize) -> Vec<f64> {
-        if let Op::Detect(event) | Op::Active(event) | Op::EventDir(event) = op {
+        if let Op::Detect(event) = op {
             let event = &self.graph.events[usize::from(event.0)];
             if event.needs.iter().any(|s| self.block.symbols[symbol].get(*s).is_none()) {
                 return vec![U; n];
@@ -420,6 +434,26 @@ fn detect(event: &EventNode, inputs: &[&[f64]]) -> Vec<f64> {
         }
     }
     (0..when.len()).map(|t| bit(onsets.contains(&t))).collect()
+}
+
+/// Per row: whether an episode is open, the onset row included.
+fn active(event: &EventNode, onsets: &[f64], exit: &[f64]) -> Vec<f64> {
+    let longest = match (event.has_exit, event.max_bars) {
+        (false, None) => 1,
+        (_, max) => max.map_or(usize::MAX, |max| max as usize),
+    };
+    let open = |t: usize| {
+        let Some(onset) = (0..=t).rev().find(|s| onsets[*s] == 1.0) else { return false };
+        t - onset < longest && !(onset + 1..=t).any(|s| exit[s] == 1.0)
+    };
+    (0..onsets.len()).map(|t| bit(open(t))).collect()
+}
+
+/// Per row: the sign of the direction on the last onset.
+fn directions(onsets: &[f64], direction: &[f64]) -> Vec<f64> {
+    let last = |t: usize| (0..=t).rev().find(|s| onsets[*s] == 1.0);
+    let sign = |d: f64| if d == 0.0 { 0.0 } else { d.signum() };
+    (0..onsets.len()).map(|t| last(t).map_or(U, |s| sign(direction[s]))).collect()
 }
 
 fn vpin(inputs: &[&[f64]], buckets: usize, min: usize) -> Vec<f64> {

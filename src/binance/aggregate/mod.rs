@@ -8,8 +8,10 @@
 pub mod journal;
 mod liquidations;
 mod marks;
+mod quote_seconds;
 mod quotes;
 
 pub use liquidations::{LARGEST_ORDER_SINCE, LiquidationAggregator};
 pub use marks::MarkAggregator;
+pub use quote_seconds::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
 pub use quotes::QuoteAggregator;

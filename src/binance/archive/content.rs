@@ -1,26 +1,39 @@
 //! Opening files: zip, gzip, plain csv, parquet; and handing their tables to the reader of their kind.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::{
-    ArchiveError, FileContent, FileKind, FileSpec, Input, funding, klines, liquidations, mark, metrics,
-    no_symbol, parquet, unfinished,
+    ArchiveError, FileContent, FileKind, FileSpec, book_depth, book_ticker, funding, klines, lake,
+    liquidations, mark, metrics, no_symbol, parquet, unfinished,
 };
 use crate::store::{RawPut, Records};
 
-/// Reads a file whole.
+/// Bytes between two reports of progress.
+const REPORT_EVERY: u64 = 1 << 20;
+const BUFFER: usize = 1 << 16;
+
+/// A source of bytes without a type, buffered so that its first line can be looked at.
+type Input<'a> = Box<dyn BufRead + 'a>;
+
+/// Reads a file whole. `progress` hears the share of it that was read, 0 to 1.
 ///
 /// # Errors
 /// With file, line, field and value where the content does not fit.
-pub fn read_file(path: &Path, spec: &FileSpec) -> Result<FileContent, ArchiveError> {
+pub fn read_file(
+    path: &Path,
+    spec: &FileSpec,
+    progress: &mut dyn FnMut(f64),
+) -> Result<FileContent, ArchiveError> {
     let io = |source| ArchiveError::Io { file: path.to_owned(), source };
     let container = |detail: String| ArchiveError::Container { file: path.to_owned(), detail };
-    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
     let mut out = FileContent::default();
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "zip" => {
+            let file = BufReader::with_capacity(BUFFER, file);
             let mut zip =
                 zip::ZipArchive::new(file).map_err(|e| container(format!("not a zip file: {e}")))?;
             let mut tables = 0;
@@ -31,33 +44,82 @@ pub fn read_file(path: &Path, spec: &FileSpec) -> Result<FileContent, ArchiveErr
                     continue;
                 }
                 tables += 1;
-                read_table(path, Box::new(entry), spec, &mut out)?;
+                let size = entry.size();
+                read_table(path, buffered(Watched::new(entry, size, progress)), spec, &mut out)?;
             }
             if tables == 0 {
                 return Err(container("no .csv inside".to_owned()));
             }
         }
-        "gz" => read_table(path, Box::new(flate2::read::MultiGzDecoder::new(file)), spec, &mut out)?,
-        "parquet" => {
-            let text = parquet::to_csv(path)?;
-            read_table(path, Box::new(text.as_bytes()), spec, &mut out)?;
+        "gz" => {
+            let file = BufReader::with_capacity(BUFFER, Watched::new(file, bytes, progress));
+            read_table(path, buffered(flate2::read::MultiGzDecoder::new(file)), spec, &mut out)?;
         }
-        _ => read_table(path, Box::new(file), spec, &mut out)?,
+        "parquet" => read_table(path, buffered(parquet::CsvText::open(path, progress)?), spec, &mut out)?,
+        _ => read_table(path, buffered(Watched::new(file, bytes, progress)), spec, &mut out)?,
     }
     Ok(out)
 }
 
+fn buffered<'a>(input: impl Read + 'a) -> Input<'a> {
+    Box::new(BufReader::with_capacity(BUFFER, input))
+}
+
+/// Reports how much of a known length has gone by.
+struct Watched<'a, R> {
+    inner: R,
+    read: u64,
+    total: u64,
+    reported: u64,
+    progress: &'a mut dyn FnMut(f64),
+}
+
+impl<'a, R> Watched<'a, R> {
+    fn new(inner: R, total: u64, progress: &'a mut dyn FnMut(f64)) -> Self {
+        Self { inner, read: 0, total: total.max(1), reported: 0, progress }
+    }
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.read += n as u64;
+        if self.read - self.reported >= REPORT_EVERY {
+            self.reported = self.read;
+            (self.progress)((self.read as f64 / self.total as f64).min(1.0));
+        }
+        Ok(n)
+    }
+}
+
+/// Whether the table is one of the lake's own, by the column that only it has.
+fn is_lake_table(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<bool, ArchiveError> {
+    let Some(mark) = lake::mark_of(kind) else { return Ok(false) };
+    let start = input
+        .fill_buf()
+        .map_err(|e| ArchiveError::Container { file: file.to_owned(), detail: e.to_string() })?;
+    let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
+    Ok(line.split(|b| *b == b',').any(|name| super::table::normal_name(name) == mark))
+}
+
 fn read_table(
     file: &Path,
-    input: Input<'_>,
+    mut input: Input<'_>,
     spec: &FileSpec,
     out: &mut FileContent,
 ) -> Result<(), ArchiveError> {
     let symbol = spec.symbol.as_ref();
+    let named = || symbol.cloned().ok_or_else(|| no_symbol(file));
+    if spec.kind == FileKind::MarkIndex || is_lake_table(file, &mut input, spec.kind)? {
+        for (symbol, records) in lake::read(file, input, spec.kind, symbol)? {
+            out.puts.push(RawPut { symbol, records });
+        }
+        return Ok(());
+    }
     let findings = &mut out.findings;
     match spec.kind {
         FileKind::Klines => {
-            let symbol = symbol.ok_or_else(|| no_symbol(file))?.clone();
+            let symbol = named()?;
             let mut bars = klines::read(file, input, spec.interval_ms, true, findings)?;
             if !is_archive(file) {
                 bars = unfinished::leave_out(bars, &file.display().to_string(), findings);
@@ -74,15 +136,25 @@ fn read_table(
                 out.puts.push(RawPut { symbol, records: Records::OpenInterest(snapshots) });
             }
         }
-        FileKind::MarkKlines | FileKind::IndexKlines | FileKind::PremiumKlines => {
-            let symbol = symbol.ok_or_else(|| no_symbol(file))?.clone();
+        FileKind::MarkKlines | FileKind::IndexKlines | FileKind::PremiumKlines | FileKind::MarkIndex => {
             let bars = mark::read(file, input, spec.kind, spec.interval_ms, findings)?;
-            out.puts.push(RawPut { symbol, records: Records::Mark(bars) });
+            out.puts.push(RawPut { symbol: named()?, records: Records::Mark(bars) });
         }
         FileKind::Liquidations => {
             for (symbol, bars) in liquidations::read(file, input, symbol, spec.continuous, findings)? {
                 out.puts.push(RawPut { symbol, records: Records::Liquidations(bars) });
             }
+        }
+        FileKind::BookTicker => {
+            let symbol = named()?;
+            let quotes = book_ticker::read(file, input, &symbol, findings)?;
+            out.puts.push(RawPut { symbol, records: Records::Quotes(quotes.bars) });
+            out.edges.extend(quotes.edges);
+        }
+        FileKind::BookDepth => {
+            let symbol = named()?;
+            let snapshots = book_depth::read(file, input, findings)?;
+            out.puts.push(RawPut { symbol, records: Records::Depth(snapshots) });
         }
     }
     Ok(())

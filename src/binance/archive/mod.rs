@@ -1,14 +1,18 @@
 //! Files of the public archive, and tables like them, made into raw records.
 //!
-//! A file is read whole and checked before anything of it is stored: it is imported whole or not at all. Repairs (a
+//! A file is read to its end and checked before anything of it is stored: it is imported whole or not at all. Large
+//! files (quotes) stream by; only their sums are kept. Repairs (a
 //! label moved to the grid, a 0 that means unknown, an incomplete bar left out) are returned as findings; anything
 //! else that does not fit is an error with file, line, field and value.
 
+mod book_depth;
+mod book_ticker;
 mod content;
 mod decimal;
 mod error;
 mod funding;
 mod klines;
+mod lake;
 mod liquidations;
 mod mark;
 mod metrics;
@@ -18,9 +22,9 @@ mod table;
 mod unfinished;
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
+pub use book_ticker::QuoteEdge;
 pub use content::read_file;
 pub use error::ArchiveError;
 pub use name::{FileKind, NameFacts, from_path};
@@ -68,6 +72,8 @@ impl fmt::Display for Finding {
 pub struct FileContent {
     /// Records by series.
     pub puts: Vec<RawPut>,
+    /// Quotes at the ends of a book ticker file, to be joined with those of its neighbours.
+    pub edges: Vec<QuoteEdge>,
     /// Repairs and omissions.
     pub findings: Vec<Finding>,
 }
@@ -92,6 +98,3 @@ fn row_symbol(
 fn no_symbol(file: &Path) -> ArchiveError {
     ArchiveError::Unnamed { file: file.to_owned(), what: "symbol", flag: "--symbol" }
 }
-
-/// A source of bytes without a type.
-type Input<'a> = Box<dyn Read + 'a>;

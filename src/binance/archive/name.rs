@@ -22,6 +22,12 @@ pub enum FileKind {
     PremiumKlines,
     /// Recorded liquidation orders.
     Liquidations,
+    /// Best quotes, every change of them (`bookTicker`).
+    BookTicker,
+    /// Resting value by distance from mid (`bookDepth`).
+    BookDepth,
+    /// Mark, index and premium per bar in one table, as the lake has them.
+    MarkIndex,
 }
 
 impl FileKind {
@@ -36,6 +42,9 @@ impl FileKind {
             Self::IndexKlines => "index_klines",
             Self::PremiumKlines => "premium_klines",
             Self::Liquidations => "liquidations",
+            Self::BookTicker => "book_ticker",
+            Self::BookDepth => "book_depth",
+            Self::MarkIndex => "mark_index",
         }
     }
 
@@ -49,6 +58,9 @@ impl FileKind {
             "indexpriceklines" | "index" => Self::IndexKlines,
             "premiumindexklines" | "premium" => Self::PremiumKlines,
             "liquidationsnapshot" | "liquidations" => Self::Liquidations,
+            "bookticker" | "bookticker5m" => Self::BookTicker,
+            "bookdepth" => Self::BookDepth,
+            "markindex" => Self::MarkIndex,
             _ => return None,
         })
     }
@@ -133,7 +145,7 @@ mod tests {
 
     #[test]
     fn archive_lake_and_loose_names_are_understood() {
-        use FileKind::{Funding, Klines, MarkKlines, Metrics};
+        use FileKind::{BookDepth, BookTicker, Funding, Klines, MarkIndex, MarkKlines, Metrics};
         let (perp, spot) = (Some(Market::Perp), Some(Market::Spot));
         check(
             "futures/um/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2025-01.zip",
@@ -163,6 +175,22 @@ mod tests {
             Klines,
             Some(5),
         );
+        check(
+            "um/daily/bookTicker/SOLUSDT/SOLUSDT-bookTicker-2024-03-01.zip",
+            "SOLUSDT",
+            perp,
+            BookTicker,
+            None,
+        );
+        check("BTCUSDT-bookDepth-2024-03-01.zip", "BTCUSDT", None, BookDepth, None);
+        check(
+            "raw/perp/BTCUSDT/mark_index/year=2025/month=03/part.parquet",
+            "BTCUSDT",
+            perp,
+            MarkIndex,
+            None,
+        );
+        check("perp/BTCUSDT/book_ticker_5m/year=2025/part.parquet", "BTCUSDT", perp, BookTicker, Some(5));
         check(
             "um/daily/markPriceKlines/BTCUSDT/5m/BTCUSDT-5m-2025-01-01.zip",
             "BTCUSDT",

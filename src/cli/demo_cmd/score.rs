@@ -209,18 +209,21 @@ fn trades(blueprint: &Blueprint, edge: &PlantedEdge) -> bool {
         Side::Fade => DirectionRule::Fade,
         Side::Follow => DirectionRule::Follow,
     };
-    let related =
-        blueprint.event_type == edge.event_type || edge.also_affects.contains(&blueprint.event_type);
-    related && blueprint.direction_rule == rule
+    edge.touches(&blueprint.event_type) && blueprint.direction_rule == rule
 }
 
 fn describe(blueprint: &Blueprint) -> String {
+    let symbols = &blueprint.symbol_scope.symbols;
+    let scope = match symbols.as_slice() {
+        [symbol] => symbol.to_string(),
+        all => format!("{} symbols pooled", all.len()),
+    };
+    let when = match blueprint.entry.conditions.as_slice() {
+        [] => String::new(),
+        conditions => format!(" when {}", conditions.join(" and ")),
+    };
     format!(
-        "{} {} {} {} on {}",
-        blueprint.id,
-        blueprint.direction_rule,
-        blueprint.event_type,
-        blueprint.exit.horizon,
-        blueprint.symbol_scope.symbols.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
+        "{} {} {} for {} on {scope}{when}",
+        blueprint.id, blueprint.direction_rule, blueprint.event_type, blueprint.exit.horizon
     )
 }

@@ -4,31 +4,20 @@
 //! therefore costs at most the pages under way, and a hole that the exchange really has is not asked for again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
 use crate::binance::{Rest, RestError};
 use crate::daemon::shared::Shared;
-use crate::daemon::storage::{Covered, Job, Storage, StorageError, Stretch};
-use crate::market::{BAR_MS, BarIndex, DAY_MS, Ts};
-use crate::store::{Kind, Origin, RawPut, Records, SeriesKey};
+use crate::daemon::storage::{Job, Storage, StorageError};
+
+use super::page::{RETRY_PAUSE, fetch_page, page_length};
+use super::{Covered, Stretch};
+use crate::market::BarIndex;
+use crate::store::{Origin, RawPut, SeriesKey};
 
 /// Series fetched at once. The limiter decides the pace; this only hides the round trips.
 const CONCURRENT_SERIES: usize = 4;
-/// Bars a page of a series of bars: four requests of the cheapest size.
-const BARS_A_PAGE: i64 = 1996;
-/// Bars a page of mark prices (three series each).
-const MARK_A_PAGE: i64 = 1497;
-/// Funding a page, ms: about one request at 8 h settlements.
-const FUNDING_A_PAGE: i64 = 300 * DAY_MS;
-/// Open interest a page, ms: six requests.
-const OPEN_INTEREST_A_PAGE: i64 = 10 * DAY_MS;
-/// The exchange keeps 30 days of open interest; asking at the very edge is refused.
-const OPEN_INTEREST_KEPT: i64 = 30 * DAY_MS - 2 * BAR_MS;
-/// Wait before a failed page is asked for again, unless the exchange says how long.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
-
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfill {
@@ -87,12 +76,8 @@ async fn fetch_series(
     series: &SeriesKey,
     end: BarIndex,
 ) -> Result<u64, Failure> {
-    let (end, at_most) = match series.kind {
-        Kind::Funding => (end.open().0 + 1, FUNDING_A_PAGE),
-        Kind::OpenInterest => (end.open().0 + 1, OPEN_INTEREST_A_PAGE),
-        Kind::Mark => (end.0, MARK_A_PAGE),
-        _ => (end.0, BARS_A_PAGE),
-    };
+    let end = if series.kind.is_bar_like() { end.0 } else { end.open().0 + 1 };
+    let at_most = page_length(series.kind);
     let mut records = 0;
     loop {
         let missing =
@@ -137,49 +122,4 @@ async fn fetch_series(
             return Ok(records);
         }
     }
-}
-
-struct PageOf {
-    records: Records,
-    through: i64,
-}
-
-impl PageOf {
-    fn len(&self) -> usize {
-        match &self.records {
-            Records::Bars(_, r) => r.len(),
-            Records::Funding(r) => r.len(),
-            Records::OpenInterest(r) => r.len(),
-            Records::Mark(r) => r.len(),
-            Records::Liquidations(r) => r.len(),
-            Records::Quotes(r) => r.len(),
-            Records::Depth(r) => r.len(),
-        }
-    }
-}
-
-async fn fetch_page(rest: &Rest, series: &SeriesKey, stretch: Stretch, now: Ts) -> Result<PageOf, RestError> {
-    let symbol = &series.symbol;
-    let (from_bar, to_bar) = (BarIndex(stretch.from), BarIndex(stretch.to));
-    let (from_ts, to_ts) = (Ts(stretch.from), Ts(stretch.to));
-    Ok(match series.kind {
-        Kind::Funding => {
-            let rows = rest.funding_rates(symbol, from_ts, to_ts).await?;
-            let prints = rows.into_iter().map(|row| row.print).collect();
-            PageOf { records: Records::Funding(prints), through: stretch.to }
-        }
-        Kind::OpenInterest => {
-            let from = Ts(from_ts.0.max(now.0 - OPEN_INTEREST_KEPT));
-            let rows = rest.open_interest_hist(symbol, from, to_ts.max(from)).await?;
-            PageOf { records: Records::OpenInterest(rows), through: stretch.to }
-        }
-        Kind::Mark => {
-            let rows = rest.mark_bars(symbol, from_bar, to_bar).await?;
-            PageOf { records: Records::Mark(rows), through: stretch.to }
-        }
-        _ => {
-            let range = rest.klines(series.market, symbol, from_bar, to_bar).await?;
-            PageOf { records: Records::Bars(series.market, range.bars), through: range.through.0 }
-        }
-    })
 }

@@ -2,8 +2,13 @@
 
 mod backfill;
 mod catch;
+pub mod covered;
+mod page;
 mod plan;
+mod range;
 
 pub use backfill::{Backfill, backfill};
 pub use catch::{Asked, ask_bars, instants};
+pub use covered::{Covered, Stretch};
 pub use plan::{Follow, subscriptions};
+pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

@@ -4,7 +4,7 @@ use super::{Exit, Spec};
 use crate::binance::Stamped;
 use crate::daemon::feed::{Asked, Backfill};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
-use crate::daemon::storage::{Advanced, PutDone, StorageError};
+use crate::daemon::storage::{Advanced, Install, PutDone, Step, StorageError};
 use crate::market::BarIndex;
 use crate::store::RawPut;
 use tokio::sync::oneshot;
@@ -58,7 +58,8 @@ pub(super) enum Done {
     Reconciled(Asked),
     Repaired(Asked),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
-    SpecInstalled { result: Result<(), StorageError>, spec: Spec, replies: ReloadReplies },
+    SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
+    ChangeStepped(Result<Step, StorageError>),
     RunFinished(FinishedRun),
 }
 

@@ -42,7 +42,7 @@ pub use event::Signal;
 use event::{Done, Event, Handled};
 use runs::Runs;
 use specs::Specs;
-pub use start::{Daemon, DaemonError, Stopper};
+pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
 use stream_state::StreamStates;
 
 /// How far behind the clock the pipeline may be and still count as live, bars.
@@ -192,11 +192,15 @@ impl MainLoop {
             Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
             Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
-            Done::SpecInstalled { result: Ok(()), spec, replies } => self.on_spec_installed(&spec, replies),
+            Done::SpecInstalled { result: Ok(install), spec, replies } => {
+                self.on_spec_installed(&install, spec, replies)
+            }
+            Done::ChangeStepped(Ok(step)) => self.on_change_stepped(step),
             Done::RunFinished(result) => self.on_run_finished(result),
             Done::Backfilled(Err(error))
             | Done::Advanced(Err(error))
             | Done::WentLive(Err(error))
+            | Done::ChangeStepped(Err(error))
             | Done::Put { result: Err(error), .. }
             | Done::SpecInstalled { result: Err(error), .. } => {
                 Handled::Exit(Exit::Failed(error.to_string()))

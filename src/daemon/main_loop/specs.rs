@@ -1,14 +1,15 @@
 //! The spec in force and its successors. A tree that does not compile changes nothing but the status.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::event::{Done, Handled, ReloadReplies};
 use super::{MainLoop, Spec, answer};
 use crate::daemon::shared::{Refusal, Reloaded};
-use crate::daemon::status::Phase;
-use crate::daemon::storage::Job;
+use crate::daemon::status::ChangeState;
+use crate::daemon::storage::{Install, Job, Step};
 use crate::spec::CompiledSpec;
 
 /// The spec in force, and what is on its way to replace it.
@@ -21,11 +22,25 @@ pub(super) struct Specs {
     again: Option<ReloadReplies>,
     /// Compiled, waiting for a tick boundary.
     ready: Option<(Spec, ReloadReplies)>,
+    /// Being recomputed beside the current one.
+    changing: Option<(Spec, ReloadReplies)>,
+    /// A step of it is under way. There is never more than one.
+    stepping: bool,
+    /// When a replay of everything began.
+    replay_began: Option<Instant>,
 }
 
 impl Specs {
     pub(super) const fn new(current: Spec) -> Self {
-        Self { current, reading: false, again: None, ready: None }
+        Self {
+            current,
+            reading: false,
+            again: None,
+            ready: None,
+            changing: None,
+            stepping: false,
+            replay_began: None,
+        }
     }
 
     pub(super) const fn has_ready(&self) -> bool {
@@ -73,7 +88,14 @@ impl MainLoop {
                 self.service.ready();
                 Handled::Refused
             }
-            Ok(spec) if spec.hash == self.specs.current.hash => {
+            Ok(spec) if self.specs.changing.as_ref().is_some_and(|(to, _)| to.hash == spec.hash) => {
+                self.shared.update(|s| s.spec.error = None);
+                if let Some((_, waiting)) = &mut self.specs.changing {
+                    waiting.extend(replies);
+                }
+                Handled::Noted
+            }
+            Ok(spec) if spec.hash == self.specs.current.hash && self.specs.changing.is_none() => {
                 self.shared.update(|s| s.spec.error = None);
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
@@ -88,13 +110,14 @@ impl MainLoop {
         }
     }
 
-    /// At a tick boundary: the new spec takes over, and history is replayed under it.
+    /// At a tick boundary: the new spec takes over, or what it changes begins to be computed beside the current one.
     pub(super) fn install_spec(&mut self) -> Handled {
-        let Some((spec, replies)) = self.specs.ready.take() else { return Handled::Idle };
+        let Some((spec, mut replies)) = self.specs.ready.take() else { return Handled::Idle };
         tracing::info!(from = %self.specs.current.hash, to = %spec.hash, "installing a new spec");
-        self.closing = None;
+        // Whoever waits for a change that never came into force hears of this one.
+        replies.extend(self.specs.changing.take().into_iter().flat_map(|(_, waiting)| waiting));
         self.advancing = true;
-        self.set_phase(Phase::Backfilling, "replaying history under the new spec");
+        self.specs.replay_began = Some(Instant::now());
         let installed = Arc::clone(&spec);
         self.submit(
             |reply| Job::InstallSpec { spec, reply },
@@ -103,8 +126,85 @@ impl MainLoop {
         Handled::Started("install spec")
     }
 
-    pub(super) fn on_spec_installed(&mut self, spec: &Spec, replies: ReloadReplies) -> Handled {
+    pub(super) fn on_spec_installed(
+        &mut self,
+        install: &Install,
+        spec: Spec,
+        replies: ReloadReplies,
+    ) -> Handled {
         self.advancing = false;
+        match install {
+            Install::Unchanged => {
+                self.shared.update(|s| s.spec.error = None);
+                for reply in replies {
+                    answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
+                }
+                self.service.ready();
+                self.on_tick_timer()
+            }
+            Install::Rebuilding => {
+                self.shared.update(|s| s.spec.error = None);
+                self.specs.changing = Some((spec, replies));
+                // The old spec serves on; how far the new one is, is in the status.
+                self.service.ready();
+                self.next_change_step();
+                self.on_tick_timer()
+            }
+            Install::InForce => self.in_force(&spec, replies),
+            Install::Replaying => {
+                self.closing = None;
+                self.put_in_force(&spec, replies);
+                self.catch_up();
+                Handled::Started("catch up")
+            }
+        }
+    }
+
+    fn next_change_step(&mut self) {
+        if !self.specs.stepping {
+            self.specs.stepping = true;
+            self.submit(|reply| Job::ChangeStep { reply }, Done::ChangeStepped);
+        }
+    }
+
+    pub(super) fn on_change_stepped(&mut self, step: Step) -> Handled {
+        self.specs.stepping = false;
+        match step {
+            Step::More => {
+                self.next_change_step();
+                Handled::Noted
+            }
+            Step::InForce(spec) => {
+                let replies = match self.specs.changing.take() {
+                    Some((to, replies)) if to.hash == spec.hash => replies,
+                    // Another one is on its way already.
+                    other => {
+                        self.specs.changing = other;
+                        Vec::new()
+                    }
+                };
+                self.in_force(&spec, replies)
+            }
+            Step::Idle => {
+                // The change that was being stepped is gone; a newer one may need steps.
+                if self.specs.changing.is_some() {
+                    self.next_change_step();
+                }
+                Handled::Noted
+            }
+        }
+    }
+
+    /// Every fact is the new spec's: discovery follows.
+    fn in_force(&mut self, spec: &Spec, replies: ReloadReplies) -> Handled {
+        self.put_in_force(spec, replies);
+        if !self.repair_due {
+            self.start_wanted_run();
+        }
+        self.on_tick_timer()
+    }
+
+    fn put_in_force(&mut self, spec: &Spec, replies: ReloadReplies) {
         self.specs.current = Arc::clone(spec);
         let now = self.shared.clock.now();
         self.shared.update(|s| {
@@ -117,7 +217,19 @@ impl MainLoop {
         }
         self.service.ready();
         self.runs.want_after_catch_up("spec change");
-        self.catch_up();
-        Handled::Started("catch up")
+    }
+
+    /// History is computed: a replay under a new spec, if there was one, has ended.
+    pub(super) fn end_replay(&mut self) {
+        let took = self.specs.replay_began.take().map(|began| began.elapsed().as_millis());
+        let now = self.shared.clock.now();
+        self.shared.update(|s| {
+            if let Some(change) = s.spec.change.as_mut().filter(|c| c.state == ChangeState::Replaying) {
+                change.state = ChangeState::InForce;
+                change.in_force_at = Some(now);
+                change.duration_ms = took.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
+                change.rows_done = change.rows_total;
+            }
+        });
     }
 }

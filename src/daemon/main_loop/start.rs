@@ -111,7 +111,7 @@ impl Daemon {
         let spec = Arc::new(spec);
         let clock = match clock {
             Some(clock) => clock,
-            None => clock_of(&config).await?,
+            None => exchange_clock(&config).await?,
         };
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         let follow = Arc::new(Follow::new(&config));
@@ -259,7 +259,11 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
     });
 }
 
-async fn clock_of(config: &Config) -> Result<Arc<dyn Clock>, DaemonError> {
+/// The clock that the configuration asks for: the system's, or the exchange's, extrapolated.
+///
+/// # Errors
+/// When the exchange does not say what time it is.
+pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError> {
     let system: Arc<dyn Clock> = Arc::new(SystemClock);
     if config.clock.source == ClockSource::System {
         return Ok(system);
@@ -273,7 +277,7 @@ async fn clock_of(config: &Config) -> Result<Arc<dyn Clock>, DaemonError> {
                 tracing::warn!(%error, "the exchange does not say what time it is yet");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }
@@ -283,7 +287,9 @@ fn is_simulated(config: &Config) -> bool {
     config.clock.source == ClockSource::Exchange
 }
 
-fn rest_config(config: &Config) -> RestConfig {
+/// Hosts, limits and patience of the REST client.
+#[must_use]
+pub fn rest_config(config: &Config) -> RestConfig {
     let urls = &config.binance;
     let base =
         if is_simulated(config) { RestConfig::simulated(&urls.futures_rest) } else { RestConfig::default() };

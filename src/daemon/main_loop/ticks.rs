@@ -151,6 +151,7 @@ impl MainLoop {
         self.shared.update(|s| s.live.live_from = Some(signals_from.open()));
         self.set_phase(Phase::Live, "ticks close as they happen");
         self.show_troubles();
+        self.end_replay();
         self.on_first_live();
         self.on_tick_timer()
     }

@@ -9,22 +9,23 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::StorageError;
+use super::change::Changing;
 use super::signal::{self, Signals};
 use crate::blueprints::read_current;
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
-use crate::daemon::status::Unavailable;
+use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::graph::EngineOptions;
 use crate::market::{BAR_MS, BarIndex, RawBlock, Source, Ts};
 use crate::outcomes::Outcome;
-use crate::pipeline::{Pipeline, PipelineConfig};
+use crate::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::store::{Records, Store, TickCommit};
+use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
 
-const SIGNATURE: &str = "facts/signature";
-const FIRST: &str = "facts/first";
-const DIRTY: &str = "facts/dirty";
+pub(super) const SIGNATURE: &str = "facts/signature";
+const FIRST: &str = FACTS_FIRST;
+const DIRTY: &str = FACTS_DIRTY;
 /// Before every row: exchanges are younger than the epoch.
 const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
@@ -40,10 +41,9 @@ pub(super) struct Facts {
     pub(super) dirty: Option<BarIndex>,
     pub(super) signals: Signals,
     lags: Lags,
-    config: PipelineConfig,
-    pipeline: Pipeline,
-    /// Whether `status` knows what is unavailable under the specs in force.
-    shown: bool,
+    pub(super) pipeline: Pipeline,
+    /// The spec that is on its way to replace this one.
+    pub(super) changing: Option<Changing>,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -93,18 +93,18 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
-            pipeline: Pipeline::new(config.clone(), first)?,
+            pipeline: Pipeline::new(config, first)?,
             lags: Lags::of(&spec),
             spec,
             first,
             last_checkpoint: None,
             dirty,
             signals,
-            config,
-            shown: false,
+            changing: None,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
+        facts.show_quality(shared);
         Ok(facts)
     }
 
@@ -120,11 +120,12 @@ impl Facts {
 
     /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored already.
     fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
-        self.pipeline = Pipeline::new(self.config.clone(), self.first)?;
+        let config = self.pipeline.config().clone();
+        self.pipeline = Pipeline::new(config.clone(), self.first)?;
         self.last_checkpoint = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
-            match Pipeline::restore(self.config.clone(), &bytes) {
+            match Pipeline::restore(config, &bytes) {
                 Ok(pipeline) if pipeline.next_bar() == bar.next() => {
                     self.pipeline = pipeline;
                     self.last_checkpoint = Some(bar);
@@ -135,17 +136,17 @@ impl Facts {
         }
         while self.next() <= row {
             let rows = (row.next() - self.next()).min(SLACK_ROWS as i64) as usize;
-            let raw = self.raw(store, rows)?;
+            let raw = self.raw(store, self.next(), rows)?;
             self.pipeline.push(&raw)?;
         }
         Ok(())
     }
 
-    /// The next rows of the raw log. Instants whose publication lag had not passed when the row before closed come
+    /// Rows of the raw log. Instants whose publication lag had not passed when the row before closed come
     /// along once more: live, they often arrive after that row was committed, where they change nothing yet. Whoever
     /// gets one twice holds the same value.
-    fn raw(&self, store: &Store, rows: usize) -> Result<RawBlock, StorageError> {
-        let (symbols, first) = (&self.config.symbols, self.next());
+    pub(super) fn raw(&self, store: &Store, first: BarIndex, rows: usize) -> Result<RawBlock, StorageError> {
+        let symbols = &self.pipeline.config().symbols;
         let mut block = store.raw(symbols, first, rows)?;
         let close = first.open();
         for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
@@ -182,13 +183,8 @@ impl Facts {
         now: Ts,
         checkpoint: bool,
     ) -> Result<Committed, StorageError> {
-        let raw = self.raw(store, rows)?;
+        let raw = self.raw(store, self.next(), rows)?;
         let facts = self.pipeline.push(&raw)?;
-        if !self.shown {
-            // Only rows tell the engine which columns are absent.
-            self.shown = true;
-            self.show_unavailable(shared);
-        }
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -213,6 +209,7 @@ impl Facts {
             self.last_checkpoint = Some(through);
         }
         self.signals.announced(shared, entries);
+        self.show_quality(shared);
         Ok(Committed { events, commit_ms })
     }
 
@@ -223,6 +220,18 @@ impl Facts {
             self.set_dirty(store, Some(bar))?;
         }
         Ok(())
+    }
+
+    /// A change under way has read rows that have changed now: it begins anew.
+    pub(super) fn restart_change_behind(
+        &mut self,
+        bar: BarIndex,
+        shared: &Shared,
+    ) -> Result<(), StorageError> {
+        match &mut self.changing {
+            Some(changing) if changing.has_passed(bar) => changing.restart(self.first, shared),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn set_dirty(
@@ -251,8 +260,8 @@ impl Facts {
         self.stand_after(store, (to >= self.first).then_some(to))
     }
 
-    /// Puts another spec in force. The facts go; the raw log stays.
-    pub(super) fn install(
+    /// Puts another spec in force at the first row. The facts go; the raw log stays.
+    pub(super) fn drop_for(
         &mut self,
         store: &mut Store,
         shared: &Shared,
@@ -263,15 +272,19 @@ impl Facts {
         if self.signals.have_begun() {
             self.signals.begin_anew(store, next)?;
         }
-        self.config = pipeline_config(&spec, follow, shared);
+        check_signature(store, &spec, follow, self.first)?;
+        let pipeline = Pipeline::new(pipeline_config(&spec, follow, shared), self.first)?;
+        self.stand_under(spec, pipeline);
+        self.last_checkpoint = None;
+        self.set_dirty(store, None)
+    }
+
+    /// From here on this is the pipeline.
+    pub(super) fn stand_under(&mut self, spec: Arc<CompiledSpec>, pipeline: Pipeline) {
         self.signals.set_states(state_names(&spec));
         self.lags = Lags::of(&spec);
         self.spec = spec;
-        check_signature(store, &self.spec, follow, self.first)?;
-        self.stand_after(store, None)?;
-        self.set_dirty(store, None)?;
-        self.shown = false;
-        Ok(())
+        self.pipeline = pipeline;
     }
 
     /// Every booked outcome, in order of maturity.
@@ -279,19 +292,26 @@ impl Facts {
         Ok(store.outcomes(self.first, self.next())?)
     }
 
-    fn show_unavailable(&self, shared: &Shared) {
-        let events = &self.spec.graph.events;
-        let mut list = Vec::new();
-        for (ix, symbol) in self.config.symbols.iter().enumerate() {
-            for (event, source) in self.pipeline.unavailable(ix) {
-                list.push(Unavailable {
-                    symbol: symbol.clone(),
-                    event_type: events[usize::from(event.0)].event_type.clone(),
-                    missing: source.name().to_owned(),
-                });
-            }
-        }
-        shared.update(|s| s.spec.unavailable = list);
+    /// Detector health and availability of sources over every committed row.
+    pub(super) fn quality(&self) -> QualityReport {
+        self.pipeline.quality()
+    }
+
+    pub(super) fn show_quality(&self, shared: &Shared) {
+        let report = self.quality();
+        let lacking = report.events.iter().filter(|q| q.symbol != POOLED).filter_map(|q| {
+            Some(Unavailable {
+                symbol: q.symbol.clone(),
+                event_type: q.event_type.clone(),
+                missing: q.unavailable.clone()?,
+            })
+        });
+        let unavailable: Vec<Unavailable> = lacking.collect();
+        let quality = QualityStatus::of(&report);
+        shared.update(|s| {
+            s.spec.unavailable = unavailable;
+            s.quality = quality;
+        });
     }
 }
 
@@ -299,7 +319,7 @@ fn state_names(spec: &CompiledSpec) -> Vec<String> {
     spec.graph.states.iter().map(|s| s.name.clone()).collect()
 }
 
-fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared: &Shared) -> PipelineConfig {
+pub(super) fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared: &Shared) -> PipelineConfig {
     PipelineConfig {
         spec: Arc::clone(spec),
         symbols: follow.symbols.clone(),
@@ -333,13 +353,8 @@ fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageErro
     Ok(first)
 }
 
-/// Drops facts that were made under another signature.
-fn check_signature(
-    store: &mut Store,
-    spec: &CompiledSpec,
-    follow: &Follow,
-    first: BarIndex,
-) -> Result<(), StorageError> {
+/// What the facts depend on beside the raw log.
+pub(super) fn signature(spec: &CompiledSpec, follow: &Follow, first: BarIndex) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(spec.hash.as_bytes());
     hash.update(first.0.to_le_bytes());
@@ -351,7 +366,17 @@ fn check_signature(
             hash.update(source.name().as_bytes());
         }
     }
-    let signature = hash.finalize();
+    hash.finalize().into()
+}
+
+/// Drops facts that were made under another signature.
+fn check_signature(
+    store: &mut Store,
+    spec: &CompiledSpec,
+    follow: &Follow,
+    first: BarIndex,
+) -> Result<(), StorageError> {
+    let signature = signature(spec, follow, first);
     let known = store.meta(SIGNATURE)?;
     if known.as_deref() == Some(&signature[..]) {
         return Ok(());

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::StorageError;
+use super::change::{Install, Step};
 use crate::blueprints::Blueprint;
+use crate::daemon::feed::{Covered, Stretch};
 use crate::daemon::shared::Query;
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BarIndex, Symbol, Ts};
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
 
@@ -62,12 +65,17 @@ pub enum Job {
         /// The bar in force.
         reply: Reply<BarIndex>,
     },
-    /// Put another spec in force: facts are dropped, and the next [`Job::Advance`]s replay the raw log.
+    /// Put another spec in force, or begin to.
     InstallSpec {
         /// The spec.
         spec: Arc<CompiledSpec>,
-        /// Done.
-        reply: Reply<()>,
+        /// What is left to do.
+        reply: Reply<Install>,
+    },
+    /// The next step of a spec change under way. Ask again until it is in force.
+    ChangeStep {
+        /// What it came to.
+        reply: Reply<Step>,
     },
     /// Everything that a discovery run reads.
     RunInput {
@@ -101,24 +109,6 @@ pub struct Opened {
     pub first: BarIndex,
     /// First row that is not committed.
     pub next: BarIndex,
-}
-
-/// A part of a series: bar numbers or milliseconds, by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// First.
-    pub from: i64,
-    /// End, exclusive.
-    pub to: i64,
-}
-
-/// A stretch that has been asked for, whatever came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Covered {
-    /// The series.
-    pub series: SeriesKey,
-    /// The stretch.
-    pub stretch: Stretch,
 }
 
 /// What a put changed.
@@ -156,4 +146,6 @@ pub struct RunInput {
     pub next: BarIndex,
     /// Booked outcomes.
     pub outcomes: Vec<Outcome>,
+    /// Detector health over the same rows.
+    pub quality: QualityReport,
 }

@@ -4,7 +4,9 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
-mod covered;
+mod change;
+#[cfg(test)]
+mod change_tests;
 mod facts;
 mod job;
 mod queries;
@@ -21,7 +23,8 @@ use crate::pipeline::PipelineError;
 use crate::spec::CompiledSpec;
 use crate::store::StoreError;
 
-pub use job::{Advanced, Covered, Job, Opened, PutDone, Reply, RunInput, Stretch};
+pub use change::{Install, Step};
+pub use job::{Advanced, Job, Opened, PutDone, Reply, RunInput};
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

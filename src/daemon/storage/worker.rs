@@ -6,12 +6,11 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
-use super::covered;
 use super::facts::Facts;
 use super::job::{Advanced, Job, Opened, PutDone, RunInput};
 use super::queries;
 use crate::daemon::config::Fsync;
-use crate::daemon::feed::Follow;
+use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::Shared;
 use crate::market::{BarIndex, Ts};
 use crate::spec::CompiledSpec;
@@ -97,7 +96,8 @@ impl Worker {
             Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
-                reply(to, covered::next_missing(&mut self.store, &series, first, end, at_most))?;
+                let next = covered::next_missing(&mut self.store, &series, first, end, at_most);
+                reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
                 let delivery = Delivery { origin, label };
@@ -116,6 +116,10 @@ impl Worker {
             Job::InstallSpec { spec, reply: to } => {
                 let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
                 reply(to, result)?;
+                self.show_store()?;
+            }
+            Job::ChangeStep { reply: to } => {
+                reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
             }
             Job::RunInput { reply: to } => reply(to, self.run_input())?,
             Job::FinishRun { run_id, record, announce, blueprints, reply: to } => {
@@ -137,12 +141,14 @@ impl Worker {
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
         let noted = self.facts.dirty;
-        if let Some(bar) = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min()
-            && bar < self.facts.next()
-        {
+        let touched = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min();
+        if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
         let report = self.store.put(puts, delivery)?;
+        if let Some(bar) = touched.filter(|_| !report.is_noop()) {
+            self.facts.restart_change_behind(bar, &self.shared)?;
+        }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
@@ -185,6 +191,7 @@ impl Worker {
             first: self.facts.first,
             next: self.facts.next(),
             outcomes: self.facts.outcomes(&self.store)?,
+            quality: self.facts.quality(),
         })
     }
 

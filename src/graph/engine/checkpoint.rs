@@ -25,11 +25,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::plan::{Plan, Step};
+use super::plan::Plan;
 use super::symbol::SymbolState;
 use super::{Engine, EngineOptions};
 use crate::graph::Graph;
-use crate::graph::ops::View;
 use crate::graph::ops::bytes::{Malformed, Reader, Writer};
 use crate::market::{BarIndex, Source, Symbol};
 
@@ -215,18 +214,7 @@ fn load_symbol(
     for kernel in &mut state.kernels {
         kernel.load(r)?;
     }
-    for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
-        let (kernel, inputs, next) = match step {
-            Step::Run { kernel, inputs, .. } => (*kernel, inputs, next.0),
-            Step::RunOnClock { clock, kernel, inputs, .. } => (*kernel, inputs, state.ticks[*clock] as i64),
-            _ => continue,
-        };
-        let mut views = [View::EMPTY; 4];
-        for (view, place) in views.iter_mut().zip(inputs) {
-            *view = state.values.history(*place);
-        }
-        state.kernels[kernel].rebuild(next, &views);
-    }
+    state.rebuild(plan, next);
     Ok(())
 }
 

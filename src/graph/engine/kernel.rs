@@ -224,6 +224,20 @@ impl Kernel {
         }
     }
 
+    /// Class S: it has state that history does not give.
+    pub(super) const fn is_stateful(&self) -> bool {
+        matches!(
+            self,
+            Self::Ewm(_)
+                | Self::Since(_)
+                | Self::At(_)
+                | Self::Latch(_)
+                | Self::Episode(_)
+                | Self::Vpin(_)
+                | Self::Detect(..)
+        )
+    }
+
     /// Class S: state into the checkpoint.
     pub(super) fn save(&self, w: &mut Writer) {
         match self {

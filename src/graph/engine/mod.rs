@@ -16,8 +16,10 @@
 //! | `symbol` | one symbol's state |
 //! | `cross` | operators across symbols |
 //! | `checkpoint` | the state as bytes |
+//! | `compose` | the state from engines of other graphs, after a spec change |
 
 mod checkpoint;
+mod compose;
 mod cross;
 mod kernel;
 mod output;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use checkpoint::CheckpointError;
+pub use compose::{ComposeError, lacking};
 pub use output::{Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
 
 use crate::graph::{EventId, Graph, NodeId};

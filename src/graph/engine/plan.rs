@@ -69,8 +69,10 @@ pub(super) struct Plan {
     pub(super) passing: usize,
     /// The series with history.
     pub(super) series: Vec<SeriesPlan>,
-    /// Number of clocks.
-    pub(super) clocks: usize,
+    /// The node of each clock.
+    pub(super) clocks: Vec<NodeId>,
+    /// The node that each kernel was made for: the first of those that share it.
+    pub(super) owners: Vec<NodeId>,
     /// Kernel of each event's detector.
     pub(super) detectors: Vec<Option<usize>>,
     /// Most outputs of any kernel.
@@ -80,6 +82,8 @@ pub(super) struct Plan {
 /// A series with history.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeriesPlan {
+    /// The node whose values it holds.
+    pub(super) node: NodeId,
     /// Rows (ticks, on a clock) of history.
     pub(super) keep: usize,
     /// The clock whose ticks are its rows.
@@ -94,12 +98,13 @@ struct Planner<'a> {
     graph: &'a Graph,
     stages: Vec<Stage<Slot>>,
     kernels: Vec<Kernel>,
+    owners: Vec<NodeId>,
     detectors: Vec<Option<usize>>,
     widest: usize,
     /// Rows of history per slot.
     keep: Vec<usize>,
-    /// Clock of each compacted series: slot `nodes + i` belongs to `compacted[i]`.
-    compacted: Vec<usize>,
+    /// Node and clock of each compacted series: slot `nodes + i` belongs to `compacted[i]`.
+    compacted: Vec<(NodeId, usize)>,
     level: Vec<usize>,
     /// Clock index by clock node.
     clocks: BTreeMap<NodeId, usize>,
@@ -114,6 +119,7 @@ impl Plan {
             graph,
             stages: vec![Stage::default()],
             kernels: Vec::new(),
+            owners: Vec::new(),
             detectors: vec![None; graph.events.len()],
             widest: 1,
             keep: vec![0; graph.nodes.len()],
@@ -214,6 +220,7 @@ impl Planner<'_> {
         }
         self.stages[level].steps.push(step);
         self.kernels.push(new_kernel);
+        self.owners.push(NodeId(ix as u32));
     }
 
     fn clock(&mut self, node: NodeId) -> usize {
@@ -233,7 +240,7 @@ impl Planner<'_> {
         let clock = self.clock(clock_node);
         let slot = self.keep.len();
         self.keep.push(0);
-        self.compacted.push(clock);
+        self.compacted.push((input, clock));
         self.compact.insert((input, clock_node), slot);
         let level = self.level[input.ix()].max(self.level[clock_node.ix()]);
         self.stages[level].steps.push(Step::Compact { clock, from: input.ix(), to: slot });
@@ -247,22 +254,28 @@ impl Planner<'_> {
         let mut passing = 0;
         let places: Vec<Place> = (self.keep.iter().enumerate())
             .map(|(slot, keep)| {
-                let clock = slot.checked_sub(nodes).map(|i| self.compacted[i]);
-                if *keep == 0 && clock.is_none() {
+                let compacted = slot.checked_sub(nodes).map(|i| self.compacted[i]);
+                if *keep == 0 && compacted.is_none() {
                     passing += 1;
                     Place::passing(passing - 1)
                 } else {
-                    series.push(SeriesPlan { keep: *keep, clock });
+                    let node = compacted.map_or(NodeId(slot as u32), |(node, _)| node);
+                    series.push(SeriesPlan { node, keep: *keep, clock: compacted.map(|(_, clock)| clock) });
                     Place::series(series.len() - 1)
                 }
             })
             .collect();
+        let mut clocks = vec![NodeId(0); self.clocks.len()];
+        for (node, clock) in &self.clocks {
+            clocks[*clock] = *node;
+        }
         Plan {
             stages: self.stages.into_iter().map(|stage| stage.placed(&places)).collect(),
             kernels: self.kernels,
             passing,
             series,
-            clocks: self.clocks.len(),
+            clocks,
+            owners: self.owners,
             detectors: self.detectors,
             widest: self.widest,
             places: places[..nodes].to_vec(),

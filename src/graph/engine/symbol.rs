@@ -43,8 +43,8 @@ impl SymbolState {
         Self {
             values: Values::new(plan, slack),
             kernels: plan.kernels.clone(),
-            ticks: vec![0; plan.clocks],
-            ticked: vec![Vec::new(); plan.clocks],
+            ticks: vec![0; plan.clocks.len()],
+            ticked: vec![Vec::new(); plan.clocks.len()],
             missing: vec![None; graph.events.len()],
             logs: vec![DetectLog::default(); graph.events.len()],
             out: vec![0.0; plan.widest * slack],
@@ -63,6 +63,10 @@ impl SymbolState {
     pub(super) fn run_stage(&mut self, stage: &Stage, chunk: Chunk, columns: &SymbolColumns) {
         for step in &stage.steps {
             match step {
+                Step::Point { op, inputs, output } if chunk.n == 1 => {
+                    let [a, b, c] = inputs.map(|place| self.values.row(place));
+                    self.values.store_row(*output, op.of_row(a, b, c));
+                }
                 Step::Point { op, inputs: [a, b, c], output } => {
                     let inputs =
                         [self.values.view(*a), self.values.view(*b), self.values.view(*c), View::EMPTY];
@@ -71,6 +75,7 @@ impl SymbolState {
                     op.run(&rows, out);
                     self.values.store(*output, out);
                 }
+                Step::Fill { value, output } if chunk.n == 1 => self.values.store_row(*output, *value),
                 Step::Fill { value, output } => {
                     self.out[..chunk.n].fill(*value);
                     self.values.store(*output, &self.out[..chunk.n]);
@@ -193,6 +198,24 @@ impl SymbolState {
         output.episode_ends[ends..].sort_by_key(|e| (e.exit, e.event));
         for log in &mut self.logs {
             log.clear();
+        }
+    }
+
+    /// Windowed operators: derives what they keep from the history of their operands; row `next` is the first to come.
+    pub(super) fn rebuild(&mut self, plan: &Plan, next: BarIndex) {
+        for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
+            let (kernel, inputs, next) = match step {
+                Step::Run { kernel, inputs, .. } => (*kernel, inputs, next.0),
+                Step::RunOnClock { clock, kernel, inputs, .. } => {
+                    (*kernel, inputs, self.ticks[*clock] as i64)
+                }
+                _ => continue,
+            };
+            let mut views = [View::EMPTY; 4];
+            for (view, place) in views.iter_mut().zip(inputs) {
+                *view = self.values.history(*place);
+            }
+            self.kernels[kernel].rebuild(next, &views);
         }
     }
 

@@ -78,6 +78,26 @@ impl Values {
         }
     }
 
+    /// The row of a chunk of one.
+    #[inline]
+    pub(super) fn row(&self, place: Place) -> f64 {
+        if place.0 & IN_SERIES != 0 {
+            self.series[(place.0 & !IN_SERIES) as usize].last()
+        } else {
+            self.passing[place.0 as usize]
+        }
+    }
+
+    /// A node's value in a chunk of one row.
+    #[inline]
+    pub(super) fn store_row(&mut self, place: Place, value: f64) {
+        if place.0 & IN_SERIES != 0 {
+            self.series[(place.0 & !IN_SERIES) as usize].append(&[value]);
+        } else {
+            self.passing[place.0 as usize] = clean(value);
+        }
+    }
+
     /// The newest row; NaN before the first.
     pub(super) fn last(&self, place: Place) -> f64 {
         if place.0 & IN_SERIES != 0 {

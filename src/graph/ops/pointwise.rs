@@ -69,53 +69,76 @@ impl Point {
         })
     }
 
-    /// Evaluates the chunk.
-    pub fn run(self, rows: &Rows<'_>, out: &mut [f64]) {
+    /// The value of one row; operands it does not have are not looked at.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_row(self, a: f64, b: f64, c: f64) -> f64 {
         match self {
-            Self::Add => two(rows, out, |a, b| a + b),
-            Self::Sub => two(rows, out, |a, b| a - b),
-            Self::Mul => two(rows, out, |a, b| a * b),
-            Self::Div => two(rows, out, |a, b| a / b),
-            Self::Square => one(rows, out, |a| a * a),
-            Self::Pow => two(rows, out, |a, b| libm::exp(b * ln(a))),
-            Self::Neg => one(rows, out, |a| -a),
-            Self::Abs => one(rows, out, f64::abs),
-            Self::Sign => one(rows, out, sign),
-            Self::Ln => one(rows, out, ln),
-            Self::Exp => one(rows, out, libm::exp),
-            Self::Sqrt => one(rows, out, f64::sqrt),
-            Self::NormCdf => one(rows, out, normal::cdf),
-            Self::NormInv => one(rows, out, normal::inverse),
-            Self::Min2 => two(rows, out, smaller),
-            Self::Max2 => two(rows, out, larger),
-            Self::Clip => three(rows, out, |x, lo, hi| smaller(larger(x, lo), hi)),
-            Self::Compare(cmp) => compare(cmp, rows, out),
-            Self::And => two(rows, out, and),
-            Self::Or => two(rows, out, or),
-            Self::Not => one(rows, out, |a| 1.0 - a),
-            Self::Known => one(rows, out, |a| truth(!a.is_nan())),
-            Self::If => three(rows, out, |c, a, b| {
-                if c.is_nan() {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Square => a * a,
+            Self::Pow => libm::exp(b * ln(a)),
+            Self::Neg => -a,
+            Self::Abs => a.abs(),
+            Self::Sign => sign(a),
+            Self::Ln => ln(a),
+            Self::Exp => libm::exp(a),
+            Self::Sqrt => a.sqrt(),
+            Self::NormCdf => normal::cdf(a),
+            Self::NormInv => normal::inverse(a),
+            Self::Min2 => smaller(a, b),
+            Self::Max2 => larger(a, b),
+            Self::Clip => smaller(larger(a, b), c),
+            Self::Compare(Cmp::Lt) => known2(a, b, a < b),
+            Self::Compare(Cmp::Le) => known2(a, b, a <= b),
+            Self::Compare(Cmp::Gt) => known2(a, b, a > b),
+            Self::Compare(Cmp::Ge) => known2(a, b, a >= b),
+            Self::Compare(Cmp::Eq) => known2(a, b, a == b),
+            Self::Compare(Cmp::Ne) => known2(a, b, a != b),
+            Self::And => and(a, b),
+            Self::Or => or(a, b),
+            Self::Not => 1.0 - a,
+            Self::Known => truth(!a.is_nan()),
+            Self::If if a.is_nan() => a,
+            Self::If => {
+                if a == FALSE {
                     c
-                } else if c == FALSE {
+                } else {
+                    b
+                }
+            }
+            Self::Coalesce => {
+                if a.is_nan() {
                     b
                 } else {
                     a
                 }
-            }),
-            Self::Coalesce => two(rows, out, |a, b| if a.is_nan() { b } else { a }),
+            }
         }
     }
-}
 
-fn compare(cmp: Cmp, rows: &Rows<'_>, out: &mut [f64]) {
-    match cmp {
-        Cmp::Lt => two(rows, out, |a, b| known2(a, b, a < b)),
-        Cmp::Le => two(rows, out, |a, b| known2(a, b, a <= b)),
-        Cmp::Gt => two(rows, out, |a, b| known2(a, b, a > b)),
-        Cmp::Ge => two(rows, out, |a, b| known2(a, b, a >= b)),
-        Cmp::Eq => two(rows, out, |a, b| known2(a, b, a == b)),
-        Cmp::Ne => two(rows, out, |a, b| known2(a, b, a != b)),
+    /// Evaluates the chunk: one loop per operator, so that each can be vectorised.
+    pub fn run(self, rows: &Rows<'_>, out: &mut [f64]) {
+        macro_rules! each {
+            (one: $($one:ident)*; two: $($two:ident)*; three: $($three:ident)*; compare: $($cmp:ident)*) => {
+                match self {
+                    $(Self::$one => one(rows, out, |a| Self::$one.of_row(a, a, a)),)*
+                    $(Self::$two => two(rows, out, |a, b| Self::$two.of_row(a, b, b)),)*
+                    $(Self::$three => three(rows, out, |a, b, c| Self::$three.of_row(a, b, c)),)*
+                    $(Self::Compare(Cmp::$cmp) => {
+                        two(rows, out, |a, b| Self::Compare(Cmp::$cmp).of_row(a, b, b));
+                    })*
+                }
+            };
+        }
+        each!(
+            one: Square Neg Abs Sign Ln Exp Sqrt NormCdf NormInv Not Known;
+            two: Add Sub Mul Div Pow Min2 Max2 And Or Coalesce;
+            three: Clip If;
+            compare: Lt Le Gt Ge Eq Ne
+        );
     }
 }
 

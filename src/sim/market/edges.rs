@@ -5,8 +5,10 @@
 use crate::market::BarIndex;
 use crate::sim::scenario::{Pattern, PlantedEdge, Side};
 
-/// Bars over which the level of the range is taken: one day, as the catalogue's `local`.
-const RANGE_MEMORY: usize = 288;
+/// Bars over which the levels of range and turnover are taken: one day, as the catalogue's `local`.
+const LEVEL_BARS: usize = 288;
+/// Turnover (ln, over its level) up to which a bar counts as thin.
+const THIN_TURNOVER: f64 = 0.6;
 /// Bars of recent values kept for differences (the longest is 12 plus a delay).
 const RECENT: usize = 32;
 
@@ -37,11 +39,44 @@ impl Recent {
     }
 }
 
+/// The mean of the last day's values, to hold the next one against.
+#[derive(Clone, Debug)]
+struct Level {
+    values: Vec<f64>,
+    sum: f64,
+    seen: usize,
+}
+
+impl Level {
+    fn new() -> Self {
+        Self { values: vec![0.0; LEVEL_BARS], sum: 0.0, seen: 0 }
+    }
+
+    const fn is_known(&self) -> bool {
+        self.seen >= LEVEL_BARS
+    }
+
+    /// The value over the level of the last day's values (NaN before there are so many), which it then joins.
+    fn surprise(&mut self, value: f64) -> f64 {
+        if value.is_nan() {
+            return f64::NAN;
+        }
+        let surprise = if self.is_known() { value - self.sum / LEVEL_BARS as f64 } else { f64::NAN };
+        let slot = self.seen % LEVEL_BARS;
+        self.sum += value - self.values[slot];
+        self.values[slot] = value;
+        self.seen += 1;
+        surprise
+    }
+}
+
 /// What the watcher is shown at the end of a bar.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observation {
-    /// ln(high/low) without its time-of-day norm.
+    /// ln(ln(high/low)) without its time-of-day norm.
     pub log_range: f64,
+    /// ln of the value traded without its time-of-day norm; NaN when nothing was.
+    pub log_turnover: f64,
     /// Printed close.
     pub close: f64,
     /// ln of published contracts.
@@ -71,9 +106,8 @@ struct Drift {
 pub(crate) struct EdgeWatch {
     watches: Vec<Watch>,
     drifts: Vec<Drift>,
-    ranges: Vec<f64>,
-    range_sum: f64,
-    seen: usize,
+    range: Level,
+    turnover: Level,
     closes: Recent,
     open_interest: Recent,
     basis: Recent,
@@ -90,9 +124,8 @@ impl EdgeWatch {
         Self {
             watches: vec![watch; edges],
             drifts: Vec::new(),
-            ranges: vec![0.0; RANGE_MEMORY],
-            range_sum: 0.0,
-            seen: 0,
+            range: Level::new(),
+            turnover: Level::new(),
             closes: Recent::new(),
             open_interest: Recent::new(),
             basis: Recent::new(),
@@ -110,7 +143,7 @@ impl EdgeWatch {
         // A pattern is given room: none within two horizons of the last one made.
         let room = i64::from(edge.horizon_bars.max(edge.spacing_bars)) * 2;
         let due = uniform < edge.injected_per_10k / 10_000.0
-            && self.seen >= RANGE_MEMORY
+            && self.range.is_known()
             && bar.0 - watch.last_injection >= room;
         if due {
             watch.last_injection = bar.0;
@@ -120,19 +153,15 @@ impl EdgeWatch {
 
     /// Takes in a finished bar and starts the drifts that its onsets call for.
     pub(crate) fn observe(&mut self, bar: BarIndex, now: Observation, edges: &[PlantedEdge]) {
-        let level = self.range_sum / RANGE_MEMORY as f64;
-        let surprise = if self.seen >= RANGE_MEMORY { now.log_range - level } else { f64::NAN };
-        let slot = self.seen % RANGE_MEMORY;
-        self.range_sum += now.log_range - self.ranges[slot];
-        self.ranges[slot] = now.log_range;
-        self.seen += 1;
+        let range = self.range.surprise(now.log_range);
+        let turnover = self.turnover.surprise(now.log_turnover);
         self.closes.push(now.close);
         self.open_interest.push(now.log_open_interest);
         self.basis.push(now.basis_bps);
 
         for (watch, edge) in self.watches.iter_mut().zip(edges) {
             let is_true = match edge.pattern {
-                Pattern::RangeSpike => surprise >= edge.threshold,
+                Pattern::ThinRangeSpike => range >= edge.threshold && turnover <= THIN_TURNOVER,
                 Pattern::OpenInterestDrop => {
                     self.open_interest.back(0) - self.open_interest.back(12) <= -edge.threshold
                 }
@@ -149,7 +178,7 @@ impl EdgeWatch {
                 watch.detected_at = None;
                 let delay = edge.detection_delay_bars as usize;
                 let direction = match edge.pattern {
-                    Pattern::RangeSpike => self.closes.back(delay) - self.closes.back(delay + 1),
+                    Pattern::ThinRangeSpike => self.closes.back(delay) - self.closes.back(delay + 1),
                     Pattern::OpenInterestDrop => self.closes.back(0) - self.closes.back(12),
                     Pattern::BasisJump => self.basis.back(delay) - self.basis.back(delay + 3),
                 };

@@ -179,7 +179,7 @@ impl SymbolState {
         for (index, edge) in scenario.edges.iter().enumerate() {
             let due = self.edges.injects(index, edge, bar, draws.uniform());
             match edge.pattern {
-                Pattern::RangeSpike => is_whipsaw |= due,
+                Pattern::ThinRangeSpike => is_whipsaw |= due,
                 Pattern::OpenInterestDrop => is_flush |= due,
                 Pattern::BasisJump => basis_jump |= due && params.listing.spot.is_some(),
             }
@@ -239,16 +239,16 @@ impl SymbolState {
             self.burst_sign = draws.sign();
         }
         let range_surprise = log_range - libm::log(1.45 * sigma);
-        let mut log_turnover = libm::log(params.listing.turnover) - 0.35
+        let usual_log_turnover = libm::log(params.listing.turnover) - 0.35
             + clock.turnover
             + 0.8 * (shared + self.own)
-            + self.activity
-            + 0.45 * range_surprise.clamp(-1.5, 3.0)
-            + 0.22 * draws.normal();
+            + self.activity;
+        let mut log_turnover =
+            usual_log_turnover + 0.45 * range_surprise.clamp(-1.5, 3.0) + 0.22 * draws.normal();
         let mut taker = 0.496 + self.flow + 0.05 * libm::tanh(ret / sigma) + 0.02 * draws.normal();
         if is_whipsaw {
-            // Both sides are hit: much turnover, no net flow.
-            log_turnover += 1.1;
+            // Price falls through an empty book on both sides: no more turnover than in an ordinary bar, no net flow.
+            log_turnover = usual_log_turnover + 0.22 * draws.normal();
             taker = 0.497 + 0.01 * draws.normal();
         } else if self.burst_left > 0 {
             self.burst_left -= 1;
@@ -304,6 +304,7 @@ impl SymbolState {
             bar,
             Observation {
                 log_range: log_range - clock.volatility,
+                log_turnover: libm::log(perp.quote_volume) - clock.turnover,
                 close,
                 log_open_interest: libm::log(open_interest),
                 basis_bps: spot.map_or(f64::NAN, |s| 10_000.0 * libm::log(close / s.close)),
@@ -383,6 +384,7 @@ impl SymbolState {
             bar,
             Observation {
                 log_range: libm::log(1.0e-5) - clock,
+                log_turnover: f64::NAN,
                 close: self.close,
                 log_open_interest: libm::log(open_interest),
                 basis_bps: spot.map_or(f64::NAN, |s| 10_000.0 * libm::log(self.close / s.close)),

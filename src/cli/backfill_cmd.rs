@@ -1,0 +1,256 @@
+//! `backtestd backfill`: history of a date range over REST into the store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::{Progress, table};
+use crate::binance::{Rest, install_tls};
+use crate::daemon::clock::Clock;
+use crate::daemon::config::resolve;
+use crate::daemon::feed::covered::{asked, slots};
+use crate::daemon::feed::{RangeEvent, SeriesDone, Stretch, backfill_range};
+use crate::daemon::{exchange_clock, rest_config};
+use crate::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
+use crate::store::{Kind, SeriesKey, Store};
+
+/// Fetch history over REST for a date range into the store, within the exchange's limits. Killed at any moment, it goes
+/// on where it stopped; what is stored already is not asked for again. The exchange keeps open interest for 30 days only
+/// and no liquidations or quotes: import those. A daemon must not be running on the same store.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    backtestd backfill --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  \
+    backtestd backfill --symbols BTCUSDT --start 2026-02-01 --kinds bars,funding --clock-source exchange \\\n      \
+    --binance-futures-rest http://127.0.0.1:8901 --binance-spot-rest http://127.0.0.1:8901")]
+pub struct BackfillCmd {
+    /// Perpetual contracts, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "A,B", required = true)]
+    symbols: Vec<Symbol>,
+    /// First day (UTC), YYYY-MM-DD.
+    #[arg(long, value_parser = parse_date)]
+    start: Ts,
+    /// Last day (UTC), inclusive. Default: up to now.
+    #[arg(long, value_parser = parse_date)]
+    end: Option<Ts>,
+    /// What to fetch, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "bars,spot,funding,open_interest,mark")]
+    kinds: Vec<Fetched>,
+    /// Directory of the store.
+    #[arg(long, value_name = "DIR")]
+    state: Option<String>,
+    /// USD-M REST base URL.
+    #[arg(long = "binance-futures-rest", value_name = "URL")]
+    futures_rest: Option<String>,
+    /// Spot REST base URL.
+    #[arg(long = "binance-spot-rest", value_name = "URL")]
+    spot_rest: Option<String>,
+    /// 'system', or 'exchange': ask the exchange for the time (simulated exchanges).
+    #[arg(long = "clock-source", value_name = "VALUE")]
+    clock_source: Option<String>,
+    /// With --clock-source exchange: how fast its time runs.
+    #[arg(long = "clock-speed", value_name = "VALUE")]
+    clock_speed: Option<String>,
+    /// Configuration file (TOML), as of the daemon.
+    #[arg(long, env = "BACKTESTD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the table as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What has history over REST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Fetched {
+    /// 5-minute bars of the perpetual.
+    Bars,
+    /// 5-minute bars of the spot pair.
+    Spot,
+    /// Funding settlements.
+    Funding,
+    /// Open interest (the last 30 days).
+    OpenInterest,
+    /// Mark, index and premium.
+    Mark,
+}
+
+impl Fetched {
+    fn series(self, symbol: &Symbol) -> SeriesKey {
+        let (kind, market) = match self {
+            Self::Bars => (Kind::Bars, Market::Perp),
+            Self::Spot => (Kind::Bars, Market::Spot),
+            Self::Funding => (Kind::Funding, Market::Perp),
+            Self::OpenInterest => (Kind::OpenInterest, Market::Perp),
+            Self::Mark => (Kind::Mark, Market::Perp),
+        };
+        SeriesKey { kind, market, symbol: symbol.clone() }
+    }
+}
+
+/// A line of the final table.
+struct Line {
+    done: SeriesDone,
+    /// Records of the range in the store now.
+    stored: u64,
+    /// Slots without a record that the exchange was asked for, and those that it was not; none where records have no grid.
+    holes: Option<(u64, u64)>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the store is in use, the exchange cannot be reached, or it refuses a series of a perpetual.
+pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
+    let given = [
+        ("state", &cmd.state),
+        ("binance.futures_rest", &cmd.futures_rest),
+        ("binance.spot_rest", &cmd.spot_rest),
+        ("clock.source", &cmd.clock_source),
+        ("clock.speed", &cmd.clock_speed),
+    ];
+    let flags: BTreeMap<&'static str, String> =
+        given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
+    let config = resolve(&flags, &|name| std::env::var(name).ok(), cmd.config.as_deref())?.config;
+    install_tls();
+    let mut store = Store::open(&config.state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let clock: Arc<dyn Clock> =
+        runtime.block_on(exchange_clock(&config)).context("asking the exchange for the time")?;
+    let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+    let closed = clock.now().bar();
+    let first = cmd.start.bar();
+    let end = cmd.end.map_or(closed, |day| (day.bar() + BARS_PER_DAY).min(closed));
+    if first >= end {
+        bail!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
+    }
+    let mut symbols = cmd.symbols.clone();
+    symbols.sort();
+    symbols.dedup();
+    let mut wanted = Vec::new();
+    for symbol in &symbols {
+        for kind in &cmd.kinds {
+            let series = kind.series(symbol);
+            let stretch = if series.kind.is_bar_like() {
+                Stretch { from: first.0, to: end.0 }
+            } else {
+                Stretch { from: first.open().0, to: end.open().0 + 1 }
+            };
+            wanted.push((series, stretch));
+        }
+    }
+    let total = (end - first) as u64 * wanted.len() as u64;
+    let mut progress = Progress::new("backfill", total, cmd.json);
+    let done =
+        backfill_range(&mut store, &rest, &clock, runtime.handle(), wanted, &mut |event| match event {
+            RangeEvent::Slots { series, slots } => {
+                progress.item(&name(series));
+                progress.advance(slots);
+            }
+            RangeEvent::Waiting { series, reason } => {
+                progress.note(&format!("{}: {reason}; asking again", name(series)));
+            }
+        })?;
+    runtime.shutdown_background();
+    let fetched: u64 = done.iter().map(|d| d.fetched).sum();
+    progress.finish(&format!("{fetched} records fetched"));
+    let lines = done.into_iter().map(|done| line(&store, done)).collect::<anyhow::Result<Vec<_>>>()?;
+    if cmd.json {
+        println!("{}", to_json(&lines, first, end));
+    } else {
+        print!("{}", text(&lines));
+    }
+    let is_lost = |l: &&Line| l.done.refused.is_some() && l.done.series.market == Market::Perp;
+    if let Some(line) = lines.iter().find(is_lost) {
+        bail!(
+            "the exchange refuses {}: {}",
+            name(&line.done.series),
+            line.done.refused.as_deref().unwrap_or_default()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn name(series: &SeriesKey) -> String {
+    format!("{} {} {}", series.symbol, series.market, series.kind.name())
+}
+
+fn line(store: &Store, done: SeriesDone) -> anyhow::Result<Line> {
+    let (series, wanted) = (&done.series, done.wanted);
+    if !series.kind.is_bar_like() {
+        let stored = store.series_rows(series, wanted.from, wanted.to)?.times.len() as u64;
+        return Ok(Line { done, stored, holes: None });
+    }
+    let present = slots(store, series, BarIndex(wanted.from), BarIndex(wanted.to))?;
+    let asked = asked(store, series)?;
+    let mut holes = (0, 0);
+    let mut next = wanted.from;
+    for bar in present.iter().map(|bar| bar.0).chain([wanted.to]) {
+        for slot in next..bar {
+            let is_known = asked.iter().any(|s| s.from <= slot && slot < s.to);
+            if is_known { holes.0 += 1 } else { holes.1 += 1 }
+        }
+        next = bar + 1;
+    }
+    Ok(Line { stored: present.len() as u64, holes: Some(holes), done })
+}
+
+fn text(lines: &[Line]) -> String {
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|l| {
+            let hole = |pick: fn((u64, u64)) -> u64| l.holes.map_or("-".to_owned(), |h| pick(h).to_string());
+            vec![
+                l.done.series.symbol.to_string(),
+                l.done.series.market.to_string(),
+                l.done.series.kind.name().to_owned(),
+                l.done.fetched.to_string(),
+                (l.done.report.inserted + l.done.report.filled).to_string(),
+                l.done.report.conflicts.to_string(),
+                l.stored.to_string(),
+                hole(|h| h.0),
+                hole(|h| h.1),
+                l.done.refused.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let head = [
+        "symbol",
+        "market",
+        "kind",
+        "fetched",
+        "new",
+        "changed",
+        "stored",
+        "holes known",
+        "holes unknown",
+        "refused",
+    ];
+    let mut out = table::render(&head, &rows);
+    for conflict in lines.iter().flat_map(|l| &l.done.report.listed) {
+        out.push_str(&format!("changed: {conflict}\n"));
+    }
+    out.push_str("A known hole was asked for and the exchange has nothing there; an unknown one could not be asked for.\n");
+    out
+}
+
+fn to_json(lines: &[Line], first: BarIndex, end: BarIndex) -> String {
+    let series: Vec<_> = lines
+        .iter()
+        .map(|l| {
+            json!({
+                "symbol": l.done.series.symbol.as_str(), "market": l.done.series.market.to_string(),
+                "kind": l.done.series.kind.name(), "fetched": l.done.fetched,
+                "inserted": l.done.report.inserted, "filled": l.done.report.filled,
+                "conflicts": l.done.report.conflicts, "stored": l.stored,
+                "holes_known": l.holes.map(|h| h.0), "holes_unknown": l.holes.map(|h| h.1),
+                "refused": l.done.refused,
+            })
+        })
+        .collect();
+    json!({ "start": first.open().rfc3339(), "end": end.open().rfc3339(), "series": series }).to_string()
+}

@@ -1,0 +1,141 @@
+//! `backtestd verify`: proof that what is on disk is what it claims to be.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::{FINDINGS, Progress};
+use crate::market::{BARS_PER_DAY, Ts, parse_date};
+use crate::spec::CompiledSpec;
+use crate::store::Store;
+use crate::verify::{
+    Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
+};
+
+/// Findings printed for one area; all of them with --json.
+const SHOWN: usize = 20;
+/// Days of facts that --quick recomputes.
+const QUICK_DAYS: i64 = 7;
+
+/// Prove the store, the lake and the blueprints: every record decodes; events, episode ends and outcomes are what the raw
+/// log and the specs give when they are computed anew in other chunks; every parquet file holds what its metadata says;
+/// every version matches its manifest, and `current` is one of them. Nothing is repaired. Exit code 0: all good, 3:
+/// something was found, 1: it could not be looked at (a daemon has the store open, say).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  \
+                        backtestd verify --start 2026-02-01 --end 2026-02-28")]
+pub struct VerifyCmd {
+    /// Recompute only the last 7 days of facts, and check only the content of lake files.
+    #[arg(long)]
+    quick: bool,
+    /// Compare facts from this day (UTC) on, YYYY-MM-DD; computation begins at the newest checkpoint before it.
+    #[arg(long, value_parser = parse_date, conflicts_with = "quick")]
+    start: Option<Ts>,
+    /// Compare facts to the end of this day (UTC).
+    #[arg(long, value_parser = parse_date)]
+    end: Option<Ts>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateDir,
+    #[command(flatten)]
+    data: DataRoot,
+    #[command(flatten)]
+    spec: SpecDir,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the store is in use or cannot be read, or the specs do not load.
+pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
+    let mut areas = Vec::new();
+    if cmd.state.state.join("db").exists() {
+        let store = Store::open(&cmd.state.state)?;
+        areas.push(with_progress("store", cmd.json, |progress| {
+            check_store(&store, &mut |records| progress.set(records))
+        })?);
+        areas.push(facts(cmd, &store)?);
+    } else {
+        let note = format!("no store in {}", cmd.state.state.display());
+        areas.push(Area::skipped("store", note));
+    }
+    areas.push(lake(cmd)?);
+    areas.push(check_blueprints(&cmd.data.data_root));
+    let found: u64 = areas.iter().map(Area::count).sum();
+    if cmd.json {
+        println!("{}", json!({ "sound": found == 0, "findings": found, "areas": areas }));
+    } else {
+        print!("{}", text(&areas, found));
+    }
+    Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+fn facts(cmd: &VerifyCmd, store: &Store) -> anyhow::Result<Area> {
+    let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
+    let mut range =
+        FactsRange { from: cmd.start.map(Ts::bar), end: cmd.end.map(|day| day.bar() + BARS_PER_DAY) };
+    if cmd.quick {
+        range.from = store.committed()?.map(|bar| bar - QUICK_DAYS * BARS_PER_DAY);
+    }
+    with_progress("facts", cmd.json, |progress| {
+        check_facts(store, &spec, range, &mut |done, total| {
+            progress.set_total(total);
+            progress.set(done);
+        })
+    })
+}
+
+fn lake(cmd: &VerifyCmd) -> anyhow::Result<Area> {
+    let files = parquet_files(&cmd.data.data_root)?;
+    let total = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).sum();
+    let mut progress = Progress::bytes("lake", total, cmd.json);
+    let area = check_lake(&files, cmd.quick, &mut |file: &Path, bytes| {
+        progress.item(&file.display().to_string());
+        progress.advance(bytes);
+    });
+    progress.finish(&area.checked);
+    Ok(area)
+}
+
+/// Runs one check under a progress bar.
+fn with_progress<E: Into<anyhow::Error>>(
+    name: &str,
+    quiet: bool,
+    check: impl FnOnce(&mut Progress) -> Result<Area, E>,
+) -> anyhow::Result<Area> {
+    let mut progress = Progress::new(name, 0, quiet);
+    let area = check(&mut progress).map_err(Into::into)?;
+    progress.finish(&area.checked);
+    Ok(area)
+}
+
+fn text(areas: &[Area], found: u64) -> String {
+    let mut out = String::new();
+    for area in areas {
+        let verdict = match area.count() {
+            0 if area.checked.is_empty() => "skipped".to_owned(),
+            0 => "sound".to_owned(),
+            1 => "1 finding".to_owned(),
+            n => format!("{n} findings"),
+        };
+        out.push_str(format!("{:<11} {verdict:<12} {}", area.area, area.checked).trim_end());
+        out.push('\n');
+        if let Some(note) = &area.note {
+            out.push_str(&format!("  note: {note}\n"));
+        }
+        for finding in area.findings.iter().take(SHOWN) {
+            out.push_str(&format!("  {finding}\n"));
+        }
+        if area.count() > SHOWN as u64 {
+            out.push_str(&format!("  and {} more (--json lists them)\n", area.count() - SHOWN as u64));
+        }
+    }
+    let verdict = if found == 0 { "nothing found".to_owned() } else { format!("{found} findings") };
+    out.push_str(&format!("{verdict}\n"));
+    out
+}
