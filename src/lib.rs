@@ -1,6 +1,6 @@
 //! backtestd: a research daemon. Binance bars in, tested strategy blueprints out.
 //!
-//! The pure core is `market clean graph events outcomes discovery bridge simulator pipeline` and
+//! The pure core is `market clean graph events outcomes discovery bridge simulator pipeline explain` and
 //! `blueprints::compile`: it takes ticks and returns facts, and never touches tokio, fjall, the file system or the
 //! clock. The shell (`binance sim store lake report daemon cli`) does I/O and holds no research logic.
 //! ARCHITECTURE.md has the map.
@@ -19,6 +19,7 @@ pub mod cli;
 pub mod daemon;
 pub mod discovery;
 pub mod events;
+pub mod explain;
 pub mod graph;
 pub mod lake;
 pub mod market;
