@@ -6,6 +6,7 @@ use super::lab::{Lab, WorldKind};
 use super::onsets::{Onset, onsets};
 use super::planted::{CONDITIONS, Cell, Planted};
 use super::prices::{DAY, Path, paths};
+use crate::discovery::definition::Definitions;
 use crate::discovery::{
     Catalogue, CatalogueSpec, EventEntry, OutcomeRow, OutcomeTable, SideLabel, StateRule, StateScope,
     TableBuilder, TableError, default_exit, state_condition,
@@ -113,6 +114,7 @@ impl Names {
             regimes: Vec::new(),
             entry_lag_bars: LAG,
             untested: Vec::new(),
+            definitions: Definitions::default(),
         };
         Catalogue::new(&spec, families)
     }

@@ -44,7 +44,7 @@ impl CleanPolicy {
                 taker_fee_bps: defaults.costs.fee_bps(symbol),
                 maker_fee_bps: f64::NAN,
                 fee_steps: defaults.costs.fee_steps(symbol),
-                tick_size: f64::NAN,
+                tick_size: defaults.tick_sizes.get(symbol).copied().unwrap_or(f64::NAN),
             })
             .collect();
         Ok(Self {

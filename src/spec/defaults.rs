@@ -25,6 +25,10 @@ pub struct GlobalDefaults {
     pub leader: Leader,
     /// Funding terms of contracts.
     pub funding: FundingTerms,
+    /// Price steps of perpetuals, quote currency. What needs the step of a symbol that is not here is unavailable.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, f64>")]
+    pub tick_sizes: BTreeMap<Symbol, f64>,
     /// Labels of horizons that events may name.
     pub horizons: Vec<String>,
     /// What outcomes are conditioned on.

@@ -34,7 +34,7 @@ pub struct GatesSpec {
 }
 
 /// The monitoring section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MonitoringSpec {
     /// e-value of the fresh process that confirms a blueprint live.

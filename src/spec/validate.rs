@@ -158,6 +158,13 @@ fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
             }
         }
     }
+    for (symbol, step) in &d.tick_sizes {
+        if !(*step > 0.0 && step.is_finite()) {
+            let help = "the smallest price step of the contract, in quote currency: 0.1";
+            let message = format!("the tick size of {symbol} is {step}");
+            refuse.at(FILE, &["tick_sizes", symbol.as_str()], message, help);
+        }
+    }
     if !(d.funding.interval_hours > 0.0 && d.funding.interval_hours <= 24.0) {
         let message = format!("a funding interval of {} h", d.funding.interval_hours);
         refuse.at(FILE, &["funding", "interval_hours"], message, "contracts settle every 1, 2, 4 or 8 hours");
