@@ -1,6 +1,6 @@
 //! backtestd: a research daemon. Binance bars in, tested strategy blueprints out.
 //!
-//! The pure core is `market clean graph events outcomes discovery bridge simulator pipeline` and
+//! The pure core is `market clean graph events outcomes discovery bridge simulator pipeline explain` and
 //! `blueprints::compile`: it takes ticks and returns facts, and never touches tokio, fjall, the file system or the
 //! clock. The shell (`binance sim store lake report daemon cli`) does I/O and holds no research logic.
 //! ARCHITECTURE.md has the map.
@@ -13,11 +13,13 @@ extern crate self as backtestd;
 pub mod binance;
 pub mod blueprints;
 pub mod bridge;
+pub mod calibrate;
 pub mod clean;
 pub mod cli;
 pub mod daemon;
 pub mod discovery;
 pub mod events;
+pub mod explain;
 pub mod graph;
 pub mod lake;
 pub mod market;

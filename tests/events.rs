@@ -14,6 +14,8 @@ mod compliance;
 mod fixtures;
 #[path = "events/gaps.rs"]
 mod gaps;
+#[path = "events/prevalence.rs"]
+mod prevalence;
 #[path = "events/real.rs"]
 mod real;
 #[path = "events/reference.rs"]

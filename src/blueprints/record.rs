@@ -3,6 +3,7 @@
 //! It says what was tested and nothing else: the event, the side, the state condition, the lag, the holding time and
 //! the entry price are those of the candidate; a stop or a target is there only if the bridge's simulation had it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{canonical_json, sha256_hex};
@@ -192,7 +193,7 @@ pub struct Barrier {
 }
 
 /// Order in which a bar visits its extremes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IntrabarPath {
     /// Open, high, low, close: NautilusTrader's default.
     #[default]
@@ -204,7 +205,7 @@ pub enum IntrabarPath {
 }
 
 /// Fill of a stop that the open has jumped over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StopGapFill {
     /// At the open (NautilusTrader 1.222 and later).
@@ -215,7 +216,7 @@ pub enum StopGapFill {
 }
 
 /// How large a position is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SizingMode {
     /// By volatility: see [`Sizing::scale`].
@@ -225,7 +226,7 @@ pub enum SizingMode {
 }
 
 /// Position size as a fraction of equity.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizing {
     /// The rule.

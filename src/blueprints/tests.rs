@@ -326,7 +326,7 @@ fn a_hypothesis_is_published_on_one_side_only() {
     turned.id = turned.identity();
     let mut second = context(2);
     second.verdicts = Verdicts::from([(
-        blueprint.lineage.candidate_id.clone(),
+        blueprint.lineage.candidate_id,
         Verdict { compiled_as: Some(turned.id.clone()), ..verdict(None) },
     )]);
     let after = publish_version(root.path(), &[turned, published(24)], &second).unwrap();
@@ -341,7 +341,7 @@ fn a_changed_definition_ends_the_old_publication() {
     let blueprint = published(12);
     publish_version(root.path(), std::slice::from_ref(&blueprint), &context(1)).unwrap();
     let mut second = context(2);
-    second.lives = Lives::from([(blueprint.id.clone(), Life::Gone("the definition has changed".to_owned()))]);
+    second.lives = Lives::from([(blueprint.id, Life::Gone("the definition has changed".to_owned()))]);
     let after = publish_version(root.path(), &[], &second).unwrap();
     assert_eq!(after.manifest.retired[0].why, "the definition has changed");
 }

@@ -61,6 +61,8 @@ impl PartialEq for SymbolPolicy {
             [p.interest_rate_8h, p.funding_interval_h, p.taker_fee_bps, p.maker_fee_bps, p.tick_size]
                 .map(f64::to_bits)
         };
-        self.collected == other.collected && numbers(self) == numbers(other)
+        self.collected == other.collected
+            && numbers(self) == numbers(other)
+            && self.fee_steps == other.fee_steps
     }
 }

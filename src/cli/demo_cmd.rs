@@ -17,8 +17,10 @@ use crate::daemon::config::{
     BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
 };
 use crate::daemon::{Daemon, Stopper};
+use crate::lake::write_bytes;
 use crate::market::{DAY_MS, Symbol, Ts};
 use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario};
+use crate::spec::read_files;
 
 use score::Score;
 
@@ -30,7 +32,9 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 /// The main job, offline: a simulated Binance on loopback, the daemon against it in accelerated time, a published
 /// version of blueprints at the end.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  backtestd demo --seed 7 --days 120")]
+#[command(
+    after_help = "Examples:\n  backtestd demo --seed 7 --days 120\n  backtestd demo --keep-running        (edit the specs meanwhile; Ctrl-C ends it)"
+)]
 pub struct DemoCmd {
     /// Seed of the simulated market.
     #[arg(long, default_value_t = 1)]
@@ -44,6 +48,9 @@ pub struct DemoCmd {
     /// Real seconds to stay live before the last discovery run.
     #[arg(long = "exit-after", alias = "exit_after", default_value_t = 15, value_name = "SECS")]
     exit_after: u64,
+    /// Stay live after that run until Ctrl-C, on a copy of the specs that may be edited meanwhile.
+    #[arg(long, alias = "keep_running")]
+    keep_running: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -82,10 +89,11 @@ impl DemoCmd {
         for dir in [&data_root, &state] {
             start_afresh(dir)?;
         }
+        let spec = copy_specs(&self.spec.spec, &state.join("spec"))?;
         let exchange = self.exchange().await?;
         self.say(&format!("exchange    simulated Binance on {} (seed {})", exchange.rest_url(), self.seed));
 
-        let config = self.config(&exchange, data_root.clone(), state.clone());
+        let config = self.config(&exchange, data_root.clone(), state.clone(), spec.clone());
         let client = Client::new(&config.socket)?;
         let daemon = Daemon::start(config, Some(exchange.clock())).await?;
         daemon.handle_signals()?;
@@ -107,7 +115,11 @@ impl DemoCmd {
                 bail!("the daemon stopped before the demo was over");
             }
         };
-        stopper.stop();
+        if self.keep_running {
+            self.say(&invitation(&spec, &state, &data_root));
+        } else {
+            stopper.stop();
+        }
         running.await??;
         let scenario = exchange.scenario().clone();
         exchange.shutdown().await;
@@ -131,7 +143,13 @@ impl DemoCmd {
         Ok(Exchange::start(config).await?)
     }
 
-    fn config(&self, exchange: &RunningExchange, data_root: PathBuf, state: PathBuf) -> Config {
+    fn config(
+        &self,
+        exchange: &RunningExchange,
+        data_root: PathBuf,
+        state: PathBuf,
+        spec: PathBuf,
+    ) -> Config {
         let scenario = exchange.scenario();
         let mut symbols: Vec<Symbol> = scenario.symbols.iter().map(|s| s.name.clone()).collect();
         symbols.sort();
@@ -142,14 +160,25 @@ impl DemoCmd {
             socket: state.join("backtestd.sock"),
             data_root,
             state,
-            spec: self.spec.spec.clone(),
+            spec,
             symbols,
             spot_symbols,
-            collect: Collect { funding: true, open_interest: true, mark: false, liquidations: false },
+            collect: Collect {
+                funding: true,
+                open_interest: true,
+                mark: false,
+                liquidations: false,
+                quotes: false,
+            },
             start: Start::DaysBack(self.days),
             // At this speed a round trip on loopback is a good part of a virtual minute.
             grace_ms: 120_000,
-            recompute: RecomputeSchedule::EveryBars(288),
+            // Kept running, a version comes from an edit or a command alone, so that one can see which.
+            recompute: if self.keep_running {
+                RecomputeSchedule::Off
+            } else {
+                RecomputeSchedule::EveryBars(288)
+            },
             fsync: Fsync::EveryTick,
             checkpoint_every_ticks: 288,
             max_analyzer_workers: std::thread::available_parallelism().map_or(1, usize::from).min(8),
@@ -236,6 +265,33 @@ fn start_afresh(dir: &Path) -> anyhow::Result<()> {
         }
     }
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))
+}
+
+/// The demo runs on a copy of the specs: what is edited while it runs is not the original.
+fn copy_specs(from: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    for (relative, file) in read_files(from)? {
+        let target = to.join(relative);
+        write_bytes(&target, file.text.as_bytes())
+            .with_context(|| format!("copying the specs to {}", to.display()))?;
+    }
+    Ok(to.to_owned())
+}
+
+/// What to try while the demo keeps running.
+fn invitation(spec: &Path, state: &Path, data_root: &Path) -> String {
+    let exe = std::env::args().next().unwrap_or_else(|| "backtestd".to_owned());
+    let (spec, state) = (spec.display(), state.display());
+    let versions = data_root.join("blueprints");
+    format!(
+        "
+The daemon keeps running; Ctrl-C ends it. Its specs are the files below {spec} (a copy).
+In another terminal:
+  {exe} watch {}
+  {exe} status --state {state}
+  sed -i 's/spacing_bars: .*/spacing_bars: 24/' {spec}/events/vol_spike.yaml
+  {exe} status --state {state}        (another spec hash, history replayed, discovery run again)",
+        versions.display()
+    )
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
 pub mod backfill_cmd;
+mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;
 mod demo_cmd;
@@ -41,6 +42,7 @@ struct Cli {
 enum Command {
     Demo(demo_cmd::DemoCmd),
     Research(research_cmd::ResearchCmd),
+    Calibrate(calibrate_cmd::CalibrateCmd),
     Import(ImportCmd),
     Backfill(backfill_cmd::BackfillCmd),
     Discover(discover_cmd::DiscoverArgs),
@@ -106,6 +108,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
+        Command::Calibrate(args) => calibrate_cmd::run(&args),
         Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
         Command::Backfill(args) => backfill_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),

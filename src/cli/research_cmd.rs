@@ -1,5 +1,6 @@
 //! `backtestd research`: one batch run over the store.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,17 +10,13 @@ use super::Progress;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::clock::{Clock, SystemClock};
 use crate::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
-use crate::research::{self, Request};
+use crate::research::{self, PlaceboRequest, Request};
 use crate::spec::CompiledSpec;
 use crate::store::Store;
 
-/// One batch run over the store: clean, features, events, outcomes, discovery, bridge, blueprints, as a run directory.
-/// Running it twice over the same store, specs and binary writes the same bytes.
+/// Which part of the store a command reads.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31"
-)]
-pub struct ResearchCmd {
+pub struct Selection {
     /// Symbols, separated by commas. Default: every symbol with perp bars in the store.
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     symbols: Vec<Symbol>,
@@ -29,12 +26,77 @@ pub struct ResearchCmd {
     /// Last day (UTC), inclusive. Default: where the store ends.
     #[arg(long, value_parser = parse_date)]
     end: Option<Ts>,
+}
+
+impl Selection {
+    /// The research over it.
+    ///
+    /// # Errors
+    /// When the store lacks bars of a symbol, or there is nothing between start and end.
+    pub fn request(
+        &self,
+        store: &Store,
+        state: &Path,
+        spec: &Arc<CompiledSpec>,
+        data_root: &Path,
+    ) -> anyhow::Result<Request> {
+        let mut symbols =
+            if self.symbols.is_empty() { store.symbols(Market::Perp)? } else { self.symbols.clone() };
+        symbols.sort();
+        symbols.dedup();
+        if symbols.is_empty() {
+            bail!("the store in {} has no perp bars; import or backfill first", state.display());
+        }
+        let (mut first, mut last) = (None, None);
+        for symbol in &symbols {
+            let Some((from, to)) = store.range(Market::Perp, symbol)? else {
+                bail!("the store has no perp bars of {symbol}; import or backfill it first");
+            };
+            first = first.min(Some(from)).or(Some(from));
+            last = last.max(Some(to));
+        }
+        let (Some(from), Some(to)) = (first, last) else { bail!("the store has no perp bars") };
+        let first = self.start.map_or(from, |day| day.bar().max(from));
+        let end = self.end.map_or(to.next(), |day| (day.bar() + BARS_PER_DAY).min(to.next()));
+        if first >= end {
+            bail!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
+        }
+        Ok(Request {
+            spec: Arc::clone(spec),
+            symbols,
+            first,
+            end,
+            run_id: None,
+            data_root: data_root.to_owned(),
+            publish: false,
+            placebo: PlaceboRequest::default(),
+            write_features: false,
+        })
+    }
+}
+
+/// One batch run over the store: clean, features, events, outcomes, discovery, bridge, blueprints, as a run directory.
+/// Running it twice over the same store, specs and binary writes the same bytes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  backtestd research --placement-null 20          # the same, beside its placebo"
+)]
+pub struct ResearchCmd {
+    #[command(flatten)]
+    selection: Selection,
     /// Name of the run. Default: the data watermark and a fingerprint of the inputs.
     #[arg(long = "run-id", alias = "run_id")]
     run_id: Option<String>,
     /// Threads. Default: the machine's cores, at most 8.
     #[arg(long = "max-analyzer-workers", alias = "max_analyzer_workers", value_name = "N")]
     workers: Option<usize>,
+    /// Hold the run against its own placebo: N times the events are moved to other days of the same weekday and
+    /// volatility, and N times whole days change their sign; each goes through the same discovery. Shown in the report.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    placement_null: usize,
+    /// Seed of the placebo.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
     /// Publish the blueprints as a new version if their content changed.
     #[arg(long)]
     publish: bool,
@@ -56,44 +118,28 @@ pub struct ResearchCmd {
 pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
     let mut store = Store::open(&cmd.state.state)?;
-    let mut symbols = if cmd.symbols.is_empty() { store.symbols(Market::Perp)? } else { cmd.symbols.clone() };
-    symbols.sort();
-    symbols.dedup();
-    if symbols.is_empty() {
-        bail!("the store in {} has no perp bars; import or backfill first", cmd.state.state.display());
-    }
-    let (mut first, mut last) = (None, None);
-    for symbol in &symbols {
-        let Some((from, to)) = store.range(Market::Perp, symbol)? else {
-            bail!("the store has no perp bars of {symbol}; import or backfill it first");
-        };
-        first = first.min(Some(from)).or(Some(from));
-        last = last.max(Some(to));
-    }
-    let (Some(from), Some(to)) = (first, last) else { bail!("the store has no perp bars") };
-    let first = cmd.start.map_or(from, |day| day.bar().max(from));
-    let end = cmd.end.map_or(to.next(), |day| (day.bar() + BARS_PER_DAY).min(to.next()));
-    if first >= end {
-        bail!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
-    }
+    let request = Request {
+        run_id: cmd.run_id.clone(),
+        publish: cmd.publish,
+        placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
+        write_features: true,
+        ..cmd.selection.request(&store, &cmd.state.state, &spec, &cmd.data.data_root)?
+    };
     let threads =
         cmd.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(8)));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build()?;
-    let request = Request {
-        spec,
-        symbols,
-        first,
-        end,
-        run_id: cmd.run_id.clone(),
-        data_root: cmd.data.data_root.clone(),
-        publish: cmd.publish,
+    let mut progress: Option<(&'static str, Progress)> = None;
+    let mut on_stage = |stage: &'static str, done: u64, total: u64| {
+        if progress.as_ref().is_some_and(|(name, _)| *name != stage)
+            && let Some((_, before)) = progress.take()
+        {
+            before.finish("done");
+        }
+        let bar = progress.get_or_insert_with(|| (stage, Progress::new(stage, total, cmd.json)));
+        bar.1.set(done);
     };
-    let mut progress: Option<Progress> = None;
-    let mut on_rows = |done: u64, total: u64| {
-        progress.get_or_insert_with(|| Progress::new("features and events", total, cmd.json)).set(done);
-    };
-    let summary = pool.install(|| research::run(&mut store, &request, SystemClock.now(), &mut on_rows))?;
-    if let Some(progress) = progress {
+    let summary = pool.install(|| research::run(&mut store, &request, SystemClock.now(), &mut on_stage))?;
+    if let Some((_, progress)) = progress {
         progress.finish(&format!("{} events, {} outcomes", summary.events, summary.outcomes));
     }
     if cmd.json {

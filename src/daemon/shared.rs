@@ -6,14 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::config::Config;
 use super::metrics::Metrics;
 use super::status::Status;
 use super::stream_log::{StreamEntry, StreamLog};
-use crate::market::{Symbol, Ts};
+use crate::explain::{History, Stretch};
+use crate::market::{RawBlock, Symbol, Ts};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;
@@ -21,6 +22,9 @@ pub const CONTROL_QUEUE: usize = 32;
 pub const QUERY_QUEUE: usize = 64;
 /// How long a query may wait for the storage thread (which may be replaying history).
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Explanations that may be computed at once: each replays history on a thread of its own.
+pub const EXPLANATIONS: usize = 2;
 
 /// A command to the main loop.
 #[derive(Debug)]
@@ -111,6 +115,18 @@ pub enum Query {
         /// The records.
         reply: oneshot::Sender<Result<Vec<serde_json::Value>, String>>,
     },
+    /// What the facts are a function of: specs in force, symbols, columns, first and last row.
+    History {
+        /// The answer.
+        reply: oneshot::Sender<Result<History, String>>,
+    },
+    /// A stretch of the raw log.
+    Raw {
+        /// Which.
+        stretch: Stretch,
+        /// The records.
+        reply: oneshot::Sender<Result<RawBlock, String>>,
+    },
 }
 
 /// Which events.
@@ -137,6 +153,8 @@ pub struct Shared {
     pub stream: StreamLog,
     /// Counters.
     pub metrics: Metrics,
+    /// Explanations that may be computed at once; one more gets 503.
+    pub explaining: Semaphore,
     status: RwLock<Status>,
     started: Instant,
     control: mpsc::Sender<Control>,
@@ -174,6 +192,7 @@ impl Shared {
             config,
             stream: StreamLog::default(),
             metrics: Metrics::default(),
+            explaining: Semaphore::new(EXPLANATIONS),
             status: RwLock::new(status),
             started: Instant::now(),
             control,

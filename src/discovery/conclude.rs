@@ -18,7 +18,7 @@ use super::evidence::{DaySum, EvidenceBook, UnitEvidence};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
 use super::ledger::{Accounting, date};
-use super::multiplicity::{Groups, bh_adjust, by_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
+use super::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
 use super::seed_compat::{SeedRow, seed_q_values};
 use super::special::{normal_isf, sqrt_nonnegative};
 use super::tree::{TreeEstimate, as_cluster, tree_estimates};
@@ -236,22 +236,24 @@ fn q_values(
         let known: BTreeMap<u32, f64> = cohorts.iter().map(|c| (*c, weight(*c))).collect();
         cohorts.iter().map(|c| known[c]).collect()
     };
-    let weights = by_cohort(&|c| accounting.weight(c));
-    let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &weights);
+    // Shares of the budget instead of weights and m: what came later does not touch a bit of an earlier q.
+    let shares = by_cohort(&|c| accounting.share(c));
+    let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
     let group_weights = by_cohort(&|c| accounting.group_weight(c));
     let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
     let e_of = |u: &Unit<'_>| if u.is_excluded { 0.0 } else { finite_exp(log_e_pair(u.evidence, params)) };
-    let e: Vec<f64> = units.iter().zip(&weights).map(|(u, weight)| weight * e_of(u)).collect();
+    let e: Vec<f64> = units.iter().zip(&shares).map(|(u, share)| share * e_of(u)).collect();
     let groups = Groups {
         members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),
         sizes: accounting.groups.iter().map(|g| g.units).collect(),
     };
-    let m = accounting.total;
+    let dependence = harmonic(accounting.total);
+    let any_dependence: Vec<f64> = p.iter().map(|p| p * dependence).collect();
     QValues {
         grouped: grouped_bb_adjust(&in_groups, &groups),
-        global: bh_adjust(&p, m),
-        by: by_adjust(&p, m),
-        ebh: ebh_adjust(&e, m),
+        global: bh_adjust(&p, 1),
+        by: bh_adjust(&any_dependence, 1),
+        ebh: ebh_adjust(&e, 1),
     }
 }
 
@@ -264,8 +266,7 @@ fn count_rejected(units: &[Unit<'_>], q: &QValues, gates: &GatesSpec) -> usize {
 /// The largest p of the unit's cohort that the procedure rejects today: `q k gamma_b / m_b` (BY: over the harmonic sum);
 /// `None` for procedures that do not compare a single p.
 fn p_threshold(accounting: &Accounting, cohort: u32, rejected: usize, gates: &GatesSpec) -> Option<f64> {
-    let weight = accounting.weight(cohort) / count(accounting.total.max(1));
-    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * weight;
+    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * accounting.share(cohort);
     match gates.multiplicity.publish_with {
         Procedure::Global => Some(level),
         Procedure::StrictBy => Some(level / harmonic(accounting.total)),

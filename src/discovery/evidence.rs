@@ -162,6 +162,8 @@ pub(super) struct LeftOut {
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceBook {
     pub(super) catalogue_hash: String,
+    /// The specs whose outcomes it holds: part of what names its history.
+    pub(super) spec_hash: String,
     pub(super) through_day: Option<i64>,
     pub(super) params: MixParams,
     default_sigma_bar: f64,
@@ -210,6 +212,7 @@ impl EvidenceBook {
             .collect();
         Self {
             catalogue_hash: catalogue.hash.clone(),
+            spec_hash: String::new(),
             through_day: None,
             params,
             default_sigma_bar,
@@ -229,6 +232,13 @@ impl EvidenceBook {
     #[must_use]
     pub fn catalogue_hash(&self) -> &str {
         &self.catalogue_hash
+    }
+
+    /// Names the specs whose outcomes it will hold.
+    #[must_use]
+    pub fn under(mut self, spec_hash: &str) -> Self {
+        spec_hash.clone_into(&mut self.spec_hash);
+        self
     }
 
     /// Stand-in for a missing `sigma_bar`.

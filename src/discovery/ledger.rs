@@ -366,10 +366,17 @@ impl Accounting {
         self.cohorts.iter().find(|c| c.cohort == cohort)
     }
 
-    /// `w = m gamma_b / m_b`: the weight of a cohort's units. A cohort that nobody admitted has none.
+    /// `gamma_b / m_b`: what a cohort's unit has of the error budget, whatever comes later. A cohort that nobody admitted
+    /// has nothing. Weighted BH with `w = m gamma_b / m_b` rejects `p <= q k w / m = q k share`.
+    #[must_use]
+    pub fn share(&self, cohort: u32) -> f64 {
+        self.of(cohort).map_or(0.0, |c| c.budget / count(c.units))
+    }
+
+    /// `w = m gamma_b / m_b`: the same as a weight.
     #[must_use]
     pub fn weight(&self, cohort: u32) -> f64 {
-        self.of(cohort).map_or(0.0, |c| count(self.total) * c.budget / count(c.units))
+        count(self.total) * self.share(cohort)
     }
 
     /// The same among groups: `N gamma_b / N_b`, of N groups in all and N_b in the cohort.

@@ -7,7 +7,7 @@
 //!          unit u32 | n u32 | purged u32 | dropped u32, and where n > 0
 //!          sum f64 | squares f64 | cost f64 | z f64 | z_cost f64 | weight f64                     (all little-endian)
 //! link     SHA-256 of the link before | day i64 | record: equal links, equal histories. The first link before is
-//!          SHA-256 of the book's identity (its catalogue and its stand-in scale).
+//!          SHA-256 of the book's identity (its catalogue, its specs and its stand-in scale).
 //! ```
 
 use std::collections::BTreeMap;
@@ -47,7 +47,8 @@ impl EvidenceBook {
     /// The link that stands before the first day.
     #[must_use]
     pub fn first_link(&self) -> [u8; 32] {
-        Sha256::digest(format!("book/1 {} {}", self.catalogue_hash, self.default_sigma_bar())).into()
+        let text = format!("book/1 {} {} {}", self.catalogue_hash, self.spec_hash, self.default_sigma_bar());
+        Sha256::digest(text).into()
     }
 
     /// Records of the days after `after` (`before` is the link at it) through the last one taken, a day without events

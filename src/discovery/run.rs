@@ -54,6 +54,7 @@ impl DiscoveryConfig {
             MixParams::from(&self.gates.evidence),
             self.gates.evidence.default_sigma_bar,
         )
+        .under(&self.spec_hash)
     }
 }
 

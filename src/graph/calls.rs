@@ -65,9 +65,13 @@ impl Lowerer<'_> {
         let near = nearest(&call.name, operator_names().chain(macros));
         let error = LangError::new(call.name_span, format!("unknown operator '{}'", call.name))
             .label("not an operator or macro");
-        self.report(match near {
-            Some(near) => error.help(format!("did you mean '{near}'?")),
-            None => error.help("the operators are listed in spec/README.md, the macros in spec/macros.yaml"),
+        let elsewhere = ELSEWHERE.iter().find(|(name, _)| call.name.eq_ignore_ascii_case(name));
+        self.report(match (elsewhere, near) {
+            (Some((_, here)), _) => error.help(format!("here it is `{here}`")),
+            (None, Some(near)) => error.help(format!("did you mean '{near}'?")),
+            (None, None) => {
+                error.help("the operators are listed in spec/README.md, the macros in spec/macros.yaml")
+            }
         })
     }
 
@@ -168,17 +172,23 @@ impl Lowerer<'_> {
                 }
                 let message =
                     format!("'{}' of `{}` is a whole number, at least {least}", param.name, op.name);
-                self.report(LangError::new(expr.span, message).label(format!("{value}")));
+                let help = if value < 0.0 {
+                    "rows are counted back from this one: nothing reads a later row".to_owned()
+                } else {
+                    format!("it is called as `{}`", op.usage())
+                };
+                self.report(LangError::new(expr.span, message).label(format!("{value}")).help(help));
                 None
             }
             Kind::Calendar => {
-                let error = "expected a calendar: session_opens, session_closes, funding or macro";
                 let calendar = bare_name(expr).and_then(Calendar::from_name);
-                self.or_report(calendar.map(Value::Calendar), expr, error)
+                let help = "the calendars are session_opens, session_closes, funding and macro";
+                self.or_report(calendar.map(Value::Calendar), expr, "expected a calendar", help)
             }
             Kind::Session => {
-                let error = "expected `any`: the calendar columns hold all sessions together";
-                self.or_report(bare_name(expr).filter(|n| *n == "any").map(|_| Value::Int(0)), expr, error)
+                let any = bare_name(expr).filter(|n| *n == "any").map(|_| Value::Int(0));
+                let help = "the calendar columns hold all sessions together";
+                self.or_report(any, expr, "expected `any`", help)
             }
             Kind::Event => self.event_argument(op, expr),
             Kind::Symbol => {
@@ -189,14 +199,15 @@ impl Lowerer<'_> {
                     }
                     _ => None,
                 };
-                self.or_report(symbol.map(Value::Symbol), expr, "expected a symbol as in BTCUSDT, or LEADER")
+                let help = "in capitals as in BTCUSDT; LEADER is the benchmark of global_defaults.yaml";
+                self.or_report(symbol.map(Value::Symbol), expr, "expected a symbol, or LEADER", help)
             }
         }
     }
 
-    fn or_report(&mut self, value: Option<Value>, expr: &Expr, message: &str) -> Option<Value> {
+    fn or_report(&mut self, value: Option<Value>, expr: &Expr, message: &str, help: &str) -> Option<Value> {
         if value.is_none() {
-            self.report(LangError::new(expr.span, message));
+            self.report(LangError::new(expr.span, message).help(help));
         }
         value
     }
@@ -206,14 +217,14 @@ impl Lowerer<'_> {
         let name = bare_name(expr).unwrap_or_default();
         match program.events.iter().position(|e| e.event_type == name) {
             Some(ix) if program.events[ix].enabled => Some(Value::Event(ix)),
-            Some(_) => self.or_report(None, expr, "this event is disabled"),
+            Some(_) => self.or_report(None, expr, "this event is disabled", "enable it in its file"),
             None => {
                 let error = LangError::new(expr.span, format!("`{}` takes the name of an event", op.name))
                     .label("not an event");
                 let near = nearest(name, program.events.iter().map(|e| e.event_type.as_str()));
                 self.report(match near {
                     Some(near) => error.help(format!("did you mean '{near}'?")),
-                    None => error,
+                    None => error.help("the events are in events/canonical_event_registry.yaml"),
                 });
                 None
             }
@@ -299,7 +310,9 @@ impl Lowerer<'_> {
             "quantile" => {
                 let (q, window, min) = (b.literal(1), b.int(2), b.int(3));
                 if !(0.0..=1.0).contains(&q) {
-                    return self.report(LangError::new(span, "'q' of `quantile` lies between 0 and 1"));
+                    let help = format!("a share, not a percentage: 0.95 for 95 %; this one is {q}");
+                    return self
+                        .report(LangError::new(span, "'q' of `quantile` lies between 0 and 1").help(help));
                 }
                 Some((Op::Roll { f: Rolling::Quantile(Literal::new(q)), window, min }, vec![b.node(0)], Num))
             }
@@ -323,7 +336,8 @@ impl Lowerer<'_> {
             "ewm" => {
                 let halflife = b.literal(1);
                 if halflife <= 0.0 {
-                    return self.report(LangError::new(span, "'halflife' of `ewm` is positive"));
+                    let help = "after so many rows a value weighs half as much";
+                    return self.report(LangError::new(span, "'halflife' of `ewm` is positive").help(help));
                 }
                 unary(Op::Ewm { halflife: Literal::new(halflife), min: b.int(2) }, Num)
             }
@@ -366,7 +380,9 @@ impl Lowerer<'_> {
             type_name(a),
             type_name(b)
         );
-        self.report(LangError::new(span, message));
+        self.report(
+            LangError::new(span, message).help("turn a truth value into a number with `if(c, 1, 0)`"),
+        );
         None
     }
 
@@ -381,15 +397,14 @@ impl Lowerer<'_> {
             _ => return Some(()),
         };
         if let Op::TodMean { half: 144.., .. } = op {
-            self.report(LangError::new(
-                span,
-                "'half' of `tod_mean` is below 144: rows of today are never read",
-            ));
+            let message = "'half' of `tod_mean` is below 144: rows of today are never read";
+            self.report(LangError::new(span, message).help("half an hour to each side is 6 rows"));
             return None;
         }
         if min > held {
             let message = format!("'min' is {min}, more than {what} can ever hold ({held})");
-            self.report(LangError::new(span, message).label("never known"));
+            let help = "lower 'min', or widen the window";
+            self.report(LangError::new(span, message).label("never known").help(help));
             return None;
         }
         Some(())
@@ -438,6 +453,35 @@ impl Lowerer<'_> {
         (Op::Or, vec![opened, closing], Type::Bool)
     }
 }
+
+/// What other languages call an operator, and how it is written here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("shift", "lag(x, k)"),
+    ("ref", "lag(x, k)"),
+    ("delay", "lag(x, k)"),
+    ("delta", "diff(x, k)"),
+    ("rolling_mean", "mean(x, window=n)"),
+    ("sma", "mean(x, window=n)"),
+    ("avg", "mean(x, window=n)"),
+    ("rolling_sum", "sum(x, window=n)"),
+    ("rolling_std", "std(x, window=n)"),
+    ("stddev", "std(x, window=n)"),
+    ("rolling_max", "max(x, window=n)"),
+    ("rolling_min", "min(x, window=n)"),
+    ("zscore", "z(x, window=n)"),
+    ("percentile", "quantile(x, q=0.95, window=n)"),
+    ("rank", "pct_rank(x, window=n)"),
+    ("ema", "ewm(x, halflife=n)"),
+    ("log", "ln(x)"),
+    ("pow", "x^y"),
+    ("where", "if(c, a, b)"),
+    ("iff", "if(c, a, b)"),
+    ("fillna", "coalesce(x, y)"),
+    ("isnan", "not known(x)"),
+    ("isnull", "not known(x)"),
+    ("crossover", "crosses_above(x, y)"),
+    ("crossunder", "crosses_below(x, y)"),
+];
 
 fn bare_name(expr: &Expr) -> Option<&str> {
     match &expr.kind {

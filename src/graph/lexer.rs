@@ -27,7 +27,8 @@ pub(super) fn tokens(text: &str, id: u32) -> Result<Vec<(Token, Span)>, LangErro
             let len = number_len(rest);
             let here = span(pos, pos + len);
             if rest[len..].starts_with(|c: char| c == '_' || c.is_alphabetic()) && !is_symbol(rest) {
-                return Err(LangError::new(here, "a name cannot start with a digit"));
+                let error = LangError::new(here, "a name cannot start with a digit");
+                return Err(error.help("put an operator between a number and a name, as in `2 * x`"));
             }
             if is_symbol(rest) {
                 let len = name_len(rest);
@@ -37,7 +38,9 @@ pub(super) fn tokens(text: &str, id: u32) -> Result<Vec<(Token, Span)>, LangErro
             }
             let value: f64 = rest[..len].parse().unwrap_or(f64::NAN);
             if !value.is_finite() {
-                return Err(LangError::new(here, "this is not a finite number"));
+                return Err(
+                    LangError::new(here, "this is not a finite number").help("the largest is about 1.8e308")
+                );
             }
             out.push((Token::Number(value), here));
             pos += len;
@@ -62,7 +65,7 @@ fn unexpected(c: char, rest: &str, span: Span) -> LangError {
         '&' | '|' | '!' => error.help("write `and`, `or`, `not`"),
         ':' => error.help("named arguments are written `window=288`"),
         '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => error.help("write `0.5`, not `.5`"),
-        _ => error,
+        _ => error.help("spec/README.md lists the operators"),
     }
 }
 

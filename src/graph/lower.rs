@@ -338,6 +338,11 @@ impl<'p> Lowerer<'p> {
             error
                 .label("a calendar")
                 .help(format!("a calendar is read with `minutes_since({name})` or `minutes_to({name})`"))
+        } else if matches!(name.to_lowercase().as_str(), "nan" | "null" | "none" | "na" | "inf" | "infinity")
+        {
+            error.label("not a value").help(
+                "unknown is not written; ask for it with `known(x)`, or replace it with `coalesce(x, y)`",
+            )
         } else if is_call {
             error.label("an operator").help(format!("call it: `{name}(...)`"))
         } else {
@@ -374,20 +379,26 @@ impl<'p> Lowerer<'p> {
             let free = param.filter(|p| bound.iter().all(|(b, _)| b != p));
             let Some(param) = free else {
                 let span = arg.name.as_ref().map_or(arg.value.span, |(_, span)| *span);
-                return Some(self.report(
-                    LangError::new(span, format!("the macro is {head}")).label("no such parameter is left"),
-                ));
+                return Some(
+                    self.report(
+                        LangError::new(span, format!("the macro is {head}"))
+                            .label("no such parameter is left")
+                            .help("each parameter is given once, in order or by name"),
+                    ),
+                );
             };
             let value = self.expr(&arg.value, scope);
             bound.push((param.as_str(), value));
         }
         if let Some(missing) = def.params.iter().find(|p| bound.iter().all(|(b, _)| b != p)) {
             let message = format!("the macro {head} is called without '{missing}'");
-            return Some(self.report(LangError::new(call.name_span, message)));
+            let help = format!("it is called as `{head}`");
+            return Some(self.report(LangError::new(call.name_span, message).help(help)));
         }
         if self.expanding.contains(&ix) {
             let message = format!("the macro '{}' uses itself", def.name);
-            return Some(self.report(LangError::new(call.name_span, message)));
+            let help = "a macro is replaced by its body: it may use other macros only";
+            return Some(self.report(LangError::new(call.name_span, message).help(help)));
         }
         if bound.iter().any(|(_, value)| value.is_none()) {
             return Some(None);

@@ -78,7 +78,9 @@ impl Parser {
         match self.peek() {
             Token::Mark("=") => error.help("equality is written `==`; `=` only names an argument of a call"),
             Token::Mark("^") => error.help("power is written `x^2`"),
-            _ => error,
+            Token::End if self.at == 0 => error.help("write an expression, as in `close > lag(close, 12)`"),
+            Token::End => error.help("close what is open, or take the last operator away"),
+            _ => error.help("spec/guide/ has every operator with examples"),
         }
     }
 
@@ -189,7 +191,8 @@ impl Parser {
         loop {
             let arg = self.argument()?;
             if arg.name.is_none() && args.last().is_some_and(|a| a.name.is_some()) {
-                return Err(LangError::new(arg.value.span, "positional arguments stand before named ones"));
+                let error = LangError::new(arg.value.span, "positional arguments stand before named ones");
+                return Err(error.help("name this one too, as in `window=288`"));
             }
             args.push(arg);
             end = self.span();

@@ -153,7 +153,10 @@ impl fmt::Display for BarIndex {
 /// When the text is not a calendar date.
 pub fn parse_date(text: &str) -> Result<Ts, TimeError> {
     let fail = || TimeError { text: text.to_owned(), expected: "a date (YYYY-MM-DD)" };
-    let date: Date = text.trim().parse().map_err(|_| fail())?;
+    // The calendar's parser would take a date and time without an offset for its date alone.
+    let text = text.trim();
+    let is_date = text.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let date: Date = if is_date { text.parse().map_err(|_| fail())? } else { return Err(fail()) };
     let zoned = date.to_zoned_datetime(TimeZone::UTC).map_err(|_| fail())?;
     Ok(Ts(zoned.timestamp().as_millisecond()))
 }
@@ -194,6 +197,12 @@ mod tests {
         assert_eq!(t.compact(), "20260301T1205");
         assert_eq!(t.compact_seconds(), "20260301T120500Z");
         assert_eq!(t.year_month(), (2026, 3));
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_not_taken_for_its_date() {
+        assert!(parse_date("2026-03-01T12:00:00").is_err());
+        assert!(parse_time("2026-03-01T12:00:00").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Event;
@@ -33,7 +34,7 @@ impl Horizon {
 }
 
 /// Which price of the entry bar opens the position (and of the exit bar closes it).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryPrice {
     /// Close of bar t+L to close of bar t+L+H: the seed's formula.

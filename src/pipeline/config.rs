@@ -23,7 +23,9 @@ pub struct PipelineConfig {
 }
 
 impl PipelineConfig {
-    pub(super) fn book(&self) -> BookConfig {
+    /// How the outcome book books the events of these specs on these symbols.
+    #[must_use]
+    pub fn book(&self) -> BookConfig {
         let spec = &self.spec;
         let cost = |symbol: &Symbol| spec.defaults.costs.round_trips(symbol);
         BookConfig {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::clean::Joiner;
 use crate::events::{EpisodeEnd, Event};
 use crate::graph::{Engine, EngineOutput, EventId};
-use crate::market::{BarIndex, RawBlock, Source, TickBlock};
+use crate::market::{BarIndex, RawBlock, Source, Symbol, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
@@ -103,11 +103,17 @@ impl Pipeline {
     /// pushed.
     #[must_use]
     pub fn quality(&self) -> QualityReport {
+        self.quality_of(&self.config.symbols)
+    }
+
+    /// [`Pipeline::quality`] of some of the symbols.
+    #[must_use]
+    pub fn quality_of(&self, symbols: &[Symbol]) -> QualityReport {
         let lacking: Vec<_> = (0..self.config.symbols.len()).map(|ix| self.unavailable(ix)).collect();
         let lacks = |symbol: usize, event: usize| {
             lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
         };
-        self.quality.report(&self.config.spec, lacks)
+        self.quality.report(&self.config.spec, symbols, lacks)
     }
 
     /// Events that cannot occur on a symbol because a source column is missing there.

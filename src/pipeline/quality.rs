@@ -237,18 +237,20 @@ impl QualityCounter {
         tally.outcomes_unknown += u64::from(outcome.forward_return.is_nan());
     }
 
-    /// The verdicts. `lacks` says which column an event lacks on a symbol because it is not collected.
+    /// The verdicts on the symbols in `of` (a leader that only comes along is not judged). `lacks` says which column an event lacks on a symbol because it is not collected.
     #[must_use]
     pub fn report(
         &self,
         spec: &CompiledSpec,
+        of: &[Symbol],
         lacks: impl Fn(usize, usize) -> Option<Source>,
     ) -> QualityReport {
+        let judged = || self.symbols.iter().enumerate().filter(|(_, symbol)| of.contains(symbol));
         let mut out = QualityReport::default();
         for event in 0..spec.events.len() {
             let mut pooled = Tally::default();
             let mut missing = Vec::new();
-            for (ix, symbol) in self.symbols.iter().enumerate() {
+            for (ix, symbol) in judged() {
                 let tally = self.counts.tallies[ix][event];
                 let column = lacks(ix, event).or_else(|| self.never_known(spec, ix, event));
                 missing.push(column);
@@ -259,7 +261,7 @@ impl QualityCounter {
             let column = missing.first().copied().flatten().filter(|_| nowhere);
             out.events.push(judge(spec, event, POOLED, pooled, column));
         }
-        for ix in 0..self.symbols.len() {
+        for (ix, _) in judged() {
             self.list_partial(spec, ix, &lacks, &mut out.partial_sources);
         }
         out

@@ -3,112 +3,150 @@
 use std::fmt::Write as _;
 
 use super::format::{number, thousands};
+use crate::calibrate::Stage;
+use crate::research::{NullTwin, Placebo};
 
-/// A stage of the funnel.
-pub(super) struct Stage {
-    pub(super) name: &'static str,
-    pub(super) what: &'static str,
-    pub(super) count: u64,
-}
+/// Room of one stage, px.
+const STAGE: usize = 46;
 
-/// Horizontal bars, one a stage, on a logarithmic scale: hypotheses come in thousands and blueprints in ones.
-pub(super) fn funnel(stages: &[Stage]) -> String {
-    const ROW: usize = 34;
-    let most = stages.iter().map(|s| s.count).max().unwrap_or(0);
-    let length = |count: u64| {
-        if most == 0 { 0.0 } else { libm::log1p(count as f64) / libm::log1p(most as f64) * 420.0 }
-    };
+/// One pair of bars a stage, the run and (where it was computed) the mean of its placebo, on a logarithmic scale:
+/// hypotheses come in thousands and blueprints in ones. Bars are in percent of the width, text is not scaled: it can be
+/// read on a telephone.
+pub(super) fn funnel(stages: &[Stage], placebo: Option<&Placebo>) -> String {
+    let most = stages.iter().map(|s| s.count).max().unwrap_or(0) as f64;
+    let twins: Vec<&NullTwin> = placebo.iter().flat_map(|p| &p.nulls).collect();
+    let length = |count: f64| if most == 0.0 { 0.0 } else { libm::log1p(count) / libm::log1p(most) * 100.0 };
+    let room = STAGE + 9 * twins.len();
     let mut out = format!(
-        r#"<svg class="chart" viewBox="0 0 760 {}" role="img" aria-label="Where the hypotheses stopped">"#,
-        stages.len() * ROW + 4
+        r#"<svg class="plain" width="100%" height="{}" role="img" aria-label="Where the hypotheses stopped">"#,
+        stages.len() * room
     );
     for (i, stage) in stages.iter().enumerate() {
-        let (y, width) = (i * ROW, length(stage.count));
+        let y = i * room;
+        let last = if i + 1 == stages.len() { " last" } else { "" };
         let _ = write!(
             out,
-            r#"<text x="188" y="{}" class="label" text-anchor="end">{}<title>{}</title></text>"#,
-            y + 21,
+            r#"<text x="0" y="{}" class="label">{}<title>{}</title></text><text x="100%" y="{}" text-anchor="end" class="value">{}</text><rect x="0" y="{}" width="100%" height="12" rx="3" class="rail"/><rect x="0" y="{}" width="{:.2}%" height="12" rx="3" class="bar{last}"/>"#,
+            y + 15,
             stage.name,
-            stage.what
-        );
-        let class = if i + 1 == stages.len() { "bar last" } else { "bar" };
-        let _ = write!(
-            out,
-            r#"<rect x="200" y="{}" width="{width:.1}" height="22" rx="3" class="{class}"/>"#,
-            y + 6
-        );
-        let _ = write!(
-            out,
-            r#"<text x="{:.1}" y="{}" class="value">{}</text>"#,
-            200.0 + width + 8.0,
+            stage.what,
+            y + 15,
+            thousands(stage.count),
             y + 22,
-            thousands(stage.count)
+            y + 22,
+            length(stage.count as f64),
         );
+        for (k, twin) in twins.iter().enumerate() {
+            let (mean, largest) = twin.stage(i);
+            let _ = write!(
+                out,
+                r#"<rect x="0" y="{}" width="{:.2}%" height="6" rx="2" class="twin{k}"><title>{}: {} a draw, at most {}</title></rect>"#,
+                y + 37 + 9 * k,
+                length(mean),
+                twin_name(twin),
+                number(Some(mean), 2),
+                thousands(largest)
+            );
+        }
     }
     out + "</svg>"
 }
 
-/// Bins of the histogram.
+/// What a null is called on the page.
+pub(super) fn twin_name(twin: &NullTwin) -> &'static str {
+    match twin.null {
+        "placement" => "events moved to other days",
+        _ => "days with random signs",
+    }
+}
+
+/// Bins of a histogram.
 const BINS: usize = 20;
 
-/// Histogram of p-values with the height that chance alone would give.
-pub(super) fn histogram(p_values: &[f64]) -> String {
+/// What a histogram shows.
+pub(super) struct Histogram<'a> {
+    pub(super) values: &'a [f64],
+    /// First and last edge; values beyond count in the end bins.
+    pub(super) range: (f64, f64),
+    /// Values named under the axis.
+    pub(super) ticks: &'a [(f64, &'a str)],
+    /// Expected height of every bin, if chance says one.
+    pub(super) expected: Option<f64>,
+    /// A line at a value.
+    pub(super) mark: Option<f64>,
+    pub(super) axis: &'a str,
+    /// Count on a logarithmic scale.
+    pub(super) log_counts: bool,
+}
+
+/// Bars of counts.
+pub(super) fn histogram(h: &Histogram<'_>) -> String {
     const W: f64 = 420.0;
     const H: f64 = 260.0;
     const LEFT: f64 = 46.0;
     const BASE: f64 = 222.0;
+    let (from, to) = h.range;
     let mut bins = [0_u64; BINS];
-    for p in p_values {
-        let bin = (p * BINS as f64) as usize;
+    for v in h.values {
+        let bin = ((v - from) / (to - from) * BINS as f64).max(0.0) as usize;
         bins[bin.min(BINS - 1)] += 1;
     }
-    let expected = p_values.len() as f64 / BINS as f64;
-    let top = bins.iter().copied().max().unwrap_or(0).max(expected.ceil() as u64).max(1) as f64;
-    let y = |count: f64| BASE - count / top * (BASE - 16.0);
+    let scale = |count: f64| if h.log_counts { libm::log1p(count) } else { count };
+    let top =
+        bins.iter().copied().max().unwrap_or(0).max(h.expected.map_or(0, |e| e.ceil() as u64)).max(1) as f64;
+    let y = |count: f64| BASE - scale(count) / scale(top) * (BASE - 16.0);
+    let x = |value: f64| LEFT + (value - from) / (to - from) * (W - LEFT - 8.0);
     let step = (W - LEFT - 8.0) / BINS as f64;
-    let mut out =
-        format!(r#"<svg class="chart" viewBox="0 0 {W} {H}" role="img" aria-label="Histogram of p-values">"#);
+    let mut out = format!(
+        r#"<svg class="chart" viewBox="0 0 {W} {H}" role="img" aria-label="Histogram of {}">"#,
+        h.axis
+    );
     for (i, count) in bins.iter().enumerate() {
-        let (x, at) = (LEFT + i as f64 * step, y(*count as f64));
+        let (left, at) = (LEFT + i as f64 * step, y(*count as f64));
         let _ = write!(
             out,
-            r#"<rect x="{:.1}" y="{at:.1}" width="{:.1}" height="{:.1}" class="bar"><title>p {:.2} to {:.2}: {count}</title></rect>"#,
-            x + 1.0,
+            r#"<rect x="{:.1}" y="{at:.1}" width="{:.1}" height="{:.1}" class="bar"><title>{:.2} to {:.2}: {count}</title></rect>"#,
+            left + 1.0,
             step - 2.0,
             BASE - at,
-            i as f64 / BINS as f64,
-            (i + 1) as f64 / BINS as f64
+            from + i as f64 / BINS as f64 * (to - from),
+            from + (i + 1) as f64 / BINS as f64 * (to - from)
         );
     }
-    let chance = y(expected);
-    let _ = write!(
-        out,
-        r#"<line x1="{LEFT}" x2="{:.1}" y1="{chance:.1}" y2="{chance:.1}" class="mark"/><line x1="{LEFT}" x2="{:.1}" y1="{BASE}" y2="{BASE}" class="axis"/>"#,
-        W - 8.0,
-        W - 8.0
-    );
+    let _ = write!(out, r#"<line x1="{LEFT}" x2="{:.1}" y1="{BASE}" y2="{BASE}" class="axis"/>"#, W - 8.0);
+    if let Some(chance) = h.expected.map(y) {
+        let _ = write!(
+            out,
+            r#"<line x1="{LEFT}" x2="{:.1}" y1="{chance:.1}" y2="{chance:.1}" class="mark"/>"#,
+            W - 8.0
+        );
+    }
+    if let Some(at) = h.mark.map(x) {
+        let _ = write!(out, r#"<line x1="{at:.1}" x2="{at:.1}" y1="12" y2="{BASE}" class="mark"/>"#);
+    }
     for (value, at) in [(0.0, BASE), (top, y(top))] {
         let _ = write!(
             out,
             r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="end">{}</text>"#,
             LEFT - 6.0,
             at + 4.0,
-            value as u64
+            thousands(value as u64)
         );
     }
-    for p in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let x = LEFT + p * (W - LEFT - 8.0);
+    for (value, name) in h.ticks {
         let _ = write!(
             out,
-            r#"<text x="{x:.1}" y="{:.1}" class="tick" text-anchor="middle">{p}</text>"#,
+            r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">{name}</text>"#,
+            x(*value),
             BASE + 16.0
         );
     }
     let _ = write!(
         out,
-        r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">p (one look)</text></svg>"#,
+        r#"<text x="{:.1}" y="{:.1}" class="tick" text-anchor="middle">{}</text></svg>"#,
         (LEFT + W) / 2.0,
-        H - 6.0
+        H - 6.0,
+        h.axis
     );
     out
 }

@@ -3,9 +3,13 @@
 //! Takes plain facts and returns text; who calls it writes the file. The same facts give the same bytes.
 
 mod blueprint_cards;
+mod calibration_chart;
+mod calibration_page;
 mod charts;
+mod event_study;
 mod format;
 mod page;
 mod tables;
 
+pub use calibration_page::calibration_page;
 pub use page::{ReportInput, SymbolFacts, render};

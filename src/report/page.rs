@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::blueprint_cards::cards;
-use super::charts::{Dot, Stage, funnel, histogram, scatter};
-use super::format::{escape, thousands};
+use super::calibration_chart::{Line, calibration};
+use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
+use super::event_study::studies;
+use super::format::{escape, number, thousands};
 use super::tables;
 use crate::blueprints::Blueprint;
 use crate::bridge::BridgeResult;
+use crate::calibrate::Stage;
 use crate::discovery::Candidate;
 use crate::pipeline::QualityReport;
+use crate::research::Placebo;
 
 /// The table of candidates shows at most this many.
 const CANDIDATES_SHOWN: usize = 40;
-const STYLE: &str = include_str!("style.css");
+/// The style of every page.
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// Bars of one symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,21 +67,32 @@ pub struct ReportInput<'a> {
     pub blueprints: &'a [Blueprint],
     /// Where the candidates stopped, in words.
     pub reasons: &'a [String],
+    /// Where hypotheses stopped.
+    pub funnel: &'a [Stage],
+    /// Null twins of the run.
+    pub placebo: Option<&'a Placebo>,
+}
+
+/// Everything up to the content.
+pub(super) fn open_page(title: &str, style: &str) -> String {
+    let mut out = String::with_capacity(256 * 1024);
+    let _ = write!(
+        out,
+        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>{}</title><style>{style}</style></head><body><main>"#,
+        escape(title)
+    );
+    out
 }
 
 /// The page as HTML.
 #[must_use]
 pub fn render(input: &ReportInput<'_>) -> String {
-    let mut out = String::with_capacity(256 * 1024);
-    let _ = write!(
-        out,
-        r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark"><title>Research run {}</title><style>{STYLE}</style></head><body><main>"#,
-        escape(input.run_id)
-    );
+    let mut out = open_page(&format!("Research run {}", input.run_id), STYLE);
     head(&mut out, input);
     blueprints(&mut out, input);
     funnel_section(&mut out, input);
     evidence(&mut out, input);
+    event_studies(&mut out, input);
     candidates(&mut out, input);
     events(&mut out, input);
     let _ = writeln!(
@@ -152,42 +168,63 @@ fn blueprints(out: &mut String, input: &ReportInput<'_>) {
 
 fn funnel_section(out: &mut String, input: &ReportInput<'_>) {
     out.push_str(
-        r#"<h2>Where hypotheses stopped</h2><p class="note">Each stage counts what passed it and all stages before. Logarithmic lengths.</p><div class="panel">"#,
+        r#"<h2>Where hypotheses stopped</h2><p class="note">Each stage counts what passed it and all stages before. Logarithmic lengths.</p>"#,
     );
-    out.push_str(&funnel(&stages(input)));
-    out.push_str("</div>");
+    if let Some(placebo) = input.placebo {
+        let _ = write!(
+            out,
+            r#"<p class="legend"><b class="key bar"></b>this run <b class="key twin0"></b>events moved to other days, mean of {0} draws <b class="key twin1"></b>days with random signs, mean of {0} draws</p>"#,
+            placebo.draws
+        );
+    }
+    let _ = write!(out, r#"<div class="panel">{}</div>"#, funnel(input.funnel, input.placebo));
+    if let Some(placebo) = input.placebo {
+        twin_table(out, placebo);
+    }
 }
 
-type Test = fn(&Candidate) -> bool;
-
-fn stages(input: &ReportInput<'_>) -> Vec<Stage> {
-    let mut out = vec![
-        Stage { name: "Hypotheses", what: "units of the catalogue", count: input.hypotheses },
-        Stage { name: "With data", what: "at least one matured event", count: input.candidates.len() as u64 },
-    ];
-    let tests: [(&'static str, &'static str, Test); 7] = [
-        ("Discoveries", "q within the limit, over the whole catalogue", |c| c.is_discovery),
-        ("Sample size", "enough events and days", |c| c.gate_sample_size),
-        ("Sign certain", "local false sign rate within the limit", |c| c.gate_lfsr),
-        ("Pays its cost", "shrunk effect beyond the round trip", |c| c.gate_economic),
-        ("Pays stressed cost", "the same at the stressed cost", |c| c.gate_economic_conservative),
-        ("Both halves agree", "first and second half have the traded sign", |c| c.gate_stability),
-        ("All gates", "state information too", |c| c.gate_phase2_final),
-    ];
-    let mut left: Vec<(usize, &Candidate)> = input.candidates.iter().enumerate().collect();
-    for (name, what, test) in tests {
-        left.retain(|(_, c)| test(c));
-        out.push(Stage { name, what, count: left.len() as u64 });
+/// The funnel of the run and of its placebo as numbers.
+fn twin_table(out: &mut String, placebo: &Placebo) {
+    out.push_str(r#"<div class="scroll"><table><thead><tr><th>Stage</th><th class="n">This run</th>"#);
+    for twin in &placebo.nulls {
+        let _ = write!(
+            out,
+            r#"<th class="n">{}: mean</th><th class="n">most</th><th class="n">draws with any</th>"#,
+            twin_name(twin)
+        );
     }
-    left.retain(|(at, _)| input.bridge.get(at).is_some_and(|b| b.columns.tradable));
-    out.push(Stage { name: "Tradable", what: "passed the bridge", count: left.len() as u64 });
-    out.push(Stage { name: "Blueprints", what: "compiled", count: input.blueprints.len() as u64 });
-    out
+    out.push_str("</tr></thead><tbody>");
+    for (i, stage) in placebo.real.iter().enumerate() {
+        let _ = write!(
+            out,
+            r#"<tr><td class="one">{}</td><td class="n">{}</td>"#,
+            stage.name,
+            thousands(stage.count)
+        );
+        for twin in &placebo.nulls {
+            let (mean, most) = twin.stage(i);
+            let _ = write!(
+                out,
+                r#"<td class="n">{}</td><td class="n">{}</td><td class="n">{} of {}</td>"#,
+                if mean < 100.0 { number(Some(mean), 2) } else { thousands(mean as u64) },
+                thousands(most),
+                twin.draws_reaching(i),
+                placebo.draws
+            );
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
 }
 
 fn evidence(out: &mut String, input: &ReportInput<'_>) {
-    let defined: Vec<&Candidate> = input.candidates.iter().filter(|c| c.t_stat.is_some()).collect();
-    let p_values: Vec<f64> = defined.iter().map(|c| c.p_value).collect();
+    // A test that is undefined (too few days) has p = 1 exactly and says nothing about calibration.
+    let defined = input.candidates.iter().filter(|c| c.p_value < 1.0);
+    let mut p_values: Vec<f64> = defined.map(|c| c.p_value).collect();
+    p_values.sort_by(f64::total_cmp);
+    let mut p_any: Vec<f64> = input.candidates.iter().map(|c| c.p_any).collect();
+    p_any.sort_by(f64::total_cmp);
+    let log_e: Vec<f64> = input.candidates.iter().map(|c| libm::log10(c.e_pair.max(1e-300))).collect();
     let dots: Vec<Dot> = input
         .candidates
         .iter()
@@ -203,12 +240,50 @@ fn evidence(out: &mut String, input: &ReportInput<'_>) {
             })
         })
         .collect();
+    let tests = p_values.len() as u64;
+    let p_chart = histogram(&Histogram {
+        values: &p_values,
+        range: (0.0, 1.0),
+        ticks: &[(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")],
+        expected: Some(tests as f64 / 20.0),
+        mark: None,
+        axis: "p (one look)",
+        log_counts: false,
+    });
+    let e_chart = histogram(&Histogram {
+        values: &log_e,
+        range: (-3.0, 5.0),
+        ticks: &[(-2.0, "0.01"), (0.0, "1"), (2.0, "100"), (4.0, "10,000")],
+        expected: None,
+        mark: Some(0.0),
+        axis: "e of the pair, today (logarithmic, both ways)",
+        log_counts: true,
+    });
+    let mut lines = vec![Line { class: "real", p: &p_values }, Line { class: "any", p: &p_any }];
+    let mut legend = String::from(
+        r#"<b class="key real"></b>one look <b class="key any"></b>any time, which is what decides"#,
+    );
+    for (k, twin) in input.placebo.iter().flat_map(|p| &p.nulls).enumerate() {
+        lines.push(Line { class: if k == 0 { "twin0" } else { "twin1" }, p: &twin.p_values });
+        let _ = write!(legend, r#" <b class="key twin{k}"></b>one look, {}"#, twin_name(twin));
+    }
     let _ = write!(
         out,
-        r#"<h2>Evidence</h2><div class="pair"><div class="panel"><h3>Day-clustered p-values</h3><p class="legend"><i></i>what chance alone gives ({} tests)</p>{}</div><div class="panel"><h3>Effects, raw and shrunk</h3><p class="legend"><i></i>no shrinkage · green: discoveries</p>{}</div></div>"#,
-        thousands(p_values.len() as u64),
-        histogram(&p_values),
+        r#"<h2>Evidence</h2><p class="note">The day-clustered t looks once and decides nothing; what decides is the anytime p, which stays valid although discovery looks every day. Tests share events, so neither curve needs to be smooth.</p><div class="pair"><div class="panel"><h3>Day-clustered p-values</h3><p class="legend"><i></i>what chance alone gives ({} tests)</p>{p_chart}</div><div class="panel"><h3>Calibration</h3><p class="legend"><i></i>chance alone · {legend}</p>{}</div><div class="panel"><h3>e-values</h3><p class="legend"><i></i>no evidence; under the null the mean is at most 1</p>{e_chart}</div><div class="panel"><h3>Effects, raw and shrunk</h3><p class="legend"><i></i>no shrinkage · green: discoveries</p>{}</div></div>"#,
+        thousands(tests),
+        calibration(&lines),
         scatter(&dots)
+    );
+}
+
+fn event_studies(out: &mut String, input: &ReportInput<'_>) {
+    let studies = studies(input.candidates);
+    if studies.is_empty() {
+        return;
+    }
+    let _ = write!(
+        out,
+        r#"<h2>After the event</h2><p class="note">Mean return in the event's direction from the entry to each holding time, in bps, over all symbols and states; the band is 90 %, by UTC days. A rule may follow or fade. Dashed: the round trip, where it is in sight. Each chart has its own scale.</p><div class="panel">{studies}</div>"#
     );
 }
 

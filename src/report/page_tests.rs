@@ -1,6 +1,8 @@
 use super::*;
 use crate::blueprints::tests::{candidate, example};
+use crate::calibrate::funnel;
 use crate::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
+use crate::research::NullTwin;
 
 fn quality(event_type: &str, per_10k: f64, most: Option<f64>, unavailable: Option<&str>) -> EventQuality {
     let failure =
@@ -21,6 +23,10 @@ fn quality(event_type: &str, per_10k: f64, most: Option<f64>, unavailable: Optio
 }
 
 fn page(candidates: &[Candidate], blueprints: &[Blueprint]) -> String {
+    page_beside(candidates, blueprints, None)
+}
+
+fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Option<&Placebo>) -> String {
     let events = vec![
         quality("VOL_SHOCK", 31.0, None, None),
         quality("VOL_SPIKE", 310.0, Some(100.0), None),
@@ -54,6 +60,8 @@ fn page(candidates: &[Candidate], blueprints: &[Blueprint]) -> String {
         bridge: &BTreeMap::new(),
         blueprints,
         reasons: &["1 of the discoveries failed STABILITY".to_owned()],
+        funnel: &funnel(1620, candidates, &BTreeMap::new(), blueprints.len()),
+        placebo,
     })
 }
 
@@ -70,7 +78,22 @@ fn the_page_is_one_file_without_script_or_links_out() {
 #[test]
 fn every_opened_element_is_closed() {
     let page = page(&[candidate()], &[example()]);
-    for name in ["div", "svg", "table", "tbody", "tr", "td", "article", "dl", "ul", "main", "text"] {
+    for name in [
+        "div",
+        "svg",
+        "table",
+        "tbody",
+        "tr",
+        "td",
+        "article",
+        "dl",
+        "ul",
+        "main",
+        "text",
+        "figure",
+        "figcaption",
+        "svg",
+    ] {
         let opened = page.matches(&format!("<{name}>")).count() + page.matches(&format!("<{name} ")).count();
         assert_eq!(opened, page.matches(&format!("</{name}>")).count(), "{name}");
     }
@@ -107,4 +130,34 @@ fn the_funnel_counts_what_passed_every_stage_before() {
     let counts: Vec<&str> =
         input_page.split("class=\"value\">").skip(1).filter_map(|rest| rest.split('<').next()).collect();
     assert_eq!(counts, ["1,620", "2", "2", "2", "2", "2", "2", "1", "1", "0", "0"]);
+}
+
+#[test]
+fn a_placebo_stands_beside_the_run_with_its_mean_and_its_worst_draw() {
+    let candidates = [candidate()];
+    let real = funnel(1620, &candidates, &BTreeMap::new(), 0);
+    let draw = |discoveries: u64| {
+        let mut stages = real.clone();
+        stages[2].count = discoveries;
+        stages
+    };
+    let twin =
+        |null| NullTwin { null, outcomes: 10.0, funnels: vec![draw(0), draw(3)], p_values: vec![0.2, 0.7] };
+    let placebo = Placebo {
+        schema: "backtestd.placement_null/1",
+        seed: 1,
+        draws: 2,
+        real: real.clone(),
+        nulls: vec![twin("placement"), twin("day_signs")],
+    };
+    let page = page_beside(&candidates, &[], Some(&placebo));
+    assert!(page.contains("events moved to other days: 1.50 a draw, at most 3"), "{page}");
+    assert!(page.contains("<td class=\"n\">1 of 2</td>"));
+}
+
+#[test]
+fn every_event_type_with_data_has_its_study() {
+    let page = page(&[candidate()], &[]);
+    assert_eq!(page.matches("<figure").count(), 1);
+    assert!(page.contains("Mean path after"));
 }

@@ -7,9 +7,10 @@ use super::ResearchError;
 use super::features::FeatureLake;
 use super::request::Request;
 use super::tables::EventRow;
+use crate::calibrate::{History, PRICES};
 use crate::events::Event;
 use crate::graph::EngineOptions;
-use crate::market::{BarIndex, Market, Source, Symbol};
+use crate::market::{BarIndex, Market, RawBlock, Source, Symbol};
 use crate::outcomes::Outcome;
 use crate::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
@@ -31,6 +32,8 @@ pub struct Collected {
     pub quality: QualityReport,
     /// Per requested symbol: bars and gaps of the range.
     pub bars: BTreeMap<Symbol, BarCount>,
+    /// What events can be moved in; only where a placebo is asked for.
+    pub history: Option<History>,
     /// First bar of the log that was used (warm-up included).
     pub history_from: BarIndex,
 }
@@ -84,7 +87,9 @@ pub fn collect(
     let history_from = history_start(store, &symbols, request)?;
     let mut pipeline = Pipeline::new(config, history_from)?;
     pipeline.count_quality_from(request.first);
-    let mut lake = FeatureLake::new(request, &symbols);
+    let mut lake = request.write_features.then(|| FeatureLake::new(request, &symbols));
+    let mut history =
+        (request.placebo.draws > 0).then(|| History::new(request.symbols.clone(), request.first));
     let mut events: Vec<Event> = Vec::new();
     let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
     let mut outcomes = Vec::new();
@@ -96,9 +101,15 @@ pub fn collect(
         // A chunk ends where counting begins.
         let until = if from < request.first { request.first } else { request.end };
         let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
-        let facts = pipeline.push(&store.raw(&symbols, from, rows)?)?;
+        let raw = store.raw(&symbols, from, rows)?;
+        let facts = pipeline.push(&raw)?;
         count_bars(&mut bars, &facts, request, &symbols);
-        lake.add(&facts)?;
+        if let Some(lake) = &mut lake {
+            lake.add(&facts)?;
+        }
+        if let Some(history) = &mut history {
+            remember(history, &request.spec, &symbols, &raw, &facts);
+        }
         for end in &facts.ends {
             exits.insert((end.event_type.to_string(), end.symbol.clone(), end.onset), end.exit);
         }
@@ -107,7 +118,9 @@ pub fn collect(
         events.extend(facts.events.into_iter().filter(reported));
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
-    lake.finish()?;
+    if let Some(lake) = lake {
+        lake.finish()?;
+    }
     let events = events
         .into_iter()
         .map(|event| {
@@ -119,10 +132,35 @@ pub fn collect(
         events,
         outcomes,
         open_outcomes: pipeline.open_outcomes(),
-        quality: pipeline.quality(),
+        quality: pipeline.quality_of(&request.symbols),
         bars,
+        history,
         history_from,
     })
+}
+
+/// Keeps what a placebo reads of the rows inside the requested range.
+fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw: &RawBlock, facts: &Facts) {
+    let skip = (history.first - facts.first).clamp(0, facts.rows as i64) as usize;
+    let sigma = spec.graph.features.iter().position(|f| f.name == "sigma_bar");
+    for (name, kept) in history.symbols.iter().zip(&mut history.columns) {
+        let Some(at) = symbols.iter().position(|s| s == name) else { continue };
+        let columns = &facts.columns.symbols[at];
+        for (source, values) in PRICES.into_iter().zip(&mut kept.prices) {
+            match columns.get(source) {
+                Some(column) => values.extend_from_slice(&column[skip..]),
+                None => values.resize(values.len() + facts.rows - skip, f64::NAN),
+            }
+        }
+        let scale = sigma.and_then(|ix| facts.output.symbols[at].features.get(ix));
+        match scale {
+            Some(column) => kept.sigma_bar.extend_from_slice(&column[skip..]),
+            None => kept.sigma_bar.resize(kept.sigma_bar.len() + facts.rows - skip, f64::NAN),
+        }
+        kept.funding.extend(raw.symbols[at].funding.iter().filter(|p| p.ts >= history.first.open()));
+        kept.has_funding |= columns.get(Source::FundingRate).is_some();
+    }
+    history.rows += facts.rows - skip;
 }
 
 fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {

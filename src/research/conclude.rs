@@ -9,7 +9,7 @@ use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideC
 use crate::bridge::{self, BridgeInputs, BridgeResult};
 use crate::discovery::{
     Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable,
-    TableError, conclude_in,
+    TableError, conclude_in, discover,
 };
 use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
@@ -135,6 +135,25 @@ pub fn conclude(
         },
     )?;
     Ok(Conclusions { discovery, bridge, compiled })
+}
+
+/// All of it over outcomes whose trials no ledger counts: a simulated world, or a null twin of a run.
+///
+/// # Errors
+/// When the outcomes belong to other specs.
+pub fn conclude_alone(
+    spec: &CompiledSpec,
+    symbols: &[Symbol],
+    outcomes: &[Outcome],
+    quality: &QualityReport,
+    run: &RunFacts,
+) -> Result<Conclusions, ResearchError> {
+    let config = DiscoveryConfig {
+        excluded: exclusions(quality),
+        ..discovery_config(spec, symbols, run.data_watermark)
+    };
+    let discovery = discover(&outcome_table(spec, outcomes)?, &config);
+    conclude(spec, discovery, outcomes, run, None)
 }
 
 /// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
+use super::placebo::{PlaceboInputs, placebo};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
@@ -20,6 +21,7 @@ use crate::blueprints::{
     PublishContext, PublishError, RunFacts, lives_of, publish_version, read_current, write_promotion_audit,
     write_run,
 };
+use crate::calibrate::{Stage, funnel};
 use crate::discovery::definition::hex;
 use crate::discovery::{Catalogue, EvidenceBook, OutcomeTable};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
@@ -28,7 +30,8 @@ use crate::pipeline::POOLED;
 use crate::report::{ReportInput, SymbolFacts, render};
 use crate::store::Store;
 
-/// Runs everything. `now` is only used where a version is published; `progress` hears of rows done and rows in all.
+/// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
+/// done and the steps in all.
 ///
 /// # Errors
 /// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
@@ -36,7 +39,7 @@ pub fn run(
     store: &mut Store,
     request: &Request,
     now: Ts,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(&'static str, u64, u64),
 ) -> Result<RunSummary, ResearchError> {
     let config = discovery_config(&request.spec, &request.symbols, request.end.open());
     let catalogue = config.catalogue(&OutcomeTable::default());
@@ -51,7 +54,7 @@ pub fn run(
         clock = Instant::now();
     };
 
-    let collected = collect(store, request, progress)?;
+    let collected = collect(store, request, &mut |done, total| progress("features and events", done, total))?;
     let excluded = exclusions(&collected.quality);
     let run_id = request.run_id(&accounting, &excluded);
     lap("pipeline");
@@ -91,15 +94,43 @@ pub fn run(
         &conclusions.discovery.candidates,
         &conclusions.compiled,
     )?;
+    let stages_passed = funnel(
+        conclusions.discovery.summary.hypotheses as u64,
+        &conclusions.discovery.candidates,
+        &conclusions.bridge,
+        conclusions.compiled.blueprints.len(),
+    );
     let version = if request.publish {
         Some(publish(request, &facts, &conclusions, &catalogue, &book, now)?)
     } else {
         None
     };
     lap("write");
+    let twin = match &collected.history {
+        Some(history) => {
+            let inputs = PlaceboInputs {
+                spec: &request.spec,
+                symbols: &request.symbols,
+                outcomes: &collected.outcomes,
+                history,
+                quality: &collected.quality,
+                facts: &facts,
+                real: &stages_passed,
+            };
+            let twin =
+                placebo(&inputs, request.placebo, &mut |done, total| progress("placebo", done, total))?;
+            lap("placebo");
+            let path = reports.join("phase2").join(&run_id).join("placement_null.json");
+            write_bytes(&path, &serde_json::to_vec_pretty(&twin).unwrap_or_default())?;
+            Some(twin)
+        }
+        None => None,
+    };
 
-    let summary = summarise(request, run_id, &collected, &conclusions, version, stages);
-    write_bytes(&summary.report, report(request, &summary, &collected, &conclusions).as_bytes())?;
+    let mut summary = summarise(request, run_id, &collected, &conclusions, version, stages);
+    summary.placebo = twin;
+    let page = report(request, &summary, &collected, &conclusions, &stages_passed);
+    write_bytes(&summary.report, page.as_bytes())?;
     write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
@@ -259,6 +290,7 @@ fn summarise(
         blueprints: conclusions.compiled.blueprints.len() as u64,
         reasons: conclusions.compiled.reasons.clone(),
         version,
+        placebo: None,
         run_dir: root.join("runs").join(&run_id),
         report: root.join("reports/research").join(&run_id).join("report.html"),
         stages,
@@ -272,6 +304,7 @@ fn report(
     summary: &RunSummary,
     collected: &Collected,
     conclusions: &Conclusions,
+    funnel: &[Stage],
 ) -> String {
     let symbols: Vec<SymbolFacts> = summary
         .bars
@@ -295,5 +328,7 @@ fn report(
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
         reasons: &summary.reasons,
+        funnel,
+        placebo: summary.placebo.as_ref(),
     })
 }

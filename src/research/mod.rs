@@ -9,17 +9,19 @@ mod driver;
 mod error;
 mod features;
 mod ledger;
+mod placebo;
 mod request;
 mod summary;
 pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
 pub use conclude::{
-    Conclusions, Look, closed_through, conclude, discovery_config, exclusions, find, needs_outcomes,
-    outcome_table,
+    Conclusions, Look, closed_through, conclude, conclude_alone, discovery_config, exclusions, find,
+    needs_outcomes, outcome_table,
 };
 pub use driver::run;
 pub use error::ResearchError;
 pub use ledger::{look_at, read_ledger};
+pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest};
 pub use request::{Request, run_id};
 pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};

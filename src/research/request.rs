@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::placebo::PlaceboRequest;
 use crate::discovery::{Accounting, Exclusion};
 use crate::market::{BarIndex, Symbol};
 use crate::spec::CompiledSpec;
@@ -26,6 +27,10 @@ pub struct Request {
     pub data_root: PathBuf,
     /// Whether the survivors become a new version of `blueprints/`.
     pub publish: bool,
+    /// Null twins of the run to compute beside it.
+    pub placebo: PlaceboRequest,
+    /// Whether the features are written to the lake.
+    pub write_features: bool,
 }
 
 impl Request {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::BarCount;
+use super::placebo::Placebo;
 use crate::market::Symbol;
 use crate::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 
@@ -105,6 +106,8 @@ pub struct RunSummary {
     pub reasons: Vec<String>,
     /// Version published, if any.
     pub version: Option<String>,
+    /// The run's placebo, if it was asked for.
+    pub placebo: Option<Placebo>,
     /// Where the run is.
     pub run_dir: PathBuf,
     /// The report.
@@ -134,6 +137,9 @@ impl RunSummary {
         let _ = writeln!(out, "blueprints   {}", self.blueprints);
         for reason in &self.reasons {
             let _ = writeln!(out, "  {reason}");
+        }
+        if let Some(placebo) = &self.placebo {
+            out.push_str(&placebo.text());
         }
         if let Some(version) = &self.version {
             let _ = writeln!(out, "version      {version}");

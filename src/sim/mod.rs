@@ -32,7 +32,7 @@ mod limits;
 mod market;
 mod moments;
 mod rest;
-mod rng;
+pub(crate) mod rng;
 mod scenario;
 mod server;
 mod text;

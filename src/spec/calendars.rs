@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// All calendars.
@@ -16,7 +17,7 @@ pub struct Calendars {
 }
 
 /// `sessions.yaml`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsFile {
     /// Version of this file's layout; 1.
@@ -26,7 +27,7 @@ pub struct SessionsFile {
 }
 
 /// A market's trading day in its local time, Monday to Friday.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
     /// IANA time zone; daylight saving follows from it.
@@ -38,7 +39,7 @@ pub struct Session {
 }
 
 /// Opening hours from a date on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionHours {
     /// First local date (`YYYY-MM-DD`) they hold; absent in the first entry.
@@ -51,7 +52,7 @@ pub struct SessionHours {
 }
 
 /// `holidays.yaml`: local dates (`YYYY-MM-DD`) on which a market does not open at all.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HolidaysFile {
     /// Version of this file's layout; 1.
@@ -61,7 +62,7 @@ pub struct HolidaysFile {
 }
 
 /// `macro.yaml`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MacroFile {
     /// Version of this file's layout; 1.
@@ -71,7 +72,7 @@ pub struct MacroFile {
 }
 
 /// A scheduled release.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// What is released.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::market::{Symbol, Ts, parse_time};
 use crate::outcomes::{EntryPrice, RoundTripCost};
 
 /// The file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalDefaults {
     /// Version of this file's layout; 1.
@@ -35,7 +36,7 @@ pub struct GlobalDefaults {
 }
 
 /// Costs per side in bps of notional.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostModel {
     /// Taker fee.
@@ -48,11 +49,12 @@ pub struct CostModel {
     pub fee_schedule: Vec<FeeChange>,
     /// Symbols with other costs.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SymbolCosts>")]
     pub symbols: BTreeMap<Symbol, SymbolCosts>,
 }
 
 /// A change of the account's fees.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeeChange {
     /// The first instant at which it holds, UTC.
@@ -64,7 +66,7 @@ pub struct FeeChange {
 }
 
 /// Costs of one symbol; absent values are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SymbolCosts {
     /// Taker fee.
@@ -124,17 +126,19 @@ impl CostModel {
 }
 
 /// The benchmark of everybody, and the benchmark's own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Leader {
     /// Benchmark of every other symbol.
+    #[schemars(with = "String")]
     pub symbol: Symbol,
     /// Benchmark of the benchmark.
+    #[schemars(with = "String")]
     pub other: Symbol,
 }
 
 /// Funding terms.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FundingTerms {
     /// Interest component of the funding formula, decimal per 8 h.
@@ -143,11 +147,12 @@ pub struct FundingTerms {
     pub interval_hours: f64,
     /// Symbols with other terms.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SymbolFunding>")]
     pub symbols: BTreeMap<Symbol, SymbolFunding>,
 }
 
 /// Funding terms of one symbol; absent values are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SymbolFunding {
     /// Interest component, decimal per 8 h.
@@ -173,7 +178,7 @@ impl FundingTerms {
 }
 
 /// What outcomes are conditioned on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditioning {
     /// Features with few values, each value with its label; unknown stays unknown.
@@ -185,7 +190,7 @@ pub struct Conditioning {
 }
 
 /// Limits of the cross-section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UniverseDefaults {
     /// Fewest symbols with a known value, where an expression does not say (`min=`).

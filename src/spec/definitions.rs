@@ -108,9 +108,11 @@ impl<'a> Collector<'a> {
         if known.clone().into_iter().any(|k| k == text.value) {
             return;
         }
-        let near = nearest(&text.value, known).map(|near| format!("did you mean '{near}'?"));
-        let error = self.refuse(file, text, format!("'{}' is not {what}", text.value));
-        error.help.extend(near);
+        let help = match nearest(&text.value, known.clone()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        self.refuse(file, text, format!("'{}' is not {what}", text.value)).help.push(help);
     }
 
     fn series(&mut self, file: &SourceFile, name: &str, text: &Text) -> SeriesDef {
@@ -128,7 +130,8 @@ impl<'a> Collector<'a> {
                     macros.push(MacroDef { name, params, body: parsed.expr, span: parsed.span });
                 }
                 Err(error) => {
-                    self.refuse(file, body, format!("'{head}': {}", error.message));
+                    let refused = self.refuse(file, body, format!("'{head}': {}", error.message));
+                    refused.help.push("write the head as a name with its parameters, as tq(x, p)".to_owned());
                     self.incomplete = true;
                 }
             }
@@ -165,18 +168,11 @@ impl<'a> Collector<'a> {
         for path in self.below("states") {
             let Some((file, found)) = self.read::<StatesFile>(path) else { continue };
             for (name, entry) in found.states.iter() {
-                self.expect_known(
-                    file,
-                    &entry.family,
-                    "a family of the registry",
-                    family_names.iter().copied(),
-                );
-                self.expect_known(
-                    file,
-                    &entry.source_event,
-                    "an event of the registry",
-                    event_names.iter().copied(),
-                );
+                if !family_names.is_empty() {
+                    let (families, events) = (family_names.iter().copied(), event_names.iter().copied());
+                    self.expect_known(file, &entry.family, "a family of the registry", families);
+                    self.expect_known(file, &entry.source_event, "an event of the registry", events);
+                }
                 defs.push(self.series(file, name, &entry.expr));
                 metas.push(StateMeta {
                     id: name.to_owned(),
@@ -196,15 +192,27 @@ impl<'a> Collector<'a> {
     fn events(&mut self, families: &Ordered<Ordered<Spanned<String>>>) -> (Vec<EventDef>, Vec<EventMeta>) {
         let mut out = (Vec::new(), Vec::new());
         let Some(registry) = self.sources.get(REGISTRY) else { return out };
+        if families.iter().next().is_none() {
+            // It could not be read, which has been said: every event would seem to be missing there.
+            return out;
+        }
         let mut registered: Vec<String> = vec![REGISTRY.to_owned()];
+        let mut family_of: BTreeMap<&str, &str> = BTreeMap::new();
         for (family, events) in families.iter() {
             for (event_type, file_name) in events.iter() {
+                if let Some(first) = family_of.insert(event_type, family) {
+                    let message = format!("'{event_type}' is registered in '{first}' already");
+                    let help = "an event has one family; keep one of the two lines";
+                    self.refuse(registry, file_name, message).help.push(help.to_owned());
+                    continue;
+                }
                 let path = format!("events/{}", file_name.value);
                 if self.sources.contains_key(&path) {
                     self.event(family, event_type, &path, &mut out);
                 } else {
                     let message = format!("the file '{path}' of event '{event_type}' does not exist");
-                    self.refuse(registry, file_name, message);
+                    let help = "write the file, or remove this line and what else names the event";
+                    self.refuse(registry, file_name, message).help.push(help.to_owned());
                     self.incomplete = true;
                 }
                 registered.push(path);
@@ -212,9 +220,11 @@ impl<'a> Collector<'a> {
         }
         for path in self.below("events") {
             if !registered.iter().any(|r| r == path) {
-                let file = &self.sources[path].path;
+                let file = &self.sources[path];
+                let name = file.text.find("event_type").unwrap_or(0);
+                let line = name..file.text[name..].find('\n').map_or(file.text.len(), |end| name + end);
                 let help = format!("add it to its family in {REGISTRY}, or remove the file");
-                self.errors.push(Diagnostic::about(file, "this event is not in the registry").help(help));
+                self.errors.push(Diagnostic::at(file, &line, "this event is not in the registry").help(help));
             }
         }
         out
@@ -233,14 +243,21 @@ impl<'a> Collector<'a> {
                 "this file is registered for '{event_type}', but defines '{}'",
                 found.event_type.value
             );
-            self.refuse(file, &found.event_type, message);
+            let help =
+                format!("rename it in {REGISTRY}, multiplicity/taxonomy.yaml and where it is read, too");
+            self.refuse(file, &found.event_type, message).help.push(help);
         }
         if found.family.value != family {
             let message = format!(
                 "the registry has '{event_type}' in family '{family}', this file in '{}'",
                 found.family.value
             );
-            self.refuse(file, &found.family, message);
+            let near = nearest(&found.family.value, [family]);
+            let help = near.map_or_else(
+                || format!("an event stands under its family in {REGISTRY}, in multiplicity/taxonomy.yaml and here"),
+                |near| format!("did you mean '{near}'?"),
+            );
+            self.refuse(file, &found.family, message).help.push(help);
         }
         let lets: Vec<SeriesDef> =
             found.lets.iter().map(|(name, text)| self.series(file, name, text)).collect();
@@ -353,11 +370,9 @@ impl<'a> Collector<'a> {
         let (low, high) = range.value;
         if !(low >= 0.0 && low <= high) {
             let bytes = byte_range(file, range.referenced);
-            self.errors.push(Diagnostic::at(
-                file,
-                &bytes,
-                "a prevalence range is [low, high] with 0 <= low <= high",
-            ));
+            let error =
+                Diagnostic::at(file, &bytes, "a prevalence range is [low, high] with 0 <= low <= high");
+            self.errors.push(error.help("the smaller number stands first"));
         }
         range.value
     }

@@ -87,13 +87,24 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
     if let Some(found) = at.verb(name) {
         return Ok(found);
     }
+    Err(unknown_name(spec, name).unwrap_or(UnknownName { name: name.to_owned(), near: None }))
+}
+
+/// What to say of a name that is not in the specs; `None` for one that is.
+#[must_use]
+pub fn unknown_name(spec: &CompiledSpec, name: &str) -> Option<UnknownName> {
     let events = spec.events.iter().map(|e| e.event_type.as_str());
-    let known = events
+    let known: Vec<&str> = events
         .chain(spec.states.iter().map(|s| s.id.as_str()))
         .chain(spec.features.iter().map(|f| f.name.as_str()))
         .chain(Source::ALL.iter().map(|s| s.name()))
-        .chain(spec.lexicon.names());
-    Err(UnknownName { name: name.to_owned(), near: nearest(name, known).map(str::to_owned) })
+        .chain(spec.lexicon.names())
+        .chain(["sources"])
+        .collect();
+    if known.contains(&name) {
+        return None;
+    }
+    Some(UnknownName { name: name.to_owned(), near: nearest(name, known).map(str::to_owned) })
 }
 
 struct Explainer<'s> {

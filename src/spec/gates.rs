@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `spec/gates.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatesSpec {
     /// Version of this file's layout; 1.
@@ -51,7 +52,7 @@ pub struct MonitoringSpec {
 }
 
 /// Threshold profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// Exploring: per-event relaxations allowed, survivors stay `fallback_only` unless they also pass `promotion`.
@@ -61,7 +62,7 @@ pub enum Profile {
 }
 
 /// Which evidence feeds the multiplicity procedure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceKind {
     /// `1 / sup E`, doubled for two signs: valid however often one looks.
@@ -71,7 +72,7 @@ pub enum EvidenceKind {
 }
 
 /// Whether the tested null includes the round-trip cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NullKind {
     /// `E[return - cost] <= 0`.
@@ -81,7 +82,7 @@ pub enum NullKind {
 }
 
 /// The evidence section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceSpec {
     /// The evidence whose q decides.
@@ -115,7 +116,7 @@ pub struct EvidenceSpec {
 }
 
 /// A multiplicity procedure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Procedure {
     /// Benjamini-Bogomolov in the groups (family, event, template, horizon).
@@ -131,7 +132,7 @@ pub enum Procedure {
 }
 
 /// Whether the catalogue may grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatalogueKind {
     /// Later cohorts are expected: cohort b gets the share `6 / (pi^2 b^2)` of the budget.
@@ -141,7 +142,7 @@ pub enum CatalogueKind {
 }
 
 /// The multiplicity section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcedureSpec {
     /// The procedure whose q decides.
@@ -151,7 +152,7 @@ pub struct ProcedureSpec {
 }
 
 /// The estimate that the economic gates judge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Estimate {
     /// Posterior mean of the per-horizon adaptive shrinkage.
@@ -161,7 +162,7 @@ pub enum Estimate {
 }
 
 /// The shrinkage section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShrinkageSpec {
     /// The estimate that the economic gates judge.
@@ -177,7 +178,7 @@ pub struct ShrinkageSpec {
 }
 
 /// `gate_v1_phase2`: base thresholds and, per profile, per-event overrides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phase2Gates {
     /// Thresholds without an override.
@@ -187,7 +188,7 @@ pub struct Phase2Gates {
 }
 
 /// One profile's overrides by event type.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileOverrides {
     /// Event type to override.
@@ -195,7 +196,7 @@ pub struct ProfileOverrides {
 }
 
 /// Thresholds of `gate_v1_phase2`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phase2Thresholds {
     /// Discovery: q of the publishing procedure at most this.
@@ -217,7 +218,7 @@ pub struct Phase2Thresholds {
 }
 
 /// What a profile may override for one event type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "as in Phase2Thresholds")]
 pub struct Phase2Override {
@@ -240,7 +241,7 @@ pub struct Phase2Override {
 }
 
 /// `gate_v1_fallback`: worth paper trading.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FallbackGate {
     /// q of the publishing procedure at most this.
@@ -254,7 +255,7 @@ pub struct FallbackGate {
 }
 
 /// `gate_v1_bridge`: tradability of a discovery.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeGate {
     /// Trades in the evaluated sample.
@@ -272,7 +273,7 @@ pub struct BridgeGate {
 }
 
 /// `gate_e1`: health of a detector.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventGate {
     /// Onsets per 10 000 known rows at least this, where the event file declares no range of its own.
@@ -412,7 +413,7 @@ impl Phase2Gates {
 }
 
 /// `spec/multiplicity/families.yaml` and `taxonomy.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MultiplicitySpec {
     /// `families.yaml`.
@@ -422,7 +423,7 @@ pub struct MultiplicitySpec {
 }
 
 /// `spec/multiplicity/families.yaml`: what counts as one group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FamiliesFile {
     /// Version of this file's layout; 1.
@@ -435,7 +436,7 @@ pub struct FamiliesFile {
 
 /// A key of a multiplicity group.
 #[allow(missing_docs, reason = "columns of phase2_candidates")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupKey {
     CanonicalFamily,
@@ -447,7 +448,7 @@ pub enum GroupKey {
 }
 
 /// `spec/multiplicity/taxonomy.yaml`: the families, and which events overlap by construction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaxonomyFile {
     /// Version of this file's layout; 1.
@@ -459,7 +460,7 @@ pub struct TaxonomyFile {
 }
 
 /// Two event types that share rows by construction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// The event types.

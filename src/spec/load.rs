@@ -38,13 +38,31 @@ impl CompiledSpec {
     /// Everything that is wrong with it: files that are missing or do not fit their type, expressions that do not parse,
     /// check or end in a cycle, and values that contradict each other across files.
     pub fn load(dir: &Path) -> Result<Self, SpecErrors> {
-        let sources = read_all(dir)?;
-        let mut errors = Vec::new();
-        let settings = Settings::read(&sources, &mut errors);
-        let Some(settings) = settings else { return Err(SpecErrors(errors)) };
-        validate::settings(&settings, &sources, &mut errors);
+        Self::from_files(dir, &read_files(dir)?)
+    }
 
-        let mut collector = Collector::new(&sources, &settings.defaults, &settings.lexicon);
+    /// Compiles the files of a spec directory that are in memory already, by their relative paths (as
+    /// [`read_files`] gives them). `dir` is only named in messages.
+    ///
+    /// # Errors
+    /// As [`CompiledSpec::load`].
+    pub fn from_files(dir: &Path, sources: &BTreeMap<String, SourceFile>) -> Result<Self, SpecErrors> {
+        let mut errors: Vec<Diagnostic> = REQUIRED
+            .iter()
+            .filter(|required| !sources.contains_key(**required))
+            .map(|required| {
+                let error = Diagnostic::about(dir.join(required), "this file is missing");
+                error.help("every spec directory needs it; compare with the one that is shipped")
+            })
+            .collect();
+        if !errors.is_empty() {
+            return Err(SpecErrors(errors));
+        }
+        let settings = Settings::read(sources, &mut errors);
+        let Some(settings) = settings else { return Err(SpecErrors(errors)) };
+        validate::settings(&settings, sources, &mut errors);
+
+        let mut collector = Collector::new(sources, &settings.defaults, &settings.lexicon);
         let mut definitions = collector.collect();
         let complete = !collector.incomplete;
         errors.append(&mut collector.errors);
@@ -59,7 +77,9 @@ impl CompiledSpec {
         } else {
             None
         };
-        validate::across(&definitions, &settings, &sources, &mut errors);
+        if complete {
+            validate::across(&definitions, &settings, sources, &mut errors);
+        }
         let (Some(graph), true) = (graph, errors.is_empty()) else {
             errors.sort_by_key(|e| (e.file.clone(), e.place.as_ref().map(|p| (p.line, p.column))));
             errors.dedup();
@@ -129,7 +149,11 @@ fn one<T: serde::de::DeserializeOwned>(
     parse_yaml(sources.get(path)?).map_err(|SpecErrors(found)| errors.extend(found)).ok()
 }
 
-fn read_all(dir: &Path) -> Result<BTreeMap<String, SourceFile>, SpecErrors> {
+/// Every YAML file of a spec directory, by its path relative to it.
+///
+/// # Errors
+/// When the directory or a file cannot be read.
+pub fn read_files(dir: &Path) -> Result<BTreeMap<String, SourceFile>, SpecErrors> {
     let files = spec_files(dir).map_err(|e| {
         SpecErrors::one(
             Diagnostic::about(dir, format!("the spec directory cannot be read: {e}"))
@@ -144,12 +168,6 @@ fn read_all(dir: &Path) -> Result<BTreeMap<String, SourceFile>, SpecErrors> {
                 sources.insert(relative, file);
             }
             Err(SpecErrors(found)) => errors.extend(found),
-        }
-    }
-    for required in REQUIRED {
-        if !sources.contains_key(required) {
-            let error = Diagnostic::about(dir.join(required), "this file is missing");
-            errors.push(error.help("every spec directory needs it; compare with the one that is shipped"));
         }
     }
     if errors.is_empty() { Ok(sources) } else { Err(SpecErrors(errors)) }

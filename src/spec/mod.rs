@@ -12,12 +12,15 @@ pub mod gates;
 mod hash;
 mod lexicon;
 mod load;
+mod new_event;
 mod report;
+mod schema;
 mod sources;
 pub mod strategies;
 mod texts;
 mod validate;
 mod yaml;
+mod yaml11;
 
 pub use calendars::{Calendars, HolidaysFile, MacroFile, Release, Session, SessionHours, SessionsFile};
 pub use compiled::{CompiledSpec, EventMeta, FeatureMeta, StateMeta};
@@ -26,9 +29,12 @@ pub use defaults::{
     UniverseDefaults,
 };
 pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
-pub use explain::{Explanation, UnknownName, explain};
+pub use explain::{Explanation, UnknownName, explain, unknown_name};
 pub use hash::{content_hash, ontology_hash, spec_files};
 pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
+pub use load::read_files;
+pub use new_event::{Addition, NewEventError, new_event};
 pub use report::{GraphSize, SpecReport};
+pub use schema::{SpecSchema, schema_kind, schemas};
 pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
 pub use yaml::{Ordered, Spanned, load_yaml, parse_yaml, read_source};

@@ -1,11 +1,12 @@
 //! `spec/sources.yaml`: when a source value may be used, and for how long. No lag lives in code.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::market::Source;
 
 /// The file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesSpec {
     /// Version of this file's layout; 1.
@@ -15,7 +16,7 @@ pub struct SourcesSpec {
 }
 
 /// Columns that arrive together and share one availability rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceGroup {
     /// Name of the group.
@@ -42,7 +43,7 @@ pub struct SourceGroup {
 }
 
 /// How values meet the grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Join {
     /// One value per 5-minute slot, attached to that slot.
@@ -56,7 +57,7 @@ pub enum Join {
 }
 
 /// How long a value is used after the instant it describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// Its own bar only.

@@ -3,12 +3,13 @@
 //!
 //! Whatever is set here, the bridge simulates; only then does a blueprint carry it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blueprints::{IntrabarPath, Sizing, StopGapFill};
 
 /// `spec/strategies/default.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrategiesSpec {
     /// Version of this file's layout; 1.
@@ -28,7 +29,7 @@ pub struct StrategiesSpec {
 }
 
 /// How positions are opened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntryRules {
     /// Fewest bars between two entries of one rule on one symbol.
@@ -38,8 +39,8 @@ pub struct EntryRules {
 }
 
 /// A cool-down: `none`, `horizon` (the holding time: one position at a time), or a number of bars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a cool-down is a number of bars, `none` or `horizon`")]
 pub enum Cooldown {
     /// In bars.
     Bars(u32),
@@ -48,7 +49,7 @@ pub enum Cooldown {
 }
 
 /// A cool-down by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedCooldown {
     /// Every event is traded.
@@ -70,7 +71,7 @@ impl Cooldown {
 }
 
 /// How positions are closed before their time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExitRules {
     /// Loss at which a position is closed, bps from the entry; absent = none.
@@ -84,7 +85,7 @@ pub struct ExitRules {
 }
 
 /// What the bridge measures and asks besides `gate_v1_bridge`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RobustnessSpec {
     /// Multiples of the round-trip cost at which the result is reported.
@@ -98,7 +99,7 @@ pub struct RobustnessSpec {
 }
 
 /// How many blueprints there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectionSpec {
     /// Per event type, best q first.
@@ -109,7 +110,7 @@ pub struct SelectionSpec {
 
 /// What becomes of a published blueprint that would not be published today. Never its end: that is monitoring's, or a
 /// changed definition's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnWeakened {
     /// Nothing: a publication stands.

@@ -3,17 +3,21 @@
 //! Our files must mean the same to a YAML 1.1 reader (PyYAML) as to us: booleans are `true`/`false` only, keys are
 //! unique, and the writer of a spec quotes times of day and dates.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{Error as YamlError, Location};
 
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
+use super::yaml11::{Trap, traps};
 use crate::graph::nearest;
 
 /// A value and where it stands in its file.
@@ -45,6 +49,20 @@ impl<V> Ordered<V> {
 impl<V: Serialize> Serialize for Ordered<V> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+impl<V: JsonSchema> JsonSchema for Ordered<V> {
+    fn schema_name() -> Cow<'static, str> {
+        BTreeMap::<String, V>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, V>::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 
@@ -101,7 +119,14 @@ pub fn parse_yaml<T: DeserializeOwned>(file: &SourceFile) -> Result<T, SpecError
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         merge_keys: serde_saphyr::MergeKeyPolicy::Error,
     };
-    serde_saphyr::from_str_with_options(&file.text, options).map_err(|e| SpecErrors::one(diagnose(file, &e)))
+    let value = serde_saphyr::from_str_with_options(&file.text, options)
+        .map_err(|e| SpecErrors::one(diagnose(file, &e)))?;
+    let traps = traps(&file.text);
+    if traps.is_empty() {
+        return Ok(value);
+    }
+    let refuse = |trap: Trap| Diagnostic::at(file, &trap.bytes, trap.message).help(trap.help);
+    Err(SpecErrors(traps.into_iter().map(refuse).collect()))
 }
 
 fn diagnose(file: &SourceFile, error: &YamlError) -> Diagnostic {
@@ -123,13 +148,50 @@ fn diagnose(file: &SourceFile, error: &YamlError) -> Diagnostic {
         }
         YamlError::SerdeInvalidType { unexpected, expected, .. }
         | YamlError::SerdeInvalidValue { unexpected, expected, .. } => {
-            say(format!("found {unexpected}, expected {expected}"))
+            let text = format!("found {unexpected}, expected {expected}");
+            say(text).help(advice(&expected.to_string()))
         }
         YamlError::DuplicateMappingKey { key: Some(key), .. } => {
-            say(format!("the key '{key}' is given twice"))
+            say(format!("the key '{key}' is given twice")).help("keep one of them")
         }
-        other => say(without_location(&other.to_string())),
+        other => {
+            let is_tabbed = bytes.as_ref().is_some_and(|bytes| has_tab_indent(file, bytes.start));
+            let message = without_location(&other.to_string());
+            let tabs = "indent with blanks: YAML does not allow tabs there";
+            let help = if is_tabbed { tabs.to_owned() } else { advice(&message) };
+            say(message).help(help)
+        }
     }
+}
+
+/// Where a reader finds what each key takes.
+const SEE_SCHEMA: &str =
+    "spec/README.md shows the file by example, and spec/schemas/ says what each key takes";
+
+/// What to write where a value of another type is expected.
+fn advice(expected: &str) -> String {
+    let is_number =
+        ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "integer", "float", "number"]
+            .iter()
+            .any(|name| expected.contains(name));
+    if is_number {
+        let counts = ["u8", "u16", "u32", "u64"].iter().any(|name| expected.contains(name));
+        let what = if counts { "a whole number of at least 0" } else { "a plain number" };
+        format!("write {what}, without quotes or a unit")
+    } else if expected.contains("bool") {
+        "write true or false".to_owned()
+    } else if expected.contains("string") {
+        "write one text; put it in quotes where it could be read as something else".to_owned()
+    } else {
+        SEE_SCHEMA.to_owned()
+    }
+}
+
+/// Whether the line of a byte, or one beside it, is indented with a tab.
+fn has_tab_indent(file: &SourceFile, at: usize) -> bool {
+    let line = file.text[..at.min(file.text.len())].matches('\n').count();
+    let near = file.text.lines().skip(line.saturating_sub(1)).take(3);
+    near.into_iter().any(|l| l[..l.len() - l.trim_start().len()].contains('\t'))
 }
 
 fn offer(diagnostic: Diagnostic, given: &str, known: &[&'static str], lead: &str) -> Diagnostic {

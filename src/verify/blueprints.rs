@@ -65,10 +65,10 @@ fn report(area: &mut Area, error: &DirectoryError) {
             area.find(path.display().to_string(), *field, expected, found);
         }
         DirectoryError::Damaged { path, what } => {
-            area.find(path.display().to_string(), "content", "sound", what)
+            area.find(path.display().to_string(), "content", "sound", what);
         }
         DirectoryError::Io { path, source } => {
-            area.find(path.display().to_string(), "file", "readable", source)
+            area.find(path.display().to_string(), "file", "readable", source);
         }
         DirectoryError::BadCurrent { path, target } => {
             area.find(path.display().to_string(), "target", "vNNNNNN", target);

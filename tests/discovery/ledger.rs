@@ -133,7 +133,7 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let q: BTreeMap<&str, f64> =
         after.candidates.iter().map(|c| (c.candidate_id.as_str(), c.q_value_global)).collect();
     for c in &before.candidates {
-        // More rejections elsewhere can only help; its own share is what it was.
+        // More rejections elsewhere can only help; its own share is what it was, to the last bit.
         assert!(q[c.candidate_id.as_str()] <= c.q_value_global);
     }
     assert!(before.summary.discoveries > 0);

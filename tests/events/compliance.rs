@@ -1,6 +1,9 @@
 //! What must hold for every shipped event and state, whoever adds the next one.
 
-use backtestd::graph::{Engine, EngineOptions};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use backtestd::graph::{Engine, EngineOptions, Program, compile};
 use backtestd::spec::explain;
 
 use crate::real::{FIRST, present};
@@ -9,6 +12,9 @@ use crate::shipped::shipped;
 use crate::trace::Trace;
 
 const LIVE: EngineOptions = EngineOptions::LIVE;
+/// Onsets of an event on a symbol that are run through one row at a time, and rows before and after each.
+const ONSETS: usize = 3;
+const AROUND: usize = 5;
 
 /// Names whose fingerprints differ, over rows `[0, to)`.
 fn differing(a: &Trace, b: &Trace, to: usize) -> Vec<String> {
@@ -17,19 +23,37 @@ fn differing(a: &Trace, b: &Trace, to: usize) -> Vec<String> {
     a.fingerprints(end, to).into_iter().filter(|(name, hash)| b[name] != *hash).map(|(n, _)| n).collect()
 }
 
-/// Pushes of `step` rows up to row `to`; `restart`: saved and restored after each.
-fn in_steps(step: usize, to: usize, opts: EngineOptions, restart: bool) -> Trace {
+/// Pushes that end at the given rows; `restart`: saved and restored after each.
+fn in_pushes(ends: impl IntoIterator<Item = usize>, opts: EngineOptions, restart: bool) -> Trace {
     let (mut engine, mut trace, mut at) = (engine(opts), Trace::default(), 0);
-    while at < to {
-        let next = to.min(at + step);
-        trace.add(engine.push(&rows(market(), at, next)).unwrap());
+    for end in ends {
+        trace.add(engine.push(&rows(market(), at, end)).unwrap());
         if restart {
             let bytes = engine.checkpoint();
             engine = Engine::restore(shipped().graph.clone(), &symbols(), &bytes, opts).unwrap();
         }
-        at = next;
+        at = end;
     }
     trace
+}
+
+/// Ends of pushes of `step` rows up to the last row.
+fn every(step: usize) -> impl Iterator<Item = usize> {
+    (step..ROWS).step_by(step).chain([ROWS])
+}
+
+/// Ends of pushes that are single rows around the first onsets of every event on every symbol, and a day elsewhere.
+fn single_rows_around_onsets() -> BTreeSet<usize> {
+    let mut ends: BTreeSet<usize> = every(288).collect();
+    for event in 0..shipped().events.len() {
+        for symbol in 0..symbols().len() {
+            for (_, bar) in run().onsets(event).iter().filter(|o| o.0 == symbol).take(ONSETS) {
+                let row = (*bar - FIRST) as usize;
+                ends.extend((row.saturating_sub(AROUND)..=row + AROUND).filter(|r| (1..ROWS).contains(r)));
+            }
+        }
+    }
+    ends
 }
 
 #[test]
@@ -69,6 +93,28 @@ fn every_event_fires_on_the_reference_market_with_a_known_side() {
         }
     }
     assert!(silent.is_empty(), "these never fire, so every other test says nothing about them: {silent:?}");
+}
+
+#[test]
+fn every_variant_that_is_off_fires_when_it_is_switched_on() {
+    if !present() {
+        return;
+    }
+    let mut program = Program::clone(&shipped().program);
+    program.events.iter_mut().for_each(|e| e.enabled = true);
+    let graph = Arc::new(compile(&program).unwrap_or_else(|e| panic!("{e:?}")));
+    let mut engine = Engine::new(Arc::clone(&graph), &symbols(), FIRST, EngineOptions::BATCH);
+    let out = engine.push(market()).unwrap();
+    let fired: BTreeSet<u16> = out.symbols.iter().flat_map(|s| &s.detections).map(|d| d.event.0).collect();
+    let variants = graph.events.iter().enumerate().filter(|(_, e)| e.event_type.contains('.'));
+    let (mut seen, mut silent) = (0, Vec::new());
+    for (ix, variant) in variants {
+        seen += 1;
+        if !fired.contains(&(ix as u16)) {
+            silent.push(&variant.event_type);
+        }
+    }
+    assert!(seen > 0 && silent.is_empty(), "{seen} variants, of which these never fire: {silent:?}");
 }
 
 #[test]
@@ -114,24 +160,37 @@ fn cutting_the_future_changes_no_event_and_no_state() {
     }
     for percent in [37, 71] {
         let cut = ROWS * percent / 100;
-        let part = in_steps(cut, cut, EngineOptions::BATCH, false);
+        let part = in_pushes([cut], EngineOptions::BATCH, false);
         assert_eq!(differing(run(), &part, cut), Vec::<String>::new(), "at {percent} %");
     }
 }
 
 #[test]
-fn pushes_of_one_seven_or_288_rows_change_no_event_and_no_state() {
+fn pushes_of_a_single_row_change_no_event_and_no_state() {
     if !present() {
         return;
     }
-    for step in [1, 7, 288] {
-        let opts = if step == 288 { EngineOptions::BATCH } else { LIVE };
-        assert_eq!(
-            differing(run(), &in_steps(step, ROWS, opts, false), ROWS),
-            Vec::<String>::new(),
-            "{step}"
-        );
+    let single = in_pushes(single_rows_around_onsets(), LIVE, false);
+    assert_eq!(differing(run(), &single, ROWS), Vec::<String>::new());
+}
+
+#[test]
+fn pushes_of_7_rows_change_no_event_and_no_state() {
+    if !present() {
+        return;
     }
+    assert_eq!(differing(run(), &in_pushes(every(7), LIVE, false), ROWS), Vec::<String>::new());
+}
+
+#[test]
+fn pushes_of_a_day_change_no_event_and_no_state() {
+    if !present() {
+        return;
+    }
+    assert_eq!(
+        differing(run(), &in_pushes(every(288), EngineOptions::BATCH, false), ROWS),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -139,6 +198,6 @@ fn restarts_change_no_event_and_no_state() {
     if !present() {
         return;
     }
-    let restarted = in_steps(997, ROWS, EngineOptions::BATCH, true);
+    let restarted = in_pushes(every(1999), EngineOptions::BATCH, true);
     assert_eq!(differing(run(), &restarted, ROWS), Vec::<String>::new());
 }

@@ -17,7 +17,9 @@ use crate::daemon::clock::ScaledClock;
 use crate::daemon::config::resolve;
 use crate::daemon::shared::{Control, Query, Refusal, Reloaded, RunReport, Ticket};
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
-use crate::market::parse_time;
+use crate::explain::History;
+use crate::market::{RawBlock, Source, Symbol, parse_time};
+use crate::spec::CompiledSpec;
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -305,4 +307,52 @@ async fn the_openapi_status_schema_names_every_key_of_the_status() {
     for section in ["spec", "store", "backfill", "live", "discovery", "blueprints"] {
         assert_eq!(keys(&schema[section]["properties"]), keys(&status[section]), "{section}");
     }
+}
+
+#[tokio::test]
+async fn an_explanation_replays_the_log_under_the_specs_in_force() {
+    let mut fixture = Fixture::start().await;
+    let spec =
+        CompiledSpec::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
+    let first = parse_time("2026-03-01").unwrap().bar();
+    let history = History {
+        spec: Arc::new(spec),
+        symbols: vec![Symbol::new("BTCUSDT").unwrap()],
+        collected: vec![Source::ALL.iter().copied().collect()],
+        first,
+        end: first + 600,
+    };
+    let client = fixture.client();
+    // The storage thread: a log of nothing but gaps.
+    tokio::spawn(async move {
+        while let Some(query) = fixture.queries.recv().await {
+            match query {
+                Query::History { reply } => reply.send(Ok(history.clone())).unwrap(),
+                Query::Raw { stretch, reply } => {
+                    let raw = RawBlock::empty(stretch.first, stretch.rows, stretch.symbols.len());
+                    reply.send(Ok(raw)).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let place = |at: &str| [("symbol", "BTCUSDT".to_owned()), ("at", at.to_owned())];
+    let trace = client.get("/v1/explain/VOL_SPIKE", &place("2026-03-02T12:32:00Z")).await.unwrap();
+    assert_eq!(trace["timestamp"], "2026-03-02T12:30:00Z", "floored to its bar");
+    assert_eq!(trace["outcome"], "unknown");
+    assert_eq!(trace["history"]["rows"], 439);
+    assert!(trace["text"].as_str().unwrap().starts_with("VOL_SPIKE (event) on BTCUSDT"));
+    let counts = client.get("/v1/explain/VOL_SPIKE", &[]).await.unwrap();
+    assert_eq!(counts["prevalence"]["symbols"][0]["known_rows"], 0);
+
+    let status = |answer: Result<Value, ClientError>| match answer.unwrap_err() {
+        ClientError::Problem { status, detail } => (status, detail),
+        error => panic!("{error}"),
+    };
+    let (code, detail) = status(client.get("/v1/explain/VOL_SPIK", &place("2026-03-02")).await);
+    assert!(code == 404 && detail.ends_with("did you mean 'VOL_SPIKE'?"), "{code} {detail}");
+    let (code, detail) = status(client.get("/v1/explain/VOL_SPIKE", &place("2026-04-01")).await);
+    assert!(code == 422 && detail.contains("is not stored"), "{code} {detail}");
+    let (code, _) = status(client.get("/v1/explain/VOL_SPIKE", &[("at", "2026-03-02".to_owned())]).await);
+    assert_eq!(code, 400);
 }

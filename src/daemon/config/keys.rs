@@ -68,8 +68,8 @@ pub const KEYS: &[Key] = &[
         "collect",
         "BACKTESTD_COLLECT",
         List,
-        "funding,open_interest,mark,liquidations",
-        "Series beside bars: funding, open_interest, mark, liquidations",
+        "funding,open_interest,mark,liquidations,quotes",
+        "Series beside bars: funding, open_interest, mark, liquidations, quotes",
     ),
     key(
         "start",

@@ -96,6 +96,8 @@ pub struct Collect {
     pub mark: bool,
     /// Forced orders (live only: there is no history of them).
     pub liquidations: bool,
+    /// Best quotes (live only; history comes from archives).
+    pub quotes: bool,
 }
 
 /// Everything the daemon can be told.
@@ -191,6 +193,7 @@ fn collect(text: &str) -> Option<Collect> {
             "open_interest" => collect.open_interest = true,
             "mark" => collect.mark = true,
             "liquidations" => collect.liquidations = true,
+            "quotes" => collect.quotes = true,
             "none" => {}
             _ => return None,
         }
@@ -245,7 +248,7 @@ impl Config {
             spot_symbols: spot,
             collect: r.read(
                 "collect",
-                "a list out of funding, open_interest, mark, liquidations (or 'none')",
+                "a list out of funding, open_interest, mark, liquidations, quotes (or 'none')",
                 collect,
             )?,
             start: r.read("start", "a date (2024-01-01), a time, or a number of days (365d)", start)?,

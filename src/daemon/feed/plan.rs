@@ -48,6 +48,17 @@ const MARK: [Source; 4] = [Source::Mark, Source::Index, Source::Premium, Source:
 const LIQUIDATIONS: [Source; 5] =
     [Source::LiqLongUsd, Source::LiqShortUsd, Source::LiqLongN, Source::LiqShortN, Source::LiqCoverage];
 
+const QUOTES: [Source; 8] = [
+    Source::SpreadBpsMean,
+    Source::SpreadBpsMax,
+    Source::SpreadBpsLast,
+    Source::BidDepthUsd,
+    Source::AskDepthUsd,
+    Source::ImbMean,
+    Source::ImbLast,
+    Source::TobCoverage,
+];
+
 impl Follow {
     /// Reads the configuration.
     #[must_use]
@@ -69,13 +80,14 @@ impl Follow {
             history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
         }
         let columns = |symbol: &Symbol| -> BTreeSet<Source> {
-            let groups: [(bool, &[Source]); 6] = [
+            let groups: [(bool, &[Source]); 7] = [
                 (true, &PERP),
                 (has_spot(symbol), &SPOT),
                 (collect.funding, &FUNDING),
                 (collect.open_interest, &OPEN_INTEREST),
                 (collect.mark, &MARK),
                 (collect.liquidations, &LIQUIDATIONS),
+                (collect.quotes, &QUOTES),
             ];
             groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
         };
@@ -95,6 +107,9 @@ pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
         }
         if config.collect.liquidations {
             wanted.push((Market::Perp, Subscription::ForceOrder(symbol.clone())));
+        }
+        if config.collect.quotes {
+            wanted.push((Market::Perp, Subscription::BookTicker(symbol.clone())));
         }
     }
     for symbol in &config.spot_symbols {

@@ -1,16 +1,17 @@
-//! Mark prices and liquidations of the streams as records of the raw log.
+//! Mark prices, liquidations and best quotes of the streams as records of the raw log.
 
 use crate::binance::Stamped;
-use crate::binance::aggregate::{LiquidationAggregator, MarkAggregator};
+use crate::binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
 use crate::daemon::config::Collect;
 use crate::market::{BarIndex, Symbol};
 use crate::store::{RawPut, Records};
 
-/// Mark and liquidation bars under construction.
+/// Mark, liquidation and quote bars under construction.
 #[derive(Debug)]
 pub struct Aggregates {
     marks: MarkAggregator,
     liquidations: LiquidationAggregator,
+    quotes: QuoteAggregator,
 }
 
 impl Aggregates {
@@ -20,6 +21,7 @@ impl Aggregates {
         Self {
             marks: MarkAggregator::new(symbols, first),
             liquidations: LiquidationAggregator::new(symbols, first),
+            quotes: QuoteAggregator::new(symbols, first),
         }
     }
 
@@ -27,6 +29,7 @@ impl Aggregates {
     pub fn observe(&mut self, stamped: &Stamped) {
         self.marks.observe(stamped);
         self.liquidations.observe(stamped);
+        self.quotes.observe(stamped);
     }
 
     /// The records of a bar that has closed.
@@ -35,6 +38,8 @@ impl Aggregates {
         let marks = marks.map(|(symbol, mark)| RawPut { symbol, records: Records::Mark(vec![mark]) });
         let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.liquidations);
         let sums = sums.map(|(symbol, sum)| RawPut { symbol, records: Records::Liquidations(vec![sum]) });
-        marks.chain(sums).collect()
+        let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.quotes);
+        let quotes = quotes.map(|(symbol, quote)| RawPut { symbol, records: Records::Quotes(vec![quote]) });
+        marks.chain(sums).chain(quotes).collect()
     }
 }

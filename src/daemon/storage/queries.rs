@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::facts::Facts;
 use super::signal::read_entries;
+use crate::daemon::feed::Follow;
 use crate::daemon::shared::{EventQuery, Query};
 use crate::events::Event;
+use crate::explain::History;
 use crate::market::{BarIndex, Market, Symbol, Ts};
 use crate::store::{Store, StoreError};
 
@@ -15,7 +18,7 @@ use crate::store::{Store, StoreError};
 const CHUNK_BARS: i64 = 2016;
 
 /// Answers; a reader that has gone away does not matter.
-pub(super) fn answer(store: &Store, query: Query) {
+pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query) {
     match query {
         Query::Events(wanted, reply) => {
             let _ = reply.send(events(store, &wanted).map_err(|e| e.to_string()));
@@ -25,6 +28,20 @@ pub(super) fn answer(store: &Store, query: Query) {
         }
         Query::Runs { limit, reply } => {
             let _ = reply.send(runs(store, limit).map_err(|e| e.to_string()));
+        }
+        Query::History { reply } => {
+            let history = History {
+                spec: Arc::clone(&facts.spec),
+                symbols: follow.symbols.clone(),
+                collected: follow.collected.clone(),
+                first: facts.first,
+                end: facts.next(),
+            };
+            let _ = reply.send(Ok(history));
+        }
+        Query::Raw { stretch, reply } => {
+            let raw = store.raw(&stretch.symbols, stretch.first, stretch.rows);
+            let _ = reply.send(raw.map_err(|e| e.to_string()));
         }
     }
 }

@@ -100,7 +100,7 @@ impl Worker {
     /// Does a job; true = the last one.
     fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
         match job {
-            Job::Query(query) => queries::answer(&self.store, query),
+            Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
                 let next = covered::next_missing(&mut self.store, &series, first, end, at_most);

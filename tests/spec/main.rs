@@ -1,10 +1,21 @@
 //! The shipped specs as a whole, and how the loader speaks about broken ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../common/mod.rs"]
+mod common;
+mod copy;
+mod errors;
+mod explain;
+mod guide;
+mod new_event;
+mod schemas;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use copy::Copy;
 
 use backtestd::graph::facts;
 use backtestd::market::Source;
@@ -16,45 +27,6 @@ fn shipped_dir() -> &'static Path {
 
 fn shipped() -> CompiledSpec {
     CompiledSpec::load(shipped_dir()).unwrap_or_else(|errors| panic!("{errors}"))
-}
-
-/// A copy of the shipped specs that a test may break.
-struct Copy {
-    dir: tempfile::TempDir,
-}
-
-impl Copy {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for file in spec_files(shipped_dir()).unwrap() {
-            let to = dir.path().join(&file);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(shipped_dir().join(&file), to).unwrap();
-        }
-        Self { dir }
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.dir.path().join(file)
-    }
-
-    /// Replaces text that must be there.
-    fn edit(self, file: &str, from: &str, to: &str) -> Self {
-        let text = fs::read_to_string(self.path(file)).unwrap();
-        assert!(text.contains(from), "{file} has no {from:?}");
-        fs::write(self.path(file), text.replacen(from, to, 1)).unwrap();
-        self
-    }
-
-    fn load(&self) -> CompiledSpec {
-        CompiledSpec::load(self.dir.path()).unwrap_or_else(|errors| panic!("{errors}"))
-    }
-
-    /// The errors as drawn, with the directory shown as `spec`.
-    fn refused(&self) -> String {
-        let errors = CompiledSpec::load(self.dir.path()).expect_err("these specs are broken");
-        errors.to_string().replace(&self.dir.path().display().to_string(), "spec")
-    }
 }
 
 #[test]
@@ -290,18 +262,21 @@ fn all_errors_are_drawn_at_once_in_file_order() {
       |
     7 |   when: rsurp >= tq(rsurp)
       |                  ^^
+      = help: it is called as `tq(x, p)`
 
     error: expected ',' or ')', found the end of the expression
       --> spec/features/trend.yaml:13:22
        |
     13 |     expr: abs(trend_z
        |                      ^
+       = help: close what is open, or take the last operator away
 
     error: 'n' of `held` is a whole number, at least 1
       --> spec/states/trend_structure.yaml:32:35
        |
     32 |     expr: latch(held(chop <= 0.4, 0), chop >= 0.8)
        |                                   ^ 0
+       = help: it is called as `held(c, n, [on=])`
 
     4 errors in the specs
     ");

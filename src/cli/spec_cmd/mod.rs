@@ -1,0 +1,80 @@
+//! `backtestd spec`: check, hash, explain and extend the specs.
+
+mod check;
+mod explain;
+mod new_event;
+mod schema;
+
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::spec::CompiledSpec;
+
+/// Check, hash, explain and extend the specs.
+///
+/// Example: backtestd spec explain VOL_SHOCK
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Load and compile everything; print what there is. Exit 0: fine, 1: errors, 3: findings.
+    ///
+    /// Example: backtestd spec check --spec ./spec
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the ontology hash.
+    ///
+    /// Example: backtestd spec hash
+    Hash {
+        /// Print JSON, with the hash of every event's file.
+        #[arg(long)]
+        json: bool,
+    },
+    Explain(explain::ExplainCmd),
+    NewEvent(new_event::NewEventCmd),
+    Schema(schema::SchemaCmd),
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the specs do not load, there is no such name, or a file or the store cannot be used.
+pub fn run(args: &SpecArgs, spec_dir: &Path) -> anyhow::Result<ExitCode> {
+    match &args.action {
+        Action::Check { json } => check::run(CompiledSpec::load(spec_dir), *json),
+        Action::Hash { json } => hash(&CompiledSpec::load(spec_dir)?, *json),
+        Action::Explain(cmd) => cmd.run(spec_dir),
+        Action::NewEvent(cmd) => cmd.run(spec_dir),
+        Action::Schema(cmd) => cmd.run(),
+    }
+}
+
+fn hash(spec: &CompiledSpec, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        let events: serde_json::Map<_, _> =
+            spec.events.iter().map(|e| (e.event_type.clone(), json!(e.spec_hash))).collect();
+        say(&format!("{}\n", json!({"ontology_spec_hash": spec.hash, "events": events})))?;
+    } else {
+        say(&format!("{}\n", spec.hash))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints. A reader that stops early (`| head`) is not an error.
+fn say(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}

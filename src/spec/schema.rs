@@ -1,0 +1,77 @@
+//! JSON Schemas of every kind of spec file, generated from the types that read them, so that an editor completes and
+//! checks keys. They are not part of the ontology.
+
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::calendars::{HolidaysFile, MacroFile, SessionsFile};
+use super::definitions::REGISTRY;
+use super::files::{EventFile, FeaturesFile, MacrosFile, RegistryFile, StatesFile};
+use super::gates::{FamiliesFile, GatesSpec, TaxonomyFile};
+use super::strategies::StrategiesSpec;
+use super::{GlobalDefaults, Lexicon, SourcesSpec};
+
+/// A kind of spec file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpecSchema {
+    /// `event`: the schema's file is `event.schema.json`.
+    pub kind: &'static str,
+    /// Which files it is for: a path below the spec directory, or a folder's files (`features/*.yaml`).
+    pub files: &'static str,
+    /// The schema, draft 2020-12.
+    pub schema: Value,
+}
+
+impl SpecSchema {
+    /// The name of its file in `spec/schemas/`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.schema.json", self.kind)
+    }
+
+    /// The content of that file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{:#}\n", self.schema)
+    }
+}
+
+/// The kinds: name, files, and how the schema is made.
+const KINDS: [(&str, &str, fn(SchemaGenerator) -> Schema); 15] = [
+    ("event", "events/*.yaml", SchemaGenerator::into_root_schema_for::<EventFile>),
+    ("event_registry", REGISTRY, SchemaGenerator::into_root_schema_for::<RegistryFile>),
+    ("features", "features/*.yaml", SchemaGenerator::into_root_schema_for::<FeaturesFile>),
+    ("states", "states/*.yaml", SchemaGenerator::into_root_schema_for::<StatesFile>),
+    ("macros", "macros.yaml", SchemaGenerator::into_root_schema_for::<MacrosFile>),
+    ("sources", "sources.yaml", SchemaGenerator::into_root_schema_for::<SourcesSpec>),
+    ("gates", "gates.yaml", SchemaGenerator::into_root_schema_for::<GatesSpec>),
+    ("global_defaults", "global_defaults.yaml", SchemaGenerator::into_root_schema_for::<GlobalDefaults>),
+    ("families", "multiplicity/families.yaml", SchemaGenerator::into_root_schema_for::<FamiliesFile>),
+    ("taxonomy", "multiplicity/taxonomy.yaml", SchemaGenerator::into_root_schema_for::<TaxonomyFile>),
+    ("lexicon", "hypotheses/template_verb_lexicon.yaml", SchemaGenerator::into_root_schema_for::<Lexicon>),
+    ("strategies", "strategies/*.yaml", SchemaGenerator::into_root_schema_for::<StrategiesSpec>),
+    ("sessions", "calendars/sessions.yaml", SchemaGenerator::into_root_schema_for::<SessionsFile>),
+    ("holidays", "calendars/holidays.yaml", SchemaGenerator::into_root_schema_for::<HolidaysFile>),
+    ("releases", "calendars/macro.yaml", SchemaGenerator::into_root_schema_for::<MacroFile>),
+];
+
+/// The schema of every kind of spec file.
+#[must_use]
+pub fn schemas() -> Vec<SpecSchema> {
+    let one = |(kind, files, make): &(&'static str, &'static str, fn(SchemaGenerator) -> Schema)| {
+        SpecSchema { kind, files, schema: make(SchemaSettings::draft2020_12().into_generator()).to_value() }
+    };
+    KINDS.iter().map(one).collect()
+}
+
+/// The kind of a file, by its path below the spec directory.
+#[must_use]
+pub fn schema_kind(path: &str) -> Option<&'static str> {
+    // A file of its own goes before the pattern of its folder.
+    let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
+    let exact = KINDS.iter().find(|(_, files, _)| *files == path);
+    exact
+        .or_else(|| KINDS.iter().find(|(_, files, _)| Some(*files) == folder.as_deref()))
+        .map(|(kind, ..)| *kind)
+}
