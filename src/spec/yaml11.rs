@@ -65,8 +65,9 @@ fn trap(scalar: &str) -> Option<(&'static str, &'static str)> {
         return None;
     }
     let all = |accept: fn(char) -> bool| number.chars().all(accept);
-    if all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-')) {
-        let (mantissa, exponent) = number.split_once(['e', 'E'])?;
+    if all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))
+        && let Some((mantissa, exponent)) = number.split_once(['e', 'E'])
+    {
         let is_float = mantissa.contains('.') && exponent.starts_with(['+', '-']);
         return (!is_float && exponent.parse::<i32>().is_ok())
             .then_some(("a number here and text to a YAML 1.1 reader", "write the number out, as in 0.001"));
