@@ -632,7 +632,7 @@ fn without_edges_the_market_is_a_martingale_with_a_market_s_volatility() {
     }
     let btc = market.bars(0, BarIndex(market.genesis().0), 60_000);
     let eth = market.bars(1, BarIndex(market.genesis().0), 60_000);
-    let ret = |b: &backtestd::sim::SimBar| b.perp.close / b.perp.open - 1.0;
+    let ret = |b: &SimBar| b.perp.close / b.perp.open - 1.0;
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
     for (a, b) in btc.iter().map(ret).zip(eth.iter().map(ret)) {
         ab += a * b;

@@ -195,7 +195,7 @@ mod tests {
         assert!((10.0..26.0).contains(&sd(&first)) && sd(&last) > sd(&first), "{} {}", sd(&first), sd(&last));
         // Ranks would be sharper; signs are enough, and tails cannot spoil them.
         let signs = |r: &[f64]| r.iter().map(|x| x.signum()).collect::<Vec<_>>();
-        let rho = libm::sin(std::f64::consts::FRAC_PI_2 * correlation(&signs(&first), &signs(&last)));
+        let rho = sin(std::f64::consts::FRAC_PI_2 * correlation(&signs(&first), &signs(&last)));
         assert!((rho - 0.7).abs() < 0.06, "{rho}");
         let kurtosis =
             first.iter().map(|x| x.powi(4)).sum::<f64>() / first.len() as f64 / (sd(&first) / BPS).powi(4);

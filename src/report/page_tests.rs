@@ -157,7 +157,8 @@ fn a_placebo_stands_beside_the_run_with_its_mean_and_its_worst_draw() {
 
 #[test]
 fn every_event_type_with_data_has_its_study() {
-    let page = page(&[candidate()], &[]);
+    let all_states = Candidate { state: None, ..candidate() };
+    let page = page(&[all_states, candidate()], &[]);
     assert_eq!(page.matches("<figure").count(), 1);
     assert!(page.contains("Mean path after"));
 }

@@ -72,7 +72,11 @@ fn trap(scalar: &str) -> Option<(&'static str, &'static str)> {
         return (!is_float && exponent.parse::<i32>().is_ok())
             .then_some(("a number here and text to a YAML 1.1 reader", "write the number out, as in 0.001"));
     }
-    if all(|c| c.is_ascii_digit() || c == ':') && !number.starts_with(':') && !number.ends_with(':') {
+    if number.contains(':')
+        && all(|c| c.is_ascii_digit() || c == ':')
+        && !number.starts_with(':')
+        && !number.ends_with(':')
+    {
         return Some((
             "text here and a number of base 60 to a YAML 1.1 reader",
             "put the time of day in quotes, as in \"09:30\"",

@@ -195,6 +195,7 @@ fn publish(dir: &Path, at_ms: i64) {
         data_watermark: Ts(at_ms),
         code_version: "test".to_owned(),
         verdicts: backtestd::blueprints::Verdicts::default(),
+        lives: backtestd::blueprints::Lives::new(),
         reasons: Vec::new(),
     };
     publish_version(&dir.join("blueprints"), &[], &context).unwrap();
