@@ -1,4 +1,5 @@
 //! Discovery keeps its promises: a small, fixed calibration. `backtestd calibrate` is the large one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -96,7 +96,8 @@ fn put_bars(columns: &mut SymbolColumns, bars: &[Bar]) {
         let moved = distance.iter().zip(&made_up).zip(bars).map(|((x, close), bar)| x / close * bar.close);
         columns.set(anchored, moved.collect());
     }
-    let fields: [(Source, fn(&Bar) -> f64); 9] = [
+    type Field = fn(&Bar) -> f64;
+    let fields: [(Source, Field); 9] = [
         (Source::Open, |b| b.open),
         (Source::High, |b| b.high),
         (Source::Low, |b| b.low),

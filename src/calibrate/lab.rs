@@ -199,9 +199,8 @@ impl Lab {
     #[must_use]
     pub fn over_days(mut self, days: usize) -> Self {
         let before = self.world.days.max(1);
-        let scaled = |n: usize| (n * days).div_ceil(before);
-        self.edges.retire_days = scaled(self.edges.retire_days);
-        self.edges.death_days = self.edges.death_days.map(scaled);
+        self.edges.retire_days = (self.edges.retire_days * days).div_ceil(before);
+        self.edges.death_days = self.edges.death_days.map(|n| (n * days).div_ceil(before));
         self.world.days = days;
         self
     }

@@ -155,10 +155,10 @@ impl DetectorTrace {
 
     fn observe(&mut self, output: &EngineOutput, symbol: usize, at: BarIndex) {
         let out = &output.symbols[symbol];
-        let mine = out.detections.iter().filter(|d| d.event == self.event);
+        let mut mine = out.detections.iter().filter(|d| d.event == self.event);
         let ix = usize::from(self.event.0);
         if output.first == at {
-            self.fired = mine.last().cloned();
+            self.fired = mine.next_back().cloned();
             self.suppressed = out.suppressed[ix];
             self.open_after = out.open[ix];
             return;

@@ -216,8 +216,8 @@ impl Trace {
         let value = self.value(self.position, direction);
         match value {
             v if v.is_nan() => format!("unknown: {}", self.why_unknown(self.position, direction).join("; ")),
-            v if v == 0.0 && event.undirected => "0; this event is undirected".to_owned(),
-            v if v == 0.0 => "0: a trigger would be suppressed, this event is directed".to_owned(),
+            0.0 if event.undirected => "0; this event is undirected".to_owned(),
+            0.0 => "0: a trigger would be suppressed, this event is directed".to_owned(),
             v => format!("{:+}", sign(v)),
         }
     }

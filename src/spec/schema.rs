@@ -37,8 +37,11 @@ impl SpecSchema {
     }
 }
 
+/// Makes the schema of a type.
+type Make = fn(SchemaGenerator) -> Schema;
+
 /// The kinds: name, files, and how the schema is made.
-const KINDS: [(&str, &str, fn(SchemaGenerator) -> Schema); 15] = [
+const KINDS: [(&str, &str, Make); 15] = [
     ("event", "events/*.yaml", SchemaGenerator::into_root_schema_for::<EventFile>),
     ("event_registry", REGISTRY, SchemaGenerator::into_root_schema_for::<RegistryFile>),
     ("features", "features/*.yaml", SchemaGenerator::into_root_schema_for::<FeaturesFile>),
@@ -59,8 +62,10 @@ const KINDS: [(&str, &str, fn(SchemaGenerator) -> Schema); 15] = [
 /// The schema of every kind of spec file.
 #[must_use]
 pub fn schemas() -> Vec<SpecSchema> {
-    let one = |(kind, files, make): &(&'static str, &'static str, fn(SchemaGenerator) -> Schema)| {
-        SpecSchema { kind, files, schema: make(SchemaSettings::draft2020_12().into_generator()).to_value() }
+    let one = |(kind, files, make): &(&'static str, &'static str, Make)| SpecSchema {
+        kind,
+        files,
+        schema: make(SchemaSettings::draft2020_12().into_generator()).to_value(),
     };
     KINDS.iter().map(one).collect()
 }

@@ -166,7 +166,7 @@ fn without_comment(line: &str) -> &str {
         match (quote, c) {
             (None, '#') if before.is_whitespace() => return &line[..i],
             (None, '"' | '\'') if before.is_whitespace() || matches!(before, '[' | '{' | ',') => {
-                quote = Some(c)
+                quote = Some(c);
             }
             (Some(open), c) if c == open => quote = None,
             _ => {}

@@ -76,5 +76,5 @@ fn holes_of_1_10_and_1000_bars_leave_the_past_alone_and_heal() {
         }
         assert!(problems.is_empty(), "a hole of {bars} bars: {problems:#?}");
     }
-    assert!(ROWS > HOLE + 10_000, "there is a market after the hole");
+    const { assert!(ROWS > HOLE + 10_000, "there is a market after the hole") };
 }

@@ -112,7 +112,7 @@ fn read_twin(path: &Path) -> Onsets {
 fn kline_only() -> Vec<&'static str> {
     let bars = |source: &Source| COLUMNS.contains(source) || matches!(source, Source::TakerBuyVolume);
     let events = shipped().graph.events.iter();
-    events.filter(|e| e.needs.iter().all(|s| bars(s))).map(|e| e.event_type.as_str()).collect()
+    events.filter(|e| e.needs.iter().all(bars)).map(|e| e.event_type.as_str()).collect()
 }
 
 #[test]

@@ -85,10 +85,9 @@ impl World {
         let mut raw = RawBlock::empty(first, rows as usize, self.symbols.len());
         let mut settings: Vec<[Vec<f64>; 2]> = vec![Default::default(); self.symbols.len()];
         for bar in (0..rows).map(|r| first + r) {
-            for s in 0..self.symbols.len() {
+            for (s, [tick, fee]) in settings.iter_mut().enumerate() {
                 let cell = cell(self.symbols[s].as_str(), bar);
                 self.deliver(s, bar, loud, &cell, &mut raw.symbols[s]);
-                let [tick, fee] = &mut settings[s];
                 tick.push(cell.get(&Knob::TickSize).copied().unwrap_or(0.001));
                 fee.push(cell.get(&Knob::TakerFeeBps).copied().unwrap_or(4.0));
             }

@@ -88,7 +88,7 @@ fn a_book_ticker_file_comes_to_what_the_stream_of_the_same_quotes_comes_to() {
     assert_eq!(rows.len(), 66_089);
     let csv: Vec<String> = rows.iter().map(|(_, row)| row.clone()).collect();
     let path = write_zip(dir.path(), "BTCUSDT-bookTicker-2024-08-08", &csv);
-    let summary = run(&mut store, &args(&[path.clone()]));
+    let summary = run(&mut store, &args(std::slice::from_ref(&path)));
     assert!(summary.refused.is_empty(), "{:?}", summary.refused);
     let expected = live(&rows);
     assert_eq!(text(&stored(&store, expected[0].bar, expected.len())), text(&expected));
@@ -247,7 +247,7 @@ fn book_depth_keeps_the_snapshots_at_one_percent() {
         text.push_str(&format!("2024-08-06 {at},-0.20,1.5,100.0\n"));
     }
     std::fs::write(&path, &text).unwrap();
-    let summary = run(&mut store, &args(&[path.clone()]));
+    let summary = run(&mut store, &args(std::slice::from_ref(&path)));
     assert!(summary.refused.is_empty(), "{:?}", summary.refused);
     let raw = store.raw(&[symbol("BTCUSDT")], bar_at("2024-08-06T00:00:00Z"), 1).unwrap();
     let depth: Vec<_> =
@@ -257,7 +257,7 @@ fn book_depth_keeps_the_snapshots_at_one_percent() {
     assert!(depth[1].1.is_nan(), "an empty side is unknown, not zero");
     assert_eq!(depth[1].2, 950.0);
     assert!(summary.findings.iter().any(|f| f.what.starts_with("1 rows at 1 % with notional 0")));
-    assert!(run(&mut store, &args(&[path.clone()])).total().is_noop());
+    assert!(run(&mut store, &args(std::slice::from_ref(&path))).total().is_noop());
 
     std::fs::write(&path, text + "2024-08-06 00:02:09,-1,1.0,-5\n").unwrap();
     let refused = run(&mut store, &args(&[path])).refused;

@@ -238,9 +238,9 @@ impl Table {
         program.events = self.event.iter().map(|text| self.detector(text)).collect();
         let out = series("out", output, &self.at);
         if is_truth {
-            program.states.push(out)
+            program.states.push(out);
         } else {
-            program.features.push(out)
+            program.features.push(out);
         }
         let graph = compile(&program).map_err(|errors| errors[0].message.clone())?;
 

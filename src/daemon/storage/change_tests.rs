@@ -247,7 +247,11 @@ fn check(tree: &Tree) -> ChangeStatus {
 #[test]
 fn a_threshold_of_one_event_recomputes_that_event_and_what_reads_it() {
     let tree = Tree::shipped();
-    let status = check(tree.edit("events/vol_shock.yaml", "tq(vol_ratio, 0.98)", "tq(vol_ratio, 0.97)"));
+    let status = check(tree.edit(
+        "events/vol_shock.yaml",
+        "max(tq(vol_ratio, 0.98), 1.5)",
+        "max(tq(vol_ratio, 0.5), 0.5)",
+    ));
     assert_eq!(status.what.events_changed, ["VOL_SHOCK", "OVERSHOOT_AFTER_SHOCK"], "one reads the other");
     assert!(status.what.states_changed.contains(&"AFTERSHOCK_STATE".to_owned()), "{:?}", status.what);
     assert!(status.what.features_changed.is_empty());

@@ -19,7 +19,7 @@ pub enum Change {
         /// What changed, in words.
         why: &'static str,
         /// The definitions that changed beside it.
-        summary: ChangeSummary,
+        summary: Box<ChangeSummary>,
     },
     /// Only this.
     Part(Arc<ChangePlan>),
@@ -70,7 +70,7 @@ impl Change {
     pub fn between(old: &PipelineConfig, new: &PipelineConfig) -> Result<Self, PipelineError> {
         let plan = ChangePlan::new(old, new);
         Ok(match global_reason(old, new)? {
-            Some(why) => Self::Everything { why, summary: plan.summary },
+            Some(why) => Self::Everything { why, summary: Box::new(plan.summary) },
             None => Self::Part(Arc::new(plan)),
         })
     }
