@@ -56,6 +56,10 @@ impl MainLoop {
             self.specs.again.get_or_insert_default().extend(replies);
             return Handled::Noted;
         }
+        self.read_spec(replies)
+    }
+
+    fn read_spec(&mut self, replies: ReloadReplies) -> Handled {
         self.specs.reading = true;
         let dir = self.config.spec.clone();
         self.tasks.spawn(async move {
@@ -74,9 +78,7 @@ impl MainLoop {
         self.specs.reading = false;
         if let Some(waiting) = self.specs.again.take() {
             // Whatever was read is old already.
-            let handled = self.on_reload(None);
-            self.specs.again = Some(waiting.into_iter().chain(replies).collect());
-            return handled;
+            return self.read_spec(waiting.into_iter().chain(replies).collect());
         }
         match result {
             Err(text) => {
