@@ -83,7 +83,8 @@ impl Kind {
 
     /// Source columns that each stored column of the kind feeds, in column order (perp names; see
     /// [`crate::store::Store::coverage`] for spot).
-    pub(super) const fn sources(self) -> &'static [Source] {
+    #[must_use]
+    pub const fn sources(self) -> &'static [Source] {
         match self {
             Self::Bars => &[
                 Source::Open,

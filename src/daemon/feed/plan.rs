@@ -20,17 +20,6 @@ pub struct Follow {
     pub collected: Vec<BTreeSet<Source>>,
 }
 
-const PERP: [Source; 9] = [
-    Source::Open,
-    Source::High,
-    Source::Low,
-    Source::Close,
-    Source::Volume,
-    Source::QuoteVolume,
-    Source::Trades,
-    Source::TakerBuyVolume,
-    Source::TakerBuyQuote,
-];
 const SPOT: [Source; 9] = [
     Source::SpotOpen,
     Source::SpotHigh,
@@ -43,21 +32,6 @@ const SPOT: [Source; 9] = [
     Source::SpotTakerBuyQuote,
 ];
 const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
-const OPEN_INTEREST: [Source; 2] = [Source::Oi, Source::OiValue];
-const MARK: [Source; 4] = [Source::Mark, Source::Index, Source::Premium, Source::FundingPredBps];
-const LIQUIDATIONS: [Source; 5] =
-    [Source::LiqLongUsd, Source::LiqShortUsd, Source::LiqLongN, Source::LiqShortN, Source::LiqCoverage];
-
-const QUOTES: [Source; 8] = [
-    Source::SpreadBpsMean,
-    Source::SpreadBpsMax,
-    Source::SpreadBpsLast,
-    Source::BidDepthUsd,
-    Source::AskDepthUsd,
-    Source::ImbMean,
-    Source::ImbLast,
-    Source::TobCoverage,
-];
 
 impl Follow {
     /// Reads the configuration.
@@ -81,13 +55,13 @@ impl Follow {
         }
         let columns = |symbol: &Symbol| -> BTreeSet<Source> {
             let groups: [(bool, &[Source]); 7] = [
-                (true, &PERP),
+                (true, Kind::Bars.sources()),
                 (has_spot(symbol), &SPOT),
                 (collect.funding, &FUNDING),
-                (collect.open_interest, &OPEN_INTEREST),
-                (collect.mark, &MARK),
-                (collect.liquidations, &LIQUIDATIONS),
-                (collect.quotes, &QUOTES),
+                (collect.open_interest, Kind::OpenInterest.sources()),
+                (collect.mark, Kind::Mark.sources()),
+                (collect.liquidations, Kind::Liquidations.sources()),
+                (collect.quotes, Kind::Quotes.sources()),
             ];
             groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
         };
