@@ -66,9 +66,8 @@ fn run_in_pieces(
 fn join(mut a: EngineOutput, b: EngineOutput) -> EngineOutput {
     a.rows += b.rows;
     for (a, b) in a.symbols.iter_mut().zip(b.symbols) {
-        for (a, b) in a.features.iter_mut().zip(b.features).chain(a.states.iter_mut().zip(b.states)) {
-            a.extend(b);
-        }
+        a.features.append(&b.features);
+        a.states.append(&b.states);
         a.detections.extend(b.detections);
         a.episode_ends.extend(b.episode_ends);
         for (a, b) in a.suppressed.iter_mut().zip(b.suppressed) {
@@ -87,7 +86,7 @@ fn join(mut a: EngineOutput, b: EngineOutput) -> EngineOutput {
 /// Bit for bit, NaN included.
 fn assert_same(graph: &Graph, a: &EngineOutput, b: &EngineOutput) {
     for (s, (a, b)) in a.symbols.iter().zip(&b.symbols).enumerate() {
-        for (f, (x, y)) in a.features.iter().zip(&b.features).enumerate() {
+        for (f, (x, y)) in a.features.iter().zip(b.features.iter()).enumerate() {
             let differs = x.iter().zip(y).position(|(x, y)| x.to_bits() != y.to_bits());
             assert!(
                 differs.is_none() && x.len() == y.len(),
@@ -129,7 +128,7 @@ fn tolerance(op: &Op, scale: f64, expect: f64) -> Option<f64> {
 
 fn check_against_twin(graph: &Graph, symbols: &[Symbol], block: &TickBlock, got: &EngineOutput) {
     let values: twin::Values = (0..graph.nodes.len())
-        .map(|node| got.symbols.iter().map(|s| s.features[node].clone()).collect())
+        .map(|node| got.symbols.iter().map(|s| s.features[node].to_vec()).collect())
         .collect();
     let twin = Twin { graph, symbols, block };
     for (ix, node) in graph.nodes.iter().enumerate() {
@@ -253,7 +252,7 @@ fn what_is_known_at_a_row_does_not_depend_on_later_rows() {
     for rows in [1, 299, 300, 599] {
         let prefix = run(&graph, &symbols, &slice(&block, 0, rows), EngineOptions::BATCH);
         for (long, short) in whole.symbols.iter().zip(&prefix.symbols) {
-            for (long, short) in long.features.iter().zip(&short.features) {
+            for (long, short) in long.features.iter().zip(short.features.iter()) {
                 assert!(long.iter().zip(short).all(|(a, b)| a.to_bits() == b.to_bits()));
             }
             let known: Vec<_> =
@@ -342,7 +341,7 @@ fn does_not_drift(graph: &Arc<Graph>, parts: u64, rows: usize, longest: usize) {
     let last = walk(99, engine.next_bar(), longest + 700);
     let old = engine.push(&last).unwrap();
     let fresh = run(graph, &symbols, &last, EngineOptions::BATCH);
-    for (a, b) in old.symbols[0].features.iter().zip(&fresh.symbols[0].features) {
+    for (a, b) in old.symbols[0].features.iter().zip(fresh.symbols[0].features.iter()) {
         // Both windows are full of the same rows from here on.
         let full = longest - 1;
         assert!(a[full..].iter().zip(&b[full..]).all(|(a, b)| a.to_bits() == b.to_bits()));

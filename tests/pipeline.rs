@@ -41,7 +41,7 @@ impl Trace {
         for row in 0..facts.rows {
             let mut hash = Sha256::new();
             for symbol in &facts.output.symbols {
-                for column in symbol.features.iter().chain(&symbol.states) {
+                for column in symbol.features.iter().chain(symbol.states.iter()) {
                     hash.update(canonical(column[row]).to_le_bytes());
                 }
             }

@@ -169,7 +169,7 @@ impl DetectorTrace {
         }
         self.open_before = out.open[ix];
         // The subject puts the trigger's column last.
-        for (row, when) in (0..).zip(out.features.last().into_iter().flatten()) {
+        for (row, when) in (0..).zip(out.features.iter().next_back().into_iter().flatten()) {
             let same =
                 when.to_bits() == self.when_before.to_bits() || (when.is_nan() && self.when_before.is_nan());
             if !same || self.same_since.is_none() {

@@ -22,8 +22,8 @@ mod words;
 
 pub use ast::{Arg, Binary, Call, Expr, ExprKind, LangError, Span, Unary};
 pub use engine::{
-    CheckpointError, ComposeError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit, PushError,
-    SymbolOutput, lacking,
+    CheckpointError, Columns, ComposeError, Detection, Engine, EngineOptions, EngineOutput, EpisodeExit,
+    PushError, SymbolOutput, lacking,
 };
 pub use expand::{expand_macros, names_in};
 pub use facts::{LookBack, NodeFacts, SourceSet, facts};

@@ -68,7 +68,9 @@ impl FeatureLake {
             }
             let end = (row..facts.rows).find(|r| month_of(*r) != key).unwrap_or(facts.rows);
             for (month, out) in self.months.iter_mut().zip(&facts.output.symbols) {
-                for (kept, column) in month.columns.iter_mut().zip(out.features.iter().chain(&out.states)) {
+                for (kept, column) in
+                    month.columns.iter_mut().zip(out.features.iter().chain(out.states.iter()))
+                {
                     kept.extend_from_slice(&column[row..end]);
                 }
             }

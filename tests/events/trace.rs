@@ -37,7 +37,7 @@ impl Trace {
             for (sum, rows) in self.known_rows[s].iter_mut().zip(symbol.known_rows) {
                 *sum += rows;
             }
-            for (all, rows) in self.states[s].iter_mut().zip(symbol.states) {
+            for (all, rows) in self.states[s].iter_mut().zip(symbol.states.iter()) {
                 all.extend(rows);
             }
         }

@@ -133,7 +133,7 @@ fn a_window_without_a_known_row_is_unknown_whatever_the_operator() {
     let one = columns(&[(Source::Close, nothing.clone()), (Source::Volume, nothing), (Source::Oi, tick)]);
     let block = TickBlock { first: BarIndex(1000), rows: 200, symbols: vec![one] };
     let out = run(&graph, &symbols, &block, LIVE);
-    for (node, values) in graph.nodes.iter().zip(&out.symbols[0].features) {
+    for (node, values) in graph.nodes.iter().zip(out.symbols[0].features.iter()) {
         if matches!(node.op, Op::Roll { .. } | Op::Roll2 { .. } | Op::Held { .. } | Op::Ffill { .. }) {
             assert!(values.iter().all(|v| v.is_nan()), "{node:?}");
         }

@@ -45,9 +45,9 @@ fn series<'a>(
     facts: &'a [NodeFacts],
     out: &'a EngineOutput,
 ) -> impl Iterator<Item = (&'a str, &'a NodeFacts, &'a [f64])> {
-    let named = graph.features.iter().zip(&out.symbols[0].features);
-    let states = graph.states.iter().zip(&out.symbols[0].states);
-    named.chain(states).map(|(o, values)| (o.name.as_str(), &facts[o.node.ix()], values.as_slice()))
+    let named = graph.features.iter().zip(out.symbols[0].features.iter());
+    let states = graph.states.iter().zip(out.symbols[0].states.iter());
+    named.chain(states).map(|(o, values)| (o.name.as_str(), &facts[o.node.ix()], values))
 }
 
 #[test]

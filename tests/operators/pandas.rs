@@ -77,7 +77,8 @@ fn ours(x: &[f64], y: &[f64]) -> Vec<Vec<f64>> {
     let columns = columns(&[(Source::Close, x.to_vec()), (Source::Volume, y.to_vec())]);
     let block = TickBlock { first: BarIndex(5_800_123), rows: x.len(), symbols: vec![columns] };
     let mut engine = Engine::new(b.done(), &[symbol("BTCUSDT")], block.first, EngineOptions::BATCH);
-    engine.push(&block).unwrap().symbols.remove(0).features.split_off(2)
+    let out = engine.push(&block).unwrap();
+    out.symbols[0].features.iter().skip(2).map(<[f64]>::to_vec).collect()
 }
 
 fn pandas(x: &[f64], y: &[f64]) -> Option<Vec<Vec<f64>>> {

@@ -27,8 +27,8 @@ fn the_shipped_graph_gives_the_same_bits_in_any_pieces_and_from_any_prefix() {
 
     let prefix = run(&spec.graph, &symbols, &slice(&block, 0, 4000), EngineOptions::BATCH);
     for (long, short) in whole.symbols.iter().zip(&prefix.symbols) {
-        for (long, short) in
-            long.features.iter().chain(&long.states).zip(short.features.iter().chain(&short.states))
+        for (long, short) in (long.features.iter().chain(long.states.iter()))
+            .zip(short.features.iter().chain(short.states.iter()))
         {
             assert!(long.iter().zip(short).all(|(a, b)| a.to_bits() == b.to_bits()));
         }

@@ -145,8 +145,8 @@ fn features_and_states_have_the_values_of_the_whole_graph() {
     let world = world();
     let graph = &world.history.spec.graph;
     let out = &world.facts.output.symbols[2];
-    let features = graph.features.iter().zip(&out.features).step_by(7);
-    let states = graph.states.iter().zip(&out.states).step_by(6);
+    let features = graph.features.iter().zip(out.features.iter()).step_by(7);
+    let states = graph.states.iter().zip(out.states.iter()).step_by(6);
     let mut known = 0;
     for (output, column) in features.chain(states) {
         let row = ROWS - 1;

@@ -260,7 +260,7 @@ impl Table {
         let result = engine.push(&block).unwrap();
         let own = &result.symbols[symbols.iter().position(|s| s.as_str() == OWN).unwrap()];
         let columns = if is_truth { &own.states } else { &own.features };
-        Ok(columns.last().unwrap().clone())
+        Ok(columns.iter().next_back().unwrap().to_vec())
     }
 
     fn bar(&self, symbol: &str, row: usize) -> Bar {

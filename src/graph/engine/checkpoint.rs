@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic      8  "BTDGRAPH"
-//! version    4  u32 = 1
+//! version    4  u32 = 2
 //! graph     32  sha256 of the graph's nodes and event parameters (names excluded)
 //! first      8  i64 first bar ever
 //! next       8  i64 next bar
@@ -10,7 +10,7 @@
 //! per symbol, in that order:
 //!   missing  per event: u8 0 or 1 + index of the first column that it lacks
 //!   ticks    per clock: u64
-//!   history  per series with a look-back, in plan order: u32 count, then f64 oldest first (the newest
+//!   history  per node with a look-back, in plan order: u32 count, then f64 oldest first (the newest
 //!            min(look-back, rows or ticks seen) values; earlier ones are unknown)
 //!   state    per stateful operator, in plan order: its own fields (`save` of the operator)
 //! checksum  32  sha256 of everything before
@@ -33,7 +33,7 @@ use crate::graph::ops::bytes::{Malformed, Reader, Writer};
 use crate::market::{BarIndex, Source, Symbol};
 
 const MAGIC: &[u8; 8] = b"BTDGRAPH";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SUM: usize = 32;
 
 /// Bytes that cannot be restored.
@@ -179,10 +179,8 @@ fn save_symbol(state: &SymbolState, plan: &Plan, rows: u64, w: &mut Writer) {
     for ticks in &state.ticks {
         w.u64(*ticks);
     }
-    for (series, planned) in state.values.series.iter().zip(&plan.series) {
-        let seen = planned.clock.map_or(rows, |clock| state.ticks[clock]);
-        let count = planned.keep.min(usize::try_from(seen).unwrap_or(usize::MAX));
-        w.f64s(series.history().past(count));
+    for planned in &plan.histories {
+        w.f64s(state.values.history(planned.place).past(state.known_rows(planned, rows)));
     }
     for kernel in &state.kernels {
         kernel.save(w);
@@ -204,12 +202,12 @@ fn load_symbol(
     for ticks in &mut state.ticks {
         *ticks = r.u64()?;
     }
-    for (series, planned) in state.values.series.iter_mut().zip(&plan.series) {
+    for planned in &plan.histories {
         let values = r.f64s()?;
         if values.len() > planned.keep {
             return Err(r.malformed().into());
         }
-        series.restore(&values);
+        state.values.restore(planned.place, &values);
     }
     for kernel in &mut state.kernels {
         kernel.load(r)?;

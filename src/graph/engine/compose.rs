@@ -39,7 +39,7 @@ pub enum ComposeError {
 /// Where a graph's plan keeps what, by content.
 struct Shelf {
     /// By node and clock: index, and rows of history.
-    series: BTreeMap<(Hash, Option<Hash>), (usize, usize)>,
+    histories: BTreeMap<(Hash, Option<Hash>), (usize, usize)>,
     clocks: BTreeMap<Hash, usize>,
     kernels: BTreeMap<Hash, usize>,
     events: BTreeMap<Hash, usize>,
@@ -47,7 +47,7 @@ struct Shelf {
 
 /// What a plan needs and shelves must have.
 struct Needs {
-    series: Vec<((Hash, Option<Hash>), usize)>,
+    histories: Vec<((Hash, Option<Hash>), usize)>,
     clocks: Vec<Hash>,
     /// Per kernel: the hash of its owner if it is stateful.
     kernels: Vec<Option<Hash>>,
@@ -60,7 +60,7 @@ impl Needs {
         let hash = |node: NodeId| facts[node.ix()].hash;
         let clock_hash = |clock: Option<usize>| clock.map(|c| hash(plan.clocks[c]));
         Self {
-            series: plan.series.iter().map(|s| ((hash(s.node), clock_hash(s.clock)), s.keep)).collect(),
+            histories: plan.histories.iter().map(|s| ((hash(s.node), clock_hash(s.clock)), s.keep)).collect(),
             clocks: plan.clocks.iter().map(|n| hash(*n)).collect(),
             kernels: plan
                 .kernels
@@ -74,9 +74,9 @@ impl Needs {
 
     /// What it needs is what it has.
     fn shelf(&self) -> Shelf {
-        let mut series = BTreeMap::new();
-        for (ix, (key, keep)) in self.series.iter().enumerate() {
-            let best = series.entry(*key).or_insert((ix, *keep));
+        let mut histories = BTreeMap::new();
+        for (ix, (key, keep)) in self.histories.iter().enumerate() {
+            let best = histories.entry(*key).or_insert((ix, *keep));
             if best.1 < *keep {
                 *best = (ix, *keep);
             }
@@ -84,7 +84,7 @@ impl Needs {
         let numbered = |all: &[Hash]| all.iter().enumerate().map(|(ix, hash)| (*hash, ix)).collect();
         let kernels = self.kernels.iter().enumerate();
         Shelf {
-            series,
+            histories,
             clocks: numbered(&self.clocks),
             kernels: kernels.filter_map(|(ix, hash)| hash.map(|hash| (hash, ix))).collect(),
             events: numbered(&self.events),
@@ -93,14 +93,14 @@ impl Needs {
 }
 
 impl Shelf {
-    fn series(&self, key: &(Hash, Option<Hash>), keep: usize) -> Option<usize> {
-        self.series.get(key).filter(|(_, kept)| *kept >= keep).map(|(ix, _)| *ix)
+    fn history(&self, key: &(Hash, Option<Hash>), keep: usize) -> Option<usize> {
+        self.histories.get(key).filter(|(_, kept)| *kept >= keep).map(|(ix, _)| *ix)
     }
 }
 
 /// Per item of the new plan: which donor has it, and where.
 struct Found {
-    series: Vec<(usize, usize)>,
+    histories: Vec<(usize, usize)>,
     clocks: Vec<(usize, usize)>,
     kernels: Vec<Option<(usize, usize)>>,
     events: Vec<(usize, usize)>,
@@ -117,9 +117,11 @@ fn find(graph: &Graph, plan: &Plan, shelves: &[Shelf]) -> Result<Found, Vec<Node
         }
         found.unwrap_or_default()
     };
-    let series = needs.series.iter().zip(&plan.series);
+    let histories = needs.histories.iter().zip(&plan.histories);
     let found = Found {
-        series: series.map(|((key, keep), s)| look(s.node, &|shelf| shelf.series(key, *keep))).collect(),
+        histories: histories
+            .map(|((key, keep), s)| look(s.node, &|shelf| shelf.history(key, *keep)))
+            .collect(),
         clocks: (needs.clocks.iter().zip(&plan.clocks))
             .map(|(hash, node)| look(*node, &|shelf| shelf.clocks.get(hash).copied()))
             .collect(),
@@ -163,9 +165,10 @@ impl Engine {
                 .map_or_else(String::new, |n| crate::graph::op_text(&engine.graph.node(*n).op)),
         })?;
         let rows = (lead.next - lead.first).unsigned_abs();
+        let plans: Vec<&Plan> = donors.iter().map(|d| &*d.plan).collect();
         for (position, state) in engine.symbols.iter_mut().enumerate() {
             let from: Vec<&SymbolState> = donors.iter().map(|d| &d.symbols[position]).collect();
-            take(state, &engine.plan, rows, &from, &found)?;
+            take(state, &engine.plan, rows, &from, &plans, &found)?;
             state.rebuild(&engine.plan, engine.next);
         }
         Ok(engine)
@@ -177,6 +180,7 @@ fn take(
     plan: &Plan,
     rows: u64,
     from: &[&SymbolState],
+    plans: &[&Plan],
     found: &Found,
 ) -> Result<(), Malformed> {
     for (ticks, (donor, ix)) in state.ticks.iter_mut().zip(&found.clocks) {
@@ -185,11 +189,10 @@ fn take(
     for (missing, (donor, ix)) in state.missing.iter_mut().zip(&found.events) {
         *missing = from[*donor].missing[*ix];
     }
-    let planned = plan.series.iter().zip(&found.series);
-    for (series, (planned, (donor, ix))) in state.values.series.iter_mut().zip(planned) {
-        let seen = planned.clock.map_or(rows, |clock| state.ticks[clock]);
-        let count = planned.keep.min(usize::try_from(seen).unwrap_or(usize::MAX));
-        series.restore(from[*donor].values.series[*ix].history().past(count));
+    for (planned, (donor, ix)) in plan.histories.iter().zip(&found.histories) {
+        let (donor, place) = (from[*donor], plans[*donor].histories[*ix].place);
+        let values = donor.values.history(place).past(state.known_rows(planned, rows));
+        state.values.restore(planned.place, values);
     }
     for (kernel, found) in state.kernels.iter_mut().zip(&found.kernels) {
         let Some((donor, ix)) = found else { continue };

@@ -77,7 +77,7 @@ fn of(
         .map(|reader| match roster.referred(reference, reader) {
             None => vec![f64::NAN; n],
             Some(other) => {
-                let x = symbols[other].values.view(node.input).rows();
+                let x = symbols[other].values.rows(node.input);
                 x.iter().zip(&live[other]).map(|(x, live)| if *live { *x } else { f64::NAN }).collect()
             }
         })
@@ -93,7 +93,7 @@ fn universe(
     live: &Live,
     n: usize,
 ) -> Vec<Vec<f64>> {
-    let columns: Vec<&[f64]> = symbols.iter().map(|s| s.values.view(node.input).rows()).collect();
+    let columns: Vec<&[f64]> = symbols.iter().map(|s| s.values.rows(node.input)).collect();
     let mut results = vec![vec![f64::NAN; n]; symbols.len()];
     let mut known: Vec<f64> = Vec::with_capacity(symbols.len());
     for row in 0..n {

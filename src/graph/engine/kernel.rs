@@ -23,28 +23,28 @@ pub(super) enum ClockField {
     Weekday,
 }
 
-/// An operator, with the state it needs between chunks.
+/// An operator, with the state it needs between chunks: small states side by side, large ones boxed.
 #[derive(Clone, Debug)]
 pub(super) enum Kernel {
     Clock(ClockField),
     Shift(Shift),
     Ffill(u32, Ffill),
     Held(u32, Held),
-    Sums(u32, Stats<Sum>),
-    Moments(u32, Stats<Moments>),
-    Skew(u32, Stats<Moments3>),
-    Pairs(u32, PairStats),
-    Extremes(u32, Extremes),
-    Counts(u32, Counts),
-    Order(u32, OrderStats),
-    TodMean(usize, TodMean),
-    Ewm(Ewm),
+    Sums(u32, Box<Stats<Sum>>),
+    Moments(u32, Box<Stats<Moments>>),
+    Skew(u32, Box<Stats<Moments3>>),
+    Pairs(u32, Box<PairStats>),
+    Extremes(u32, Box<Extremes>),
+    Counts(u32, Box<Counts>),
+    Order(u32, Box<OrderStats>),
+    TodMean(usize, Box<TodMean>),
+    Ewm(Box<Ewm>),
     Since(Since),
     At(At),
     Latch(Latch),
     Episode(Episode),
-    Vpin(Vpin),
-    Detect(usize, Detect),
+    Vpin(Box<Vpin>),
+    Detect(usize, Box<Detect>),
 }
 
 /// Nodes with the same key, inputs and clock share one kernel.
@@ -84,44 +84,63 @@ impl Kernel {
 
     /// The kernel of a node, without outputs; `None` for operators that need none.
     pub(super) fn new(graph: &Graph, op: &Op) -> Option<Self> {
+        if let Some(shift) = Shift::of(op) {
+            return Some(Self::Shift(shift));
+        }
         Some(match op {
-            Op::Lag { k } => Self::Shift(Shift::Lag(*k)),
-            Op::Diff { k } => Self::Shift(Shift::Diff(*k)),
-            Op::PctChange { k } => Self::Shift(Shift::PctChange(*k)),
-            Op::Rising => Self::Shift(Shift::Rising),
-            Op::Falling => Self::Shift(Shift::Falling),
-            Op::CrossesAbove => Self::Shift(Shift::CrossesAbove),
-            Op::CrossesBelow => Self::Shift(Shift::CrossesBelow),
             Op::Ffill { max } => Self::Ffill(*max, Ffill::new(*max)),
             Op::Held { n } => Self::Held(*n, Held::new(*n)),
             Op::Roll { f, window: w, .. } => match f {
-                Rolling::Sum | Rolling::Mean => Self::Sums(*w, Stats::new(*w)),
-                Rolling::Std | Rolling::Var | Rolling::Z => Self::Moments(*w, Stats::new(*w)),
-                Rolling::Skew => Self::Skew(*w, Stats::new(*w)),
-                Rolling::Max | Rolling::AgeMax => Self::Extremes(*w, Extremes::new(*w, true)),
-                Rolling::Min | Rolling::AgeMin => Self::Extremes(*w, Extremes::new(*w, false)),
-                Rolling::Quantile(_) | Rolling::PctRank => Self::Order(*w, OrderStats::new(*w)),
-                Rolling::Count | Rolling::Any | Rolling::All => Self::Counts(*w, Counts::new(*w)),
+                Rolling::Sum | Rolling::Mean => Self::Sums(*w, Box::new(Stats::new(*w))),
+                Rolling::Std | Rolling::Var | Rolling::Z => Self::Moments(*w, Box::new(Stats::new(*w))),
+                Rolling::Skew => Self::Skew(*w, Box::new(Stats::new(*w))),
+                Rolling::Max | Rolling::AgeMax => Self::Extremes(*w, Box::new(Extremes::new(*w, true))),
+                Rolling::Min | Rolling::AgeMin => Self::Extremes(*w, Box::new(Extremes::new(*w, false))),
+                Rolling::Quantile(_) | Rolling::PctRank => Self::Order(*w, Box::new(OrderStats::new(*w))),
+                Rolling::Count | Rolling::Any | Rolling::All => Self::Counts(*w, Box::new(Counts::new(*w))),
             },
-            Op::Roll2 { window, .. } => Self::Pairs(*window, PairStats::new(*window)),
+            Op::Roll2 { window, .. } => Self::Pairs(*window, Box::new(PairStats::new(*window))),
             Op::TodMean { days, half, min } => {
-                Self::TodMean(TodMean::look_back(*days, *half), TodMean::new(*days, *half, *min))
+                Self::TodMean(TodMean::look_back(*days, *half), Box::new(TodMean::new(*days, *half, *min)))
             }
             Op::Since => Self::Since(Since::default()),
             Op::At => Self::At(At::default()),
             Op::Latch => Self::Latch(Latch::default()),
             Op::Episode { max } => Self::Episode(Episode::new(*max)),
-            Op::Ewm { halflife, min } => Self::Ewm(Ewm::new(halflife.get(), *min)),
-            Op::Vpin { buckets, min } => Self::Vpin(Vpin::new(*buckets, *min)),
+            Op::Ewm { halflife, min } => Self::Ewm(Box::new(Ewm::new(halflife.get(), *min))),
+            Op::Vpin { buckets, min } => Self::Vpin(Box::new(Vpin::new(*buckets, *min))),
             Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => {
                 let event = usize::from(event.0);
-                Self::Detect(event, Detect::new(&graph.events[event]))
+                Self::Detect(event, Box::new(Detect::new(&graph.events[event])))
             }
             Op::Hour => Self::Clock(ClockField::Hour),
             Op::Minute => Self::Clock(ClockField::Minute),
             Op::Weekday => Self::Clock(ClockField::Weekday),
             _ => return None,
         })
+    }
+
+    /// Kernels that read their row and keep a few numbers: the rows of history that they read of their first operand.
+    pub(super) const fn small(&self) -> Option<usize> {
+        match self {
+            Self::Ffill(..) | Self::Held(..) | Self::Since(_) | Self::At(_) | Self::Latch(_) => Some(0),
+            Self::Episode(_) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// A row of a [`small`](Self::small) kernel: its operands, and the first one's row before.
+    #[inline]
+    pub(super) fn of_row(&mut self, a: f64, a_before: f64, b: f64) -> f64 {
+        match self {
+            Self::Ffill(_, k) => k.step(a),
+            Self::Held(_, k) => k.step(a),
+            Self::Since(k) => k.step(a),
+            Self::At(k) => k.step(a, b),
+            Self::Latch(k) => k.step(a, b),
+            Self::Episode(k) => k.step(a, a_before, b),
+            _ => f64::NAN,
+        }
     }
 
     /// Registers the next output column of a kernel that has several.

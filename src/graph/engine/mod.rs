@@ -11,9 +11,9 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `plan` | order of work: stages, shared kernels, event clocks, look-back |
-//! | `series`, `values` | a node's values, with history or passing |
+//! | `values`, `series` | a node's values: the newest rows of all nodes together, long histories apart |
 //! | `kernel` | the closed set of operators (the operators themselves: [`crate::graph::ops`]) |
-//! | `symbol` | one symbol's state |
+//! | `symbol`, `row` | one symbol's state, and how it advances by a chunk or by one row |
 //! | `cross` | operators across symbols |
 //! | `checkpoint` | the state as bytes |
 //! | `compose` | the state from engines of other graphs, after a spec change |
@@ -24,6 +24,7 @@ mod cross;
 mod kernel;
 mod output;
 mod plan;
+mod row;
 mod series;
 mod symbol;
 mod values;
@@ -34,7 +35,7 @@ use rayon::prelude::*;
 
 pub use checkpoint::CheckpointError;
 pub use compose::{ComposeError, lacking};
-pub use output::{Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
+pub use output::{Columns, Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
 
 use crate::graph::{EventId, Graph, NodeId};
 use crate::market::{BarIndex, Source, Symbol, TickBlock};
@@ -112,9 +113,8 @@ impl Engine {
     pub fn new(graph: Arc<Graph>, symbols: &[Symbol], first: BarIndex, opts: EngineOptions) -> Self {
         let plan = Arc::new(Plan::new(&graph));
         let slack = opts.slack_rows.max(1);
-        let state = SymbolState::new(&plan, &graph, slack);
         Self {
-            symbols: vec![state; symbols.len()],
+            symbols: (0..symbols.len()).map(|at| SymbolState::new(&plan, &graph, slack, at)).collect(),
             roster: Roster::new(symbols),
             graph,
             plan,
@@ -245,8 +245,8 @@ impl Engine {
 
 fn empty_output(graph: &Graph, rows: usize) -> SymbolOutput {
     SymbolOutput {
-        features: graph.features.iter().map(|_| Vec::with_capacity(rows)).collect(),
-        states: graph.states.iter().map(|_| Vec::with_capacity(rows)).collect(),
+        features: Columns::new(graph.features.len(), rows),
+        states: Columns::new(graph.states.len(), rows),
         detections: Vec::new(),
         episode_ends: Vec::new(),
         suppressed: vec![Suppressed::default(); graph.events.len()],

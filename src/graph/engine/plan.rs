@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::kernel::{Kernel, Share};
-use super::values::Place;
+use super::row::{self, RowStep};
+use super::values::{Place, Values};
 use crate::graph::ops::pointwise::Point;
+use crate::graph::ops::shift::Shift;
 use crate::graph::{Graph, NodeId, Op};
 use crate::market::Source;
 
@@ -24,6 +26,8 @@ pub(super) enum Step<P = Place> {
     Fill { value: f64, output: P },
     /// A pointwise operator; operands it does not have repeat the first.
     Point { op: Point, inputs: [P; 3], output: P },
+    /// An operator that reads fixed earlier rows and keeps nothing.
+    Shift { op: Shift, inputs: [P; 2], output: P },
     /// Run a kernel.
     Run { kernel: usize, inputs: Vec<P>, outputs: Vec<P> },
     /// Find the rows of the chunk on which a clock ticks.
@@ -49,11 +53,13 @@ pub(super) struct Stage<P = Place> {
     pub(super) cross: Vec<CrossNode<P>>,
     /// Then each symbol on its own.
     pub(super) steps: Vec<Step<P>>,
+    /// The steps for chunks of one row.
+    pub(super) rows: Vec<RowStep>,
 }
 
 impl<P> Default for Stage<P> {
     fn default() -> Self {
-        Self { cross: Vec::new(), steps: Vec::new() }
+        Self { cross: Vec::new(), steps: Vec::new(), rows: Vec::new() }
     }
 }
 
@@ -65,10 +71,12 @@ pub(super) struct Plan {
     pub(super) kernels: Vec<Kernel>,
     /// Where each node's values lie.
     pub(super) places: Vec<Place>,
-    /// Nodes whose values live only as long as their chunk.
-    pub(super) passing: usize,
-    /// The series with history.
-    pub(super) series: Vec<SeriesPlan>,
+    /// The slots of the common buffer, in order.
+    pub(super) slots: Vec<Place>,
+    /// Rows (ticks, on a clock) of history of each series.
+    pub(super) series: Vec<usize>,
+    /// Everything with history, in the common buffer or not.
+    pub(super) histories: Vec<HistoryPlan>,
     /// The node of each clock.
     pub(super) clocks: Vec<NodeId>,
     /// The node that each kernel was made for: the first of those that share it.
@@ -79,15 +87,17 @@ pub(super) struct Plan {
     pub(super) widest: usize,
 }
 
-/// A series with history.
+/// The rows of a node that somebody looks back into.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SeriesPlan {
+pub(super) struct HistoryPlan {
     /// The node whose values it holds.
     pub(super) node: NodeId,
-    /// Rows (ticks, on a clock) of history.
+    /// Rows (ticks, on a clock).
     pub(super) keep: usize,
     /// The clock whose ticks are its rows.
     pub(super) clock: Option<usize>,
+    /// Where it lies.
+    pub(super) place: Place,
 }
 
 /// What nodes must have in common to share a kernel: statistic, operands, clock.
@@ -150,7 +160,7 @@ impl Planner<'_> {
         if is_cross {
             let input = node.inputs[0].ix();
             self.stages[level].cross.push(CrossNode { op: node.op.clone(), input, output: ix });
-        } else if let Some(step) = self.stateless(ix) {
+        } else if let Some(step) = self.stateless(ix).or_else(|| self.shift(ix)) {
             self.stages[level].steps.push(step);
         } else {
             self.add_kernel(ix, level);
@@ -171,9 +181,20 @@ impl Planner<'_> {
         }
         let literal_square = matches!(node.op, Op::Pow)
             && matches!(self.graph.node(node.inputs[1]).op, Op::Const(two) if two.get() == 2.0);
-        let op = Point::of(&node.op, literal_square)?;
         let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
+        let op = Point::of(&node.op, literal_square)?;
         Some(Step::Point { op, inputs: [input(0), input(1), input(2)], output: ix })
+    }
+
+    /// The step of a node that reads fixed earlier rows; on an event clock those are ticks, and it takes a kernel.
+    fn shift(&mut self, ix: usize) -> Option<Step<Slot>> {
+        let node = &self.graph.nodes[ix];
+        let op = Shift::of(&node.op).filter(|_| node.clock.is_none())?;
+        for input in &node.inputs {
+            self.keep[input.ix()] = self.keep[input.ix()].max(op.look_back());
+        }
+        let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
+        Some(Step::Shift { op, inputs: [input(0), input(1)], output: ix })
     }
 
     fn add_kernel(&mut self, ix: usize, level: usize) {
@@ -250,30 +271,37 @@ impl Planner<'_> {
     /// Once every look-back is known: nodes that nobody looks back into need no series of their own.
     fn place(self) -> Plan {
         let nodes = self.graph.nodes.len();
-        let mut series = Vec::new();
-        let mut passing = 0;
-        let places: Vec<Place> = (self.keep.iter().enumerate())
-            .map(|(slot, keep)| {
-                let compacted = slot.checked_sub(nodes).map(|i| self.compacted[i]);
-                if *keep == 0 && compacted.is_none() {
-                    passing += 1;
-                    Place::passing(passing - 1)
-                } else {
-                    let node = compacted.map_or(NodeId(slot as u32), |(node, _)| node);
-                    series.push(SeriesPlan { node, keep: *keep, clock: compacted.map(|(_, clock)| clock) });
-                    Place::series(series.len() - 1)
+        let (mut slots, mut series, mut histories) = (Vec::new(), Vec::new(), Vec::new());
+        let mut places = Vec::with_capacity(self.keep.len());
+        for (slot, keep) in self.keep.iter().enumerate() {
+            let compacted = slot.checked_sub(nodes).map(|i| self.compacted[i]);
+            let far = *keep > Values::NEAR || compacted.is_some();
+            let own = far.then_some(series.len());
+            series.extend(own.map(|_| *keep));
+            let place = match (compacted, own) {
+                (Some(_), Some(own)) => Place::on_clock(own),
+                _ => {
+                    slots.push(Place::slot(slots.last(), *keep, own));
+                    slots[slots.len() - 1]
                 }
-            })
-            .collect();
+            };
+            places.push(place);
+            if *keep > 0 {
+                let (node, clock) =
+                    compacted.map_or((NodeId(slot as u32), None), |(node, clock)| (node, Some(clock)));
+                histories.push(HistoryPlan { node, keep: *keep, clock, place });
+            }
+        }
         let mut clocks = vec![NodeId(0); self.clocks.len()];
         for (node, clock) in &self.clocks {
             clocks[*clock] = *node;
         }
         Plan {
-            stages: self.stages.into_iter().map(|stage| stage.placed(&places)).collect(),
+            stages: self.stages.into_iter().map(|stage| stage.placed(&places, &self.kernels)).collect(),
             kernels: self.kernels,
-            passing,
+            slots,
             series,
+            histories,
             clocks,
             owners: self.owners,
             detectors: self.detectors,
@@ -284,13 +312,16 @@ impl Planner<'_> {
 }
 
 impl Stage<Slot> {
-    fn placed(self, places: &[Place]) -> Stage {
+    fn placed(self, places: &[Place], kernels: &[Kernel]) -> Stage {
         let all = |slots: Vec<Slot>| slots.into_iter().map(|s| places[s]).collect();
         let step = |step| match step {
             Step::Source { source, output } => Step::Source { source, output: places[output] },
             Step::Fill { value, output } => Step::Fill { value, output: places[output] },
             Step::Point { op, inputs, output } => {
                 Step::Point { op, inputs: inputs.map(|s| places[s]), output: places[output] }
+            }
+            Step::Shift { op, inputs, output } => {
+                Step::Shift { op, inputs: inputs.map(|s| places[s]), output: places[output] }
             }
             Step::Run { kernel, inputs, outputs } => {
                 Step::Run { kernel, inputs: all(inputs), outputs: all(outputs) }
@@ -306,9 +337,8 @@ impl Stage<Slot> {
             input: places[node.input],
             output: places[node.output],
         };
-        Stage {
-            cross: self.cross.into_iter().map(cross).collect(),
-            steps: self.steps.into_iter().map(step).collect(),
-        }
+        let steps: Vec<Step> = self.steps.into_iter().map(step).collect();
+        let rows = row::compile(&steps, kernels);
+        Stage { cross: self.cross.into_iter().map(cross).collect(), steps, rows }
     }
 }

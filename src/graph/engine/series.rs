@@ -1,9 +1,12 @@
 //! A node's values: as much history as its readers look back, then the rows of the current chunk.
 
-use crate::graph::ops::{View, clean};
+use crate::graph::ops::View;
+
+/// Close to the golden share of 2^16: neighbouring numbers end up far apart.
+const SPREAD: usize = 40_503;
 
 /// One contiguous buffer, so that operators index plainly. When it is full, the part still needed moves to the front;
-/// the slack is a share of the history, so that moving costs a fraction of a nanosecond per row.
+/// the slack is a share of the history, so that moving costs a nanosecond or two per row.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     buf: Vec<f64>,
@@ -14,15 +17,18 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Rows before the first one are NaN, so that no reader needs to ask where history begins.
-    pub(super) fn new(keep: usize, slack: usize) -> Self {
-        let capacity = keep + slack.max(keep / 8);
+    /// Rows before the first one are NaN, so that no reader needs to ask where history begins. `salt` says how much of
+    /// the slack is used up at the start: series of different salt move on different rows.
+    pub(super) fn new(keep: usize, slack: usize, salt: usize) -> Self {
+        let slack = slack.max(keep / 16);
+        let capacity = keep + slack;
+        let used = keep + salt.wrapping_mul(SPREAD) % slack;
         let mut buf = Vec::with_capacity(capacity);
-        buf.resize(keep, f64::NAN);
-        Self { buf, keep, capacity, start: keep }
+        buf.resize(used, f64::NAN);
+        Self { buf, keep, capacity, start: used }
     }
 
-    /// The next chunk; at most `slack` rows.
+    /// The next chunk: at most `slack` rows, cleaned.
     #[inline]
     pub(super) fn append(&mut self, rows: &[f64]) {
         if self.buf.len() + rows.len() > self.capacity {
@@ -31,7 +37,7 @@ impl Series {
             self.buf.truncate(self.keep);
         }
         self.start = self.buf.len();
-        self.buf.extend(rows.iter().map(|v| clean(*v)));
+        self.buf.extend_from_slice(rows);
     }
 
     /// The current chunk with the history before it.
@@ -45,17 +51,10 @@ impl Series {
         View::new(&self.buf, self.buf.len())
     }
 
-    /// The newest row; NaN before the first.
-    pub(super) fn last(&self) -> f64 {
-        self.buf.last().copied().unwrap_or(f64::NAN)
-    }
-
-    /// Replaces the history; `values` are its newest rows, at most `keep` of them.
+    /// Before the first chunk: `values` are the newest rows of the history, at most `keep` of them.
     pub(super) fn restore(&mut self, values: &[f64]) {
-        self.buf.clear();
-        self.buf.resize(self.keep.saturating_sub(values.len()), f64::NAN);
-        self.buf.extend_from_slice(values);
-        self.start = self.buf.len();
+        let from = self.buf.len() - values.len();
+        self.buf[from..].copy_from_slice(values);
     }
 
     /// Bytes held.

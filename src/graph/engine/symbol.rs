@@ -2,7 +2,7 @@
 
 use super::kernel::Kernel;
 use super::output::{Detection, EpisodeExit, SymbolOutput};
-use super::plan::{Plan, Stage, Step};
+use super::plan::{HistoryPlan, Plan, Stage, Step};
 use super::values::{Place, Values};
 use crate::graph::ops::detect::DetectLog;
 use crate::graph::ops::{Rows, View, is_true};
@@ -39,9 +39,9 @@ pub(super) struct SymbolState {
 }
 
 impl SymbolState {
-    pub(super) fn new(plan: &Plan, graph: &Graph, slack: usize) -> Self {
+    pub(super) fn new(plan: &Plan, graph: &Graph, slack: usize, salt: usize) -> Self {
         Self {
-            values: Values::new(plan, slack),
+            values: Values::new(plan, slack, salt),
             kernels: plan.kernels.clone(),
             ticks: vec![0; plan.clocks.len()],
             ticked: vec![Vec::new(); plan.clocks.len()],
@@ -61,54 +61,63 @@ impl SymbolState {
 
     /// Runs one stage over a chunk.
     pub(super) fn run_stage(&mut self, stage: &Stage, chunk: Chunk, columns: &SymbolColumns) {
+        if chunk.n == 1 {
+            self.run_row(&stage.rows, &stage.steps, chunk, columns);
+            return;
+        }
         for step in &stage.steps {
-            match step {
-                Step::Point { op, inputs, output } if chunk.n == 1 => {
-                    let [a, b, c] = inputs.map(|place| self.values.row(place));
-                    self.values.store_row(*output, op.of_row(a, b, c));
-                }
-                Step::Point { op, inputs: [a, b, c], output } => {
-                    let inputs =
-                        [self.values.view(*a), self.values.view(*b), self.values.view(*c), View::EMPTY];
-                    let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
-                    let out = &mut self.out[..chunk.n];
-                    op.run(&rows, out);
-                    self.values.store(*output, out);
-                }
-                Step::Fill { value, output } if chunk.n == 1 => self.values.store_row(*output, *value),
-                Step::Fill { value, output } => {
-                    self.out[..chunk.n].fill(*value);
+            self.run_step(step, chunk, columns);
+        }
+    }
+
+    pub(super) fn run_step(&mut self, step: &Step, chunk: Chunk, columns: &SymbolColumns) {
+        match step {
+            Step::Point { op, inputs: [a, b, c], output } => {
+                let inputs = [self.values.view(*a), self.values.view(*b), self.values.view(*c), View::EMPTY];
+                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
+                let out = &mut self.out[..chunk.n];
+                op.run(&rows, out);
+                self.values.store(*output, out);
+            }
+            Step::Shift { op, inputs: [a, b], output } => {
+                let inputs = [self.values.view(*a), self.values.view(*b), View::EMPTY, View::EMPTY];
+                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
+                let out = &mut self.out[..chunk.n];
+                op.run(&rows, out);
+                self.values.store(*output, out);
+            }
+            Step::Fill { value, output } => {
+                self.out[..chunk.n].fill(*value);
+                self.values.store(*output, &self.out[..chunk.n]);
+            }
+            Step::Source { source, output } => {
+                if let Some(column) = columns.get(*source) {
+                    self.values.store(*output, &column[chunk.offset..][..chunk.n]);
+                } else {
+                    self.out[..chunk.n].fill(f64::NAN);
                     self.values.store(*output, &self.out[..chunk.n]);
                 }
-                Step::Source { source, output } => {
-                    if let Some(column) = columns.get(*source) {
-                        self.values.store(*output, &column[chunk.offset..][..chunk.n]);
-                    } else {
-                        self.out[..chunk.n].fill(f64::NAN);
-                        self.values.store(*output, &self.out[..chunk.n]);
-                    }
+            }
+            Step::Run { kernel, inputs, outputs } => {
+                self.run_kernel(*kernel, inputs, outputs.len(), chunk);
+                for (column, output) in outputs.iter().enumerate() {
+                    self.values.store(*output, &self.out[column * chunk.n..][..chunk.n]);
                 }
-                Step::Run { kernel, inputs, outputs } => {
-                    self.run_kernel(*kernel, inputs, outputs.len(), chunk);
-                    for (column, output) in outputs.iter().enumerate() {
-                        self.values.store(*output, &self.out[column * chunk.n..][..chunk.n]);
-                    }
-                }
-                Step::Tick { clock, node } => {
-                    let rows = self.values.view(*node).rows();
-                    self.ticked[*clock].clear();
-                    self.ticked[*clock]
-                        .extend((0_u32..).zip(rows).filter(|(_, c)| is_true(**c)).map(|(row, _)| row));
-                }
-                Step::Compact { clock, from, to } => {
-                    let rows = self.values.view(*from).rows();
-                    self.held.clear();
-                    self.held.extend(self.ticked[*clock].iter().map(|row| rows[*row as usize]));
-                    self.values.store(*to, &self.held);
-                }
-                Step::RunOnClock { clock, kernel, inputs, outputs } => {
-                    self.run_on_clock(*clock, *kernel, inputs, outputs, chunk.n);
-                }
+            }
+            Step::Tick { clock, node } => {
+                let rows = self.values.rows(*node);
+                self.ticked[*clock].clear();
+                self.ticked[*clock]
+                    .extend((0_u32..).zip(rows).filter(|(_, c)| is_true(**c)).map(|(row, _)| row));
+            }
+            Step::Compact { clock, from, to } => {
+                let rows = self.values.rows(*from);
+                self.held.clear();
+                self.held.extend(self.ticked[*clock].iter().map(|row| rows[*row as usize]));
+                self.values.store_ticks(*to, &self.held);
+            }
+            Step::RunOnClock { clock, kernel, inputs, outputs } => {
+                self.run_on_clock(*clock, *kernel, inputs, outputs, chunk.n);
             }
         }
     }
@@ -125,7 +134,7 @@ impl SymbolState {
         let ticks = Chunk { first: seen as i64, n, seen, offset: 0 };
         self.run_kernel(kernel, inputs, outputs.len(), ticks);
         for (column, output) in outputs.iter().enumerate() {
-            let mut last = self.values.last(*output);
+            let mut last = self.values.row_before(*output);
             self.held.clear();
             for (row, value) in self.ticked[clock].iter().zip(&self.out[column * n..]) {
                 self.held.resize(*row as usize, last);
@@ -161,15 +170,15 @@ impl SymbolState {
         chunk: Chunk,
         output: &mut SymbolOutput,
     ) {
-        let rows = |node: NodeId| self.values.view(plan.places[node.ix()]).rows();
+        let rows = |node: NodeId| self.values.rows(plan.places[node.ix()]);
         for (ticks, ticked) in self.ticks.iter_mut().zip(&self.ticked) {
             *ticks += ticked.len() as u64;
         }
-        for (column, feature) in output.features.iter_mut().zip(&graph.features) {
-            column.extend_from_slice(rows(feature.node));
-        }
-        for (column, state) in output.states.iter_mut().zip(&graph.states) {
-            column.extend_from_slice(rows(state.node));
+        for (columns, nodes) in [(&mut output.features, &graph.features), (&mut output.states, &graph.states)]
+        {
+            for (column, named) in nodes.iter().enumerate() {
+                columns.put(column, chunk.offset, rows(named.node));
+            }
         }
         let (detections, ends) = (output.detections.len(), output.episode_ends.len());
         for (ix, (log, event)) in self.logs.iter().zip(&graph.events).enumerate() {
@@ -217,6 +226,12 @@ impl SymbolState {
             }
             self.kernels[kernel].rebuild(next, &views);
         }
+    }
+
+    /// Rows that a history holds once `rows` were pushed; earlier ones are unknown.
+    pub(super) fn known_rows(&self, history: &HistoryPlan, rows: u64) -> usize {
+        let seen = history.clock.map_or(rows, |clock| self.ticks[clock]);
+        history.keep.min(usize::try_from(seen).unwrap_or(usize::MAX))
     }
 
     /// Onset of each event's open episode.

@@ -1,114 +1,210 @@
-//! All values of one symbol: series with history, and values that pass with their chunk.
+//! The values of one symbol: the newest rows of most nodes side by side, and long histories apart.
 
 use super::plan::Plan;
 use super::series::Series;
 use crate::graph::ops::{View, clean};
 
-/// Where a node's values lie.
+/// Where a node's values lie: a slot of the common buffer (`keep` rows of history, then the chunk: `keep + rows` values,
+/// slot after slot), and, if somebody looks far back, a series of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u32);
-
-/// Marks a place in `Values::series`.
-const IN_SERIES: u32 = 1 << 31;
+pub(super) struct Place {
+    /// Where its row lies when the chunk has one.
+    now: u32,
+    /// Number of the slot.
+    number: u32,
+    /// Rows of history in the slot.
+    keep: u32,
+    /// Number of the series, [`Place::NONE`] without.
+    series: u32,
+}
 
 impl Place {
-    pub(super) const fn passing(index: usize) -> Self {
-        Self(index as u32)
+    const NONE: u32 = u32::MAX;
+
+    /// The next slot.
+    pub(super) fn slot(last: Option<&Self>, keep: usize, series: Option<usize>) -> Self {
+        let (now, number) = last.map_or((0, 0), |last| (last.now + 1, last.number + 1));
+        let keep = if series.is_some() { 0 } else { keep as u32 };
+        Self { now: now + keep, number, keep, series: series.map_or(Self::NONE, |ix| ix as u32) }
     }
 
-    pub(super) const fn series(index: usize) -> Self {
-        Self(index as u32 | IN_SERIES)
+    /// A series whose rows are those of an event clock.
+    pub(super) const fn on_clock(series: usize) -> Self {
+        Self { now: Self::NONE, number: Self::NONE, keep: 0, series: series as u32 }
+    }
+
+    /// Where its row lies when the chunk has one.
+    pub(super) const fn now(self) -> u32 {
+        self.now
+    }
+
+    /// Whether the common buffer has so many rows of its history.
+    pub(super) const fn keeps_near(self, rows: usize) -> bool {
+        self.keep as usize >= rows && self.now != Self::NONE
+    }
+
+    #[inline]
+    const fn begin(self, rows: usize) -> usize {
+        (self.now - self.number - self.keep) as usize + self.number as usize * rows
+    }
+
+    #[inline]
+    const fn keep(self) -> usize {
+        self.keep as usize
+    }
+
+    /// Where its series is, if it has one.
+    #[inline]
+    pub(super) const fn far(self) -> Option<usize> {
+        if self.series == Self::NONE { None } else { Some(self.series as usize) }
     }
 }
 
-/// Most nodes are read on their own row only. Their chunks lie side by side in one buffer, so that one bar at a time
-/// the whole graph passes through a few KiB; only nodes that somebody looks back into have a series.
+/// Most nodes are read on their own row or the one before. Their chunks lie side by side in one buffer, so that one bar
+/// at a time the whole graph passes through a few KiB; only nodes that somebody looks far back into have a series, and
+/// even their chunk lies in the buffer too.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
-    pub(super) series: Vec<Series>,
-    /// `rows` values per passing node.
-    passing: Vec<f64>,
+    series: Vec<Series>,
+    near: Vec<f64>,
+    /// Rows of the current chunk.
     rows: usize,
 }
 
 impl Values {
-    pub(super) fn new(plan: &Plan, slack: usize) -> Self {
-        Self {
-            series: plan.series.iter().map(|s| Series::new(s.keep, slack)).collect(),
-            passing: Vec::with_capacity(plan.passing * slack),
+    /// History so long at most lies in the common buffer: it is moved on every chunk.
+    pub(super) const NEAR: usize = 24;
+
+    /// All unknown, no rows. `salt` differs from symbol to symbol, so that not all of them move a history on one bar.
+    pub(super) fn new(plan: &Plan, slack: usize, salt: usize) -> Self {
+        let series = plan.series.iter().enumerate();
+        let mut values = Self {
+            series: series.map(|(ix, keep)| Series::new(*keep, slack, ix + 7 * salt)).collect(),
+            near: Vec::new(),
             rows: 0,
-        }
+        };
+        values.near = vec![f64::NAN; values.len(plan, 0)];
+        values
     }
 
-    /// Makes room for a chunk of `rows` rows.
+    /// Values in the common buffer with chunks of `rows` rows.
+    fn len(&self, plan: &Plan, rows: usize) -> usize {
+        plan.slots.last().map_or(0, |last| last.begin(rows) + last.keep() + rows)
+    }
+
+    /// Makes room for a chunk of `rows` rows: what was the chunk becomes history.
     pub(super) fn begin(&mut self, plan: &Plan, rows: usize) {
-        self.rows = rows;
-        self.passing.resize(plan.passing * rows, f64::NAN);
+        let kept = plan.slots.iter().filter(|slot| slot.keep > 0);
+        if rows == self.rows {
+            for slot in kept {
+                let begin = slot.begin(rows);
+                if slot.keep == 1 {
+                    self.near[begin] = self.near[begin + rows];
+                } else {
+                    self.near.copy_within(begin + rows..begin + rows + slot.keep(), begin);
+                }
+            }
+            return;
+        }
+        let mut moved = vec![f64::NAN; self.len(plan, rows)];
+        for slot in kept {
+            let from = &self.near[slot.begin(self.rows) + self.rows..][..slot.keep()];
+            moved[slot.begin(rows)..][..slot.keep()].copy_from_slice(from);
+        }
+        (self.near, self.rows) = (moved, rows);
     }
 
-    /// The current chunk, with history if it has one.
+    /// The current chunk, with the history before it.
     #[inline]
     pub(super) fn view(&self, place: Place) -> View<'_> {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].view()
-        } else {
-            View::new(&self.passing[place.0 as usize * self.rows..][..self.rows], 0)
+        match place.far() {
+            None => View::new(self.slot(place), place.keep()),
+            Some(ix) => self.series[ix].view(),
         }
     }
 
     /// All rows as history of the next chunk.
     pub(super) fn history(&self, place: Place) -> View<'_> {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].history()
-        } else {
-            View::EMPTY
+        match place.far() {
+            None => View::new(self.slot(place), place.keep() + self.rows),
+            Some(ix) => self.series[ix].history(),
+        }
+    }
+
+    #[inline]
+    fn slot(&self, place: Place) -> &[f64] {
+        &self.near[place.begin(self.rows)..][..place.keep() + self.rows]
+    }
+
+    /// The chunk's rows.
+    #[inline]
+    pub(super) fn rows(&self, place: Place) -> &[f64] {
+        &self.near[place.begin(self.rows) + place.keep()..][..self.rows]
+    }
+
+    /// Before the first chunk: `values` are the newest rows of the history.
+    pub(super) fn restore(&mut self, place: Place, values: &[f64]) {
+        match place.far() {
+            None => {
+                let end = place.begin(self.rows) + place.keep();
+                self.near[end - values.len()..end].copy_from_slice(values);
+            }
+            Some(ix) => self.series[ix].restore(values),
         }
     }
 
     /// The chunk's values of a node.
     #[inline]
     pub(super) fn store(&mut self, place: Place, values: &[f64]) {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].append(values);
-        } else {
-            let column = &mut self.passing[place.0 as usize * self.rows..][..self.rows];
-            for (to, from) in column.iter_mut().zip(values) {
-                *to = clean(*from);
-            }
+        let column = &mut self.near[place.begin(self.rows) + place.keep()..][..self.rows];
+        for (to, from) in column.iter_mut().zip(values) {
+            *to = clean(*from);
+        }
+        if let Some(ix) = place.far() {
+            self.series[ix].append(column);
         }
     }
 
-    /// The row of a chunk of one.
-    #[inline]
-    pub(super) fn row(&self, place: Place) -> f64 {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].last()
-        } else {
-            self.passing[place.0 as usize]
+    /// The ticks of a series on an event clock.
+    pub(super) fn store_ticks(&mut self, place: Place, values: &[f64]) {
+        if let Some(ix) = place.far() {
+            self.series[ix].append(values);
         }
     }
 
-    /// A node's value in a chunk of one row.
+    /// A row of a chunk of one, or a row of history before it.
+    #[inline(always)]
+    pub(super) fn at(&self, now: u32) -> f64 {
+        self.near[now as usize]
+    }
+
+    /// The row of a node in a chunk of one.
+    #[inline(always)]
+    pub(super) fn put(&mut self, now: u32, value: f64) {
+        self.near[now as usize] = clean(value);
+    }
+
+    /// Puts the row of a chunk of one into a series too.
     #[inline]
-    pub(super) fn store_row(&mut self, place: Place, value: f64) {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].append(&[value]);
-        } else {
-            self.passing[place.0 as usize] = clean(value);
+    pub(super) fn append_row(&mut self, now: u32, series: u32) {
+        self.series[series as usize].append(&[self.near[now as usize]]);
+    }
+
+    /// While the chunk's rows of a node with history are not stored yet: the row before them.
+    pub(super) fn row_before(&self, place: Place) -> f64 {
+        match place.far() {
+            None => self.near[place.begin(self.rows) + place.keep() - 1],
+            Some(ix) => self.series[ix].history().newest(),
         }
     }
 
     /// The newest row; NaN before the first.
     pub(super) fn last(&self, place: Place) -> f64 {
-        if place.0 & IN_SERIES != 0 {
-            self.series[(place.0 & !IN_SERIES) as usize].last()
-        } else {
-            self.view(place).rows().last().copied().unwrap_or(f64::NAN)
-        }
+        self.history(place).newest()
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.series.iter().map(Series::bytes).sum::<usize>() + self.passing.capacity() * 8
+        self.series.iter().map(Series::bytes).sum::<usize>() + self.near.capacity() * 8
     }
 }

@@ -96,7 +96,7 @@ impl<A: Aggregate> Blocks<A> {
 
     /// A block that row `t` completes becomes a whole one.
     fn end_row(&mut self, t: i64) {
-        if (t + 1).rem_euclid(self.block) == 0 {
+        if (t + 1) & (self.block - 1) == 0 {
             self.push_whole(t.div_euclid(self.block));
         }
     }
@@ -123,6 +123,11 @@ impl<A: Aggregate> Blocks<A> {
         row: impl Fn(usize, usize) -> A::Row,
         mut emit: impl FnMut(usize, &A),
     ) {
+        if n == 1 {
+            let aggregate = self.one_row(first, |back| row(0, back));
+            emit(0, &aggregate);
+            return;
+        }
         let mut acc = std::mem::take(&mut self.acc);
         let mut i = 0;
         while i < n {
@@ -163,6 +168,28 @@ impl<A: Aggregate> Blocks<A> {
             i += len;
         }
         self.acc = acc;
+    }
+}
+
+impl<A: Aggregate> Blocks<A> {
+    /// The same pieces in the same order, for one row: `row(back)` is the input `back` rows before it.
+    fn one_row(&mut self, t: i64, row: impl Fn(usize) -> A::Row) -> A {
+        let (window, start) = (self.window, t - self.window + 1);
+        let cut = start & (self.block - 1);
+        if cut == 1 {
+            self.build_suffix(1, |offset| row(ix(window - offset)));
+        }
+        let mut aggregate = if cut == 0 { A::EMPTY } else { self.suffix[ix(cut)] };
+        let block_of = |t: i64| t >> self.block.trailing_zeros();
+        let from = ix((block_of(start) + i64::from(cut != 0) - self.first_block).max(0));
+        let upto = ix((block_of(t) - self.first_block).max(0)).min(self.whole.len());
+        for whole in self.whole.get(from..upto).unwrap_or_default() {
+            aggregate = aggregate.merge(whole);
+        }
+        self.prefix = self.prefix.push(row(0));
+        let aggregate = aggregate.merge(&self.prefix);
+        self.end_row(t);
+        aggregate
     }
 }
 

@@ -57,9 +57,14 @@ impl Since {
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         for (o, c) in out.iter_mut().zip(rows.inputs[0].rows()) {
-            self.age = if is_true(*c) { Some(0) } else { self.age.map(|age| age + 1) };
-            *o = self.age.map_or(f64::NAN, |age| age as f64);
+            *o = self.step(*c);
         }
+    }
+
+    /// The next row.
+    pub fn step(&mut self, c: f64) -> f64 {
+        self.age = if is_true(c) { Some(0) } else { self.age.map(|age| age + 1) };
+        self.age.map_or(f64::NAN, |age| age as f64)
     }
 
     /// Into a checkpoint.
@@ -94,11 +99,16 @@ impl At {
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [x, c, ..] = rows.inputs;
         for ((o, x), c) in out.iter_mut().zip(x.rows()).zip(c.rows()) {
-            if is_true(*c) {
-                self.held = *x;
-            }
-            *o = self.held;
+            *o = self.step(*x, *c);
         }
+    }
+
+    /// The next row.
+    pub fn step(&mut self, x: f64, c: f64) -> f64 {
+        if is_true(c) {
+            self.held = x;
+        }
+        self.held
     }
 
     /// Into a checkpoint.
@@ -133,13 +143,18 @@ impl Latch {
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [set, reset, ..] = rows.inputs;
         for ((o, set), reset) in out.iter_mut().zip(set.rows()).zip(reset.rows()) {
-            if is_true(*reset) {
-                self.on = FALSE;
-            } else if is_true(*set) {
-                self.on = TRUE;
-            }
-            *o = self.on;
+            *o = self.step(*set, *reset);
         }
+    }
+
+    /// The next row.
+    pub fn step(&mut self, set: f64, reset: f64) -> f64 {
+        if is_true(reset) {
+            self.on = FALSE;
+        } else if is_true(set) {
+            self.on = TRUE;
+        }
+        self.on
     }
 
     /// Into a checkpoint.
@@ -176,15 +191,20 @@ impl Episode {
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [enter, exit, ..] = rows.inputs;
         for (i, (o, exit)) in out.iter_mut().zip(exit.rows()).enumerate() {
-            let leave = is_true(*exit);
-            self.age = match self.age {
-                Some(age) if leave || age + 1 == self.max => None,
-                Some(age) => Some(age + 1),
-                None if is_true(enter.get(i, 0)) && is_false(enter.get(i, 1)) && !leave => Some(0),
-                None => None,
-            };
-            *o = truth(self.age.is_some());
+            *o = self.step(enter.get(i, 0), enter.get(i, 1), *exit);
         }
+    }
+
+    /// The next row; `before` is `enter` one row before.
+    pub fn step(&mut self, enter: f64, before: f64, exit: f64) -> f64 {
+        let leave = is_true(exit);
+        self.age = match self.age {
+            Some(age) if leave || age + 1 == self.max => None,
+            Some(age) => Some(age + 1),
+            None if is_true(enter) && is_false(before) && !leave => Some(0),
+            None => None,
+        };
+        truth(self.age.is_some())
     }
 
     /// Into a checkpoint.

@@ -23,6 +23,7 @@ pub mod moments;
 pub mod normal;
 pub mod order;
 pub mod pointwise;
+pub mod quantile;
 pub mod shift;
 pub mod sorted;
 pub mod tod;

@@ -1,5 +1,9 @@
-//! Rolling order statistics: quantiles and mid-ranks, exact on the window's multiset.
+//! Rolling order statistics: exact quantiles and mid-ranks of the window.
+//!
+//! One structure per series and window serves them all: where a rank is asked for, the window's multiset; where only
+//! quantiles are, what lies around each of them.
 
+use super::quantile::{Quantile, position};
 use super::sorted::Sorted;
 use super::{Rows, View};
 
@@ -16,45 +20,84 @@ pub enum OrderOf {
 #[derive(Clone, Debug)]
 pub struct OrderStats {
     window: u32,
-    sorted: Sorted,
+    known: usize,
     outputs: Vec<(OrderOf, usize)>,
+    structure: Structure,
+}
+
+#[derive(Clone, Debug)]
+enum Structure {
+    /// One per output.
+    Quantiles(Vec<Quantile>),
+    Multiset(Sorted),
 }
 
 impl OrderStats {
     /// No rows seen, no outputs yet.
     #[must_use]
-    pub fn new(window: u32) -> Self {
-        Self { window, sorted: Sorted::default(), outputs: Vec::new() }
+    pub const fn new(window: u32) -> Self {
+        Self { window, known: 0, outputs: Vec::new(), structure: Structure::Quantiles(Vec::new()) }
     }
 
-    /// One more output column; unknown with fewer than `min` known rows (at least one).
+    /// One more output column, before the first row; unknown with fewer than `min` known rows (at least one).
     pub fn add_output(&mut self, f: OrderOf, min: u32) {
         self.outputs.push((f, min.max(1) as usize));
+        match (&mut self.structure, f) {
+            (Structure::Quantiles(all), OrderOf::Quantile(q)) => all.push(Quantile::new(q)),
+            (structure, OrderOf::PctRank) => *structure = Structure::Multiset(Sorted::default()),
+            (Structure::Multiset(_), OrderOf::Quantile(_)) => {}
+        }
     }
 
     /// Evaluates the chunk into consecutive output columns.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
-        let x = rows.inputs[0];
-        for (i, (now, gone)) in x.rows().iter().zip(x.lagged(self.window as usize)).enumerate() {
-            // Equal values swap places without touching the structure; so do two unknowns.
-            if now != gone {
-                if !gone.is_nan() {
-                    self.sorted.remove(*gone);
-                }
-                if !now.is_nan() {
-                    self.sorted.insert(*now);
+        let (x, window) = (rows.inputs[0], self.window as usize);
+        let moves = || x.rows().iter().copied().zip(x.lagged(window).iter().copied());
+        match &mut self.structure {
+            Structure::Quantiles(all) => {
+                let before = self.known;
+                for (column, (quantile, (_, min))) in all.iter_mut().zip(&self.outputs).enumerate() {
+                    let out = &mut out[column * rows.n..][..rows.n];
+                    self.known = before;
+                    for ((i, o), (now, gone)) in out.iter_mut().enumerate().zip(moves()) {
+                        // Equal values swap places without a trace; so do two unknowns.
+                        if now != gone {
+                            if !gone.is_nan() {
+                                quantile.leave(gone);
+                                self.known -= 1;
+                            }
+                            if !now.is_nan() {
+                                quantile.enter(now);
+                                self.known += 1;
+                            }
+                        }
+                        *o = if self.known < *min {
+                            f64::NAN
+                        } else {
+                            quantile.of(self.known, x.span(i, window - 1, window))
+                        };
+                    }
                 }
             }
-            let n = self.sorted.len();
-            for (column, (f, min)) in self.outputs.iter().enumerate() {
-                out[column * rows.n + i] = if n < *min {
-                    f64::NAN
-                } else {
-                    match f {
-                        OrderOf::Quantile(q) => quantile(&self.sorted, *q),
-                        OrderOf::PctRank => mid_rank(&self.sorted, *now),
+            Structure::Multiset(sorted) => {
+                for (i, (now, gone)) in moves().enumerate() {
+                    if now != gone {
+                        if !gone.is_nan() {
+                            sorted.remove(gone);
+                        }
+                        if !now.is_nan() {
+                            sorted.insert(now);
+                        }
                     }
-                };
+                    for (column, (f, min)) in self.outputs.iter().enumerate() {
+                        out[column * rows.n + i] = match f {
+                            _ if sorted.len() < *min => f64::NAN,
+                            OrderOf::Quantile(q) => quantile_of(sorted, *q),
+                            OrderOf::PctRank => mid_rank(sorted, now),
+                        };
+                    }
+                }
+                self.known = sorted.len();
             }
         }
     }
@@ -62,16 +105,18 @@ impl OrderStats {
     /// From the rows before the chunk.
     pub fn rebuild(&mut self, x: View<'_>) {
         let past = x.past(self.window as usize);
-        self.sorted.fill(past.iter().copied().filter(|v| !v.is_nan()).collect());
+        let known = || past.iter().copied().filter(|v| !v.is_nan());
+        self.known = known().count();
+        match &mut self.structure {
+            Structure::Quantiles(all) => all.iter_mut().for_each(|quantile| quantile.rebuild(past)),
+            Structure::Multiset(sorted) => sorted.fill(known().collect()),
+        }
     }
 }
 
-#[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0 <= q <= 1, n < 2^32")]
-fn quantile(sorted: &Sorted, q: f64) -> f64 {
-    let h = (sorted.len() - 1) as f64 * q;
-    let k = h as usize;
+fn quantile_of(sorted: &Sorted, q: f64) -> f64 {
+    let (k, part) = position(sorted.len(), q);
     let (a, b) = sorted.pair(k);
-    let part = h - k as f64;
     if part == 0.0 { a } else { a + part * (b - a) }
 }
 

@@ -2,6 +2,7 @@
 
 use super::pointwise::{and, known2};
 use super::{FALSE, Rows, TRUE, View, is_false, is_true};
+use crate::graph::Op;
 
 /// An operator that reads fixed earlier rows.
 #[allow(missing_docs, reason = "the names are those of `Op`")]
@@ -17,6 +18,21 @@ pub enum Shift {
 }
 
 impl Shift {
+    /// `None` for every other operator.
+    #[must_use]
+    pub const fn of(op: &Op) -> Option<Self> {
+        Some(match op {
+            Op::Lag { k } => Self::Lag(*k),
+            Op::Diff { k } => Self::Diff(*k),
+            Op::PctChange { k } => Self::PctChange(*k),
+            Op::Rising => Self::Rising,
+            Op::Falling => Self::Falling,
+            Op::CrossesAbove => Self::CrossesAbove,
+            Op::CrossesBelow => Self::CrossesBelow,
+            _ => return None,
+        })
+    }
+
     /// Rows of history it reads.
     #[must_use]
     pub const fn look_back(self) -> usize {
@@ -26,17 +42,36 @@ impl Shift {
         }
     }
 
+    /// The value of a row: both operands on it and on the earlier row. One-operand forms do not look at `y`.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_row(self, x: f64, x_then: f64, y: f64, y_then: f64) -> f64 {
+        match self {
+            Self::Lag(_) => x_then,
+            Self::Diff(_) => x - x_then,
+            Self::PctChange(_) => x / x_then - 1.0,
+            Self::Rising => known2(x, x_then, is_true(x) && is_false(x_then)),
+            Self::Falling => known2(x, x_then, is_false(x) && is_true(x_then)),
+            Self::CrossesAbove => crossing((x, x_then), (y, y_then)),
+            Self::CrossesBelow => crossing((y, y_then), (x, x_then)),
+        }
+    }
+
     /// Evaluates the chunk.
     pub fn run(self, rows: &Rows<'_>, out: &mut [f64]) {
         let [x, y, ..] = rows.inputs;
         match self {
             Self::Lag(k) => out.copy_from_slice(x.lagged(k as usize)),
-            Self::Diff(k) => against(x, k, out, |now, then| now - then),
-            Self::PctChange(k) => against(x, k, out, |now, then| now / then - 1.0),
-            Self::Rising => against(x, 1, out, |now, then| edge(is_true(now) && is_false(then), now, then)),
-            Self::Falling => against(x, 1, out, |now, then| edge(is_false(now) && is_true(then), now, then)),
-            Self::CrossesAbove => crossing(x, y, out),
-            Self::CrossesBelow => crossing(y, x, out),
+            Self::Diff(k) => against(x, k, out, |now, then| Self::Diff(k).of_row(now, then, now, then)),
+            Self::PctChange(k) => {
+                against(x, k, out, |now, then| Self::PctChange(k).of_row(now, then, now, then));
+            }
+            Self::Rising | Self::Falling => against(x, 1, out, |now, then| self.of_row(now, then, now, then)),
+            Self::CrossesAbove | Self::CrossesBelow => {
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = self.of_row(x.get(i, 0), x.get(i, 1), y.get(i, 0), y.get(i, 1));
+                }
+            }
         }
     }
 }
@@ -47,17 +82,9 @@ fn against(x: View<'_>, k: u32, out: &mut [f64], f: impl Fn(f64, f64) -> f64) {
     }
 }
 
-fn edge(verdict: bool, now: f64, then: f64) -> f64 {
-    known2(now, then, verdict)
-}
-
 /// `up > down` now, and `up <= down` one row before.
-fn crossing(up: View<'_>, down: View<'_>, out: &mut [f64]) {
-    for (i, o) in out.iter_mut().enumerate() {
-        let (a, b) = (up.get(i, 0), down.get(i, 0));
-        let (a1, b1) = (up.get(i, 1), down.get(i, 1));
-        *o = and(known2(a, b, a > b), known2(a1, b1, a1 <= b1));
-    }
+fn crossing((up, up_then): (f64, f64), (down, down_then): (f64, f64)) -> f64 {
+    and(known2(up, down, up > down), known2(up_then, down_then, up_then <= down_then))
 }
 
 /// `ffill(x, max)`: the last known value, at most `max` rows old.
@@ -76,7 +103,8 @@ impl Ffill {
         Self { max, last: f64::NAN, age: u32::MAX }
     }
 
-    fn step(&mut self, x: f64) -> f64 {
+    /// The next row.
+    pub fn step(&mut self, x: f64) -> f64 {
         if x.is_nan() {
             self.age = self.age.saturating_add(1);
         } else {
@@ -119,7 +147,8 @@ impl Held {
         Self { n, since_false: u32::MAX, run: 0 }
     }
 
-    fn step(&mut self, c: f64) -> f64 {
+    /// The next row.
+    pub fn step(&mut self, c: f64) -> f64 {
         self.since_false = if is_false(c) { 0 } else { self.since_false.saturating_add(1) };
         self.run = if is_true(c) { self.run.saturating_add(1) } else { 0 };
         if self.run >= self.n {

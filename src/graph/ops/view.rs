@@ -79,6 +79,12 @@ impl<'a> View<'a> {
         &self.values[self.start + i - back..][..count]
     }
 
+    /// The newest row, NaN without rows.
+    #[must_use]
+    pub fn newest(&self) -> f64 {
+        self.values.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// The row `back` rows before row `i` of the chunk.
     #[must_use]
     #[inline]
