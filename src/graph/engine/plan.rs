@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::kernel::{Kernel, Share};
-use super::row::{self, RowStep};
+use super::row::{self, RowSteps};
 use super::values::{Place, Values};
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
@@ -54,7 +54,7 @@ pub(super) struct Stage<P = Place> {
     /// Then each symbol on its own.
     pub(super) steps: Vec<Step<P>>,
     /// The steps for chunks of one row.
-    pub(super) rows: Vec<RowStep>,
+    pub(super) rows: Vec<RowSteps>,
 }
 
 impl<P> Default for Stage<P> {

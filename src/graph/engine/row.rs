@@ -1,83 +1,212 @@
 //! One bar at a time: a stage's steps compiled once more for chunks of one row.
 //!
-//! With one row, finding where things lie costs more than computing. So the steps that read a few rows of the common
-//! buffer and write one are kept as plain indices into it; all others are the steps of the chunk.
+//! With one row, finding out what to do and where things lie costs more than computing. So the steps that read a few
+//! rows of the common buffer and write one are kept as plain indices into it, and all steps are ordered so that equal
+//! operators follow each other: one decision then serves many nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 
 use super::kernel::Kernel;
 use super::plan::Step;
 use super::symbol::{Chunk, SymbolState};
-use super::values::Place;
+use super::values::{Place, Values};
+use crate::graph::Cmp;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
 use crate::market::SymbolColumns;
 
-/// A step on one row. Operands and results are indices of [`Values::near`](super::values::Values).
+/// Steps on one row that follow each other.
+#[derive(Clone, Debug)]
+pub(super) enum RowSteps {
+    /// One operator on many nodes.
+    Points(Point, Vec<RowPoint>),
+    /// One kind of operator on many nodes.
+    Shifts(Vec<RowShift>),
+    /// Kernels that read their row, at most the one before, and keep a few numbers.
+    Small(Vec<RowKernel>),
+    /// Rows to be put into a series too: index, and number of the series.
+    Appends(Vec<(u32, u32)>),
+    /// Steps of these numbers, as for a chunk.
+    General(Vec<u32>),
+}
+
+/// Operands and results are indices of the common buffer.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum RowStep {
-    Point {
-        op: Point,
-        inputs: [u32; 3],
-        output: u32,
-    },
-    Shift {
-        op: Shift,
-        inputs: [u32; 2],
-        output: u32,
-    },
-    /// A kernel that reads its row, at most the one before, and keeps a few numbers.
-    Small {
-        kernel: u32,
-        inputs: [u32; 2],
-        output: u32,
-    },
-    /// Put a row into a series too.
-    Append {
-        row: u32,
-        series: u32,
-    },
-    /// The step of this number.
+pub(super) struct RowPoint {
+    inputs: [u32; 3],
+    output: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowShift {
+    op: Shift,
+    inputs: [u32; 2],
+    output: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowKernel {
+    kernel: u32,
+    inputs: [u32; 2],
+    output: u32,
+}
+
+/// A step on one row, before steps are put together.
+#[derive(Clone, Copy, Debug)]
+enum One {
+    Point(Point, RowPoint),
+    Shift(RowShift),
+    Small(RowKernel),
+    Append(u32, u32),
     General(u32),
 }
 
+/// What one step must have written before another may read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Row(u32),
+    Series(usize),
+    Clock(usize),
+}
+
 /// A stage's steps, for chunks of one row.
-pub(super) fn compile(steps: &[Step], kernels: &[Kernel]) -> Vec<RowStep> {
-    let mut rows = Vec::with_capacity(steps.len());
+pub(super) fn compile(steps: &[Step], kernels: &[Kernel]) -> Vec<RowSteps> {
+    let mut ones = Vec::with_capacity(steps.len());
     for (number, step) in steps.iter().enumerate() {
-        let Some((row, output)) = special(step, kernels) else {
-            rows.push(RowStep::General(number as u32));
-            continue;
-        };
-        rows.push(row);
-        if let Some(series) = output.far() {
-            rows.push(RowStep::Append { row: output.now(), series: series as u32 });
+        let (reads, writes) = step.things();
+        match special(step, kernels) {
+            None => ones.push((One::General(number as u32), reads, writes)),
+            Some((one, output)) => {
+                let row = Thing::Row(output.now());
+                ones.push((one, reads, vec![row]));
+                if let Some(series) = output.far() {
+                    let append = One::Append(output.now(), series as u32);
+                    ones.push((append, vec![row], vec![Thing::Series(series)]));
+                }
+            }
         }
     }
-    rows
+    in_order(&ones, |one| key(one, steps, kernels))
 }
 
 /// The step as plain indices, and where its result lies.
-fn special(step: &Step, kernels: &[Kernel]) -> Option<(RowStep, Place)> {
+fn special(step: &Step, kernels: &[Kernel]) -> Option<(One, Place)> {
     match step {
-        Step::Point { op, inputs, output } => {
-            let inputs = inputs.map(Place::now);
-            Some((RowStep::Point { op: *op, inputs, output: output.now() }, *output))
-        }
+        Step::Point { op, inputs, output } => Some((
+            One::Point(*op, RowPoint { inputs: inputs.map(Place::now), output: output.now() }),
+            *output,
+        )),
         Step::Shift { op, inputs, output } if inputs.iter().all(|p| p.keeps_near(op.look_back())) => {
-            let inputs = inputs.map(Place::now);
-            Some((RowStep::Shift { op: *op, inputs, output: output.now() }, *output))
+            let shift = RowShift { op: *op, inputs: inputs.map(Place::now), output: output.now() };
+            Some((One::Shift(shift), *output))
         }
         Step::Run { kernel, inputs, outputs } => {
             let (first, output) = (inputs.first()?, outputs.first()?);
             let back = kernels[*kernel].small()?;
             let second = inputs.get(1).unwrap_or(first);
-            let step = RowStep::Small {
-                kernel: *kernel as u32,
-                inputs: [first.now(), second.now()],
-                output: output.now(),
-            };
-            first.keeps_near(back).then_some((step, *output))
+            let inputs = [first.now(), second.now()];
+            let small = RowKernel { kernel: *kernel as u32, inputs, output: output.now() };
+            first.keeps_near(back).then_some((One::Small(small), *output))
         }
         _ => None,
+    }
+}
+
+/// Steps with equal keys are worth running one after the other.
+fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
+    let kernel = |ix: usize| format!("{:?}", discriminant(&kernels[ix]));
+    match one {
+        One::Point(op, _) => format!("point {op:?}"),
+        One::Shift(shift) => format!("shift {:?}", discriminant(&shift.op)),
+        One::Small(small) => format!("small {}", kernel(small.kernel as usize)),
+        One::Append(..) => "append".to_owned(),
+        One::General(number) => match &steps[*number as usize] {
+            Step::Run { kernel: ix, .. } => format!("run {}", kernel(*ix)),
+            step => format!("step {:?}", discriminant(step)),
+        },
+    }
+}
+
+/// Every step after those whose results it reads; of all that could come next, the longest run of one key does.
+fn in_order(ones: &[(One, Vec<Thing>, Vec<Thing>)], key: impl Fn(&One) -> String) -> Vec<RowSteps> {
+    let mut writer = BTreeMap::new();
+    for (ix, (_, _, writes)) in ones.iter().enumerate() {
+        writer.extend(writes.iter().map(|thing| (*thing, ix)));
+    }
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); ones.len()];
+    let mut waits = vec![0_usize; ones.len()];
+    for (ix, (_, reads, _)) in ones.iter().enumerate() {
+        // What no step of the stage writes, was there before it.
+        let writers: BTreeSet<usize> = reads.iter().filter_map(|thing| writer.get(thing).copied()).collect();
+        waits[ix] = writers.len();
+        writers.into_iter().for_each(|w| readers[w].push(ix));
+    }
+    let keys: Vec<String> = ones.iter().map(|(one, ..)| key(one)).collect();
+    let mut ready: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for ix in (0..ones.len()).filter(|ix| waits[*ix] == 0) {
+        ready.entry(&keys[ix]).or_default().push(ix);
+    }
+    let mut rows = Vec::new();
+    while let Some(longest) = ready.iter().max_by_key(|(_, all)| all.len()).map(|(key, _)| *key) {
+        let run = ready.remove(longest).unwrap_or_default();
+        for ix in &run {
+            for reader in std::mem::take(&mut readers[*ix]) {
+                waits[reader] -= 1;
+                if waits[reader] == 0 {
+                    ready.entry(&keys[reader]).or_default().push(reader);
+                }
+            }
+        }
+        rows.extend(together(run.iter().map(|ix| ones[*ix].0)));
+    }
+    rows
+}
+
+/// Steps of one key.
+fn together(ones: impl Iterator<Item = One>) -> Option<RowSteps> {
+    let mut all: Option<RowSteps> = None;
+    for one in ones {
+        match (&mut all, one) {
+            (Some(RowSteps::Points(_, all)), One::Point(_, point)) => all.push(point),
+            (Some(RowSteps::Shifts(all)), One::Shift(shift)) => all.push(shift),
+            (Some(RowSteps::Small(all)), One::Small(small)) => all.push(small),
+            (Some(RowSteps::Appends(all)), One::Append(row, series)) => all.push((row, series)),
+            (Some(RowSteps::General(all)), One::General(number)) => all.push(number),
+            (_, One::Point(op, point)) => all = Some(RowSteps::Points(op, vec![point])),
+            (_, One::Shift(shift)) => all = Some(RowSteps::Shifts(vec![shift])),
+            (_, One::Small(small)) => all = Some(RowSteps::Small(vec![small])),
+            (_, One::Append(row, series)) => all = Some(RowSteps::Appends(vec![(row, series)])),
+            (_, One::General(number)) => all = Some(RowSteps::General(vec![number])),
+        }
+    }
+    all
+}
+
+impl Step {
+    /// What it reads, and what it writes.
+    fn things(&self) -> (Vec<Thing>, Vec<Thing>) {
+        let of = |places: &[Place]| -> Vec<Thing> {
+            let row = places.iter().filter(|p| p.has_row()).map(|p| Thing::Row(p.now()));
+            row.chain(places.iter().filter_map(|p| p.far()).map(Thing::Series)).collect()
+        };
+        match self {
+            Self::Source { output, .. } | Self::Fill { output, .. } => (Vec::new(), of(&[*output])),
+            Self::Point { inputs, output, .. } => (of(inputs), of(&[*output])),
+            Self::Shift { inputs, output, .. } => (of(inputs), of(&[*output])),
+            Self::Run { inputs, outputs, .. } => (of(inputs), of(outputs)),
+            Self::Tick { clock, node } => (of(&[*node]), vec![Thing::Clock(*clock)]),
+            Self::Compact { clock, from, to } => {
+                let mut reads = of(&[*from]);
+                reads.push(Thing::Clock(*clock));
+                (reads, of(&[*to]))
+            }
+            Self::RunOnClock { clock, inputs, outputs, .. } => {
+                let mut reads = of(inputs);
+                reads.push(Thing::Clock(*clock));
+                (reads, of(outputs))
+            }
+        }
     }
 }
 
@@ -85,32 +214,66 @@ impl SymbolState {
     /// Runs one stage over a chunk of one row.
     pub(super) fn run_row(
         &mut self,
-        rows: &[RowStep],
+        rows: &[RowSteps],
         steps: &[Step],
         chunk: Chunk,
         columns: &SymbolColumns,
     ) {
         for row in rows {
-            match *row {
-                RowStep::Point { op, inputs, output } => {
-                    let [a, b, c] = inputs.map(|input| self.values.at(input));
-                    self.values.put(output, op.of_row(a, b, c));
+            match row {
+                RowSteps::Points(op, points) => run_points(*op, points, &mut self.values),
+                RowSteps::Shifts(shifts) => {
+                    for RowShift { op, inputs: [x, y], output } in shifts {
+                        let back = op.look_back() as u32;
+                        let (x, x_then) = (self.values.at(*x), self.values.at(x - back));
+                        let (y, y_then) = (self.values.at(*y), self.values.at(y - back));
+                        self.values.put(*output, op.of_row(x, x_then, y, y_then));
+                    }
                 }
-                RowStep::Shift { op, inputs: [x, y], output } => {
-                    let back = op.look_back() as u32;
-                    let (x, x_then) = (self.values.at(x), self.values.at(x - back));
-                    let (y, y_then) = (self.values.at(y), self.values.at(y - back));
-                    self.values.put(output, op.of_row(x, x_then, y, y_then));
+                RowSteps::Small(kernels) => {
+                    for RowKernel { kernel, inputs: [a, b], output } in kernels {
+                        let before = self.values.at(a.saturating_sub(1));
+                        let (a, b) = (self.values.at(*a), self.values.at(*b));
+                        let value = self.kernels[*kernel as usize].of_row(a, before, b);
+                        self.values.put(*output, value);
+                    }
                 }
-                RowStep::Small { kernel, inputs: [a, b], output } => {
-                    let before = self.values.at(a.saturating_sub(1));
-                    let (a, b) = (self.values.at(a), self.values.at(b));
-                    let value = self.kernels[kernel as usize].of_row(a, before, b);
-                    self.values.put(output, value);
+                RowSteps::Appends(rows) => {
+                    for (row, series) in rows {
+                        self.values.append_row(*row, *series);
+                    }
                 }
-                RowStep::Append { row, series } => self.values.append_row(row, series),
-                RowStep::General(number) => self.run_step(&steps[number as usize], chunk, columns),
+                RowSteps::General(numbers) => {
+                    for number in numbers {
+                        self.run_step(&steps[*number as usize], chunk, columns);
+                    }
+                }
             }
         }
+    }
+}
+
+/// One loop per operator.
+fn run_points(op: Point, points: &[RowPoint], values: &mut Values) {
+    macro_rules! each {
+        ($($one:ident)*; $($cmp:ident)*) => {
+            match op {
+                $(Point::$one => run_each(points, values, |a, b, c| Point::$one.of_row(a, b, c)),)*
+                $(Point::Compare(Cmp::$cmp) => {
+                    run_each(points, values, |a, b, c| Point::Compare(Cmp::$cmp).of_row(a, b, c));
+                })*
+            }
+        };
+    }
+    each!(
+        Add Sub Mul Div Square Pow Neg Abs Sign Ln Exp Sqrt NormCdf NormInv Min2 Max2 Clip And Or Not Known If Coalesce;
+        Lt Le Gt Ge Eq Ne
+    );
+}
+
+#[inline(always)]
+fn run_each(points: &[RowPoint], values: &mut Values, f: impl Fn(f64, f64, f64) -> f64) {
+    for RowPoint { inputs: [a, b, c], output } in points {
+        values.put(*output, f(values.at(*a), values.at(*b), values.at(*c)));
     }
 }

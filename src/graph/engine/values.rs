@@ -38,9 +38,14 @@ impl Place {
         self.now
     }
 
+    /// Whether its chunk lies in the common buffer: on an event clock it does not.
+    pub(super) const fn has_row(self) -> bool {
+        self.now != Self::NONE
+    }
+
     /// Whether the common buffer has so many rows of its history.
     pub(super) const fn keeps_near(self, rows: usize) -> bool {
-        self.keep as usize >= rows && self.now != Self::NONE
+        self.keep as usize >= rows && self.has_row()
     }
 
     #[inline]

@@ -7,7 +7,7 @@
 //! the window, so the way to them leaves no trace in the bits.
 
 /// Ranks read on each side of the order statistic.
-const REACH: usize = 64;
+const REACH: usize = 96;
 /// Distinct values kept at most.
 const MOST: usize = 3 * REACH;
 
@@ -180,7 +180,6 @@ impl Quantile {
         };
         self.before = between.below + between.near.partition_point(|x| *x < self.low);
         self.near.clear();
-        self.near.reserve_exact(MOST + 1);
         for x in between.near.iter().copied().filter(|x| *x >= self.low && *x <= self.high) {
             match self.near.last_mut() {
                 Some((last, count)) if *last == x => *count += 1,
