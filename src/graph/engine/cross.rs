@@ -34,12 +34,11 @@ impl Roster {
         &self.names
     }
 
-    fn referred(&self, reference: &SymbolRef, reader: usize) -> Option<usize> {
+    /// The symbol that is read, and the one that it reads instead of itself.
+    fn referred(&self, reference: &SymbolRef) -> (Option<usize>, Option<usize>) {
         match reference {
-            SymbolRef::Named(symbol) => self.position(symbol),
-            SymbolRef::Leader { lead, other } => {
-                self.position(if self.names[reader] == *lead { other } else { lead })
-            }
+            SymbolRef::Named(symbol) => (self.position(symbol), self.position(symbol)),
+            SymbolRef::Leader { lead, other } => (self.position(lead), self.position(other)),
         }
     }
 }
@@ -55,66 +54,43 @@ pub(super) fn live_rows(columns: &[SymbolColumns], chunk: Chunk) -> Live {
 
 /// Fills one cross-section node for all symbols.
 pub(super) fn fill(node: &CrossNode, roster: &Roster, symbols: &mut [SymbolState], live: &Live, n: usize) {
-    let results = match &node.op {
-        Op::Of(reference) => of(node, reference, roster, symbols, live, n),
-        Op::Universe { f, min } => universe(node, *f, *min as usize, roster, symbols, live, n),
-        _ => return,
+    let mut results = vec![f64::NAN; symbols.len() * n];
+    let value = |symbol: usize, row: usize| {
+        if live[symbol][row] { symbols[symbol].values.rows(node.input)[row] } else { f64::NAN }
     };
-    for (symbol, column) in symbols.iter_mut().zip(results) {
-        symbol.values.store(node.output, &column);
-    }
-}
-
-fn of(
-    node: &CrossNode,
-    reference: &SymbolRef,
-    roster: &Roster,
-    symbols: &[SymbolState],
-    live: &Live,
-    n: usize,
-) -> Vec<Vec<f64>> {
-    (0..symbols.len())
-        .map(|reader| match roster.referred(reference, reader) {
-            None => vec![f64::NAN; n],
-            Some(other) => {
-                let x = symbols[other].values.rows(node.input);
-                x.iter().zip(&live[other]).map(|(x, live)| if *live { *x } else { f64::NAN }).collect()
-            }
-        })
-        .collect()
-}
-
-fn universe(
-    node: &CrossNode,
-    f: Universe,
-    min: usize,
-    roster: &Roster,
-    symbols: &[SymbolState],
-    live: &Live,
-    n: usize,
-) -> Vec<Vec<f64>> {
-    let columns: Vec<&[f64]> = symbols.iter().map(|s| s.values.rows(node.input)).collect();
-    let mut results = vec![vec![f64::NAN; n]; symbols.len()];
-    let mut known: Vec<f64> = Vec::with_capacity(symbols.len());
-    for row in 0..n {
-        let value = |s: usize| if live[s][row] { columns[s][row] } else { f64::NAN };
-        known.clear();
-        known.extend(roster.by_name.iter().map(|s| value(*s)).filter(|x| !x.is_nan()));
-        if known.is_empty() || known.len() < min {
-            continue;
-        }
-        if f == Universe::Rank {
-            for (s, result) in results.iter_mut().enumerate() {
-                result[row] = mid_rank(&known, value(s));
-            }
-        } else {
-            let shared = statistic(f, &mut known);
-            for result in &mut results {
-                result[row] = shared;
+    match &node.op {
+        Op::Of(reference) => {
+            let (lead, instead) = roster.referred(reference);
+            for (reader, column) in results.chunks_mut(n).enumerate() {
+                let Some(other) = (if lead == Some(reader) { instead } else { lead }) else { continue };
+                for (row, result) in column.iter_mut().enumerate() {
+                    *result = value(other, row);
+                }
             }
         }
+        Op::Universe { f, min } => {
+            let mut known: Vec<f64> = Vec::with_capacity(symbols.len());
+            for row in 0..n {
+                known.clear();
+                known.extend(roster.by_name.iter().map(|s| value(*s, row)).filter(|x| !x.is_nan()));
+                if known.is_empty() || known.len() < *min as usize {
+                    continue;
+                }
+                let shared = statistic(*f, &mut known);
+                for (symbol, column) in results.chunks_mut(n).enumerate() {
+                    column[row] = match f {
+                        // The median has sorted them.
+                        Universe::Rank => mid_rank(&known, value(symbol, row)),
+                        _ => shared,
+                    };
+                }
+            }
+        }
+        _ => return,
     }
-    results
+    for (symbol, column) in symbols.iter_mut().zip(results.chunks(n)) {
+        symbol.values.store(node.output, column);
+    }
 }
 
 fn statistic(f: Universe, known: &mut [f64]) -> f64 {
@@ -139,11 +115,12 @@ fn statistic(f: Universe, known: &mut [f64]) -> f64 {
     }
 }
 
-fn mid_rank(known: &[f64], x: f64) -> f64 {
+/// (less + equal/2) / n among sorted values.
+fn mid_rank(sorted: &[f64], x: f64) -> f64 {
     if x.is_nan() {
         return x;
     }
-    let less = known.iter().filter(|v| **v < x).count() as f64;
-    let equal = known.iter().filter(|v| **v == x).count() as f64;
-    (less + equal / 2.0) / known.len() as f64
+    let less = sorted.partition_point(|v| *v < x);
+    let equal = sorted.partition_point(|v| *v <= x) - less;
+    (less as f64 + equal as f64 / 2.0) / sorted.len() as f64
 }
