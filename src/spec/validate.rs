@@ -62,7 +62,7 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
     defaults(all, &mut refuse);
     calendars(all, &mut refuse);
     lexicon(&all.lexicon, &mut refuse);
-    if let Err(error) = all.gates.validate() {
+    for error in all.gates.validate().err().into_iter().flat_map(|errors| errors.0) {
         let help = format!("{} must be {}", error.field, error.rule);
         refuse.at("gates.yaml", &trail(error.field), error.to_string(), help);
     }
