@@ -215,7 +215,7 @@ impl Worker {
         };
         let (first, next) = (self.facts.first, self.facts.next());
         let looked = evidence.look(&mut self.store, &spec, first, next)?;
-        let quality = self.facts.quality_at(looked.closed_end);
+        let quality = self.facts.quality_at(&self.store, looked.closed_end)?;
         let looked = looked.excluding(exclusions(&quality));
         let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
         let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
