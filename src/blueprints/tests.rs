@@ -222,7 +222,7 @@ fn verdict(weakened: Option<Status>) -> Verdict {
 }
 
 /// Published on a 1st of March, monitored since.
-fn published(id: u32) -> Blueprint {
+pub(crate) fn published(id: u32) -> Blueprint {
     let mut blueprint = with_horizon(id);
     blueprint.publication = Some(PublicationFacts {
         closed_through: "2026-02-28".to_owned(),
@@ -466,7 +466,11 @@ fn an_event_triggers_the_blueprints_whose_condition_is_known_and_true() {
 fn a_state_must_be_true_and_a_foreign_state_never_is() {
     let with_state = |id: &str| {
         let mut blueprint = example();
-        blueprint.state_id = id.to_owned();
+        blueprint.entry.conditions = Condition { id: id.into(), expression: id.into() }
+            .parts()
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
         match_event(&shock(1, 2), &["A", "B", "C"], &[blueprint]).len()
     };
     assert_eq!(with_state("A"), 1);
@@ -474,6 +478,11 @@ fn a_state_must_be_true_and_a_foreign_state_never_is() {
     assert_eq!(with_state("C"), 0, "unknown");
     assert_eq!(with_state("D"), 0, "not in these specs");
     assert_eq!(with_state(""), 1);
+    assert_eq!(with_state("not B"), 1);
+    assert_eq!(with_state("not A"), 0);
+    assert_eq!(with_state("not C"), 0, "unknown");
+    assert_eq!(with_state("A and not B"), 1);
+    assert_eq!(with_state("A and not C"), 0, "unknown");
 }
 
 #[test]

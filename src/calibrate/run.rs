@@ -118,6 +118,7 @@ impl Study {
             entry_lag_bars: catalogue.entry_lag_bars,
             spec_hash: "lab".into(),
             excluded: Vec::new(),
+            lacking: Vec::new(),
         };
         Ok(Self { lab, names, catalogue, config, units })
     }

@@ -41,7 +41,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         days: 365,
         events: vec!["OI_FLUSH".to_owned()],
     };
-    let quality = QualityReport { events, partial_sources: vec![partial] };
+    let quality = QualityReport { events, partial_sources: vec![partial], lacking_series: Vec::new() };
     let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3 }];
     render(&ReportInput {
         run_id: "r<1>",

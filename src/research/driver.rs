@@ -14,8 +14,8 @@ use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{
-    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, look_at,
-    needs_outcomes, outcome_table, read_ledger,
+    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, lacking,
+    look_at, needs_outcomes, outcome_table, read_ledger,
 };
 use crate::blueprints::{
     PublishContext, PublishError, RunFacts, lives_of, publish_version, read_current, write_promotion_audit,
@@ -55,7 +55,7 @@ pub fn run(
     };
 
     let collected = collect(store, request, &mut |done, total| progress("features and events", done, total))?;
-    let excluded = exclusions(&collected.quality);
+    let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
     let run_id = request.run_id(&accounting, &excluded);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
@@ -71,7 +71,13 @@ pub fn run(
     let table = outcome_table(&request.spec, &collected.outcomes)?;
     let mut book = config.open_book(&catalogue).recorded();
     book.advance(&table, &catalogue, day);
-    let look = Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &excluded };
+    let look = Look {
+        catalogue: &catalogue,
+        book: &book,
+        accounting: &accounting,
+        excluded: &excluded,
+        lacking: &lacking,
+    };
     let discovery = find(&look, &config);
     let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
