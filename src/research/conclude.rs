@@ -9,7 +9,7 @@ use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideC
 use crate::bridge::{self, BridgeInputs, BridgeResult};
 use crate::discovery::{
     Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, Lacking,
-    OutcomeTable, TableError, conclude_in, discover,
+    OutcomeTable, TableError, conclude_in,
 };
 use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
@@ -144,7 +144,25 @@ pub fn conclude(
     Ok(Conclusions { discovery, bridge, compiled })
 }
 
-/// All of it over outcomes whose trials no ledger counts: a simulated world, or a null twin of a run.
+/// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a
+/// null twin of a run is judged by. The book of the look is not read.
+///
+/// # Errors
+/// When the outcomes belong to other specs.
+pub fn conclude_like(
+    look: &Look<'_>,
+    spec: &CompiledSpec,
+    config: &DiscoveryConfig,
+    outcomes: &[Outcome],
+    run: &RunFacts,
+) -> Result<Conclusions, ResearchError> {
+    let mut book = config.open_book(look.catalogue);
+    book.advance(&outcome_table(spec, outcomes)?, look.catalogue, closed_through(run.data_watermark));
+    let discovery = find(&Look { book: &book, ..*look }, config);
+    conclude(spec, discovery, outcomes, run, None)
+}
+
+/// All of it over outcomes whose trials no ledger counts: a simulated world.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
@@ -155,13 +173,17 @@ pub fn conclude_alone(
     quality: &QualityReport,
     run: &RunFacts,
 ) -> Result<Conclusions, ResearchError> {
-    let config = DiscoveryConfig {
-        excluded: exclusions(quality),
-        lacking: lacking(quality),
-        ..discovery_config(spec, symbols, run.data_watermark)
+    let config = discovery_config(spec, symbols, run.data_watermark);
+    let catalogue = config.catalogue(&OutcomeTable::default());
+    let accounting = Accounting::alone(&catalogue, spec.gates.multiplicity.catalogue);
+    let look = Look {
+        catalogue: &catalogue,
+        book: &config.open_book(&catalogue),
+        accounting: &accounting,
+        excluded: &exclusions(quality),
+        lacking: &lacking(quality),
     };
-    let discovery = discover(&outcome_table(spec, outcomes)?, &config);
-    conclude(spec, discovery, outcomes, run, None)
+    conclude_like(&look, spec, &config, outcomes, run)
 }
 
 /// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.

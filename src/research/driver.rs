@@ -116,10 +116,16 @@ pub fn run(
         Some(history) => {
             let inputs = PlaceboInputs {
                 spec: &request.spec,
-                symbols: &request.symbols,
                 outcomes: &collected.outcomes,
                 history,
-                quality: &collected.quality,
+                look: Look {
+                    catalogue: &catalogue,
+                    book: &book,
+                    accounting: &accounting,
+                    excluded: &excluded,
+                    lacking: &lacking,
+                },
+                config: &config,
                 facts: &facts,
                 real: &stages_passed,
             };

@@ -16,7 +16,7 @@ pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
 pub use conclude::{
-    Conclusions, Look, closed_through, conclude, conclude_alone, discovery_config, exclusions,
+    Conclusions, Look, closed_through, conclude, conclude_alone, conclude_like, discovery_config, exclusions,
     find, lacking, needs_outcomes, outcome_table,
 };
 pub use driver::run;

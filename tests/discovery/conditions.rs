@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use backtestd::blueprints::RunFacts;
 use backtestd::discovery::{
     Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey, TrialLedger,
     conclude_book, state_condition,
 };
 use backtestd::events::Event;
-use backtestd::market::{BarIndex, Symbol, Ts};
+use backtestd::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
-use backtestd::research::{discovery_config, outcome_table};
+use backtestd::research::{Look, conclude_like, discovery_config, outcome_table};
 use backtestd::spec::gates::CatalogueKind;
 use backtestd::spec::{CompiledSpec, FilterKind};
 
@@ -234,4 +235,50 @@ fn a_condition_whose_source_was_never_known_is_listed_as_unavailable() {
     assert_eq!(of("LIQUIDITY_VACUUM", &state.id), 1);
     assert!(untested.iter().any(|u| u.reason
         == "unavailable on BTCUSDT, ETHUSDT: LOW_LIQUIDITY_STATE needs bid_depth_usd, which was never known there"));
+}
+
+#[test]
+fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
+    let spec = shipped();
+    let config = discovery_config(&spec, &symbols(), Ts(0));
+    let full = config.catalogue(&OutcomeTable::default());
+    let mut before = spec.clone();
+    let event = before.events.iter_mut().find(|e| e.event_type == "LIQUIDITY_SHOCK").unwrap();
+    event.templates.retain(|t| t != "only_if_liquidity");
+    let mut ledger = TrialLedger::default();
+    for catalogue in [&catalogue(&before), &full] {
+        let new = ledger.admit(catalogue, CatalogueKind::Open, 10).unwrap();
+        ledger.extend(new, CatalogueKind::Open);
+    }
+    let accounting = ledger.account(&full);
+    let known = [("LOW_LIQUIDITY_STATE", 0), ("SPREAD_ELEVATED_STATE", 0)];
+    let outcomes: Vec<Outcome> = (0..200i64).map(|i| outcome(&spec, 288 * i, &known)).collect();
+    let end = outcomes.last().unwrap().event.bar.open().day() + 2;
+    let facts = RunFacts {
+        run_id: "twin".to_owned(),
+        code_version: "test".to_owned(),
+        data_watermark: Ts(end * DAY_MS),
+        discovery_start: Ts(0),
+        discovery_end: Ts(end * DAY_MS),
+    };
+    let empty = config.open_book(&full);
+    let look = Look { catalogue: &full, book: &empty, accounting: &accounting, excluded: &[], lacking: &[] };
+    let twin = conclude_like(&look, &spec, &config, &outcomes, &facts).unwrap().discovery;
+    assert_eq!((twin.summary.cohorts.len(), twin.summary.trials), (2, full.units));
+    let of = |state: &str| {
+        twin.candidates.iter().find(|c| c.state_id() == state && c.scope.label() == "ALL").unwrap()
+    };
+    let filtered = of("not_LOW_LIQUIDITY_STATE_and_not_SPREAD_ELEVATED_STATE");
+    assert_eq!((of("").cohort, filtered.cohort), (1, 2));
+    // The same outcomes, two budgets: the small second cohort has more of its budget for each of its trials.
+    let share = |cohort: u32| {
+        let c = accounting.of(cohort).unwrap();
+        c.budget / c.units as f64
+    };
+    let ratio = filtered.p_threshold.unwrap() / of("").p_threshold.unwrap();
+    assert!((ratio / (share(2) / share(1)) - 1.0).abs() < 1e-12, "{ratio}");
+    assert!(
+        filtered.is_discovery
+            && (filtered.p_any, filtered.effect_raw_bps) == (of("").p_any, of("").effect_raw_bps)
+    );
 }
