@@ -18,8 +18,8 @@ use super::{
     look_at, needs_outcomes, outcome_table, read_ledger,
 };
 use crate::blueprints::{
-    PublishContext, PublishError, RunFacts, lives_of, publish_version, read_current, write_promotion_audit,
-    write_run,
+    Blueprint, Life, Publication, PublishContext, PublishError, RunFacts, lives_of, publish_version,
+    read_current, write_promotion_audit, write_run,
 };
 use crate::calibrate::{Stage, funnel};
 use crate::discovery::definition::hex;
@@ -106,10 +106,11 @@ pub fn run(
         &conclusions.bridge,
         conclusions.compiled.blueprints.len(),
     );
-    let version = if request.publish {
-        Some(publish(request, &facts, &conclusions, &catalogue, &book, now)?)
+    let (version, published) = if request.publish {
+        let publication = publish(request, &facts, &conclusions, &catalogue, &book, now)?;
+        (Some(publication.version), publication.blueprints)
     } else {
-        None
+        (None, in_force(request, &catalogue, &book)?)
     };
     lap("write");
     let twin = match &collected.history {
@@ -141,7 +142,7 @@ pub fn run(
 
     let mut summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     summary.placebo = twin;
-    let page = report(request, &summary, &collected, &conclusions, &stages_passed);
+    let page = report(request, &summary, &collected, &conclusions, &stages_passed, &published);
     write_bytes(&summary.report, page.as_bytes())?;
     write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
@@ -237,7 +238,7 @@ fn publish(
     catalogue: &Catalogue,
     book: &EvidenceBook,
     now: Ts,
-) -> Result<String, ResearchError> {
+) -> Result<Publication, ResearchError> {
     let dir = request.data_root.join("blueprints");
     let current = read_current(&dir).map_err(PublishError::from)?;
     let published = current.map(|v| v.blueprints).unwrap_or_default();
@@ -251,7 +252,24 @@ fn publish(
         lives: lives_of(&published, catalogue, book, &request.spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
     };
-    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?.version)
+    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?)
+}
+
+/// The version in force, with what this run's book says about it; the files stay as they are.
+fn in_force(
+    request: &Request,
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+) -> Result<Vec<Blueprint>, ResearchError> {
+    let current = read_current(&request.data_root.join("blueprints")).map_err(PublishError::from)?;
+    let mut published = current.map(|v| v.blueprints).unwrap_or_default();
+    let mut lives = lives_of(&published, catalogue, book, &request.spec.gates.monitoring);
+    for blueprint in &mut published {
+        if let Some(Life::Monitored(monitoring)) = lives.remove(&blueprint.id) {
+            blueprint.monitoring = Some(monitoring);
+        }
+    }
+    Ok(published)
 }
 
 fn summarise(
@@ -317,6 +335,7 @@ fn report(
     collected: &Collected,
     conclusions: &Conclusions,
     funnel: &[Stage],
+    published: &[Blueprint],
 ) -> String {
     let symbols: Vec<SymbolFacts> = summary
         .bars
@@ -339,6 +358,7 @@ fn report(
         candidates: &conclusions.discovery.candidates,
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
+        published,
         reasons: &summary.reasons,
         funnel,
         placebo: summary.placebo.as_ref(),

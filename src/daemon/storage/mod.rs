@@ -10,6 +10,8 @@ mod change_tests;
 mod evidence;
 mod facts;
 mod job;
+#[cfg(test)]
+mod life_tests;
 mod queries;
 mod signal;
 mod worker;
