@@ -147,6 +147,14 @@ fn the_example_of_the_contract_parses_and_prints_itself_sorted() {
 }
 
 #[test]
+fn a_number_that_is_read_and_written_again_stays_what_it_was() {
+    let mut blueprint = published(1);
+    // Read by a fast parser this comes out one bit lower.
+    blueprint.publication.as_mut().unwrap().p_any = 1.962_342_324_989_496_2e-5;
+    assert_eq!(serde_json::from_str::<Blueprint>(&blueprint.line()).unwrap(), blueprint);
+}
+
+#[test]
 fn the_id_is_the_hash_of_what_the_rule_is() {
     let blueprint = example();
     let mut same = blueprint.clone();
