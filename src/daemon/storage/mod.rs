@@ -12,6 +12,8 @@ mod facts;
 mod job;
 #[cfg(test)]
 mod life_tests;
+#[cfg(test)]
+mod quality_tests;
 mod queries;
 mod signal;
 mod worker;
