@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use backtestd::blueprints::{
     Blueprint, CompileInputs, Lives, PublishContext, RunFacts, SelectionFacts, SideCosts, compile,
-    publish_version, read_current, write_run,
+    match_event, publish_version, read_current, write_run,
 };
 use backtestd::bridge::{BridgeInputs, apply};
 use backtestd::discovery::{
     Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, PromotionTrack, Scope, candidate_id,
+    label_condition, negated_condition,
 };
 use backtestd::events::Event;
 use backtestd::market::{BarIndex, Symbol, Ts};
@@ -268,6 +269,25 @@ fn scopes_conditions_and_costs_are_those_of_the_candidate() {
     assert_eq!(state.costs.round_trip_bps, 12.0);
     assert!(state.costs.funding_included);
     assert_eq!(state.bar_type.as_deref(), Some("BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL"));
+}
+
+#[test]
+fn a_negated_state_is_simulated_as_it_is_tested_and_its_parts_are_the_conditions_of_the_entry() {
+    let booked = outcomes("VOL_SHOCK", "BTCUSDT", 120, 0.0025);
+    let not_calm = Condition::all(vec![negated_condition("CALM"), label_condition("vol_regime", "mid")]);
+    let run = run(vec![candidate("VOL_SHOCK", single(), not_calm, 0.01)], &booked);
+    let line: Value = serde_json::from_str(&run.compiled.blueprints[0].line()).unwrap();
+    assert_eq!(line["state_id"], "not_CALM_and_vol_regime_mid");
+    assert_eq!(line["condition"], "not CALM and vol_regime == 'mid'");
+    assert_eq!(line["entry"]["conditions"], serde_json::json!(["not CALM", "vol_regime == 'mid'"]));
+    assert_eq!(run.bridge[&0].columns.trades, 40, "every third event is not calm");
+    let triggers = |event: &Event| match_event(event, &["CALM"], &run.compiled.blueprints).len() == 1;
+    let fresh = |states: [i8; 1]| Event {
+        states: Arc::from(states),
+        bar: Ts(1_772_366_400_000).bar() + 1,
+        ..(*booked[0].event).clone()
+    };
+    assert_eq!([0, 1, -1].map(|calm| triggers(&fresh([calm]))), [true, false, false]);
 }
 
 #[test]

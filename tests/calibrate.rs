@@ -101,6 +101,7 @@ fn looking_every_day_publishes_what_one_batch_over_the_history_publishes() {
         entry_lag_bars: 1,
         spec_hash: "".into(),
         excluded: Vec::new(),
+        lacking: Vec::new(),
     };
     // Every event type, symbol and horizon of the lab occurs, so that the table's own catalogue is the lab's.
     assert_eq!(config.catalogue(&world.table).units, names.catalogue(&families()).units);

@@ -7,6 +7,10 @@
     reason = "test code: a failed unwrap is a failed test, and counts are small"
 )]
 
+#[path = "common/mod.rs"]
+mod common;
+#[path = "discovery/conditions.rs"]
+mod conditions;
 #[path = "discovery/examples.rs"]
 mod examples;
 #[path = "discovery/files.rs"]

@@ -9,7 +9,9 @@ use super::record::{
 };
 use crate::bridge::BridgeResult;
 use crate::discovery::ledger::date;
-use crate::discovery::{Candidate, Cohort, DiscoverySummary, EVENT_QUALITY_GATE, PromotionTrack, Scope};
+use crate::discovery::{
+    Candidate, Cohort, Condition, DiscoverySummary, EVENT_QUALITY_GATE, PromotionTrack, Scope,
+};
 use crate::market::{Symbol, Ts};
 use crate::outcomes::EntryPrice;
 use crate::spec::strategies::{OnWeakened, StrategiesSpec};
@@ -312,7 +314,7 @@ fn blueprint(
         template_verb: candidate.template_verb.to_string(),
         template_aliases: candidate.template_aliases.iter().map(ToString::to_string).collect(),
         state_id: candidate.state_id().to_owned(),
-        condition: condition.clone().unwrap_or_else(|| UNCONDITIONAL.to_owned()),
+        condition: condition.unwrap_or_else(|| UNCONDITIONAL.to_owned()),
         bar_type: symbol_scope.bar_types.first().cloned(),
         costs: costs(&symbol_scope.symbols, bridge, inputs),
         symbol_scope,
@@ -323,7 +325,7 @@ fn blueprint(
             bar: "5m".to_owned(),
             price: rule.price,
             cooldown_bars: rule.cooldown_bars,
-            conditions: condition.into_iter().collect(),
+            conditions: candidate.state.iter().flat_map(Condition::parts).map(str::to_owned).collect(),
         },
         exit: Exit {
             time_stop_bars: rule.time_stop_bars,

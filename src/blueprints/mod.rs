@@ -37,5 +37,5 @@ pub use record::{
     StopGapFill, SymbolScope, UNCONDITIONAL, bar_type,
 };
 pub use run::write_run;
-pub use trigger::{Side, StateTest, Triggered, match_event};
+pub use trigger::{Side, Triggered, match_event};
 pub use watch::{Follower, Sighting};

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{Blueprint, Status};
-use crate::discovery::DirectionRule;
+use crate::discovery::{ConditionTest, DirectionRule};
 use crate::events::Event;
 use crate::outcomes::EntryPrice;
 
@@ -55,53 +55,6 @@ pub struct Triggered {
     pub exit_at_ns: i64,
 }
 
-/// What a state condition reads from an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateTest {
-    /// Always true.
-    Always,
-    /// `vol_regime` has this code.
-    VolRegime(i8),
-    /// `carry_state` has this code.
-    CarryState(i8),
-    /// The state at this index of [`Event::states`] is true.
-    State(usize),
-}
-
-impl StateTest {
-    /// Resolves a `state_id` (`""`, `vol_regime_high`, `carry_state_neutral`, or one of `states`, the graph's state ids
-    /// in order). `None` for an id that these specs do not have.
-    #[must_use]
-    pub fn resolve<S: AsRef<str>>(state_id: &str, states: &[S]) -> Option<Self> {
-        if state_id.is_empty() {
-            return Some(Self::Always);
-        }
-        if let Some(at) = states.iter().position(|s| s.as_ref() == state_id) {
-            return Some(Self::State(at));
-        }
-        Some(match state_id {
-            "vol_regime_low" => Self::VolRegime(0),
-            "vol_regime_mid" => Self::VolRegime(1),
-            "vol_regime_high" => Self::VolRegime(2),
-            "carry_state_funding_neg" => Self::CarryState(-1),
-            "carry_state_neutral" => Self::CarryState(0),
-            "carry_state_funding_pos" => Self::CarryState(1),
-            _ => return None,
-        })
-    }
-
-    /// Whether it is known and true on the deciding bar.
-    #[must_use]
-    pub fn holds(&self, event: &Event) -> bool {
-        match *self {
-            Self::Always => true,
-            Self::VolRegime(code) => event.vol_regime == code,
-            Self::CarryState(code) => event.carry_state == code,
-            Self::State(at) => event.states.get(at) == Some(&1),
-        }
-    }
-}
-
 /// The active blueprints that `event` triggers, in the order given. An event that a blueprint's evidence has already
 /// seen does not trigger it. `states` are the graph's state ids in order.
 #[must_use]
@@ -114,7 +67,7 @@ fn triggered<S: AsRef<str>>(event: &Event, states: &[S], blueprint: &Blueprint) 
         && *event.event_type == *blueprint.event_type
         && blueprint.symbol_scope.symbols.contains(&event.symbol)
         && blueprint.discovered_through_ns.is_none_or(|seen| event.detected().nanos() > seen);
-    if !wanted || !StateTest::resolve(&blueprint.state_id, states)?.holds(event) {
+    if !wanted || !ConditionTest::resolve(&blueprint.entry.conditions, states)?.holds(event) {
         return None;
     }
     let side = Side::of(blueprint.direction_rule, event.direction)?;

@@ -1,7 +1,7 @@
 //! The events of a candidate as signals, with their booked outcomes.
 
-use crate::blueprints::{Side, StateTest};
-use crate::discovery::Candidate;
+use crate::blueprints::Side;
+use crate::discovery::{Candidate, ConditionTest};
 use crate::outcomes::Outcome;
 use crate::simulator::Signal;
 
@@ -44,7 +44,8 @@ impl Sample {
             candidate_id: candidate.candidate_id.clone(),
             state_id: candidate.state_id().to_owned(),
         };
-        let condition = StateTest::resolve(candidate.state_id(), states).ok_or_else(unknown)?;
+        let asked: Vec<&str> = candidate.state.iter().map(|c| &*c.expression).collect();
+        let condition = ConditionTest::resolve(&asked, states).ok_or_else(unknown)?;
         let symbols = candidate.scope.symbols();
         let mut sample = Self::default();
         for outcome in outcomes {

@@ -135,15 +135,11 @@ pub struct EdgeSpec {
     pub death_days: [usize; 2],
 }
 
-/// How a published edge is watched.
+/// What is asked of the monitor of published edges.
 #[allow(missing_docs, reason = "the fields are documented in lab.yaml")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetireSpec {
-    pub bets: Vec<f64>,
-    pub clip: f64,
-    pub suspend_at: f64,
-    pub claim_share: f64,
     pub horizon_days: i64,
 }
 

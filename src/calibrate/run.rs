@@ -118,6 +118,7 @@ impl Study {
             entry_lag_bars: catalogue.entry_lag_bars,
             spec_hash: "lab".into(),
             excluded: Vec::new(),
+            lacking: Vec::new(),
         };
         Ok(Self { lab, names, catalogue, config, units })
     }
@@ -183,7 +184,8 @@ impl Study {
 
         for publication in &mut publications {
             let (block, local) = places[publication.unit];
-            watch(publication, &book.unit(block, local).days, world, block, &self.lab.retire, book.params());
+            let monitoring = &self.config.gates.monitoring;
+            watch(publication, &book.unit(block, local).days, world, block, monitoring, book.params());
         }
         let mut errors = BTreeMap::from([(Decider::Production, production.errors())]);
         if let Some(canaries) = canaries {
@@ -388,9 +390,4 @@ impl Canaries {
         self.iid.look(day, &study.reject(&self.iid_p, ledger));
         self.cr2.look(day, &study.reject(&self.cr2_p, ledger));
     }
-}
-
-/// Day of the study of a UTC day.
-pub(super) const fn study_day(day: i32) -> i64 {
-    day as i64 - FIRST_DAY
 }

@@ -1,11 +1,11 @@
-//! Life after publication: the retirement detector on the days that follow, against the day the edge really died.
+//! Life after publication: production's monitor on the days that follow, against the day the edge really died.
 
-use super::lab::RetireSpec;
-use super::run::{Publication, study_day};
-use super::world::World;
-use crate::discovery::DaySum;
+use super::run::Publication;
+use super::world::{FIRST_DAY, World};
 use crate::discovery::eprocess::MixParams;
-use crate::discovery::monitor::RetireDetector;
+use crate::discovery::monitor::{Claim, monitor};
+use crate::discovery::{DaySum, DirectionRule};
+use crate::spec::gates::MonitoringSpec;
 
 const BPS: f64 = 1e4;
 
@@ -20,38 +20,41 @@ pub struct Watched {
     pub active_days: usize,
 }
 
-/// Runs the detector over the days after publication. The floor is the cost, or a share of the claim if that is more.
+/// Monitors a publication over the unit's days since then, up to the end of the study.
 pub(super) fn watch(
     publication: &mut Publication,
     days: &[DaySum],
     world: &World,
     block: usize,
-    spec: &RetireSpec,
+    spec: &MonitoringSpec,
     params: &MixParams,
 ) {
-    let sign = if publication.follow { 1.0 } else { -1.0 };
-    let claim = spec.claim_share * publication.claim_bps.unwrap_or(0.0);
-    let floor = world.cost_bps.max(claim) / BPS;
-    let mut detector = RetireDetector::new(&spec.bets, spec.clip, params);
+    let side = if publication.follow { DirectionRule::Follow } else { DirectionRule::Fade };
+    let last_seen = study_date(publication.day);
+    let claim = Claim {
+        closed_through: last_seen,
+        side,
+        gross: publication.claim_bps.unwrap_or(0.0) / BPS,
+        cost: world.cost_bps / BPS,
+    };
+    let report = monitor(days, &claim, spec, params);
     let died = world.deaths.get(block).copied().flatten();
-    let (mut n, mut sum) = (0.0, 0.0);
-    for day in days {
-        let at = study_day(day.day);
-        if at <= publication.day as i64 {
-            continue;
-        }
-        n += f64::from(day.n);
-        sum += sign * day.sum;
-        let level = detector.step(sign * day.z, day.weight, floor);
-        let at = usize::try_from(at).unwrap_or(0);
-        let watched = &mut publication.watched;
-        if watched.suspended.is_none() {
-            watched.active_days += usize::from(died.is_some_and(|d| at >= d));
-            if level >= spec.suspend_at {
-                watched.suspended = Some(at);
-            }
-        }
-    }
-    publication.watched.died = died;
+    let suspended = report.suspended_on.and_then(|day| usize::try_from(day - study_date(0)).ok());
+    let later = || days.iter().filter(|d| i64::from(d.day) > last_seen);
+    let n: f64 = later().map(|d| f64::from(d.n)).sum();
+    let sum: f64 = later().map(|d| side.sign() * d.sum).sum();
     publication.later_bps = (n > 0.0).then(|| BPS * sum / n);
+    publication.watched = Watched {
+        died,
+        suspended,
+        active_days: died.map_or(0, |died| {
+            let until = suspended.map_or(i64::MAX, study_date);
+            later().map(|d| i64::from(d.day)).filter(|day| *day >= study_date(died) && *day <= until).count()
+        }),
+    };
+}
+
+/// UTC day of a day of the study.
+const fn study_date(day: usize) -> i64 {
+    FIRST_DAY + day as i64
 }

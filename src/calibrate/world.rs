@@ -8,7 +8,7 @@ use super::planted::{CONDITIONS, Cell, Planted};
 use super::prices::{DAY, Path, paths};
 use crate::discovery::definition::Definitions;
 use crate::discovery::{
-    Catalogue, CatalogueSpec, EventEntry, OutcomeRow, OutcomeTable, SideLabel, StateRule, StateScope,
+    Catalogue, CatalogueSpec, ConditionRule, ConditionScope, EventEntry, OutcomeRow, OutcomeTable, SideLabel,
     TableBuilder, TableError, default_exit, state_condition,
 };
 use crate::market::{BAR_MS, DAY_MS, Symbol, SymbolError, Ts};
@@ -102,17 +102,17 @@ impl Names {
                 fade: label("mean_reversion"),
             })
             .collect();
-        let states = self
-            .conditions
-            .iter()
-            .map(|id| StateRule { id: Arc::clone(id), scope: StateScope::Any, min_events: 0 })
-            .collect();
+        let any = |id| ConditionRule {
+            condition: state_condition(id),
+            scopes: vec![ConditionScope::Any],
+            min_events: 0,
+        };
         let spec = CatalogueSpec {
             events,
             symbols: self.symbols.clone(),
-            states,
-            regimes: Vec::new(),
+            conditions: self.conditions.iter().map(any).collect(),
             entry_lag_bars: LAG,
+            filters: Vec::new(),
             untested: Vec::new(),
             definitions: Definitions::default(),
         };

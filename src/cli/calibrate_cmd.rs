@@ -15,9 +15,9 @@ use crate::calibrate::{
     CalibrationSummary, Lab, PipelineLevel, PipelineTally, RunResult, Study, WorldKind, judge, many,
     real_series, resample, tally,
 };
-use crate::discovery::{DiscoveryConfig, OutcomeTable};
+use crate::discovery::DiscoveryConfig;
 use crate::lake::write_bytes;
-use crate::research::{collect, discovery_config, exclusions};
+use crate::research::{collect, discovery_config, exclusions, outcome_table};
 use crate::sim::Scenario;
 use crate::sim::rng::derive;
 use crate::spec::CompiledSpec;
@@ -234,8 +234,7 @@ fn scores(cmd: &CalibrateCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<Calibr
     if let Some(progress) = progress {
         progress.finish(&format!("{} outcomes", collected.outcomes.len()));
     }
-    let states: Vec<Arc<str>> = spec.states.iter().map(|s| s.id.as_str().into()).collect();
-    let table = OutcomeTable::from_outcomes(&collected.outcomes, &states)?;
+    let table = outcome_table(spec, &collected.outcomes)?;
     let config = DiscoveryConfig {
         excluded: exclusions(&collected.quality),
         ..discovery_config(spec, &request.symbols, request.end.open())

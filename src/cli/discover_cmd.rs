@@ -68,6 +68,7 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     let defaults: GlobalDefaults = load_yaml(&dir.join("global_defaults.yaml")).with_context(advice)?;
     let config = DiscoveryConfig {
         excluded: Vec::new(),
+        lacking: Vec::new(),
         gates,
         families,
         catalogue: None,

@@ -74,6 +74,7 @@ pub fn candidates(input: &RunInput) -> Discovery {
         book: &looked.book,
         accounting: &looked.accounting,
         excluded: &looked.excluded,
+        lacking: &looked.lacking,
     };
     find(&look, &looked.config)
 }

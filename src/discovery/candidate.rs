@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::condition::Condition;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
 
@@ -69,15 +70,6 @@ impl Scope {
             Self::Single(symbol) => std::slice::from_ref(symbol),
         }
     }
-}
-
-/// What must hold on the deciding bar.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Condition {
-    /// `HIGH_VOL_REGIME`, `vol_regime_high`.
-    pub id: Arc<str>,
-    /// The same as an expression of the spec language: `HIGH_VOL_REGIME`, `vol_regime == 'high'`.
-    pub expression: Arc<str>,
 }
 
 /// How far a candidate may go.

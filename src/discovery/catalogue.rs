@@ -12,25 +12,15 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::candidate::{Condition, DirectionRule, Scope};
-use super::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateScope, Untested};
+use super::candidate::{DirectionRule, Scope};
+use super::catalogue_spec::{CatalogueSpec, ConditionRule, EventEntry, SideLabel, TestedFilter, Untested};
 use super::definition::{Definitions, hex};
-use super::table::{label_condition, state_condition};
 use crate::market::{BARS_PER_DAY, Symbol};
 use crate::outcomes::Horizon;
 use crate::spec::gates::{FamiliesFile, GroupKey};
 
 /// Most conditions on one event: they share a word of bits.
 const MAX_CONDITIONS: usize = 63;
-
-/// A condition of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatalogueCondition {
-    /// Name and expression.
-    pub condition: Condition,
-    /// Fewest events.
-    pub min_events: u32,
-}
 
 /// The units of one event and horizon.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,13 +51,15 @@ pub struct Catalogue {
     /// Whether a pooled scope follows the symbols.
     pub has_pooled: bool,
     /// All conditions.
-    pub conditions: Vec<CatalogueCondition>,
+    pub conditions: Vec<ConditionRule>,
     /// Bars from the deciding bar to the entry.
     pub entry_lag_bars: u32,
     /// Number of units: the m of every procedure.
     pub units: usize,
     /// Keys of a multiplicity group.
     pub group_by: Vec<GroupKey>,
+    /// Filter verbs that are tested, with their conditions.
+    pub filters: Vec<TestedFilter>,
     /// What is asked for and not tested.
     pub untested: Vec<Untested>,
     /// What the units are, beyond their names.
@@ -96,14 +88,13 @@ impl Catalogue {
         symbols.dedup();
         // With one symbol the pooled series is the symbol's own: one series, one unit.
         let has_pooled = families.pool_symbols && symbols.len() > 1;
-        let conditions = list_conditions(spec);
         let mut events: Vec<&EventEntry> = spec.events.iter().collect();
         events.sort_by(|a, b| a.event_type.cmp(&b.event_type));
         let mut untested = spec.untested.clone();
         let mut blocks = Vec::new();
         let mut units = 0;
         for event in events {
-            let admitted = admitted(event, spec, &conditions, &mut untested);
+            let admitted = admitted(event, &spec.conditions, &mut untested);
             let mut horizons = event.horizons.clone();
             horizons.sort_by_key(|h| h.bars);
             horizons.dedup_by_key(|h| h.bars);
@@ -133,10 +124,11 @@ impl Catalogue {
             blocks,
             symbols: symbols.into(),
             has_pooled,
-            conditions,
+            conditions: spec.conditions.clone(),
             entry_lag_bars: spec.entry_lag_bars,
             units,
             group_by: families.group_by.clone(),
+            filters: spec.filters.clone(),
             untested,
             definitions: spec.definitions.clone(),
             hash: String::new(),
@@ -174,7 +166,7 @@ impl Catalogue {
 
     /// Condition of a unit.
     #[must_use]
-    pub fn condition(&self, place: UnitPlace) -> Option<&CatalogueCondition> {
+    pub fn condition(&self, place: UnitPlace) -> Option<&ConditionRule> {
         let at = place.condition.checked_sub(1)?;
         Some(&self.conditions[self.blocks[place.block].conditions[at]])
     }
@@ -276,41 +268,14 @@ impl Block {
     }
 }
 
-fn list_conditions(spec: &CatalogueSpec) -> Vec<CatalogueCondition> {
-    let regimes = spec.regimes.iter().map(|(column, value)| CatalogueCondition {
-        condition: label_condition(column, value),
-        min_events: 0,
-    });
-    let states = spec
-        .states
-        .iter()
-        .map(|rule| CatalogueCondition { condition: state_condition(&rule.id), min_events: rule.min_events });
-    regimes.chain(states).collect()
-}
-
-/// The conditions an event admits: every regime, and the states whose scope holds it.
-fn admitted(
-    event: &EventEntry,
-    spec: &CatalogueSpec,
-    conditions: &[CatalogueCondition],
-    untested: &mut Vec<Untested>,
-) -> Vec<usize> {
-    let mut admitted: Vec<usize> = (0..spec.regimes.len()).collect();
-    for (i, rule) in spec.states.iter().enumerate().filter(|(i, _)| spec.regimes.len() + i < conditions.len())
-    {
-        let fits = match &rule.scope {
-            StateScope::Any => true,
-            StateScope::Family(family) => *family == event.family,
-            StateScope::Event(event_type) => *event_type == event.event_type,
-        };
-        if fits {
-            admitted.push(spec.regimes.len() + i);
-        }
-    }
+/// The conditions that an event admits: those with a scope that holds it.
+fn admitted(event: &EventEntry, rules: &[ConditionRule], untested: &mut Vec<Untested>) -> Vec<usize> {
+    let fits = |rule: &ConditionRule| rule.scopes.iter().any(|s| s.holds(&event.event_type, &event.family));
+    let mut admitted: Vec<usize> = (0..rules.len()).filter(|i| fits(&rules[*i])).collect();
     for &left_out in admitted.iter().skip(MAX_CONDITIONS) {
         untested.push(Untested {
             event_type: Arc::clone(&event.event_type),
-            what: conditions[left_out].condition.id.as_ref().to_owned(),
+            what: rules[left_out].condition.id.as_ref().to_owned(),
             reason: format!("more than {MAX_CONDITIONS} conditions on one event"),
         });
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::condition::{Condition, label_condition, state_condition, written_condition};
 use super::definition::Definitions;
 use super::table::OutcomeTable;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
-use crate::spec::{CompiledSpec, EventMeta, Lexicon, TestStatistic};
+use crate::spec::{CompiledSpec, EventMeta, FilterKind, FilterVerb, Lexicon, TestStatistic};
 
 /// Label of the follow side where no template names it.
 const STANDARD_FOLLOW: &str = "continuation";
@@ -40,9 +41,9 @@ pub struct EventEntry {
     pub fade: SideLabel,
 }
 
-/// Which events a state may condition.
+/// Which events a condition may be put on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateScope {
+pub enum ConditionScope {
     /// Any event.
     Any,
     /// Events of one family.
@@ -51,15 +52,38 @@ pub enum StateScope {
     Event(Arc<str>),
 }
 
-/// A state as a condition.
+impl ConditionScope {
+    /// Whether the event is one of them.
+    #[must_use]
+    pub fn holds(&self, event_type: &str, family: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Family(name) => **name == *family,
+            Self::Event(name) => **name == *event_type,
+        }
+    }
+}
+
+/// A condition, once, with everything that asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateRule {
-    /// State id.
-    pub id: Arc<str>,
-    /// What it may condition.
-    pub scope: StateScope,
-    /// Fewest events of a unit with this state.
+pub struct ConditionRule {
+    /// The condition.
+    pub condition: Condition,
+    /// The events that it is put on: those of any of these.
+    pub scopes: Vec<ConditionScope>,
+    /// Fewest events of a unit with this condition.
     pub min_events: u32,
+}
+
+/// A filter verb of an event, and the conditions that it is tested as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TestedFilter {
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// The verb.
+    pub verb: String,
+    /// Ids of the conditions.
+    pub conditions: Vec<Arc<str>>,
 }
 
 /// A hypothesis that is asked for and that an outcome table of own-leg returns cannot answer.
@@ -80,12 +104,12 @@ pub struct CatalogueSpec {
     pub events: Vec<EventEntry>,
     /// Symbols.
     pub symbols: Vec<Symbol>,
-    /// States.
-    pub states: Vec<StateRule>,
-    /// Regime labels that condition every event: column and value.
-    pub regimes: Vec<(String, String)>,
+    /// Conditions, each id once.
+    pub conditions: Vec<ConditionRule>,
     /// Bars from the deciding bar to the entry.
     pub entry_lag_bars: u32,
+    /// Filter verbs that are tested.
+    pub filters: Vec<TestedFilter>,
     /// What is asked for and not tested.
     pub untested: Vec<Untested>,
     /// What the units are, beyond their names.
@@ -97,30 +121,29 @@ impl CatalogueSpec {
     #[must_use]
     pub fn from_spec(spec: &CompiledSpec, symbols: &[Symbol]) -> Self {
         let mut untested = Vec::new();
-        let events = spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, &mut untested)).collect();
-        let conditioning = &spec.defaults.conditioning;
-        let states = spec
-            .states
-            .iter()
-            .filter(|_| conditioning.states)
-            .map(|state| StateRule {
-                id: state.id.as_str().into(),
-                scope: if state.family_wide {
-                    StateScope::Family(state.family.as_str().into())
-                } else {
-                    StateScope::Event(state.source_event.as_str().into())
-                },
-                min_events: state.min_events,
-            })
-            .collect();
-        let regimes = conditioning
-            .regimes
-            .iter()
-            .flat_map(|(column, values)| values.keys().map(move |value| (column.clone(), value.clone())))
-            .collect();
-        let entry_lag_bars = spec.defaults.entry_lag_bars.get();
-        let definitions = Definitions::of(spec, symbols);
-        Self { events, symbols: symbols.to_vec(), states, regimes, entry_lag_bars, untested, definitions }
+        let events: Vec<EventEntry> =
+            spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, &mut untested)).collect();
+        let (conditions, filters) = conditions(spec, &events, &mut untested);
+        let mut definitions = Definitions::of(spec, symbols);
+        conditions.iter().for_each(|rule| definitions.define(&rule.condition));
+        Self {
+            events,
+            symbols: symbols.to_vec(),
+            conditions,
+            entry_lag_bars: spec.defaults.entry_lag_bars.get(),
+            filters,
+            untested,
+            definitions,
+        }
+    }
+
+    /// The conditions of [`CatalogueSpec::from_spec`]: what a table of outcomes under these specs must say of its events.
+    #[must_use]
+    pub fn conditions_of(spec: &CompiledSpec) -> Vec<Condition> {
+        let mut untested = Vec::new();
+        let events: Vec<EventEntry> =
+            spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, &mut untested)).collect();
+        conditions(spec, &events, &mut untested).0.into_iter().map(|rule| rule.condition).collect()
     }
 
     /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols, and its
@@ -156,17 +179,17 @@ impl CatalogueSpec {
                 });
             }
         }
-        let states = table
-            .conditions
-            .iter()
-            .map(|c| StateRule { id: Arc::clone(&c.id), scope: StateScope::Any, min_events: 0 })
-            .collect();
+        let any = |c: &Condition| ConditionRule {
+            condition: c.clone(),
+            scopes: vec![ConditionScope::Any],
+            min_events: 0,
+        };
         Self {
             events,
             symbols: table.symbols.clone(),
-            states,
-            regimes: Vec::new(),
+            conditions: table.conditions.iter().map(any).collect(),
             entry_lag_bars,
+            filters: Vec::new(),
             untested,
             definitions: Definitions::default(),
         }
@@ -186,8 +209,17 @@ fn entry(meta: &EventMeta, lexicon: &Lexicon, untested: &mut Vec<Untested>) -> O
             Some((TestStatistic::RelativeReturn, _)) => "needs the hedge leg's return beside the event's own",
             Some((TestStatistic::VarianceRatio, _)) => "measures variance, which one leg cannot trade",
             Some((TestStatistic::ExcursionQuantile, _)) => "measures the tail of the excursion, not a return",
-            // Filters are the conditions; overlays judge other strategies.
-            None => continue,
+            None => match lexicon.filters.get(verb).map(|filter| filter.kind) {
+                // Conditions are put on what the event tests: see `conditions`.
+                Some(FilterKind::Condition) => continue,
+                Some(FilterKind::Execution) => {
+                    "is a rule of execution on an edge that is found, not a hypothesis; the simulation of the bridge has none"
+                }
+                Some(FilterKind::Overlay) => {
+                    "is judged by what it does to the risk of other strategies, which the event's own outcomes do not show"
+                }
+                None => "is no verb of the lexicon",
+            },
         };
         untested.push(Untested {
             event_type: meta.event_type.as_str().into(),
@@ -196,6 +228,12 @@ fn entry(meta: &EventMeta, lexicon: &Lexicon, untested: &mut Vec<Untested>) -> O
         });
     }
     if follow.is_empty() && fade.is_empty() {
+        let filters = meta.templates.iter().filter(|verb| is_condition(lexicon, verb));
+        untested.extend(filters.map(|verb| Untested {
+            event_type: meta.event_type.as_str().into(),
+            what: verb.clone(),
+            reason: "no template takes a side on the event's own return that it could condition".to_owned(),
+        }));
         untested.push(Untested {
             event_type: meta.event_type.as_str().into(),
             what: "fade_follow".to_owned(),
@@ -210,6 +248,92 @@ fn entry(meta: &EventMeta, lexicon: &Lexicon, untested: &mut Vec<Untested>) -> O
         follow: side_label(follow, STANDARD_FOLLOW),
         fade: side_label(fade, STANDARD_FADE),
     })
+}
+
+fn is_condition(lexicon: &Lexicon, verb: &str) -> bool {
+    lexicon.filters.get(verb).is_some_and(|filter| filter.kind == FilterKind::Condition)
+}
+
+/// Every condition once: the regimes, on every event; the states, on the events of their scope; the filter verbs, on the
+/// events that list them. A filter that says what is there already adds events to it, not a second condition.
+fn conditions(
+    spec: &CompiledSpec,
+    events: &[EventEntry],
+    untested: &mut Vec<Untested>,
+) -> (Vec<ConditionRule>, Vec<TestedFilter>) {
+    let conditioning = &spec.defaults.conditioning;
+    let mut rules = Rules::default();
+    for (column, values) in &conditioning.regimes {
+        for value in values.keys() {
+            rules.admit(label_condition(column, value), ConditionScope::Any, 0);
+        }
+    }
+    for state in spec.states.iter().filter(|_| conditioning.states) {
+        let scope = if state.family_wide {
+            ConditionScope::Family(state.family.as_str().into())
+        } else {
+            ConditionScope::Event(state.source_event.as_str().into())
+        };
+        rules.admit(state_condition(&state.id.as_str().into()), scope, state.min_events);
+    }
+    let mut filters = Vec::new();
+    for event in events {
+        let templates = spec.event(&event.event_type).map_or(&[][..], |meta| &meta.templates);
+        for verb in templates.iter().filter(|verb| is_condition(&spec.lexicon, verb)) {
+            let Some(filter) = spec.lexicon.filters.get(verb) else { continue };
+            if let Some(feature) = &filter.agrees_with {
+                untested.push(Untested {
+                    event_type: Arc::clone(&event.event_type),
+                    what: verb.clone(),
+                    reason: format!(
+                        "needs the sign of {feature} to agree with the side of the trade: what holds for one side only is no \
+                         condition of a two-sided test"
+                    ),
+                });
+                continue;
+            }
+            let asked = asked_by(filter, spec);
+            filters.push(TestedFilter {
+                event_type: Arc::clone(&event.event_type),
+                verb: verb.clone(),
+                conditions: asked.iter().map(|(condition, _)| Arc::clone(&condition.id)).collect(),
+            });
+            for (condition, min_events) in asked {
+                rules.admit(condition, ConditionScope::Event(Arc::clone(&event.event_type)), min_events);
+            }
+        }
+    }
+    (rules.list, filters)
+}
+
+/// The conditions that a filter is: each value of its regimes, and its states together. Fewest events as the most
+/// demanding of the states wants.
+fn asked_by(filter: &FilterVerb, spec: &CompiledSpec) -> Vec<(Condition, u32)> {
+    let regimes = &spec.defaults.conditioning.regimes;
+    let values = filter.regimes.iter().flat_map(|column| {
+        let values = regimes.get(column).into_iter().flat_map(|values| values.keys());
+        values.map(move |value| (label_condition(column, value), 0))
+    });
+    let parts: Vec<Condition> = filter.states.iter().map(|text| written_condition(text)).collect();
+    let min_events =
+        |c: &Condition| c.series().filter_map(|s| Some(spec.state(s)?.min_events)).max().unwrap_or(0);
+    let states = Condition::all(parts).map(|c| (c.clone(), min_events(&c)));
+    values.chain(states).collect()
+}
+
+/// Conditions by id, in the order in which they were asked for first.
+#[derive(Default)]
+struct Rules {
+    list: Vec<ConditionRule>,
+}
+
+impl Rules {
+    fn admit(&mut self, condition: Condition, scope: ConditionScope, min_events: u32) {
+        match self.list.iter_mut().find(|rule| rule.condition.id == condition.id) {
+            Some(rule) => rule.scopes.push(scope),
+            None => self.list.push(ConditionRule { condition, scopes: vec![scope], min_events }),
+        }
+    }
 }
 
 /// The event's own verbs of a side; where it names none, the standard one: both signs are tested either way.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::condition::{Condition, Part, label_condition};
 use crate::graph::{EventNode, NodeFacts, NodeId, Onset, Op, facts, reachable};
 use crate::market::{Source, Symbol};
 use crate::outcomes::EntryPrice;
@@ -64,7 +65,7 @@ impl Definitions {
         for (column, values) in &spec.defaults.conditioning.regimes {
             let series = named.get(column.as_str()).map(|node| context.series(*node)).unwrap_or_default();
             for (label, code) in values {
-                let id = super::table::label_condition(column, label).id;
+                let id = label_condition(column, label).id;
                 conditions.insert(id, digest(&format!("{series} == {code}")));
             }
         }
@@ -81,6 +82,27 @@ impl Definitions {
                 EntryPrice::Open => "open".to_owned(),
             },
             test: digest(&format!("{test} scale {scale}")),
+        }
+    }
+}
+
+impl Definitions {
+    /// Adds a condition that is made of others: what is named apart already keeps its hash, so that a state means the
+    /// same trial whoever asks for it.
+    pub fn define(&mut self, condition: &Condition) {
+        if self.conditions.contains_key(&condition.id) {
+            return;
+        }
+        let parts: Vec<String> = condition.parts().map(|part| self.part(part)).collect();
+        self.conditions.insert(Arc::clone(&condition.id), digest(&parts.join(" and ")));
+    }
+
+    fn part(&self, part: &str) -> String {
+        let known = |id: &str| self.conditions.get(id).map_or("-", String::as_str);
+        match Part::read(part) {
+            Part::Label { column, value } => known(&label_condition(column, value).id).to_owned(),
+            Part::State { name, holds: true } => known(name).to_owned(),
+            Part::State { name, holds: false } => format!("not {}", known(name)),
         }
     }
 }

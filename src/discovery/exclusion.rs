@@ -1,8 +1,10 @@
-//! Units that are left out because their event's detector is not healthy: no test, and no smaller catalogue either.
+//! Units that say nothing: left out because their event's detector is not healthy, or empty because a source of their
+//! condition is missing. They keep their place in the catalogue, which gets no smaller, and are listed as not tested.
 
 use std::sync::Arc;
 
 use super::candidate::{FailReason, Scope};
+use super::catalogue::Catalogue;
 use super::catalogue_spec::Untested;
 
 /// The gate's name among the reasons of a candidate.
@@ -26,6 +28,43 @@ pub struct Exclusion {
     pub threshold: f64,
     /// The same in words.
     pub text: String,
+}
+
+/// A state or regime that cannot be known on some symbols, because a source column never was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// The state or regime, as conditions name it.
+    pub series: String,
+    /// The column.
+    pub column: String,
+    /// Where.
+    pub symbols: Vec<String>,
+}
+
+/// The conditions of a catalogue that are unknown on every event of these symbols: no event is in them, and none is in
+/// their negation. By event type and condition, however many horizons it has.
+pub(super) fn unavailable(catalogue: &Catalogue, lacking: &[Lacking]) -> Vec<Untested> {
+    let mut out: Vec<Untested> = Vec::new();
+    let mut before: Option<&Arc<str>> = None;
+    for block in &catalogue.blocks {
+        if before.replace(&block.event_type) == Some(&block.event_type) {
+            continue;
+        }
+        for condition in block.conditions.iter().map(|&c| &catalogue.conditions[c].condition) {
+            let missing = condition.series().flat_map(|s| lacking.iter().filter(move |l| l.series == s));
+            out.extend(missing.map(|l| Untested {
+                event_type: Arc::clone(&block.event_type),
+                what: condition.id.as_ref().to_owned(),
+                reason: format!(
+                    "unavailable on {}: {} needs {}, which was never known there",
+                    l.symbols.join(", "),
+                    l.series,
+                    l.column
+                ),
+            }));
+        }
+    }
+    out
 }
 
 /// The exclusions of one unit.

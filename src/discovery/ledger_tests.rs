@@ -29,9 +29,9 @@ fn catalogue(events: &[&str]) -> Catalogue {
     let spec = CatalogueSpec {
         events: entries,
         symbols: vec![Symbol::new("BTCUSDT").unwrap()],
-        states: Vec::new(),
-        regimes: Vec::new(),
+        conditions: Vec::new(),
         entry_lag_bars: 1,
+        filters: Vec::new(),
         untested: Vec::new(),
         definitions,
     };

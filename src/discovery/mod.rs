@@ -20,6 +20,7 @@ mod catalogue;
 mod catalogue_spec;
 pub mod cluster;
 mod conclude;
+mod condition;
 pub mod definition;
 pub mod eprocess;
 mod evidence;
@@ -38,15 +39,19 @@ mod table;
 mod tree;
 
 pub use candidate::{
-    BridgeColumns, Candidate, Condition, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id,
+    BridgeColumns, Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id,
 };
-pub use catalogue::{Block, Catalogue, CatalogueCondition, UnitPlace};
-pub use catalogue_spec::{CatalogueSpec, EventEntry, SideLabel, StateRule, StateScope, Untested};
+pub use catalogue::{Block, Catalogue, UnitPlace};
+pub use catalogue_spec::{
+    CatalogueSpec, ConditionRule, ConditionScope, EventEntry, SideLabel, TestedFilter, Untested,
+};
+pub use condition::{
+    Condition, ConditionTest, label_condition, negated_condition, state_condition, written_condition,
+};
+pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
-pub use exclusion::{EVENT_QUALITY_GATE, Exclusion};
+pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
 pub use record::DayRecord;
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
-pub use table::{
-    OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit, label_condition, state_condition,
-};
+pub use table::{OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit};

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::candidate::{Candidate, PromotionTrack};
 use super::catalogue::Catalogue;
-use super::catalogue_spec::{CatalogueSpec, Untested};
+use super::catalogue_spec::{CatalogueSpec, TestedFilter, Untested};
 use super::conclude::{Context, conclude};
 use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
-use super::exclusion::{Exclusion, untested};
+use super::exclusion::{Exclusion, Lacking, unavailable, untested};
 use super::ledger::{Accounting, Cohort, date};
 use super::table::OutcomeTable;
 use crate::market::Ts;
@@ -34,6 +34,8 @@ pub struct DiscoveryConfig {
     pub spec_hash: Arc<str>,
     /// Units that stay in the catalogue with p = 1.
     pub excluded: Vec<Exclusion>,
+    /// What conditions read and nobody knows. Changes no number: their units are empty.
+    pub lacking: Vec<Lacking>,
 }
 
 impl DiscoveryConfig {
@@ -114,6 +116,8 @@ pub struct DiscoverySummary {
     pub tracks: BTreeMap<String, usize>,
     /// Units in quarantine.
     pub quarantined: usize,
+    /// Filter verbs of the events, with the conditions that they are tested as.
+    pub filters: Vec<TestedFilter>,
     /// What was asked for and not tested.
     pub untested: Vec<Untested>,
 }
@@ -222,7 +226,14 @@ fn summarise(
             .map(|track| (track.to_string(), tally(&|c| c.promotion_track == track)))
             .collect(),
         quarantined: tally(&|c| c.quarantined),
-        untested: catalogue.untested.iter().cloned().chain(config.excluded.iter().map(untested)).collect(),
+        filters: catalogue.filters.clone(),
+        untested: catalogue
+            .untested
+            .iter()
+            .cloned()
+            .chain(unavailable(catalogue, &config.lacking))
+            .chain(config.excluded.iter().map(untested))
+            .collect(),
     }
 }
 

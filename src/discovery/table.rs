@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::candidate::Condition;
+use super::condition::{Condition, ConditionTest};
 use crate::market::{BAR_MS, Symbol, Ts};
 use crate::outcomes::{Horizon, Outcome};
 
@@ -142,25 +142,25 @@ impl OutcomeTable {
         self.active[row * self.words() + condition / 64] >> (condition % 64) & 1 == 1
     }
 
-    /// From matured outcomes. `states` names the graph's states in the order of [`crate::events::Event::states`].
+    /// From matured outcomes, with what held on their events. `states` names the graph's states in the order of
+    /// [`crate::events::Event::states`]; conditions that name anything else are left out.
     ///
     /// # Errors
     /// When the rows contradict each other; cannot happen for outcomes of one compiled spec.
-    pub fn from_outcomes(outcomes: &[Outcome], states: &[Arc<str>]) -> Result<Self, TableError> {
-        let mut builder =
-            TableBuilder::new(regimes().chain(states.iter().map(state_condition)).collect(), true);
+    pub fn from_outcomes(
+        outcomes: &[Outcome],
+        states: &[Arc<str>],
+        conditions: &[Condition],
+    ) -> Result<Self, TableError> {
+        let resolve = |c: &Condition| Some((c.clone(), ConditionTest::resolve(&[&c.expression], states)?));
+        let (conditions, tests): (Vec<Condition>, Vec<ConditionTest>) =
+            conditions.iter().filter_map(resolve).unzip();
+        let mut builder = TableBuilder::new(conditions, true);
         let mut active = Vec::new();
         for outcome in outcomes {
             let event = &outcome.event;
             active.clear();
-            if let regime @ 0..=2 = event.vol_regime {
-                active.push(usize::try_from(regime).unwrap_or(0));
-            }
-            if let carry @ -1..=1 = event.carry_state {
-                active.push(usize::try_from(carry + 4).unwrap_or(3));
-            }
-            active
-                .extend(event.states.iter().enumerate().filter(|(_, s)| **s == 1).map(|(i, _)| i + REGIMES));
+            active.extend(tests.iter().enumerate().filter(|(_, test)| test.holds(event)).map(|(bit, _)| bit));
             builder.push(
                 &OutcomeRow {
                     event_type: &event.event_type,
@@ -180,34 +180,6 @@ impl OutcomeTable {
         }
         Ok(builder.finish())
     }
-}
-
-const REGIMES: usize = 6;
-
-/// The regime conditions in the order of their bits.
-fn regimes() -> impl Iterator<Item = Condition> {
-    [
-        ("vol_regime", "low"),
-        ("vol_regime", "mid"),
-        ("vol_regime", "high"),
-        ("carry_state", "funding_neg"),
-        ("carry_state", "neutral"),
-        ("carry_state", "funding_pos"),
-    ]
-    .into_iter()
-    .map(|(column, value)| label_condition(column, value))
-}
-
-/// `vol_regime_high` / `vol_regime == 'high'`.
-#[must_use]
-pub fn label_condition(column: &str, value: &str) -> Condition {
-    Condition { id: format!("{column}_{value}").into(), expression: format!("{column} == '{value}'").into() }
-}
-
-/// A boolean state is its own expression.
-#[must_use]
-pub fn state_condition(name: &Arc<str>) -> Condition {
-    Condition { id: Arc::clone(name), expression: Arc::clone(name) }
 }
 
 /// Encodes rows.
@@ -392,6 +364,7 @@ fn reorder<T: Clone>(values: &[T], rank: &[u16]) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::label_condition;
 
     fn row(event: &'static str, symbol: &'static str, minute: i64) -> OutcomeRow<'static> {
         OutcomeRow {

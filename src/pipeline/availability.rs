@@ -36,6 +36,17 @@ pub struct PartialSource {
     pub events: Vec<String>,
 }
 
+/// A state or a regime that conditions read and that cannot be known on some symbols.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LackingSeries {
+    /// The state or regime.
+    pub series: String,
+    /// The column that it needs and that was known on none of the counted rows.
+    pub column: &'static str,
+    /// Where.
+    pub symbols: Vec<String>,
+}
+
 impl KnownSpan {
     /// Counts a stretch of the column; `counted_from` is the first counted row of all.
     pub(super) fn observe(&mut self, first: BarIndex, column: &[f64], counted_from: BarIndex) {

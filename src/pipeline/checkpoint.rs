@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Assembler;
-use super::{Pipeline, PipelineConfig, QualityCounter};
+use super::{Pipeline, PipelineConfig, QualityCounter, QualityReport};
 use crate::clean::{CleanError, Joiner};
 use crate::graph::{CheckpointError, ComposeError, Engine, PushError};
 use crate::market::{BarIndex, Source, Symbol};
@@ -131,6 +131,32 @@ impl Pipeline {
         let mut quality = QualityCounter::new(&config.symbols, &config.spec, engine.next_bar());
         quality.load(&frame.quality)?;
         Ok(Self { config, joiner, engine, book, assembler, quality })
+    }
+
+    /// The counts behind [`Pipeline::quality`] at the current row boundary, to be asked again later.
+    ///
+    /// # Errors
+    /// When they cannot be encoded.
+    pub fn quality_counts(&self) -> Result<Vec<u8>, PipelineError> {
+        let counts = self.quality.save()?;
+        let frame = (&self.config.spec.hash, &self.config.symbols, self.next_bar(), counts);
+        Ok(postcard::to_stdvec(&frame)?)
+    }
+
+    /// What [`Pipeline::quality`] said when it stood at `end` and [`Pipeline::quality_counts`] was taken; `None` for counts
+    /// of another row, of other specs or of other symbols. Only what was never known counts as lacking: which columns are
+    /// collected may have changed since.
+    #[must_use]
+    pub fn quality_from(&self, bytes: &[u8], end: BarIndex) -> Option<QualityReport> {
+        let (spec, symbols, at, counts): (String, Vec<Symbol>, BarIndex, Vec<u8>) =
+            postcard::from_bytes(bytes).ok()?;
+        let config = &self.config;
+        if spec != config.spec.hash || symbols != config.symbols || at != end {
+            return None;
+        }
+        let mut quality = QualityCounter::new(&config.symbols, &config.spec, end);
+        quality.load(&counts).ok()?;
+        Some(quality.report(&config.spec, &config.symbols, |_, _| None))
     }
 }
 

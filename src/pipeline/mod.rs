@@ -20,7 +20,7 @@ use crate::market::{BarIndex, RawBlock, Source, Symbol, TickBlock};
 use crate::outcomes::{Outcome, OutcomeBook};
 
 use assemble::Assembler;
-pub use availability::PartialSource;
+pub use availability::{LackingSeries, PartialSource};
 pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
 pub use checkpoint::{CheckpointFacts, PipelineError};
 pub use config::PipelineConfig;

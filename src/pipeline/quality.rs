@@ -7,8 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Facts;
-use super::availability::{KnownSpan, PartialSource};
-use crate::graph::EngineOutput;
+use super::availability::{KnownSpan, LackingSeries, PartialSource};
+use crate::graph::{EngineOutput, facts};
 use crate::market::{BarIndex, Source, Symbol};
 use crate::outcomes::Outcome;
 use crate::spec::CompiledSpec;
@@ -41,6 +41,8 @@ pub struct Tally {
 pub struct QualityCounter {
     symbols: Vec<Symbol>,
     events: BTreeMap<String, usize>,
+    /// States and regimes that outcomes are conditioned on, with the columns that each needs.
+    conditioning: Vec<(String, Vec<Source>)>,
     counts: Counts,
 }
 
@@ -104,6 +106,8 @@ pub struct QualityReport {
     pub events: Vec<EventQuality>,
     /// Collected columns that some whole days lack, by symbol.
     pub partial_sources: Vec<PartialSource>,
+    /// States and regimes that are known nowhere on some symbols.
+    pub lacking_series: Vec<LackingSeries>,
 }
 
 impl QualityCounter {
@@ -119,7 +123,7 @@ impl QualityCounter {
             last_onset: vec![vec![None; events]; n],
             spans: vec![vec![KnownSpan::default(); Source::COUNT]; n],
         };
-        Self { symbols: symbols.to_vec(), events: names, counts }
+        Self { symbols: symbols.to_vec(), events: names, conditioning: conditioning(spec), counts }
     }
 
     /// Forgets everything and counts from row `from` on. A stretch of rows must not begin before it and end after it.
@@ -264,16 +268,35 @@ impl QualityCounter {
         for (ix, _) in judged() {
             self.list_partial(spec, ix, &lacks, &mut out.partial_sources);
         }
+        for (series, needs) in &self.conditioning {
+            let mut lacking: Vec<LackingSeries> = Vec::new();
+            for (ix, symbol) in judged() {
+                let Some(column) = self.unknown(ix, needs).map(Source::name) else { continue };
+                match lacking.iter_mut().find(|l| l.column == column) {
+                    Some(known) => known.symbols.push(symbol.to_string()),
+                    None => lacking.push(LackingSeries {
+                        series: series.clone(),
+                        column,
+                        symbols: vec![symbol.to_string()],
+                    }),
+                }
+            }
+            out.lacking_series.append(&mut lacking);
+        }
         out
     }
 
-    /// A collected column that the event needs and that was known on none of the counted rows.
+    /// A column that the event needs and that was known on none of the counted rows.
     fn never_known(&self, spec: &CompiledSpec, symbol: usize, event: usize) -> Option<Source> {
+        self.unknown(symbol, &spec.graph.events[event].needs)
+    }
+
+    /// The first of these columns that was known on none of the counted rows.
+    fn unknown(&self, symbol: usize, needs: &[Source]) -> Option<Source> {
         if self.counts.next == self.counts.from {
             return None;
         }
-        let needs = spec.graph.events[event].needs.iter().copied();
-        needs.into_iter().find(|source| self.counts.spans[symbol][source.index()].rows == 0)
+        needs.iter().copied().find(|source| self.counts.spans[symbol][source.index()].rows == 0)
     }
 
     fn list_partial(
@@ -331,6 +354,17 @@ impl Tally {
         self.outcomes += other.outcomes;
         self.outcomes_unknown += other.outcomes_unknown;
     }
+}
+
+/// The series that conditions read, with the columns that each needs.
+fn conditioning(spec: &CompiledSpec) -> Vec<(String, Vec<Source>)> {
+    let facts = facts(&spec.graph);
+    let regimes =
+        spec.graph.features.iter().filter(|f| spec.defaults.conditioning.regimes.contains_key(&f.name));
+    regimes
+        .chain(&spec.graph.states)
+        .map(|series| (series.name.clone(), facts[series.node.ix()].needs.iter().collect()))
+        .collect()
 }
 
 fn judge(

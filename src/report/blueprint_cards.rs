@@ -22,7 +22,10 @@ fn card(out: &mut String, b: &Blueprint) {
         DirectionRule::Follow => "Trade with",
         DirectionRule::Fade => "Trade against",
     };
-    let condition = b.entry.conditions.first().map(|c| format!(" while <code>{}</code>", escape(c)));
+    let condition = match b.entry.conditions.join(" and ") {
+        all if all.is_empty() => String::new(),
+        all => format!(" while <code>{}</code>", escape(&all)),
+    };
     let _ = write!(
         out,
         r#"<article class="card"><p class="id">{} · {}</p><h3>{verb} {} <span>on {}</span></h3><p>Enter {} bar{} after the deciding bar{}, hold {}.</p>"#,
@@ -32,7 +35,7 @@ fn card(out: &mut String, b: &Blueprint) {
         escape(&symbols.join(", ")),
         b.entry.entry_lag_bars,
         if b.entry.entry_lag_bars == 1 { "" } else { "s" },
-        condition.unwrap_or_default(),
+        condition,
         escape(&b.exit.horizon),
     );
     let e = &b.evidence;

@@ -8,6 +8,7 @@ mod calibration_page;
 mod charts;
 mod event_study;
 mod format;
+mod lives;
 mod page;
 mod tables;
 

@@ -8,6 +8,7 @@ use super::calibration_chart::{Line, calibration};
 use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
 use super::event_study::studies;
 use super::format::{escape, number, thousands};
+use super::lives::lives;
 use super::tables;
 use crate::blueprints::Blueprint;
 use crate::bridge::BridgeResult;
@@ -65,6 +66,8 @@ pub struct ReportInput<'a> {
     pub bridge: &'a BTreeMap<usize, BridgeResult>,
     /// What was compiled.
     pub blueprints: &'a [Blueprint],
+    /// The version in force, each line with what the days since its publication say.
+    pub published: &'a [Blueprint],
     /// Where the candidates stopped, in words.
     pub reasons: &'a [String],
     /// Where hypotheses stopped.
@@ -90,6 +93,7 @@ pub fn render(input: &ReportInput<'_>) -> String {
     let mut out = open_page(&format!("Research run {}", input.run_id), STYLE);
     head(&mut out, input);
     blueprints(&mut out, input);
+    out.push_str(&lives(input.published));
     funnel_section(&mut out, input);
     evidence(&mut out, input);
     event_studies(&mut out, input);

@@ -1,5 +1,6 @@
 use super::*;
-use crate::blueprints::tests::{candidate, example};
+use crate::blueprints::tests::{candidate, example, published};
+use crate::blueprints::{Monitoring, Status};
 use crate::calibrate::funnel;
 use crate::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
 use crate::research::NullTwin;
@@ -41,7 +42,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         days: 365,
         events: vec!["OI_FLUSH".to_owned()],
     };
-    let quality = QualityReport { events, partial_sources: vec![partial] };
+    let quality = QualityReport { events, partial_sources: vec![partial], lacking_series: Vec::new() };
     let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3 }];
     render(&ReportInput {
         run_id: "r<1>",
@@ -59,6 +60,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         candidates,
         bridge: &BTreeMap::new(),
         blueprints,
+        published: blueprints,
         reasons: &["1 of the discoveries failed STABILITY".to_owned()],
         funnel: &funnel(1620, candidates, &BTreeMap::new(), blueprints.len()),
         placebo,
@@ -161,4 +163,42 @@ fn every_event_type_with_data_has_its_study() {
     let page = page(&[all_states, candidate()], &[]);
     assert_eq!(page.matches("<figure").count(), 1);
     assert!(page.contains("Mean path after"));
+}
+
+#[test]
+fn what_became_of_a_publication_is_a_row_with_its_numbers() {
+    assert!(!page(&[], &[example()]).contains("After publication"), "an old line says nothing of it");
+    let mut lived = published(1);
+    let fresh = page(&[], std::slice::from_ref(&lived));
+    assert!(fresh.contains("published on evidence through 2026-02-28, nothing closed since"));
+    lived.monitoring = Some(Monitoring {
+        since: "2026-03-01".to_owned(),
+        closed_through: "2026-05-01".to_owned(),
+        active_days: 41,
+        n_events: 1234,
+        mean_bps: Some(4.5),
+        after_cost_bps: Some(-7.5),
+        claim_gross_bps: 30.0,
+        floor_bps: 15.0,
+        e_value: 0.25,
+        e_sup: 21.0,
+        confirmed_on: Some("2026-03-20".to_owned()),
+        detector: 201.0,
+        detector_max: 240.5,
+        suspended_on: Some("2026-04-30".to_owned()),
+        retired_on: None,
+    });
+    lived.status = Status::Watch;
+    let page = page(&[], &[lived]);
+    for text in [
+        "2026-03-01",
+        "<td class=\"n\">41</td>",
+        "<td class=\"n\">1,234</td>",
+        "−7.5",
+        "<td class=\"n\">0.25</td>",
+        "240.5",
+        "watch, live-confirmed 2026-03-20, suspended 2026-04-30",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
 }

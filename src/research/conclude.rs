@@ -8,12 +8,12 @@ use super::ResearchError;
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
 use crate::bridge::{self, BridgeInputs, BridgeResult};
 use crate::discovery::{
-    Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable,
-    TableError, conclude_in, discover,
+    Accounting, Catalogue, CatalogueSpec, Discovery, DiscoveryConfig, EvidenceBook, Exclusion, Lacking,
+    OutcomeTable, TableError, conclude_in,
 };
 use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
-use crate::pipeline::QualityReport;
+use crate::pipeline::{LackingSeries, QualityReport};
 use crate::spec::CompiledSpec;
 
 /// What follows from the outcomes.
@@ -38,6 +38,7 @@ pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) 
         entry_lag_bars: spec.defaults.entry_lag_bars.get(),
         spec_hash: spec.hash.as_str().into(),
         excluded: Vec::new(),
+        lacking: Vec::new(),
     }
 }
 
@@ -52,7 +53,7 @@ pub const fn closed_through(watermark: Ts) -> i64 {
 /// # Errors
 /// When the outcomes belong to other specs.
 pub fn outcome_table(spec: &CompiledSpec, outcomes: &[Outcome]) -> Result<OutcomeTable, TableError> {
-    OutcomeTable::from_outcomes(outcomes, &state_names(spec))
+    OutcomeTable::from_outcomes(outcomes, &state_names(spec), &CatalogueSpec::conditions_of(spec))
 }
 
 fn state_names(spec: &CompiledSpec) -> Vec<Arc<str>> {
@@ -70,12 +71,18 @@ pub struct Look<'a> {
     pub accounting: &'a Accounting,
     /// Detector health up to the watermark: what it excludes stays in the catalogue with p = 1.
     pub excluded: &'a [Exclusion],
+    /// What conditions read and nobody knows.
+    pub lacking: &'a [Lacking],
 }
 
 /// The candidates of a look, before the bridge.
 #[must_use]
 pub fn find(look: &Look<'_>, config: &DiscoveryConfig) -> Discovery {
-    let config = DiscoveryConfig { excluded: look.excluded.to_vec(), ..config.clone() };
+    let config = DiscoveryConfig {
+        excluded: look.excluded.to_vec(),
+        lacking: look.lacking.to_vec(),
+        ..config.clone()
+    };
     conclude_in(look.catalogue, look.book, look.accounting, &config)
 }
 
@@ -137,7 +144,25 @@ pub fn conclude(
     Ok(Conclusions { discovery, bridge, compiled })
 }
 
-/// All of it over outcomes whose trials no ledger counts: a simulated world, or a null twin of a run.
+/// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a
+/// null twin of a run is judged by. The book of the look is not read.
+///
+/// # Errors
+/// When the outcomes belong to other specs.
+pub fn conclude_like(
+    look: &Look<'_>,
+    spec: &CompiledSpec,
+    config: &DiscoveryConfig,
+    outcomes: &[Outcome],
+    run: &RunFacts,
+) -> Result<Conclusions, ResearchError> {
+    let mut book = config.open_book(look.catalogue);
+    book.advance(&outcome_table(spec, outcomes)?, look.catalogue, closed_through(run.data_watermark));
+    let discovery = find(&Look { book: &book, ..*look }, config);
+    conclude(spec, discovery, outcomes, run, None)
+}
+
+/// All of it over outcomes whose trials no ledger counts: a simulated world.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
@@ -148,12 +173,17 @@ pub fn conclude_alone(
     quality: &QualityReport,
     run: &RunFacts,
 ) -> Result<Conclusions, ResearchError> {
-    let config = DiscoveryConfig {
-        excluded: exclusions(quality),
-        ..discovery_config(spec, symbols, run.data_watermark)
+    let config = discovery_config(spec, symbols, run.data_watermark);
+    let catalogue = config.catalogue(&OutcomeTable::default());
+    let accounting = Accounting::alone(&catalogue, spec.gates.multiplicity.catalogue);
+    let look = Look {
+        catalogue: &catalogue,
+        book: &config.open_book(&catalogue),
+        accounting: &accounting,
+        excluded: &exclusions(quality),
+        lacking: &lacking(quality),
     };
-    let discovery = discover(&outcome_table(spec, outcomes)?, &config);
-    conclude(spec, discovery, outcomes, run, None)
+    conclude_like(&look, spec, &config, outcomes, run)
 }
 
 /// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.
@@ -173,4 +203,15 @@ pub fn exclusions(quality: &QualityReport) -> Vec<Exclusion> {
             })
         })
         .collect()
+}
+
+/// The states and regimes that conditions read and that cannot be known on some symbols.
+#[must_use]
+pub fn lacking(quality: &QualityReport) -> Vec<Lacking> {
+    let of = |l: &LackingSeries| Lacking {
+        series: l.series.clone(),
+        column: l.column.to_owned(),
+        symbols: l.symbols.clone(),
+    };
+    quality.lacking_series.iter().map(of).collect()
 }

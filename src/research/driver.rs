@@ -14,12 +14,12 @@ use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{
-    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, look_at,
-    needs_outcomes, outcome_table, read_ledger,
+    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, lacking,
+    look_at, needs_outcomes, outcome_table, read_ledger,
 };
 use crate::blueprints::{
-    PublishContext, PublishError, RunFacts, lives_of, publish_version, read_current, write_promotion_audit,
-    write_run,
+    Blueprint, Life, Publication, PublishContext, PublishError, RunFacts, lives_of, publish_version,
+    read_current, write_promotion_audit, write_run,
 };
 use crate::calibrate::{Stage, funnel};
 use crate::discovery::definition::hex;
@@ -55,7 +55,7 @@ pub fn run(
     };
 
     let collected = collect(store, request, &mut |done, total| progress("features and events", done, total))?;
-    let excluded = exclusions(&collected.quality);
+    let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
     let run_id = request.run_id(&accounting, &excluded);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
@@ -71,7 +71,13 @@ pub fn run(
     let table = outcome_table(&request.spec, &collected.outcomes)?;
     let mut book = config.open_book(&catalogue).recorded();
     book.advance(&table, &catalogue, day);
-    let look = Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &excluded };
+    let look = Look {
+        catalogue: &catalogue,
+        book: &book,
+        accounting: &accounting,
+        excluded: &excluded,
+        lacking: &lacking,
+    };
     let discovery = find(&look, &config);
     let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
@@ -100,20 +106,27 @@ pub fn run(
         &conclusions.bridge,
         conclusions.compiled.blueprints.len(),
     );
-    let version = if request.publish {
-        Some(publish(request, &facts, &conclusions, &catalogue, &book, now)?)
+    let (version, published) = if request.publish {
+        let publication = publish(request, &facts, &conclusions, &catalogue, &book, now)?;
+        (Some(publication.version), publication.blueprints)
     } else {
-        None
+        (None, in_force(request, &catalogue, &book)?)
     };
     lap("write");
     let twin = match &collected.history {
         Some(history) => {
             let inputs = PlaceboInputs {
                 spec: &request.spec,
-                symbols: &request.symbols,
                 outcomes: &collected.outcomes,
                 history,
-                quality: &collected.quality,
+                look: Look {
+                    catalogue: &catalogue,
+                    book: &book,
+                    accounting: &accounting,
+                    excluded: &excluded,
+                    lacking: &lacking,
+                },
+                config: &config,
                 facts: &facts,
                 real: &stages_passed,
             };
@@ -129,7 +142,7 @@ pub fn run(
 
     let mut summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     summary.placebo = twin;
-    let page = report(request, &summary, &collected, &conclusions, &stages_passed);
+    let page = report(request, &summary, &collected, &conclusions, &stages_passed, &published);
     write_bytes(&summary.report, page.as_bytes())?;
     write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
@@ -225,7 +238,7 @@ fn publish(
     catalogue: &Catalogue,
     book: &EvidenceBook,
     now: Ts,
-) -> Result<String, ResearchError> {
+) -> Result<Publication, ResearchError> {
     let dir = request.data_root.join("blueprints");
     let current = read_current(&dir).map_err(PublishError::from)?;
     let published = current.map(|v| v.blueprints).unwrap_or_default();
@@ -239,7 +252,24 @@ fn publish(
         lives: lives_of(&published, catalogue, book, &request.spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
     };
-    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?.version)
+    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?)
+}
+
+/// The version in force, with what this run's book says about it; the files stay as they are.
+fn in_force(
+    request: &Request,
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+) -> Result<Vec<Blueprint>, ResearchError> {
+    let current = read_current(&request.data_root.join("blueprints")).map_err(PublishError::from)?;
+    let mut published = current.map(|v| v.blueprints).unwrap_or_default();
+    let mut lives = lives_of(&published, catalogue, book, &request.spec.gates.monitoring);
+    for blueprint in &mut published {
+        if let Some(Life::Monitored(monitoring)) = lives.remove(&blueprint.id) {
+            blueprint.monitoring = Some(monitoring);
+        }
+    }
+    Ok(published)
 }
 
 fn summarise(
@@ -305,6 +335,7 @@ fn report(
     collected: &Collected,
     conclusions: &Conclusions,
     funnel: &[Stage],
+    published: &[Blueprint],
 ) -> String {
     let symbols: Vec<SymbolFacts> = summary
         .bars
@@ -327,6 +358,7 @@ fn report(
         candidates: &conclusions.discovery.candidates,
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
+        published,
         reasons: &summary.reasons,
         funnel,
         placebo: summary.placebo.as_ref(),

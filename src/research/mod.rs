@@ -16,8 +16,8 @@ pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
 pub use conclude::{
-    Conclusions, Look, closed_through, conclude, conclude_alone, discovery_config, exclusions, find,
-    needs_outcomes, outcome_table,
+    Conclusions, Look, closed_through, conclude, conclude_alone, conclude_like, discovery_config, exclusions,
+    find, lacking, needs_outcomes, outcome_table,
 };
 pub use driver::run;
 pub use error::ResearchError;

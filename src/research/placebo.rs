@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{ResearchError, conclude_alone};
+use super::{Look, ResearchError, conclude_like};
 use crate::blueprints::RunFacts;
 use crate::calibrate::{History, Lab, Stage, events_of, flip_days, funnel};
+use crate::discovery::DiscoveryConfig;
 use crate::events::Event;
 use crate::graph::EngineOptions;
-use crate::market::Symbol;
 use crate::outcomes::Outcome;
-use crate::pipeline::{PipelineConfig, QualityReport};
+use crate::pipeline::PipelineConfig;
 use crate::spec::CompiledSpec;
 
 /// What placebo a run is asked for.
@@ -97,14 +97,14 @@ impl Placebo {
 pub struct PlaceboInputs<'a> {
     /// The specs.
     pub spec: &'a Arc<CompiledSpec>,
-    /// The run's symbols.
-    pub symbols: &'a [Symbol],
     /// The run's outcomes.
     pub outcomes: &'a [Outcome],
     /// What its events can be moved in.
     pub history: &'a History,
-    /// Health of the run's detectors: what was excluded from the run is excluded from its placebo.
-    pub quality: &'a QualityReport,
+    /// How the run was looked at: a twin has the same hypotheses, budgets and exclusions.
+    pub look: Look<'a>,
+    /// How discovery runs.
+    pub config: &'a DiscoveryConfig,
     /// Names and watermark of the run.
     pub facts: &'a RunFacts,
     /// The run's own funnel.
@@ -114,13 +114,13 @@ pub struct PlaceboInputs<'a> {
 /// Runs the placebo.
 ///
 /// # Errors
-/// As [`conclude_alone`].
+/// As [`conclude_like`].
 pub fn placebo(
     run: &PlaceboInputs<'_>,
     request: PlaceboRequest,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Placebo, ResearchError> {
-    let &PlaceboInputs { spec, symbols, outcomes, history, quality, facts, real } = run;
+    let &PlaceboInputs { spec, outcomes, history, look, config, facts, real } = run;
     let events: Vec<Arc<Event>> = events_of(outcomes);
     let book = PipelineConfig {
         spec: Arc::clone(spec),
@@ -142,7 +142,7 @@ pub fn placebo(
             } else {
                 flip_days(outcomes, request.seed, draw)
             };
-            let found = conclude_alone(spec, symbols, &drawn, quality, facts)?;
+            let found = conclude_like(&look, spec, config, &drawn, facts)?;
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
             twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::definitions::Definitions;
 use super::diagnostic::{Diagnostic, SourceFile};
-use super::lexicon::Lexicon;
+use super::lexicon::{FilterKind, Lexicon};
 use super::load::Settings;
 use crate::graph::{LangError, nearest};
 use crate::market::{Calendar, Source, parse_time};
@@ -62,7 +62,7 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
     defaults(all, &mut refuse);
     calendars(all, &mut refuse);
     lexicon(&all.lexicon, &mut refuse);
-    if let Err(error) = all.gates.validate() {
+    for error in all.gates.validate().err().into_iter().flat_map(|errors| errors.0) {
         let help = format!("{} must be {}", error.field, error.rule);
         refuse.at("gates.yaml", &trail(error.field), error.to_string(), help);
     }
@@ -350,6 +350,20 @@ pub(super) fn across(
                 let message = format!("the filter '{verb}' names '{id}', which is not a state");
                 refuse.at(LEXICON, &[verb, "states", id], message, help);
             }
+        }
+        for feature in filter.agrees_with.iter().filter(|name| features().all(|f| f != **name)) {
+            let help = did_you_mean(nearest(feature, features()), "the features are in features/*.yaml");
+            let message = format!("the filter '{verb}' names '{feature}', which is not a feature");
+            refuse.at(LEXICON, &[verb, "agrees_with", feature], message, help);
+        }
+        if filter.kind == FilterKind::Condition && filter.states.is_empty() && filter.regimes.is_empty() {
+            let help = "name `states` or `regimes`: without either it conditions on nothing";
+            refuse.at(
+                LEXICON,
+                &["filters", verb],
+                format!("the filter '{verb}' is an empty condition"),
+                help,
+            );
         }
         let regimes = &all.defaults.conditioning.regimes;
         for regime in filter.regimes.iter().filter(|r| !regimes.contains_key(*r)) {

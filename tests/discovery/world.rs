@@ -28,6 +28,7 @@ pub struct Edge {
 pub fn config() -> DiscoveryConfig {
     DiscoveryConfig {
         excluded: Vec::new(),
+        lacking: Vec::new(),
         gates: serde_saphyr::from_str(include_str!("../../spec/gates.yaml")).unwrap(),
         families: serde_saphyr::from_str(include_str!("../../spec/multiplicity/families.yaml")).unwrap(),
         catalogue: None,

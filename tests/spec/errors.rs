@@ -144,6 +144,18 @@ const MISTAKES: &[Mistake] = &[
     ("a column of another name", "sources.yaml", "columns: [mark, index]", "columns: [mark, index_price]"),
     ("a hold in words", "sources.yaml", "hold: bar", "hold: one bar"),
     (
+        "a filter that conditions on nothing",
+        "hypotheses/template_verb_lexicon.yaml",
+        "    states: [CROWDING_STATE]\n",
+        "",
+    ),
+    (
+        "a filter that must agree with no feature",
+        "hypotheses/template_verb_lexicon.yaml",
+        "agrees_with: trend_z",
+        "agrees_with: trend_zz",
+    ),
+    (
         "a mirror that does not mirror",
         "hypotheses/template_verb_lexicon.yaml",
         "mirror: follow",

@@ -97,15 +97,15 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A store with its facts, as the storage thread has them.
-struct Bench {
-    store: Store,
-    facts: Facts,
+pub(super) struct Bench {
+    pub(super) store: Store,
+    pub(super) facts: Facts,
     shared: Arc<Shared>,
     follow: Follow,
 }
 
 impl Bench {
-    fn open(state: &Path, spec: Arc<CompiledSpec>) -> Self {
+    pub(super) fn open(state: &Path, spec: Arc<CompiledSpec>) -> Self {
         let names: Vec<String> = common::symbols(SYMBOLS).iter().map(Symbol::to_string).collect();
         let flags = BTreeMap::from([
             ("state", state.display().to_string()),
@@ -141,7 +141,7 @@ impl Bench {
     }
 
     /// Commits rows up to `end`, with a checkpoint after each push.
-    fn advance(&mut self, end: BarIndex, rows: i64) {
+    pub(super) fn advance(&mut self, end: BarIndex, rows: i64) {
         while self.facts.next() < end {
             let rows = rows.min(end - self.facts.next()) as usize;
             self.facts.push(&mut self.store, &self.shared, rows, Ts(0), true).unwrap();
@@ -176,7 +176,7 @@ impl Bench {
     }
 }
 
-fn at(row: i64) -> BarIndex {
+pub(super) fn at(row: i64) -> BarIndex {
     common::START + row
 }
 
@@ -197,7 +197,7 @@ fn computed() -> &'static PathBuf {
 }
 
 /// A copy of the computed store, under the shipped specs.
-fn running(dir: &tempfile::TempDir) -> Bench {
+pub(super) fn running(dir: &tempfile::TempDir) -> Bench {
     let state = dir.path().join("state");
     copy(computed(), &state);
     Bench::open(&state, Arc::new(CompiledSpec::load(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"))))

@@ -11,10 +11,13 @@ use sha2::{Digest, Sha256};
 use super::StorageError;
 use crate::discovery::definition::hex;
 use crate::discovery::{
-    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, OutcomeTable, TrialLedger,
+    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, Lacking, OutcomeTable, TrialLedger,
 };
 use crate::market::{BarIndex, DAY_MS, Symbol, Ts};
-use crate::research::{ResearchError, closed_through, discovery_config, look_at, outcome_table, read_ledger};
+use crate::pipeline::QualityReport;
+use crate::research::{
+    ResearchError, closed_through, discovery_config, exclusions, lacking, look_at, outcome_table, read_ledger,
+};
 use crate::spec::CompiledSpec;
 use crate::store::Store;
 
@@ -31,6 +34,8 @@ pub struct Looked {
     pub accounting: Arc<Accounting>,
     /// Units whose detector is not healthy.
     pub excluded: Vec<Exclusion>,
+    /// What conditions read and nobody knows.
+    pub lacking: Vec<Lacking>,
     /// End of the last closed day: the watermark of everything that a run decides.
     pub closed_end: BarIndex,
     /// Link of the book's chain.
@@ -42,16 +47,19 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Without the units whose detector is not healthy: another look.
+    /// Without the units whose detector is not healthy, and with a word on those that nobody can know: another look.
     #[must_use]
-    pub fn excluding(mut self, excluded: Vec<Exclusion>) -> Self {
+    pub fn under(mut self, quality: &QualityReport) -> Self {
+        (self.excluded, self.lacking) = (exclusions(quality), lacking(quality));
         let mut sha = Sha256::new();
         sha.update(&self.fingerprint);
-        for x in &excluded {
+        for x in &self.excluded {
             sha.update(format!(" {} {} {}", x.event_type, x.scope, x.metric));
         }
+        for l in &self.lacking {
+            sha.update(format!(" {} {} {}", l.series, l.column, l.symbols.join(",")));
+        }
         self.fingerprint = hex(&sha.finalize());
-        self.excluded = excluded;
         self
     }
 }
@@ -133,6 +141,7 @@ impl Evidence {
             fingerprint: self.fingerprint(first, closed_end, &accounting),
             accounting,
             excluded: Vec::new(),
+            lacking: Vec::new(),
             closed_end,
             link: self.link,
             replays: store.replays()?,

@@ -25,6 +25,8 @@ use crate::store::{FACTS_DIRTY, FACTS_FIRST, Records, Store, TickCommit};
 pub(super) const SIGNATURE: &str = "facts/signature";
 const FIRST: &str = FACTS_FIRST;
 const DIRTY: &str = FACTS_DIRTY;
+/// Counts of detector health when the last midnight was reached.
+const CLOSED_QUALITY: &str = "quality/closed";
 /// Before every row: exchanges are younger than the epoch.
 const BEFORE_ALL: BarIndex = BarIndex(-1);
 /// History rows that the engine keeps beyond its windows: more is faster in batch, less is smaller live.
@@ -43,8 +45,6 @@ pub(super) struct Facts {
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
     pub(super) changing: Option<Changing>,
-    /// Detector health when the last midnight was reached.
-    closed_quality: Option<(BarIndex, QualityReport)>,
 }
 
 /// Publication lags of instants, at most a bar: what is older has been read by the row before.
@@ -94,7 +94,6 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
-            closed_quality: None,
             pipeline: Pipeline::new(config, first)?,
             lags: Lags::of(&spec),
             spec,
@@ -125,7 +124,6 @@ impl Facts {
         let config = self.pipeline.config().clone();
         self.pipeline = Pipeline::new(config.clone(), self.first)?;
         self.last_checkpoint = None;
-        self.closed_quality = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
             match Pipeline::restore(config, &bytes) {
@@ -188,9 +186,10 @@ impl Facts {
     ) -> Result<Committed, StorageError> {
         let raw = self.raw(store, self.next(), rows)?;
         let facts = self.pipeline.push(&raw)?;
-        if self.next().open().0 % DAY_MS == 0 {
-            self.closed_quality = Some((self.next(), self.quality()));
-        }
+        let is_midnight = self.next().open().0 % DAY_MS == 0;
+        let counts = if is_midnight { Some(self.pipeline.quality_counts()?) } else { None };
+        let closed_quality: Vec<(&str, &[u8])> =
+            counts.iter().map(|c| (CLOSED_QUALITY, c.as_slice())).collect();
         let through = self.next() - 1;
         let entries = self.signals.entries(&facts.events, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
@@ -208,6 +207,7 @@ impl Facts {
             signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
             checkpoint: checkpoint.as_deref(),
             arrivals: &arrivals,
+            meta: &closed_quality,
             ..TickCommit::default()
         })?;
         let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
@@ -291,7 +291,6 @@ impl Facts {
         self.lags = Lags::of(&spec);
         self.spec = spec;
         self.pipeline = pipeline;
-        self.closed_quality = None;
     }
 
     /// Detector health and availability of sources over every committed row.
@@ -299,13 +298,12 @@ impl Facts {
         self.pipeline.quality()
     }
 
-    /// The same over the rows before a midnight: as it was when that midnight was reached, or, after a restart since,
-    /// as it is now.
-    pub(super) fn quality_at(&self, end: BarIndex) -> QualityReport {
-        match &self.closed_quality {
-            Some((at, report)) if *at == end => report.clone(),
-            _ => self.quality(),
-        }
+    /// The same over the rows before the last midnight, as it was when they were counted: a function of the closed days.
+    /// Under specs that were taken over since, whose counts were made in one piece, over every committed row.
+    pub(super) fn quality_at(&self, store: &Store, end: BarIndex) -> Result<QualityReport, StorageError> {
+        let counts = store.meta(CLOSED_QUALITY)?;
+        let closed = counts.and_then(|bytes| self.pipeline.quality_from(&bytes, end));
+        Ok(closed.unwrap_or_else(|| self.quality()))
     }
 
     pub(super) fn show_quality(&self, shared: &Shared) {

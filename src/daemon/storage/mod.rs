@@ -10,6 +10,10 @@ mod change_tests;
 mod evidence;
 mod facts;
 mod job;
+#[cfg(test)]
+mod life_tests;
+#[cfg(test)]
+mod quality_tests;
 mod queries;
 mod signal;
 mod worker;

@@ -11,6 +11,7 @@ use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
 use crate::events::Event;
 use crate::market::{BarIndex, Ts};
+use crate::research::tables::{carry_label, vol_label};
 use crate::store::Store;
 
 /// The first bar whose events are announced.
@@ -179,6 +180,7 @@ impl Signals {
             "direction": event.direction,
             "severity": event.severity,
             "states": states,
+            "regimes": {"vol_regime": vol_label(event.vol_regime), "carry_state": carry_label(event.carry_state)},
             "blueprints": match_event(event, &self.states, &self.blueprints),
         })
     }

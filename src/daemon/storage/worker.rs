@@ -15,7 +15,6 @@ use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
 use crate::market::{BarIndex, DAY_MS, Ts};
-use crate::research::exclusions;
 use crate::spec::CompiledSpec;
 use crate::store::{Delivery, SeriesKey, Store};
 
@@ -215,8 +214,8 @@ impl Worker {
         };
         let (first, next) = (self.facts.first, self.facts.next());
         let looked = evidence.look(&mut self.store, &spec, first, next)?;
-        let quality = self.facts.quality_at(looked.closed_end);
-        let looked = looked.excluding(exclusions(&quality));
+        let quality = self.facts.quality_at(&self.store, looked.closed_end)?;
+        let looked = looked.under(&quality);
         let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
         let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
         Ok(RunInput { spec, symbols: symbols.clone(), first, looked, unchanged })

@@ -1,0 +1,182 @@
+//! From rows of a table to what the blocks read: codes of the catalogue, the day on which a row counts, and its fate.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::discovery::catalogue::Catalogue;
+use crate::discovery::scores::inverse_scale;
+use crate::discovery::table::OutcomeTable;
+use crate::market::Ts;
+
+/// A row as the blocks read it.
+#[derive(Clone, Copy)]
+pub(super) struct PackedRow {
+    pub(super) day: i32,
+    pub(super) symbol: u16,
+    pub(super) fate: Fate,
+    pub(super) signed_return: f64,
+    pub(super) cost: f64,
+    pub(super) inv_scale: f64,
+    pub(super) conditions: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Used,
+    Purged,
+    Dropped,
+    Undirected,
+}
+
+/// Days that a step takes: after the one, through the other.
+#[derive(Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) after: i64,
+    pub(super) through: i64,
+}
+
+/// Distributes the rows of a range to the blocks, chunk by chunk, in row order.
+pub(super) fn pack(
+    table: &OutcomeTable,
+    catalogue: &Catalogue,
+    default_sigma_bar: f64,
+    range: std::ops::Range<usize>,
+    taken: Taken,
+) -> Vec<Vec<Vec<PackedRow>>> {
+    let map = CodeMap::new(table, catalogue);
+    let chunk = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
+    let starts: Vec<usize> = range.clone().step_by(chunk).collect();
+    starts
+        .into_par_iter()
+        .map(|start| {
+            let rows = start..(start + chunk).min(range.end);
+            let mut sizes = vec![0usize; catalogue.blocks.len()];
+            for row in rows.clone().filter(|row| taken.holds(table, *row)) {
+                if let Some(b) = map.block(table, row) {
+                    sizes[b] += 1;
+                }
+            }
+            let mut blocks: Vec<Vec<PackedRow>> = sizes.into_iter().map(Vec::with_capacity).collect();
+            for row in rows.filter(|row| taken.holds(table, *row)) {
+                if let (Some(b), Some(symbol)) =
+                    (map.block(table, row), map.symbols[usize::from(table.symbol[row])])
+                {
+                    blocks[b].push(map.pack(table, row, b, symbol, default_sigma_bar));
+                }
+            }
+            blocks
+        })
+        .collect()
+}
+
+/// Whether the window of a row crosses midnight.
+fn crosses(table: &OutcomeTable, row: usize) -> bool {
+    Ts(table.exit[row] - 1).day() > Ts(table.timestamp[row]).day()
+}
+
+impl Taken {
+    fn holds(self, table: &OutcomeTable, row: usize) -> bool {
+        let day = Ts(table.timestamp[row]).day();
+        let counted = if crosses(table, row) { day + 1 } else { day };
+        counted > self.after && counted <= self.through
+    }
+}
+
+/// Codes of a table in terms of a catalogue.
+struct CodeMap {
+    /// By event code and horizon code.
+    blocks: Vec<Option<usize>>,
+    horizons: usize,
+    horizon_bars: Vec<u32>,
+    /// By symbol code.
+    symbols: Vec<Option<u16>>,
+    /// Per block, per condition bit of the table: the block's condition.
+    conditions: Vec<Vec<(usize, u32)>>,
+    words: usize,
+}
+
+impl CodeMap {
+    fn new(table: &OutcomeTable, catalogue: &Catalogue) -> Self {
+        let by_name: BTreeMap<(&str, u32), usize> = catalogue
+            .blocks
+            .iter()
+            .enumerate()
+            .map(|(i, b)| ((b.event_type.as_ref(), b.horizon.bars), i))
+            .collect();
+        let blocks = table
+            .event_types
+            .iter()
+            .flat_map(|e| table.horizons.iter().map(|h| by_name.get(&(e.as_ref(), h.bars)).copied()))
+            .collect();
+        let symbols = table
+            .symbols
+            .iter()
+            .map(|s| catalogue.symbols.binary_search(s).ok().and_then(|i| u16::try_from(i).ok()))
+            .collect();
+        let bits: BTreeMap<&str, usize> =
+            table.conditions.iter().enumerate().map(|(bit, c)| (c.id.as_ref(), bit)).collect();
+        let conditions = catalogue
+            .blocks
+            .iter()
+            .map(|block| {
+                (0u32..)
+                    .zip(&block.conditions)
+                    .filter_map(|(local, &c)| {
+                        bits.get(catalogue.conditions[c].condition.id.as_ref()).map(|bit| (*bit, local))
+                    })
+                    .collect()
+            })
+            .collect();
+        Self {
+            blocks,
+            horizons: table.horizons.len(),
+            horizon_bars: table.horizons.iter().map(|h| h.bars).collect(),
+            symbols,
+            conditions,
+            words: table.words(),
+        }
+    }
+
+    fn block(&self, table: &OutcomeTable, row: usize) -> Option<usize> {
+        self.blocks[usize::from(table.event[row]) * self.horizons + usize::from(table.horizon[row])]
+    }
+
+    fn pack(
+        &self,
+        table: &OutcomeTable,
+        row: usize,
+        block: usize,
+        symbol: u16,
+        default_sigma_bar: f64,
+    ) -> PackedRow {
+        let crosses = crosses(table, row);
+        let day = Ts(table.timestamp[row]).day() + i64::from(crosses);
+        let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
+        let scale = inverse_scale(sigma, self.horizon_bars[usize::from(table.horizon[row])]);
+        let (r, cost) = (table.forward_return[row], table.cost[row]);
+        let fate = if table.direction[row] == 0 {
+            Fate::Undirected
+        } else if crosses {
+            Fate::Purged
+        } else if r.is_nan() || cost.is_nan() || scale.is_none() {
+            Fate::Dropped
+        } else {
+            Fate::Used
+        };
+        let active = &table.active[row * self.words..(row + 1) * self.words];
+        let mut conditions = 0;
+        for &(bit, local) in &self.conditions[block] {
+            conditions |= (active[bit / 64] >> (bit % 64) & 1) << local;
+        }
+        PackedRow {
+            day: i32::try_from(day).unwrap_or(i32::MAX),
+            symbol,
+            fate,
+            signed_return: f64::from(table.direction[row]) * r,
+            cost,
+            inv_scale: scale.unwrap_or(0.0),
+            conditions,
+        }
+    }
+}
