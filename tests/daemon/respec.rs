@@ -204,14 +204,13 @@ async fn an_edited_spec_becomes_a_new_version_that_carries_its_hash() {
     assert_eq!(published["ontology_spec_hash"], before["spec"]["hash"]);
     assert!(published["counts"]["active"].as_u64().unwrap() > 0, "nothing to see: {first}");
 
-    edit(&spec, "events/vol_spike.yaml", "spacing_bars: ", "spacing_bars: 1");
+    edit(&spec, "events/vol_spike.yaml", "spacing_bars: 12", "spacing_bars: 24");
     let after = home.wait_for("the new spec", |s| is_in_force(s, &before["spec"]["hash"])).await;
     let ran = home.wait_for("another version", |s| s["blueprints"]["version"] != first["version"]).await;
     let next = manifest(&home);
     assert_eq!(next["version"], ran["blueprints"]["version"]);
     assert_eq!(next["parent"], first["version"]);
     assert_eq!(next["ontology_spec_hash"], after["spec"]["hash"]);
-    // Published hypotheses that the edit touches not at all are told again under the new hash, all in one version.
     assert!(hashes(&home).contains(after["spec"]["hash"].as_str().unwrap()), "{next:#}");
     let runs = client.get("/v1/runs", &[]).await.unwrap();
     let reasons: BTreeSet<&str> =
