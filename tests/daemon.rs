@@ -3,6 +3,8 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/quotes.rs"]
+mod quotes;
 #[path = "daemon/respec.rs"]
 mod respec;
 #[path = "daemon/support.rs"]
@@ -57,6 +59,7 @@ async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
     assert_eq!(first["version"], "v000001", "{first}");
     assert_eq!(first["changed"], true);
     assert!(home.path("data/blueprints/current/blueprints.jsonl").exists());
+    names_its_report(&home, &first).await;
     let runs = client.get("/v1/runs", &[]).await.unwrap();
     assert_eq!(runs["runs"][0]["reason"], "test");
     let status = client.get("/v1/status", &[]).await.unwrap();
@@ -84,6 +87,18 @@ async fn recompute_publishes_a_version_and_says_when_nothing_changed() {
     daemon.assert_alive();
     assert_eq!(daemon.terminate().0.code(), Some(0));
     batch_over_the_same_days_gives_the_same_candidates(&home, &first);
+}
+
+/// The run's page is written, and both the run and `status` say where.
+async fn names_its_report(home: &Home, run: &serde_json::Value) {
+    let run_id = run["run_id"].as_str().unwrap();
+    let path = home.path("data/reports/research").join(run_id).join("report.html");
+    assert_eq!(run["report"].as_str(), path.to_str());
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains(run_id) && page.ends_with("</html>\n"));
+    let printed = home.command(&["status", "--socket"]).arg(home.socket()).output().unwrap();
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(printed.contains(&format!("report      {}", path.display())), "{printed}");
 }
 
 /// `research` over the daemon's store through the last day that its run had seen.

@@ -16,6 +16,8 @@ mod fixtures;
 mod gaps;
 #[path = "events/prevalence.rs"]
 mod prevalence;
+#[path = "common/python.rs"]
+mod python;
 #[path = "events/real.rs"]
 mod real;
 #[path = "events/reference.rs"]

@@ -47,17 +47,6 @@ const PERP_SOURCES: [Source; 18] = [
     Source::OiValue,
     Source::FundingPredBps,
 ];
-const SPOT_SOURCES: [Source; 9] = [
-    Source::SpotOpen,
-    Source::SpotHigh,
-    Source::SpotLow,
-    Source::SpotClose,
-    Source::SpotVolume,
-    Source::SpotQuoteVolume,
-    Source::SpotTrades,
-    Source::SpotTakerBuyVolume,
-    Source::SpotTakerBuyQuote,
-];
 
 /// What a pipeline run needs.
 #[derive(Clone, Debug)]
@@ -198,7 +187,7 @@ impl PipelineLevel {
             .iter()
             .map(|(_, at)| {
                 let spot: &[Source] =
-                    if self.scenario.symbols[*at].spot.is_some() { &SPOT_SOURCES } else { &[] };
+                    if self.scenario.symbols[*at].spot.is_some() { &Source::SPOT_BAR } else { &[] };
                 PERP_SOURCES.iter().chain(spot).copied().collect()
             })
             .collect();

@@ -4,7 +4,7 @@ use super::asof::AsOf;
 use super::calendar::{Sessions, minutes, release_minutes};
 use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
 use crate::market::{
-    Bar, BarIndex, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol, SymbolColumns,
+    BarIndex, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol, SymbolColumns,
     TickBlock, Ts,
 };
 
@@ -184,31 +184,8 @@ impl Slots {
     }
 }
 
-const PERP: [Source; Bar::COLUMNS] = [
-    Source::Open,
-    Source::High,
-    Source::Low,
-    Source::Close,
-    Source::Volume,
-    Source::QuoteVolume,
-    Source::Trades,
-    Source::TakerBuyVolume,
-    Source::TakerBuyQuote,
-];
-const SPOT: [Source; Bar::COLUMNS] = [
-    Source::SpotOpen,
-    Source::SpotHigh,
-    Source::SpotLow,
-    Source::SpotClose,
-    Source::SpotVolume,
-    Source::SpotQuoteVolume,
-    Source::SpotTrades,
-    Source::SpotTakerBuyVolume,
-    Source::SpotTakerBuyQuote,
-];
-
 fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol) {
-    for (bars, sources) in [(&raw.perp, PERP), (&raw.spot, SPOT)] {
+    for (bars, sources) in [(&raw.perp, Source::PERP_BAR), (&raw.spot, Source::SPOT_BAR)] {
         for (i, source) in sources.into_iter().enumerate() {
             if out.wants(source) {
                 let values = slots.column(bars, |b| b.bar, |b| b.values()[i]);

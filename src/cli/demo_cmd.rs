@@ -21,6 +21,7 @@ use crate::lake::write_bytes;
 use crate::market::{DAY_MS, Symbol, Ts};
 use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario};
 use crate::spec::read_files;
+use crate::store::StoreOptions;
 
 use score::Score;
 
@@ -33,7 +34,7 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 /// version of blueprints at the end.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  backtestd demo --seed 7 --days 120\n  backtestd demo --keep-running        (edit the specs meanwhile; Ctrl-C ends it)"
+    after_help = "Examples:\n  backtestd demo --seed 7 --days 120\n  backtestd demo --keep-running        # edit the specs meanwhile; Ctrl-C ends it"
 )]
 pub struct DemoCmd {
     /// Seed of the simulated market.
@@ -179,7 +180,9 @@ impl DemoCmd {
             } else {
                 RecomputeSchedule::EveryBars(288)
             },
+            keep_reports: 10,
             fsync: Fsync::EveryTick,
+            store_cache_mb: StoreOptions::default().cache_mb,
             checkpoint_every_ticks: 288,
             max_analyzer_workers: std::thread::available_parallelism().map_or(1, usize::from).min(8),
             http_listen: None,
@@ -287,9 +290,10 @@ fn invitation(spec: &Path, state: &Path, data_root: &Path) -> String {
 The daemon keeps running; Ctrl-C ends it. Its specs are the files below {spec} (a copy).
 In another terminal:
   {exe} watch {}
-  {exe} status --state {state}
+In a third, an edit; then the status shows another spec hash, how much of history was replayed, and the run that followed:
   sed -i 's/spacing_bars: .*/spacing_bars: 24/' {spec}/events/vol_spike.yaml
-  {exe} status --state {state}        (another spec hash, history replayed, discovery run again)",
+  {exe} status --state {state}
+  {exe} blueprints --state {state}",
         versions.display()
     )
 }

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use super::run_report;
 use super::storage::RunInput;
 use crate::blueprints::{
     Blueprint, PublishContext, RunFacts, lives_of, publish_version, read_current, write_run,
@@ -26,6 +27,8 @@ pub struct Request {
     pub now: Ts,
     /// Root of the data tree.
     pub data_root: PathBuf,
+    /// Whether it writes an HTML report.
+    pub with_report: bool,
 }
 
 /// What came of it.
@@ -63,6 +66,8 @@ pub struct Found {
     pub watermark: Ts,
     /// Specs.
     pub spec_hash: String,
+    /// The HTML report, if one was written.
+    pub report: Option<PathBuf>,
 }
 
 /// The candidates: the part that needs no outcomes.
@@ -129,6 +134,11 @@ pub fn run(
     };
     let published = publish_version(&dir, &conclusions.compiled.blueprints, &context)
         .map_err(|error| error.to_string())?;
+    let report = if request.with_report {
+        run_report::write(input, &conclusions, &facts, &published, &request.data_root)
+    } else {
+        None
+    };
     let summary = &conclusions.discovery.summary;
     Ok(Found {
         run_id: request.run_id.clone(),
@@ -147,5 +157,6 @@ pub fn run(
         finished_at: request.now,
         watermark: facts.data_watermark,
         spec_hash: spec.hash.clone(),
+        report,
     })
 }

@@ -12,6 +12,7 @@ pub mod feed;
 mod live;
 mod main_loop;
 pub mod metrics;
+mod run_report;
 pub mod shared;
 mod spec_watch;
 pub mod status;

@@ -2,6 +2,7 @@
 //!
 //! No trait hides behind it. Tests run the API against a `Shared` whose queues they answer themselves.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,9 @@ pub struct RunReport {
     pub trials: u64,
     /// Wall time, ms.
     pub duration_ms: u64,
+    /// The HTML report, where one was written.
+    #[serde(default)]
+    pub report: Option<PathBuf>,
 }
 
 /// The outcome of a reload.

@@ -318,6 +318,8 @@ pub struct DiscoveryStatus {
     pub last_run_id: Option<String>,
     /// How long it took, ms.
     pub last_duration_ms: Option<u64>,
+    /// Its HTML report.
+    pub last_report: Option<String>,
     /// Why it failed, if it did.
     pub last_error: Option<String>,
     /// The run in progress.

@@ -14,30 +14,19 @@ use crate::clean::{CleanPolicy, Joiner};
 use crate::market::{BarIndex, Market, Source, Symbol, SymbolColumns, Ts};
 use crate::store::{Kind, SeriesKey, Store};
 
+/// Names of the columns of a bar, perp or spot.
+const NAMES: [&str; 9] = [
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_volume",
+    "trades",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+];
 const SCHEMA: &str = "backtestd.ohlcv_clean/1";
-
-const PERP: [(&str, Source); 9] = [
-    ("open", Source::Open),
-    ("high", Source::High),
-    ("low", Source::Low),
-    ("close", Source::Close),
-    ("volume", Source::Volume),
-    ("quote_volume", Source::QuoteVolume),
-    ("trades", Source::Trades),
-    ("taker_buy_volume", Source::TakerBuyVolume),
-    ("taker_buy_quote_volume", Source::TakerBuyQuote),
-];
-const SPOT: [Source; 9] = [
-    Source::SpotOpen,
-    Source::SpotHigh,
-    Source::SpotLow,
-    Source::SpotClose,
-    Source::SpotVolume,
-    Source::SpotQuoteVolume,
-    Source::SpotTrades,
-    Source::SpotTakerBuyVolume,
-    Source::SpotTakerBuyQuote,
-];
 
 /// Writes the cleaned bars of one symbol, perp and spot, for `[first, end)` clipped to what the store has. Rows before
 /// `first` are joined too, so that a funding rate held across it is known.
@@ -106,11 +95,11 @@ impl Rows<'_> {
         kept: (BarIndex, BarIndex),
         mut age: i64,
     ) -> Result<(RecordBatch, i64), LakeError> {
-        let sources: Vec<(&str, Source)> = match self.market {
-            Market::Perp => PERP.to_vec(),
-            Market::Spot => PERP.iter().zip(SPOT).map(|((name, _), s)| (*name, s)).collect(),
+        let sources = match self.market {
+            Market::Perp => Source::PERP_BAR,
+            Market::Spot => Source::SPOT_BAR,
         };
-        let close = sources[3].1;
+        let close = sources[3];
         let mut bars = Vec::new();
         let mut ages = Vec::new();
         let mut bar = range.0;
@@ -131,7 +120,7 @@ impl Rows<'_> {
             ("timestamp".to_owned(), ts_column(bars.iter().map(|b| b.open()))),
             ("symbol".to_owned(), dictionary_column((0..count).map(|_| Some(self.symbol.as_str())))),
         ];
-        columns.extend(sources.iter().map(|(name, source)| ((*name).to_owned(), column(*source))));
+        columns.extend(NAMES.iter().zip(sources).map(|(name, source)| ((*name).to_owned(), column(source))));
         columns.push(("source".to_owned(), self.origins(&bars)?));
         columns.push(("is_gap".to_owned(), bool_column(ages.iter().map(|a| Some(*a > 0)))));
         columns.push(("gap_age".to_owned(), i64_column(ages.iter().map(|a| Some(*a)))));

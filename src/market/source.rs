@@ -108,6 +108,31 @@ impl Calendar {
 }
 
 impl Source {
+    /// The columns of a perp bar, in the order of [`super::Bar::values`].
+    pub const PERP_BAR: [Self; 9] = [
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Volume,
+        Self::QuoteVolume,
+        Self::Trades,
+        Self::TakerBuyVolume,
+        Self::TakerBuyQuote,
+    ];
+    /// The columns of a spot bar, in the same order.
+    pub const SPOT_BAR: [Self; 9] = [
+        Self::SpotOpen,
+        Self::SpotHigh,
+        Self::SpotLow,
+        Self::SpotClose,
+        Self::SpotVolume,
+        Self::SpotQuoteVolume,
+        Self::SpotTrades,
+        Self::SpotTakerBuyVolume,
+        Self::SpotTakerBuyQuote,
+    ];
+
     /// Every source, in declaration order.
     pub const ALL: &'static [Self] = &[
         Self::Open,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::{Error as YamlError, Location};
 
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
-use super::yaml11::{Trap, traps};
+use super::yaml11::{Trap, quoted_numbers, traps};
 use crate::graph::nearest;
 
 /// A value and where it stands in its file.
@@ -119,14 +119,22 @@ pub fn parse_yaml<T: DeserializeOwned>(file: &SourceFile) -> Result<T, SpecError
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         merge_keys: serde_saphyr::MergeKeyPolicy::Error,
     };
-    let value = serde_saphyr::from_str_with_options(&file.text, options)
+    let value = serde_saphyr::from_str_with_options(&file.text, options.clone())
         .map_err(|e| SpecErrors::one(diagnose(file, &e)))?;
-    let traps = traps(&file.text);
-    if traps.is_empty() {
-        return Ok(value);
-    }
     let refuse = |trap: Trap| Diagnostic::at(file, &trap.bytes, trap.message).help(trap.help);
-    Err(SpecErrors(traps.into_iter().map(refuse).collect()))
+    let mut refused: Vec<Diagnostic> = traps(&file.text).into_iter().map(refuse).collect();
+    // The parser looks through quotes. Whether a number was wanted shows when another text stands in its place.
+    for bytes in quoted_numbers(&file.text) {
+        let mut other = file.text.to_string();
+        other.replace_range(bytes.clone(), &"x".repeat(bytes.len()));
+        if serde_saphyr::from_str_with_options::<T>(&other, options.clone()).is_err() {
+            let number = file.text[bytes.clone()].trim();
+            let message = format!("found the text \"{number}\", expected a number");
+            refused
+                .push(Diagnostic::at(file, &bytes, message).help(format!("write {number}, without quotes")));
+        }
+    }
+    if refused.is_empty() { Ok(value) } else { Err(SpecErrors(refused)) }
 }
 
 fn diagnose(file: &SourceFile, error: &YamlError) -> Diagnostic {
@@ -289,6 +297,20 @@ mod tests {
         assert!(missing.starts_with("error: the key 'fee_bps_per_side' is missing here"), "{missing}");
         let wrong = refused("expr: a\nfee_bps_per_side: four\n");
         assert!(wrong.contains("sample.yaml:2:19"), "{wrong}");
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_refused_where_a_number_is_expected_only() {
+        insta::assert_snapshot!(refused("expr: '3'\nfee_bps_per_side: \"0.5\"\n"), @r#"
+        error: found the text "0.5", expected a number
+         --> spec/sample.yaml:2:20
+          |
+        2 | fee_bps_per_side: "0.5"
+          |                    ^^^
+          = help: write 0.5, without quotes
+        "#);
+        let text = "expr: '3'\nfee_bps_per_side: 0.5\nnames:\n  a: \"1\"\n";
+        assert_eq!(parse_yaml::<Sample>(&file(text)).unwrap().expr.value, "3");
     }
 
     #[test]

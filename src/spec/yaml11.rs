@@ -1,5 +1,5 @@
-//! Plain scalars that a YAML 1.1 reader (PyYAML) takes for something else than a YAML 1.2 reader does. Specs are read by
-//! both, so they are refused.
+//! The scalars of a text, as they are written: plain ones that a YAML 1.1 reader (PyYAML) takes for something else than a
+//! YAML 1.2 reader does, and numbers in quotes. Specs are read by both, so the former are refused.
 
 use std::ops::Range;
 
@@ -16,6 +16,29 @@ pub(super) struct Trap {
 
 /// The traps of a text.
 pub(super) fn traps(text: &str) -> Vec<Trap> {
+    let plain = scalars(text).into_iter().filter(|bytes| !text[bytes.clone()].starts_with(['"', '\'']));
+    plain
+        .filter_map(|bytes| {
+            let (what, help) = trap(&text[bytes.clone()])?;
+            Some(Trap { message: format!("'{}' is {what}", &text[bytes.clone()]), bytes, help })
+        })
+        .collect()
+}
+
+/// Where numbers stand in quotes: the bytes between the quotes.
+pub(super) fn quoted_numbers(text: &str) -> Vec<Range<usize>> {
+    let inside = |bytes: Range<usize>| {
+        let scalar = &text[bytes.clone()];
+        let quote = scalar.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let number = scalar.strip_prefix(quote)?.strip_suffix(quote)?;
+        let is_number = number.trim().parse::<f64>().is_ok_and(f64::is_finite);
+        is_number.then(|| bytes.start + 1..bytes.end - 1)
+    };
+    scalars(text).into_iter().filter_map(inside).collect()
+}
+
+/// Keys, values and items of lists, each with its quotes; block scalars and comments left out.
+fn scalars(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut line_start = 0;
     // Depth of `[` and `{` that are still open; the indentation of a block scalar's key.
@@ -29,14 +52,8 @@ pub(super) fn traps(text: &str) -> Vec<Trap> {
         }
         block = None;
         let content = without_comment(line);
-        let scalars = if depth > 0 { flow(content, 0, &mut depth) } else { block_line(content, &mut depth) };
-        for scalar in scalars {
-            if let Some((what, help)) = trap(&content[scalar.clone()]) {
-                let bytes = line_start + scalar.start..line_start + scalar.end;
-                let message = format!("'{}' is {what}", &content[scalar]);
-                found.push(Trap { bytes, message, help });
-            }
-        }
+        let here = if depth > 0 { flow(content, 0, &mut depth) } else { block_line(content, &mut depth) };
+        found.extend(here.into_iter().map(|scalar| line_start + scalar.start..line_start + scalar.end));
         if content.trim_end().ends_with(['|', '>'])
             || content.trim_end().ends_with("|-")
             || content.trim_end().ends_with(">-")
@@ -148,12 +165,12 @@ fn flow(line: &str, from: usize, depth: &mut usize) -> Vec<Range<usize>> {
     found
 }
 
-/// The trimmed stretch, unless it is empty or quoted.
+/// The trimmed stretch, unless it is empty.
 fn push(found: &mut Vec<Range<usize>>, line: &str, bytes: Range<usize>) {
     let text = &line[bytes.clone()];
     let start = bytes.start + (text.len() - text.trim_start().len());
     let trimmed = text.trim();
-    if !trimmed.is_empty() && !trimmed.starts_with(['"', '\'']) {
+    if !trimmed.is_empty() {
         found.push(start..start + trimmed.len());
     }
 }
@@ -179,6 +196,13 @@ fn without_comment(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_quotes_are_found_and_nothing_else() {
+        let text = "a: \"0.5\"\nb: '12'\nc: [1, \"-3\"]\nd: \"09:30\"\ne: 4 # \"5\"\nf: >-\n  \"6\"\ng: \"x 7\"\nh: {k: '8'}\n";
+        let found: Vec<&str> = quoted_numbers(text).into_iter().map(|bytes| &text[bytes]).collect();
+        assert_eq!(found, ["0.5", "12", "-3", "8"]);
+    }
 
     fn caught(text: &str) -> Vec<&str> {
         traps(text).into_iter().map(|t| &text[t.bytes]).collect()

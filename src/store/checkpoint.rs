@@ -91,14 +91,36 @@ impl Store {
         Ok(Some((BarIndex(bar), bytes.to_vec())))
     }
 
-    pub(super) fn stage_checkpoint(
+    /// Writes a checkpoint ahead of its tick, past the journal and the memtable: they would hold megabytes of it a
+    /// second time until the next one comes. It counts only once its tick is committed; until then it lies after the
+    /// committed bar, where nobody reads, and the next opening removes it.
+    pub(super) fn write_checkpoint(&self, through: BarIndex, bytes: &[u8]) -> Result<(), StoreError> {
+        const ACTION: &str = "write a checkpoint";
+        let mut ingestion = self.spaces.checkpoints.start_ingestion().during(ACTION)?;
+        ingestion.write(from_bar(through), blob::wrap(bytes)).during(ACTION)?;
+        ingestion.finish().during(ACTION)
+    }
+
+    /// A crash between a checkpoint and its commit leaves one that a tick which ends differently must not find.
+    pub(super) fn drop_uncommitted_checkpoints(&mut self) -> Result<(), StoreError> {
+        let committed = self.committed()?;
+        let mut batch = self.db.batch();
+        for bar in self.checkpoints()?.into_iter().filter(|bar| committed.is_none_or(|end| *bar > end)) {
+            batch.remove(&self.spaces.checkpoints, from_bar(bar));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write_durably(batch, "remove checkpoints that no tick committed")
+    }
+
+    /// Takes out, with the tick that ends at `through`, the checkpoints that `ladder` does not keep beside its own.
+    pub(super) fn stage_ladder(
         &self,
         batch: &mut OwnedWriteBatch,
         through: BarIndex,
-        bytes: &[u8],
         ladder: CheckpointLadder,
     ) -> Result<(), StoreError> {
-        batch.insert(&self.spaces.checkpoints, from_bar(through), blob::wrap(bytes));
         let mut bars = self.checkpoints()?;
         bars.push(through);
         let kept = ladder.kept(&bars);

@@ -97,10 +97,11 @@ impl Store {
         for (name, value) in tick.meta {
             batch.insert(&self.spaces.meta, super::facts::user_key(name), *value);
         }
-        if let Some(bytes) = tick.checkpoint {
-            self.stage_checkpoint(&mut batch, tick.through, bytes, CheckpointLadder::default())?;
-        }
         batch.insert(&self.spaces.meta, COMMITTED, tick.through.0.to_le_bytes());
+        if let Some(bytes) = tick.checkpoint {
+            self.stage_ladder(&mut batch, tick.through, CheckpointLadder::default())?;
+            self.write_checkpoint(tick.through, bytes)?;
+        }
         self.write_durably(batch, "commit a tick")?;
         Ok(report)
     }

@@ -16,8 +16,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 const WORKER_THREADS: usize = 2;
 /// The engine replays journals at open: small ones keep the restart short. 64 MiB is its minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
-const CACHE_BYTES: u64 = 64 << 20;
-const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Each of some twenty keyspaces may hold as much as this, and a flushed one stays until the next is full.
+const MEMTABLE_BYTES: u64 = 2 << 20;
 /// Raw series and facts are read in long scans: larger blocks compress better and seek less.
 const SCAN_BLOCK_BYTES: u32 = 16 << 10;
 
@@ -31,6 +31,21 @@ pub enum Fsync {
     EveryNth(u32),
     /// When the operating system gets round to it, and on [`Store::sync`].
     Never,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Durability of commits.
+    pub fsync: Fsync,
+    /// Blocks of the database kept in memory, MiB. Reads are long scans, which a larger cache hardly helps.
+    pub cache_mb: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { fsync: Fsync::default(), cache_mb: 16 }
+    }
 }
 
 /// The database: raw input log, facts, checkpoints, runs. Calls block; one thread owns it.
@@ -116,7 +131,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] when another process has it, [`StoreError::Schema`] when its layout is not ours.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Self::open_with(dir, Fsync::default())
+        Self::open_tuned(dir, StoreOptions::default())
     }
 
     /// [`Store::open`] with a durability policy.
@@ -124,6 +139,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_with(dir: &Path, fsync: Fsync) -> Result<Self, StoreError> {
+        Self::open_tuned(dir, StoreOptions { fsync, ..StoreOptions::default() })
+    }
+
+    /// [`Store::open`] with options.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_tuned(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let io = |source| StoreError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         let lock = DirLock::take(dir)?;
@@ -134,16 +157,25 @@ impl Store {
         let db = Database::builder(dir.join("db"))
             .worker_threads(WORKER_THREADS)
             .max_journaling_size(JOURNAL_BYTES)
-            .cache_size(CACHE_BYTES)
+            .cache_size(u64::from(options.cache_mb) << 20)
             .open()
             .map_err(|e| match e {
                 fjall::Error::Locked => StoreError::Locked { dir: dir.to_owned(), pid: None },
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let mut store = Self { db, spaces, dir: dir.to_owned(), fsync, commits: 0, rewinds: 0, _lock: lock };
+        let mut store = Self {
+            db,
+            spaces,
+            dir: dir.to_owned(),
+            fsync: options.fsync,
+            commits: 0,
+            rewinds: 0,
+            _lock: lock,
+        };
         store.check_schema()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
+        store.drop_uncommitted_checkpoints()?;
         Ok(store)
     }
 

@@ -86,17 +86,7 @@ impl Kind {
     #[must_use]
     pub const fn sources(self) -> &'static [Source] {
         match self {
-            Self::Bars => &[
-                Source::Open,
-                Source::High,
-                Source::Low,
-                Source::Close,
-                Source::Volume,
-                Source::QuoteVolume,
-                Source::Trades,
-                Source::TakerBuyVolume,
-                Source::TakerBuyQuote,
-            ],
+            Self::Bars => &Source::PERP_BAR,
             Self::Funding => &[Source::FundingRate, Source::FundingIntervalH],
             Self::OpenInterest => &[Source::Oi, Source::OiValue],
             Self::Mark => &[Source::Mark, Source::Index, Source::Premium, Source::FundingPredBps],
@@ -121,19 +111,6 @@ impl Kind {
         }
     }
 }
-
-/// The spot twin of a perp bar column.
-pub(super) const SPOT_SOURCES: [Source; 9] = [
-    Source::SpotOpen,
-    Source::SpotHigh,
-    Source::SpotLow,
-    Source::SpotClose,
-    Source::SpotVolume,
-    Source::SpotQuoteVolume,
-    Source::SpotTrades,
-    Source::SpotTakerBuyVolume,
-    Source::SpotTakerBuyQuote,
-];
 
 /// Where a record came from: provenance, not part of the digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,13 +17,14 @@ mod kind;
 mod kv;
 mod lock;
 mod merge;
+mod put;
 mod raw;
 mod replace;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
 pub use commit::{FeatureRow, TickCommit};
-pub use db::{Fsync, SCHEMA_VERSION, Store};
+pub use db::{Fsync, SCHEMA_VERSION, Store, StoreOptions};
 pub use error::StoreError;
 pub use facts::Revision;
 pub use facts_marks::{FACTS_DIRTY, FACTS_FIRST};

@@ -6,14 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backtestd::daemon::client::Client;
 use backtestd::graph::EngineOptions;
 use backtestd::market::{BarIndex, DAY_MS, Source, Symbol, Ts};
 use backtestd::pipeline::{Pipeline, PipelineConfig};
+use backtestd::sim::Scenario;
 use backtestd::spec::CompiledSpec;
 use backtestd::store::Store;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Home, begin, committed, copy_tree, exchange, spec_dir};
+use crate::support::{Home, begin, committed, copy_tree, exchange, exchange_of, spec_dir};
 
 const SPEED: f64 = 600.0;
 /// Long enough for thresholds over 30 days to be known: they need seven of them, on top of five.
@@ -23,37 +25,10 @@ const SETTLED: i64 = 4;
 
 /// Columns that the daemon has for its two symbols, in the order of names.
 fn collected() -> Vec<BTreeSet<Source>> {
-    use Source::{
-        Close, FundingIntervalH, FundingRate, High, IsFundingPrint, Low, Oi, OiValue, Open, QuoteVolume,
-        SpotClose, SpotHigh, SpotLow, SpotOpen, SpotQuoteVolume, SpotTakerBuyQuote, SpotTakerBuyVolume,
-        SpotTrades, SpotVolume, TakerBuyQuote, TakerBuyVolume, Trades, Volume,
-    };
-    let all = [
-        Open,
-        High,
-        Low,
-        Close,
-        Volume,
-        QuoteVolume,
-        Trades,
-        TakerBuyVolume,
-        TakerBuyQuote,
-        SpotOpen,
-        SpotHigh,
-        SpotLow,
-        SpotClose,
-        SpotVolume,
-        SpotQuoteVolume,
-        SpotTrades,
-        SpotTakerBuyVolume,
-        SpotTakerBuyQuote,
-        FundingRate,
-        IsFundingPrint,
-        FundingIntervalH,
-        Oi,
-        OiValue,
-    ];
-    vec![all.into_iter().collect(); 2]
+    let others =
+        [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH, Source::Oi, Source::OiValue];
+    let all = Source::PERP_BAR.into_iter().chain(Source::SPOT_BAR).chain(others);
+    vec![all.collect(); 2]
 }
 
 /// What is stored through a bar, and what a replay of the same raw log under the specs in `spec` gives.
@@ -181,4 +156,95 @@ async fn killed_in_the_middle_of_a_change_it_comes_back_with_the_facts_of_one_sp
     daemon.assert_alive();
     assert_eq!(daemon.terminate().0.code(), Some(0));
     assert_replayed(&home.path("state"), &spec, committed(&last).bar() - SETTLED);
+}
+
+/// Days after which the planted edge below is published.
+const PUBLISHED_AFTER_DAYS: i64 = 45;
+
+/// A market whose one edge nobody can miss.
+fn plain_edge() -> Scenario {
+    let mut scenario = Scenario::default();
+    scenario.faults.clear();
+    for edge in &mut scenario.edges {
+        edge.drift_bps = if edge.event_type == "VOL_SPIKE" { 300.0 } else { edge.drift_bps };
+        edge.injected_per_10k = 60.0;
+    }
+    scenario
+}
+
+/// The manifest of the version in force.
+fn manifest(home: &Home) -> Value {
+    serde_json::from_slice(&std::fs::read(home.path("data/blueprints/current/manifest.json")).unwrap())
+        .unwrap()
+}
+
+/// Hashes that the lines of the version in force carry.
+fn hashes(home: &Home) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(home.path("data/blueprints/current/blueprints.jsonl")).unwrap();
+    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    text.lines().map(|l| line(l)["lineage"]["ontology_spec_hash"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_spec_becomes_a_new_version_that_carries_its_hash() {
+    let exchange = exchange_of(plain_edge(), SPEED).await;
+    let mut home = Home::new(&exchange, SPEED, PUBLISHED_AFTER_DAYS);
+    let spec = home.path("spec");
+    copy_tree(&spec_dir(), &spec);
+    home.set("spec", &spec.display().to_string());
+    home.set("collect", "funding");
+    // The test at one look needs fewer days than the one that holds at every look.
+    edit(&spec, "gates.yaml", "publish_on: p_any", "publish_on: cr2_t");
+    let mut daemon = home.start();
+    let before = home.wait_until_live().await;
+    let client = Client::new(&home.socket()).unwrap();
+    let first = client.post("/v1/recompute", &json!({ "wait": true, "reason": "first" })).await.unwrap();
+    let published = manifest(&home);
+    assert_eq!(published["version"], first["version"]);
+    assert_eq!(published["ontology_spec_hash"], before["spec"]["hash"]);
+    assert!(published["counts"]["active"].as_u64().unwrap() > 0, "nothing to see: {first}");
+
+    edit(&spec, "events/vol_spike.yaml", "spacing_bars: 12", "spacing_bars: 24");
+    let after = home.wait_for("the new spec", |s| is_in_force(s, &before["spec"]["hash"])).await;
+    let ran = home.wait_for("another version", |s| s["blueprints"]["version"] != first["version"]).await;
+    let next = manifest(&home);
+    assert_eq!(next["version"], ran["blueprints"]["version"]);
+    assert_eq!(next["parent"], first["version"]);
+    assert_eq!(next["ontology_spec_hash"], after["spec"]["hash"]);
+    assert!(hashes(&home).contains(after["spec"]["hash"].as_str().unwrap()), "{next:#}");
+    let runs = client.get("/v1/runs", &[]).await.unwrap();
+    let reasons: BTreeSet<&str> =
+        runs["runs"].as_array().unwrap().iter().filter_map(|r| r["reason"].as_str()).collect();
+    assert_eq!(reasons, BTreeSet::from(["first", "spec change"]));
+    daemon.assert_alive();
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_that_come_while_the_specs_are_read_are_answered_once_and_for_all() {
+    let exchange = exchange(SPEED, false).await;
+    let mut home = Home::new(&exchange, SPEED, 1);
+    let spec = home.path("spec");
+    copy_tree(&spec_dir(), &spec);
+    home.set("spec", &spec.display().to_string());
+    let mut daemon = home.start();
+    let hash = home.wait_until_live().await["spec"]["hash"].clone();
+    edit(&spec, "events/vol_spike.yaml", "spacing_bars: ", "spacing_bars: 1");
+    // Far more than one reading lasts: some of these find one under way, and all of them must hear of the next.
+    let asked: Vec<_> = (0..6)
+        .map(|_| {
+            let socket = home.socket();
+            tokio::spawn(async move {
+                let client = Client::new(&socket).unwrap();
+                client.post("/v1/reload", &json!({})).await.unwrap()
+            })
+        })
+        .collect();
+    for answer in asked {
+        let answer = tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer").unwrap();
+        assert_ne!(answer["hash"], hash, "{answer}");
+    }
+    home.wait_for("the edit", |s| is_in_force(s, &hash)).await;
+    daemon.assert_alive();
+    assert_eq!(daemon.terminate().0.code(), Some(0));
 }

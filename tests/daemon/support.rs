@@ -34,6 +34,11 @@ pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
     if !faults {
         scenario.faults.clear();
     }
+    exchange_of(scenario, speed).await
+}
+
+/// [`exchange`] with another market or other faults.
+pub async fn exchange_of(scenario: Scenario, speed: f64) -> RunningExchange {
     let config =
         ExchangeConfig { speed, start: begin(), scenario, limits: UNLIMITED, ..ExchangeConfig::default() };
     Exchange::start(config).await.unwrap()

@@ -10,12 +10,18 @@ use backtestd::discovery::cluster::{ClusterSum, ClusterT};
 use backtestd::discovery::multiplicity::{bh_adjust, by_adjust, ebh_reject};
 use backtestd::discovery::special::{log_normal_cdf, normal_isf, t_sf};
 
-use super::python::python;
+use super::python::{Wanted, python};
 use super::world::Dice;
+
+const PYTHON: Wanted = Wanted {
+    venv: "oracle-venv",
+    imports: &["numpy", "scipy", "pyarrow", "statsmodels"],
+    install: &["numpy", "scipy", "pyarrow", "statsmodels"],
+};
 
 #[test]
 fn ten_tables_through_the_command_agree_with_numpy_and_scipy_in_every_column() {
-    let Some(python) = python() else { return };
+    let Some(python) = python(&PYTHON) else { return };
     let scratch = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
@@ -62,7 +68,7 @@ for line in sys.stdin:
 ";
 
 fn ask(questions: &[(&str, Vec<f64>)]) -> Option<Vec<Vec<f64>>> {
-    let python = python()?;
+    let python = python(&PYTHON)?;
     let mut text = String::new();
     for (name, numbers) in questions {
         text.push_str(name);

@@ -10,6 +10,7 @@ use backtestd::clean::{CleanPolicy, Joiner};
 use backtestd::graph::{Engine, EngineOptions};
 use backtestd::market::{RawBlock, Source, Symbol};
 
+use crate::python::{Wanted, python};
 use crate::real::{FIRST, present, say, year};
 use crate::shipped::{graph_of, shipped};
 
@@ -26,34 +27,17 @@ const COLUMNS: [Source; 8] = [
     Source::TakerBuyQuote,
 ];
 
+const PYTHON: Wanted = Wanted {
+    venv: "twin-python",
+    imports: &["numpy", "pandas"],
+    install: &["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/events/twin/requirements.txt")],
+};
+
 /// Direction and severity by (event, symbol, bar).
 type Onsets = BTreeMap<(String, String, i64), (i8, f64)>;
 
 fn twin_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events/twin")
-}
-
-/// A Python with numpy and pandas: the system's own, or a virtual environment that is made once under `target/`.
-fn python() -> Option<PathBuf> {
-    let works = |python: &Path| {
-        let imports = Command::new(python).args(["-c", "import numpy, pandas"]).output();
-        imports.is_ok_and(|o| o.status.success())
-    };
-    let system = PathBuf::from("python3");
-    if works(&system) {
-        return Some(system);
-    }
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("twin-python");
-    let python = home.join("bin/python");
-    if works(&python) {
-        return Some(python);
-    }
-    let ran = |command: &mut Command| command.output().is_ok_and(|o| o.status.success());
-    let made = ran(Command::new(&system).args(["-m", "venv"]).arg(&home))
-        && ran(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(twin_dir().join("requirements.txt")));
-    (made && works(&python)).then_some(python)
 }
 
 /// The engine's onsets of the events that the twin knows; writes what the twin reads into `folder`.
@@ -120,7 +104,7 @@ fn kline_only_events_have_the_bars_sides_and_severities_of_an_independent_implem
     if !present() {
         return;
     }
-    let Some(python) = python() else {
+    let Some(python) = python(&PYTHON) else {
         say("SKIPPED: the twin needs python3 with numpy and pandas, and neither the system nor pip \
              (tests/events/twin/requirements.txt) has them");
         return;

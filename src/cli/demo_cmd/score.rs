@@ -185,12 +185,15 @@ impl Score {
         let exe = std::env::args().next().unwrap_or_else(|| "backtestd".to_owned());
         let _ = writeln!(out, "\nTry next");
         let _ = writeln!(out, "  {exe} watch {} --once", self.directory.display());
-        let _ = writeln!(out, "  {exe} spec explain VOL_SPIKE");
+        // The demo's own copy of the specs: with --keep-running it may have been edited.
+        let spec = self.state.join("spec");
+        let _ = writeln!(out, "  {exe} spec explain VOL_SPIKE --spec {}", spec.display());
         let _ = writeln!(
             out,
-            "  {exe} research --state {} --data-root {}",
+            "  {exe} research --state {} --data-root {} --spec {}",
             self.state.display(),
-            self.data_root.display()
+            self.data_root.display(),
+            spec.display()
         );
         out
     }

@@ -187,6 +187,7 @@ async fn recompute_answers_at_once_or_waits_for_the_report() {
                 trials: 0,
                 discoveries: 1,
                 duration_ms: 5,
+                report: None,
             };
             let _ = tx.send(Ok(report));
         }

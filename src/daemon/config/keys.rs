@@ -93,11 +93,25 @@ pub const KEYS: &[Key] = &[
         "Discovery schedule, aligned to UTC midnight: 5m..1d (30m, 6h, 1d) or 'off'",
     ),
     key(
+        "keep_reports",
+        "BACKTESTD_KEEP_REPORTS",
+        Number,
+        "10",
+        "HTML reports of the daemon's own runs that are kept, the newest so many; 0 writes none",
+    ),
+    key(
         "fsync",
         "BACKTESTD_FSYNC",
         Text,
         "every_tick",
         "Durability of a commit: 'every_tick' (fsync) or 'os' (page cache)",
+    ),
+    key(
+        "store.cache_mb",
+        "BACKTESTD_STORE_CACHE_MB",
+        Number,
+        "16",
+        "Blocks of the store kept in memory, MiB",
     ),
     key(
         "checkpoint_every_ticks",

@@ -123,8 +123,12 @@ pub struct Config {
     pub grace_ms: i64,
     /// Discovery schedule.
     pub recompute: RecomputeSchedule,
+    /// HTML reports of the daemon's own runs that are kept; 0 writes none.
+    pub keep_reports: usize,
     /// Durability of commits.
     pub fsync: Fsync,
+    /// The store's block cache, MiB.
+    pub store_cache_mb: u32,
     /// Ticks between checkpoints while live.
     pub checkpoint_every_ticks: u32,
     /// Worker threads.
@@ -260,10 +264,15 @@ impl Config {
                 "'off' or a length that divides the day (30m, 6h, 1d)",
                 schedule,
             )?,
+            keep_reports: r
+                .read("keep_reports", "a number, 0 to 10000", |t| t.parse().ok().filter(|n| *n <= 10_000))?,
             fsync: r.read("fsync", "'every_tick' or 'os'", |t| match t {
                 "every_tick" => Some(Fsync::EveryTick),
                 "os" => Some(Fsync::Os),
                 _ => None,
+            })?,
+            store_cache_mb: r.read("store.cache_mb", "a number of MiB, 1 to 4096", |t| {
+                t.parse().ok().filter(|n| (1..=4096).contains(n))
             })?,
             checkpoint_every_ticks: r.read("checkpoint_every_ticks", "a number, 1 to 2016", |t| {
                 t.parse().ok().filter(|n| (1..=2016).contains(n))

@@ -20,17 +20,6 @@ pub struct Follow {
     pub collected: Vec<BTreeSet<Source>>,
 }
 
-const SPOT: [Source; 9] = [
-    Source::SpotOpen,
-    Source::SpotHigh,
-    Source::SpotLow,
-    Source::SpotClose,
-    Source::SpotVolume,
-    Source::SpotQuoteVolume,
-    Source::SpotTrades,
-    Source::SpotTakerBuyVolume,
-    Source::SpotTakerBuyQuote,
-];
 const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
 
 impl Follow {
@@ -56,7 +45,7 @@ impl Follow {
         let columns = |symbol: &Symbol| -> BTreeSet<Source> {
             let groups: [(bool, &[Source]); 7] = [
                 (true, Kind::Bars.sources()),
-                (has_spot(symbol), &SPOT),
+                (has_spot(symbol), &Source::SPOT_BAR),
                 (collect.funding, &FUNDING),
                 (collect.open_interest, Kind::OpenInterest.sources()),
                 (collect.mark, Kind::Mark.sources()),

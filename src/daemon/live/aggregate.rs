@@ -2,9 +2,12 @@
 
 use crate::binance::Stamped;
 use crate::binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
-use crate::daemon::config::Collect;
+use crate::daemon::config::{ClockConfig, ClockSource, Collect};
 use crate::market::{BarIndex, Symbol};
 use crate::store::{RawPut, Records};
+
+/// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until the next.
+const HURRIED_QUOTE_MS: i64 = 60_000;
 
 /// Mark, liquidation and quote bars under construction.
 #[derive(Debug)]
@@ -15,13 +18,15 @@ pub struct Aggregates {
 }
 
 impl Aggregates {
-    /// Watching begins within the bar `first`.
+    /// Watching begins within the bar `first`, by a clock that runs as fast as `clock` says.
     #[must_use]
-    pub fn new(symbols: &[Symbol], first: BarIndex) -> Self {
+    pub fn new(symbols: &[Symbol], first: BarIndex, clock: &ClockConfig) -> Self {
+        let quotes = QuoteAggregator::new(symbols, first);
+        let is_hurried = clock.source == ClockSource::Exchange && clock.speed > 1.0;
         Self {
             marks: MarkAggregator::new(symbols, first),
             liquidations: LiquidationAggregator::new(symbols, first),
-            quotes: QuoteAggregator::new(symbols, first),
+            quotes: if is_hurried { quotes.with_oldest_quote_ms(HURRIED_QUOTE_MS) } else { quotes },
         }
     }
 

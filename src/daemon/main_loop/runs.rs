@@ -10,6 +10,7 @@ use super::event::{Done, Handled};
 use super::{MainLoop, answer};
 use crate::daemon::config::RecomputeSchedule;
 use crate::daemon::discover;
+use crate::daemon::run_report;
 use crate::daemon::shared::{Refusal, RunReport, Ticket};
 use crate::daemon::status::Phase;
 use crate::daemon::storage::{Job, LastRun, RunInput, Storage};
@@ -185,6 +186,7 @@ impl MainLoop {
                 run_id: run_id.clone(),
                 now: shared.clock.now(),
                 data_root: shared.config.data_root.clone(),
+                with_report: shared.config.keep_reports > 0,
             };
             let result = carry_out(&storage, Arc::new(input), job, &reason, started).await;
             Done::RunFinished(FinishedRun { run_id, result })
@@ -215,6 +217,7 @@ impl MainLoop {
                     s.discovery.hypotheses = report.hypotheses;
                     s.discovery.discoveries = report.discoveries;
                     s.discovery.trials = report.trials;
+                    s.discovery.last_report = report.report.as_ref().map(|path| path.display().to_string());
                     s.discovery.last_error = None;
                     s.blueprints.version.clone_from(&report.version);
                 }
@@ -255,17 +258,22 @@ async fn carry_out(
     } else {
         Vec::new()
     };
+    let data_root = job.data_root.clone();
     let ran = tokio::task::spawn_blocking(move || discover::run(&input, discovery, &outcomes, &job)).await;
-    keep(storage, ran.map_err(panicked)??, reason, millis(started)).await
+    let (report, outdated) = keep(storage, ran.map_err(panicked)??, reason, millis(started)).await?;
+    let removed = tokio::task::spawn_blocking(move || run_report::remove(&data_root, &outdated)).await;
+    removed.map_err(panicked)?;
+    Ok(report)
 }
 
-/// Stores the run's record and, when a version came of it, announces it on the stream.
+/// Stores the run's record and, when a version came of it, announces it on the stream. Also returns the runs whose reports
+/// can go.
 async fn keep(
     storage: &Storage,
     found: discover::Found,
     reason: &str,
     duration_ms: u64,
-) -> Result<RunReport, String> {
+) -> Result<(RunReport, Vec<String>), String> {
     let report = RunReport {
         run_id: found.run_id.clone(),
         version: Some(found.version.clone()),
@@ -274,6 +282,7 @@ async fn keep(
         discoveries: found.discoveries,
         trials: found.trials,
         duration_ms,
+        report: found.report,
     };
     let mut record = serde_json::to_value(&report).unwrap_or(Value::Null);
     if let Value::Object(fields) = &mut record {
@@ -298,9 +307,9 @@ async fn keep(
     });
     let run_id = found.run_id;
     let blueprints = Some(found.blueprints);
-    storage
+    let outdated = storage
         .ask(|reply| Job::FinishRun { run_id, record, last, announce, blueprints, reply })
         .await
         .map_err(|error| error.to_string())?;
-    Ok(report)
+    Ok((report, outdated))
 }

@@ -152,7 +152,7 @@ impl Daemon {
         };
         let main_loop = MainLoop {
             book: TickBook::new(follow.bars.clone(), opened.next),
-            aggregates: Aggregates::new(&follow.symbols, clock.now().bar()),
+            aggregates: Aggregates::new(&follow.symbols, clock.now().bar(), &config.clock),
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: std::collections::BTreeMap::new(),

@@ -13,6 +13,8 @@ use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
 use crate::market::{BarIndex, Symbol, Ts};
 use crate::outcomes::Outcome;
+use crate::pipeline::QualityReport;
+use crate::report::SymbolFacts;
 use crate::spec::CompiledSpec;
 use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
 use serde::{Deserialize, Serialize};
@@ -105,8 +107,8 @@ pub enum Job {
         announce: Option<(EntryKind, serde_json::Value)>,
         /// The blueprints that signals are matched against from now on.
         blueprints: Option<Vec<Blueprint>>,
-        /// Done.
-        reply: Reply<()>,
+        /// Runs whose reports are no longer among the newest.
+        reply: Reply<Vec<String>>,
     },
     /// Sync and end the thread.
     Close {
@@ -164,6 +166,10 @@ pub struct RunInput {
     pub first: BarIndex,
     /// The evidence.
     pub looked: Looked,
+    /// Detector health over the days that it looks at.
+    pub quality: QualityReport,
+    /// Bars in the store, for the report.
+    pub bars: Vec<SymbolFacts>,
     /// The last run, if it looked at the very same and its version is in force.
     pub unchanged: Option<RunReport>,
 }

@@ -14,9 +14,10 @@ use crate::blueprints::{current_version, version_name};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
-use crate::market::{BarIndex, DAY_MS, Ts};
+use crate::market::{BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use crate::report::SymbolFacts;
 use crate::spec::CompiledSpec;
-use crate::store::{Delivery, SeriesKey, Store};
+use crate::store::{Delivery, SeriesKey, Store, StoreOptions};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
@@ -87,7 +88,8 @@ impl Worker {
             Fsync::EveryTick => crate::store::Fsync::EveryCommit,
             Fsync::Os => crate::store::Fsync::Never,
         };
-        let mut store = Store::open_with(&config.state, fsync)?;
+        let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
+        let mut store = Store::open_tuned(&config.state, options)?;
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
         let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0 };
         worker.show_store()?;
@@ -216,9 +218,10 @@ impl Worker {
         let looked = evidence.look(&mut self.store, &spec, first, next)?;
         let quality = self.facts.quality_at(&self.store, looked.closed_end)?;
         let looked = looked.under(&quality);
+        let bars = symbols.iter().map(|s| bars_of(&self.store, s)).collect::<Result<_, _>>()?;
         let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
         let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
-        Ok(RunInput { spec, symbols: symbols.clone(), first, looked, unchanged })
+        Ok(RunInput { spec, symbols: symbols.clone(), first, looked, quality, bars, unchanged })
     }
 
     fn last_run(&self) -> Result<Option<LastRun>, StorageError> {
@@ -238,7 +241,7 @@ impl Worker {
         last: &LastRun,
         announce: Option<(crate::daemon::stream_log::EntryKind, serde_json::Value)>,
         blueprints: Option<Vec<crate::blueprints::Blueprint>>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Vec<String>, StorageError> {
         self.store.put_run(run_id, record.to_string().as_bytes())?;
         self.store.put_meta(LAST_RUN, &serde_json::to_vec(last).unwrap_or_default())?;
         self.show_run(run_id.to_owned(), record);
@@ -248,12 +251,26 @@ impl Worker {
         if let Some((kind, data)) = announce {
             self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;
         }
-        Ok(())
+        let reported = self.runs_in_order()?.into_iter().filter(|(_, record)| record["report"].is_string());
+        let mut reported: Vec<String> = reported.map(|(run_id, _)| run_id).collect();
+        reported.truncate(reported.len().saturating_sub(self.shared.config.keep_reports));
+        Ok(reported)
+    }
+
+    /// Records of runs, in the order in which they ended: two of one day differ in the hash at the end of their ids.
+    fn runs_in_order(&self) -> Result<Vec<(String, serde_json::Value)>, StorageError> {
+        let runs = self.store.runs()?.into_iter();
+        let mut runs: Vec<(String, serde_json::Value)> =
+            runs.map(|(id, record)| (id, serde_json::from_slice(&record).unwrap_or_default())).collect();
+        runs.sort_by_cached_key(|(_, record)| {
+            record["finished_at"].as_str().and_then(|at| parse_time(at).ok()).unwrap_or_default()
+        });
+        Ok(runs)
     }
 
     fn show_last_run(&self) -> Result<(), StorageError> {
-        if let Some((run_id, record)) = self.store.runs()?.pop() {
-            self.show_run(run_id, &serde_json::from_slice(&record).unwrap_or_default());
+        if let Some((run_id, record)) = self.runs_in_order()?.pop() {
+            self.show_run(run_id, &record);
         }
         Ok(())
     }
@@ -264,6 +281,7 @@ impl Worker {
             let d = &mut s.discovery;
             d.last_run_id = Some(run_id);
             d.last_duration_ms = record["duration_ms"].as_u64();
+            d.last_report = record["report"].as_str().map(str::to_owned);
             (d.hypotheses, d.discoveries, d.trials) =
                 (count("hypotheses"), count("discoveries"), count("trials"));
             d.cohorts = serde_json::from_value(record["cohorts"].clone()).unwrap_or_default();
@@ -309,4 +327,13 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Perp bars of a symbol in the whole store, and the slots between its first and last that have none.
+fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
+    let key = SeriesKey { kind: crate::store::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
+    let summary = store.summary(&key)?;
+    let bars = summary.map_or(0, |s| s.records);
+    let slots = summary.map_or(0, |s| (s.last - s.first + 1).unsigned_abs());
+    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps: slots.saturating_sub(bars) })
 }

@@ -1,0 +1,209 @@
+//! The answer of `status` as text.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::text::{plain, rows};
+use crate::cli::table;
+
+pub(super) fn status_text(s: &Value) -> String {
+    let mut facts = vec![
+        vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
+        vec![
+            "version".to_owned(),
+            format!("{} (pid {}, up {} s)", plain(&s["version"]), s["pid"], s["uptime_s"]),
+        ],
+        vec!["clock".to_owned(), plain(&s["now"])],
+        vec![
+            "spec".to_owned(),
+            format!("{} since {}", plain(&s["spec"]["hash"]), plain(&s["spec"]["loaded_at"])),
+        ],
+        vec![
+            "store".to_owned(),
+            format!(
+                "committed {}, checkpoint {}, {} MB",
+                plain(&s["store"]["committed_tick"]),
+                plain(&s["store"]["checkpoint"]),
+                s["store"]["bytes"].as_u64().unwrap_or(0) / 1_000_000
+            ),
+        ],
+        vec![
+            "discovery".to_owned(),
+            format!(
+                "last {} ({} hypotheses, {} discoveries, closed through {}), next {}{}",
+                plain(&s["discovery"]["last_run_id"]),
+                s["discovery"]["hypotheses"],
+                s["discovery"]["discoveries"],
+                plain(&s["discovery"]["closed_through"]),
+                plain(&s["discovery"]["next_at"]),
+                s["discovery"]["running"].as_str().map(|id| format!(", running {id}")).unwrap_or_default()
+            ),
+        ],
+        vec!["trials".to_owned(), trials_text(&s["discovery"])],
+        vec![
+            "blueprints".to_owned(),
+            format!(
+                "{} ({} active, {} watch, {} confirmed live)",
+                plain(&s["blueprints"]["version"]),
+                s["blueprints"]["active"],
+                s["blueprints"]["watch"],
+                s["blueprints"]["live_confirmed"]
+            ),
+        ],
+    ];
+    if let Some(report) = s["discovery"]["last_report"].as_str() {
+        facts.push(vec!["report".to_owned(), report.to_owned()]);
+    }
+    if let Some(error) = s["discovery"]["last_error"].as_str() {
+        facts.push(vec!["run error".to_owned(), error.to_owned()]);
+    }
+    let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
+    if let Some(error) = s["spec"]["error"].as_str() {
+        text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
+    }
+    text.push_str(&change_text(&s["spec"]["change"]));
+    text.push('\n');
+    let series = rows(&s["symbols"], |x| {
+        vec![
+            plain(&x["symbol"]),
+            plain(&x["market"]),
+            plain(&x["watermark"]),
+            seconds(&x["lag_ms"]),
+            plain(&x["gaps_open"]),
+        ]
+    });
+    text.push_str(&table::render(&["symbol", "market", "watermark", "lag", "gaps"], &series));
+    text.push('\n');
+    let streams = rows(&s["streams"], |x| {
+        vec![
+            plain(&x["name"]),
+            plain(&x["connected"]),
+            seconds(&x["last_message_ms"]),
+            plain(&x["reconnects"]),
+        ]
+    });
+    text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
+    text.push_str(&quality_text(s));
+    text
+}
+
+fn seconds(ms: &Value) -> String {
+    ms.as_i64().map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0))
+}
+
+/// Event types outside `gate_e1`, sources known in part, and event types that cannot occur; nothing where all is well.
+fn quality_text(s: &Value) -> String {
+    let mut text = String::new();
+    let worst = rows(&s["quality"]["worst"], |f| {
+        let number = f["value"].as_f64().unwrap_or(f64::NAN);
+        vec![
+            plain(&f["event_type"]),
+            plain(&f["symbol"]),
+            format!(
+                "{} {number:.3}, wanted {} {}",
+                plain(&f["metric"]),
+                plain(&f["relation"]),
+                f["threshold"]
+            ),
+            if f["excluded"] == true { "left out".to_owned() } else { "tested".to_owned() },
+        ]
+    });
+    if !worst.is_empty() {
+        let head = ["unfit event", "worst on", "finding", "discovery"];
+        text.push_str(&format!("\n{}", table::render(&head, &worst)));
+    }
+    let partial = rows(&s["quality"]["partial_sources"], |p| {
+        vec![
+            plain(&p["column"]),
+            plain(&p["symbol"]),
+            plain(&p["known_from"]),
+            plain(&p["known_through"]),
+            format!("{} of {}", p["days_without"], p["days"]),
+            plain(&p["events"]),
+        ]
+    });
+    if !partial.is_empty() {
+        let head = ["source in part", "symbol", "known from", "through", "days without", "events"];
+        text.push_str(&format!("\n{}", table::render(&head, &partial)));
+    }
+    let mut lacking: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for x in s["spec"]["unavailable"].as_array().into_iter().flatten() {
+        lacking.entry((plain(&x["event_type"]), plain(&x["missing"]))).or_default().push(plain(&x["symbol"]));
+    }
+    if !lacking.is_empty() {
+        let lines: Vec<Vec<String>> =
+            lacking.into_iter().map(|((event, column), on)| vec![event, column, on.join(" ")]).collect();
+        text.push_str(&format!("\n{}", table::render(&["unavailable event", "no source", "on"], &lines)));
+    }
+    text
+}
+
+/// The last spec change, if there was one: what it touches, how far it is.
+fn change_text(change: &Value) -> String {
+    let what = &change["what"];
+    let Some(state) = change["state"].as_str() else { return String::new() };
+    let mut text = format!(
+        "spec change {}: {} of {} nodes kept, {} recomputed over {} of {} rows{}\n",
+        state.replace('_', " "),
+        what["nodes_kept"],
+        what["nodes"],
+        what["nodes_recomputed"],
+        change["rows_done"],
+        change["rows_total"],
+        change["duration_ms"].as_u64().map(|ms| format!(", {ms} ms")).unwrap_or_default()
+    );
+    if let Some(why) = change["why_everything"].as_str() {
+        text.push_str(&format!("            all of history, because {why}\n"));
+    }
+    for key in ["events", "states", "features"]
+        .iter()
+        .flat_map(|noun| ["added", "changed", "removed", "renamed"].map(|verb| format!("{noun}_{verb}")))
+    {
+        let names = rows(&what[key.as_str()], |name| {
+            let pair: Vec<&str> = name.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            if pair.is_empty() { vec![plain(name)] } else { vec![pair.join(" -> ")] }
+        });
+        if !names.is_empty() {
+            let label = key.replace('_', " ");
+            text.push_str(&format!("            {label}: {}\n", names.concat().join(", ")));
+        }
+    }
+    text
+}
+
+/// `1620 ever, cohort 1: 1600 (budget 0.61, first look 2026-03-01), cohort 2: ...; evidence replayed 0 times`.
+fn trials_text(discovery: &Value) -> String {
+    let cohorts = discovery["cohorts"].as_array().into_iter().flatten().map(|c| {
+        format!(
+            ", cohort {}: {} (budget {:.2}, first look {})",
+            c["cohort"],
+            c["units"],
+            c["budget"].as_f64().unwrap_or(0.0),
+            plain(&c["first_look"])
+        )
+    });
+    format!(
+        "{} ever{}; closed days taken again {} times",
+        discovery["trials"],
+        cohorts.collect::<String>(),
+        discovery["replays"]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_readable_and_shows_a_spec_error() {
+        let mut status = crate::daemon::status::Status {
+            detail: "opening the store".into(),
+            ..crate::daemon::status::Status::default()
+        };
+        status.spec.error = Some("events/X.yaml:3:7: unknown name".into());
+        let text = status_text(&serde_json::to_value(status).unwrap());
+        assert!(text.starts_with("state       starting: opening the store\n"), "{text}");
+        assert!(text.contains("the tree on disk is not in force:\nevents/X.yaml:3:7"), "{text}");
+    }
+}
