@@ -78,6 +78,7 @@ fn world() -> &'static World {
             entry_lag_bars: 1,
             spec_hash: "sha256:bench".into(),
             excluded: Vec::new(),
+            lacking: Vec::new(),
         };
         let catalogue = config.catalogue(&table);
         World { table, config, catalogue }

@@ -17,7 +17,7 @@ use crate::spec::CompiledSpec;
 use crate::store::{Delivery, Fsync, Origin, RawPut, Records, Store};
 
 #[path = "../../../tests/common/mod.rs"]
-mod common;
+pub(super) mod common;
 
 const SYMBOLS: usize = 2;
 /// Rows of history before the change, and after it.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::change_tests::common;
 use super::evidence::{Evidence, LookError};
 use super::job::RunInput;
 use crate::blueprints::{Blueprint, Status, match_event, read_current, read_version};
@@ -14,9 +15,6 @@ use crate::outcomes::Outcome;
 use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 use crate::store::{Fsync, Store, TickCommit};
-
-#[path = "../../../tests/common/mod.rs"]
-mod common;
 
 const FIRST_DAY: i64 = 20_000;
 const EVENT: &str = "VOL_SPIKE";
@@ -157,7 +155,7 @@ fn an_edge_is_published_confirmed_live_suspended_when_it_dies_and_retired() {
 
     // It goes on: confirmed on days that the publication had not seen, and a new version says so.
     let mut daemon = daemon.restart();
-    let id = line.id.clone();
+    let id = line.id;
     let of = |lines: &[Blueprint]| lines.iter().find(|b| b.id == id).cloned();
     let confirmed = daemon.live(60.0, 200, |lines| {
         of(lines).is_some_and(|b| b.monitoring.is_some_and(|m| m.confirmed_on.is_some()))
@@ -187,7 +185,7 @@ fn an_edge_is_published_confirmed_live_suspended_when_it_dies_and_retired() {
     let mut daemon = daemon.restart();
     let again = daemon.run();
     assert!(!again.changed, "the same closed days: {:?}", of(&again.blueprints));
-    assert_eq!((again.version, daemon.store.replays().unwrap()), (suspended.version.clone(), before));
+    assert_eq!((again.version, daemon.store.replays().unwrap()), (suspended.version, before));
 
     // Then retired: listed once more with the reason, and gone from the version after that, for good.
     let retired = daemon.live(-20.0, 200, |lines| of(lines).is_some_and(|b| b.status == Status::Retired));
