@@ -62,7 +62,7 @@ pub(super) enum Done {
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
     ChangeStepped(Result<Step, StorageError>),
-    RunLooked { result: Result<Result<RunInput, String>, StorageError>, started: Instant },
+    RunLooked { result: Result<Result<Box<RunInput>, String>, StorageError>, started: Instant },
     RunFinished(FinishedRun),
 }
 

@@ -141,12 +141,19 @@ impl MainLoop {
             waiters: Vec::new(),
         });
         let started = Instant::now();
-        self.submit(|reply| Job::RunInput { reply }, move |result| Done::RunLooked { result, started });
+        self.submit(
+            |reply| Job::RunInput { reply },
+            move |result| Done::RunLooked { result: result.map(|looked| looked.map(Box::new)), started },
+        );
         Handled::Started("look")
     }
 
     /// What the run looks at is known: either the last run has seen the very same, or it goes on.
-    pub(super) fn on_run_looked(&mut self, looked: Result<RunInput, String>, started: Instant) -> Handled {
+    pub(super) fn on_run_looked(
+        &mut self,
+        looked: Result<Box<RunInput>, String>,
+        started: Instant,
+    ) -> Handled {
         let Some(running) = &mut self.runs.running else { return Handled::Idle };
         let input = match looked {
             Ok(input) => input,
@@ -188,7 +195,7 @@ impl MainLoop {
                 data_root: shared.config.data_root.clone(),
                 with_report: shared.config.keep_reports > 0,
             };
-            let result = carry_out(&storage, Arc::new(input), job, &reason, started).await;
+            let result = carry_out(&storage, Arc::from(input), job, &reason, started).await;
             Done::RunFinished(FinishedRun { run_id, result })
         });
         Handled::Started("discovery")
