@@ -107,6 +107,8 @@ impl Process {
             symbols: self.symbols.clone(),
             first,
             looked,
+            quality: QualityReport::default(),
+            bars: Vec::new(),
             unchanged: None,
         };
         let outcomes = self.store.outcomes(first, closed_end).unwrap();
@@ -114,6 +116,7 @@ impl Process {
             run_id: format!("run-{}", self.day),
             now: Ts(self.day * DAY_MS),
             data_root: self.root.join("data"),
+            with_report: true,
         };
         discover::run(&input, discover::candidates(&input), &outcomes, &request).unwrap()
     }
