@@ -239,6 +239,7 @@ impl Kernel {
             Self::Extremes(_, k) => k.rebuild(next, x),
             Self::Counts(_, k) => k.rebuild(x),
             Self::Order(_, k) => k.rebuild(x),
+            Self::TodMean(_, k) => k.rebuild(),
             _ => {}
         }
     }

@@ -25,6 +25,8 @@ pub(super) enum RowSteps {
     Shifts(Vec<RowShift>),
     /// Kernels that read their row, at most the one before, and keep a few numbers.
     Small(Vec<RowKernel>),
+    /// Literals, with their index.
+    Fills(Vec<(f64, u32)>),
     /// Rows to be put into a series too: index, and number of the series.
     Appends(Vec<(u32, u32)>),
     /// Steps of these numbers, as for a chunk.
@@ -58,6 +60,7 @@ enum One {
     Point(Point, RowPoint),
     Shift(RowShift),
     Small(RowKernel),
+    Fill(f64, u32),
     Append(u32, u32),
     General(u32),
 }
@@ -101,6 +104,7 @@ fn special(step: &Step, kernels: &[Kernel]) -> Option<(One, Place)> {
             let shift = RowShift { op: *op, inputs: inputs.map(Place::now), output: output.now() };
             Some((One::Shift(shift), *output))
         }
+        Step::Fill { value, output } => Some((One::Fill(*value, output.now()), *output)),
         Step::Run { kernel, inputs, outputs } => {
             let (first, output) = (inputs.first()?, outputs.first()?);
             let back = kernels[*kernel].small()?;
@@ -120,6 +124,7 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
         One::Point(op, _) => format!("point {op:?}"),
         One::Shift(shift) => format!("shift {:?}", discriminant(&shift.op)),
         One::Small(small) => format!("small {}", kernel(small.kernel as usize)),
+        One::Fill(..) => "fill".to_owned(),
         One::Append(..) => "append".to_owned(),
         One::General(number) => match &steps[*number as usize] {
             Step::Run { kernel: ix, .. } => format!("run {}", kernel(*ix)),
@@ -171,11 +176,13 @@ fn together(ones: impl Iterator<Item = One>) -> Option<RowSteps> {
             (Some(RowSteps::Points(_, all)), One::Point(_, point)) => all.push(point),
             (Some(RowSteps::Shifts(all)), One::Shift(shift)) => all.push(shift),
             (Some(RowSteps::Small(all)), One::Small(small)) => all.push(small),
+            (Some(RowSteps::Fills(all)), One::Fill(value, row)) => all.push((value, row)),
             (Some(RowSteps::Appends(all)), One::Append(row, series)) => all.push((row, series)),
             (Some(RowSteps::General(all)), One::General(number)) => all.push(number),
             (_, One::Point(op, point)) => all = Some(RowSteps::Points(op, vec![point])),
             (_, One::Shift(shift)) => all = Some(RowSteps::Shifts(vec![shift])),
             (_, One::Small(small)) => all = Some(RowSteps::Small(vec![small])),
+            (_, One::Fill(value, row)) => all = Some(RowSteps::Fills(vec![(value, row)])),
             (_, One::Append(row, series)) => all = Some(RowSteps::Appends(vec![(row, series)])),
             (_, One::General(number)) => all = Some(RowSteps::General(vec![number])),
         }
@@ -236,6 +243,11 @@ impl SymbolState {
                         let (a, b) = (self.values.at(*a), self.values.at(*b));
                         let value = self.kernels[*kernel as usize].of_row(a, before, b);
                         self.values.put(*output, value);
+                    }
+                }
+                RowSteps::Fills(literals) => {
+                    for (value, row) in literals {
+                        self.values.put(*row, *value);
                     }
                 }
                 RowSteps::Appends(rows) => {

@@ -32,6 +32,9 @@ pub const fn block_rows(window: u32) -> i64 {
     1 << ((if window == 0 { 0 } else { window.ilog2() }) + 1).wrapping_div(2)
 }
 
+/// Rows merged at once when they come one by one.
+const AHEAD: usize = 8;
+
 /// A rolling aggregate.
 #[derive(Clone, Debug)]
 pub struct Blocks<A> {
@@ -44,8 +47,9 @@ pub struct Blocks<A> {
     suffix: Vec<A>,
     /// The block in progress.
     prefix: A,
-    /// Results of a stretch of rows.
+    /// For rows of a stretch, from `acc_first` on: everything but the prefix.
     acc: Vec<A>,
+    acc_first: i64,
 }
 
 impl<A: Aggregate> Blocks<A> {
@@ -62,12 +66,14 @@ impl<A: Aggregate> Blocks<A> {
             suffix: vec![A::EMPTY; usize::try_from(block).unwrap_or(0)],
             prefix: A::EMPTY,
             acc: Vec::new(),
+            acc_first: 0,
         }
     }
 
     /// Derives everything from the `window` rows before row `next`; `row(k)` is row `next - window + k`.
     pub fn rebuild(&mut self, next: i64, row: impl Fn(usize) -> A::Row) {
         self.whole.clear();
+        self.acc.clear();
         self.prefix = A::EMPTY;
         let start = next - self.window;
         let cut = start.rem_euclid(self.block);
@@ -128,68 +134,62 @@ impl<A: Aggregate> Blocks<A> {
             emit(0, &aggregate);
             return;
         }
-        let mut acc = std::mem::take(&mut self.acc);
         let mut i = 0;
         while i < n {
-            // A stretch: consecutive rows over which neither end of the window enters another block, so that all
-            // of them merge the same whole blocks.
             let t = first + i as i64;
-            let start = t - self.window + 1;
-            let cut = start.rem_euclid(self.block);
-            let to_newest_end = self.block - t.rem_euclid(self.block);
-            let to_oldest_end = if cut == 0 { 1 } else { self.block - cut };
-            let len = ix(to_newest_end.min(to_oldest_end)).min(n - i);
-
-            if cut == 1 {
-                // The window's end has just left the block's first row: every other row of it is still in history.
-                let back = ix(self.window - 1);
-                self.build_suffix(1, |offset| row(i + ix(offset - 1), back));
-            }
-            acc.clear();
-            if cut == 0 {
-                acc.push(A::EMPTY);
-            } else {
-                acc.extend_from_slice(&self.suffix[ix(cut)..][..len]);
-            }
-            let oldest_whole = start.div_euclid(self.block) + i64::from(cut != 0);
-            let newest = t.div_euclid(self.block);
-            let from = ix((oldest_whole - self.first_block).max(0)).min(self.whole.len());
-            let upto = ix((newest - self.first_block).max(0)).min(self.whole.len());
-            for whole in self.whole.get(from..upto).unwrap_or_default() {
-                for a in &mut acc {
-                    *a = a.merge(whole);
-                }
-            }
-            for (j, a) in acc.iter().enumerate() {
+            let len = self.stretch(t, n - i, |back| row(i, back));
+            for j in 0..len {
                 self.prefix = self.prefix.push(row(i + j, 0));
-                emit(i + j, &a.merge(&self.prefix));
+                emit(i + j, &self.acc[j].merge(&self.prefix));
             }
             self.end_row(t + len as i64 - 1);
             i += len;
         }
-        self.acc = acc;
+        self.acc.clear();
     }
-}
 
-impl<A: Aggregate> Blocks<A> {
-    /// The same pieces in the same order, for one row: `row(back)` is the input `back` rows before it.
+    /// The same for one row: `row(back)` is the input `back` rows before it. All but the prefix of a stretch is settled
+    /// when it begins, and is merged for some rows at once.
     fn one_row(&mut self, t: i64, row: impl Fn(usize) -> A::Row) -> A {
+        if !(self.acc_first..self.acc_first + self.acc.len() as i64).contains(&t) {
+            self.stretch(t, AHEAD, &row);
+        }
+        let older = self.acc[ix(t - self.acc_first)];
+        self.prefix = self.prefix.push(row(0));
+        let aggregate = older.merge(&self.prefix);
+        self.end_row(t);
+        aggregate
+    }
+
+    /// Merges all but the prefix for the rows from `t` on of one stretch: consecutive rows over which neither end of the
+    /// window enters another block, so that all of them merge the same whole blocks. At most `limit` rows; how many.
+    /// `row(back)` is the input `back` rows before `t`.
+    fn stretch(&mut self, t: i64, limit: usize, row: impl Fn(usize) -> A::Row) -> usize {
         let (window, start) = (self.window, t - self.window + 1);
         let cut = start & (self.block - 1);
+        let to_newest_end = self.block - (t & (self.block - 1));
+        let to_oldest_end = if cut == 0 { 1 } else { self.block - cut };
+        let len = ix(to_newest_end.min(to_oldest_end)).min(limit);
         if cut == 1 {
+            // The window's end has just left the block's first row: every other row of it is still in history.
             self.build_suffix(1, |offset| row(ix(window - offset)));
         }
-        let mut aggregate = if cut == 0 { A::EMPTY } else { self.suffix[ix(cut)] };
+        self.acc_first = t;
+        self.acc.clear();
+        if cut == 0 {
+            self.acc.push(A::EMPTY);
+        } else {
+            self.acc.extend_from_slice(&self.suffix[ix(cut)..][..len]);
+        }
         let block_of = |t: i64| t >> self.block.trailing_zeros();
         let from = ix((block_of(start) + i64::from(cut != 0) - self.first_block).max(0));
         let upto = ix((block_of(t) - self.first_block).max(0)).min(self.whole.len());
         for whole in self.whole.get(from..upto).unwrap_or_default() {
-            aggregate = aggregate.merge(whole);
+            for a in &mut self.acc {
+                *a = a.merge(whole);
+            }
         }
-        self.prefix = self.prefix.push(row(0));
-        let aggregate = aggregate.merge(&self.prefix);
-        self.end_row(t);
-        aggregate
+        len
     }
 }
 

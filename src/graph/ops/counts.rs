@@ -1,6 +1,8 @@
 //! `count`, `any` and `all`: integer counts of the window's known and true rows. Integers subtract exactly, so these
 //! may be kept running.
 
+use std::sync::Arc;
+
 use super::{FALSE, Rows, TRUE, View, is_true};
 
 /// What an output column reports.
@@ -18,19 +20,19 @@ pub struct Counts {
     window: u32,
     known: u32,
     yes: u32,
-    outputs: Vec<(CountOf, u32)>,
+    outputs: Arc<Vec<(CountOf, u32)>>,
 }
 
 impl Counts {
     /// No rows seen, no outputs yet.
     #[must_use]
-    pub const fn new(window: u32) -> Self {
-        Self { window, known: 0, yes: 0, outputs: Vec::new() }
+    pub fn new(window: u32) -> Self {
+        Self { window, known: 0, yes: 0, outputs: Arc::default() }
     }
 
     /// One more output column.
     pub fn add_output(&mut self, f: CountOf, min: u32) {
-        self.outputs.push((f, min));
+        Arc::make_mut(&mut self.outputs).push((f, min));
     }
 
     fn enter(&mut self, c: f64) {

@@ -8,6 +8,8 @@
 //!    true or `max_bars` rows have passed; with neither, the onset row is all of it. That row itself is outside, and
 //!    may be the onset of the next one.
 
+use std::sync::Arc;
+
 use super::bytes::{Malformed, Reader, Writer};
 use super::pointwise::sign;
 use super::{Rows, is_false, is_true, truth};
@@ -88,7 +90,7 @@ pub struct Detect {
     direction: f64,
     /// Onset row of the open episode.
     open: Option<i64>,
-    outputs: Vec<DetectOf>,
+    outputs: Arc<Vec<DetectOf>>,
 }
 
 impl Detect {
@@ -107,13 +109,13 @@ impl Detect {
             last_onset: None,
             direction: f64::NAN,
             open: None,
-            outputs: Vec::new(),
+            outputs: Arc::default(),
         }
     }
 
     /// One more output column.
     pub fn add_output(&mut self, f: DetectOf) {
-        self.outputs.push(f);
+        Arc::make_mut(&mut self.outputs).push(f);
     }
 
     /// Onset row of the open episode.

@@ -1,6 +1,7 @@
 //! Rolling minimum, maximum and their ages: a monotone queue.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::{Rows, View};
 
@@ -25,7 +26,7 @@ pub struct Extremes {
     /// Rows that may still become the extreme: (row, sign * value), values strictly falling.
     queue: VecDeque<(i64, f64)>,
     known: u32,
-    outputs: Vec<ExtremeOf>,
+    outputs: Arc<Vec<ExtremeOf>>,
 }
 
 impl Extremes {
@@ -33,12 +34,12 @@ impl Extremes {
     #[must_use]
     pub fn new(window: u32, maximum: bool) -> Self {
         let sign = if maximum { 1.0 } else { -1.0 };
-        Self { window, sign, queue: VecDeque::new(), known: 0, outputs: Vec::new() }
+        Self { window, sign, queue: VecDeque::new(), known: 0, outputs: Arc::default() }
     }
 
     /// One more output column.
     pub fn add_output(&mut self, output: ExtremeOf) {
-        self.outputs.push(output);
+        Arc::make_mut(&mut self.outputs).push(output);
     }
 
     fn push(&mut self, row: i64, x: f64) {

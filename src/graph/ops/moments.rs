@@ -2,6 +2,8 @@
 //!
 //! Moments merge by Chan, Golub & LeVeque (1979) in the form of Pébay (SAND2008-6212), third moment included.
 
+use std::sync::Arc;
+
 use super::blocks::{Aggregate, Blocks};
 use super::{Rows, View};
 use crate::graph::{Rolling, Rolling2};
@@ -151,7 +153,7 @@ impl Aggregate for Comoments {
 pub struct Stats<A> {
     window: u32,
     blocks: Blocks<A>,
-    outputs: Vec<(Rolling, f64)>,
+    outputs: Arc<Vec<(Rolling, f64)>>,
 }
 
 /// What a statistic is, given the aggregate.
@@ -214,12 +216,12 @@ impl<A: Statistic> Stats<A> {
     /// No outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {
-        Self { window, blocks: Blocks::new(window), outputs: Vec::new() }
+        Self { window, blocks: Blocks::new(window), outputs: Arc::default() }
     }
 
     /// One more output column.
     pub fn add_output(&mut self, f: Rolling, min: u32) {
-        self.outputs.push((f, f64::from(min)));
+        Arc::make_mut(&mut self.outputs).push((f, f64::from(min)));
     }
 
     /// Evaluates the chunk into consecutive output columns.
@@ -251,19 +253,19 @@ impl<A: Statistic> Stats<A> {
 pub struct PairStats {
     window: u32,
     blocks: Blocks<Comoments>,
-    outputs: Vec<(Rolling2, f64)>,
+    outputs: Arc<Vec<(Rolling2, f64)>>,
 }
 
 impl PairStats {
     /// No outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {
-        Self { window, blocks: Blocks::new(window), outputs: Vec::new() }
+        Self { window, blocks: Blocks::new(window), outputs: Arc::default() }
     }
 
     /// One more output column.
     pub fn add_output(&mut self, f: Rolling2, min: u32) {
-        self.outputs.push((f, f64::from(min.max(2))));
+        Arc::make_mut(&mut self.outputs).push((f, f64::from(min.max(2))));
     }
 
     /// Evaluates the chunk into consecutive output columns.

@@ -3,6 +3,8 @@
 //! One structure per series and window serves them all: where a rank is asked for, the window's multiset; where only
 //! quantiles are, what lies around each of them.
 
+use std::sync::Arc;
+
 use super::quantile::{Quantile, position};
 use super::sorted::Sorted;
 use super::{Rows, View};
@@ -21,7 +23,7 @@ pub enum OrderOf {
 pub struct OrderStats {
     window: u32,
     known: usize,
-    outputs: Vec<(OrderOf, usize)>,
+    outputs: Arc<Vec<(OrderOf, usize)>>,
     structure: Structure,
 }
 
@@ -35,13 +37,13 @@ enum Structure {
 impl OrderStats {
     /// No rows seen, no outputs yet.
     #[must_use]
-    pub const fn new(window: u32) -> Self {
-        Self { window, known: 0, outputs: Vec::new(), structure: Structure::Quantiles(Vec::new()) }
+    pub fn new(window: u32) -> Self {
+        Self { window, known: 0, outputs: Arc::default(), structure: Structure::Quantiles(Vec::new()) }
     }
 
     /// One more output column, before the first row; unknown with fewer than `min` known rows (at least one).
     pub fn add_output(&mut self, f: OrderOf, min: u32) {
-        self.outputs.push((f, min.max(1) as usize));
+        Arc::make_mut(&mut self.outputs).push((f, min.max(1) as usize));
         match (&mut self.structure, f) {
             (Structure::Quantiles(all), OrderOf::Quantile(q)) => all.push(Quantile::new(q)),
             (structure, OrderOf::PctRank) => *structure = Structure::Multiset(Sorted::default()),
@@ -56,7 +58,7 @@ impl OrderStats {
         match &mut self.structure {
             Structure::Quantiles(all) => {
                 let before = self.known;
-                for (column, (quantile, (_, min))) in all.iter_mut().zip(&self.outputs).enumerate() {
+                for (column, (quantile, (_, min))) in all.iter_mut().zip(self.outputs.iter()).enumerate() {
                     let out = &mut out[column * rows.n..][..rows.n];
                     self.known = before;
                     for ((i, o), (now, gone)) in out.iter_mut().enumerate().zip(moves()) {

@@ -180,6 +180,7 @@ impl Quantile {
         };
         self.before = between.below + between.near.partition_point(|x| *x < self.low);
         self.near.clear();
+        self.near.reserve_exact((2 * REACH + 2).min(between.near.len()) + REACH / 2);
         for x in between.near.iter().copied().filter(|x| *x >= self.low && *x <= self.high) {
             match self.near.last_mut() {
                 Some((last, count)) if *last == x => *count += 1,

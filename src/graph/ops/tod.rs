@@ -1,7 +1,12 @@
 //! `tod_mean`: the mean of the same time of day on earlier days.
 
+use std::collections::VecDeque;
+
 use super::{Rows, View};
 use crate::market::BARS_PER_DAY;
+
+/// Rows evaluated at once when they come one by one: fewer than lie between a row and the nearest that it reads.
+const AHEAD: usize = 8;
 
 /// The mean of the known x at rows `t - 288 d + j`, `d = 1..=days` outer, `j = -half..=half` inner, both ascending.
 #[derive(Clone, Debug)]
@@ -11,13 +16,15 @@ pub struct TodMean {
     min: f64,
     /// Per row of the chunk: sum and count so far.
     acc: Vec<(f64, f64)>,
+    /// Results of rows to come.
+    ahead: VecDeque<f64>,
 }
 
 impl TodMean {
     /// `half < 144`.
     #[must_use]
     pub fn new(days: u32, half: u32, min: u32) -> Self {
-        Self { days, half, min: f64::from(min), acc: Vec::new() }
+        Self { days, half, min: f64::from(min), acc: Vec::new(), ahead: VecDeque::new() }
     }
 
     /// Rows of history it reads.
@@ -26,20 +33,32 @@ impl TodMean {
         BARS_PER_DAY as usize * days as usize + half as usize
     }
 
-    /// Evaluates the chunk: days and offsets outside, rows inside, so that neighbouring rows run side by side while
-    /// each row still adds in the one defined order. Adding 0 for an unknown row changes no bit.
+    /// Evaluates the chunk. What a row needs lies in earlier days: rows that come one by one are evaluated some at once,
+    /// before they come.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let x: View<'_> = rows.inputs[0];
         if let [o] = out {
-            *o = self.one_row(x);
-            return;
+            if self.ahead.is_empty() {
+                let mut ahead = [0.0; AHEAD];
+                self.evaluate(x, &mut ahead);
+                self.ahead.extend(ahead);
+            }
+            *o = self.ahead.pop_front().unwrap_or(f64::NAN);
+        } else {
+            self.ahead.clear();
+            self.evaluate(x, out);
         }
+    }
+
+    /// The rows from the chunk's first on: days and offsets outside, rows inside, so that neighbouring rows run side by
+    /// side while each row still adds in the one defined order. Adding 0 for an unknown row changes no bit.
+    fn evaluate(&mut self, x: View<'_>, out: &mut [f64]) {
         self.acc.clear();
-        self.acc.resize(rows.n, (0.0, 0.0));
+        self.acc.resize(out.len(), (0.0, 0.0));
         for day in 1..=self.days as usize {
             let centre = BARS_PER_DAY as usize * day;
             for back in (centre - self.half as usize..=centre + self.half as usize).rev() {
-                for ((sum, n), v) in self.acc.iter_mut().zip(x.lagged(back)) {
+                for ((sum, n), v) in self.acc.iter_mut().zip(x.span(0, back, out.len())) {
                     let known = !v.is_nan();
                     *sum += if known { *v } else { 0.0 };
                     *n += if known { 1.0 } else { 0.0 };
@@ -51,19 +70,8 @@ impl TodMean {
         }
     }
 
-    /// The same additions in the same order, for one row.
-    fn one_row(&self, x: View<'_>) -> f64 {
-        let half = self.half as usize;
-        let (mut sum, mut n) = (0.0, 0.0);
-        for day in 1..=self.days as usize {
-            // Rows from `half` before to `half` after the same time of day, oldest first.
-            let back = BARS_PER_DAY as usize * day + half;
-            for v in x.span(0, back, 2 * half + 1) {
-                let known = !v.is_nan();
-                sum += if known { *v } else { 0.0 };
-                n += if known { 1.0 } else { 0.0 };
-            }
-        }
-        if n >= self.min { sum / n } else { f64::NAN }
+    /// Whatever was evaluated before its row came is evaluated again.
+    pub fn rebuild(&mut self) {
+        self.ahead.clear();
     }
 }
