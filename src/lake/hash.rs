@@ -51,7 +51,10 @@ fn type_name(data_type: &DataType) -> String {
 
 fn column(out: &mut Vec<u8>, array: &dyn Array) -> Result<(), String> {
     match array.data_type() {
-        DataType::Boolean => rows(out, array, |out, i| out.push(u8::from(bools(array).value(i)))),
+        DataType::Boolean => {
+            let a: &BooleanArray = array.as_boolean();
+            rows(out, array, |out, i| out.push(u8::from(a.value(i))));
+        }
         DataType::Int8 => ints::<Int8Type>(out, array),
         DataType::Int16 => ints::<Int16Type>(out, array),
         DataType::Int32 => ints::<Int32Type>(out, array),
@@ -99,10 +102,6 @@ fn column(out: &mut Vec<u8>, array: &dyn Array) -> Result<(), String> {
     Ok(())
 }
 
-fn bools(array: &dyn Array) -> &BooleanArray {
-    array.as_boolean()
-}
-
 fn ints<T: ArrowPrimitiveType>(out: &mut Vec<u8>, array: &dyn Array)
 where
     T::Native: Into<i64>,
@@ -117,8 +116,9 @@ fn text(out: &mut Vec<u8>, value: &str) {
 }
 
 fn rows(out: &mut Vec<u8>, array: &dyn Array, mut value: impl FnMut(&mut Vec<u8>, usize)) {
+    let nulls = array.nulls();
     for i in 0..array.len() {
-        let known = !array.is_null(i);
+        let known = nulls.is_none_or(|nulls| nulls.is_valid(i));
         out.push(u8::from(known));
         if known {
             value(out, i);

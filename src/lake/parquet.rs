@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use super::{LakeError, content_sha256, write_atomically};
@@ -83,7 +84,12 @@ fn encode(
 ) -> Result<(), LakeError> {
     let fail = |e: &dyn std::fmt::Display| LakeError::format(path, e);
     let pairs = metadata.into_iter().map(|(k, v)| KeyValue::new(k, v)).collect();
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder();
+    for field in rows.schema().fields().iter().filter(|field| field.data_type().is_floating()) {
+        // Numbers that hardly ever repeat: a dictionary of them is work for nothing.
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+    }
+    let properties = properties
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(|e| fail(&e))?))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

@@ -165,17 +165,25 @@ fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Resul
     let root = &request.data_root;
     let rows = (request.end - request.first) as usize;
 
-    let events = events_table(run_id, &spec_hash, &collected.events)?;
-    write(&root.join("events/events.parquet"), "backtestd.events/1", &spec.hash, &[events])?;
-    let flags: Vec<RecordBatch> = request
-        .symbols
-        .par_iter()
-        .map(|s| flags_table(s, request.first, rows, &event_types, &collected.events))
-        .collect::<Result<_, _>>()?;
-    write(&root.join("events/event_flags.parquet"), "backtestd.event_flags/1", &spec.hash, &flags)?;
-    let outcomes = outcomes_table(&states, &collected.outcomes)?;
-    let path = root.join("runs").join(run_id).join("outcomes.parquet");
-    write(&path, "backtestd.outcomes/1", &spec.hash, &[outcomes])
+    let events = || {
+        let table = events_table(run_id, &spec_hash, &collected.events)?;
+        write(&root.join("events/events.parquet"), "backtestd.events/1", &spec.hash, &[table])
+    };
+    let flags = || {
+        let tables: Vec<RecordBatch> = request
+            .symbols
+            .par_iter()
+            .map(|s| flags_table(s, request.first, rows, &event_types, &collected.events))
+            .collect::<Result<_, _>>()?;
+        write(&root.join("events/event_flags.parquet"), "backtestd.event_flags/1", &spec.hash, &tables)
+    };
+    let outcomes = || {
+        let table = outcomes_table(&states, &collected.outcomes)?;
+        let path = root.join("runs").join(run_id).join("outcomes.parquet");
+        write(&path, "backtestd.outcomes/1", &spec.hash, &[table])
+    };
+    let (flags, (events, outcomes)) = rayon::join(flags, || rayon::join(events, outcomes));
+    flags.and(events).and(outcomes)
 }
 
 fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) -> Result<(), ResearchError> {

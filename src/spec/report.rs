@@ -40,10 +40,10 @@ pub struct GraphSize {
     pub calls: usize,
     /// Quantiles, medians and ranks.
     pub order_statistics: usize,
-    /// Sliding multisets behind them: one per input and window.
-    pub multisets: usize,
-    /// Values that the multisets hold.
-    pub multiset_values: u64,
+    /// Sliding windows behind them: one per input and length.
+    pub order_windows: usize,
+    /// Rows in those windows.
+    pub order_window_values: u64,
     /// Farthest row that an event reaches.
     pub longest_look_back_rows: u64,
 }
@@ -79,7 +79,7 @@ impl GraphSize {
         let graph = &spec.graph;
         let all = facts(graph);
         let ranked: Vec<&Node> = graph.nodes.iter().filter(|n| is_order_statistic(&n.op)).collect();
-        let multisets: BTreeSet<_> = ranked
+        let order_windows: BTreeSet<_> = ranked
             .iter()
             .filter_map(|n| match n.op {
                 Op::Roll { window, .. } => Some((n.inputs[0], n.clock, window)),
@@ -90,8 +90,8 @@ impl GraphSize {
             nodes: graph.nodes.len(),
             calls: graph.nodes.iter().filter(|n| is_call(&n.op)).count() + events_read(spec),
             order_statistics: ranked.len(),
-            multisets: multisets.len(),
-            multiset_values: multisets.iter().map(|(_, _, window)| u64::from(*window)).sum(),
+            order_windows: order_windows.len(),
+            order_window_values: order_windows.iter().map(|(_, _, window)| u64::from(*window)).sum(),
             longest_look_back_rows: graph
                 .events
                 .iter()
@@ -183,8 +183,8 @@ impl fmt::Display for SpecReport {
         }
         writeln!(
             f,
-            "graph per symbol: {} nodes ({} calls), {} order statistics over {} multisets of {} values",
-            g.nodes, g.calls, g.order_statistics, g.multisets, g.multiset_values
+            "graph per symbol: {} nodes ({} calls), {} order statistics over {} windows of {} rows together",
+            g.nodes, g.calls, g.order_statistics, g.order_windows, g.order_window_values
         )?;
         writeln!(
             f,

@@ -65,8 +65,8 @@ fn equal_expressions_are_shared_across_all_specs() {
             nodes: size.nodes,
             calls: 699,
             order_statistics: 92,
-            multisets: 53,
-            multiset_values: 351_324,
+            order_windows: 53,
+            order_window_values: 351_324,
             longest_look_back_rows: 14_834,
         }
     );
