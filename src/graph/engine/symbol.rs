@@ -72,19 +72,13 @@ impl SymbolState {
 
     pub(super) fn run_step(&mut self, step: &Step, chunk: Chunk, columns: &SymbolColumns) {
         match step {
-            Step::Point { op, inputs: [a, b, c], output } => {
-                let inputs = [self.values.view(*a), self.values.view(*b), self.values.view(*c), View::EMPTY];
-                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
-                let out = &mut self.out[..chunk.n];
-                op.run(&rows, out);
-                self.values.store(*output, out);
+            Step::Point { op, inputs, output } => {
+                op.run(&rows_of(&self.values, inputs, chunk), &mut self.out[..chunk.n]);
+                self.values.store(*output, &self.out[..chunk.n]);
             }
-            Step::Shift { op, inputs: [a, b], output } => {
-                let inputs = [self.values.view(*a), self.values.view(*b), View::EMPTY, View::EMPTY];
-                let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs };
-                let out = &mut self.out[..chunk.n];
-                op.run(&rows, out);
-                self.values.store(*output, out);
+            Step::Shift { op, inputs, output } => {
+                op.run(&rows_of(&self.values, inputs, chunk), &mut self.out[..chunk.n]);
+                self.values.store(*output, &self.out[..chunk.n]);
             }
             Step::Fill { value, output } => {
                 self.out[..chunk.n].fill(*value);
@@ -154,12 +148,7 @@ impl SymbolState {
             out.fill(f64::NAN);
             return;
         }
-        let mut views = [View::EMPTY; 4];
-        for (view, place) in views.iter_mut().zip(inputs) {
-            *view = self.values.view(*place);
-        }
-        let rows = Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs: views };
-        kernel.run(&rows, out, &mut self.logs);
+        kernel.run(&rows_of(&self.values, inputs, chunk), out, &mut self.logs);
     }
 
     /// After the last stage: hands the chunk's results over.
@@ -242,4 +231,14 @@ impl SymbolState {
         };
         plan.detectors.iter().map(open).collect()
     }
+}
+
+/// What an operator sees of its operands.
+#[inline]
+fn rows_of<'a>(values: &'a Values, inputs: &[Place], chunk: Chunk) -> Rows<'a> {
+    let mut views = [View::EMPTY; 4];
+    for (view, place) in views.iter_mut().zip(inputs) {
+        *view = values.view(*place);
+    }
+    Rows { first: chunk.first, n: chunk.n, seen: chunk.seen, inputs: views }
 }

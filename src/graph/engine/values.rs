@@ -83,18 +83,11 @@ impl Values {
     /// All unknown, no rows. `salt` differs from symbol to symbol, so that not all of them move a history on one bar.
     pub(super) fn new(plan: &Plan, slack: usize, salt: usize) -> Self {
         let series = plan.series.iter().enumerate();
-        let mut values = Self {
+        Self {
             series: series.map(|(ix, keep)| Series::new(*keep, slack, ix + 7 * salt)).collect(),
-            near: Vec::new(),
+            near: all_unknown(plan, 0),
             rows: 0,
-        };
-        values.near = vec![f64::NAN; values.len(plan, 0)];
-        values
-    }
-
-    /// Values in the common buffer with chunks of `rows` rows.
-    fn len(&self, plan: &Plan, rows: usize) -> usize {
-        plan.slots.last().map_or(0, |last| last.begin(rows) + last.keep() + rows)
+        }
     }
 
     /// Makes room for a chunk of `rows` rows: what was the chunk becomes history.
@@ -111,7 +104,7 @@ impl Values {
             }
             return;
         }
-        let mut moved = vec![f64::NAN; self.len(plan, rows)];
+        let mut moved = all_unknown(plan, rows);
         for slot in kept {
             let from = &self.near[slot.begin(self.rows) + self.rows..][..slot.keep()];
             moved[slot.begin(rows)..][..slot.keep()].copy_from_slice(from);
@@ -212,4 +205,9 @@ impl Values {
     pub(super) fn bytes(&self) -> usize {
         self.series.iter().map(Series::bytes).sum::<usize>() + self.near.capacity() * 8
     }
+}
+
+/// The common buffer with chunks of `rows` rows.
+fn all_unknown(plan: &Plan, rows: usize) -> Vec<f64> {
+    vec![f64::NAN; plan.slots.last().map_or(0, |last| last.begin(rows) + last.keep() + rows)]
 }
