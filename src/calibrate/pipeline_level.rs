@@ -26,17 +26,8 @@ use crate::spec::CompiledSpec;
 const CHUNK_ROWS: i64 = 512;
 /// Hours between settlements of the simulated venue.
 const FUNDING_HOURS: f64 = 8.0;
-/// What the venue's history holds. Quotes and forced orders are live only, as on the real one.
-const PERP_SOURCES: [Source; 18] = [
-    Source::Open,
-    Source::High,
-    Source::Low,
-    Source::Close,
-    Source::Volume,
-    Source::QuoteVolume,
-    Source::Trades,
-    Source::TakerBuyVolume,
-    Source::TakerBuyQuote,
+/// What the venue's history holds beside perp bars. Quotes and forced orders are live only, as on the real one.
+const BESIDE_BARS: [Source; 9] = [
     Source::Mark,
     Source::Index,
     Source::Premium,
@@ -188,7 +179,7 @@ impl PipelineLevel {
             .map(|(_, at)| {
                 let spot: &[Source] =
                     if self.scenario.symbols[*at].spot.is_some() { &Source::SPOT_BAR } else { &[] };
-                PERP_SOURCES.iter().chain(spot).copied().collect()
+                Source::PERP_BAR.iter().chain(&BESIDE_BARS).chain(spot).copied().collect()
             })
             .collect();
         let mut pipeline = Pipeline::new(
