@@ -167,7 +167,7 @@ impl Study {
             for &unit in &touched {
                 let (block, local) = places[unit];
                 let evidence = book.unit(block, local);
-                let (follow, fade) = (evidence.follow.p_any(), evidence.fade.p_any());
+                let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
                 p_any[unit] = (pair_p(follow, fade), follow < fade);
             }
             let rejected = self.reject(&p_any, &ledger);
@@ -299,7 +299,7 @@ impl Study {
                 continue;
             }
             let evidence = book.unit(block, local);
-            for p in [evidence.follow.p_any(), evidence.fade.p_any()] {
+            for p in DirectionRule::BOTH.map(|side| evidence.net(side).p_any()) {
                 all += 1;
                 below.iter_mut().zip(levels).for_each(|(n, level)| *n += usize::from(p <= *level));
             }

@@ -8,7 +8,7 @@ use super::lab::Acceptance;
 use super::many::{JobsError, many};
 use super::tally::Estimate;
 use crate::discovery::cluster::count;
-use crate::discovery::eprocess::{MixParams, SignProcess};
+use crate::discovery::eprocess::{MixParams, SignProcesses};
 use crate::discovery::{Catalogue, EvidenceBook};
 use crate::sim::rng::{Draws, derive};
 
@@ -77,14 +77,13 @@ pub fn resample(
         let mut dice = Draws::numbered(derive(seed, &s.name), 0);
         let mut below = [vec![0; levels.len()], vec![0; levels.len()]];
         for _ in 0..draws {
-            let mut sides = [SignProcess::new(params), SignProcess::new(params)];
+            let mut sides = SignProcesses::<2>::new(params);
             for _ in 0..acceptance.scores_days {
                 let z = s.scores[(dice.uniform() * s.scores.len() as f64) as usize];
-                sides[0].step(z, params);
-                sides[1].step(-z, params);
+                sides.step([z, -z], params);
             }
-            for (side, counts) in sides.iter().zip(&mut below) {
-                let p = side.p_any();
+            for (side, counts) in below.iter_mut().enumerate() {
+                let p = sides.sign(side).p_any();
                 counts.iter_mut().zip(levels).for_each(|(n, level)| *n += usize::from(p <= *level));
             }
         }

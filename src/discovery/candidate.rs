@@ -24,6 +24,9 @@ pub enum DirectionRule {
 }
 
 impl DirectionRule {
+    /// Both sides.
+    pub const BOTH: [Self; 2] = [Self::Follow, Self::Fade];
+
     /// +1 follow, -1 fade.
     #[must_use]
     pub const fn sign(self) -> f64 {

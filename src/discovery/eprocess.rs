@@ -13,7 +13,7 @@ use std::f64::consts::LN_2;
 
 use libm::{exp, log, sqrt};
 
-use super::special::log_normal_cdf;
+use super::special::{log_normal_cdf, normal_cdf};
 use crate::spec::gates::EvidenceSpec;
 
 /// Largest number of bet sizes.
@@ -22,6 +22,10 @@ pub const MAX_BETS: usize = 8;
 const RESCALE_EXPONENT: i32 = 332;
 /// A supremum rises by more than this; below, it is rounding (E = 1 exactly must stay p = 1 exactly).
 const ROUNDING: f64 = 1e-14;
+/// Below this `S^2 / (2 (V + rho))` no part of `E_SYM` overflows or underflows: `Phi` is taken above -26.
+const LARGEST_Y: f64 = 330.0;
+/// Suprema beyond its exponential are compared in logarithms only.
+const LARGEST_LOG: f64 = 700.0;
 
 /// Constants of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +63,13 @@ impl From<&EvidenceSpec> for MixParams {
     }
 }
 
+impl MixParams {
+    #[allow(clippy::cast_precision_loss, reason = "at most MAX_BETS")]
+    const fn bets_as_f64(&self) -> f64 {
+        self.bet_count as f64
+    }
+}
+
 /// Running scale of a series of scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunningScale {
@@ -91,134 +102,213 @@ pub fn sym_log_e(s: f64, v: f64, rho: f64) -> f64 {
     LN_2 + 0.5 * log(rho / total) + s * s / (2.0 * total) + log_normal_cdf(s / sqrt(total))
 }
 
-/// One sign's evidence: scale, SYM, BET and the running supremum of MIX.
+/// Evidence of one sign.
+pub type SignProcess = SignProcesses<1>;
+
+/// Evidence of `N` signs over the same days, side by side: scale, SYM, BET and the running supremum of MIX of each.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SignProcess {
-    /// Scale of the scores.
-    pub scale: RunningScale,
-    /// Sum of scaled scores.
-    pub s: f64,
-    /// Sum of their squares.
-    pub v: f64,
-    /// Sum of their cubes (for the skewness).
-    pub cubes: f64,
-    /// Smallest scaled score; `+inf` before the first.
-    pub worst: f64,
+pub struct SignProcesses<const N: usize> {
+    /// Scales: decayed sums of squares.
+    num: [f64; N],
+    /// Scales: decayed count.
+    den: f64,
+    /// Sums of scaled scores.
+    s: [f64; N],
+    /// Sums of their squares.
+    v: [f64; N],
+    /// Sums of their cubes (for the skewness).
+    cubes: [f64; N],
+    /// Smallest scaled scores; `+inf` before the first.
+    worst: [f64; N],
     /// Scores taken.
-    pub days: u32,
-    /// Number of the score after which E was largest; 0 while it never exceeded 1.
-    pub sup_at: u32,
-    /// Wealth per bet size, times `2^(332 * exponent)`.
-    pub wealth: [f64; MAX_BETS],
-    /// Shared exponent of the wealths.
-    pub exponent: i32,
-    /// Supremum of `ln E`, at least 0.
-    pub log_sup: f64,
+    days: u32,
+    /// Numbers of the scores after which E was largest; 0 while it never exceeded 1.
+    sup_at: [u32; N],
+    /// Wealths by bet size, times `2^(332 * exponent)`.
+    wealth: [[f64; N]; MAX_BETS],
+    /// Shared exponents of a sign's wealths.
+    exponent: [i32; N],
+    /// Suprema of `ln E`, at least 0.
+    log_sup: [f64; N],
     /// `exp(log_sup)`, kept for the cheap comparison.
-    sup: f64,
+    sup: [f64; N],
 }
 
-impl SignProcess {
+impl<const N: usize> SignProcesses<N> {
     /// No evidence yet: E = 1.
     #[must_use]
     pub const fn new(params: &MixParams) -> Self {
         Self {
-            scale: RunningScale::new(params.scale_prior),
-            s: 0.0,
-            v: 0.0,
-            cubes: 0.0,
-            worst: f64::INFINITY,
+            num: [params.scale_prior; N],
+            den: params.scale_prior,
+            s: [0.0; N],
+            v: [0.0; N],
+            cubes: [0.0; N],
+            worst: [f64::INFINITY; N],
             days: 0,
-            sup_at: 0,
-            wealth: [1.0; MAX_BETS],
-            exponent: 0,
-            log_sup: 0.0,
-            sup: 1.0,
+            sup_at: [0; N],
+            wealth: [[1.0; N]; MAX_BETS],
+            exponent: [0; N],
+            log_sup: [0.0; N],
+            sup: [1.0; N],
         }
     }
 
-    /// Takes one closed day's finite score.
+    /// Takes one closed day's finite scores.
     #[inline]
-    pub fn step(&mut self, z: f64, params: &MixParams) {
-        let u = z / self.scale.step(z, params.scale_decay);
+    pub fn step(&mut self, z: [f64; N], params: &MixParams) {
         self.days += 1;
-        self.s += u;
-        self.v += u * u;
-        self.cubes += u * u * u;
-        self.worst = self.worst.min(u);
-        let clipped = u.max(-params.loss_clip);
-        let mut top = 0.0f64;
-        let mut sum = 0.0;
+        let (mut clipped, mut sum) = ([0.0; N], [0.0; N]);
+        for i in 0..N {
+            let u = z[i] * (self.den / self.num[i]).sqrt();
+            self.num[i] = params.scale_decay * self.num[i] + z[i] * z[i];
+            self.s[i] += u;
+            self.v[i] += u * u;
+            self.cubes[i] += u * u * u;
+            self.worst[i] = if u < self.worst[i] { u } else { self.worst[i] };
+            clipped[i] = if u > -params.loss_clip { u } else { -params.loss_clip };
+        }
+        self.den = params.scale_decay * self.den + 1.0;
         for (wealth, bet) in self.wealth.iter_mut().zip(&params.bets).take(params.bet_count) {
-            *wealth *= 1.0 + bet * clipped;
-            top = top.max(*wealth);
-            sum += *wealth;
+            for i in 0..N {
+                wealth[i] *= 1.0 + bet * clipped[i];
+                sum[i] += wealth[i];
+            }
         }
-        if !(2e-100..=8e99).contains(&top) {
-            self.rescale(top, params);
+        if sum.iter().any(|sum| !(2e-100..=8e99).contains(sum)) {
+            self.rescale(sum, params);
         }
-        // E_SYM <= 1 for s <= 0 (Mills), <= 2 exp(y) sqrt(rho/(v+rho)) otherwise, and exp(y) <= (1 - y/16)^-16.
-        let sym_bound = if self.s <= 0.0 {
-            1.0
-        } else {
-            let y = self.s * self.s / (2.0 * (self.v + params.rho));
-            let root = 1.0 - y * 0.0625;
-            if root < 0.25 { f64::INFINITY } else { 2.0 / pow16(root) }
-        };
-        #[allow(clippy::cast_precision_loss, reason = "at most MAX_BETS")]
-        let mean = sum / params.bet_count as f64;
-        let bound = params.sym_weight * sym_bound + (1.0 - params.sym_weight) * mean;
-        if self.exponent != 0 || bound * (1.0 + 1e-9) > self.sup {
-            let log_e = self.log_e(params);
-            if log_e > self.log_sup + ROUNDING {
-                self.log_sup = log_e;
-                self.sup_at = self.days;
-                self.sup = exp(log_e);
+        self.raise(sum, params);
+    }
+
+    /// Raises the suprema that have grown. `sum` are the sums of wealths before rescaling.
+    ///
+    /// `E_SYM <= f sqrt(rho/(v+rho)) exp(y)` with `y = max(s, 0)^2 / (2(v+rho))` and f = 2, or 1 where s <= 0 (Mills);
+    /// and `exp(y) <= (1 - y/16)^-16` below 16. Where that bound leaves E at or below the supremum, E is not evaluated.
+    #[inline]
+    fn raise(&mut self, sum: [f64; N], params: &MixParams) {
+        const MORE: f64 = 1.0 + 1e-9;
+        let bet_weight = MORE * (1.0 - params.sym_weight) / params.bets_as_f64();
+        let (mut needed, mut allowed) = ([0.0; N], [0.0; N]);
+        for i in 0..N {
+            let up = if self.s[i] > 0.0 { self.s[i] } else { 0.0 };
+            let f = if self.s[i] > 0.0 { 2.0 * MORE * params.sym_weight } else { MORE * params.sym_weight };
+            let total = self.v[i] + params.rho;
+            let root = 1.0 - up * up / (32.0 * total);
+            let left = (self.sup[i] - bet_weight * sum[i]) * pow16(if root > 0.0 { root } else { 0.0 });
+            let left = if left > 0.0 { left } else { 0.0 };
+            needed[i] = f * f * params.rho;
+            allowed[i] = left * left * total;
+        }
+        let is_quiet = (0..N).all(|i| needed[i] <= allowed[i]) && self.exponent == [0; N];
+        if is_quiet {
+            return;
+        }
+        for i in 0..N {
+            if needed[i] <= allowed[i] && self.exponent[i] == 0 {
+                continue;
+            }
+            let log_e = self.sign(i).log_e(params);
+            if log_e > self.log_sup[i] + ROUNDING {
+                self.log_sup[i] = log_e;
+                self.sup_at[i] = self.days;
+                self.sup[i] = exp(log_e.min(LARGEST_LOG));
             }
         }
     }
 
-    /// Brings the largest wealth back near 1. Scaling by a power of two is exact; what underflows was negligible.
+    /// Brings wealths back near 1. Scaling by a power of two is exact; what underflows was negligible.
     #[cold]
-    fn rescale(&mut self, top: f64, params: &MixParams) {
-        let (factor, change) = if top > 1.0 {
-            (libm::ldexp(1.0, -RESCALE_EXPONENT), 1)
-        } else {
-            (libm::ldexp(1.0, RESCALE_EXPONENT), -1)
-        };
-        for wealth in self.wealth.iter_mut().take(params.bet_count) {
-            *wealth *= factor;
+    fn rescale(&mut self, sum: [f64; N], params: &MixParams) {
+        for i in (0..N).filter(|i| !(2e-100..=8e99).contains(&sum[*i])) {
+            let change = if sum[i] > 1.0 { 1 } else { -1 };
+            let factor = libm::ldexp(1.0, -change * RESCALE_EXPONENT);
+            for wealth in self.wealth.iter_mut().take(params.bet_count) {
+                wealth[i] *= factor;
+            }
+            self.exponent[i] += change;
         }
-        self.exponent += change;
     }
 
+    /// Scores taken.
+    #[must_use]
+    pub const fn days(&self) -> u32 {
+        self.days
+    }
+
+    /// One of the signs by itself.
+    #[must_use]
+    pub fn sign(&self, i: usize) -> SignProcess {
+        SignProcess {
+            num: [self.num[i]],
+            den: self.den,
+            s: [self.s[i]],
+            v: [self.v[i]],
+            cubes: [self.cubes[i]],
+            worst: [self.worst[i]],
+            days: self.days,
+            sup_at: [self.sup_at[i]],
+            wealth: self.wealth.map(|bet| [bet[i]]),
+            exponent: [self.exponent[i]],
+            log_sup: [self.log_sup[i]],
+            sup: [self.sup[i]],
+        }
+    }
+}
+
+impl SignProcess {
     /// `ln E_SYM`.
     #[must_use]
     pub fn log_e_sym(&self, params: &MixParams) -> f64 {
-        if self.days == 0 { 0.0 } else { sym_log_e(self.s, self.v, params.rho) }
+        if self.days == 0 { 0.0 } else { sym_log_e(self.s[0], self.v[0], params.rho) }
     }
 
     /// `ln E_BET`.
     #[must_use]
     pub fn log_e_bet(&self, params: &MixParams) -> f64 {
-        let sum: f64 = self.wealth.iter().take(params.bet_count).sum();
-        #[allow(clippy::cast_precision_loss, reason = "at most MAX_BETS")]
-        let mean = sum / params.bet_count as f64;
-        log(mean) + f64::from(self.exponent) * f64::from(RESCALE_EXPONENT) * LN_2
+        log(self.wealth_sum(params) / params.bets_as_f64())
+            + f64::from(self.exponent[0]) * f64::from(RESCALE_EXPONENT) * LN_2
     }
 
     /// `ln E_MIX`.
     #[must_use]
     pub fn log_e(&self, params: &MixParams) -> f64 {
-        let sym = log(params.sym_weight) + self.log_e_sym(params);
-        let bet = log(1.0 - params.sym_weight) + self.log_e_bet(params);
-        log_add(sym, bet)
+        let (total, bet_weight) = (self.v[0] + params.rho, 1.0 - params.sym_weight);
+        let y = self.s[0] * self.s[0] / (2.0 * total);
+        if y < LARGEST_Y && self.exponent[0] == 0 && self.days > 0 {
+            let sym = 2.0 * (params.rho / total).sqrt() * exp(y) * normal_cdf(self.s[0] / total.sqrt());
+            let bet = self.wealth_sum(params) / params.bets_as_f64();
+            return log(params.sym_weight * sym + bet_weight * bet);
+        }
+        log_add(log(params.sym_weight) + self.log_e_sym(params), log(bet_weight) + self.log_e_bet(params))
+    }
+
+    fn wealth_sum(&self, params: &MixParams) -> f64 {
+        self.wealth.iter().take(params.bet_count).map(|[wealth]| wealth).sum()
+    }
+
+    /// Supremum of `ln E`, at least 0.
+    #[must_use]
+    pub const fn log_sup(&self) -> f64 {
+        self.log_sup[0]
     }
 
     /// `1 / sup E`: a p-value at every time.
     #[must_use]
     pub fn p_any(&self) -> f64 {
-        exp(-self.log_sup)
+        exp(-self.log_sup())
+    }
+
+    /// Number of the score after which E was largest; 0 while it never exceeded 1.
+    #[must_use]
+    pub const fn sup_at(&self) -> u32 {
+        self.sup_at[0]
+    }
+
+    /// Smallest scaled score; `None` before the first.
+    #[must_use]
+    pub fn worst(&self) -> Option<f64> {
+        self.worst[0].is_finite().then_some(self.worst[0])
     }
 
     /// Skewness of the scaled scores; `None` with fewer than three, or without variance.
@@ -228,10 +318,10 @@ impl SignProcess {
             return None;
         }
         let n = f64::from(self.days);
-        let mean = self.s / n;
-        let second = self.v / n - mean * mean;
-        let third = self.cubes / n - 3.0 * mean * (self.v / n) + 2.0 * mean * mean * mean;
-        (second > 1e-12 * (self.v / n)).then(|| third / (second * sqrt(second)))
+        let (mean, square, cube) = (self.s[0] / n, self.v[0] / n, self.cubes[0] / n);
+        let second = square - mean * mean;
+        let third = cube - 3.0 * mean * square + 2.0 * mean * mean * mean;
+        (second > 1e-12 * square).then(|| third / (second * sqrt(second)))
     }
 }
 
@@ -323,10 +413,10 @@ mod tests {
             let scores: Vec<f64> = scores.iter().map(|z| z + drift).collect();
             let mut process = SignProcess::new(&p);
             for &z in &scores {
-                process.step(z, &p);
+                process.step([z], &p);
             }
             let (sup, last) = plain_sup(&scores, &p);
-            prop_assert!((process.log_sup - sup).abs() < 1e-9 * (1.0 + sup.abs()));
+            prop_assert!((process.log_sup() - sup).abs() < 1e-9 * (1.0 + sup.abs()));
             prop_assert!((process.log_e(&p) - last).abs() < 1e-9 * (1.0 + last.abs()) || scores.is_empty());
         }
     }
@@ -337,9 +427,9 @@ mod tests {
         for sign in [1.0, -1.0] {
             let scores = vec![sign * 5.0; 20_000];
             let mut process = SignProcess::new(&p);
-            scores.iter().for_each(|&z| process.step(z, &p));
+            scores.iter().for_each(|&z| process.step([z], &p));
             let (sup, last) = plain_sup(&scores, &p);
-            assert!((process.log_sup - sup).abs() <= 1e-9 * sup, "{} {sup}", process.log_sup);
+            assert!((process.log_sup() - sup).abs() <= 1e-9 * sup, "{} {sup}", process.log_sup());
             assert!((process.log_e(&p) - last).abs() <= 1e-9 * last.abs(), "{} {last}", process.log_e(&p));
         }
     }
@@ -349,7 +439,7 @@ mod tests {
         let p = lab_params();
         let mut process = SignProcess::new(&p);
         for i in 0..1000 {
-            process.step(if i % 2 == 0 { 1.0 } else { -1.0 }, &p);
+            process.step([if i % 2 == 0 { 1.0 } else { -1.0 }], &p);
         }
         assert!(process.p_any() > 0.5 && process.skewness().unwrap().abs() < 0.05);
     }

@@ -117,8 +117,8 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
         report.n_events += u64::from(day.n);
         report.sum += sign * day.sum;
         report.cost += day.cost;
-        process.step(sign * day.z - day.z_cost, params);
-        if process.log_sup >= confirmed {
+        process.step([sign * day.z - day.z_cost], params);
+        if process.log_sup() >= confirmed {
             report.confirmed_on = report.confirmed_on.or(Some(date));
         }
         report.detector = detector.step(sign * day.z, day.weight, floor);
@@ -132,7 +132,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
         }
     }
     report.log_e = process.log_e(params);
-    report.log_sup = process.log_sup;
+    report.log_sup = process.log_sup();
     report
 }
 

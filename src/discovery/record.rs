@@ -90,6 +90,12 @@ impl EvidenceBook {
     /// Puts recorded days back, in order, onto an empty book. Returns how many fit: from the first record whose link is
     /// wrong, that does not follow its predecessor or does not fit the catalogue, nothing is taken.
     pub fn restore(&mut self, catalogue: &Catalogue, records: &[DayRecord]) -> usize {
+        let fit = self.put_back_records(catalogue, records);
+        self.catch_up();
+        fit
+    }
+
+    fn put_back_records(&mut self, catalogue: &Catalogue, records: &[DayRecord]) -> usize {
         let mut link = self.first_link();
         for (at, record) in records.iter().enumerate() {
             let follows = self.through_day.is_none_or(|day| day + 1 == record.day);

@@ -1,52 +1,9 @@
-//! Day scores: one number per unit and closed UTC day.
-//!
-//! The k-th event of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`, known when it
-//! happens. `z = sum w (s - c)`, `W = sum w`; `s` is the signed return and `c` the round-trip cost, decimals.
+//! Day scores: their scale, and an ordinary t of them.
 
 use libm::sqrt;
 
 use super::cluster::count;
 use super::special::t_sf;
-
-/// A day in the making.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DayScore {
-    /// `sum w s`: the follow side before costs; the fade side is its negative.
-    pub gross: f64,
-    /// `sum w c`. Net of costs: follow `gross - cost`, fade `-gross - cost`.
-    pub cost: f64,
-    /// `sum w`.
-    pub weight: f64,
-    /// Events.
-    pub k: u32,
-}
-
-impl DayScore {
-    /// No event yet.
-    pub const NONE: Self = Self { gross: 0.0, cost: 0.0, weight: 0.0, k: 0 };
-
-    /// Adds the day's next event. `inv_scale` is `1 / (sigma sqrt(H))`.
-    #[inline]
-    pub fn add(&mut self, signed_return: f64, cost: f64, inv_scale: f64) {
-        self.k += 1;
-        let w = inv_scale / sqrt(f64::from(self.k));
-        self.gross += w * signed_return;
-        self.cost += w * cost;
-        self.weight += w;
-    }
-
-    /// Follow-side score after costs.
-    #[must_use]
-    pub fn net_follow(&self) -> f64 {
-        self.gross - self.cost
-    }
-
-    /// Fade-side score after costs.
-    #[must_use]
-    pub fn net_fade(&self) -> f64 {
-        -self.gross - self.cost
-    }
-}
 
 /// `1 / (sigma_bar sqrt(H))`; `None` where the scale is unknown or not positive.
 #[must_use]

@@ -44,6 +44,7 @@ impl Ts {
 
     /// Number of the UTC day since the epoch.
     #[must_use]
+    #[inline]
     pub const fn day(self) -> i64 {
         self.0.div_euclid(DAY_MS)
     }

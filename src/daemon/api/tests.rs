@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::binance::install_tls;
 use crate::daemon::client::{Client, ClientError};
 use crate::daemon::clock::ScaledClock;
 use crate::daemon::config::resolve;
@@ -223,6 +224,7 @@ async fn the_loopback_port_may_only_read() {
     let fixture = Fixture::start().await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     tokio::spawn(serve_loopback(port, Arc::clone(&fixture.shared), fixture.shared.stopping()));
+    install_tls();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{port}");
     let mut tries = 0;

@@ -15,8 +15,7 @@ use super::catalogue::Catalogue;
 use super::eprocess::MixParams;
 use super::table::OutcomeTable;
 use crate::market::Ts;
-use rows::{Fate, PackedRow, Taken, pack};
-use unit::OpenDay;
+use rows::{Fate, PackedRow, Packer, Taken};
 
 pub use unit::{DaySum, UnitEvidence};
 
@@ -49,7 +48,6 @@ impl RowCounts {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct BlockEvidence {
     pub(super) units: Vec<UnitEvidence>,
-    open: Vec<OpenDay>,
     /// Of the step under way, by day, ascending.
     tallies: Vec<(i32, RowCounts)>,
     /// Rows left out, as (day, unit, fate), in no order, until they are recorded.
@@ -88,12 +86,7 @@ impl EvidenceBook {
         let blocks = (0..catalogue.blocks.len())
             .map(|b| {
                 let units = catalogue.block_units(b);
-                BlockEvidence {
-                    units: vec![fresh.clone(); units],
-                    open: vec![OpenDay::IDLE; units],
-                    tallies: Vec::new(),
-                    left_out: Vec::new(),
-                }
+                BlockEvidence { units: vec![fresh.clone(); units], tallies: Vec::new(), left_out: Vec::new() }
             })
             .collect();
         Self {
@@ -148,8 +141,8 @@ impl EvidenceBook {
     /// Purged and dropped events of a block's unit.
     #[must_use]
     pub fn left_out(&self, block: usize, local: usize) -> (u32, u32) {
-        let open = &self.blocks[block].open[local];
-        (open.purged, open.dropped)
+        let unit = &self.blocks[block].units[local];
+        (unit.purged, unit.dropped)
     }
 
     /// Row counts over all blocks.
@@ -169,19 +162,18 @@ impl EvidenceBook {
         let from = table.timestamp.partition_point(|t| Ts(*t).day() < after);
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
         let taken = Taken { after, through: day };
-        let packed = pack(table, catalogue, self.default_sigma_bar, from..to, taken);
+        let packer = Packer::new(table, catalogue, self.default_sigma_bar, taken);
         let (params, is_recorded) = (self.params, self.is_recorded);
+        let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
+        let packed = packer.pack(from..to);
         self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
-            let conditions = catalogue.blocks[b].conditions.len();
-            let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
-            for chunk in &packed {
-                for row in &chunk[b] {
-                    block.take(row, conditions + 1, pooled, &params, is_recorded);
-                }
+            let layout = Layout { stride: 1 + catalogue.blocks[b].conditions.len(), pooled };
+            let rows = || packed.iter().flat_map(|part| &part[b]);
+            block.reserve(rows(), layout);
+            for row in rows() {
+                block.take(row, layout, is_recorded);
             }
-            for (unit, open) in block.units.iter_mut().zip(&mut block.open) {
-                unit.close(open, &params);
-            }
+            block.units.iter_mut().for_each(|unit| unit.catch_up(&params));
         });
         for (day, counts) in self.blocks.iter_mut().flat_map(|b| std::mem::take(&mut b.tallies)) {
             let all = self.tallies.entry(i64::from(day)).or_default();
@@ -190,26 +182,64 @@ impl EvidenceBook {
         self.through_day = Some(day);
     }
 
-    /// Puts a recorded day back: see [`super::record`].
+    /// Puts a recorded day back: see [`super::record`]. To be followed by [`EvidenceBook::catch_up`].
     pub(super) fn put_back(&mut self, block: usize, unit: usize, day: Option<DaySum>, left_out: (u32, u32)) {
-        let block = &mut self.blocks[block];
-        if let Some(day) = day {
-            block.units[unit].take(day, &self.params);
+        let unit = &mut self.blocks[block].units[unit];
+        unit.days.extend(day);
+        unit.purged += left_out.0;
+        unit.dropped += left_out.1;
+    }
+
+    /// The processes of every unit take the days that were put back.
+    pub(super) fn catch_up(&mut self) {
+        let params = self.params;
+        self.blocks
+            .par_iter_mut()
+            .for_each(|block| block.units.iter_mut().for_each(|unit| unit.catch_up(&params)));
+    }
+}
+
+/// How the units of a block are numbered.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Units of a scope.
+    stride: usize,
+    /// Number of the pooled scope.
+    pooled: Option<usize>,
+}
+
+impl Layout {
+    /// The units that a row enters.
+    #[inline]
+    fn each_unit(self, row: &PackedRow, mut f: impl FnMut(usize)) {
+        for scope in [Some(usize::from(row.symbol)), self.pooled].into_iter().flatten() {
+            // A block has at most 63 conditions; what holds always comes first.
+            let mut left = row.conditions << 1 | 1;
+            while left != 0 {
+                f(scope * self.stride + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
         }
-        block.open[unit].purged += left_out.0;
-        block.open[unit].dropped += left_out.1;
     }
 }
 
 impl BlockEvidence {
-    fn take(
-        &mut self,
-        row: &PackedRow,
-        stride: usize,
-        pooled: Option<usize>,
-        params: &MixParams,
-        is_recorded: bool,
-    ) {
+    /// Makes room for the days that these rows will close: growing step by step costs more than counting.
+    fn reserve<'a>(&mut self, rows: impl Iterator<Item = &'a PackedRow>, layout: Layout) {
+        let mut days = vec![(i32::MIN, 0); self.units.len()];
+        for row in rows.filter(|row| row.fate == Fate::Used) {
+            layout.each_unit(row, |unit| {
+                let (last, count) = &mut days[unit];
+                *count += usize::from(*last != row.day);
+                *last = row.day;
+            });
+        }
+        for (unit, (_, count)) in self.units.iter_mut().zip(days) {
+            unit.days.reserve(count);
+        }
+    }
+
+    fn take(&mut self, row: &PackedRow, layout: Layout, is_recorded: bool) {
         let counts = self.tally(row.day);
         match row.fate {
             Fate::Used => counts.used += 1,
@@ -220,15 +250,7 @@ impl BlockEvidence {
                 return;
             }
         }
-        for scope in [Some(usize::from(row.symbol)), pooled].into_iter().flatten() {
-            self.add(scope * stride, row, params, is_recorded);
-            let mut left = row.conditions;
-            while left != 0 {
-                let condition = left.trailing_zeros() as usize;
-                left &= left - 1;
-                self.add(scope * stride + 1 + condition, row, params, is_recorded);
-            }
-        }
+        layout.each_unit(row, |unit| self.add(unit, row, is_recorded));
     }
 
     /// The counts of a day: nearly always the last one or the one before.
@@ -245,28 +267,21 @@ impl BlockEvidence {
         &mut self.tallies[at].1
     }
 
-    #[inline]
-    fn add(&mut self, unit: usize, row: &PackedRow, params: &MixParams, is_recorded: bool) {
-        let open = &mut self.open[unit];
+    #[inline(always)]
+    fn add(&mut self, number: usize, row: &PackedRow, is_recorded: bool) {
+        let unit = &mut self.units[number];
         if row.fate == Fate::Used {
-            if open.day != row.day {
-                self.units[unit].close(open, params);
-                open.day = row.day;
-            }
-            open.score.add(row.signed_return, row.cost, row.inv_scale);
-            open.sum += row.signed_return;
-            open.squares += row.signed_return * row.signed_return;
-            open.cost += row.cost;
+            unit.add(row);
             return;
         }
         let is_purged = row.fate == Fate::Purged;
         if is_purged {
-            open.purged += 1;
+            unit.purged += 1;
         } else {
-            open.dropped += 1;
+            unit.dropped += 1;
         }
         if is_recorded {
-            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
+            let unit = u32::try_from(number).unwrap_or(u32::MAX);
             self.left_out.push(LeftOut { day: row.day, unit, is_purged });
         }
     }

@@ -1,6 +1,7 @@
 //! From rows of a table to what the blocks read: codes of the catalogue, the day on which a row counts, and its fate.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -36,50 +37,60 @@ pub(super) struct Taken {
     pub(super) through: i64,
 }
 
-/// Distributes the rows of a range to the blocks, chunk by chunk, in row order.
-pub(super) fn pack(
-    table: &OutcomeTable,
-    catalogue: &Catalogue,
+/// Distributes rows to blocks.
+pub(super) struct Packer<'a> {
+    table: &'a OutcomeTable,
+    map: CodeMap,
+    blocks: usize,
     default_sigma_bar: f64,
-    range: std::ops::Range<usize>,
     taken: Taken,
-) -> Vec<Vec<Vec<PackedRow>>> {
-    let map = CodeMap::new(table, catalogue);
-    let chunk = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
-    let starts: Vec<usize> = range.clone().step_by(chunk).collect();
-    starts
-        .into_par_iter()
-        .map(|start| {
-            let rows = start..(start + chunk).min(range.end);
-            let mut sizes = vec![0usize; catalogue.blocks.len()];
-            for row in rows.clone().filter(|row| taken.holds(table, *row)) {
-                if let Some(b) = map.block(table, row) {
-                    sizes[b] += 1;
-                }
-            }
-            let mut blocks: Vec<Vec<PackedRow>> = sizes.into_iter().map(Vec::with_capacity).collect();
-            for row in rows.filter(|row| taken.holds(table, *row)) {
-                if let (Some(b), Some(symbol)) =
-                    (map.block(table, row), map.symbols[usize::from(table.symbol[row])])
-                {
-                    blocks[b].push(map.pack(table, row, b, symbol, default_sigma_bar));
-                }
-            }
-            blocks
-        })
-        .collect()
 }
 
-/// Whether the window of a row crosses midnight.
-fn crosses(table: &OutcomeTable, row: usize) -> bool {
-    Ts(table.exit[row] - 1).day() > Ts(table.timestamp[row]).day()
+impl<'a> Packer<'a> {
+    pub(super) fn new(
+        table: &'a OutcomeTable,
+        catalogue: &Catalogue,
+        default_sigma_bar: f64,
+        taken: Taken,
+    ) -> Self {
+        let (map, blocks) = (CodeMap::new(table, catalogue), catalogue.blocks.len());
+        Self { table, map, blocks, default_sigma_bar, taken }
+    }
+
+    /// The rows of a range by block, in row order, in as many parts as there are threads.
+    pub(super) fn pack(&self, range: Range<usize>) -> Vec<Vec<Vec<PackedRow>>> {
+        let part = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
+        let starts: Vec<usize> = range.clone().step_by(part).collect();
+        starts.into_par_iter().map(|start| self.pack_part(start..(start + part).min(range.end))).collect()
+    }
+
+    fn pack_part(&self, rows: Range<usize>) -> Vec<Vec<PackedRow>> {
+        let (table, map) = (self.table, &self.map);
+        let mut sizes = vec![0usize; self.blocks];
+        rows.clone().filter_map(|row| map.block(table, row)).for_each(|b| sizes[b] += 1);
+        let mut blocks: Vec<Vec<PackedRow>> = sizes.into_iter().map(Vec::with_capacity).collect();
+        for row in rows {
+            let (day, crosses) = counted_day(table, row);
+            if let (true, Some(b), Some(symbol)) =
+                (self.taken.holds(day), map.block(table, row), map.symbols[usize::from(table.symbol[row])])
+            {
+                blocks[b].push(map.pack(table, row, b, symbol, (day, crosses), self.default_sigma_bar));
+            }
+        }
+        blocks
+    }
+}
+
+/// The day on which a row counts, and whether its window crosses midnight.
+fn counted_day(table: &OutcomeTable, row: usize) -> (i64, bool) {
+    let day = Ts(table.timestamp[row]).day();
+    let crosses = Ts(table.exit[row] - 1).day() > day;
+    (day + i64::from(crosses), crosses)
 }
 
 impl Taken {
-    fn holds(self, table: &OutcomeTable, row: usize) -> bool {
-        let day = Ts(table.timestamp[row]).day();
-        let counted = if crosses(table, row) { day + 1 } else { day };
-        counted > self.after && counted <= self.through
+    const fn holds(self, day: i64) -> bool {
+        day > self.after && day <= self.through
     }
 }
 
@@ -148,10 +159,9 @@ impl CodeMap {
         row: usize,
         block: usize,
         symbol: u16,
+        (day, crosses): (i64, bool),
         default_sigma_bar: f64,
     ) -> PackedRow {
-        let crosses = crosses(table, row);
-        let day = Ts(table.timestamp[row]).day() + i64::from(crosses);
         let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
         let scale = inverse_scale(sigma, self.horizon_bars[usize::from(table.horizon[row])]);
         let (r, cost) = (table.forward_return[row], table.cost[row]);

@@ -1,9 +1,15 @@
-//! One unit: its closed days, its processes, and the day in the making.
+//! One unit: its days and its processes.
 
-use crate::discovery::eprocess::{MixParams, SignProcess};
-use crate::discovery::scores::DayScore;
+use std::sync::LazyLock;
 
-/// One closed active day of a unit.
+use super::rows::PackedRow;
+use crate::discovery::candidate::DirectionRule;
+use crate::discovery::eprocess::{MixParams, SignProcess, SignProcesses};
+
+/// One active day of a unit: its sums, and its score.
+///
+/// The k-th event of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`, known when it
+/// happens. With `s` the signed return and `c` the round-trip cost, the score is `sum w (s - c)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DaySum {
     /// UTC day since the epoch.
@@ -25,6 +31,25 @@ pub struct DaySum {
 }
 
 impl DaySum {
+    /// A day without events.
+    #[must_use]
+    pub const fn new(day: i32) -> Self {
+        Self { day, n: 0, sum: 0.0, squares: 0.0, cost: 0.0, z: 0.0, z_cost: 0.0, weight: 0.0 }
+    }
+
+    /// Adds the day's next event: return in its direction and round-trip cost, decimal, and `1 / (sigma sqrt(H))`.
+    #[inline]
+    pub fn add(&mut self, signed_return: f64, cost: f64, inv_scale: f64) {
+        self.n += 1;
+        let w = inv_scale * inverse_root(self.n);
+        self.sum += signed_return;
+        self.squares += signed_return * signed_return;
+        self.cost += cost;
+        self.z += w * signed_return;
+        self.z_cost += w * cost;
+        self.weight += w;
+    }
+
     /// Whether it holds numbers only.
     #[must_use]
     pub fn is_finite(&self) -> bool {
@@ -32,73 +57,73 @@ impl DaySum {
     }
 }
 
-/// The unit's day in the making, and its counters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct OpenDay {
-    pub(super) day: i32,
-    pub(super) score: DayScore,
-    pub(super) sum: f64,
-    pub(super) squares: f64,
-    pub(super) cost: f64,
-    pub(super) purged: u32,
-    pub(super) dropped: u32,
+/// `1 / sqrt(k)`: of the first events of a day, once and for all.
+#[inline]
+fn inverse_root(k: u32) -> f64 {
+    static FIRST: LazyLock<[f64; 64]> = LazyLock::new(|| std::array::from_fn(|k| 1.0 / (k as f64).sqrt()));
+    FIRST.get(k as usize).copied().unwrap_or_else(|| 1.0 / f64::from(k).sqrt())
 }
-
-impl OpenDay {
-    pub(super) const IDLE: Self =
-        Self { day: NO_DAY, score: DayScore::NONE, sum: 0.0, squares: 0.0, cost: 0.0, purged: 0, dropped: 0 };
-}
-
-const NO_DAY: i32 = i32::MIN;
 
 /// A unit's evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitEvidence {
-    /// Follow side, after costs.
-    pub follow: SignProcess,
-    /// Fade side, after costs.
-    pub fade: SignProcess,
-    /// Follow side, before costs.
-    pub gross_follow: SignProcess,
-    /// Fade side, before costs.
-    pub gross_fade: SignProcess,
+    /// Follow and fade side after costs, then both before costs.
+    sides: SignProcesses<4>,
     /// Closed active days.
     pub days: Vec<DaySum>,
     /// A score was not finite: the processes stand still from that day on.
     pub quarantined: bool,
+    /// Rows purged.
+    pub(super) purged: u32,
+    /// Rows dropped.
+    pub(super) dropped: u32,
 }
 
 impl UnitEvidence {
-    pub(super) fn new(params: &MixParams) -> Self {
-        let fresh = SignProcess::new(params);
+    pub(super) const fn new(params: &MixParams) -> Self {
         Self {
-            follow: fresh,
-            fade: fresh,
-            gross_follow: fresh,
-            gross_fade: fresh,
+            sides: SignProcesses::new(params),
             days: Vec::new(),
             quarantined: false,
+            purged: 0,
+            dropped: 0,
         }
     }
 
-    pub(super) fn close(&mut self, open: &mut OpenDay, params: &MixParams) {
-        let OpenDay { day, score, sum, squares, cost, purged, dropped } = *open;
-        *open = OpenDay { purged, dropped, ..OpenDay::IDLE };
-        if day != NO_DAY && score.k > 0 {
-            let (n, z, z_cost, weight) = (score.k, score.gross, score.cost, score.weight);
-            self.take(DaySum { day, n, sum, squares, cost, z, z_cost, weight }, params);
+    /// A side after costs.
+    #[must_use]
+    pub fn net(&self, side: DirectionRule) -> SignProcess {
+        self.sides.sign(side as usize)
+    }
+
+    /// A side before costs.
+    #[must_use]
+    pub fn gross(&self, side: DirectionRule) -> SignProcess {
+        self.sides.sign(2 + side as usize)
+    }
+
+    /// Adds a row that can be used.
+    #[inline]
+    pub(super) fn add(&mut self, row: &PackedRow) {
+        match self.days.last_mut() {
+            Some(day) if day.day == row.day => day.add(row.signed_return, row.cost, row.inv_scale),
+            _ => {
+                let mut day = DaySum::new(row.day);
+                day.add(row.signed_return, row.cost, row.inv_scale);
+                self.days.push(day);
+            }
         }
     }
 
-    /// Takes a closed day: the processes move on, unless a score was not finite.
-    pub(super) fn take(&mut self, day: DaySum, params: &MixParams) {
-        self.days.push(day);
-        self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
-        if !self.quarantined {
-            self.follow.step(day.z - day.z_cost, params);
-            self.fade.step(-day.z - day.z_cost, params);
-            self.gross_follow.step(day.z, params);
-            self.gross_fade.step(-day.z, params);
+    /// The processes take the days closed since the last call, up to the first score that is not finite. Many days of
+    /// one unit at once keep its processes near.
+    pub(super) fn catch_up(&mut self, params: &MixParams) {
+        for day in &self.days[self.sides.days() as usize..] {
+            self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
+            if self.quarantined {
+                break;
+            }
+            self.sides.step([day.z - day.z_cost, -day.z - day.z_cost, day.z, -day.z], params);
         }
     }
 }

@@ -1,0 +1,125 @@
+//! What each multiplicity procedure says: q by unit, and the threshold of the day.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::unit::{Unit, finite_exp, local, log_e_pair};
+use crate::discovery::catalogue::Catalogue;
+use crate::discovery::cluster::count;
+use crate::discovery::eprocess::MixParams;
+use crate::discovery::ledger::Accounting;
+use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
+use crate::discovery::seed_compat::{SeedRow, seed_q_values};
+use crate::discovery::special::sqrt_nonnegative;
+use crate::spec::gates::{GatesSpec, Procedure};
+
+/// q of every procedure, by unit.
+pub(super) struct QValues {
+    pub(super) grouped: Vec<f64>,
+    pub(super) global: Vec<f64>,
+    pub(super) by: Vec<f64>,
+    pub(super) ebh: Vec<f64>,
+}
+
+/// One unit's q.
+#[derive(Clone, Copy)]
+pub(super) struct UnitQ {
+    pub(super) grouped: f64,
+    pub(super) global: f64,
+    pub(super) by: f64,
+    pub(super) ebh: f64,
+}
+
+impl QValues {
+    pub(super) fn of(&self, i: usize) -> UnitQ {
+        UnitQ { grouped: self.grouped[i], global: self.global[i], by: self.by[i], ebh: self.ebh[i] }
+    }
+}
+
+impl UnitQ {
+    pub(super) const fn of(&self, procedure: Procedure) -> f64 {
+        match procedure {
+            Procedure::GroupedBb => self.grouped,
+            Procedure::Global => self.global,
+            Procedure::StrictBy => self.by,
+            Procedure::StrictEbh => self.ebh,
+            // Refused by `GatesSpec::validate`; should it come this far, nothing is rejected.
+            Procedure::SeedCompat => 1.0,
+        }
+    }
+}
+
+pub(super) fn q_values(
+    catalogue: &Catalogue,
+    units: &[Unit<'_>],
+    params: &MixParams,
+    accounting: &Accounting,
+) -> QValues {
+    let at = |u: &Unit<'_>| (u.place.block, local(catalogue, u.place));
+    let cohorts: Vec<u32> = units.iter().map(|u| accounting.cohort_of[at(u).0][at(u).1]).collect();
+    let by_cohort = |weight: &dyn Fn(u32) -> f64| -> Vec<f64> {
+        let known: BTreeMap<u32, f64> = cohorts.iter().map(|c| (*c, weight(*c))).collect();
+        cohorts.iter().map(|c| known[c]).collect()
+    };
+    // Shares of the budget instead of weights and m: what came later does not touch a bit of an earlier q.
+    let shares = by_cohort(&|c| accounting.share(c));
+    let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
+    let group_weights = by_cohort(&|c| accounting.group_weight(c));
+    let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
+    let e_of = |u: &Unit<'_>| if u.is_excluded { 0.0 } else { finite_exp(log_e_pair(u.evidence, params)) };
+    let e: Vec<f64> = units.iter().zip(&shares).map(|(u, share)| share * e_of(u)).collect();
+    let groups = Groups {
+        members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),
+        sizes: accounting.groups.iter().map(|g| g.units).collect(),
+    };
+    let dependence = harmonic(accounting.total);
+    let any_dependence: Vec<f64> = p.iter().map(|p| p * dependence).collect();
+    QValues {
+        grouped: grouped_bb_adjust(&in_groups, &groups),
+        global: bh_adjust(&p, 1),
+        by: bh_adjust(&any_dependence, 1),
+        ebh: ebh_adjust(&e, 1),
+    }
+}
+
+/// Rejections of the publishing procedure at the base level: the k of its threshold.
+pub(super) fn count_rejected(units: &[Unit<'_>], q: &QValues, gates: &GatesSpec) -> usize {
+    let level = gates.gate_v1_phase2.base.max_q_value;
+    (0..units.len()).filter(|i| q.of(*i).of(gates.multiplicity.publish_with) <= level).count()
+}
+
+/// The largest p of the unit's cohort that the procedure rejects today: `q k gamma_b / m_b` (BY: over the harmonic sum);
+/// `None` for procedures that do not compare a single p.
+pub(super) fn p_threshold(
+    accounting: &Accounting,
+    cohort: u32,
+    rejected: usize,
+    gates: &GatesSpec,
+) -> Option<f64> {
+    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * accounting.share(cohort);
+    match gates.multiplicity.publish_with {
+        Procedure::Global => Some(level),
+        Procedure::StrictBy => Some(level / harmonic(accounting.total)),
+        Procedure::GroupedBb | Procedure::StrictEbh | Procedure::SeedCompat => None,
+    }
+}
+
+/// q by the prior system's rule, for comparison: see [`super::seed_compat::seed_q_values`].
+pub(super) fn seed_q(catalogue: &Catalogue, units: &[Unit<'_>], gates: &GatesSpec) -> Vec<Option<f64>> {
+    let rows: Vec<SeedRow> = units
+        .iter()
+        .map(|u| {
+            let (n, mean) = (u.totals.n, u.totals.mean());
+            SeedRow {
+                event: u.place.block,
+                event_type: Arc::clone(&catalogue.blocks[u.place.block].event_type),
+                symbol: (u.place.scope < catalogue.symbols.len()).then_some(u.place.scope),
+                n,
+                mean,
+                sd: sqrt_nonnegative(u.totals.squares / n - mean * mean),
+            }
+        })
+        .collect();
+    let base = &gates.gate_v1_phase2.base;
+    seed_q_values(&rows, base.max_q_value, f64::from(base.min_sample_size))
+}

@@ -1,0 +1,258 @@
+//! From an evidence book to candidates: diagnostics, estimates, multiplicity, gates.
+
+mod levels;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
+use self::unit::{Unit, effective_se, finite_exp, halves, kish, limits, local, log_e_pair, look, pair_p_any};
+use super::ash::{AshPrior, ash_fit, ash_grid};
+use super::bounds::LowerBound;
+use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
+use super::catalogue::Catalogue;
+use super::cluster::ClusterT;
+use super::definition::digest;
+use super::eprocess::{MixParams, SignProcess};
+use super::evidence::{EvidenceBook, UnitEvidence};
+use super::exclusion::{self, Exclusion};
+use super::gating::judge;
+use super::ledger::{Accounting, date};
+use super::special::normal_isf;
+use super::tree::{TreeEstimate, tree_estimates};
+use crate::spec::gates::GatesSpec;
+
+/// Basis points in a unit of return.
+const BPS: f64 = 1e4;
+/// Names and numbers that the caller gives.
+pub(super) struct Context<'a> {
+    pub gates: &'a GatesSpec,
+    pub accounting: &'a Accounting,
+    pub spec_hash: &'a Arc<str>,
+    pub excluded: &'a [Exclusion],
+}
+
+/// Every unit with at least one event, in catalogue order.
+pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Context<'_>) -> Vec<Candidate> {
+    let gates = context.gates;
+    let limits = limits(gates);
+    let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
+        .into_par_iter()
+        .flat_map_iter(|block| {
+            (0..catalogue.block_units(block))
+                .filter_map(move |local| look(catalogue, book, gates, block, local))
+        })
+        .collect();
+    for unit in units.iter_mut().filter(|_| !context.excluded.is_empty()) {
+        let event_type = &catalogue.blocks[unit.place.block].event_type;
+        let scope = catalogue.scope(unit.place);
+        unit.is_excluded = exclusion::of(context.excluded, event_type, &scope).next().is_some();
+        if unit.is_excluded {
+            unit.p = 1.0;
+        }
+    }
+    let mut defined: Vec<Vec<Option<ClusterT>>> =
+        (0..catalogue.blocks.len()).map(|b| vec![None; catalogue.block_units(b)]).collect();
+    for unit in units.iter().filter(|u| u.is_defined) {
+        defined[unit.place.block][local(catalogue, unit.place)] = unit.t;
+    }
+    let tree = tree_estimates(catalogue, book, &defined, &limits);
+    let priors = fit_priors(catalogue, &units, gates);
+    let q = q_values(catalogue, &units, book.params(), context.accounting);
+    let seed = seed_q(catalogue, &units, gates);
+    let rejected = count_rejected(&units, &q, gates);
+    let lower = lower_bounds(&units, book.params(), gates);
+    units
+        .par_iter()
+        .enumerate()
+        .map(|(i, unit)| {
+            let estimate = tree[unit.place.block][local(catalogue, unit.place)];
+            let prior = priors.get(&catalogue.blocks[unit.place.block].horizon.bars);
+            let parts = Parts { estimate, prior, q: q.of(i), seed: seed[i], rejected, lower: lower[i] };
+            candidate(catalogue, book, context, unit, &parts)
+        })
+        .collect()
+}
+
+/// One prior per horizon, over the units whose t is defined.
+fn fit_priors(catalogue: &Catalogue, units: &[Unit<'_>], gates: &GatesSpec) -> BTreeMap<u32, AshPrior> {
+    let mut effects: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
+    for unit in units.iter().filter(|u| u.is_defined) {
+        if let Some(t) = &unit.t {
+            let bars = catalogue.blocks[unit.place.block].horizon.bars;
+            effects.entry(bars).or_default().push((t.mean, effective_se(t)));
+        }
+    }
+    let spec = &gates.shrinkage;
+    effects
+        .into_par_iter()
+        .map(|(bars, effects)| {
+            let grid = ash_grid(&effects, spec.ash_grid_steps);
+            (bars, ash_fit(&effects, &grid, spec.ash_null_penalty, spec.ash_em_iterations))
+        })
+        .collect()
+}
+
+/// The anytime lower bound (bps, traded side) of the units with the strongest evidence.
+fn lower_bounds(units: &[Unit<'_>], params: &MixParams, gates: &GatesSpec) -> Vec<Option<f64>> {
+    let mut order: Vec<usize> = (0..units.len()).collect();
+    order.sort_by(|&a, &b| units[a].p.total_cmp(&units[b].p).then(a.cmp(&b)));
+    order.truncate(gates.evidence.lower_bound_units);
+    let bounds: Vec<(usize, Option<f64>)> = order
+        .into_par_iter()
+        .map(|i| {
+            if units[i].evidence.quarantined {
+                return (i, None);
+            }
+            let sign = units[i].side.sign();
+            let mut bound = LowerBound::new(gates.evidence.lower_bound_alpha, params);
+            units[i].evidence.days.iter().for_each(|d| bound.step(sign * d.z, d.weight, params));
+            (i, bound.get().map(|m| m * BPS))
+        })
+        .collect();
+    let mut out = vec![None; units.len()];
+    bounds.into_iter().for_each(|(i, bound)| out[i] = bound);
+    out
+}
+
+/// What the other units say about one unit.
+struct Parts<'a> {
+    estimate: TreeEstimate,
+    prior: Option<&'a AshPrior>,
+    q: UnitQ,
+    seed: Option<f64>,
+    rejected: usize,
+    lower: Option<f64>,
+}
+
+fn candidate(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    parts: &Parts<'_>,
+) -> Candidate {
+    let gates = context.gates;
+    let params = book.params();
+    let block = &catalogue.blocks[unit.place.block];
+    let sign = unit.side.sign();
+    let bps = sign * BPS;
+    let evidence = unit.evidence;
+    let (traded, gross) = (evidence.net(unit.side), evidence.gross(unit.side));
+    let t = unit.t.filter(|t| t.se_cr2 > 0.0);
+    let posterior = unit
+        .t
+        .filter(|_| unit.is_defined)
+        .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
+    let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
+    let interval = posterior.map(|p| (bps * p.mean, BPS * p.sd * reach));
+    let (first, second) = halves(&evidence.days);
+    let label = block.label(unit.side);
+    let condition = catalogue.condition(unit.place);
+    let scope = catalogue.scope(unit.place);
+    let state_id = condition.map_or("", |c| c.condition.id.as_ref());
+    let cohort = context.accounting.cohort(catalogue, unit.place);
+    let mut candidate = Candidate {
+        candidate_id: candidate_id(
+            &block.event_type,
+            &block.horizon.label,
+            state_id,
+            scope.label(),
+            catalogue.entry_lag_bars,
+        ),
+        canonical_family: Arc::clone(&block.family),
+        event_type: Arc::clone(&block.event_type),
+        template_verb: Arc::clone(&label.verb),
+        template_aliases: Arc::clone(&label.aliases),
+        horizon: block.horizon.clone(),
+        state: condition.map(|c| c.condition.clone()),
+        scope,
+        direction_rule: unit.side,
+        entry_lag_bars: catalogue.entry_lag_bars,
+        n_events: evidence.days.iter().map(|d| u64::from(d.n)).sum(),
+        n_clusters: evidence.days.len() as u64,
+        effective_n: Some(kish(&evidence.days)),
+        n_purged: u64::from(unit.left_out.0),
+        n_dropped: u64::from(unit.left_out.1),
+        cost_bps: Some(unit.totals.mean_cost() * BPS),
+        effect_raw_bps: Some(bps * unit.totals.mean()),
+        se_bps: t.map(|t| BPS * t.se_cr2),
+        t_stat: t.map(|t| sign * t.t_cr2()),
+        df: t.map(|t| t.df_bm),
+        p_value: unit.t.filter(|_| unit.is_defined).map_or(1.0, |t| t.p2_cr2()),
+        effect_shrunk_family_bps: Some(bps * parts.estimate.family),
+        effect_shrunk_event_bps: Some(bps * parts.estimate.event),
+        effect_shrunk_state_bps: Some(bps * parts.estimate.unit),
+        shrinkage_weight_family: Some(parts.estimate.family_weight),
+        shrinkage_weight_event: Some(parts.estimate.event_weight),
+        shrinkage_weight_state: Some(parts.estimate.unit_weight),
+        posterior_mean_bps: interval.map(|(mean, _)| mean),
+        posterior_sd_bps: posterior.map(|p| BPS * p.sd),
+        ci_low_bps: interval.map(|(mean, half)| mean - half),
+        ci_high_bps: interval.map(|(mean, half)| mean + half),
+        lfsr: posterior.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
+        lfsr_net: net_lfsr(unit, parts.prior),
+        e_value: finite_exp(traded.log_e(params)),
+        e_sym: finite_exp(traded.log_e_sym(params)),
+        e_bet: finite_exp(traded.log_e_bet(params)),
+        e_sup: finite_exp(traded.log_sup()),
+        p_any: pair_p_any(|side| evidence.net(side)),
+        e_pair: finite_exp(log_e_pair(evidence, params)),
+        e_value_gross: finite_exp(gross.log_e(params)),
+        p_any_gross: pair_p_any(|side| evidence.gross(side)),
+        anytime_lower_bps: parts.lower,
+        skewness: traded.skewness(),
+        worst_score: traded.worst(),
+        quarantined: evidence.quarantined,
+        weight_sum: evidence.days.iter().map(|d| d.weight).sum(),
+        e_sup_date: day_of_sup(evidence, &traded).map(|day| date(day).into()),
+        is_tied: unit.is_tied,
+        definition_hash: digest(&catalogue.definition(unit.place)).into(),
+        cohort,
+        p_threshold: p_threshold(context.accounting, cohort, parts.rejected, gates),
+        group_id: catalogue.group_id(unit.place).into(),
+        q_value_group: parts.q.grouped,
+        q_value_global: parts.q.global,
+        q_value_by: parts.q.by,
+        q_value_ebh: parts.q.ebh,
+        q_value_seed: parts.seed,
+        q_value: parts.q.of(gates.multiplicity.publish_with),
+        is_discovery: false,
+        after_cost_expectancy_bps: None,
+        stressed_after_cost_expectancy_bps: None,
+        first_half_bps: first.map(|m| bps * m),
+        second_half_bps: second.map(|m| bps * m),
+        gate_economic: false,
+        gate_economic_conservative: false,
+        gate_stability: false,
+        gate_state_information: false,
+        gate_sample_size: false,
+        gate_lfsr: false,
+        gate_phase2_final: false,
+        bridge: None,
+        promotion_track: PromotionTrack::None,
+        fail_reasons: Vec::new(),
+        ontology_spec_hash: Arc::clone(context.spec_hash),
+    };
+    judge(&mut candidate, gates, condition.map_or(0, |c| c.min_events));
+    let exclusions = exclusion::of(context.excluded, &block.event_type, &candidate.scope);
+    candidate.fail_reasons.splice(0..0, exclusions.map(FailReason::from));
+    candidate
+}
+
+/// Posterior probability that the traded side does not pay its mean cost.
+fn net_lfsr(unit: &Unit<'_>, prior: Option<&AshPrior>) -> Option<f64> {
+    let t = unit.t.filter(|_| unit.is_defined)?;
+    let sign = unit.side.sign();
+    Some(1.0 - prior?.probability_above(sign * t.mean, effective_se(&t), unit.totals.mean_cost()))
+}
+
+/// The day on which the e-value of a side was largest; `None` before any evidence. The processes stand still after a
+/// score that is not finite, so their scores are the first days.
+fn day_of_sup(evidence: &UnitEvidence, traded: &SignProcess) -> Option<i64> {
+    let at = (traded.sup_at() as usize).checked_sub(1)?;
+    evidence.days.get(at).map(|d| i64::from(d.day))
+}

@@ -1,0 +1,170 @@
+//! One unit by itself: its evidence, its t, its sums.
+
+use std::f64::consts::LN_2;
+
+use libm::exp;
+
+use crate::discovery::ash::t_to_effective_se;
+use crate::discovery::candidate::DirectionRule;
+use crate::discovery::catalogue::{Catalogue, UnitPlace};
+use crate::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
+use crate::discovery::eprocess::{MixParams, SignProcess, log_add, pair_p};
+use crate::discovery::evidence::{DaySum, EvidenceBook, UnitEvidence};
+use crate::discovery::tree::as_cluster;
+use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind};
+
+/// e-values are written as finite numbers.
+const LARGEST_LOG_E: f64 = 700.0;
+
+/// What is known about one unit before multiplicity.
+pub(super) struct Unit<'a> {
+    pub(super) place: UnitPlace,
+    pub(super) evidence: &'a UnitEvidence,
+    pub(super) left_out: (u32, u32),
+    /// Gross, follow side; `None` below two days.
+    pub(super) t: Option<ClusterT>,
+    pub(super) is_defined: bool,
+    /// The likelier side; where neither is, that of the raw mean.
+    pub(super) side: DirectionRule,
+    /// Neither side has more evidence than the other: there is nothing to publish.
+    pub(super) is_tied: bool,
+    pub(super) p: f64,
+    pub(super) totals: Totals,
+    pub(super) is_excluded: bool,
+}
+
+pub(super) fn limits(gates: &GatesSpec) -> ClusterLimits {
+    ClusterLimits {
+        clusters: gates.evidence.cr2_min_clusters as usize,
+        n: f64::from(gates.evidence.cr2_min_events),
+        df: gates.evidence.cr2_min_df,
+    }
+}
+
+pub(super) fn local(catalogue: &Catalogue, place: UnitPlace) -> usize {
+    catalogue.local(place.block, place.scope, place.condition)
+}
+
+pub(super) fn look<'a>(
+    catalogue: &Catalogue,
+    book: &'a EvidenceBook,
+    gates: &GatesSpec,
+    block: usize,
+    local: usize,
+) -> Option<Unit<'a>> {
+    let evidence = book.unit(block, local);
+    if evidence.days.is_empty() {
+        return None;
+    }
+    let stride = 1 + catalogue.blocks[block].conditions.len();
+    let place = UnitPlace { block, scope: local / stride, condition: local % stride };
+    let limits = limits(gates);
+    let t = ClusterT::from_sums(evidence.days.iter().map(as_cluster));
+    let is_defined = t.is_some_and(|t| t.is_defined(&limits));
+    let totals = Totals::of(&evidence.days);
+    let net = gates.evidence.hypothesis == NullKind::Net;
+    let [follow, fade] = match gates.evidence.publish_on {
+        EvidenceKind::PAny if net => DirectionRule::BOTH.map(|side| evidence.net(side).p_any()),
+        EvidenceKind::PAny => DirectionRule::BOTH.map(|side| evidence.gross(side).p_any()),
+        EvidenceKind::Cr2T if !is_defined => [1.0; 2],
+        EvidenceKind::Cr2T => DirectionRule::BOTH.map(|side| one_look_p(evidence, side.sign(), net)),
+    };
+    let side = match follow.total_cmp(&fade) {
+        std::cmp::Ordering::Less => DirectionRule::Follow,
+        std::cmp::Ordering::Greater => DirectionRule::Fade,
+        std::cmp::Ordering::Equal if totals.sum < 0.0 => DirectionRule::Fade,
+        std::cmp::Ordering::Equal => DirectionRule::Follow,
+    };
+    Some(Unit {
+        place,
+        evidence,
+        left_out: book.left_out(block, local),
+        t,
+        is_defined,
+        side,
+        is_tied: follow.total_cmp(&fade).is_eq(),
+        p: pair_p(follow, fade),
+        totals,
+        is_excluded: false,
+    })
+}
+
+/// One-sided CR2 p of `side * return (- cost)`.
+pub(super) fn one_look_p(evidence: &UnitEvidence, side: f64, net: bool) -> f64 {
+    let sums = evidence
+        .days
+        .iter()
+        .map(|d| ClusterSum { n: f64::from(d.n), sum: side * d.sum - if net { d.cost } else { 0.0 } });
+    ClusterT::from_sums(sums).map_or(1.0, |t| t.p1_cr2())
+}
+
+/// Sums over days.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) n: f64,
+    pub(super) sum: f64,
+    pub(super) squares: f64,
+    pub(super) cost: f64,
+}
+
+impl Totals {
+    pub(super) fn of(days: &[DaySum]) -> Self {
+        days.iter().fold(Self::default(), |all, d| Self {
+            n: all.n + f64::from(d.n),
+            sum: all.sum + d.sum,
+            squares: all.squares + d.squares,
+            cost: all.cost + d.cost,
+        })
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.sum / self.n
+    }
+
+    pub(super) fn mean_cost(&self) -> f64 {
+        self.cost / self.n
+    }
+}
+
+pub(super) fn effective_se(t: &ClusterT) -> f64 {
+    t_to_effective_se(t.mean, t.t_cr2(), t.df_bm).unwrap_or(t.se_cr2)
+}
+
+pub(super) fn log_e_pair(evidence: &UnitEvidence, params: &MixParams) -> f64 {
+    let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).log_e(params));
+    log_add(follow, fade) - LN_2
+}
+
+pub(super) fn pair_p_any(process: impl Fn(DirectionRule) -> SignProcess) -> f64 {
+    let [follow, fade] = DirectionRule::BOTH.map(|side| process(side).p_any());
+    pair_p(follow, fade)
+}
+
+pub(super) fn finite_exp(x: f64) -> f64 {
+    exp(x.min(LARGEST_LOG_E))
+}
+
+/// Means of the two halves: the first days that together hold at least half of the events, and the rest.
+pub(super) fn halves(days: &[DaySum]) -> (Option<f64>, Option<f64>) {
+    let Totals { n, .. } = Totals::of(days);
+    let mut seen = 0.0;
+    let split = days.iter().position(|d| {
+        seen += f64::from(d.n);
+        2.0 * seen >= n
+    });
+    let (first, second) = days.split_at(split.map_or(0, |i| i + 1));
+    let mean = |part: &[DaySum]| {
+        let all = Totals::of(part);
+        (all.n > 0.0).then(|| all.mean())
+    };
+    (mean(first), mean(second))
+}
+
+/// `N^2 / sum n_g^2`.
+pub(super) fn kish(days: &[DaySum]) -> f64 {
+    let (n, squares) = days.iter().fold((0.0, 0.0), |(n, s), d| {
+        let k = f64::from(d.n);
+        (n + k, s + k * k)
+    });
+    n * n / squares
+}
