@@ -26,6 +26,13 @@ impl SymbolColumns {
     pub fn get(&self, source: Source) -> Option<&[f64]> {
         self.columns.get(source.index())?.as_deref()
     }
+
+    /// Which columns are collected: a bit each, by [`Source::index`].
+    #[must_use]
+    pub fn present(&self) -> u64 {
+        const { assert!(Source::COUNT <= 64) };
+        self.columns.iter().enumerate().fold(0, |bits, (ix, column)| bits | u64::from(column.is_some()) << ix)
+    }
 }
 
 /// Rows `[first, first + rows)` of the full 5-minute grid for every symbol (gaps are rows of NaN).

@@ -44,7 +44,7 @@ pub(super) enum Kernel {
     Latch(Latch),
     Episode(Episode),
     Vpin(Box<Vpin>),
-    Detect(usize, Box<Detect>),
+    Detect(Detect),
 }
 
 /// Nodes with the same key, inputs and clock share one kernel.
@@ -111,7 +111,7 @@ impl Kernel {
             Op::Vpin { buckets, min } => Self::Vpin(Box::new(Vpin::new(*buckets, *min))),
             Op::Detect(event) | Op::Active(event) | Op::EventDir(event) => {
                 let event = usize::from(event.0);
-                Self::Detect(event, Box::new(Detect::new(&graph.events[event])))
+                Self::Detect(Detect::new(event, &graph.events[event]))
             }
             Op::Hour => Self::Clock(ClockField::Hour),
             Op::Minute => Self::Clock(ClockField::Minute),
@@ -169,7 +169,7 @@ impl Kernel {
                 };
                 s.add_output(f, *min);
             }
-            (Self::Detect(_, d), op) => d.add_output(match op {
+            (Self::Detect(d), op) => d.add_output(match op {
                 Op::Active(_) => DetectOf::Active,
                 Op::EventDir(_) => DetectOf::Direction,
                 _ => DetectOf::Onset,
@@ -198,7 +198,7 @@ impl Kernel {
     }
 
     /// Evaluates the chunk into `out`: one column of `rows.n` values per output.
-    pub(super) fn run(&mut self, rows: &Rows<'_>, out: &mut [f64], logs: &mut [DetectLog]) {
+    pub(super) fn run(&mut self, rows: &Rows<'_>, out: &mut [f64], log: &mut DetectLog) {
         match self {
             Self::Clock(field) => {
                 for (t, o) in (rows.first..).zip(out) {
@@ -222,7 +222,7 @@ impl Kernel {
             Self::Latch(k) => k.run(rows, out),
             Self::Episode(k) => k.run(rows, out),
             Self::Vpin(k) => k.run(rows, out),
-            Self::Detect(event, k) => k.run(rows, out, &mut logs[*event]),
+            Self::Detect(k) => k.run(rows, out, log),
         }
     }
 
@@ -267,7 +267,7 @@ impl Kernel {
             Self::Latch(k) => k.save(w),
             Self::Episode(k) => k.save(w),
             Self::Vpin(k) => k.save(w),
-            Self::Detect(_, k) => k.save(w),
+            Self::Detect(k) => k.save(w),
             _ => {}
         }
     }
@@ -281,7 +281,7 @@ impl Kernel {
             Self::Latch(k) => k.load(r),
             Self::Episode(k) => k.load(r),
             Self::Vpin(k) => k.load(r),
-            Self::Detect(_, k) => k.load(r),
+            Self::Detect(k) => k.load(r),
             _ => Ok(()),
         }
     }

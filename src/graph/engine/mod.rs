@@ -38,7 +38,7 @@ pub use compose::{ComposeError, lacking};
 pub use output::{Columns, Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
 
 use crate::graph::{EventId, Graph, NodeId};
-use crate::market::{BarIndex, Source, Symbol, TickBlock};
+use crate::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 use cross::Roster;
 use plan::Plan;
 use symbol::{Chunk, SymbolState};
@@ -143,12 +143,15 @@ impl Engine {
     /// When the block does not follow the last one or has another shape; then nothing has changed.
     pub fn push(&mut self, block: &TickBlock) -> Result<EngineOutput, PushError> {
         self.check(block)?;
-        let graph = Arc::clone(&self.graph);
-        for (state, columns) in self.symbols.iter_mut().zip(&block.symbols) {
-            state.note_columns(&graph, columns);
+        let mut outputs = vec![SymbolOutput::default(); self.symbols.len()];
+        if block.rows == 0 {
+            let all = self.symbols.iter_mut().zip(&block.symbols).zip(&mut outputs);
+            all.for_each(|((state, columns), output)| {
+                *output = empty_output(&self.graph, 0);
+                state.begin_push(&self.graph, columns);
+                state.finish_push(&self.plan, output);
+            });
         }
-        let mut outputs: Vec<SymbolOutput> =
-            self.symbols.iter().map(|_| empty_output(&graph, block.rows)).collect();
         let mut offset = 0;
         while offset < block.rows {
             let n = self.slack.min(block.rows - offset);
@@ -156,9 +159,6 @@ impl Engine {
             self.run_chunk(block, Chunk { first: self.next.0, n, seen, offset }, &mut outputs);
             self.next = self.next + n as i64;
             offset += n;
-        }
-        for (state, output) in self.symbols.iter().zip(&mut outputs) {
-            output.open = state.open_episodes(&self.plan);
         }
         Ok(EngineOutput { first: block.first, rows: block.rows, symbols: outputs })
     }
@@ -186,29 +186,38 @@ impl Engine {
         Ok(())
     }
 
+    /// All that a symbol does by itself between two cross-sections happens in one go, while its state is near.
     fn run_chunk(&mut self, block: &TickBlock, chunk: Chunk, outputs: &mut [SymbolOutput]) {
-        let plan = Arc::clone(&self.plan);
+        let (plan, graph) = (Arc::clone(&self.plan), Arc::clone(&self.graph));
         let live = if plan.stages.len() > 1 { cross::live_rows(&block.symbols, chunk) } else { Vec::new() };
-        for state in &mut self.symbols {
-            state.values.begin(&plan, chunk.n);
-        }
-        for stage in &plan.stages {
+        let is_last_chunk = chunk.offset + chunk.n == block.rows;
+        for (number, stage) in plan.stages.iter().enumerate() {
             for node in &stage.cross {
                 cross::fill(node, &self.roster, &mut self.symbols, &live, chunk.n);
             }
-            if self.threads && self.symbols.len() > 1 {
-                self.symbols
-                    .par_iter_mut()
-                    .zip(&block.symbols)
-                    .for_each(|(state, columns)| state.run_stage(stage, chunk, columns));
-            } else {
-                for (state, columns) in self.symbols.iter_mut().zip(&block.symbols) {
-                    state.run_stage(stage, chunk, columns);
+            let advance = |state: &mut SymbolState, columns: &SymbolColumns, output: &mut SymbolOutput| {
+                if number == 0 {
+                    if chunk.offset == 0 {
+                        *output = empty_output(&graph, block.rows);
+                        state.begin_push(&graph, columns);
+                    }
+                    state.values.begin(&plan, chunk.n);
                 }
+                state.run_stage(stage, chunk, columns);
+                if number + 1 == plan.stages.len() {
+                    state.finish_chunk(&plan, &graph, chunk, output);
+                    if is_last_chunk {
+                        state.finish_push(&plan, output);
+                    }
+                }
+            };
+            if self.threads && self.symbols.len() > 1 {
+                let all = self.symbols.par_iter_mut().zip(&block.symbols).zip(outputs.par_iter_mut());
+                all.for_each(|((state, columns), output)| advance(state, columns, output));
+            } else {
+                let all = self.symbols.iter_mut().zip(&block.symbols).zip(outputs.iter_mut());
+                all.for_each(|((state, columns), output)| advance(state, columns, output));
             }
-        }
-        for (state, output) in self.symbols.iter_mut().zip(outputs) {
-            state.finish_chunk(&plan, &self.graph, chunk, output);
         }
     }
 
@@ -251,6 +260,6 @@ fn empty_output(graph: &Graph, rows: usize) -> SymbolOutput {
         episode_ends: Vec::new(),
         suppressed: vec![Suppressed::default(); graph.events.len()],
         known_rows: vec![0; graph.events.len()],
-        open: Vec::new(),
+        open: vec![None; graph.events.len()],
     }
 }

@@ -228,8 +228,8 @@ impl Planner<'_> {
         for (position, slot) in inputs.iter().enumerate() {
             self.keep[*slot] = self.keep[*slot].max(new_kernel.look_back(position));
         }
-        if let Kernel::Detect(event, _) = &new_kernel {
-            self.detectors[*event] = Some(kernel);
+        if let Kernel::Detect(detect) = &new_kernel {
+            self.detectors[detect.event()] = Some(kernel);
         }
         let outputs = vec![ix];
         let step = match node.clock.map(|c| self.clock(c)) {

@@ -12,9 +12,10 @@ use super::plan::Step;
 use super::symbol::{Chunk, SymbolState};
 use super::values::{Place, Values};
 use crate::graph::Cmp;
+use crate::graph::ops::detect::DetectRow;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
-use crate::market::SymbolColumns;
+use crate::market::{Source, SymbolColumns};
 
 /// Steps on one row that follow each other.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub(super) enum RowSteps {
     Shifts(Vec<RowShift>),
     /// Kernels that read their row, at most the one before, and keep a few numbers.
     Small(Vec<RowKernel>),
+    /// Detectors.
+    Detects(Vec<RowDetect>),
+    /// Columns of the block, with their index.
+    Sources(Vec<(Source, u32)>),
     /// Literals, with their index.
     Fills(Vec<(f64, u32)>),
     /// Rows to be put into a series too: index, and number of the series.
@@ -54,12 +59,22 @@ pub(super) struct RowKernel {
     output: u32,
 }
 
+/// `when`, `exit`, direction, severity; of the outputs, those that there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowDetect {
+    kernel: u32,
+    inputs: [u32; 4],
+    outputs: [Option<u32>; 3],
+}
+
 /// A step on one row, before steps are put together.
 #[derive(Clone, Copy, Debug)]
 enum One {
     Point(Point, RowPoint),
     Shift(RowShift),
     Small(RowKernel),
+    Detect(RowDetect),
+    Source(Source, u32),
     Fill(f64, u32),
     Append(u32, u32),
     General(u32),
@@ -80,12 +95,14 @@ pub(super) fn compile(steps: &[Step], kernels: &[Kernel]) -> Vec<RowSteps> {
         let (reads, writes) = step.things();
         match special(step, kernels) {
             None => ones.push((One::General(number as u32), reads, writes)),
-            Some((one, output)) => {
-                let row = Thing::Row(output.now());
-                ones.push((one, reads, vec![row]));
-                if let Some(series) = output.far() {
-                    let append = One::Append(output.now(), series as u32);
-                    ones.push((append, vec![row], vec![Thing::Series(series)]));
+            Some((one, outputs)) => {
+                let rows = outputs.iter().map(|output| Thing::Row(output.now())).collect();
+                ones.push((one, reads, rows));
+                for output in outputs {
+                    if let Some(series) = output.far() {
+                        let append = One::Append(output.now(), series as u32);
+                        ones.push((append, vec![Thing::Row(output.now())], vec![Thing::Series(series)]));
+                    }
                 }
             }
         }
@@ -93,25 +110,33 @@ pub(super) fn compile(steps: &[Step], kernels: &[Kernel]) -> Vec<RowSteps> {
     in_order(&ones, |one| key(one, steps, kernels))
 }
 
-/// The step as plain indices, and where its result lies.
-fn special(step: &Step, kernels: &[Kernel]) -> Option<(One, Place)> {
+/// The step as plain indices, and where its results lie.
+fn special(step: &Step, kernels: &[Kernel]) -> Option<(One, Vec<Place>)> {
     match step {
         Step::Point { op, inputs, output } => Some((
             One::Point(*op, RowPoint { inputs: inputs.map(Place::now), output: output.now() }),
-            *output,
+            vec![*output],
         )),
         Step::Shift { op, inputs, output } if inputs.iter().all(|p| p.keeps_near(op.look_back())) => {
             let shift = RowShift { op: *op, inputs: inputs.map(Place::now), output: output.now() };
-            Some((One::Shift(shift), *output))
+            Some((One::Shift(shift), vec![*output]))
         }
-        Step::Fill { value, output } => Some((One::Fill(*value, output.now()), *output)),
+        Step::Fill { value, output } => Some((One::Fill(*value, output.now()), vec![*output])),
+        Step::Source { source, output } => Some((One::Source(*source, output.now()), vec![*output])),
+        Step::Run { kernel, inputs, outputs } if matches!(kernels[*kernel], Kernel::Detect(_)) => {
+            let inputs: [Place; 4] = inputs.as_slice().try_into().ok()?;
+            let mut to = [None; 3];
+            to.get_mut(..outputs.len())?.iter_mut().zip(outputs).for_each(|(to, o)| *to = Some(o.now()));
+            let detect = RowDetect { kernel: *kernel as u32, inputs: inputs.map(Place::now), outputs: to };
+            inputs[0].keeps_near(1).then(|| (One::Detect(detect), outputs.clone()))
+        }
         Step::Run { kernel, inputs, outputs } => {
             let (first, output) = (inputs.first()?, outputs.first()?);
             let back = kernels[*kernel].small()?;
             let second = inputs.get(1).unwrap_or(first);
             let inputs = [first.now(), second.now()];
             let small = RowKernel { kernel: *kernel as u32, inputs, output: output.now() };
-            first.keeps_near(back).then_some((One::Small(small), *output))
+            first.keeps_near(back).then(|| (One::Small(small), vec![*output]))
         }
         _ => None,
     }
@@ -124,6 +149,8 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
         One::Point(op, _) => format!("point {op:?}"),
         One::Shift(shift) => format!("shift {:?}", discriminant(&shift.op)),
         One::Small(small) => format!("small {}", kernel(small.kernel as usize)),
+        One::Detect(_) => "detect".to_owned(),
+        One::Source(..) => "source".to_owned(),
         One::Fill(..) => "fill".to_owned(),
         One::Append(..) => "append".to_owned(),
         One::General(number) => match &steps[*number as usize] {
@@ -176,12 +203,16 @@ fn together(ones: impl Iterator<Item = One>) -> Option<RowSteps> {
             (Some(RowSteps::Points(_, all)), One::Point(_, point)) => all.push(point),
             (Some(RowSteps::Shifts(all)), One::Shift(shift)) => all.push(shift),
             (Some(RowSteps::Small(all)), One::Small(small)) => all.push(small),
+            (Some(RowSteps::Detects(all)), One::Detect(detect)) => all.push(detect),
+            (Some(RowSteps::Sources(all)), One::Source(source, row)) => all.push((source, row)),
             (Some(RowSteps::Fills(all)), One::Fill(value, row)) => all.push((value, row)),
             (Some(RowSteps::Appends(all)), One::Append(row, series)) => all.push((row, series)),
             (Some(RowSteps::General(all)), One::General(number)) => all.push(number),
             (_, One::Point(op, point)) => all = Some(RowSteps::Points(op, vec![point])),
             (_, One::Shift(shift)) => all = Some(RowSteps::Shifts(vec![shift])),
             (_, One::Small(small)) => all = Some(RowSteps::Small(vec![small])),
+            (_, One::Detect(detect)) => all = Some(RowSteps::Detects(vec![detect])),
+            (_, One::Source(source, row)) => all = Some(RowSteps::Sources(vec![(source, row)])),
             (_, One::Fill(value, row)) => all = Some(RowSteps::Fills(vec![(value, row)])),
             (_, One::Append(row, series)) => all = Some(RowSteps::Appends(vec![(row, series)])),
             (_, One::General(number)) => all = Some(RowSteps::General(vec![number])),
@@ -245,6 +276,15 @@ impl SymbolState {
                         self.values.put(*output, value);
                     }
                 }
+                RowSteps::Detects(detectors) => {
+                    detectors.iter().for_each(|detect| self.detect_row(detect, chunk.first));
+                }
+                RowSteps::Sources(sources) => {
+                    for (source, row) in sources {
+                        let value = columns.get(*source).map_or(f64::NAN, |column| column[chunk.offset]);
+                        self.values.put(*row, value);
+                    }
+                }
                 RowSteps::Fills(literals) => {
                     for (value, row) in literals {
                         self.values.put(*row, *value);
@@ -260,6 +300,25 @@ impl SymbolState {
                         self.run_step(&steps[*number as usize], chunk, columns);
                     }
                 }
+            }
+        }
+    }
+}
+
+impl SymbolState {
+    #[inline]
+    fn detect_row(&mut self, RowDetect { kernel, inputs, outputs }: &RowDetect, t: i64) {
+        let Kernel::Detect(detect) = &mut self.kernels[*kernel as usize] else { return };
+        let is_missing = self.missing[detect.event()].is_some();
+        let onset = !is_missing && {
+            let [when, exit, direction, severity] = inputs.map(|now| self.values.at(now));
+            let row = DetectRow { when, before: self.values.at(inputs[0] - 1), exit, direction, severity };
+            detect.step(0, t, row, &mut self.log)
+        };
+        for (column, output) in outputs.iter().enumerate() {
+            if let Some(output) = output {
+                let value = if is_missing { f64::NAN } else { detect.output(column, onset) };
+                self.values.put(*output, value);
             }
         }
     }

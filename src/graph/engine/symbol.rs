@@ -29,9 +29,11 @@ pub(super) struct SymbolState {
     pub(super) ticks: Vec<u64>,
     /// Per clock: the chunk's ticked rows.
     ticked: Vec<Vec<u32>>,
+    /// Columns of the last push, a bit each.
+    present: Option<u64>,
     /// Per event: the first column that it needs and this symbol does not have.
     pub(super) missing: Vec<Option<Source>>,
-    logs: Vec<DetectLog>,
+    pub(super) log: DetectLog,
     /// A kernel's output columns.
     out: Vec<f64>,
     /// An output column with held values between ticks.
@@ -45,15 +47,22 @@ impl SymbolState {
             kernels: plan.kernels.clone(),
             ticks: vec![0; plan.clocks.len()],
             ticked: vec![Vec::new(); plan.clocks.len()],
+            present: None,
             missing: vec![None; graph.events.len()],
-            logs: vec![DetectLog::default(); graph.events.len()],
+            log: DetectLog::new(graph.events.len()),
             out: vec![0.0; plan.widest * slack],
             held: Vec::with_capacity(slack),
         }
     }
 
-    /// Notes which events cannot run for want of a column.
-    pub(super) fn note_columns(&mut self, graph: &Graph, columns: &SymbolColumns) {
+    /// Before the first chunk of a push: notes which events cannot run for want of a column.
+    pub(super) fn begin_push(&mut self, graph: &Graph, columns: &SymbolColumns) {
+        self.log.restart();
+        let present = Some(columns.present());
+        if self.present == present {
+            return;
+        }
+        self.present = present;
         for (missing, event) in self.missing.iter_mut().zip(&graph.events) {
             *missing = event.needs.iter().copied().find(|source| columns.get(*source).is_none());
         }
@@ -142,13 +151,13 @@ impl SymbolState {
     fn run_kernel(&mut self, kernel: usize, inputs: &[Place], outputs: usize, chunk: Chunk) {
         let out = &mut self.out[..outputs * chunk.n];
         let kernel = &mut self.kernels[kernel];
-        if let Kernel::Detect(event, _) = kernel
-            && self.missing[*event].is_some()
+        if let Kernel::Detect(detect) = kernel
+            && self.missing[detect.event()].is_some()
         {
             out.fill(f64::NAN);
             return;
         }
-        kernel.run(&rows_of(&self.values, inputs, chunk), out, &mut self.logs);
+        kernel.run(&rows_of(&self.values, inputs, chunk), out, &mut self.log);
     }
 
     /// After the last stage: hands the chunk's results over.
@@ -159,7 +168,8 @@ impl SymbolState {
         chunk: Chunk,
         output: &mut SymbolOutput,
     ) {
-        let rows = |node: NodeId| self.values.rows(plan.places[node.ix()]);
+        let values = &self.values;
+        let rows = |node: NodeId| values.rows(plan.places[node.ix()]);
         for (ticks, ticked) in self.ticks.iter_mut().zip(&self.ticked) {
             *ticks += ticked.len() as u64;
         }
@@ -170,33 +180,23 @@ impl SymbolState {
             }
         }
         let (detections, ends) = (output.detections.len(), output.episode_ends.len());
-        for (ix, (log, event)) in self.logs.iter().zip(&graph.events).enumerate() {
-            let id = EventId(ix as u16);
-            for hit in &log.hits {
-                output.detections.push(Detection {
-                    event: id,
-                    bar: BarIndex(chunk.first + hit.row as i64),
-                    direction: hit.direction,
-                    severity: hit.severity,
-                    snapshot: event.snapshot.iter().map(|o| rows(o.node)[hit.row]).collect(),
-                });
-            }
-            output.episode_ends.extend(log.closed.iter().map(|closed| EpisodeExit {
-                event: id,
-                onset: BarIndex(closed.onset),
-                exit: BarIndex(closed.exit),
-            }));
-            let suppressed = &mut output.suppressed[ix];
-            suppressed.in_episode += log.suppressed.in_episode;
-            suppressed.too_soon += log.suppressed.too_soon;
-            suppressed.undetermined += log.suppressed.undetermined;
-            output.known_rows[ix] += log.known_rows;
+        for (event, hit) in self.log.hits.drain(..) {
+            let snapshot = graph.events[event].snapshot.iter().map(|o| rows(o.node)[hit.row]);
+            output.detections.push(Detection {
+                event: EventId(event as u16),
+                bar: BarIndex(chunk.first + hit.row as i64),
+                direction: hit.direction,
+                severity: hit.severity,
+                snapshot: snapshot.collect(),
+            });
         }
+        output.episode_ends.extend(self.log.closed.drain(..).map(|(event, closed)| EpisodeExit {
+            event: EventId(event as u16),
+            onset: BarIndex(closed.onset),
+            exit: BarIndex(closed.exit),
+        }));
         output.detections[detections..].sort_by_key(|d| (d.bar, d.event));
         output.episode_ends[ends..].sort_by_key(|e| (e.exit, e.event));
-        for log in &mut self.logs {
-            log.clear();
-        }
     }
 
     /// Windowed operators: derives what they keep from the history of their operands; row `next` is the first to come.
@@ -223,13 +223,15 @@ impl SymbolState {
         history.keep.min(usize::try_from(seen).unwrap_or(usize::MAX))
     }
 
-    /// Onset of each event's open episode.
-    pub(super) fn open_episodes(&self, plan: &Plan) -> Vec<Option<BarIndex>> {
+    /// After the last chunk of a push: counts, and the open episodes.
+    pub(super) fn finish_push(&self, plan: &Plan, output: &mut SymbolOutput) {
+        output.suppressed.clone_from(&self.log.suppressed);
+        output.known_rows.clone_from(&self.log.known_rows);
         let open = |kernel: &Option<usize>| match &self.kernels[(*kernel)?] {
-            Kernel::Detect(_, detect) => detect.open_since().map(BarIndex),
+            Kernel::Detect(detect) => detect.open_since().map(BarIndex),
             _ => None,
         };
-        plan.detectors.iter().map(open).collect()
+        output.open = plan.detectors.iter().map(open).collect();
     }
 }
 

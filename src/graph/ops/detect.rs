@@ -46,26 +46,34 @@ pub struct Suppressed {
     pub undetermined: u64,
 }
 
-/// What a detector reports beside its series.
+/// What the detectors of a graph report beside their series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DetectLog {
-    /// Onsets in row order.
-    pub hits: Vec<Hit>,
-    /// Ends in row order.
-    pub closed: Vec<Closed>,
-    /// Suppressed triggers.
-    pub suppressed: Suppressed,
-    /// Rows where `when` was known.
-    pub known_rows: u64,
+    /// Onsets of the chunk: event and what happened, in row order for each event.
+    pub hits: Vec<(usize, Hit)>,
+    /// Ends within the chunk, likewise.
+    pub closed: Vec<(usize, Closed)>,
+    /// By event: suppressed triggers since the last [`DetectLog::restart`].
+    pub suppressed: Vec<Suppressed>,
+    /// By event: rows where `when` was known, likewise.
+    pub known_rows: Vec<u64>,
 }
 
 impl DetectLog {
-    /// Forgets everything, keeps the memory.
-    pub fn clear(&mut self) {
-        self.hits.clear();
-        self.closed.clear();
-        self.suppressed = Suppressed::default();
-        self.known_rows = 0;
+    /// Of so many events.
+    #[must_use]
+    pub fn new(events: usize) -> Self {
+        Self {
+            suppressed: vec![Suppressed::default(); events],
+            known_rows: vec![0; events],
+            ..Self::default()
+        }
+    }
+
+    /// Counts from zero.
+    pub fn restart(&mut self) {
+        self.suppressed.fill(Suppressed::default());
+        self.known_rows.fill(0);
     }
 }
 
@@ -81,23 +89,49 @@ pub enum DetectOf {
 /// One event's detector.
 #[derive(Clone, Debug)]
 pub struct Detect {
+    rule: Arc<Rule>,
+    last_onset: i64,
+    direction: f64,
+    /// Onset row of the open episode.
+    open: i64,
+}
+
+/// No onset: before every row.
+const NEVER: i64 = i64::MIN;
+
+/// What does not change; all symbols share it.
+#[derive(Clone, Debug)]
+struct Rule {
+    event: usize,
     rising: bool,
     spacing: i64,
     /// Episode length at most; `i64::MAX` = unbounded.
     max_bars: i64,
     undirected: bool,
-    last_onset: Option<i64>,
-    direction: f64,
-    /// Onset row of the open episode.
-    open: Option<i64>,
-    outputs: Arc<Vec<DetectOf>>,
+    outputs: Vec<DetectOf>,
+}
+
+/// What a detector reads on one row.
+#[derive(Clone, Copy, Debug)]
+pub struct DetectRow {
+    /// `when` on this row.
+    pub when: f64,
+    /// `when` one row before.
+    pub before: f64,
+    /// `exit`.
+    pub exit: f64,
+    /// `direction`.
+    pub direction: f64,
+    /// `severity`.
+    pub severity: f64,
 }
 
 impl Detect {
     /// Nothing seen, no outputs yet.
     #[must_use]
-    pub fn new(event: &EventNode) -> Self {
-        Self {
+    pub fn new(number: usize, event: &EventNode) -> Self {
+        let rule = Rule {
+            event: number,
             rising: event.onset == Onset::Rising,
             spacing: i64::from(event.spacing_bars),
             max_bars: match event.max_bars {
@@ -106,63 +140,83 @@ impl Detect {
                 None => 1,
             },
             undirected: event.undirected,
-            last_onset: None,
-            direction: f64::NAN,
-            open: None,
-            outputs: Arc::default(),
-        }
+            outputs: Vec::new(),
+        };
+        Self { rule: Arc::new(rule), last_onset: NEVER, direction: f64::NAN, open: NEVER }
+    }
+
+    /// Number of its event.
+    #[must_use]
+    pub fn event(&self) -> usize {
+        self.rule.event
     }
 
     /// One more output column.
     pub fn add_output(&mut self, f: DetectOf) {
-        Arc::make_mut(&mut self.outputs).push(f);
+        Arc::make_mut(&mut self.rule).outputs.push(f);
     }
 
     /// Onset row of the open episode.
     #[must_use]
-    pub const fn open_since(&self) -> Option<i64> {
-        self.open
+    pub fn open_since(&self) -> Option<i64> {
+        (self.open != NEVER).then_some(self.open)
     }
 
     /// Evaluates the chunk into consecutive output columns; reads one row of history of `when`.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64], log: &mut DetectLog) {
         let [when, exit, direction, severity] = rows.inputs;
         for i in 0..rows.n {
-            let t = rows.first + i as i64;
-            let now = when.get(i, 0);
-            log.known_rows += u64::from(!now.is_nan());
-            if let Some(onset) = self.open
-                && (is_true(exit.get(i, 0)) || t - onset >= self.max_bars)
-            {
-                log.closed.push(Closed { onset, exit: t });
-                self.open = None;
-            }
-            let triggered = is_true(now) && (!self.rising || is_false(when.get(i, 1)));
-            let onset = triggered && self.admit(t, direction.get(i, 0), severity.get(i, 0), log);
-            if onset {
-                let (direction, severity) = (sign(direction.get(i, 0)), severity.get(i, 0));
-                self.last_onset = Some(t);
-                self.open = Some(t);
-                self.direction = direction;
-                log.hits.push(Hit { row: i, direction: direction as i8, severity });
-            }
-            for (column, f) in self.outputs.iter().enumerate() {
-                out[column * rows.n + i] = match f {
-                    DetectOf::Onset => truth(onset),
-                    DetectOf::Active => truth(self.open.is_some()),
-                    DetectOf::Direction => self.direction,
-                };
+            let row = DetectRow {
+                when: when.get(i, 0),
+                before: when.get(i, 1),
+                exit: exit.get(i, 0),
+                direction: direction.get(i, 0),
+                severity: severity.get(i, 0),
+            };
+            let onset = self.step(i, rows.first + i as i64, row, log);
+            for column in 0..self.rule.outputs.len() {
+                out[column * rows.n + i] = self.output(column, onset);
             }
         }
     }
 
-    fn admit(&self, t: i64, direction: f64, severity: f64, log: &mut DetectLog) -> bool {
-        if self.open.is_some() {
-            log.suppressed.in_episode += 1;
-        } else if self.last_onset.is_some_and(|last| t - last < self.spacing) {
-            log.suppressed.too_soon += 1;
-        } else if direction.is_nan() || severity.is_nan() || (direction == 0.0 && !self.undirected) {
-            log.suppressed.undetermined += 1;
+    /// Row `t`, the `i`-th of the chunk: whether it is an onset.
+    #[inline]
+    pub fn step(&mut self, i: usize, t: i64, row: DetectRow, log: &mut DetectLog) -> bool {
+        let rule = &*self.rule;
+        log.known_rows[rule.event] += u64::from(!row.when.is_nan());
+        if self.open != NEVER && (is_true(row.exit) || t - self.open >= rule.max_bars) {
+            log.closed.push((rule.event, Closed { onset: self.open, exit: t }));
+            self.open = NEVER;
+        }
+        let triggered = is_true(row.when) && (!rule.rising || is_false(row.before));
+        let onset = triggered && self.admit(t, row.direction, row.severity, &mut log.suppressed[rule.event]);
+        if onset {
+            let direction = sign(row.direction);
+            log.hits.push((rule.event, Hit { row: i, direction: direction as i8, severity: row.severity }));
+            (self.last_onset, self.open, self.direction) = (t, t, direction);
+        }
+        onset
+    }
+
+    /// The value of an output column after [`step`](Self::step).
+    #[inline]
+    #[must_use]
+    pub fn output(&self, column: usize, onset: bool) -> f64 {
+        match self.rule.outputs[column] {
+            DetectOf::Onset => truth(onset),
+            DetectOf::Active => truth(self.open != NEVER),
+            DetectOf::Direction => self.direction,
+        }
+    }
+
+    fn admit(&self, t: i64, direction: f64, severity: f64, suppressed: &mut Suppressed) -> bool {
+        if self.open != NEVER {
+            suppressed.in_episode += 1;
+        } else if self.last_onset != NEVER && t - self.last_onset < self.rule.spacing {
+            suppressed.too_soon += 1;
+        } else if direction.is_nan() || severity.is_nan() || (direction == 0.0 && !self.rule.undirected) {
+            suppressed.undetermined += 1;
         } else {
             return true;
         }
@@ -171,8 +225,8 @@ impl Detect {
 
     /// Into a checkpoint.
     pub fn save(&self, w: &mut Writer) {
-        w.i64(self.last_onset.unwrap_or(i64::MIN));
-        w.i64(self.open.unwrap_or(i64::MIN));
+        w.i64(self.last_onset);
+        w.i64(self.open);
         w.f64(self.direction);
     }
 
@@ -181,8 +235,8 @@ impl Detect {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.last_onset = Some(r.i64()?).filter(|t| *t != i64::MIN);
-        self.open = Some(r.i64()?).filter(|t| *t != i64::MIN);
+        self.last_onset = r.i64()?;
+        self.open = r.i64()?;
         self.direction = r.f64()?;
         Ok(())
     }
@@ -226,10 +280,10 @@ mod tests {
         let n = when.len();
         let inputs = [when, exit, direction, &"1".repeat(n)].map(series);
         let rows = Rows { first: 100, n, seen: 0, inputs: [0, 1, 2, 3].map(|i| View::new(&inputs[i], 1)) };
-        let mut detect = Detect::new(rule);
+        let mut detect = Detect::new(0, rule);
         detect.add_output(DetectOf::Onset);
         detect.add_output(DetectOf::Active);
-        let (mut out, mut log) = (vec![0.0; 2 * n], DetectLog::default());
+        let (mut out, mut log) = (vec![0.0; 2 * n], DetectLog::new(1));
         detect.run(&rows, &mut out, &mut log);
         let text = |flags: &[f64]| flags.iter().map(|f| if *f == 1.0 { '1' } else { '.' }).collect();
         (text(&out[..n]), text(&out[n..]), log)
@@ -240,8 +294,8 @@ mod tests {
         let (onsets, active, log) = run(&rule(), "1010?11?001", "00000000000", "11111111111");
         assert_eq!(onsets, "..1.......1");
         assert_eq!(active, "..1.......1", "without exit and max_bars the onset row is the whole episode");
-        assert_eq!(log.closed, [Closed { onset: 102, exit: 103 }]);
-        assert_eq!(log.known_rows, 9);
+        assert_eq!(log.closed, [(0, Closed { onset: 102, exit: 103 })]);
+        assert_eq!(log.known_rows, [9]);
     }
 
     #[test]
@@ -251,7 +305,7 @@ mod tests {
         let spaced = EventNode { spacing_bars: 3, ..level };
         let (onsets, _, log) = run(&spaced, "1111111", "0000000", "1111111");
         assert_eq!(onsets, "1..1..1");
-        assert_eq!(log.suppressed, Suppressed { too_soon: 4, ..Suppressed::default() });
+        assert_eq!(log.suppressed, [Suppressed { too_soon: 4, ..Suppressed::default() }]);
     }
 
     #[test]
@@ -261,8 +315,9 @@ mod tests {
         let (onsets, active, log) = run(&lasting, "01010100000", "00?00100000", "11111111111");
         assert_eq!(onsets, ".1...1.....");
         assert_eq!(active, ".11111111..");
-        assert_eq!(log.suppressed.in_episode, 1);
-        assert_eq!(log.closed, [Closed { onset: 101, exit: 105 }, Closed { onset: 105, exit: 109 }]);
+        assert_eq!(log.suppressed[0].in_episode, 1);
+        let ends = [Closed { onset: 101, exit: 105 }, Closed { onset: 105, exit: 109 }];
+        assert_eq!(log.closed, ends.map(|end| (0, end)));
     }
 
     #[test]
@@ -276,8 +331,8 @@ mod tests {
         let spaced = EventNode { spacing_bars: 10, ..rule() };
         let (onsets, _, log) = run(&spaced, "0101010", "0000000", "1?101-1");
         assert_eq!(onsets, ".....1.");
-        assert_eq!(log.suppressed.undetermined, 2);
-        assert_eq!(log.hits, [Hit { row: 5, direction: -1, severity: 1.0 }]);
+        assert_eq!(log.suppressed[0].undetermined, 2);
+        assert_eq!(log.hits, [(0, Hit { row: 5, direction: -1, severity: 1.0 })]);
         let undirected = EventNode { undirected: true, ..spaced };
         assert_eq!(run(&undirected, "0101010", "0000000", "1?101-1").0, "...1...");
     }

@@ -22,7 +22,7 @@ pub enum OrderOf {
 #[derive(Clone, Debug)]
 pub struct OrderStats {
     window: u32,
-    known: usize,
+    known: u32,
     outputs: Arc<Vec<(OrderOf, usize)>>,
     structure: Structure,
 }
@@ -31,7 +31,7 @@ pub struct OrderStats {
 enum Structure {
     /// One per output.
     Quantiles(Vec<Quantile>),
-    Multiset(Sorted),
+    Multiset(Box<Sorted>),
 }
 
 impl OrderStats {
@@ -46,7 +46,7 @@ impl OrderStats {
         Arc::make_mut(&mut self.outputs).push((f, min.max(1) as usize));
         match (&mut self.structure, f) {
             (Structure::Quantiles(all), OrderOf::Quantile(q)) => all.push(Quantile::new(q)),
-            (structure, OrderOf::PctRank) => *structure = Structure::Multiset(Sorted::default()),
+            (structure, OrderOf::PctRank) => *structure = Structure::Multiset(Box::default()),
             (Structure::Multiset(_), OrderOf::Quantile(_)) => {}
         }
     }
@@ -73,10 +73,10 @@ impl OrderStats {
                                 self.known += 1;
                             }
                         }
-                        *o = if self.known < *min {
+                        *o = if (self.known as usize) < *min {
                             f64::NAN
                         } else {
-                            quantile.of(self.known, x.span(i, window - 1, window))
+                            quantile.of(self.known as usize, x.span(i, window - 1, window))
                         };
                     }
                 }
@@ -99,7 +99,7 @@ impl OrderStats {
                         };
                     }
                 }
-                self.known = sorted.len();
+                self.known = sorted.len() as u32;
             }
         }
     }
@@ -108,7 +108,7 @@ impl OrderStats {
     pub fn rebuild(&mut self, x: View<'_>) {
         let past = x.past(self.window as usize);
         let known = || past.iter().copied().filter(|v| !v.is_nan());
-        self.known = known().count();
+        self.known = known().count() as u32;
         match &mut self.structure {
             Structure::Quantiles(all) => all.iter_mut().for_each(|quantile| quantile.rebuild(past)),
             Structure::Multiset(sorted) => sorted.fill(known().collect()),

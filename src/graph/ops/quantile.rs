@@ -20,26 +20,41 @@ pub struct Quantile {
     /// to here.
     high: f64,
     /// Place in it of the order statistic last asked for, and how many known values are less than that.
-    at: usize,
-    before: usize,
-    /// What was asked last, and the answer, until a value of the neighbourhood comes or goes.
-    asked: Option<Asked>,
-    /// Ascending, each once, with how often the window has it.
-    near: Vec<(f64, u32)>,
+    at: u32,
+    before: u32,
+    /// What was asked last, until a value of the neighbourhood comes or goes: how many known values, how many of them
+    /// less, and the answer. Nothing was asked of 0 values.
+    asked_of: u32,
+    asked_before: u32,
+    answer: f64,
+    /// Boxed, so that all before it is one cache line.
+    near: Box<Near>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    known: usize,
-    before: usize,
-    answer: f64,
+/// The values of the neighbourhood.
+#[derive(Clone, Debug, Default)]
+struct Near {
+    /// Ascending, each once.
+    values: Vec<f64>,
+    /// How often the window has each.
+    counts: Vec<u32>,
 }
 
 impl Quantile {
     /// Of an empty window.
     #[must_use]
-    pub const fn new(q: f64) -> Self {
-        Self { q, low: f64::NAN, high: f64::NAN, at: 0, before: 0, asked: None, near: Vec::new() }
+    pub fn new(q: f64) -> Self {
+        Self {
+            q,
+            low: f64::NAN,
+            high: f64::NAN,
+            at: 0,
+            before: 0,
+            asked_of: 0,
+            asked_before: 0,
+            answer: f64::NAN,
+            near: Box::default(),
+        }
     }
 
     /// A known value enters the window.
@@ -64,55 +79,57 @@ impl Quantile {
 
     /// The place of `x` in the neighbourhood, or where it belongs.
     fn place(&self, x: f64) -> (usize, bool) {
-        let place = self.near.partition_point(|(v, _)| *v < x);
-        (place, self.near.get(place).is_some_and(|(v, _)| *v == x))
+        let place = self.near.values.partition_point(|v| *v < x);
+        (place, self.near.values.get(place) == Some(&x))
     }
 
     fn enter_near(&mut self, x: f64) {
-        self.asked = None;
+        self.asked_of = 0;
         let (place, found) = self.place(x);
         if found {
-            self.near[place].1 += 1;
-            self.before += usize::from(place < self.at);
+            self.near.counts[place] += 1;
+            self.before += u32::from(place < self.at as usize);
             return;
         }
-        self.near.insert(place, (x, 1));
-        if place <= self.at {
+        self.near.values.insert(place, x);
+        self.near.counts.insert(place, 1);
+        if place <= self.at as usize {
             self.at += 1;
             self.before += 1;
         }
-        if self.near.len() > MOST {
+        if self.near.values.len() > MOST {
             self.forget();
         }
     }
 
     fn leave_near(&mut self, x: f64) {
-        self.asked = None;
+        self.asked_of = 0;
         let (place, found) = self.place(x);
         if !found {
             debug_assert!(false, "{x} is not in the window");
             return;
         }
-        self.near[place].1 -= 1;
-        self.before -= usize::from(place < self.at);
-        if self.near[place].1 == 0 {
-            self.near.remove(place);
-            self.at -= usize::from(place < self.at);
+        self.near.counts[place] -= 1;
+        self.before -= u32::from(place < self.at as usize);
+        if self.near.counts[place] == 0 {
+            self.near.values.remove(place);
+            self.near.counts.remove(place);
+            self.at -= u32::from(place < self.at as usize);
         }
     }
 
     /// No comparison with NaN holds: until the next reading nothing is kept.
     const fn forget(&mut self) {
-        (self.low, self.high, self.asked) = (f64::NAN, f64::NAN, None);
+        (self.low, self.high, self.asked_of) = (f64::NAN, f64::NAN, 0);
     }
 
     /// The quantile of the `known` > 0 known values of `window`, all of which have entered and not left.
     #[inline]
     pub fn of(&mut self, known: usize, window: &[f64]) -> f64 {
-        match self.asked {
-            Some(asked) if asked.known == known && asked.before == self.before => asked.answer,
-            _ => self.find(known, window),
+        if self.asked_of as usize == known && self.asked_before == self.before {
+            return self.answer;
         }
+        self.find(known, window)
     }
 
     fn find(&mut self, known: usize, window: &[f64]) -> f64 {
@@ -120,32 +137,33 @@ impl Quantile {
         if self.low.is_nan() || !self.seek(k) {
             self.read(k, known, window);
         }
-        let (a, _) = self.near[self.at];
-        let answer = if part == 0.0 { a } else { a + part * (self.after(k) - a) };
-        self.asked = Some(Asked { known, before: self.before, answer });
-        answer
+        let a = self.near.values[self.at as usize];
+        self.answer = if part == 0.0 { a } else { a + part * (self.after(k) - a) };
+        (self.asked_of, self.asked_before) = (known as u32, self.before);
+        self.answer
     }
 
     /// The order statistic after the `k`-th, at which the cursor stands.
     fn after(&self, k: usize) -> f64 {
-        let own = k + 1 < self.before + self.near[self.at].1 as usize;
-        self.near[self.at + usize::from(!own)].0
+        let at = self.at as usize;
+        let own = k + 1 < (self.before + self.near.counts[at]) as usize;
+        self.near.values[at + usize::from(!own)]
     }
 
     /// Moves to the `k`-th smallest known value; whether it and the one after it are in the neighbourhood.
     fn seek(&mut self, k: usize) -> bool {
-        while k < self.before {
+        while k < self.before as usize {
             if self.at == 0 {
                 return false;
             }
             self.at -= 1;
-            self.before -= self.near[self.at].1 as usize;
+            self.before -= self.near.counts[self.at as usize];
         }
-        while let Some((_, count)) = self.near.get(self.at) {
-            let upto = self.before + *count as usize;
-            if k < upto {
-                let last = self.at + 1 == self.near.len();
-                return k + 1 < upto || !last || self.high == f64::INFINITY;
+        while let Some(count) = self.near.counts.get(self.at as usize) {
+            let upto = self.before + *count;
+            if k < upto as usize {
+                let last = self.at as usize + 1 == self.near.counts.len();
+                return k + 1 < upto as usize || !last || self.high == f64::INFINITY;
             }
             self.before = upto;
             self.at += 1;
@@ -157,7 +175,7 @@ impl Quantile {
     fn read(&mut self, k: usize, n: usize, window: &[f64]) {
         let (from, upto) = (k.saturating_sub(REACH), (k + 1 + REACH).min(n - 1));
         let mut between = Between::default();
-        if let [(first, _), .., (last, _)] = self.near[..] {
+        if let [first, .., last] = self.near.values[..] {
             // Where it went when it left the old neighbourhood is not far from it.
             let wide = 0.5 * (last - first);
             between.read(window, first - wide, last + wide);
@@ -178,13 +196,20 @@ impl Quantile {
             _ if last + 1 == n => f64::INFINITY,
             _ => between.high,
         };
-        self.before = between.below + between.near.partition_point(|x| *x < self.low);
-        self.near.clear();
-        self.near.reserve_exact((2 * REACH + 2).min(between.near.len()) + REACH / 2);
+        self.before = (between.below + between.near.partition_point(|x| *x < self.low)) as u32;
+        let Near { values, counts } = &mut *self.near;
+        values.clear();
+        counts.clear();
+        let room = (2 * REACH + 2).min(between.near.len()) + REACH / 2;
+        values.reserve_exact(room);
+        counts.reserve_exact(room);
         for x in between.near.iter().copied().filter(|x| *x >= self.low && *x <= self.high) {
-            match self.near.last_mut() {
-                Some((last, count)) if *last == x => *count += 1,
-                _ => self.near.push((x, 1)),
+            match (values.last(), counts.last_mut()) {
+                (Some(last), Some(count)) if *last == x => *count += 1,
+                _ => {
+                    values.push(x);
+                    counts.push(1);
+                }
             }
         }
         self.at = 0;
