@@ -183,29 +183,28 @@ impl<const N: usize> SignProcesses<N> {
 
     /// Raises the suprema that have grown. `sum` are the sums of wealths before rescaling.
     ///
-    /// `E_SYM <= f sqrt(rho/(v+rho)) exp(y)` with `y = max(s, 0)^2 / (2(v+rho))` and f = 2, or 1 where s <= 0 (Mills);
-    /// and `exp(y) <= (1 - y/16)^-16` below 16. Where that bound leaves E at or below the supremum, E is not evaluated.
+    /// `E_SYM <= 2 sqrt(rho/(v+rho)) exp(y)` with `y = max(s, 0)^2 / (2(v+rho))` (where s <= 0 by Mills' ratio), and
+    /// `exp(y) <= (1 - y/16)^-16` below 16. Where that bound leaves E at or below the supremum, E is not evaluated.
     #[inline]
     fn raise(&mut self, sum: [f64; N], params: &MixParams) {
         const MORE: f64 = 1.0 + 1e-9;
         let bet_weight = MORE * (1.0 - params.sym_weight) / params.bets_as_f64();
-        let (mut needed, mut allowed) = ([0.0; N], [0.0; N]);
+        let needed = 4.0 * MORE * MORE * params.sym_weight * params.sym_weight * params.rho;
+        let mut short = [0.0; N];
         for i in 0..N {
-            let up = if self.s[i] > 0.0 { self.s[i] } else { 0.0 };
-            let f = if self.s[i] > 0.0 { 2.0 * MORE * params.sym_weight } else { MORE * params.sym_weight };
+            let up = above_zero(self.s[i]);
             let total = self.v[i] + params.rho;
-            let root = 1.0 - up * up / (32.0 * total);
-            let left = (self.sup[i] - bet_weight * sum[i]) * pow16(if root > 0.0 { root } else { 0.0 });
-            let left = if left > 0.0 { left } else { 0.0 };
-            needed[i] = f * f * params.rho;
-            allowed[i] = left * left * total;
+            let root = above_zero(1.0 - up * up / (32.0 * total));
+            let left = above_zero((self.sup[i] - bet_weight * sum[i]) * pow16(root));
+            short[i] = needed - left * left * total;
         }
-        let is_quiet = (0..N).all(|i| needed[i] <= allowed[i]) && self.exponent == [0; N];
-        if is_quiet {
+        let most =
+            short.iter().fold(f64::NEG_INFINITY, |most, short| if *short < most { most } else { *short });
+        if most <= 0.0 && self.exponent == [0; N] {
             return;
         }
         for i in 0..N {
-            if needed[i] <= allowed[i] && self.exponent[i] == 0 {
+            if short[i] <= 0.0 && self.exponent[i] == 0 {
                 continue;
             }
             let log_e = self.sign(i).log_e(params);
@@ -325,6 +324,13 @@ impl SignProcess {
     }
 }
 
+/// `max(x, 0)` in one instruction.
+#[inline]
+fn above_zero(x: f64) -> f64 {
+    if x > 0.0 { x } else { 0.0 }
+}
+
+#[inline]
 fn pow16(x: f64) -> f64 {
     let x2 = x * x;
     let x4 = x2 * x2;

@@ -13,8 +13,10 @@ use super::world::{Edge, FIRST_DAY, config, world};
 
 const DAYS: i64 = 90;
 
-fn planted() -> OutcomeTable {
-    world(21, DAYS, Some(Edge { event: "BETA_ONE", bps: -45.0 }))
+const TWO_YEARS: i64 = 730;
+
+fn planted(days: i64) -> OutcomeTable {
+    world(21, days, Some(Edge { event: "BETA_ONE", bps: -45.0 }))
 }
 
 /// The rows that `keep` wants, as a table of their own.
@@ -45,11 +47,11 @@ fn matured_on(table: &OutcomeTable, day: i64) -> OutcomeTable {
 }
 
 #[test]
-fn days_taken_one_by_one_from_what_matured_on_them_are_one_batch_bit_for_bit_and_so_are_their_records() {
+fn two_years_taken_day_by_day_from_what_matured_are_one_batch_bit_for_bit_and_so_are_their_records() {
     let config = config();
-    let table = planted();
+    let table = planted(TWO_YEARS);
     let catalogue = config.catalogue(&table);
-    let last = FIRST_DAY + DAYS - 1;
+    let last = FIRST_DAY + TWO_YEARS - 1;
     let mut batch = config.open_book(&catalogue).recorded();
     batch.advance(&table, &catalogue, last);
     let first_link = batch.first_link();
@@ -79,7 +81,7 @@ fn days_taken_one_by_one_from_what_matured_on_them_are_one_batch_bit_for_bit_and
 #[test]
 fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_again() {
     let config = config();
-    let table = planted();
+    let table = planted(DAYS);
     let catalogue = config.catalogue(&table);
     let last = FIRST_DAY + DAYS - 1;
     let mut whole = config.open_book(&catalogue).recorded();
@@ -110,7 +112,7 @@ fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_a
 #[test]
 fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let config = config();
-    let table = planted();
+    let table = planted(DAYS);
     let early = part(&table, |i| table.event[i] < 4);
     let catalogue = |t: &OutcomeTable| -> Catalogue {
         Catalogue::new(&CatalogueSpec::from_table(t, 1), &config.families)
@@ -172,8 +174,8 @@ fn the_shipped_gates_publish_with_the_global_procedure_and_refuse_the_prior_rule
         "{error}"
     );
     let discovery = conclude_book(
-        &config().catalogue(&planted()),
-        &book_of(&planted(), &config().catalogue(&planted()), &config()),
+        &config().catalogue(&planted(DAYS)),
+        &book_of(&planted(DAYS), &config().catalogue(&planted(DAYS)), &config()),
         &config(),
     );
     let by = &discovery.summary.discoveries_by_procedure;
