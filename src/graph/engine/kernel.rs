@@ -226,6 +226,22 @@ impl Kernel {
         }
     }
 
+    /// Reads what the next row will need of its state, and nothing more.
+    #[inline(always)]
+    pub(super) fn touch(&self) -> u64 {
+        match self {
+            Self::Sums(_, k) => k.touch(),
+            Self::Moments(_, k) => k.touch(),
+            Self::Skew(_, k) => k.touch(),
+            Self::Pairs(_, k) => k.touch(),
+            Self::Extremes(_, k) => k.touch(),
+            Self::Counts(_, k) => k.touch(),
+            Self::Order(_, k) => k.touch(),
+            Self::TodMean(_, k) => k.touch(),
+            _ => 0,
+        }
+    }
+
     /// Class W: derives what it keeps from the history of its operands; row `next` is the first to come.
     pub(super) fn rebuild(&mut self, next: i64, inputs: &[View<'_>; 4]) {
         let [x, y, ..] = *inputs;

@@ -94,6 +94,9 @@ pub enum PushError {
     },
 }
 
+/// So many symbols find their state still in the caches when the next row comes.
+const NEAR_SYMBOLS: usize = 8;
+
 /// The graph in motion.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -190,12 +193,16 @@ impl Engine {
     fn run_chunk(&mut self, block: &TickBlock, chunk: Chunk, outputs: &mut [SymbolOutput]) {
         let (plan, graph) = (Arc::clone(&self.plan), Arc::clone(&self.graph));
         let live = if plan.stages.len() > 1 { cross::live_rows(&block.symbols, chunk) } else { Vec::new() };
+        let is_cold = chunk.n == 1 && self.symbols.len() > NEAR_SYMBOLS;
         let is_last_chunk = chunk.offset + chunk.n == block.rows;
         for (number, stage) in plan.stages.iter().enumerate() {
             for node in &stage.cross {
                 cross::fill(node, &self.roster, &mut self.symbols, &live, chunk.n);
             }
             let advance = |state: &mut SymbolState, columns: &SymbolColumns, output: &mut SymbolOutput| {
+                if is_cold {
+                    state.touch(&stage.reads);
+                }
                 if number == 0 {
                     if chunk.offset == 0 {
                         *output = empty_output(&graph, block.rows);

@@ -55,11 +55,39 @@ pub(super) struct Stage<P = Place> {
     pub(super) steps: Vec<Step<P>>,
     /// The steps for chunks of one row.
     pub(super) rows: Vec<RowSteps>,
+    /// What they read outside of the common buffer.
+    pub(super) reads: FarReads,
+}
+
+/// What a row reads outside of the common buffer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FarReads {
+    /// Kernels.
+    pub(super) kernels: Vec<u32>,
+    /// Series, and how many rows back.
+    pub(super) rows: Vec<(u32, u32)>,
+}
+
+impl FarReads {
+    fn of(steps: &[Step], kernels: &[Kernel]) -> Self {
+        let mut reads = Self::default();
+        for step in steps {
+            let (Step::Run { kernel, inputs, .. } | Step::RunOnClock { kernel, inputs, .. }) = step else {
+                continue;
+            };
+            reads.kernels.push(*kernel as u32);
+            for (at, input) in inputs.iter().enumerate() {
+                let back = kernels[*kernel].look_back(at) as u32;
+                reads.rows.extend(input.far().map(|series| (series as u32, back)));
+            }
+        }
+        reads
+    }
 }
 
 impl<P> Default for Stage<P> {
     fn default() -> Self {
-        Self { cross: Vec::new(), steps: Vec::new(), rows: Vec::new() }
+        Self { cross: Vec::new(), steps: Vec::new(), rows: Vec::new(), reads: FarReads::default() }
     }
 }
 
@@ -338,7 +366,7 @@ impl Stage<Slot> {
             output: places[node.output],
         };
         let steps: Vec<Step> = self.steps.into_iter().map(step).collect();
-        let rows = row::compile(&steps, kernels);
-        Stage { cross: self.cross.into_iter().map(cross).collect(), steps, rows }
+        let (rows, reads) = (row::compile(&steps, kernels), FarReads::of(&steps, kernels));
+        Stage { cross: self.cross.into_iter().map(cross).collect(), steps, rows, reads }
     }
 }

@@ -40,6 +40,13 @@ impl Series {
         self.buf.extend_from_slice(rows);
     }
 
+    /// Reads the newest row and the one `back` rows before it.
+    #[inline(always)]
+    pub(super) fn touch(&self, back: usize) -> u64 {
+        let then = self.buf.len().saturating_sub(1 + back);
+        self.buf.get(then).zip(self.buf.last()).map_or(0, |(then, last)| then.to_bits() ^ last.to_bits())
+    }
+
     /// The current chunk with the history before it.
     #[inline]
     pub(super) fn view(&self) -> View<'_> {

@@ -2,7 +2,7 @@
 
 use super::kernel::Kernel;
 use super::output::{Detection, EpisodeExit, SymbolOutput};
-use super::plan::{HistoryPlan, Plan, Stage, Step};
+use super::plan::{FarReads, HistoryPlan, Plan, Stage, Step};
 use super::values::{Place, Values};
 use crate::graph::ops::detect::DetectLog;
 use crate::graph::ops::{Rows, View, is_true};
@@ -66,6 +66,15 @@ impl SymbolState {
         for (missing, event) in self.missing.iter_mut().zip(&graph.events) {
             *missing = event.needs.iter().copied().find(|source| columns.get(*source).is_none());
         }
+    }
+
+    /// With many symbols, what a row needs of one has left the caches since the row before. Where it is used, each miss
+    /// would be waited for; read beforehand and for nothing, they are fetched side by side.
+    pub(super) fn touch(&self, reads: &FarReads) {
+        let kernels =
+            reads.kernels.iter().fold(0, |sum, kernel| sum ^ self.kernels[*kernel as usize].touch());
+        let rows = reads.rows.iter().fold(0, |sum, (series, back)| sum ^ self.values.touch(*series, *back));
+        std::hint::black_box(kernels ^ rows);
     }
 
     /// Runs one stage over a chunk.

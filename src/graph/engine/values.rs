@@ -121,6 +121,12 @@ impl Values {
         }
     }
 
+    /// Reads the newest row of a series and the one `back` rows before it.
+    #[inline(always)]
+    pub(super) fn touch(&self, series: u32, back: u32) -> u64 {
+        self.series[series as usize].touch(back as usize)
+    }
+
     /// All rows as history of the next chunk.
     pub(super) fn history(&self, place: Place) -> View<'_> {
         match place.far() {

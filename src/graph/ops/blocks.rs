@@ -17,6 +17,8 @@ pub trait Aggregate: Copy {
     type Row: Copy;
     /// No known row.
     const EMPTY: Self;
+    /// Known rows.
+    fn known(&self) -> f64;
     /// With one more row; unchanged if the row is unknown.
     #[must_use]
     fn push(self, row: Self::Row) -> Self;
@@ -53,6 +55,13 @@ pub struct Blocks<A> {
 }
 
 impl<A: Aggregate> Blocks<A> {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.acc_first as u64 ^ self.acc.last().unwrap_or(&self.prefix).known().to_bits()
+    }
+
     /// No rows seen.
     #[must_use]
     pub fn new(window: u32) -> Self {
@@ -225,6 +234,9 @@ mod tests {
     impl Aggregate for Span {
         type Row = Option<i64>;
         const EMPTY: Self = Self { from: i64::MAX, to: i64::MIN };
+        fn known(&self) -> f64 {
+            (self.to - self.from + 1) as f64
+        }
         fn push(self, row: Option<i64>) -> Self {
             row.map_or(self, |row| Self { from: self.from.min(row), to: self.to.max(row) })
         }

@@ -24,6 +24,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        u64::from(self.known)
+    }
+
     /// No rows seen, no outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {

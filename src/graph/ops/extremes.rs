@@ -30,6 +30,13 @@ pub struct Extremes {
 }
 
 impl Extremes {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        u64::from(self.known) ^ self.queue.back().map_or(0, |q| q.0 as u64)
+    }
+
     /// No rows seen, no outputs yet.
     #[must_use]
     pub fn new(window: u32, maximum: bool) -> Self {

@@ -19,6 +19,10 @@ impl Aggregate for Sum {
     type Row = f64;
     const EMPTY: Self = Self { n: 0.0, sum: 0.0 };
 
+    fn known(&self) -> f64 {
+        self.n
+    }
+
     #[inline]
     fn push(self, x: f64) -> Self {
         if x.is_nan() { self } else { Self { n: self.n + 1.0, sum: self.sum + x } }
@@ -41,6 +45,10 @@ pub struct Moments {
 impl Aggregate for Moments {
     type Row = f64;
     const EMPTY: Self = Self { n: 0.0, mean: 0.0, m2: 0.0 };
+
+    fn known(&self) -> f64 {
+        self.n
+    }
 
     #[inline]
     fn push(self, x: f64) -> Self {
@@ -74,6 +82,10 @@ pub struct Moments3 {
 impl Aggregate for Moments3 {
     type Row = f64;
     const EMPTY: Self = Self { n: 0.0, mean: 0.0, m2: 0.0, m3: 0.0 };
+
+    fn known(&self) -> f64 {
+        self.n
+    }
 
     #[inline]
     fn push(self, x: f64) -> Self {
@@ -115,6 +127,10 @@ pub struct Comoments {
 impl Aggregate for Comoments {
     type Row = (f64, f64);
     const EMPTY: Self = Self { n: 0.0, mean_x: 0.0, mean_y: 0.0, m2_x: 0.0, m2_y: 0.0, c_xy: 0.0 };
+
+    fn known(&self) -> f64 {
+        self.n
+    }
 
     #[inline]
     fn push(self, (x, y): (f64, f64)) -> Self {
@@ -158,17 +174,11 @@ pub struct Stats<A> {
 
 /// What a statistic is, given the aggregate.
 pub trait Statistic: Aggregate<Row = f64> {
-    /// Known rows in the window.
-    fn known(&self) -> f64;
     /// The statistic; `x` is the newest row.
     fn statistic(&self, f: Rolling, x: f64) -> f64;
 }
 
 impl Statistic for Sum {
-    fn known(&self) -> f64 {
-        self.n
-    }
-
     #[inline]
     fn statistic(&self, f: Rolling, _: f64) -> f64 {
         if f == Rolling::Mean { self.sum / self.n } else { self.sum }
@@ -176,10 +186,6 @@ impl Statistic for Sum {
 }
 
 impl Statistic for Moments {
-    fn known(&self) -> f64 {
-        self.n
-    }
-
     #[inline]
     fn statistic(&self, f: Rolling, x: f64) -> f64 {
         if self.n < 2.0 {
@@ -196,10 +202,6 @@ impl Statistic for Moments {
 }
 
 impl Statistic for Moments3 {
-    fn known(&self) -> f64 {
-        self.n
-    }
-
     /// Adjusted Fisher-Pearson coefficient: n / ((n-1)(n-2)) * sum(((x - mean) / s)^3).
     #[inline]
     fn statistic(&self, _: Rolling, _: f64) -> f64 {
@@ -213,6 +215,13 @@ impl Statistic for Moments3 {
 }
 
 impl<A: Statistic> Stats<A> {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.blocks.touch()
+    }
+
     /// No outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {
@@ -257,6 +266,13 @@ pub struct PairStats {
 }
 
 impl PairStats {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.blocks.touch()
+    }
+
     /// No outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {

@@ -35,6 +35,16 @@ enum Structure {
 }
 
 impl OrderStats {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        match &self.structure {
+            Structure::Quantiles(all) => all.iter().fold(u64::from(self.known), |sum, q| sum ^ q.touch()),
+            Structure::Multiset(sorted) => sorted.len() as u64,
+        }
+    }
+
     /// No rows seen, no outputs yet.
     #[must_use]
     pub fn new(window: u32) -> Self {

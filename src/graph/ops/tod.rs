@@ -21,6 +21,13 @@ pub struct TodMean {
 }
 
 impl TodMean {
+    /// Reads what the next row will need, and nothing more.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.ahead.front().map_or(0, |x| x.to_bits())
+    }
+
     /// `half < 144`.
     #[must_use]
     pub fn new(days: u32, half: u32, min: u32) -> Self {
