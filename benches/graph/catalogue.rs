@@ -169,7 +169,13 @@ fn batch(bencher: Bencher<'_, '_>) {
     push(bencher, FEW, WARM_ROWS, 512, SERIAL);
 }
 
-/// Per symbol and bar, one bar a push, one core.
+/// One symbol alone, one bar a push.
+#[divan::bench(sample_count = 2000, sample_size = 1)]
+fn one_bar_of_one_symbol(bencher: Bencher<'_, '_>) {
+    push(bencher, 1, WARM_ROWS, 1, EngineOptions::LIVE);
+}
+
+/// Per symbol and bar, four symbols, one bar a push, one core.
 #[divan::bench(sample_count = 2000, sample_size = 1)]
 fn one_bar(bencher: Bencher<'_, '_>) {
     push(bencher, FEW, WARM_ROWS, 1, EngineOptions::LIVE);
