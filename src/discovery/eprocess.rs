@@ -203,8 +203,8 @@ impl<const N: usize> SignProcesses<N> {
         if most <= 0.0 && self.exponent == [0; N] {
             return;
         }
-        for i in 0..N {
-            if short[i] <= 0.0 && self.exponent[i] == 0 {
+        for (i, short) in short.into_iter().enumerate() {
+            if short <= 0.0 && self.exponent[i] == 0 {
                 continue;
             }
             let log_e = self.sign(i).log_e(params);
