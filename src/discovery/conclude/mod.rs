@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
-use self::unit::{Unit, effective_se, finite_exp, halves, kish, limits, local, log_e_pair, look, pair_p_any};
+use self::unit::{Unit, effective_se, finite_exp, halves, limits, local, log_e_pair, look, pair_p_any};
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
@@ -149,7 +149,7 @@ fn candidate(
         .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
     let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
     let interval = posterior.map(|p| (bps * p.mean, BPS * p.sd * reach));
-    let (first, second) = halves(&evidence.days);
+    let (first, second) = halves(unit);
     let label = block.label(unit.side);
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
@@ -174,7 +174,8 @@ fn candidate(
         entry_lag_bars: catalogue.entry_lag_bars,
         n_events: evidence.days.iter().map(|d| u64::from(d.n)).sum(),
         n_clusters: evidence.days.len() as u64,
-        effective_n: Some(kish(&evidence.days)),
+        // One day is one cluster, which has no t.
+        effective_n: Some(unit.t.map_or(1.0, |t| t.effective_n)),
         n_purged: u64::from(unit.left_out.0),
         n_dropped: u64::from(unit.left_out.1),
         cost_bps: Some(unit.totals.mean_cost() * BPS),

@@ -56,8 +56,6 @@ pub(super) fn look<'a>(
     if evidence.days.is_empty() {
         return None;
     }
-    let stride = 1 + catalogue.blocks[block].conditions.len();
-    let place = UnitPlace { block, scope: local / stride, condition: local % stride };
     let limits = limits(gates);
     let t = ClusterT::from_sums(evidence.days.iter().map(as_cluster));
     let is_defined = t.is_some_and(|t| t.is_defined(&limits));
@@ -76,7 +74,7 @@ pub(super) fn look<'a>(
         std::cmp::Ordering::Equal => DirectionRule::Follow,
     };
     Some(Unit {
-        place,
+        place: catalogue.place(block, local),
         evidence,
         left_out: book.left_out(block, local),
         t,
@@ -90,7 +88,7 @@ pub(super) fn look<'a>(
 }
 
 /// One-sided CR2 p of `side * return (- cost)`.
-pub(super) fn one_look_p(evidence: &UnitEvidence, side: f64, net: bool) -> f64 {
+fn one_look_p(evidence: &UnitEvidence, side: f64, net: bool) -> f64 {
     let sums = evidence
         .days
         .iter()
@@ -108,7 +106,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(days: &[DaySum]) -> Self {
+    fn of(days: &[DaySum]) -> Self {
         days.iter().fold(Self::default(), |all, d| Self {
             n: all.n + f64::from(d.n),
             sum: all.sum + d.sum,
@@ -145,8 +143,8 @@ pub(super) fn finite_exp(x: f64) -> f64 {
 }
 
 /// Means of the two halves: the first days that together hold at least half of the events, and the rest.
-pub(super) fn halves(days: &[DaySum]) -> (Option<f64>, Option<f64>) {
-    let Totals { n, .. } = Totals::of(days);
+pub(super) fn halves(unit: &Unit<'_>) -> (Option<f64>, Option<f64>) {
+    let (days, n) = (&unit.evidence.days, unit.totals.n);
     let mut seen = 0.0;
     let split = days.iter().position(|d| {
         seen += f64::from(d.n);
@@ -158,13 +156,4 @@ pub(super) fn halves(days: &[DaySum]) -> (Option<f64>, Option<f64>) {
         (all.n > 0.0).then(|| all.mean())
     };
     (mean(first), mean(second))
-}
-
-/// `N^2 / sum n_g^2`.
-pub(super) fn kish(days: &[DaySum]) -> f64 {
-    let (n, squares) = days.iter().fold((0.0, 0.0), |(n, s), d| {
-        let k = f64::from(d.n);
-        (n + k, s + k * k)
-    });
-    n * n / squares
 }

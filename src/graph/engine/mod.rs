@@ -267,6 +267,6 @@ fn empty_output(graph: &Graph, rows: usize) -> SymbolOutput {
         episode_ends: Vec::new(),
         suppressed: vec![Suppressed::default(); graph.events.len()],
         known_rows: vec![0; graph.events.len()],
-        open: vec![None; graph.events.len()],
+        open: Vec::new(),
     }
 }
