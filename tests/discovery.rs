@@ -17,6 +17,8 @@ mod examples;
 mod files;
 #[path = "discovery/ledger.rs"]
 mod ledger;
+#[path = "discovery/measures.rs"]
+mod measures;
 #[path = "discovery/oracle.rs"]
 mod oracle;
 #[path = "common/python.rs"]

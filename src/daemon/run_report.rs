@@ -67,6 +67,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
         reasons: &compiled.reasons,
         funnel: &stages,
         placebo: None,
+        measures: &[],
         published: &published.blueprints,
     })
 }

@@ -120,9 +120,14 @@ impl CatalogueSpec {
     /// Everything the specs ask for, on these symbols, whether or not it will have data.
     #[must_use]
     pub fn from_spec(spec: &CompiledSpec, symbols: &[Symbol]) -> Self {
+        Self::of(spec, symbols, TestStatistic::OwnReturn)
+    }
+
+    /// The tests of one statistic that the specs ask for. Those of another are listed as untested.
+    #[must_use]
+    pub fn of(spec: &CompiledSpec, symbols: &[Symbol], statistic: TestStatistic) -> Self {
         let mut untested = Vec::new();
-        let events: Vec<EventEntry> =
-            spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, &mut untested)).collect();
+        let events = entries(spec, statistic, &mut untested);
         let (conditions, filters) = conditions(spec, &events, &mut untested);
         let mut definitions = Definitions::of(spec, symbols);
         conditions.iter().for_each(|rule| definitions.define(&rule.condition));
@@ -141,8 +146,7 @@ impl CatalogueSpec {
     #[must_use]
     pub fn conditions_of(spec: &CompiledSpec) -> Vec<Condition> {
         let mut untested = Vec::new();
-        let events: Vec<EventEntry> =
-            spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, &mut untested)).collect();
+        let events = entries(spec, TestStatistic::OwnReturn, &mut untested);
         conditions(spec, &events, &mut untested).0.into_iter().map(|rule| rule.condition).collect()
     }
 
@@ -196,19 +200,26 @@ impl CatalogueSpec {
     }
 }
 
-/// An event of the specs; `None` when none of its templates takes a side on its own return. Templates that need more
-/// than an own-leg return are listed, not imitated.
-fn entry(meta: &EventMeta, lexicon: &Lexicon, untested: &mut Vec<Untested>) -> Option<EventEntry> {
+/// The events with a template of this statistic.
+fn entries(spec: &CompiledSpec, statistic: TestStatistic, untested: &mut Vec<Untested>) -> Vec<EventEntry> {
+    spec.events.iter().filter_map(|e| entry(e, &spec.lexicon, statistic, untested)).collect()
+}
+
+/// An event of the specs; `None` when none of its templates tests this statistic.
+fn entry(
+    meta: &EventMeta,
+    lexicon: &Lexicon,
+    statistic: TestStatistic,
+    untested: &mut Vec<Untested>,
+) -> Option<EventEntry> {
     let (mut follow, mut fade): (Vec<Arc<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
     for verb in &meta.templates {
         let reason = match lexicon.test(verb).map(|(_, test)| (test.statistic, test.side)) {
-            Some((TestStatistic::OwnReturn, side)) => {
+            Some((tested, side)) if tested == statistic => {
                 (if side > 0 { &mut follow } else { &mut fade }).push(verb.as_str().into());
                 continue;
             }
-            Some((TestStatistic::RelativeReturn, _)) => "needs the hedge leg's return beside the event's own",
-            Some((TestStatistic::VarianceRatio, _)) => "measures variance, which one leg cannot trade",
-            Some((TestStatistic::ExcursionQuantile, _)) => "measures the tail of the excursion, not a return",
+            Some((other, _)) => tested_elsewhere(other),
             None => match lexicon.filters.get(verb).map(|filter| filter.kind) {
                 // Conditions are put on what the event tests: see `conditions`.
                 Some(FilterKind::Condition) => continue,
@@ -245,9 +256,36 @@ fn entry(meta: &EventMeta, lexicon: &Lexicon, untested: &mut Vec<Untested>) -> O
         event_type: meta.event_type.as_str().into(),
         family: meta.family.as_str().into(),
         horizons: meta.horizons.clone(),
-        follow: side_label(follow, STANDARD_FOLLOW),
-        fade: side_label(fade, STANDARD_FADE),
+        follow: side_label(follow, standard_verb(lexicon, statistic, 1)),
+        fade: side_label(fade, standard_verb(lexicon, statistic, -1)),
     })
+}
+
+/// Why a template of this statistic is not among the hypotheses of another.
+const fn tested_elsewhere(statistic: TestStatistic) -> &'static str {
+    match statistic {
+        TestStatistic::OwnReturn => "is a return of one leg: a hypothesis of discovery proper",
+        TestStatistic::RelativeReturn => {
+            "needs two legs, which no blueprint has: measured and tested beside discovery by `research`"
+        }
+        TestStatistic::VarianceRatio => {
+            "is about variance, which one leg cannot trade: measured and tested beside discovery by `research`"
+        }
+        TestStatistic::ExcursionQuantile => "measures the tail of the excursion, not a return",
+    }
+}
+
+/// Label of a side where the event names none.
+fn standard_verb(lexicon: &Lexicon, statistic: TestStatistic, side: i8) -> &str {
+    match (statistic, side) {
+        (TestStatistic::OwnReturn, 1..) => STANDARD_FOLLOW,
+        (TestStatistic::OwnReturn, _) => STANDARD_FADE,
+        _ => {
+            let verb =
+                lexicon.tests.iter().find(|(_, test)| test.statistic == statistic && test.side == side);
+            verb.map_or("", |(name, _)| name)
+        }
+    }
 }
 
 fn is_condition(lexicon: &Lexicon, verb: &str) -> bool {

@@ -152,12 +152,24 @@ impl OutcomeTable {
         states: &[Arc<str>],
         conditions: &[Condition],
     ) -> Result<Self, TableError> {
+        Self::from_tested(outcomes.iter().map(|o| (o, Tested::own_return(o))), states, conditions)
+    }
+
+    /// The same with another number of each outcome under test.
+    ///
+    /// # Errors
+    /// As [`OutcomeTable::from_outcomes`].
+    pub fn from_tested<'a>(
+        outcomes: impl Iterator<Item = (&'a Outcome, Tested)>,
+        states: &[Arc<str>],
+        conditions: &[Condition],
+    ) -> Result<Self, TableError> {
         let resolve = |c: &Condition| Some((c.clone(), ConditionTest::resolve(&[&c.expression], states)?));
         let (conditions, tests): (Vec<Condition>, Vec<ConditionTest>) =
             conditions.iter().filter_map(resolve).unzip();
         let mut builder = TableBuilder::new(conditions, true);
         let mut active = Vec::new();
-        for outcome in outcomes {
+        for (outcome, tested) in outcomes {
             let event = &outcome.event;
             active.clear();
             active.extend(tests.iter().enumerate().filter(|(_, test)| test.holds(event)).map(|(bit, _)| bit));
@@ -169,16 +181,42 @@ impl OutcomeTable {
                     timestamp: event.bar.open(),
                     // The close of the exit bar: nobody knows the outcome earlier, whichever of its prices closes it.
                     exit: outcome.matured(),
-                    direction: event.direction,
+                    direction: tested.direction,
                     horizon: &outcome.horizon.label,
-                    forward_return: outcome.forward_return,
-                    cost_bps: outcome.cost_bps_round_trip,
-                    sigma_bar: event.sigma_bar,
+                    forward_return: tested.value,
+                    cost_bps: tested.cost_bps,
+                    sigma_bar: tested.sigma_bar,
                 },
                 &active,
             )?;
         }
         Ok(builder.finish())
+    }
+}
+
+/// The number of an outcome that is under test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tested {
+    /// Its side: -1, 0 (none), 1.
+    pub direction: i8,
+    /// The number, unsigned: a return is decimal. NaN unknown.
+    pub value: f64,
+    /// What it costs to have it, bps.
+    pub cost_bps: f64,
+    /// Its sd over one bar, known at the event. NaN unknown.
+    pub sigma_bar: f64,
+}
+
+impl Tested {
+    /// The forward return of the symbol.
+    #[must_use]
+    pub fn own_return(outcome: &Outcome) -> Self {
+        Self {
+            direction: outcome.event.direction,
+            value: outcome.forward_return,
+            cost_bps: outcome.cost_bps_round_trip,
+            sigma_bar: outcome.event.sigma_bar,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod charts;
 mod event_study;
 mod format;
 mod lives;
+mod measures;
 mod page;
 mod tables;
 

@@ -9,11 +9,12 @@ use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
 use super::event_study::studies;
 use super::format::{escape, number, thousands};
 use super::lives::lives;
+use super::measures::measures;
 use super::tables;
 use crate::blueprints::Blueprint;
 use crate::bridge::BridgeResult;
 use crate::calibrate::Stage;
-use crate::discovery::Candidate;
+use crate::discovery::{Candidate, MeasuredTest};
 use crate::pipeline::QualityReport;
 use crate::research::Placebo;
 
@@ -74,6 +75,8 @@ pub struct ReportInput<'a> {
     pub funnel: &'a [Stage],
     /// Null twins of the run.
     pub placebo: Option<&'a Placebo>,
+    /// Tests beside discovery, of what no single leg can trade.
+    pub measures: &'a [MeasuredTest],
 }
 
 /// Everything up to the content.
@@ -98,6 +101,7 @@ pub fn render(input: &ReportInput<'_>) -> String {
     evidence(&mut out, input);
     event_studies(&mut out, input);
     candidates(&mut out, input);
+    out.push_str(&measures(input.measures));
     events(&mut out, input);
     let _ = writeln!(
         out,

@@ -64,6 +64,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         reasons: &["1 of the discoveries failed STABILITY".to_owned()],
         funnel: &funnel(1620, candidates, &BTreeMap::new(), blueprints.len()),
         placebo,
+        measures: &[],
     })
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::ResearchError;
 use super::features::FeatureLake;
+use super::measures::Measures;
 use super::request::Request;
 use super::tables::EventRow;
 use crate::calibrate::{History, PRICES};
 use crate::events::Event;
 use crate::graph::EngineOptions;
 use crate::market::{BarIndex, Market, RawBlock, Source, Symbol};
-use crate::outcomes::Outcome;
+use crate::outcomes::{Measured, Outcome};
 use crate::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use crate::spec::CompiledSpec;
 use crate::store::Store;
@@ -26,6 +27,8 @@ pub struct Collected {
     pub events: Vec<EventRow>,
     /// Matured outcomes of these events.
     pub outcomes: Vec<Outcome>,
+    /// What else their windows show, outcome by outcome.
+    pub measured: Vec<Measured>,
     /// Outcomes that were still open at the end of the log.
     pub open_outcomes: usize,
     /// Detector health per event and symbol, and the sources that were known on a part of the range only.
@@ -92,7 +95,8 @@ pub fn collect(
         (request.placebo.draws > 0).then(|| History::new(request.symbols.clone(), request.first));
     let mut events: Vec<Event> = Vec::new();
     let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
+    let mut measures = Measures::new(&request.spec, &symbols);
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
 
@@ -114,7 +118,10 @@ pub fn collect(
             exits.insert((end.event_type.to_string(), end.symbol.clone(), end.onset), end.exit);
         }
         let reported = |e: &Event| e.bar >= request.first && request.symbols.contains(&e.symbol);
+        measures.push(&facts);
+        let matured = outcomes.len();
         outcomes.extend(facts.outcomes.into_iter().filter(|o| reported(&o.event)));
+        measured.extend(outcomes[matured..].iter().map(|o| measures.of(o)));
         events.extend(facts.events.into_iter().filter(reported));
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
@@ -131,6 +138,7 @@ pub fn collect(
     Ok(Collected {
         events,
         outcomes,
+        measured,
         open_outcomes: pipeline.open_outcomes(),
         quality: pipeline.quality_of(&request.symbols),
         bars,

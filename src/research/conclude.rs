@@ -56,7 +56,7 @@ pub fn outcome_table(spec: &CompiledSpec, outcomes: &[Outcome]) -> Result<Outcom
     OutcomeTable::from_outcomes(outcomes, &state_names(spec), &CatalogueSpec::conditions_of(spec))
 }
 
-fn state_names(spec: &CompiledSpec) -> Vec<Arc<str>> {
+pub(super) fn state_names(spec: &CompiledSpec) -> Vec<Arc<str>> {
     spec.states.iter().map(|s| s.id.as_str().into()).collect()
 }
 

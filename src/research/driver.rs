@@ -9,9 +9,10 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
+use super::measures::{measured_tests, write_measures};
 use super::placebo::{PlaceboInputs, placebo};
 use super::request::Request;
-use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
+use super::summary::{EventCount, MeasureCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
 use super::{
     Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, lacking,
@@ -23,7 +24,7 @@ use crate::blueprints::{
 };
 use crate::calibrate::{Stage, funnel};
 use crate::discovery::definition::hex;
-use crate::discovery::{Catalogue, EvidenceBook, OutcomeTable};
+use crate::discovery::{Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::{BarIndex, DAY_MS, Ts};
 use crate::pipeline::POOLED;
@@ -79,6 +80,8 @@ pub fn run(
         lacking: &lacking,
     };
     let discovery = find(&look, &config);
+    let both = (collected.outcomes.as_slice(), collected.measured.as_slice());
+    let measures = measured_tests(&request.spec, &request.symbols, both, &look, &config)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
@@ -92,7 +95,9 @@ pub fn run(
         &conclusions.bridge,
         &conclusions.compiled,
     )?;
-    write_phase2_reports(&reports.join("phase2").join(&run_id), &conclusions.discovery)?;
+    let phase2 = reports.join("phase2").join(&run_id);
+    write_phase2_reports(&phase2, &conclusions.discovery)?;
+    write_measures(&phase2, &measures, &request.spec.hash)?;
     write_promotion_audit(
         &reports,
         &request.spec.hash,
@@ -133,8 +138,10 @@ pub fn run(
             let twin =
                 placebo(&inputs, request.placebo, &mut |done, total| progress("placebo", done, total))?;
             lap("placebo");
-            let path = reports.join("phase2").join(&run_id).join("placement_null.json");
-            write_bytes(&path, &serde_json::to_vec_pretty(&twin).unwrap_or_default())?;
+            write_bytes(
+                &phase2.join("placement_null.json"),
+                &serde_json::to_vec_pretty(&twin).unwrap_or_default(),
+            )?;
             Some(twin)
         }
         None => None,
@@ -142,7 +149,8 @@ pub fn run(
 
     let mut summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     summary.placebo = twin;
-    let page = report(request, &summary, &collected, &conclusions, &stages_passed, &published);
+    summary.measures = MeasureCount::of(&measures);
+    let page = report(request, &summary, &collected, &conclusions, &stages_passed, (&published, &measures));
     write_bytes(&summary.report, page.as_bytes())?;
     write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
@@ -178,7 +186,7 @@ fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Resul
         write(&root.join("events/event_flags.parquet"), "backtestd.event_flags/1", &spec.hash, &tables)
     };
     let outcomes = || {
-        let table = outcomes_table(&states, &collected.outcomes)?;
+        let table = outcomes_table(&states, &collected.outcomes, &collected.measured)?;
         let path = root.join("runs").join(run_id).join("outcomes.parquet");
         write(&path, "backtestd.outcomes/1", &spec.hash, &[table])
     };
@@ -329,6 +337,7 @@ fn summarise(
         reasons: conclusions.compiled.reasons.clone(),
         version,
         placebo: None,
+        measures: Vec::new(),
         run_dir: root.join("runs").join(&run_id),
         report: root.join("reports/research").join(&run_id).join("report.html"),
         stages,
@@ -343,7 +352,7 @@ fn report(
     collected: &Collected,
     conclusions: &Conclusions,
     funnel: &[Stage],
-    published: &[Blueprint],
+    (published, measures): (&[Blueprint], &[MeasuredTest]),
 ) -> String {
     let symbols: Vec<SymbolFacts> = summary
         .bars
@@ -370,5 +379,6 @@ fn report(
         reasons: &summary.reasons,
         funnel,
         placebo: summary.placebo.as_ref(),
+        measures,
     })
 }

@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod features;
 mod ledger;
+mod measures;
 mod placebo;
 mod request;
 mod summary;
@@ -24,4 +25,7 @@ pub use error::ResearchError;
 pub use ledger::{look_at, read_ledger};
 pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest};
 pub use request::{Request, run_id};
-pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};
+pub(crate) use summary::statistic_words;
+pub use summary::{
+    EventCount, EventFinding, MeasureCount, RunSummary, StageTime, UnavailableEvent, peak_memory_mib,
+};

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::BarCount;
 use super::placebo::Placebo;
+use crate::discovery::MeasuredTest;
 use crate::market::Symbol;
 use crate::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
+use crate::spec::TestStatistic;
 
 /// Wall time of a stage.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +57,29 @@ pub struct UnavailableEvent {
     pub missing: String,
     /// On these symbols.
     pub symbols: Vec<String>,
+}
+
+/// Tests of one statistic that no single leg can trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MeasureCount {
+    /// What is measured.
+    pub statistic: TestStatistic,
+    /// Tests with data.
+    pub tested: u64,
+    /// Within the q that a discovery must reach.
+    pub found: u64,
+}
+
+impl MeasureCount {
+    pub(super) fn of(tests: &[MeasuredTest]) -> Vec<Self> {
+        let same = tests.chunk_by(|a, b| a.statistic == b.statistic);
+        same.map(|all| Self {
+            statistic: all[0].statistic,
+            tested: all.len() as u64,
+            found: all.iter().filter(|t| t.is_found).count() as u64,
+        })
+        .collect()
+    }
 }
 
 /// What a run came to.
@@ -108,6 +133,8 @@ pub struct RunSummary {
     pub version: Option<String>,
     /// The run's placebo, if it was asked for.
     pub placebo: Option<Placebo>,
+    /// Tests beside discovery, of what no single leg can trade.
+    pub measures: Vec<MeasureCount>,
     /// Where the run is.
     pub run_dir: PathBuf,
     /// The report.
@@ -137,6 +164,15 @@ impl RunSummary {
         let _ = writeln!(out, "blueprints   {}", self.blueprints);
         for reason in &self.reasons {
             let _ = writeln!(out, "  {reason}");
+        }
+        for m in &self.measures {
+            let _ = writeln!(
+                out,
+                "beside       {} tests of {}, {} found; never published",
+                m.tested,
+                statistic_words(m.statistic),
+                m.found
+            );
         }
         if let Some(placebo) = &self.placebo {
             out.push_str(&placebo.text());
@@ -238,6 +274,16 @@ impl RunSummary {
                 wrap(out, &p.events.iter().map(String::as_str).collect::<Vec<_>>());
             }
         }
+    }
+}
+
+/// What a statistic is, for people.
+pub(crate) const fn statistic_words(statistic: TestStatistic) -> &'static str {
+    match statistic {
+        TestStatistic::OwnReturn => "the symbol's own return",
+        TestStatistic::RelativeReturn => "relative prices (two legs)",
+        TestStatistic::VarianceRatio => "realised over expected variance",
+        TestStatistic::ExcursionQuantile => "the tail of the excursion",
     }
 }
 

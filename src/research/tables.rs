@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::events::Event;
 use crate::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
 use crate::market::{BarIndex, Symbol, Ts};
-use crate::outcomes::Outcome;
+use crate::outcomes::{Measured, Outcome};
 
 /// An event with what is known about it besides the detection itself.
 #[derive(Clone, Debug)]
@@ -97,11 +97,16 @@ pub fn flags_table(
 }
 
 /// Matured outcomes (`outcomes.parquet`), one row per event and horizon. States are one nullable bool column each,
-/// named `state.<id>`; `vol_regime` and `carry_state` are labels.
+/// named `state.<id>`; `vol_regime` and `carry_state` are labels. `measured` says what else the rows' windows show; it may
+/// be empty only where `rows` is.
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.
-pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch, LakeError> {
+pub fn outcomes_table(
+    states: &[String],
+    rows: &[Outcome],
+    measured: &[Measured],
+) -> Result<RecordBatch, LakeError> {
     let text = |f: &dyn Fn(&Outcome) -> String| strings(rows.iter().map(|r| Some(f(r))));
     let int = |f: &dyn Fn(&Outcome) -> i32| -> ArrayRef {
         Arc::new(Int32Array::from_iter_values(rows.iter().map(f)))
@@ -138,6 +143,13 @@ pub fn outcomes_table(states: &[String], rows: &[Outcome]) -> Result<RecordBatch
             _ => None,
         });
         columns.push((format!("state.{state}"), bool_column(known)));
+    }
+    for (name, f) in [
+        ("relative_return", (|m| m.relative_return) as fn(&Measured) -> f64),
+        ("hedge_ratio", |m| m.hedge_ratio),
+        ("variance_ratio", |m| m.variance_ratio),
+    ] {
+        columns.push((name.to_owned(), f64_column(measured.iter().map(f))));
     }
     table(columns)
 }

@@ -7,7 +7,7 @@ use super::gates::{GatesSpec, MultiplicitySpec};
 use super::strategies::StrategiesSpec;
 use super::{Calendars, GlobalDefaults, Lexicon, SourcesSpec};
 use crate::graph::{Graph, Program};
-use crate::outcomes::Horizon;
+use crate::outcomes::{Horizon, RelativePrice};
 
 /// All specs of a directory, checked and compiled.
 #[derive(Clone, Debug)]
@@ -85,6 +85,8 @@ pub struct EventMeta {
     pub family: String,
     /// Template verbs, by the names of the lexicon.
     pub templates: Vec<String>,
+    /// The relative price that it is about.
+    pub relative: Option<RelativePrice>,
     /// Holding periods.
     pub horizons: Vec<Horizon>,
     /// Declared range of onsets per 10 000 known rows.

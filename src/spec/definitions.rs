@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use super::compiled::{EventMeta, FeatureMeta, StateMeta};
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
 use super::files::{
-    EventFile, FeaturesFile, MacrosFile, OnsetEntry, RegistryFile, ScopeEntry, StatesFile, Text, VariantEntry,
+    EventFile, FeaturesFile, MacrosFile, OnsetEntry, RegistryFile, RelativeEntry, ScopeEntry, StatesFile,
+    Text, VariantEntry,
 };
 use super::hash::content_hash;
 use super::texts::Texts;
 use super::yaml::{Ordered, Spanned, byte_range, parse_yaml};
-use super::{GlobalDefaults, Lexicon};
+use super::{GlobalDefaults, Lexicon, TestStatistic};
 use crate::graph::{EventDef, MacroDef, Onset, Program, SeriesDef, SymbolRef, nearest, parse_macro_head};
-use crate::outcomes::Horizon;
+use crate::outcomes::{Horizon, RelativePrice};
 
 /// The registry inside the spec directory.
 pub(super) const REGISTRY: &str = "events/canonical_event_registry.yaml";
@@ -37,6 +38,7 @@ pub(super) struct Collector<'a> {
     /// A file could not be read, so names may be missing through no fault of their readers.
     pub incomplete: bool,
     texts: Texts,
+    feature_names: Vec<String>,
 }
 
 impl<'a> Collector<'a> {
@@ -45,13 +47,22 @@ impl<'a> Collector<'a> {
         defaults: &'a GlobalDefaults,
         lexicon: &'a Lexicon,
     ) -> Self {
-        Self { sources, defaults, lexicon, errors: Vec::new(), incomplete: false, texts: Texts::default() }
+        Self {
+            sources,
+            defaults,
+            lexicon,
+            errors: Vec::new(),
+            incomplete: false,
+            texts: Texts::default(),
+            feature_names: Vec::new(),
+        }
     }
 
     /// Reads every definition file. Errors of structure are in `self.errors`, of expressions in the texts.
     pub fn collect(&mut self) -> Definitions {
         let macros = self.macros();
         let (features, feature_metas) = self.features();
+        self.feature_names = feature_metas.iter().map(|f| f.name.clone()).collect();
         let families = self.registry();
         let (states, state_metas) = self.states(&families);
         let (events, event_metas) = self.events(&families);
@@ -284,6 +295,7 @@ impl<'a> Collector<'a> {
             event_type: event_type.to_owned(),
             family: family.to_owned(),
             templates: self.templates(file, &found),
+            relative: found.relative.as_ref().map(|entry| self.relative(file, entry)),
             horizons: self.horizons(file, &found.horizons),
             prevalence_per_10k: self.prevalence(file, found.prevalence_per_10k.as_ref()),
             spec_hash: content_hash(&file.text),
@@ -298,7 +310,11 @@ impl<'a> Collector<'a> {
         let proxy = found.proxy.iter().map(|p| ("proxy", p));
         for (name, variant) in proxy.chain(found.variants.iter()) {
             out.0.push(self.variant(file, (base_ix, &base), name, variant));
-            out.1.push(variant_meta(&meta, name, variant));
+            let mut meta = variant_meta(&meta, name, variant);
+            if let Some(entry) = &variant.relative {
+                meta.relative = Some(self.relative(file, entry));
+            }
+            out.1.push(meta);
         }
     }
 
@@ -344,7 +360,15 @@ impl<'a> Collector<'a> {
         let known: Vec<&str> = self.lexicon.names().collect();
         for verb in &found.templates {
             self.expect_known(file, verb, "a template verb of the lexicon", known.iter().copied());
-            let directed = self.lexicon.test(&verb.value).is_some_and(|(_, test)| test.directed);
+            let test = self.lexicon.test(&verb.value).map(|(_, test)| test);
+            if found.relative.is_none() && test.is_some_and(|t| t.statistic == TestStatistic::RelativeReturn)
+            {
+                let message = format!("'{}' tests a relative price, and this event names none", verb.value);
+                self.refuse(file, verb, message)
+                    .help
+                    .push("add 'relative: { hedge: spot }', or index, or leader with a ratio".to_owned());
+            }
+            let directed = test.is_some_and(|test| test.directed);
             if found.undirected && directed {
                 let message = format!("'{}' needs a direction, and this event is undirected", verb.value);
                 self.refuse(file, verb, message)
@@ -353,6 +377,24 @@ impl<'a> Collector<'a> {
             }
         }
         found.templates.iter().map(|t| t.value.clone()).collect()
+    }
+
+    fn relative(&mut self, file: &SourceFile, entry: &RelativeEntry) -> RelativePrice {
+        if entry.own == entry.hedge.value {
+            let bytes = byte_range(file, entry.hedge.referenced);
+            let error = Diagnostic::at(file, &bytes, "a leg is held against itself");
+            self.errors
+                .push(error.help("'own' (perp where it is left out) and 'hedge' are two different legs"));
+        }
+        if let Some(ratio) = &entry.ratio {
+            let names = self.feature_names.clone();
+            self.expect_known(file, ratio, "a feature", names.iter().map(String::as_str));
+        }
+        RelativePrice {
+            own: entry.own,
+            hedge: entry.hedge.value,
+            ratio: entry.ratio.as_ref().map(|ratio| ratio.value.as_str().into()),
+        }
     }
 
     fn horizons(&mut self, file: &SourceFile, labels: &[Spanned<String>]) -> Vec<Horizon> {

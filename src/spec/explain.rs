@@ -137,6 +137,9 @@ impl Explainer<'_> {
         let when = self.spec.graph.node(node.detect).inputs[0];
         text.push_str(&self.reach(node.detect, when));
         let _ = writeln!(text, "templates   {}", meta.templates.join(", "));
+        if let Some(relative) = &meta.relative {
+            let _ = writeln!(text, "relative    {relative}");
+        }
         let horizons: Vec<&str> = meta.horizons.iter().map(|h| &*h.label).collect();
         let _ = writeln!(text, "horizons    {}", horizons.join(", "));
         let (low, high) = meta.prevalence_per_10k;
@@ -153,6 +156,7 @@ impl Explainer<'_> {
             "kind": "event", "name": meta.event_type, "family": meta.family, "doc": meta.doc, "spec_hash": meta.spec_hash,
             "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
             "undirected": node.undirected, "templates": meta.templates, "horizons": horizons,
+            "relative": meta.relative.as_ref().map(ToString::to_string),
             "prevalence_per_10k": [low, high], "needs": node.needs.iter().map(|s| s.name()).collect::<Vec<_>>(),
             "facts": self.facts_json(node.detect), "snapshot": node.snapshot.iter().map(|o| &o.name).collect::<Vec<_>>(),
         });

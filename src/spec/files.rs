@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::yaml::{Ordered, Spanned};
+use crate::outcomes::Leg;
 
 /// An expression as written.
 pub(super) type Text = Spanned<String>;
@@ -138,6 +139,9 @@ pub(super) struct EventFile {
     /// Template verbs of the lexicon.
     #[schemars(with = "Vec<String>")]
     pub templates: Vec<Spanned<String>>,
+    /// The relative price that it is about: what templates of two legs test.
+    #[serde(default)]
+    pub relative: Option<RelativeEntry>,
     /// Holding periods, of those in `global_defaults.yaml`.
     #[schemars(with = "Vec<String>")]
     pub horizons: Vec<Spanned<String>>,
@@ -185,6 +189,22 @@ pub(super) enum OnsetEntry {
     Level,
 }
 
+/// A relative price: one leg less a multiple of another.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RelativeEntry {
+    /// The leg that gains when the relative price rises.
+    #[serde(default)]
+    pub own: Leg,
+    /// The leg that it is held against.
+    #[schemars(with = "Leg")]
+    pub hedge: Spanned<Leg>,
+    /// Feature that says how much of the hedge leg, read one row before the deciding bar; absent: as much as of the own.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub ratio: Option<Spanned<String>>,
+}
+
 /// A variant of an event: what differs from the base.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +213,9 @@ pub(super) struct VariantEntry {
     pub enabled: bool,
     /// How it differs, in words.
     pub doc: String,
+    /// Replaces the base's relative price.
+    #[serde(default)]
+    pub relative: Option<RelativeEntry>,
     /// Bindings that are added to the base's, or replace them.
     #[serde(default, rename = "let")]
     #[schemars(with = "BTreeMap<String, String>")]

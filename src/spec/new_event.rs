@@ -10,6 +10,7 @@ use super::compiled::CompiledSpec;
 use super::definitions::REGISTRY;
 use super::diagnostic::{SourceFile, SpecErrors};
 use super::files::RegistryFile;
+use super::lexicon::{TestStatistic, TestVerb};
 use super::report::SpecReport;
 use super::yaml::{Ordered, Spanned, byte_range, parse_yaml};
 use crate::graph::nearest;
@@ -179,7 +180,8 @@ fn choose_family(
 
 /// The template, with verbs and a horizon that the tree has.
 fn event_text(spec: &CompiledSpec, name: &str, family: &str) -> String {
-    let directed = spec.lexicon.tests.iter().find(|(_, test)| test.directed && test.mirror.is_some());
+    let is_own = |test: &TestVerb| test.statistic == TestStatistic::OwnReturn && test.mirror.is_some();
+    let directed = spec.lexicon.tests.iter().find(|(_, test)| is_own(test));
     let templates = match directed {
         Some((verb, test)) => {
             let mirror = test.mirror.as_deref().unwrap_or(verb);

@@ -150,6 +150,25 @@ const MISTAKES: &[Mistake] = &[
         "",
     ),
     (
+        "a template of two legs without the second",
+        "events/spot_perp_basis_shock.yaml",
+        "relative: { hedge: spot }\n",
+        "",
+    ),
+    (
+        "a leg that is held against itself",
+        "events/spot_perp_basis_shock.yaml",
+        "relative: { hedge: spot }",
+        "relative: { own: spot, hedge: spot }",
+    ),
+    (
+        "a leg that does not exist",
+        "events/spot_perp_basis_shock.yaml",
+        "relative: { hedge: spot }",
+        "relative: { hedge: sport }",
+    ),
+    ("a hedge by no feature", "events/copula_pairs_trading.yaml", "ratio: beta_2016", "ratio: beta_2015"),
+    (
         "a filter that must agree with no feature",
         "hypotheses/template_verb_lexicon.yaml",
         "agrees_with: trend_z",

@@ -1,0 +1,94 @@
+//! Tests of what no single leg can trade: relative prices and variance.
+//!
+//! They are put to the same evidence, estimates and multiplicity as the hypotheses of discovery, each statistic for itself:
+//! what is found here neither spends nor widens the error budget of what may be published, and nothing here is published.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::candidate::Candidate;
+use crate::spec::TestStatistic;
+
+/// Basis points of a return; a variance ratio stands for itself.
+const BPS: f64 = 1e4;
+
+/// One tested hypothesis on a statistic that no single leg can trade.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MeasuredTest {
+    /// What is measured.
+    pub statistic: TestStatistic,
+    /// Unit of effect, error, cost and halves: `bps`, or `1` for a ratio.
+    pub unit: &'static str,
+    /// Canonical family.
+    pub canonical_family: Arc<str>,
+    /// Event type.
+    pub event_type: Arc<str>,
+    /// The verb of the side that the data favour.
+    pub template_verb: Arc<str>,
+    /// Holding period.
+    pub horizon: Arc<str>,
+    /// State condition, empty without one.
+    pub state_id: String,
+    /// Symbol, `ALL` when pooled.
+    pub symbol: String,
+    /// Events used.
+    pub n_events: u64,
+    /// Active UTC days.
+    pub n_clusters: u64,
+    /// Mean of the statistic on that side, before costs.
+    pub effect: Option<f64>,
+    /// CR2 standard error.
+    pub se: Option<f64>,
+    /// CR2 t.
+    pub t_stat: Option<f64>,
+    /// Bell-McCaffrey degrees of freedom.
+    pub df: Option<f64>,
+    /// Mean round trip of both legs; 0 for a ratio.
+    pub cost: Option<f64>,
+    /// Mean of the first half of the events, days kept whole.
+    pub first_half: Option<f64>,
+    /// Mean of the second half.
+    pub second_half: Option<f64>,
+    /// Two-sided p that is valid at every look, of the null that the gates name.
+    pub p_any: f64,
+    /// Local false sign rate.
+    pub lfsr: Option<f64>,
+    /// q among the tests of this statistic, by the publishing procedure.
+    pub q_value: f64,
+    /// `q_value` is within `max_q_value`.
+    pub is_found: bool,
+}
+
+/// A candidate of a discovery over this statistic, in the statistic's own unit.
+#[must_use]
+pub fn measured_test(statistic: TestStatistic, c: &Candidate) -> MeasuredTest {
+    let (unit, scale) = match statistic {
+        TestStatistic::VarianceRatio => ("1", 1.0 / BPS),
+        _ => ("bps", 1.0),
+    };
+    let scaled = |x: Option<f64>| x.map(|x| x * scale);
+    MeasuredTest {
+        statistic,
+        unit,
+        canonical_family: Arc::clone(&c.canonical_family),
+        event_type: Arc::clone(&c.event_type),
+        template_verb: Arc::clone(&c.template_verb),
+        horizon: Arc::clone(&c.horizon.label),
+        state_id: c.state_id().to_owned(),
+        symbol: c.scope.label().to_owned(),
+        n_events: c.n_events,
+        n_clusters: c.n_clusters,
+        effect: scaled(c.effect_raw_bps),
+        se: scaled(c.se_bps),
+        t_stat: c.t_stat,
+        df: c.df,
+        cost: scaled(c.cost_bps),
+        first_half: scaled(c.first_half_bps),
+        second_half: scaled(c.second_half_bps),
+        p_any: c.p_any,
+        lfsr: c.lfsr,
+        q_value: c.q_value,
+        is_found: c.is_discovery,
+    }
+}

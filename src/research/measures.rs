@@ -1,0 +1,194 @@
+//! Relative prices and variance after events: measured while the pipeline runs, tested beside discovery.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+
+use super::conclude::state_names;
+use super::{Look, ResearchError};
+use crate::discovery::{
+    Catalogue, CatalogueSpec, DiscoveryConfig, MeasuredTest, OutcomeTable, Tested, book_of, conclude_book,
+    measured_test,
+};
+use crate::lake::{
+    LakeError, SCHEMA_KEY, bool_column, f64_column, i64_column, string_column, table, write_parquet,
+};
+use crate::market::Symbol;
+use crate::outcomes::{Leg, LegBook, Measured, Outcome, RelativePrice};
+use crate::pipeline::Facts;
+use crate::spec::{CompiledSpec, TestStatistic};
+
+/// What is tested beside discovery, each for itself.
+const STATISTICS: [TestStatistic; 2] = [TestStatistic::RelativeReturn, TestStatistic::VarianceRatio];
+
+/// Measures outcomes as they mature.
+pub(super) struct Measures<'a> {
+    spec: &'a CompiledSpec,
+    legs: LegBook,
+    /// Features that say how much of a hedge leg is held, with their place in the graph's list.
+    ratios: Vec<(Arc<str>, Option<usize>)>,
+}
+
+impl<'a> Measures<'a> {
+    /// For outcomes of these symbols.
+    pub(super) fn new(spec: &'a CompiledSpec, symbols: &[Symbol]) -> Self {
+        let named: BTreeSet<&Arc<str>> =
+            spec.events.iter().filter_map(|e| e.relative.as_ref()?.ratio.as_ref()).collect();
+        let place = |name: &str| spec.graph.features.iter().position(|f| f.name == name);
+        let ratios: Vec<_> = named.into_iter().map(|name| (Arc::clone(name), place(name))).collect();
+        let longest = spec.events.iter().flat_map(|e| &e.horizons).map(|h| h.bars).max().unwrap_or(0);
+        let keep = (longest + spec.defaults.entry_lag_bars.get()) as usize + 2;
+        let legs = LegBook::new(symbols, spec.defaults.entry_price, keep, ratios.len());
+        Self { spec, legs, ratios }
+    }
+
+    /// Takes the rows of a push.
+    pub(super) fn push(&mut self, facts: &Facts) {
+        let unknown = vec![f64::NAN; facts.rows];
+        let symbols = facts.columns.symbols.iter().zip(&facts.output.symbols).map(|(columns, output)| {
+            let of = |ix: Option<usize>| ix.and_then(|ix| output.features.get(ix)).unwrap_or(&unknown);
+            (columns, self.ratios.iter().map(|(_, ix)| of(*ix)).collect())
+        });
+        self.legs.push(facts.first, facts.rows, symbols);
+    }
+
+    /// Measures an outcome that matured in the last push.
+    pub(super) fn of(&self, outcome: &Outcome) -> Measured {
+        let relative = self.spec.event(&outcome.event.event_type).and_then(|e| e.relative.as_ref());
+        let ratio = |price: &RelativePrice| {
+            let name = price.ratio.as_ref()?;
+            self.ratios.iter().position(|(n, _)| n == name)
+        };
+        self.legs.measure(
+            outcome,
+            relative.map(|p| (p, ratio(p))),
+            leader_of(self.spec, &outcome.event.symbol),
+        )
+    }
+}
+
+/// The benchmark of a symbol.
+fn leader_of<'a>(spec: &'a CompiledSpec, symbol: &Symbol) -> &'a Symbol {
+    let leader = &spec.defaults.leader;
+    if *symbol == leader.symbol { &leader.other } else { &leader.symbol }
+}
+
+/// The tests of every statistic that no single leg can trade, over the closed days of a look.
+///
+/// # Errors
+/// When the outcomes belong to other specs.
+pub(super) fn measured_tests(
+    spec: &CompiledSpec,
+    symbols: &[Symbol],
+    (outcomes, measured): (&[Outcome], &[Measured]),
+    look: &Look<'_>,
+    config: &DiscoveryConfig,
+) -> Result<Vec<MeasuredTest>, ResearchError> {
+    let mut tests = Vec::new();
+    for statistic in STATISTICS {
+        let asked = CatalogueSpec::of(spec, symbols, statistic);
+        let types: BTreeSet<&str> = asked.events.iter().map(|e| e.event_type.as_ref()).collect();
+        let rows = outcomes
+            .iter()
+            .zip(measured)
+            .filter(|(outcome, _)| types.contains(outcome.event.event_type.as_ref()))
+            .map(|(outcome, measured)| (outcome, under_test(spec, statistic, outcome, measured)));
+        let conditions: Vec<_> = asked.conditions.iter().map(|rule| rule.condition.clone()).collect();
+        let table = OutcomeTable::from_tested(rows, &state_names(spec), &conditions)?;
+        let catalogue = Catalogue::new(&asked, &config.families);
+        let config = DiscoveryConfig {
+            catalogue: Some(asked),
+            excluded: look.excluded.to_vec(),
+            lacking: look.lacking.to_vec(),
+            ..config.clone()
+        };
+        let found = conclude_book(&catalogue, &book_of(&table, &catalogue, &config), &config);
+        tests.extend(found.candidates.iter().map(|c| measured_test(statistic, c)));
+    }
+    Ok(tests)
+}
+
+/// What is tested of an outcome. The hedge leg pays what the perpetual of its symbol pays. A ratio has no side of its own
+/// and costs nothing: it is not traded.
+fn under_test(
+    spec: &CompiledSpec,
+    statistic: TestStatistic,
+    outcome: &Outcome,
+    measured: &Measured,
+) -> Tested {
+    let own = Tested::own_return(outcome);
+    match statistic {
+        TestStatistic::VarianceRatio => {
+            Tested { direction: 1, value: measured.variance_ratio, cost_bps: 0.0, sigma_bar: 1.0 }
+        }
+        _ => {
+            let hedge = spec.event(&outcome.event.event_type).and_then(|e| e.relative.as_ref());
+            let symbol = &outcome.event.symbol;
+            let hedge_symbol = match hedge.map(|price| price.hedge) {
+                Some(Leg::Leader) => leader_of(spec, symbol),
+                _ => symbol,
+            };
+            let hedge_cost = spec.defaults.costs.round_trips(hedge_symbol).at(outcome.event.detected());
+            let cost_bps = own.cost_bps + measured.hedge_ratio.abs() * hedge_cost;
+            Tested { value: measured.relative_return, cost_bps, ..own }
+        }
+    }
+}
+
+/// `measures.parquet`: one row per test.
+pub(super) fn write_measures(dir: &Path, tests: &[MeasuredTest], spec_hash: &str) -> Result<(), LakeError> {
+    let batch = measures_table(tests)?;
+    let metadata = BTreeMap::from([
+        (SCHEMA_KEY.to_owned(), "backtestd.measures/1".to_owned()),
+        ("ontology_spec_hash".to_owned(), spec_hash.to_owned()),
+    ]);
+    write_parquet(&dir.join("measures.parquet"), batch.schema_ref(), std::slice::from_ref(&batch), &metadata)
+        .map(|_| ())
+}
+
+fn measures_table(tests: &[MeasuredTest]) -> Result<RecordBatch, LakeError> {
+    let text =
+        |f: &dyn Fn(&MeasuredTest) -> String| -> ArrayRef { string_column(tests.iter().map(|t| Some(f(t)))) };
+    let number = |f: &dyn Fn(&MeasuredTest) -> Option<f64>| -> ArrayRef {
+        f64_column(tests.iter().map(|t| f(t).unwrap_or(f64::NAN)))
+    };
+    let whole = |f: &dyn Fn(&MeasuredTest) -> u64| -> ArrayRef {
+        i64_column(tests.iter().map(|t| i64::try_from(f(t)).ok()))
+    };
+    let columns = [
+        ("statistic", text(&|t| statistic_name(t.statistic).to_owned())),
+        ("unit", text(&|t| t.unit.to_owned())),
+        ("canonical_family", text(&|t| t.canonical_family.to_string())),
+        ("event_type", text(&|t| t.event_type.to_string())),
+        ("template_verb", text(&|t| t.template_verb.to_string())),
+        ("horizon", text(&|t| t.horizon.to_string())),
+        ("state_id", text(&|t| t.state_id.clone())),
+        ("symbol", text(&|t| t.symbol.clone())),
+        ("n_events", whole(&|t| t.n_events)),
+        ("n_clusters", whole(&|t| t.n_clusters)),
+        ("effect", number(&|t| t.effect)),
+        ("se", number(&|t| t.se)),
+        ("t_stat", number(&|t| t.t_stat)),
+        ("df", number(&|t| t.df)),
+        ("cost", number(&|t| t.cost)),
+        ("first_half", number(&|t| t.first_half)),
+        ("second_half", number(&|t| t.second_half)),
+        ("p_any", number(&|t| Some(t.p_any))),
+        ("lfsr", number(&|t| t.lfsr)),
+        ("q_value", number(&|t| Some(t.q_value))),
+        ("is_found", bool_column(tests.iter().map(|t| Some(t.is_found)))),
+    ];
+    table(columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect())
+}
+
+/// As the lexicon writes it.
+pub(super) const fn statistic_name(statistic: TestStatistic) -> &'static str {
+    match statistic {
+        TestStatistic::OwnReturn => "own_return",
+        TestStatistic::RelativeReturn => "relative_return",
+        TestStatistic::VarianceRatio => "variance_ratio",
+        TestStatistic::ExcursionQuantile => "excursion_quantile",
+    }
+}
