@@ -128,10 +128,10 @@ pub struct SignProcesses<const N: usize> {
     wealth: [[f64; N]; MAX_BETS],
     /// Shared exponents of a sign's wealths.
     exponent: [i32; N],
-    /// Suprema of `ln E`, at least 0.
-    log_sup: [f64; N],
-    /// `exp(log_sup)`, kept for the cheap comparison.
+    /// Suprema of E, at least 1.
     sup: [f64; N],
+    /// Their logarithms where they lie beyond what `sup` can say; else 0.
+    far_log_sup: [f64; N],
 }
 
 impl<const N: usize> SignProcesses<N> {
@@ -149,8 +149,8 @@ impl<const N: usize> SignProcesses<N> {
             sup_at: [0; N],
             wealth: [[1.0; N]; MAX_BETS],
             exponent: [0; N],
-            log_sup: [0.0; N],
             sup: [1.0; N],
+            far_log_sup: [0.0; N],
         }
     }
 
@@ -175,7 +175,9 @@ impl<const N: usize> SignProcesses<N> {
                 sum[i] += wealth[i];
             }
         }
-        if sum.iter().any(|sum| !(2e-100..=8e99).contains(sum)) {
+        let least = sum.into_iter().fold(f64::INFINITY, at_most);
+        let most = sum.into_iter().fold(0.0, at_least);
+        if least < 2e-100 || most > 8e99 {
             self.rescale(sum, params);
         }
         self.raise(sum, params);
@@ -183,20 +185,21 @@ impl<const N: usize> SignProcesses<N> {
 
     /// Raises the suprema that have grown. `sum` are the sums of wealths before rescaling.
     ///
-    /// `E_SYM <= 2 sqrt(rho/(v+rho)) exp(y)` with `y = max(s, 0)^2 / (2(v+rho))` (where s <= 0 by Mills' ratio), and
-    /// `exp(y) <= (1 - y/16)^-16` below 16. Where that bound leaves E at or below the supremum, E is not evaluated.
+    /// With `x = max(s, 0)/sqrt(v+rho)`, `E_SYM <= sqrt(rho/(v+rho)) exp(x^2/2) 2 Phi(x)` (where s <= 0 by Mills' ratio),
+    /// `exp(x^2/2) <= (1 - x^2/32)^-16` below x^2 = 32, and `2 Phi(x) <= 1 + 0.8 x`, whose square is at most
+    /// `1.4 + 2.24 x^2`. Where that bound leaves E at or below the supremum, E is not evaluated.
     #[inline]
     fn raise(&mut self, sum: [f64; N], params: &MixParams) {
         const MORE: f64 = 1.0 + 1e-9;
         let bet_weight = MORE * (1.0 - params.sym_weight) / params.bets_as_f64();
-        let needed = 4.0 * MORE * MORE * params.sym_weight * params.sym_weight * params.rho;
+        let needed = MORE * MORE * params.sym_weight * params.sym_weight * params.rho;
         let mut short = [0.0; N];
         for i in 0..N {
             let up = above_zero(self.s[i]);
             let total = self.v[i] + params.rho;
-            let root = above_zero(1.0 - up * up / (32.0 * total));
-            let left = above_zero((self.sup[i] - bet_weight * sum[i]) * pow16(root));
-            short[i] = needed - left * left * total;
+            let q = up * up / (32.0 * total);
+            let left = above_zero((self.sup[i] - bet_weight * sum[i]) * pow16(above_zero(1.0 - q)));
+            short[i] = needed * at_most(1.4 + 71.68 * q, 4.0) - left * left * total;
         }
         let most =
             short.iter().fold(f64::NEG_INFINITY, |most, short| if *short < most { most } else { *short });
@@ -204,15 +207,25 @@ impl<const N: usize> SignProcesses<N> {
             return;
         }
         for (i, short) in short.into_iter().enumerate() {
-            if short <= 0.0 && self.exponent[i] == 0 {
-                continue;
+            if !(short <= 0.0 && self.exponent[i] == 0) {
+                self.raise_one(i, params);
             }
-            let log_e = self.sign(i).log_e(params);
-            if log_e > self.log_sup[i] + ROUNDING {
-                self.log_sup[i] = log_e;
-                self.sup_at[i] = self.days;
-                self.sup[i] = exp(log_e.min(LARGEST_LOG));
+        }
+    }
+
+    #[cold]
+    fn raise_one(&mut self, i: usize, params: &MixParams) {
+        let process = self.sign(i);
+        if let Some(e) = process.near_e(params) {
+            if e > self.sup[i] * (1.0 + ROUNDING) {
+                (self.sup[i], self.far_log_sup[i], self.sup_at[i]) = (e, 0.0, self.days);
             }
+            return;
+        }
+        let log_e = process.log_e(params);
+        if log_e > process.log_sup() + ROUNDING {
+            (self.sup[i], self.sup_at[i]) = (exp(log_e.min(LARGEST_LOG)), self.days);
+            self.far_log_sup[i] = log_e;
         }
     }
 
@@ -249,8 +262,8 @@ impl<const N: usize> SignProcesses<N> {
             sup_at: [self.sup_at[i]],
             wealth: self.wealth.map(|bet| [bet[i]]),
             exponent: [self.exponent[i]],
-            log_sup: [self.log_sup[i]],
             sup: [self.sup[i]],
+            far_log_sup: [self.far_log_sup[i]],
         }
     }
 }
@@ -272,14 +285,22 @@ impl SignProcess {
     /// `ln E_MIX`.
     #[must_use]
     pub fn log_e(&self, params: &MixParams) -> f64 {
-        let (total, bet_weight) = (self.v[0] + params.rho, 1.0 - params.sym_weight);
+        if let Some(e) = self.near_e(params) {
+            return log(e);
+        }
+        let (sym_weight, bet_weight) = (params.sym_weight, 1.0 - params.sym_weight);
+        log_add(log(sym_weight) + self.log_e_sym(params), log(bet_weight) + self.log_e_bet(params))
+    }
+
+    /// E; `None` before the first score and where a part of it is beyond the range of numbers.
+    fn near_e(&self, params: &MixParams) -> Option<f64> {
+        let total = self.v[0] + params.rho;
         let y = self.s[0] * self.s[0] / (2.0 * total);
-        if y < LARGEST_Y && self.exponent[0] == 0 && self.days > 0 {
+        (y < LARGEST_Y && self.exponent[0] == 0 && self.days > 0).then(|| {
             let sym = 2.0 * (params.rho / total).sqrt() * exp(y) * normal_cdf(self.s[0] / total.sqrt());
             let bet = self.wealth_sum(params) / params.bets_as_f64();
-            return log(params.sym_weight * sym + bet_weight * bet);
-        }
-        log_add(log(params.sym_weight) + self.log_e_sym(params), log(bet_weight) + self.log_e_bet(params))
+            params.sym_weight * sym + (1.0 - params.sym_weight) * bet
+        })
     }
 
     fn wealth_sum(&self, params: &MixParams) -> f64 {
@@ -288,8 +309,8 @@ impl SignProcess {
 
     /// Supremum of `ln E`, at least 0.
     #[must_use]
-    pub const fn log_sup(&self) -> f64 {
-        self.log_sup[0]
+    pub fn log_sup(&self) -> f64 {
+        if self.far_log_sup[0] > 0.0 { self.far_log_sup[0] } else { log(self.sup[0]) }
     }
 
     /// `1 / sup E`: a p-value at every time.
@@ -324,10 +345,21 @@ impl SignProcess {
     }
 }
 
-/// `max(x, 0)` in one instruction.
 #[inline]
 fn above_zero(x: f64) -> f64 {
-    if x > 0.0 { x } else { 0.0 }
+    at_least(x, 0.0)
+}
+
+/// The larger one in one instruction.
+#[inline]
+fn at_least(x: f64, least: f64) -> f64 {
+    if x > least { x } else { least }
+}
+
+/// The smaller one in one instruction.
+#[inline]
+fn at_most(x: f64, most: f64) -> f64 {
+    if x < most { x } else { most }
 }
 
 #[inline]

@@ -8,7 +8,13 @@ use super::special::t_sf;
 /// `1 / (sigma_bar sqrt(H))`; `None` where the scale is unknown or not positive.
 #[must_use]
 pub fn inverse_scale(sigma_bar: f64, horizon_bars: u32) -> Option<f64> {
-    (sigma_bar > 0.0 && sigma_bar.is_finite()).then(|| 1.0 / (sigma_bar * sqrt(f64::from(horizon_bars))))
+    inverse_scale_of(sigma_bar, sqrt(f64::from(horizon_bars)))
+}
+
+/// The same with `sqrt(H)`.
+#[inline]
+pub(super) fn inverse_scale_of(sigma_bar: f64, root_bars: f64) -> Option<f64> {
+    (sigma_bar > 0.0 && sigma_bar.is_finite()).then(|| 1.0 / (sigma_bar * root_bars))
 }
 
 /// Ordinary t of day scores.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use libm::sqrt;
 use rayon::prelude::*;
 
 use crate::discovery::catalogue::Catalogue;
-use crate::discovery::scores::inverse_scale;
+use crate::discovery::scores::inverse_scale_of;
 use crate::discovery::table::OutcomeTable;
 use crate::market::Ts;
 
@@ -99,12 +100,35 @@ struct CodeMap {
     /// By event code and horizon code.
     blocks: Vec<Option<usize>>,
     horizons: usize,
-    horizon_bars: Vec<u32>,
+    /// Square roots of the horizons' bars.
+    root_bars: Vec<f64>,
     /// By symbol code.
     symbols: Vec<Option<u16>>,
-    /// Per block, per condition bit of the table: the block's condition.
-    conditions: Vec<Vec<(usize, u32)>>,
+    /// Per block: where its conditions stand in a row of the table.
+    conditions: Vec<Vec<BitRun>>,
     words: usize,
+}
+
+/// Conditions that are as far apart in a row of the table as in the block: `bits.rotate_right(rotate) & mask`.
+struct BitRun {
+    word: usize,
+    rotate: u32,
+    mask: u64,
+}
+
+impl BitRun {
+    /// The block's conditions, in order, with their bits in the table.
+    fn runs(bits: impl Iterator<Item = (usize, u32)>) -> Vec<Self> {
+        let mut runs: Vec<Self> = Vec::new();
+        for (bit, local) in bits {
+            let (word, rotate) = (bit / 64, ((bit % 64) as u32).wrapping_sub(local) % 64);
+            match runs.last_mut() {
+                Some(run) if (run.word, run.rotate) == (word, rotate) => run.mask |= 1 << local,
+                _ => runs.push(Self { word, rotate, mask: 1 << local }),
+            }
+        }
+        runs
+    }
 }
 
 impl CodeMap {
@@ -131,18 +155,16 @@ impl CodeMap {
             .blocks
             .iter()
             .map(|block| {
-                (0u32..)
-                    .zip(&block.conditions)
-                    .filter_map(|(local, &c)| {
-                        bits.get(catalogue.conditions[c].condition.id.as_ref()).map(|bit| (*bit, local))
-                    })
-                    .collect()
+                let numbered = (0u32..).zip(&block.conditions);
+                BitRun::runs(numbered.filter_map(|(local, &c)| {
+                    bits.get(catalogue.conditions[c].condition.id.as_ref()).map(|bit| (*bit, local))
+                }))
             })
             .collect();
         Self {
             blocks,
             horizons: table.horizons.len(),
-            horizon_bars: table.horizons.iter().map(|h| h.bars).collect(),
+            root_bars: table.horizons.iter().map(|h| sqrt(f64::from(h.bars))).collect(),
             symbols,
             conditions,
             words: table.words(),
@@ -163,7 +185,7 @@ impl CodeMap {
         default_sigma_bar: f64,
     ) -> PackedRow {
         let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
-        let scale = inverse_scale(sigma, self.horizon_bars[usize::from(table.horizon[row])]);
+        let scale = inverse_scale_of(sigma, self.root_bars[usize::from(table.horizon[row])]);
         let (r, cost) = (table.forward_return[row], table.cost[row]);
         let fate = if table.direction[row] == 0 {
             Fate::Undirected
@@ -176,8 +198,8 @@ impl CodeMap {
         };
         let active = &table.active[row * self.words..(row + 1) * self.words];
         let mut conditions = 0;
-        for &(bit, local) in &self.conditions[block] {
-            conditions |= (active[bit / 64] >> (bit % 64) & 1) << local;
+        for BitRun { word, rotate, mask } in &self.conditions[block] {
+            conditions |= active[*word].rotate_right(*rotate) & mask;
         }
         PackedRow {
             day: i32::try_from(day).unwrap_or(i32::MAX),
