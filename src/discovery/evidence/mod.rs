@@ -84,6 +84,7 @@ impl EvidenceBook {
     pub fn new(catalogue: &Catalogue, params: MixParams, default_sigma_bar: f64) -> Self {
         let fresh = UnitEvidence::new(&params);
         let blocks = (0..catalogue.blocks.len())
+            .into_par_iter()
             .map(|b| {
                 let units = catalogue.block_units(b);
                 BlockEvidence { units: vec![fresh.clone(); units], tallies: Vec::new(), left_out: Vec::new() }
@@ -166,9 +167,10 @@ impl EvidenceBook {
         let (params, is_recorded) = (self.params, self.is_recorded);
         let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
         let packed = packer.pack(from..to);
-        self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
+        // A block's rows are let go of with the block: what it needs for its days is the memory of those before it.
+        self.blocks.par_iter_mut().zip(packed).enumerate().for_each(|(b, (block, parts))| {
             let layout = Layout { stride: 1 + catalogue.blocks[b].conditions.len(), pooled };
-            let rows = || packed.iter().flat_map(|part| &part[b]);
+            let rows = || parts.iter().flatten();
             block.reserve(rows(), layout);
             for row in rows() {
                 block.take(row, layout, is_recorded);

@@ -58,11 +58,19 @@ impl<'a> Packer<'a> {
         Self { table, map, blocks, default_sigma_bar, taken }
     }
 
-    /// The rows of a range by block, in row order, in as many parts as there are threads.
+    /// The rows of a range by block, in row order, each block's in as many parts as there are threads.
     pub(super) fn pack(&self, range: Range<usize>) -> Vec<Vec<Vec<PackedRow>>> {
         let part = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
         let starts: Vec<usize> = range.clone().step_by(part).collect();
-        starts.into_par_iter().map(|start| self.pack_part(start..(start + part).min(range.end))).collect()
+        let parts: Vec<Vec<Vec<PackedRow>>> = starts
+            .into_par_iter()
+            .map(|start| self.pack_part(start..(start + part).min(range.end)))
+            .collect();
+        let mut blocks: Vec<Vec<Vec<PackedRow>>> = (0..self.blocks).map(|_| Vec::new()).collect();
+        for part in parts {
+            blocks.iter_mut().zip(part).for_each(|(block, rows)| block.push(rows));
+        }
+        blocks
     }
 
     fn pack_part(&self, rows: Range<usize>) -> Vec<Vec<PackedRow>> {
