@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::candidate::Candidate;
 use crate::spec::TestStatistic;
 
@@ -14,12 +12,10 @@ use crate::spec::TestStatistic;
 const BPS: f64 = 1e4;
 
 /// One tested hypothesis on a statistic that no single leg can trade.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredTest {
     /// What is measured.
     pub statistic: TestStatistic,
-    /// Unit of effect, error, cost and halves: `bps`, or `1` for a ratio.
-    pub unit: &'static str,
     /// Canonical family.
     pub canonical_family: Arc<str>,
     /// Event type.
@@ -60,17 +56,25 @@ pub struct MeasuredTest {
     pub is_found: bool,
 }
 
+impl MeasuredTest {
+    /// Unit of effect, error, cost and halves: `bps`, or `1` for a ratio.
+    #[must_use]
+    pub const fn unit(&self) -> &'static str {
+        if is_ratio(self.statistic) { "1" } else { "bps" }
+    }
+}
+
+const fn is_ratio(statistic: TestStatistic) -> bool {
+    matches!(statistic, TestStatistic::VarianceRatio)
+}
+
 /// A candidate of a discovery over this statistic, in the statistic's own unit.
 #[must_use]
 pub fn measured_test(statistic: TestStatistic, c: &Candidate) -> MeasuredTest {
-    let (unit, scale) = match statistic {
-        TestStatistic::VarianceRatio => ("1", 1.0 / BPS),
-        _ => ("bps", 1.0),
-    };
+    let scale = if is_ratio(statistic) { 1.0 / BPS } else { 1.0 };
     let scaled = |x: Option<f64>| x.map(|x| x * scale);
     MeasuredTest {
         statistic,
-        unit,
         canonical_family: Arc::clone(&c.canonical_family),
         event_type: Arc::clone(&c.event_type),
         template_verb: Arc::clone(&c.template_verb),

@@ -26,7 +26,7 @@ pub(super) fn measures(tests: &[MeasuredTest]) -> String {
             by_evidence.then(t(b).total_cmp(&t(a)))
         });
         // A ratio has no unit and costs nothing.
-        let (unit, is_ratio) = if same[0].unit == "1" { ("", true) } else { (" bps", false) };
+        let (unit, is_ratio) = if same[0].unit() == "1" { ("", true) } else { (" bps", false) };
         let cost = if is_ratio { "" } else { r#"<th class="n">Cost bps</th>"# };
         let _ = write!(
             out,

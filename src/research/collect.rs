@@ -88,6 +88,7 @@ pub fn collect(
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
     let history_from = history_start(store, &symbols, request)?;
+    let mut measures = Measures::new(&request.spec, &config.book());
     let mut pipeline = Pipeline::new(config, history_from)?;
     pipeline.count_quality_from(request.first);
     let mut lake = request.write_features.then(|| FeatureLake::new(request, &symbols));
@@ -96,7 +97,6 @@ pub fn collect(
     let mut events: Vec<Event> = Vec::new();
     let mut exits: BTreeMap<(String, Symbol, BarIndex), BarIndex> = BTreeMap::new();
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
-    let mut measures = Measures::new(&request.spec, &symbols);
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
 

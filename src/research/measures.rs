@@ -16,7 +16,7 @@ use crate::lake::{
     LakeError, SCHEMA_KEY, bool_column, f64_column, i64_column, string_column, table, write_parquet,
 };
 use crate::market::Symbol;
-use crate::outcomes::{Leg, LegBook, Measured, Outcome, RelativePrice};
+use crate::outcomes::{BookConfig, Leg, LegBook, Measured, Outcome, RelativePrice};
 use crate::pipeline::Facts;
 use crate::spec::{CompiledSpec, TestStatistic};
 
@@ -28,28 +28,27 @@ pub(super) struct Measures<'a> {
     spec: &'a CompiledSpec,
     legs: LegBook,
     /// Features that say how much of a hedge leg is held, with their place in the graph's list.
-    ratios: Vec<(Arc<str>, Option<usize>)>,
+    ratios: Vec<(Arc<str>, usize)>,
 }
 
 impl<'a> Measures<'a> {
-    /// For outcomes of these symbols.
-    pub(super) fn new(spec: &'a CompiledSpec, symbols: &[Symbol]) -> Self {
+    /// For outcomes as a book books them.
+    pub(super) fn new(spec: &'a CompiledSpec, book: &BookConfig) -> Self {
         let named: BTreeSet<&Arc<str>> =
             spec.events.iter().filter_map(|e| e.relative.as_ref()?.ratio.as_ref()).collect();
         let place = |name: &str| spec.graph.features.iter().position(|f| f.name == name);
-        let ratios: Vec<_> = named.into_iter().map(|name| (Arc::clone(name), place(name))).collect();
-        let longest = spec.events.iter().flat_map(|e| &e.horizons).map(|h| h.bars).max().unwrap_or(0);
-        let keep = (longest + spec.defaults.entry_lag_bars.get()) as usize + 2;
-        let legs = LegBook::new(symbols, spec.defaults.entry_price, keep, ratios.len());
+        let ratios: Vec<_> =
+            named.into_iter().filter_map(|name| Some((Arc::clone(name), place(name)?))).collect();
+        let symbols: Vec<Symbol> = book.symbols.iter().map(|(symbol, _)| symbol.clone()).collect();
+        // One row more: the one before the event.
+        let legs = LegBook::new(&symbols, book.entry_price, book.history_rows() + 1, ratios.len());
         Self { spec, legs, ratios }
     }
 
     /// Takes the rows of a push.
     pub(super) fn push(&mut self, facts: &Facts) {
-        let unknown = vec![f64::NAN; facts.rows];
         let symbols = facts.columns.symbols.iter().zip(&facts.output.symbols).map(|(columns, output)| {
-            let of = |ix: Option<usize>| ix.and_then(|ix| output.features.get(ix)).unwrap_or(&unknown);
-            (columns, self.ratios.iter().map(|(_, ix)| of(*ix)).collect())
+            (columns, self.ratios.iter().map(|(_, feature)| &output.features[*feature]).collect())
         });
         self.legs.push(facts.first, facts.rows, symbols);
     }
@@ -61,18 +60,9 @@ impl<'a> Measures<'a> {
             let name = price.ratio.as_ref()?;
             self.ratios.iter().position(|(n, _)| n == name)
         };
-        self.legs.measure(
-            outcome,
-            relative.map(|p| (p, ratio(p))),
-            leader_of(self.spec, &outcome.event.symbol),
-        )
+        let leader = self.spec.defaults.leader.of(&outcome.event.symbol);
+        self.legs.measure(outcome, relative.map(|p| (p, ratio(p))), leader)
     }
-}
-
-/// The benchmark of a symbol.
-fn leader_of<'a>(spec: &'a CompiledSpec, symbol: &Symbol) -> &'a Symbol {
-    let leader = &spec.defaults.leader;
-    if *symbol == leader.symbol { &leader.other } else { &leader.symbol }
 }
 
 /// The tests of every statistic that no single leg can trade, over the closed days of a look.
@@ -124,13 +114,16 @@ fn under_test(
             Tested { direction: 1, value: measured.variance_ratio, cost_bps: 0.0, sigma_bar: 1.0 }
         }
         _ => {
-            let hedge = spec.event(&outcome.event.event_type).and_then(|e| e.relative.as_ref());
-            let symbol = &outcome.event.symbol;
-            let hedge_symbol = match hedge.map(|price| price.hedge) {
-                Some(Leg::Leader) => leader_of(spec, symbol),
-                _ => symbol,
+            let event = &outcome.event;
+            let hedge =
+                spec.event(&event.event_type).and_then(|e| e.relative.as_ref()).map(|price| price.hedge);
+            let hedge_cost = match hedge {
+                Some(Leg::Leader) => {
+                    let leader = spec.defaults.leader.of(&event.symbol);
+                    spec.defaults.costs.round_trips(leader).at(event.detected())
+                }
+                _ => own.cost_bps,
             };
-            let hedge_cost = spec.defaults.costs.round_trips(hedge_symbol).at(outcome.event.detected());
             let cost_bps = own.cost_bps + measured.hedge_ratio.abs() * hedge_cost;
             Tested { value: measured.relative_return, cost_bps, ..own }
         }
@@ -158,8 +151,8 @@ fn measures_table(tests: &[MeasuredTest]) -> Result<RecordBatch, LakeError> {
         i64_column(tests.iter().map(|t| i64::try_from(f(t)).ok()))
     };
     let columns = [
-        ("statistic", text(&|t| statistic_name(t.statistic).to_owned())),
-        ("unit", text(&|t| t.unit.to_owned())),
+        ("statistic", text(&|t| t.statistic.to_string())),
+        ("unit", text(&|t| t.unit().to_owned())),
         ("canonical_family", text(&|t| t.canonical_family.to_string())),
         ("event_type", text(&|t| t.event_type.to_string())),
         ("template_verb", text(&|t| t.template_verb.to_string())),
@@ -181,14 +174,4 @@ fn measures_table(tests: &[MeasuredTest]) -> Result<RecordBatch, LakeError> {
         ("is_found", bool_column(tests.iter().map(|t| Some(t.is_found)))),
     ];
     table(columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect())
-}
-
-/// As the lexicon writes it.
-pub(super) const fn statistic_name(statistic: TestStatistic) -> &'static str {
-    match statistic {
-        TestStatistic::OwnReturn => "own_return",
-        TestStatistic::RelativeReturn => "relative_return",
-        TestStatistic::VarianceRatio => "variance_ratio",
-        TestStatistic::ExcursionQuantile => "excursion_quantile",
-    }
 }

@@ -141,6 +141,14 @@ pub struct Leader {
     pub other: Symbol,
 }
 
+impl Leader {
+    /// The benchmark of a symbol.
+    #[must_use]
+    pub fn of(&self, symbol: &Symbol) -> &Symbol {
+        if *symbol == self.symbol { &self.other } else { &self.symbol }
+    }
+}
+
 /// Funding terms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! `spec/hypotheses/template_verb_lexicon.yaml`: what a template verb means.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,18 @@ pub enum TestStatistic {
     VarianceRatio,
     /// Upper quantile of the favourable excursion in sigma.
     ExcursionQuantile,
+}
+
+impl fmt::Display for TestStatistic {
+    /// As the lexicon writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OwnReturn => "own_return",
+            Self::RelativeReturn => "relative_return",
+            Self::VarianceRatio => "variance_ratio",
+            Self::ExcursionQuantile => "excursion_quantile",
+        })
+    }
 }
 
 /// A condition or overlay.
