@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ranges::{OutOfRanges, Ranges};
 use crate::blueprints::{IntrabarPath, Sizing, StopGapFill};
 
 /// `spec/strategies/default.yaml`.
@@ -119,54 +120,38 @@ pub enum OnWeakened {
     Watch,
 }
 
-/// A value that cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("strategies/default.yaml: {field} is {value}, but must be {rule}")]
-pub struct StrategiesError {
-    /// Path of the key.
-    pub field: &'static str,
-    /// What was given.
-    pub value: f64,
-    /// What would be accepted.
-    pub rule: &'static str,
-}
-
 impl StrategiesSpec {
     /// Checks what the types cannot.
     ///
     /// # Errors
-    /// Naming the first key that is out of range.
-    pub fn validate(&self) -> Result<(), StrategiesError> {
-        let check = |ok: bool, field, value, rule| {
-            if ok { Ok(()) } else { Err(StrategiesError { field, value, rule }) }
-        };
-        let version = self.schema_version;
-        check(version == 1, "schema_version", f64::from(version), "1")?;
+    /// Every value outside its range.
+    pub fn validate(&self) -> Result<(), OutOfRanges> {
+        let mut found = Ranges::of("strategies/default.yaml");
+        found.check(self.schema_version == 1, "schema_version", self.schema_version, "1");
         for (field, barrier) in
             [("exit.stop_bps", self.exit.stop_bps), ("exit.target_bps", self.exit.target_bps)]
         {
             let bps = barrier.unwrap_or(1.0);
-            check(bps.is_finite() && bps > 0.0, field, bps, "positive, or null for none")?;
+            found.check(bps.is_finite() && bps > 0.0, field, bps, "positive, or null for none");
         }
         let stop = self.exit.stop_bps.unwrap_or(1.0);
-        check(stop < 10_000.0, "exit.stop_bps", stop, "below 10000 (all of the position)")?;
-        let sizing = self.sizing;
-        for (field, value) in [
-            ("sizing.risk_per_trade", sizing.risk_per_trade),
-            ("sizing.target_vol", sizing.target_vol),
-            ("sizing.max_position_scale", sizing.max_position_scale),
-        ] {
-            check(value.is_finite() && value > 0.0, field, value, "positive")?;
+        found.check(stop < 10_000.0, "exit.stop_bps", stop, "below 10000 (all of the position)");
+        found.positive("sizing.risk_per_trade", self.sizing.risk_per_trade);
+        found.positive("sizing.target_vol", self.sizing.target_vol);
+        found.positive("sizing.max_position_scale", self.sizing.max_position_scale);
+        let RobustnessSpec { cost_multiples, delay_bars, min_positive_symbol_share: share, .. } =
+            &self.robustness;
+        let rule = "a list of numbers of at least 0";
+        found.check(!cost_multiples.is_empty(), "robustness.cost_multiples", "[]", rule);
+        for &multiple in cost_multiples {
+            let ok = multiple.is_finite() && multiple >= 0.0;
+            found.check(ok, "robustness.cost_multiples", multiple, rule);
         }
-        let multiples = &self.robustness.cost_multiples;
-        let bad = multiples.iter().copied().find(|m| !m.is_finite() || *m < 0.0);
-        let bad = if multiples.is_empty() { Some(f64::NAN) } else { bad };
-        check(bad.is_none(), "robustness.cost_multiples", bad.unwrap_or(0.0), "numbers of at least 0")?;
-        let delay = self.robustness.delay_bars.iter().copied().min().unwrap_or(1);
-        check(delay > 0, "robustness.delay_bars", f64::from(delay), "at least 1 (0 is the rule itself)")?;
-        let share = self.robustness.min_positive_symbol_share;
-        let is_share = (0.0..=1.0).contains(&share);
-        check(is_share, "robustness.min_positive_symbol_share", share, "between 0 and 1")
+        let rule = "at least 1 (0 is the rule itself)";
+        found.check(!delay_bars.contains(&0), "robustness.delay_bars", 0, rule);
+        let field = "robustness.min_positive_symbol_share";
+        found.check((0.0..=1.0).contains(share), field, share, "between 0 and 1");
+        found.result()
     }
 }
 
@@ -199,6 +184,27 @@ mod tests {
         assert_eq!(
             spec.validate().unwrap_err().to_string(),
             "strategies/default.yaml: exit.stop_bps is 10000, but must be below 10000 (all of the position)"
+        );
+    }
+
+    #[test]
+    fn every_value_that_cannot_be_used_is_found_at_once() {
+        let mut spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
+        spec.exit.target_bps = Some(-5.0);
+        spec.sizing.target_vol = f64::INFINITY;
+        spec.robustness.cost_multiples = vec![1.0, -1.0, f64::NAN];
+        spec.robustness.delay_bars.push(0);
+        let found: Vec<(&str, String)> =
+            spec.validate().unwrap_err().0.into_iter().map(|e| (e.field, e.value)).collect();
+        assert_eq!(
+            found,
+            [
+                ("exit.target_bps", "-5".to_owned()),
+                ("sizing.target_vol", "inf".to_owned()),
+                ("robustness.cost_multiples", "-1".to_owned()),
+                ("robustness.cost_multiples", "NaN".to_owned()),
+                ("robustness.delay_bars", "0".to_owned()),
+            ]
         );
     }
 }

@@ -62,13 +62,11 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
     defaults(all, &mut refuse);
     calendars(all, &mut refuse);
     lexicon(&all.lexicon, &mut refuse);
-    for error in all.gates.validate().err().into_iter().flat_map(|errors| errors.0) {
-        let help = format!("{} must be {}", error.field, error.rule);
-        refuse.at("gates.yaml", &trail(error.field), error.to_string(), help);
-    }
-    if let Err(error) = all.strategies.validate() {
-        let help = format!("{} must be {}", error.field, error.rule);
-        refuse.at("strategies/default.yaml", &trail(error.field), error.to_string(), help);
+    for outside in [all.gates.validate(), all.strategies.validate()] {
+        for error in outside.err().into_iter().flat_map(|errors| errors.0) {
+            let help = format!("{} must be {}", error.field, error.rule);
+            refuse.at(error.file, &trail(error.field), error.to_string(), help);
+        }
     }
 }
 

@@ -95,10 +95,13 @@ async fn a_threshold_that_changes_while_it_runs_recomputes_its_event_and_nothing
     let exchange = exchange(SPEED, false).await;
     let (mut home, spec) = home_with_specs(&exchange);
     home.set("recompute", "1d");
+    home.set("keep-reports", "1");
     let mut daemon = home.start();
     let before = home.wait_until_live().await;
     let hash = before["spec"]["hash"].clone();
     let first_run = home.wait_for("a run", |s| s["discovery"]["last_run_id"].is_string()).await;
+    let report = |status: &Value| home.path(status["discovery"]["last_report"].as_str().unwrap());
+    assert!(report(&first_run).is_file());
 
     edit(&spec, "events/vol_spike.yaml", "spacing_bars: ", "spacing_bars: 1");
     let seen_phases = std::sync::Mutex::new(BTreeSet::new());
@@ -115,11 +118,14 @@ async fn a_threshold_that_changes_while_it_runs_recomputes_its_event_and_nothing
     let nodes = |key: &str| change["what"][key].as_u64().unwrap();
     assert!(nodes("nodes_kept") > 100 && nodes("nodes_recomputed") < nodes("nodes"), "{change}");
     assert!(change["duration_ms"].is_u64() && change["replaced"]["outcomes_written"].is_u64(), "{change}");
-    home.wait_for("discovery under the new spec", |s| {
-        s["discovery"]["last_run_id"].is_string()
-            && s["discovery"]["last_run_id"] != first_run["discovery"]["last_run_id"]
-    })
-    .await;
+    let second_run = home
+        .wait_for("discovery under the new spec", |s| {
+            s["discovery"]["last_run_id"].is_string()
+                && s["discovery"]["last_run_id"] != first_run["discovery"]["last_run_id"]
+        })
+        .await;
+    home.wait_for("only the newest report", |_| !report(&first_run).exists()).await;
+    assert!(report(&second_run).is_file());
     let printed = home.command(&["status", "--socket"]).arg(home.socket()).output().unwrap();
     assert!(String::from_utf8_lossy(&printed.stdout).contains("events changed: VOL_SPIKE"));
 

@@ -1,48 +1,23 @@
 //! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
 
-use std::fmt;
-
 use super::{EvidenceSpec, GatesSpec, MonitoringSpec, Phase2Override, Procedure};
-
-/// A value of `gates.yaml` that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("gates.yaml: {field} is {value}, but must be {rule}")]
-pub struct GatesError {
-    /// Path of the key.
-    pub field: &'static str,
-    /// What was given.
-    pub value: String,
-    /// What would be accepted.
-    pub rule: &'static str,
-}
-
-/// Every value that cannot be used; at least one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct GatesErrors(pub Vec<GatesError>);
-
-impl fmt::Display for GatesErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
+use crate::spec::ranges::{OutOfRanges, Ranges};
 
 impl GatesSpec {
     /// Checks the ranges that the formulas need.
     ///
     /// # Errors
     /// Every value outside its range.
-    pub fn validate(&self) -> Result<(), GatesErrors> {
-        let mut found = Findings::default();
+    pub fn validate(&self) -> Result<(), OutOfRanges> {
+        let mut found = Ranges::of("gates.yaml");
         self.evidence.check(&mut found);
-        if self.multiplicity.publish_with == Procedure::SeedCompat {
-            found.0.push(GatesError {
-                field: "multiplicity.publish_with",
-                value: "seed_compat".to_owned(),
-                rule: "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
-                       looks and may not publish (its q is reported as q_value_seed)",
-            });
-        }
+        found.check(
+            self.multiplicity.publish_with != Procedure::SeedCompat,
+            "multiplicity.publish_with",
+            "seed_compat",
+            "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
+             looks and may not publish (its q is reported as q_value_seed)",
+        );
         let s = &self.shrinkage;
         found.share("shrinkage.interval_level", s.interval_level);
         found.check(
@@ -64,46 +39,26 @@ impl GatesSpec {
         for profile in self.gate_v1_phase2.profiles.values() {
             profile.events.values().for_each(|relaxed| relaxed.check(&mut found));
         }
-        if found.0.is_empty() { Ok(()) } else { Err(GatesErrors(found.0)) }
+        found.result()
     }
 }
 
-/// What was found so far.
-#[derive(Default)]
-struct Findings(Vec<GatesError>);
-
-impl Findings {
-    fn check(&mut self, ok: bool, field: &'static str, value: f64, rule: &'static str) {
-        if !ok {
-            self.0.push(GatesError { field, value: value.to_string(), rule });
-        }
-    }
-
-    fn positive(&mut self, field: &'static str, value: f64) {
-        self.check(value > 0.0, field, value, "positive");
-    }
-
-    fn share(&mut self, field: &'static str, value: f64) {
-        self.check(value > 0.0 && value < 1.0, field, value, "between 0 and 1");
-    }
-
-    /// Bets of which none can lose everything on a day's score of `worst`.
-    fn bets(&mut self, field: &'static str, bets: &[f64], worst: f64, rule: &'static str) {
-        self.check(!bets.is_empty(), field, 0.0, "a list with at least one bet");
-        for &bet in bets {
-            self.check(bet > 0.0 && bet * worst < 1.0, field, bet, rule);
-        }
+/// Bets of which none can lose everything on a day's score of `worst`.
+fn bets(found: &mut Ranges, field: &'static str, bets: &[f64], worst: f64, rule: &'static str) {
+    found.check(!bets.is_empty(), field, "[]", "a list with at least one bet");
+    for &bet in bets {
+        found.check(bet > 0.0 && bet * worst < 1.0, field, bet, rule);
     }
 }
 
 impl EvidenceSpec {
-    fn check(&self, found: &mut Findings) {
+    fn check(&self, found: &mut Ranges) {
         found.positive("evidence.default_sigma_bar", self.default_sigma_bar);
         found.share("evidence.mix_sym", self.mix_sym);
         found.positive("evidence.sym_rho", self.sym_rho);
         found.positive("evidence.bet_loss_clip", self.bet_loss_clip);
         let rule = "positive and below 1 / bet_loss_clip";
-        found.bets("evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
+        bets(found, "evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
         found.share("evidence.scale_decay", self.scale_decay);
         found.positive("evidence.scale_prior_days", self.scale_prior_days);
         found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
@@ -111,7 +66,7 @@ impl EvidenceSpec {
 }
 
 impl MonitoringSpec {
-    fn check(&self, found: &mut Findings) {
+    fn check(&self, found: &mut Ranges) {
         found.check(
             self.live_confirmed_e > 1.0,
             "monitoring.live_confirmed_e",
@@ -127,14 +82,14 @@ impl MonitoringSpec {
         );
         found.positive("monitoring.score_clip", self.score_clip);
         let rule = "positive and below 1 / score_clip";
-        found.bets("monitoring.bet_lambdas", &self.bet_lambdas, self.score_clip, rule);
+        bets(found, "monitoring.bet_lambdas", &self.bet_lambdas, self.score_clip, rule);
         let share = self.floor_share_of_claim;
         found.check((0.0..=1.0).contains(&share), "monitoring.floor_share_of_claim", share, "from 0 to 1");
     }
 }
 
 impl Phase2Override {
-    fn check(&self, found: &mut Findings) {
+    fn check(&self, found: &mut Ranges) {
         if let Some(k) = self.conservative_cost_multiplier {
             found.check(k >= 1.0, "gate_v1_phase2.profiles.*.conservative_cost_multiplier", k, "at least 1");
         }

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::{GatesError, GatesErrors};
 pub use multiplicity::{FamiliesFile, GroupKey, MultiplicitySpec, Relation, TaxonomyFile};
 
 /// `spec/gates.yaml`.
