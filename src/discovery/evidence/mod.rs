@@ -171,11 +171,8 @@ impl EvidenceBook {
         self.blocks.par_iter_mut().zip(packed).enumerate().for_each(|(b, (block, parts))| {
             let layout = Layout { stride: 1 + catalogue.blocks[b].conditions.len(), pooled };
             let rows = || parts.iter().flatten();
-            block.reserve(rows(), layout);
-            for row in rows() {
-                block.take(row, layout, is_recorded);
-            }
-            block.units.iter_mut().for_each(|unit| unit.catch_up(&params));
+            let shares = block.count(rows(), layout, is_recorded);
+            block.take(rows(), shares, layout, &params);
         });
         for (day, counts) in self.blocks.iter_mut().flat_map(|b| std::mem::take(&mut b.tallies)) {
             let all = self.tallies.entry(i64::from(day)).or_default();
@@ -214,45 +211,77 @@ impl Layout {
     /// The units that a row enters.
     #[inline]
     fn each_unit(self, row: &PackedRow, mut f: impl FnMut(usize)) {
-        for scope in [Some(usize::from(row.symbol)), self.pooled].into_iter().flatten() {
-            // A block has at most 63 conditions; what holds always comes first.
-            let mut left = row.conditions << 1 | 1;
-            while left != 0 {
-                f(scope * self.stride + left.trailing_zeros() as usize);
-                left &= left - 1;
+        let own = usize::from(row.symbol) * self.stride;
+        // A block has at most 63 conditions; what holds always comes first.
+        let mut left = row.conditions << 1 | 1;
+        while left != 0 {
+            let condition = left.trailing_zeros() as usize;
+            f(own + condition);
+            if let Some(pooled) = self.pooled {
+                f(pooled * self.stride + condition);
             }
+            left &= left - 1;
         }
     }
 }
 
 impl BlockEvidence {
-    /// Makes room for the days that these rows will close: growing step by step costs more than counting.
-    fn reserve<'a>(&mut self, rows: impl Iterator<Item = &'a PackedRow>, layout: Layout) {
-        let mut days = vec![(i32::MIN, 0); self.units.len()];
-        for row in rows.filter(|row| row.fate == Fate::Used) {
-            layout.each_unit(row, |unit| {
-                let (last, count) = &mut days[unit];
-                *count += usize::from(*last != row.day);
-                *last = row.day;
-            });
-        }
-        for (unit, (_, count)) in self.units.iter_mut().zip(days) {
-            unit.days.reserve(count);
-        }
-    }
-
-    fn take(&mut self, row: &PackedRow, layout: Layout, is_recorded: bool) {
-        let counts = self.tally(row.day);
-        match row.fate {
-            Fate::Used => counts.used += 1,
-            Fate::Purged => counts.purged += 1,
-            Fate::Dropped => counts.dropped += 1,
-            Fate::Undirected => {
-                counts.undirected += 1;
-                return;
+    /// What becomes of rows: the units' shares of those that can be used; the others are left out.
+    fn count<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a PackedRow>,
+        layout: Layout,
+        is_recorded: bool,
+    ) -> Vec<Share> {
+        let mut shares = vec![Share::default(); self.units.len()];
+        for row in rows {
+            let counts = self.tally(row.day);
+            match row.fate {
+                Fate::Used => {
+                    counts.used += 1;
+                    layout.each_unit(row, |unit| shares[unit].count(row.day));
+                }
+                Fate::Undirected => counts.undirected += 1,
+                Fate::Purged => {
+                    counts.purged += 1;
+                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, true, is_recorded));
+                }
+                Fate::Dropped => {
+                    counts.dropped += 1;
+                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, false, is_recorded));
+                }
             }
         }
-        layout.each_unit(row, |unit| self.add(unit, row, is_recorded));
+        shares
+    }
+
+    /// Units take their rows, one unit after another: its open day and its processes stay near.
+    fn take<'a>(
+        &mut self,
+        rows: impl Iterator<Item = &'a PackedRow>,
+        mut shares: Vec<Share>,
+        layout: Layout,
+        params: &MixParams,
+    ) {
+        let mut all = 0;
+        for share in &mut shares {
+            share.next = all;
+            all += share.rows;
+        }
+        let mut used = rows.filter(|row| row.fate == Fate::Used).peekable();
+        let Some(first) = used.peek() else { return };
+        let mut by_unit = vec![*first; all];
+        for row in used {
+            layout.each_unit(row, |unit| {
+                let next = &mut shares[unit].next;
+                by_unit[*next] = row;
+                *next += 1;
+            });
+        }
+        for (unit, share) in self.units.iter_mut().zip(shares) {
+            unit.days.reserve(share.days);
+            unit.take(&by_unit[share.next - share.rows..share.next], params);
+        }
     }
 
     /// The counts of a day: nearly always the last one or the one before.
@@ -269,14 +298,8 @@ impl BlockEvidence {
         &mut self.tallies[at].1
     }
 
-    #[inline(always)]
-    fn add(&mut self, number: usize, row: &PackedRow, is_recorded: bool) {
+    fn leave_out(&mut self, number: usize, day: i32, is_purged: bool, is_recorded: bool) {
         let unit = &mut self.units[number];
-        if row.fate == Fate::Used {
-            unit.add(row);
-            return;
-        }
-        let is_purged = row.fate == Fate::Purged;
         if is_purged {
             unit.purged += 1;
         } else {
@@ -284,7 +307,26 @@ impl BlockEvidence {
         }
         if is_recorded {
             let unit = u32::try_from(number).unwrap_or(u32::MAX);
-            self.left_out.push(LeftOut { day: row.day, unit, is_purged });
+            self.left_out.push(LeftOut { day, unit, is_purged });
         }
+    }
+}
+
+/// A unit's share of a block's rows.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    rows: usize,
+    days: usize,
+    last_day: Option<i32>,
+    /// Where its next row goes.
+    next: usize,
+}
+
+impl Share {
+    #[inline]
+    fn count(&mut self, day: i32) {
+        self.rows += 1;
+        self.days += usize::from(self.last_day != Some(day));
+        self.last_day = Some(day);
     }
 }

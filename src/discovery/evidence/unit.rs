@@ -102,21 +102,19 @@ impl UnitEvidence {
         self.sides.sign(2 + side as usize)
     }
 
-    /// Adds a row that can be used.
-    #[inline]
-    pub(super) fn add(&mut self, row: &PackedRow) {
-        match self.days.last_mut() {
-            Some(day) if day.day == row.day => day.add(row.signed_return, row.cost, row.inv_scale),
-            _ => {
-                let mut day = DaySum::new(row.day);
+    /// Takes rows that can be used, of whole days.
+    pub(super) fn take(&mut self, rows: &[&PackedRow], params: &MixParams) {
+        self.days.extend(rows.chunk_by(|a, b| a.day == b.day).map(|rows| {
+            let mut day = DaySum::new(rows[0].day);
+            for row in rows {
                 day.add(row.signed_return, row.cost, row.inv_scale);
-                self.days.push(day);
             }
-        }
+            day
+        }));
+        self.catch_up(params);
     }
 
-    /// The processes take the days closed since the last call, up to the first score that is not finite. Many days of
-    /// one unit at once keep its processes near.
+    /// The processes take the days that they have not seen, up to the first score that is not finite.
     pub(super) fn catch_up(&mut self, params: &MixParams) {
         for day in &self.days[self.sides.days() as usize..] {
             self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
