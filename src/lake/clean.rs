@@ -11,21 +11,9 @@ use super::{
     ts_column_opt,
 };
 use crate::clean::{CleanPolicy, Joiner};
-use crate::market::{BarIndex, Market, Source, Symbol, SymbolColumns, Ts};
+use crate::market::{Bar, BarIndex, Market, Source, Symbol, SymbolColumns, Ts};
 use crate::store::{Kind, SeriesKey, Store};
 
-/// Names of the columns of a bar, perp or spot.
-const NAMES: [&str; 9] = [
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quote_volume",
-    "trades",
-    "taker_buy_volume",
-    "taker_buy_quote_volume",
-];
 const SCHEMA: &str = "backtestd.ohlcv_clean/1";
 
 /// Writes the cleaned bars of one symbol, perp and spot, for `[first, end)` clipped to what the store has. Rows before
@@ -120,7 +108,9 @@ impl Rows<'_> {
             ("timestamp".to_owned(), ts_column(bars.iter().map(|b| b.open()))),
             ("symbol".to_owned(), dictionary_column((0..count).map(|_| Some(self.symbol.as_str())))),
         ];
-        columns.extend(NAMES.iter().zip(sources).map(|(name, source)| ((*name).to_owned(), column(source))));
+        columns.extend(
+            Bar::NAMES.iter().zip(sources).map(|(name, source)| ((*name).to_owned(), column(source))),
+        );
         columns.push(("source".to_owned(), self.origins(&bars)?));
         columns.push(("is_gap".to_owned(), bool_column(ages.iter().map(|a| Some(*a > 0)))));
         columns.push(("gap_age".to_owned(), i64_column(ages.iter().map(|a| Some(*a)))));

@@ -29,6 +29,18 @@ pub struct Bar {
 }
 
 impl Bar {
+    /// Names of the columns of [`Bar::values`], in files too.
+    pub const NAMES: [&str; Self::COLUMNS] = [
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "quote_volume",
+        "trades",
+        "taker_buy_volume",
+        "taker_buy_quote_volume",
+    ];
     /// Width of [`Bar::values`].
     pub const COLUMNS: usize = 9;
 

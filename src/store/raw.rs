@@ -63,7 +63,7 @@ pub struct SeriesRows {
 
 pub(super) const fn column_names(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Bars => Bar::NAMES,
+        Kind::Bars => &Bar::NAMES,
         Kind::Funding => FundingPrint::NAMES,
         Kind::OpenInterest => OpenInterest::NAMES,
         Kind::Mark => MarkBar::NAMES,

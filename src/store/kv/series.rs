@@ -86,17 +86,7 @@ pub(in crate::store) fn canonical(v: f64) -> f64 {
 
 impl Record for Bar {
     const KIND: Kind = Kind::Bars;
-    const NAMES: &'static [&'static str] = &[
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "quote_volume",
-        "trades",
-        "taker_buy_volume",
-        "taker_buy_quote_volume",
-    ];
+    const NAMES: &'static [&'static str] = &Self::NAMES;
     fn time(&self) -> i64 {
         self.bar.0
     }
