@@ -10,6 +10,7 @@ use backtestd::discovery::{DayRecord, Trial, TrialKey};
 use backtestd::events::{EpisodeEnd, Event};
 use backtestd::market::{Bar, BarIndex, FundingPrint, Market, OpenInterest, Symbol, Ts};
 use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd::spec::TestStatistic;
 use backtestd::store::{Delivery, FeatureRow, Fsync, Origin, RawPut, Records, Store, StoreError, TickCommit};
 
 const T0: BarIndex = BarIndex(6_000_000);
@@ -252,6 +253,7 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
         cohort: 1,
         first_look: first,
         catalogue: [0; 32],
+        statistic: TestStatistic::OwnReturn,
         family: "F".to_owned(),
         event_type: format!("E{n}"),
         horizon: "5m".to_owned(),
@@ -262,6 +264,8 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
     store.replace_evidence(i64::MIN, &(0..4).map(record).collect::<Vec<_>>()).unwrap();
     store.add_trials(&[trial(1), trial(2)]).unwrap();
     store.add_trials(&[Trial { cohort: 9, ..trial(2) }, trial(3)]).unwrap();
+    let beside = Trial { statistic: TestStatistic::VarianceRatio, ..trial(4) };
+    store.add_trials(std::slice::from_ref(&beside)).unwrap();
 
     // Into the third day: the first two stay closed.
     let midnight = (first + 2) * 288;
@@ -273,7 +277,9 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
     assert_eq!((store.evidence().unwrap().len(), store.replays().unwrap()), (2, 1));
     drop(store);
     let store = open(dir.path());
-    let cohorts: Vec<_> = store.trials().unwrap().iter().map(|t| (t.event_type.clone(), t.cohort)).collect();
+    let mut trials = store.trials().unwrap();
+    assert_eq!(trials.pop(), Some(beside));
+    let cohorts: Vec<_> = trials.iter().map(|t| (t.event_type.clone(), t.cohort)).collect();
     assert_eq!(cohorts, [("E1".to_owned(), 1), ("E2".to_owned(), 1), ("E3".to_owned(), 1)]);
     assert_eq!(store.evidence().unwrap().len(), 2);
 }

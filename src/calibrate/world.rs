@@ -14,6 +14,7 @@ use crate::discovery::{
 use crate::market::{BAR_MS, DAY_MS, Symbol, SymbolError, Ts};
 use crate::outcomes::Horizon;
 use crate::sim::rng::derive;
+use crate::spec::TestStatistic;
 use crate::spec::gates::FamiliesFile;
 
 /// UTC day on which every study begins.
@@ -108,6 +109,7 @@ impl Names {
             min_events: 0,
         };
         let spec = CatalogueSpec {
+            statistic: TestStatistic::OwnReturn,
             events,
             symbols: self.symbols.clone(),
             conditions: self.conditions.iter().map(any).collect(),

@@ -17,6 +17,7 @@ use super::catalogue_spec::{CatalogueSpec, ConditionRule, EventEntry, SideLabel,
 use super::definition::{Definitions, hex};
 use crate::market::{BARS_PER_DAY, Symbol};
 use crate::outcomes::Horizon;
+use crate::spec::TestStatistic;
 use crate::spec::gates::{FamiliesFile, GroupKey};
 
 /// Most conditions on one event: they share a word of bits.
@@ -46,6 +47,8 @@ pub struct Block {
 pub struct Catalogue {
     /// Blocks in order of (event, horizon).
     pub blocks: Vec<Block>,
+    /// What its units measure.
+    pub statistic: TestStatistic,
     /// Symbols, sorted.
     pub symbols: Arc<[Symbol]>,
     /// Whether a pooled scope follows the symbols.
@@ -122,6 +125,7 @@ impl Catalogue {
         }
         let mut catalogue = Self {
             blocks,
+            statistic: spec.statistic,
             symbols: symbols.into(),
             has_pooled,
             conditions: spec.conditions.clone(),
@@ -230,6 +234,9 @@ impl Catalogue {
             let _ = writeln!(text, "cost {symbol} {}", known(made.costs.get(symbol)));
         }
         let _ = writeln!(text, "test {}", made.test);
+        if let Some(measure) = made.measures.get(&block.event_type) {
+            let _ = writeln!(text, "measure {measure}");
+        }
         text
     }
 
@@ -248,6 +255,9 @@ impl Catalogue {
                 "block {} {} {event} {}\n",
                 block.family, block.event_type, block.horizon.bars
             ));
+            if let Some(measure) = made.measures.get(&block.event_type) {
+                hash.update(format!("measure {measure}\n"));
+            }
             for &c in &block.conditions {
                 let c = &self.conditions[c].condition;
                 hash.update(format!(" {} {} {}\n", c.id, c.expression, known(made.conditions.get(&c.id))));

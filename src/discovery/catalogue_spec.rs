@@ -100,6 +100,8 @@ pub struct Untested {
 /// What a catalogue is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogueSpec {
+    /// What its tests measure.
+    pub statistic: TestStatistic,
     /// Event types.
     pub events: Vec<EventEntry>,
     /// Symbols.
@@ -129,9 +131,10 @@ impl CatalogueSpec {
         let mut untested = Vec::new();
         let events = entries(spec, statistic, &mut untested);
         let (conditions, filters) = conditions(spec, &events, &mut untested);
-        let mut definitions = Definitions::of(spec, symbols);
+        let mut definitions = Definitions::of(spec, symbols, statistic);
         conditions.iter().for_each(|rule| definitions.define(&rule.condition));
         Self {
+            statistic,
             events,
             symbols: symbols.to_vec(),
             conditions,
@@ -189,6 +192,7 @@ impl CatalogueSpec {
             min_events: 0,
         };
         Self {
+            statistic: TestStatistic::OwnReturn,
             events,
             symbols: table.symbols.clone(),
             conditions: table.conditions.iter().map(any).collect(),

@@ -11,6 +11,7 @@
 //! price close
 //! cost BTCUSDT 4+2             fee + slippage per side, bps, of every symbol of the scope
 //! test 90d1…                   the null, the e-process and its constants, the scale of the scores
+//! measure relative_return 5b…  statistic and the relative price; no line for the symbol's own return
 //! ```
 //!
 //! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no outcome: names
@@ -25,8 +26,8 @@ use sha2::{Digest, Sha256};
 use super::condition::{Condition, Part, label_condition};
 use crate::graph::{EventNode, NodeFacts, NodeId, Onset, Op, facts, reachable};
 use crate::market::{Source, Symbol};
-use crate::outcomes::EntryPrice;
-use crate::spec::{CompiledSpec, Join};
+use crate::outcomes::{EntryPrice, Leg, RelativePrice};
+use crate::spec::{CompiledSpec, Join, TestStatistic};
 
 /// The feature that scales the scores.
 const SCALE_FEATURE: &str = "sigma_bar";
@@ -44,12 +45,14 @@ pub struct Definitions {
     pub price: String,
     /// The test.
     pub test: String,
+    /// By event type, what is measured where it is not the symbol's own return.
+    pub measures: BTreeMap<Arc<str>, String>,
 }
 
 impl Definitions {
-    /// Of everything that compiled specs define, on these symbols.
+    /// Of everything that compiled specs define, on these symbols, for tests of one statistic.
     #[must_use]
-    pub fn of(spec: &CompiledSpec, symbols: &[Symbol]) -> Self {
+    pub fn of(spec: &CompiledSpec, symbols: &[Symbol], statistic: TestStatistic) -> Self {
         let graph = &spec.graph;
         let context = Reading {
             spec,
@@ -82,6 +85,7 @@ impl Definitions {
                 EntryPrice::Open => "open".to_owned(),
             },
             test: digest(&format!("{test} scale {scale}")),
+            measures: context.measures(statistic, symbols),
         }
     }
 }
@@ -143,6 +147,40 @@ impl Reading<'_> {
             self.rules(parts)
         );
         digest(&text)
+    }
+
+    fn measures(&self, statistic: TestStatistic, symbols: &[Symbol]) -> BTreeMap<Arc<str>, String> {
+        let of = |price: Option<&RelativePrice>| match statistic {
+            TestStatistic::OwnReturn => None,
+            TestStatistic::RelativeReturn => {
+                Some(format!("{statistic} {}", digest(&self.relative(price?, symbols))))
+            }
+            TestStatistic::VarianceRatio | TestStatistic::ExcursionQuantile => Some(statistic.to_string()),
+        };
+        let events = self.spec.events.iter();
+        events.filter_map(|e| Some((e.event_type.as_str().into(), of(e.relative.as_ref())?))).collect()
+    }
+
+    /// A relative price: its legs, the feature that weighs the second, and who the benchmark is and costs.
+    fn relative(&self, price: &RelativePrice, symbols: &[Symbol]) -> String {
+        let graph = &self.spec.graph;
+        let ratio = price.ratio.as_ref().map_or_else(
+            || "1".to_owned(),
+            |name| {
+                let node = graph.features.iter().find(|f| *f.name == **name).map(|f| f.node);
+                node.map(|node| self.series(node)).unwrap_or_default()
+            },
+        );
+        let mut text = format!("{:?} {:?} {ratio}", price.own, price.hedge);
+        if [price.own, price.hedge].contains(&Leg::Leader) {
+            for symbol in symbols {
+                let leader = self.spec.defaults.leader.of(symbol);
+                let costs = &self.spec.defaults.costs;
+                let (fee, slippage) = (costs.fee_bps(leader), costs.slippage_bps(leader));
+                let _ = write!(text, " {symbol} {leader} {fee}+{slippage}");
+            }
+        }
+        text
     }
 
     /// When the sources below these nodes may be used; the sessions where one of them is a calendar column; the symbols

@@ -5,6 +5,9 @@
 //! `w = m gamma_b / m_b` (m trials in all, m_b of them in the cohort). A changed definition is a new unit in a later
 //! cohort; a removed unit stays counted; an identical definition that returns is the unit that it was.
 //!
+//! Each statistic has a ledger of its own: what is tested beside discovery neither spends nor widens the budget of what
+//! may be published.
+//!
 //! Append-only and pure: the store keeps the trials, this module decides what to add.
 
 use std::collections::BTreeMap;
@@ -15,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::count;
 use super::multiplicity::cohort_budget;
+use crate::spec::TestStatistic;
 use crate::spec::gates::{CatalogueKind, GroupKey};
 
 /// SHA-256 of a unit's definition.
@@ -46,6 +50,8 @@ pub struct Trial {
     pub first_look: i64,
     /// Hash of the catalogue of its first look.
     pub catalogue: [u8; 32],
+    /// What it measures.
+    pub statistic: TestStatistic,
     /// Canonical family.
     pub family: String,
     /// Event type.
@@ -136,7 +142,7 @@ pub fn date(day: i64) -> String {
     text
 }
 
-/// Every trial so far.
+/// Every trial of one statistic so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrialLedger {
     trials: BTreeMap<TrialKey, Trial>,
@@ -204,6 +210,7 @@ impl TrialLedger {
                     cohort: cohorts + 1,
                     first_look: day,
                     catalogue: identity,
+                    statistic: catalogue.statistic,
                     family: block.family.to_string(),
                     event_type: block.event_type.to_string(),
                     horizon: block.horizon.label.to_string(),

@@ -5,6 +5,7 @@ use crate::discovery::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel};
 use crate::discovery::definition::Definitions;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
+use crate::spec::TestStatistic;
 use crate::spec::gates::FamiliesFile;
 
 fn families() -> FamiliesFile {
@@ -27,6 +28,7 @@ fn catalogue(events: &[&str]) -> Catalogue {
         });
     }
     let spec = CatalogueSpec {
+        statistic: TestStatistic::OwnReturn,
         events: entries,
         symbols: vec![Symbol::new("BTCUSDT").unwrap()],
         conditions: Vec::new(),

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
-use super::measures::{measured_tests, write_measures};
+use super::measures::{look_at_measures, write_measures};
 use super::placebo::{PlaceboInputs, placebo};
 use super::request::Request;
 use super::summary::{EventCount, MeasureCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
@@ -24,7 +24,7 @@ use crate::blueprints::{
 };
 use crate::calibrate::{Stage, funnel};
 use crate::discovery::definition::hex;
-use crate::discovery::{Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
+use crate::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
 use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 use crate::market::{BarIndex, DAY_MS, Ts};
 use crate::pipeline::POOLED;
@@ -44,10 +44,11 @@ pub fn run(
 ) -> Result<RunSummary, ResearchError> {
     let config = discovery_config(&request.spec, &request.symbols, request.end.open());
     let catalogue = config.catalogue(&OutcomeTable::default());
-    let mut ledger = read_ledger(store)?;
+    let mut ledger = read_ledger(store, catalogue.statistic)?;
     let day = closed_through(request.end.open());
     let kind = request.spec.gates.multiplicity.catalogue;
     let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+    let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -57,7 +58,9 @@ pub fn run(
 
     let collected = collect(store, request, &mut |done, total| progress("features and events", done, total))?;
     let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
-    let run_id = request.run_id(&accounting, &excluded);
+    let looks: Vec<&Accounting> =
+        std::iter::once(&accounting).chain(measure_looks.iter().map(|look| &look.accounting)).collect();
+    let run_id = request.run_id(&looks, &excluded);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -81,7 +84,12 @@ pub fn run(
     };
     let discovery = find(&look, &config);
     let both = (collected.outcomes.as_slice(), collected.measured.as_slice());
-    let measures = measured_tests(&request.spec, &request.symbols, both, &look, &config)?;
+    let (mut measures, mut measure_counts) = (Vec::new(), Vec::new());
+    for beside in &measure_looks {
+        let tests = beside.tests(&request.spec, both, &look, &config)?;
+        measure_counts.push(MeasureCount::of(beside.statistic(), &beside.accounting, &tests));
+        measures.extend(tests);
+    }
     let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
@@ -149,8 +157,8 @@ pub fn run(
 
     let mut summary = summarise(request, run_id, &collected, &conclusions, version, stages);
     summary.placebo = twin;
-    summary.measures = MeasureCount::of(&measures);
-    let page = report(request, &summary, &collected, &conclusions, &stages_passed, (&published, &measures));
+    summary.measures = measure_counts;
+    let page = report(request, &summary, &collected, &conclusions, &stages_passed, &published, &measures);
     write_bytes(&summary.report, page.as_bytes())?;
     write_stages(&summary, &collected, &conclusions)?;
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
@@ -352,7 +360,8 @@ fn report(
     collected: &Collected,
     conclusions: &Conclusions,
     funnel: &[Stage],
-    (published, measures): (&[Blueprint], &[MeasuredTest]),
+    published: &[Blueprint],
+    measures: &[MeasuredTest],
 ) -> String {
     let symbols: Vec<SymbolFacts> = summary
         .bars

@@ -2,18 +2,25 @@
 
 use super::ResearchError;
 use crate::discovery::{Accounting, Catalogue, TrialLedger};
+use crate::spec::TestStatistic;
 use crate::spec::gates::CatalogueKind;
 use crate::store::{Store, StoreError};
 
 /// Under this name the store remembers that the catalogue was declared closed.
-const CLOSED: &str = "trials/closed";
+fn closed(statistic: TestStatistic) -> String {
+    match statistic {
+        TestStatistic::OwnReturn => "trials/closed".to_owned(),
+        other => format!("trials/closed/{other}"),
+    }
+}
 
-/// Reads the ledger.
+/// Reads the ledger of a statistic.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn read_ledger(store: &Store) -> Result<TrialLedger, StoreError> {
-    Ok(TrialLedger::new(store.trials()?, store.meta(CLOSED)?.is_some()))
+pub fn read_ledger(store: &Store, statistic: TestStatistic) -> Result<TrialLedger, StoreError> {
+    let trials = store.trials()?.into_iter().filter(|trial| trial.statistic == statistic);
+    Ok(TrialLedger::new(trials, store.meta(&closed(statistic))?.is_some()))
 }
 
 /// Looks at a catalogue on data closed through `day`: its new units go into the ledger, durably, as one cohort; then all
@@ -30,11 +37,12 @@ pub fn look_at(
 ) -> Result<Accounting, ResearchError> {
     let new = ledger.admit(catalogue, kind, day)?;
     if let Some(first) = new.first() {
-        tracing::info!(cohort = first.cohort, units = new.len(), "hypotheses enter the trial ledger");
+        let statistic = catalogue.statistic;
+        tracing::info!(%statistic, cohort = first.cohort, units = new.len(), "hypotheses enter the trial ledger");
         store.add_trials(&new)?;
     }
     if kind == CatalogueKind::Closed && !ledger.is_closed() {
-        store.put_meta(CLOSED, b"1")?;
+        store.put_meta(&closed(catalogue.statistic), b"1")?;
     }
     ledger.extend(new, kind);
     Ok(ledger.account(catalogue))

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::conclude::state_names;
-use super::{Look, ResearchError};
+use super::{Look, ResearchError, look_at, read_ledger};
 use crate::discovery::{
-    Catalogue, CatalogueSpec, DiscoveryConfig, MeasuredTest, OutcomeTable, Tested, book_of, conclude_book,
-    measured_test,
+    Accounting, Catalogue, CatalogueSpec, DiscoveryConfig, MeasuredTest, OutcomeTable, Tested, book_of,
+    conclude_in, measured_test,
 };
 use crate::lake::{
     LakeError, SCHEMA_KEY, bool_column, f64_column, i64_column, string_column, table, write_parquet,
@@ -19,6 +19,7 @@ use crate::market::Symbol;
 use crate::outcomes::{BookConfig, Leg, LegBook, Measured, Outcome, RelativePrice};
 use crate::pipeline::Facts;
 use crate::spec::{CompiledSpec, TestStatistic};
+use crate::store::Store;
 
 /// What is tested beside discovery, each for itself.
 const STATISTICS: [TestStatistic; 2] = [TestStatistic::RelativeReturn, TestStatistic::VarianceRatio];
@@ -65,39 +66,69 @@ impl<'a> Measures<'a> {
     }
 }
 
-/// The tests of every statistic that no single leg can trade, over the closed days of a look.
+/// The tests of one statistic that no single leg can trade, in its trial ledger.
+pub(super) struct MeasureLook {
+    asked: CatalogueSpec,
+    catalogue: Catalogue,
+    pub(super) accounting: Accounting,
+}
+
+/// Looks at every such statistic on data closed through `day`: what is new enters its ledger, durably.
 ///
 /// # Errors
-/// When the outcomes belong to other specs.
-pub(super) fn measured_tests(
+/// When a catalogue was declared closed and has grown, or the store cannot be written.
+pub(super) fn look_at_measures(
+    store: &mut Store,
     spec: &CompiledSpec,
     symbols: &[Symbol],
-    (outcomes, measured): (&[Outcome], &[Measured]),
-    look: &Look<'_>,
-    config: &DiscoveryConfig,
-) -> Result<Vec<MeasuredTest>, ResearchError> {
-    let mut tests = Vec::new();
+    day: i64,
+) -> Result<Vec<MeasureLook>, ResearchError> {
+    let mut looks = Vec::new();
     for statistic in STATISTICS {
         let asked = CatalogueSpec::of(spec, symbols, statistic);
-        let types: BTreeSet<&str> = asked.events.iter().map(|e| e.event_type.as_ref()).collect();
+        let catalogue = Catalogue::new(&asked, &spec.multiplicity.families);
+        let mut ledger = read_ledger(store, statistic)?;
+        let kind = spec.gates.multiplicity.catalogue;
+        let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+        looks.push(MeasureLook { asked, catalogue, accounting });
+    }
+    Ok(looks)
+}
+
+impl MeasureLook {
+    pub(super) const fn statistic(&self) -> TestStatistic {
+        self.catalogue.statistic
+    }
+
+    /// The tests over the closed days of discovery's look.
+    ///
+    /// # Errors
+    /// When the outcomes belong to other specs.
+    pub(super) fn tests(
+        &self,
+        spec: &CompiledSpec,
+        (outcomes, measured): (&[Outcome], &[Measured]),
+        look: &Look<'_>,
+        config: &DiscoveryConfig,
+    ) -> Result<Vec<MeasuredTest>, ResearchError> {
+        let statistic = self.statistic();
+        let types: BTreeSet<&str> = self.asked.events.iter().map(|e| e.event_type.as_ref()).collect();
         let rows = outcomes
             .iter()
             .zip(measured)
             .filter(|(outcome, _)| types.contains(outcome.event.event_type.as_ref()))
             .map(|(outcome, measured)| (outcome, under_test(spec, statistic, outcome, measured)));
-        let conditions: Vec<_> = asked.conditions.iter().map(|rule| rule.condition.clone()).collect();
+        let conditions: Vec<_> = self.asked.conditions.iter().map(|rule| rule.condition.clone()).collect();
         let table = OutcomeTable::from_tested(rows, &state_names(spec), &conditions)?;
-        let catalogue = Catalogue::new(&asked, &config.families);
         let config = DiscoveryConfig {
-            catalogue: Some(asked),
             excluded: look.excluded.to_vec(),
             lacking: look.lacking.to_vec(),
             ..config.clone()
         };
-        let found = conclude_book(&catalogue, &book_of(&table, &catalogue, &config), &config);
-        tests.extend(found.candidates.iter().map(|c| measured_test(statistic, c)));
+        let book = book_of(&table, &self.catalogue, &config);
+        let found = conclude_in(&self.catalogue, &book, &self.accounting, &config);
+        Ok(found.candidates.iter().map(|c| measured_test(statistic, c)).collect())
     }
-    Ok(tests)
 }
 
 /// What is tested of an outcome. The hedge leg pays what the perpetual of its symbol pays. A ratio has no side of its own

@@ -36,8 +36,8 @@ pub struct Request {
 impl Request {
     /// The given name, or the derived one.
     #[must_use]
-    pub fn run_id(&self, accounting: &Accounting, excluded: &[Exclusion]) -> String {
-        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, accounting, excluded);
+    pub fn run_id(&self, looks: &[&Accounting], excluded: &[Exclusion]) -> String {
+        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, looks, excluded);
         self.run_id.clone().unwrap_or_else(derived)
     }
 }
@@ -50,7 +50,7 @@ pub fn run_id(
     symbols: &[Symbol],
     first: BarIndex,
     end: BarIndex,
-    accounting: &Accounting,
+    looks: &[&Accounting],
     excluded: &[Exclusion],
 ) -> String {
     let mut hash = Sha256::new();
@@ -62,7 +62,7 @@ pub fn run_id(
     hash.update(first.0.to_le_bytes());
     hash.update(end.0.to_le_bytes());
     // Trials that came later share the error budget in other ways: another look.
-    for cohort in &accounting.cohorts {
+    for cohort in looks.iter().flat_map(|accounting| &accounting.cohorts) {
         hash.update((cohort.units as u64).to_le_bytes());
     }
     for x in excluded {
@@ -82,7 +82,7 @@ mod tests {
         let symbols = [Symbol::new("BTCUSDT").unwrap()];
         let end = crate::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
         let accounting = Accounting::default();
-        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &accounting, &[]);
+        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &[&accounting], &[]);
         let name = run_id("sha256:a");
         assert!(name.starts_with("20260301T120000Z-") && name.len() == 21, "{name}");
         assert_eq!(name, run_id("sha256:a"));

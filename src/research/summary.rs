@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::BarCount;
 use super::placebo::Placebo;
-use crate::discovery::MeasuredTest;
+use crate::discovery::{Accounting, MeasuredTest};
 use crate::market::Symbol;
 use crate::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 use crate::spec::TestStatistic;
@@ -64,6 +64,8 @@ pub struct UnavailableEvent {
 pub struct MeasureCount {
     /// What is measured.
     pub statistic: TestStatistic,
+    /// Trials of the statistic's ledger: every such test ever looked at.
+    pub trials: u64,
     /// Tests with data.
     pub tested: u64,
     /// Within the q that a discovery must reach.
@@ -71,14 +73,13 @@ pub struct MeasureCount {
 }
 
 impl MeasureCount {
-    pub(super) fn of(tests: &[MeasuredTest]) -> Vec<Self> {
-        let same = tests.chunk_by(|a, b| a.statistic == b.statistic);
-        same.map(|all| Self {
-            statistic: all[0].statistic,
-            tested: all.len() as u64,
-            found: all.iter().filter(|t| t.is_found).count() as u64,
-        })
-        .collect()
+    pub(super) fn of(statistic: TestStatistic, accounting: &Accounting, tests: &[MeasuredTest]) -> Self {
+        Self {
+            statistic,
+            trials: accounting.total as u64,
+            tested: tests.len() as u64,
+            found: tests.iter().filter(|t| t.is_found).count() as u64,
+        }
     }
 }
 
@@ -165,12 +166,13 @@ impl RunSummary {
         for reason in &self.reasons {
             let _ = writeln!(out, "  {reason}");
         }
-        for m in &self.measures {
+        for m in self.measures.iter().filter(|m| m.trials > 0) {
             let _ = writeln!(
                 out,
-                "beside       {} tests of {}, {} found; never published",
+                "beside       {} tests of {} ({} trials ever), {} found; never published",
                 m.tested,
                 statistic_words(m.statistic),
+                m.trials,
                 m.found
             );
         }

@@ -52,6 +52,12 @@ pub enum TestStatistic {
     ExcursionQuantile,
 }
 
+impl TestStatistic {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::OwnReturn, Self::RelativeReturn, Self::VarianceRatio, Self::ExcursionQuantile];
+}
+
 impl fmt::Display for TestStatistic {
     /// As the lexicon writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

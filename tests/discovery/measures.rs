@@ -47,9 +47,9 @@ fn fill(store: &mut Store, raw: &RawBlock) {
     }
 }
 
-fn research(store: &mut Store, data_root: &Path) -> RunSummary {
+fn research(store: &mut Store, spec: CompiledSpec, data_root: &Path) -> RunSummary {
     let request = Request {
-        spec: Arc::new(CompiledSpec::load(&spec_dir()).unwrap()),
+        spec: Arc::new(spec),
         symbols: symbols(3),
         first: START + 8640,
         end: START + ROWS as i64,
@@ -112,7 +112,7 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
     let mut store = Store::open_with(&dir.path().join("state"), Fsync::Never).unwrap();
     fill(&mut store, &raw);
     let data = dir.path().join("data");
-    let summary = research(&mut store, &data);
+    let summary = research(&mut store, CompiledSpec::load(&spec_dir()).unwrap(), &data);
     let closes = closes(&raw);
     let close = |symbol: &str, bar: i64, leg: usize| {
         closes.get(&(symbol.to_owned(), bar)).map_or(f64::NAN, |legs| legs[leg])
@@ -205,4 +205,49 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
     let candidates =
         Rows::read(&data.join("reports/phase2/measures/SPOT_PERP_BASIS_SHOCK/phase2_candidates.parquet"));
     assert!(candidates.text("template_verb").iter().all(|verb| verb == "fade" || verb == "follow"));
+}
+
+/// Trials by statistic and cohort.
+fn trials(store: &Store) -> BTreeMap<(String, u32), usize> {
+    let mut out = BTreeMap::new();
+    for trial in store.trials().unwrap() {
+        *out.entry((trial.statistic.to_string(), trial.cohort)).or_default() += 1;
+    }
+    out
+}
+
+#[test]
+fn what_is_tested_beside_discovery_is_counted_in_ledgers_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open_with(&dir.path().join("state"), Fsync::Never).unwrap();
+    fill(&mut store, &wide_basis());
+    let data = dir.path().join("data");
+    let spec = || CompiledSpec::load(&spec_dir()).unwrap();
+    let counts = |summary: &RunSummary| {
+        summary.measures.iter().map(|m| (m.statistic, m.trials, m.tested)).collect::<Vec<_>>()
+    };
+    let first = research(&mut store, spec(), &data);
+    let once = trials(&store);
+    assert_eq!(once.keys().map(|(_, cohort)| *cohort).max(), Some(1));
+    assert_eq!(once[&("own_return".to_owned(), 1)] as u64, first.trials);
+    let again = research(&mut store, spec(), &data);
+    assert_eq!(trials(&store), once, "the same look adds nothing");
+    assert_eq!(counts(&again), counts(&first));
+
+    // Another hedge ratio is another relative price: new trials of that event and statistic, and of nothing else.
+    let mut edited = spec();
+    let pairs = edited.events.iter_mut().find(|e| e.event_type == "COPULA_PAIRS_TRADING").unwrap();
+    pairs.relative.as_mut().unwrap().ratio = None;
+    let changed = research(&mut store, edited, &data);
+    let mut expected = once.clone();
+    let added = trials(&store)[&("relative_return".to_owned(), 2)];
+    expected.insert(("relative_return".to_owned(), 2), added);
+    assert_eq!(trials(&store), expected);
+    let before = once[&("relative_return".to_owned(), 1)];
+    assert!(added > 0 && added < before / 2, "{added} of {before}");
+    let relative = |s: &RunSummary| {
+        s.measures.iter().find(|m| m.statistic == TestStatistic::RelativeReturn).unwrap().trials
+    };
+    assert_eq!(relative(&changed), relative(&first) + added as u64);
+    assert_eq!(changed.trials, first.trials, "discovery's budget is its own");
 }

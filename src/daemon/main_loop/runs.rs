@@ -172,7 +172,7 @@ impl MainLoop {
                 &input.symbols,
                 input.first,
                 input.looked.closed_end,
-                &input.looked.accounting,
+                &[&input.looked.accounting],
                 &input.looked.excluded,
             ),
         };

@@ -18,7 +18,7 @@ use crate::pipeline::QualityReport;
 use crate::research::{
     ResearchError, closed_through, discovery_config, exclusions, lacking, look_at, outcome_table, read_ledger,
 };
-use crate::spec::CompiledSpec;
+use crate::spec::{CompiledSpec, TestStatistic};
 use crate::store::Store;
 
 /// What a run looks at.
@@ -103,7 +103,7 @@ impl Evidence {
             config: Arc::new(config),
             catalogue: Arc::new(catalogue),
             book: Arc::new(book),
-            ledger: read_ledger(store)?,
+            ledger: read_ledger(store, TestStatistic::OwnReturn)?,
             accounting: None,
         })
     }
