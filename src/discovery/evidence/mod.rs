@@ -4,6 +4,7 @@
 //! leaves the same bits. A day's score enters when the day is closed and never changes afterwards: late data are a
 //! replay from an earlier book.
 
+mod block;
 mod rows;
 mod unit;
 
@@ -15,7 +16,8 @@ use super::catalogue::Catalogue;
 use super::eprocess::MixParams;
 use super::table::OutcomeTable;
 use crate::market::Ts;
-use rows::{Fate, PackedRow, Packer, Taken};
+use block::{BlockEvidence, Layout, Scratch};
+use rows::{Packer, Taken};
 
 pub use unit::{DaySum, UnitEvidence};
 
@@ -43,23 +45,6 @@ impl RowCounts {
             undirected: self.undirected + other.undirected,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct BlockEvidence {
-    pub(super) units: Vec<UnitEvidence>,
-    /// Of the step under way, by day, ascending.
-    tallies: Vec<(i32, RowCounts)>,
-    /// Rows left out, as (day, unit, fate), in no order, until they are recorded.
-    pub(super) left_out: Vec<LeftOut>,
-}
-
-/// A row that a unit could not use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LeftOut {
-    pub(super) day: i32,
-    pub(super) unit: u32,
-    pub(super) is_purged: bool,
 }
 
 /// Evidence of a whole catalogue.
@@ -168,11 +153,10 @@ impl EvidenceBook {
         let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
         let packed = packer.pack(from..to);
         // A block's rows are let go of with the block: what it needs for its days is the memory of those before it.
-        self.blocks.par_iter_mut().zip(packed).enumerate().for_each(|(b, (block, parts))| {
+        let blocks = self.blocks.par_iter_mut().zip(packed).enumerate();
+        blocks.for_each_init(Scratch::default, |scratch, (b, (block, parts))| {
             let layout = Layout { stride: 1 + catalogue.blocks[b].conditions.len(), pooled };
-            let rows = || parts.iter().flatten();
-            let shares = block.count(rows(), layout, is_recorded);
-            block.take(rows(), shares, layout, &params);
+            block.take(parts, layout, is_recorded, &params, scratch);
         });
         for (day, counts) in self.blocks.iter_mut().flat_map(|b| std::mem::take(&mut b.tallies)) {
             let all = self.tallies.entry(i64::from(day)).or_default();
@@ -184,7 +168,10 @@ impl EvidenceBook {
     /// Puts a recorded day back: see [`super::record`]. To be followed by [`EvidenceBook::catch_up`].
     pub(super) fn put_back(&mut self, block: usize, unit: usize, day: Option<DaySum>, left_out: (u32, u32)) {
         let unit = &mut self.blocks[block].units[unit];
-        unit.days.extend(day);
+        if let Some(day) = day {
+            unit.reserve(1);
+            unit.days.push(day);
+        }
         unit.purged += left_out.0;
         unit.dropped += left_out.1;
     }
@@ -195,138 +182,5 @@ impl EvidenceBook {
         self.blocks
             .par_iter_mut()
             .for_each(|block| block.units.iter_mut().for_each(|unit| unit.catch_up(&params)));
-    }
-}
-
-/// How the units of a block are numbered.
-#[derive(Clone, Copy)]
-struct Layout {
-    /// Units of a scope.
-    stride: usize,
-    /// Number of the pooled scope.
-    pooled: Option<usize>,
-}
-
-impl Layout {
-    /// The units that a row enters.
-    #[inline]
-    fn each_unit(self, row: &PackedRow, mut f: impl FnMut(usize)) {
-        let own = usize::from(row.symbol) * self.stride;
-        // A block has at most 63 conditions; what holds always comes first.
-        let mut left = row.conditions << 1 | 1;
-        while left != 0 {
-            let condition = left.trailing_zeros() as usize;
-            f(own + condition);
-            if let Some(pooled) = self.pooled {
-                f(pooled * self.stride + condition);
-            }
-            left &= left - 1;
-        }
-    }
-}
-
-impl BlockEvidence {
-    /// What becomes of rows: the units' shares of those that can be used; the others are left out.
-    fn count<'a>(
-        &mut self,
-        rows: impl Iterator<Item = &'a PackedRow>,
-        layout: Layout,
-        is_recorded: bool,
-    ) -> Vec<Share> {
-        let mut shares = vec![Share::default(); self.units.len()];
-        for row in rows {
-            let counts = self.tally(row.day);
-            match row.fate {
-                Fate::Used => {
-                    counts.used += 1;
-                    layout.each_unit(row, |unit| shares[unit].count(row.day));
-                }
-                Fate::Undirected => counts.undirected += 1,
-                Fate::Purged => {
-                    counts.purged += 1;
-                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, true, is_recorded));
-                }
-                Fate::Dropped => {
-                    counts.dropped += 1;
-                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, false, is_recorded));
-                }
-            }
-        }
-        shares
-    }
-
-    /// Units take their rows, one unit after another: its open day and its processes stay near.
-    fn take<'a>(
-        &mut self,
-        rows: impl Iterator<Item = &'a PackedRow>,
-        mut shares: Vec<Share>,
-        layout: Layout,
-        params: &MixParams,
-    ) {
-        let mut all = 0;
-        for share in &mut shares {
-            share.next = all;
-            all += share.rows;
-        }
-        let mut used = rows.filter(|row| row.fate == Fate::Used).peekable();
-        let Some(first) = used.peek() else { return };
-        let mut by_unit = vec![*first; all];
-        for row in used {
-            layout.each_unit(row, |unit| {
-                let next = &mut shares[unit].next;
-                by_unit[*next] = row;
-                *next += 1;
-            });
-        }
-        for (unit, share) in self.units.iter_mut().zip(shares) {
-            unit.days.reserve(share.days);
-            unit.take(&by_unit[share.next - share.rows..share.next], params);
-        }
-    }
-
-    /// The counts of a day: nearly always the last one or the one before.
-    fn tally(&mut self, day: i32) -> &mut RowCounts {
-        let at = self.tallies.iter().rposition(|(d, _)| *d <= day);
-        let at = match at {
-            Some(i) if self.tallies[i].0 == day => i,
-            at => {
-                let i = at.map_or(0, |i| i + 1);
-                self.tallies.insert(i, (day, RowCounts::default()));
-                i
-            }
-        };
-        &mut self.tallies[at].1
-    }
-
-    fn leave_out(&mut self, number: usize, day: i32, is_purged: bool, is_recorded: bool) {
-        let unit = &mut self.units[number];
-        if is_purged {
-            unit.purged += 1;
-        } else {
-            unit.dropped += 1;
-        }
-        if is_recorded {
-            let unit = u32::try_from(number).unwrap_or(u32::MAX);
-            self.left_out.push(LeftOut { day, unit, is_purged });
-        }
-    }
-}
-
-/// A unit's share of a block's rows.
-#[derive(Clone, Copy, Default)]
-struct Share {
-    rows: usize,
-    days: usize,
-    last_day: Option<i32>,
-    /// Where its next row goes.
-    next: usize,
-}
-
-impl Share {
-    #[inline]
-    fn count(&mut self, day: i32) {
-        self.rows += 1;
-        self.days += usize::from(self.last_day != Some(day));
-        self.last_day = Some(day);
     }
 }

@@ -50,6 +50,25 @@ impl DaySum {
         self.weight += w;
     }
 
+    /// Itself on its own day, a new day on another; without a branch, as days of one or two events follow no pattern.
+    #[inline]
+    const fn on(self, day: i32) -> Self {
+        let keep = (self.day == day) as u64 * u64::MAX;
+        const fn kept(x: f64, keep: u64) -> f64 {
+            f64::from_bits(x.to_bits() & keep)
+        }
+        Self {
+            day,
+            n: self.n & keep as u32,
+            sum: kept(self.sum, keep),
+            squares: kept(self.squares, keep),
+            cost: kept(self.cost, keep),
+            z: kept(self.z, keep),
+            z_cost: kept(self.z_cost, keep),
+            weight: kept(self.weight, keep),
+        }
+    }
+
     /// Whether it holds numbers only.
     #[must_use]
     pub fn is_finite(&self) -> bool {
@@ -63,6 +82,50 @@ fn inverse_root(k: u32) -> f64 {
     static FIRST: LazyLock<[f64; 64]> = LazyLock::new(|| std::array::from_fn(|k| 1.0 / (k as f64).sqrt()));
     FIRST.get(k as usize).copied().unwrap_or_else(|| 1.0 / f64::from(k).sqrt())
 }
+
+/// What a day takes of a row.
+#[derive(Clone, Copy)]
+pub(super) struct DayRow {
+    day: i32,
+    signed_return: f64,
+    cost: f64,
+    inv_scale: f64,
+}
+
+impl DayRow {
+    pub(super) const fn of(row: &PackedRow) -> Self {
+        let PackedRow { day, signed_return, cost, inv_scale, .. } = *row;
+        Self { day, signed_return, cost, inv_scale }
+    }
+}
+
+/// Sums rows by day.
+#[derive(Default)]
+pub(super) struct DaySums(Vec<DaySum>);
+
+impl DaySums {
+    /// The days of some rows, whose numbers ascend with time.
+    pub(super) fn of(&mut self, rows: &[DayRow], picked: &[u32]) -> &[DaySum] {
+        // No row is on the day in front, so that every row either goes on with the day before it or opens one.
+        let mut open = DaySum::new(i32::MIN);
+        let days = &mut self.0;
+        if days.len() <= picked.len() {
+            days.resize(picked.len() + 1, open);
+        }
+        let mut at = 0;
+        for &row in picked {
+            let row = &rows[row as usize];
+            at += usize::from(row.day != open.day);
+            open = open.on(row.day);
+            open.add(row.signed_return, row.cost, row.inv_scale);
+            days[at] = open;
+        }
+        &days[1..=at]
+    }
+}
+
+/// Room for further days that a unit takes at a time.
+const SPARE_DAYS: usize = 31;
 
 /// A unit's evidence.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,26 +165,32 @@ impl UnitEvidence {
         self.sides.sign(2 + side as usize)
     }
 
-    /// Takes rows that can be used, of whole days.
-    pub(super) fn take(&mut self, rows: &[&PackedRow], params: &MixParams) {
-        self.days.extend(rows.chunk_by(|a, b| a.day == b.day).map(|rows| {
-            let mut day = DaySum::new(rows[0].day);
-            for row in rows {
-                day.add(row.signed_return, row.cost, row.inv_scale);
-            }
-            day
-        }));
+    /// Takes closed days.
+    pub(super) fn take(&mut self, days: &[DaySum], params: &MixParams) {
+        self.reserve(days.len());
+        self.days.extend_from_slice(days);
         self.catch_up(params);
+    }
+
+    /// Room for more days, with some spare if there have been any. Not the usual doubling: a book is most of what a daemon
+    /// holds, and a new day would find many units whose room is used up to the last day.
+    pub(super) fn reserve(&mut self, days: usize) {
+        if self.days.capacity() - self.days.len() < days {
+            let spare = if self.days.is_empty() { 0 } else { SPARE_DAYS };
+            self.days.reserve_exact(days + spare);
+        }
     }
 
     /// The processes take the days that they have not seen, up to the first score that is not finite.
     pub(super) fn catch_up(&mut self, params: &MixParams) {
-        for day in &self.days[self.sides.days() as usize..] {
+        let mut sides = self.sides;
+        for day in &self.days[sides.days() as usize..] {
             self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
             if self.quarantined {
                 break;
             }
-            self.sides.step([day.z - day.z_cost, -day.z - day.z_cost, day.z, -day.z], params);
+            sides.step([day.z - day.z_cost, -day.z - day.z_cost, day.z, -day.z], params);
         }
+        self.sides = sides;
     }
 }
