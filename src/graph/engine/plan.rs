@@ -99,8 +99,10 @@ pub(super) struct Plan {
     pub(super) kernels: Vec<Kernel>,
     /// Where each node's values lie.
     pub(super) places: Vec<Place>,
-    /// The slots of the common buffer, in order.
-    pub(super) slots: Vec<Place>,
+    /// The last slot of the common buffer.
+    pub(super) last_slot: Option<Place>,
+    /// Its slots with history.
+    pub(super) kept: Vec<Place>,
     /// Rows (ticks, on a clock) of history of each series.
     pub(super) series: Vec<usize>,
     /// Everything with history, in the common buffer or not.
@@ -327,7 +329,8 @@ impl Planner<'_> {
         Plan {
             stages: self.stages.into_iter().map(|stage| stage.placed(&places, &self.kernels)).collect(),
             kernels: self.kernels,
-            slots,
+            kept: slots.iter().copied().filter(|slot| slot.keeps_near(1)).collect(),
+            last_slot: slots.last().copied(),
             series,
             histories,
             clocks,

@@ -15,6 +15,7 @@ use crate::graph::Cmp;
 use crate::graph::ops::detect::DetectRow;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
+use crate::graph::ops::{Rows, View};
 use crate::market::{Source, SymbolColumns};
 
 /// Steps on one row that follow each other.
@@ -34,6 +35,8 @@ pub(super) enum RowSteps {
     Fills(Vec<(f64, u32)>),
     /// Rows to be put into a series too: index, and number of the series.
     Appends(Vec<(u32, u32)>),
+    /// Other kernels, and where their results go: indices, one kernel's after the other's.
+    Runs(Vec<RowRun>, Vec<u32>),
     /// Steps of these numbers, as for a chunk.
     General(Vec<u32>),
 }
@@ -67,8 +70,17 @@ pub(super) struct RowDetect {
     outputs: [Option<u32>; 3],
 }
 
-/// A step on one row, before steps are put together.
+/// A kernel with one operand or two. What it needs lies here, not in the step: rows go through many steps once each.
 #[derive(Clone, Copy, Debug)]
+pub(super) struct RowRun {
+    kernel: u32,
+    outputs: u32,
+    /// A single operand stands here twice.
+    inputs: [Place; 2],
+}
+
+/// A step on one row, before steps are put together.
+#[derive(Clone, Debug)]
 enum One {
     Point(Point, RowPoint),
     Shift(RowShift),
@@ -77,6 +89,7 @@ enum One {
     Source(Source, u32),
     Fill(f64, u32),
     Append(u32, u32),
+    Run(RowRun, Vec<u32>),
     General(u32),
 }
 
@@ -130,13 +143,18 @@ fn special(step: &Step, kernels: &[Kernel]) -> Option<(One, Vec<Place>)> {
             let detect = RowDetect { kernel: *kernel as u32, inputs: inputs.map(Place::now), outputs: to };
             inputs[0].keeps_near(1).then(|| (One::Detect(detect), outputs.clone()))
         }
-        Step::Run { kernel, inputs, outputs } => {
+        Step::Run { kernel, inputs, outputs } if inputs.len() <= 2 => {
             let (first, output) = (inputs.first()?, outputs.first()?);
-            let back = kernels[*kernel].small()?;
-            let second = inputs.get(1).unwrap_or(first);
-            let inputs = [first.now(), second.now()];
-            let small = RowKernel { kernel: *kernel as u32, inputs, output: output.now() };
-            first.keeps_near(back).then(|| (One::Small(small), vec![*output]))
+            let two = [*first, *inputs.get(1).unwrap_or(first)];
+            let is_small = kernels[*kernel].small().is_some_and(|back| first.keeps_near(back));
+            let kernel = *kernel as u32;
+            let one = if is_small {
+                One::Small(RowKernel { kernel, inputs: two.map(Place::now), output: output.now() })
+            } else {
+                let to: Vec<u32> = outputs.iter().map(|output| output.now()).collect();
+                One::Run(RowRun { kernel, outputs: to.len() as u32, inputs: two }, to)
+            };
+            Some((one, outputs.clone()))
         }
         _ => None,
     }
@@ -153,8 +171,8 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
         One::Source(..) => "source".to_owned(),
         One::Fill(..) => "fill".to_owned(),
         One::Append(..) => "append".to_owned(),
+        One::Run(run, _) => format!("run {}", kernel(run.kernel as usize)),
         One::General(number) => match &steps[*number as usize] {
-            Step::Run { kernel: ix, .. } => format!("run {}", kernel(*ix)),
             step => format!("step {:?}", discriminant(step)),
         },
     }
@@ -190,7 +208,7 @@ fn in_order(ones: &[(One, Vec<Thing>, Vec<Thing>)], key: impl Fn(&One) -> String
                 }
             }
         }
-        rows.extend(together(run.iter().map(|ix| ones[*ix].0)));
+        rows.extend(together(run.iter().map(|ix| ones[*ix].0.clone())));
     }
     rows
 }
@@ -207,6 +225,10 @@ fn together(ones: impl Iterator<Item = One>) -> Option<RowSteps> {
             (Some(RowSteps::Sources(all)), One::Source(source, row)) => all.push((source, row)),
             (Some(RowSteps::Fills(all)), One::Fill(value, row)) => all.push((value, row)),
             (Some(RowSteps::Appends(all)), One::Append(row, series)) => all.push((row, series)),
+            (Some(RowSteps::Runs(all, outputs)), One::Run(run, to)) => {
+                all.push(run);
+                outputs.extend(to);
+            }
             (Some(RowSteps::General(all)), One::General(number)) => all.push(number),
             (_, One::Point(op, point)) => all = Some(RowSteps::Points(op, vec![point])),
             (_, One::Shift(shift)) => all = Some(RowSteps::Shifts(vec![shift])),
@@ -215,6 +237,7 @@ fn together(ones: impl Iterator<Item = One>) -> Option<RowSteps> {
             (_, One::Source(source, row)) => all = Some(RowSteps::Sources(vec![(source, row)])),
             (_, One::Fill(value, row)) => all = Some(RowSteps::Fills(vec![(value, row)])),
             (_, One::Append(row, series)) => all = Some(RowSteps::Appends(vec![(row, series)])),
+            (_, One::Run(run, to)) => all = Some(RowSteps::Runs(vec![run], to)),
             (_, One::General(number)) => all = Some(RowSteps::General(vec![number])),
         }
     }
@@ -295,6 +318,12 @@ impl SymbolState {
                         self.values.append_row(*row, *series);
                     }
                 }
+                RowSteps::Runs(runs, outputs) => {
+                    let mut to = outputs.iter();
+                    for run in runs {
+                        self.run_one(run, to.by_ref(), chunk);
+                    }
+                }
                 RowSteps::General(numbers) => {
                     for number in numbers {
                         self.run_step(&steps[*number as usize], chunk, columns);
@@ -306,6 +335,18 @@ impl SymbolState {
 }
 
 impl SymbolState {
+    #[inline]
+    fn run_one<'a>(&mut self, run: &RowRun, to: impl Iterator<Item = &'a u32>, chunk: Chunk) {
+        let [a, b] = run.inputs.map(|place| self.values.row_view(place));
+        let rows =
+            Rows { first: chunk.first, n: 1, seen: chunk.seen, inputs: [a, b, View::EMPTY, View::EMPTY] };
+        let outputs = run.outputs as usize;
+        self.kernels[run.kernel as usize].run(&rows, &mut self.out[..outputs], &mut self.log);
+        for (value, output) in self.out[..outputs].iter().zip(to) {
+            self.values.put(*output, *value);
+        }
+    }
+
     #[inline]
     fn detect_row(&mut self, RowDetect { kernel, inputs, outputs }: &RowDetect, t: i64) {
         let Kernel::Detect(detect) = &mut self.kernels[*kernel as usize] else { return };

@@ -35,7 +35,7 @@ pub(super) struct SymbolState {
     pub(super) missing: Vec<Option<Source>>,
     pub(super) log: DetectLog,
     /// A kernel's output columns.
-    out: Vec<f64>,
+    pub(super) out: Vec<f64>,
     /// An output column with held values between ticks.
     held: Vec<f64>,
 }

@@ -92,9 +92,8 @@ impl Values {
 
     /// Makes room for a chunk of `rows` rows: what was the chunk becomes history.
     pub(super) fn begin(&mut self, plan: &Plan, rows: usize) {
-        let kept = plan.slots.iter().filter(|slot| slot.keep > 0);
         if rows == self.rows {
-            for slot in kept {
+            for slot in &plan.kept {
                 let begin = slot.begin(rows);
                 if slot.keep == 1 {
                     self.near[begin] = self.near[begin + rows];
@@ -105,7 +104,7 @@ impl Values {
             return;
         }
         let mut moved = all_unknown(plan, rows);
-        for slot in kept {
+        for slot in &plan.kept {
             let from = &self.near[slot.begin(self.rows) + self.rows..][..slot.keep()];
             moved[slot.begin(rows)..][..slot.keep()].copy_from_slice(from);
         }
@@ -117,6 +116,17 @@ impl Values {
     pub(super) fn view(&self, place: Place) -> View<'_> {
         match place.far() {
             None => View::new(self.slot(place), place.keep()),
+            Some(ix) => self.series[ix].view(),
+        }
+    }
+
+    /// The same for a chunk of one row.
+    #[inline]
+    pub(super) fn row_view(&self, place: Place) -> View<'_> {
+        match place.far() {
+            None => {
+                View::new(&self.near[(place.now - place.keep) as usize..=place.now as usize], place.keep())
+            }
             Some(ix) => self.series[ix].view(),
         }
     }
@@ -215,5 +225,5 @@ impl Values {
 
 /// The common buffer with chunks of `rows` rows.
 fn all_unknown(plan: &Plan, rows: usize) -> Vec<f64> {
-    vec![f64::NAN; plan.slots.last().map_or(0, |last| last.begin(rows) + last.keep() + rows)]
+    vec![f64::NAN; plan.last_slot.map_or(0, |last| last.begin(rows) + last.keep() + rows)]
 }
