@@ -178,7 +178,8 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
     }
 }
 
-/// Every step after those whose results it reads; of all that could come next, the longest run of one key does.
+/// Every step after those whose results it reads, in few runs of one key. Of the runs that could come next, one does after
+/// which nothing of its key is left; if there is none, the longest for what is left.
 fn in_order(ones: &[(One, Vec<Thing>, Vec<Thing>)], key: impl Fn(&One) -> String) -> Vec<RowSteps> {
     let mut writer = BTreeMap::new();
     for (ix, (_, _, writes)) in ones.iter().enumerate() {
@@ -197,9 +198,18 @@ fn in_order(ones: &[(One, Vec<Thing>, Vec<Thing>)], key: impl Fn(&One) -> String
     for ix in (0..ones.len()).filter(|ix| waits[*ix] == 0) {
         ready.entry(&keys[ix]).or_default().push(ix);
     }
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    keys.iter().for_each(|key| *left.entry(key).or_default() += 1);
+    let worth = |key: &str, run: usize, left: &BTreeMap<&str, usize>| {
+        let later = left.get(key).map_or(0, |left| left - run);
+        (later == 0, run * ones.len() / (later + 1))
+    };
     let mut rows = Vec::new();
-    while let Some(longest) = ready.iter().max_by_key(|(_, all)| all.len()).map(|(key, _)| *key) {
-        let run = ready.remove(longest).unwrap_or_default();
+    while let Some(key) =
+        ready.iter().max_by_key(|(key, run)| worth(key, run.len(), &left)).map(|(key, _)| *key)
+    {
+        let run = ready.remove(key).unwrap_or_default();
+        left.entry(key).and_modify(|left| *left -= run.len());
         for ix in &run {
             for reader in std::mem::take(&mut readers[*ix]) {
                 waits[reader] -= 1;
