@@ -68,6 +68,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
         funnel: &stages,
         placebo: None,
         measures: &[],
+        measure_counts: &[],
         published: &published.blueprints,
     })
 }

@@ -61,25 +61,21 @@ impl Definitions {
             universe: symbols.iter().map(Symbol::as_str).collect::<Vec<_>>().join(","),
         };
         let events = graph.events.iter().map(|e| (e.event_type.as_str().into(), context.event(e))).collect();
-        let named: BTreeMap<&str, NodeId> =
-            graph.features.iter().chain(&graph.states).map(|o| (o.name.as_str(), o.node)).collect();
         let mut conditions: BTreeMap<Arc<str>, String> =
             graph.states.iter().map(|s| (s.name.as_str().into(), context.series(s.node))).collect();
         for (column, values) in &spec.defaults.conditioning.regimes {
-            let series = named.get(column.as_str()).map(|node| context.series(*node)).unwrap_or_default();
+            let series = context.named(column);
             for (label, code) in values {
                 let id = label_condition(column, label).id;
                 conditions.insert(id, digest(&format!("{series} == {code}")));
             }
         }
-        let costs = &spec.defaults.costs;
-        let cost = |s: &Symbol| format!("{}+{}", costs.fee_bps(s), costs.slippage_bps(s));
-        let scale = named.get(SCALE_FEATURE).map(|node| context.series(*node)).unwrap_or_default();
+        let scale = context.named(SCALE_FEATURE);
         let test = serde_json::to_string(&spec.gates.evidence).unwrap_or_default();
         Self {
             events,
             conditions,
-            costs: symbols.iter().map(|s| (s.clone(), cost(s))).collect(),
+            costs: symbols.iter().map(|s| (s.clone(), context.cost(s))).collect(),
             price: match spec.defaults.entry_price {
                 EntryPrice::Close => "close".to_owned(),
                 EntryPrice::Open => "open".to_owned(),
@@ -125,6 +121,18 @@ impl Reading<'_> {
         digest(&format!("{} {}", hex(&self.facts[node.ix()].hash), self.rules([node])))
     }
 
+    /// The series of a feature or state; empty where there is none of the name.
+    fn named(&self, name: &str) -> String {
+        let mut outputs = self.spec.graph.features.iter().chain(&self.spec.graph.states);
+        outputs.find(|output| output.name == name).map_or_else(String::new, |output| self.series(output.node))
+    }
+
+    /// Fee and slippage per side, bps.
+    fn cost(&self, symbol: &Symbol) -> String {
+        let costs = &self.spec.defaults.costs;
+        format!("{}+{}", costs.fee_bps(symbol), costs.slippage_bps(symbol))
+    }
+
     /// A detector, without its severity: that changes no outcome.
     fn event(&self, event: &EventNode) -> String {
         let detect = self.spec.graph.node(event.detect);
@@ -163,21 +171,12 @@ impl Reading<'_> {
 
     /// A relative price: its legs, the feature that weighs the second, and who the benchmark is and costs.
     fn relative(&self, price: &RelativePrice, symbols: &[Symbol]) -> String {
-        let graph = &self.spec.graph;
-        let ratio = price.ratio.as_ref().map_or_else(
-            || "1".to_owned(),
-            |name| {
-                let node = graph.features.iter().find(|f| *f.name == **name).map(|f| f.node);
-                node.map(|node| self.series(node)).unwrap_or_default()
-            },
-        );
+        let ratio = price.ratio.as_ref().map_or_else(|| "1".to_owned(), |name| self.named(name));
         let mut text = format!("{:?} {:?} {ratio}", price.own, price.hedge);
         if [price.own, price.hedge].contains(&Leg::Leader) {
             for symbol in symbols {
                 let leader = self.spec.defaults.leader.of(symbol);
-                let costs = &self.spec.defaults.costs;
-                let (fee, slippage) = (costs.fee_bps(leader), costs.slippage_bps(leader));
-                let _ = write!(text, " {symbol} {leader} {fee}+{slippage}");
+                let _ = write!(text, " {symbol} {leader} {}", self.cost(leader));
             }
         }
         text

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use super::format::{escape, number, probability, signed, thousands};
 use crate::discovery::MeasuredTest;
-use crate::research::statistic_words;
+use crate::research::{MeasureCount, statistic_words};
 
 /// The table of a statistic shows at most this many.
 const SHOWN: usize = 15;
 
 /// A table per statistic; nothing where nothing was tested.
-pub(super) fn measures(tests: &[MeasuredTest]) -> String {
+pub(super) fn measures(tests: &[MeasuredTest], counts: &[MeasureCount]) -> String {
     if tests.is_empty() {
         return String::new();
     }
@@ -18,7 +18,9 @@ pub(super) fn measures(tests: &[MeasuredTest]) -> String {
         r#"<h2>Beside discovery</h2><p class="note">What no single leg can trade: relative prices are held with a hedge leg, variance is information for sizing and stops. Tested each for itself, by the same rules; never published. The column of verbs names the side that the data favour.</p>"#,
     );
     for same in tests.chunk_by(|a, b| a.statistic == b.statistic) {
+        let statistic = same[0].statistic;
         let found = same.iter().filter(|t| t.is_found).count() as u64;
+        let trials = counts.iter().find(|count| count.statistic == statistic).map_or(0, |count| count.trials);
         let mut order: Vec<&MeasuredTest> = same.iter().collect();
         let t = |test: &MeasuredTest| test.t_stat.unwrap_or(0.0);
         order.sort_by(|a, b| {
@@ -30,10 +32,11 @@ pub(super) fn measures(tests: &[MeasuredTest]) -> String {
         let cost = if is_ratio { "" } else { r#"<th class="n">Cost bps</th>"# };
         let _ = write!(
             out,
-            r#"<h3>Tests of {}</h3><p class="note">{} found among {}; the first {} by q.</p><div class="scroll"><table><thead><tr><th>Event</th><th>Verb</th><th>Hold</th><th>Symbol</th><th>State</th><th class="n">n</th><th class="n">Days</th><th class="n">Mean{unit}</th>{cost}<th class="n">First half</th><th class="n">Second half</th><th class="n">t</th><th class="n">p any time</th><th class="n">q</th></tr></thead><tbody>"#,
-            statistic_words(same[0].statistic),
+            r#"<h3>Tests of {}</h3><p class="note">{} found among {} ({} trials ever); the first {} by q.</p><div class="scroll"><table><thead><tr><th>Event</th><th>Verb</th><th>Hold</th><th>Symbol</th><th>State</th><th class="n">n</th><th class="n">Days</th><th class="n">Mean{unit}</th>{cost}<th class="n">First half</th><th class="n">Second half</th><th class="n">t</th><th class="n">p any time</th><th class="n">q</th></tr></thead><tbody>"#,
+            statistic_words(statistic),
             thousands(found),
             thousands(same.len() as u64),
+            thousands(trials),
             order.len().min(SHOWN),
         );
         for t in order.into_iter().take(SHOWN) {

@@ -16,7 +16,7 @@ use crate::bridge::BridgeResult;
 use crate::calibrate::Stage;
 use crate::discovery::{Candidate, MeasuredTest};
 use crate::pipeline::QualityReport;
-use crate::research::Placebo;
+use crate::research::{MeasureCount, Placebo};
 
 /// The table of candidates shows at most this many.
 const CANDIDATES_SHOWN: usize = 40;
@@ -77,6 +77,8 @@ pub struct ReportInput<'a> {
     pub placebo: Option<&'a Placebo>,
     /// Tests beside discovery, of what no single leg can trade.
     pub measures: &'a [MeasuredTest],
+    /// How many of them there are by statistic.
+    pub measure_counts: &'a [MeasureCount],
 }
 
 /// Everything up to the content.
@@ -101,7 +103,7 @@ pub fn render(input: &ReportInput<'_>) -> String {
     evidence(&mut out, input);
     event_studies(&mut out, input);
     candidates(&mut out, input);
-    out.push_str(&measures(input.measures));
+    out.push_str(&measures(input.measures, input.measure_counts));
     events(&mut out, input);
     let _ = writeln!(
         out,

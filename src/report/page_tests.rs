@@ -65,6 +65,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         funnel: &funnel(1620, candidates, &BTreeMap::new(), blueprints.len()),
         placebo,
         measures: &[],
+        measure_counts: &[],
     })
 }
 

@@ -389,5 +389,6 @@ fn report(
         funnel,
         placebo: summary.placebo.as_ref(),
         measures,
+        measure_counts: &summary.measures,
     })
 }

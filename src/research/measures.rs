@@ -68,7 +68,6 @@ impl<'a> Measures<'a> {
 
 /// The tests of one statistic that no single leg can trade, in its trial ledger.
 pub(super) struct MeasureLook {
-    asked: CatalogueSpec,
     catalogue: Catalogue,
     pub(super) accounting: Accounting,
 }
@@ -90,7 +89,7 @@ pub(super) fn look_at_measures(
         let mut ledger = read_ledger(store, statistic)?;
         let kind = spec.gates.multiplicity.catalogue;
         let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
-        looks.push(MeasureLook { asked, catalogue, accounting });
+        looks.push(MeasureLook { catalogue, accounting });
     }
     Ok(looks)
 }
@@ -112,13 +111,15 @@ impl MeasureLook {
         config: &DiscoveryConfig,
     ) -> Result<Vec<MeasuredTest>, ResearchError> {
         let statistic = self.statistic();
-        let types: BTreeSet<&str> = self.asked.events.iter().map(|e| e.event_type.as_ref()).collect();
+        let types: BTreeSet<&str> =
+            self.catalogue.blocks.iter().map(|block| block.event_type.as_ref()).collect();
         let rows = outcomes
             .iter()
             .zip(measured)
             .filter(|(outcome, _)| types.contains(outcome.event.event_type.as_ref()))
             .map(|(outcome, measured)| (outcome, under_test(spec, statistic, outcome, measured)));
-        let conditions: Vec<_> = self.asked.conditions.iter().map(|rule| rule.condition.clone()).collect();
+        let conditions: Vec<_> =
+            self.catalogue.conditions.iter().map(|rule| rule.condition.clone()).collect();
         let table = OutcomeTable::from_tested(rows, &state_names(spec), &conditions)?;
         let config = DiscoveryConfig {
             excluded: look.excluded.to_vec(),

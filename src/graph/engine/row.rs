@@ -172,9 +172,7 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
         One::Fill(..) => "fill".to_owned(),
         One::Append(..) => "append".to_owned(),
         One::Run(run, _) => format!("run {}", kernel(run.kernel as usize)),
-        One::General(number) => match &steps[*number as usize] {
-            step => format!("step {:?}", discriminant(step)),
-        },
+        One::General(number) => format!("step {:?}", discriminant(&steps[*number as usize])),
     }
 }
 
