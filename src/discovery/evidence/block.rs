@@ -105,6 +105,7 @@ impl Scratch {
         for end in &mut self.ends {
             start += std::mem::replace(end, start);
         }
+        // As many, in whatever order.
         self.by_symbol.rows.clone_from(&self.all.rows);
         self.by_symbol.held.clone_from(&self.all.held);
         for ((row, held), &symbol) in self.all.rows.iter().zip(&self.all.held).zip(&self.symbols) {

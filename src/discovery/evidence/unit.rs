@@ -104,13 +104,15 @@ impl DayRow {
 pub(super) struct DaySums(Vec<DaySum>);
 
 impl DaySums {
-    /// The days of some rows, whose numbers ascend with time.
+    /// The days of some of the rows, which are in time order, by ascending number.
     pub(super) fn of(&mut self, rows: &[DayRow], picked: &[u32]) -> &[DaySum] {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return &[] };
+        let most = usize::try_from(last.day - first.day).map_or(0, |days| days + 1);
         // No row is on the day in front, so that every row either goes on with the day before it or opens one.
         let mut open = DaySum::new(i32::MIN);
         let days = &mut self.0;
-        if days.len() <= picked.len() {
-            days.resize(picked.len() + 1, open);
+        if days.len() <= most {
+            days.resize(most + 1, open);
         }
         let mut at = 0;
         for &row in picked {
