@@ -1,8 +1,9 @@
 //! One bar at a time: a stage's steps compiled once more for chunks of one row.
 //!
 //! With one row, finding out what to do and where things lie costs more than computing. So the steps that read a few
-//! rows of the common buffer and write one are kept as plain indices into it, and all steps are ordered so that equal
-//! operators follow each other: one decision then serves many nodes.
+//! rows of the common buffer and write one are kept as plain indices into it, other kernels with what they read and
+//! write, and all steps are ordered so that equal operators follow each other: one decision then serves many nodes, and
+//! what is read of the plan is read from front to back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
