@@ -7,6 +7,8 @@
     reason = "test code: a failed unwrap is a failed test, and counts are small"
 )]
 
+#[path = "discovery/book.rs"]
+mod book;
 #[path = "common/mod.rs"]
 mod common;
 #[path = "discovery/conditions.rs"]
