@@ -38,7 +38,8 @@ pub fn lives_of(
             gross: facts.claim_gross_bps / BPS,
             cost: facts.cost_bps / BPS,
         };
-        let report = monitor(&book.unit(place.block, local).days, &claim, spec, book.params());
+        let days = book.days_after(place.block, local, closed_through);
+        let report = monitor(&days, &claim, spec, book.params());
         let through = book.through_day().unwrap_or(closed_through).max(closed_through);
         Some(Life::Monitored(monitoring(&report, &claim, through, spec)))
     };

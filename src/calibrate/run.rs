@@ -185,7 +185,7 @@ impl Study {
         for publication in &mut publications {
             let (block, local) = places[publication.unit];
             let monitoring = &self.config.gates.monitoring;
-            watch(publication, &book.unit(block, local).days, world, block, monitoring, book.params());
+            watch(publication, &book.days(block, local), world, block, monitoring, book.params());
         }
         let mut errors = BTreeMap::from([(Decider::Production, production.errors())]);
         if let Some(canaries) = canaries {
@@ -281,7 +281,7 @@ impl Study {
                     mu_bps: BPS * mu.abs(),
                     strength: mu.abs() * sums.n.sqrt() / sums.sd(),
                     n: sums.n,
-                    days: book.unit(block, local).days.len(),
+                    days: book.days(block, local).len(),
                     horizon_bars: self.catalogue.blocks[block].horizon.bars,
                     found: production.published(unit, mu > 0.0),
                 })
@@ -345,6 +345,8 @@ struct Canaries {
     cr2: Tracker,
     iid_p: Vec<(f64, bool)>,
     cr2_p: Vec<(f64, bool)>,
+    /// The days so far, by unit.
+    days: Vec<Vec<ClusterSum>>,
     limits: ClusterLimits,
     least_t: f64,
 }
@@ -358,6 +360,7 @@ impl Canaries {
             cr2: Tracker::new(units, random_day),
             iid_p: vec![(1.0, true); units],
             cr2_p: vec![(1.0, true); units],
+            days: vec![Vec::new(); units],
             limits: ClusterLimits {
                 clusters: evidence.cr2_min_clusters as usize,
                 n: f64::from(evidence.cr2_min_events),
@@ -379,9 +382,10 @@ impl Canaries {
     ) {
         for &unit in touched {
             let (block, local) = places[unit];
-            let days = &book.unit(block, local).days;
-            let sums = days.iter().map(|d| ClusterSum { n: f64::from(d.n), sum: d.sum });
-            let t = ClusterT::from_sums(sums).filter(|t| t.is_defined(&self.limits));
+            let days = &mut self.days[unit];
+            let today = book.days_after(block, local, FIRST_DAY + day - 1);
+            days.extend(today.iter().map(|d| ClusterSum { n: f64::from(d.n), sum: d.sum }));
+            let t = ClusterT::from_sums(days.iter().copied()).filter(|t| t.is_defined(&self.limits));
             let follow = days.iter().map(|d| d.sum).sum::<f64>() > 0.0;
             let clustered = t.filter(|t| t.t_cr2().abs() >= self.least_t).map_or(1.0, |t| t.p2_cr2());
             self.cr2_p[unit] = (clustered, follow);

@@ -44,7 +44,7 @@ pub fn real_series(catalogue: &Catalogue, book: &EvidenceBook, least_days: usize
     let mut out = Vec::new();
     for (at, block) in catalogue.blocks.iter().enumerate() {
         for (scope, symbol) in catalogue.symbols.iter().enumerate() {
-            let days = &book.unit(at, catalogue.local(at, scope, 0)).days;
+            let days = book.days(at, catalogue.local(at, scope, 0));
             let finite = days.iter().all(|d| d.z.is_finite());
             if days.len() >= least_days && finite {
                 let mean = days.iter().map(|d| d.z).sum::<f64>() / count(days.len());

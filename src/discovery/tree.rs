@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::catalogue::Catalogue;
 use super::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use super::evidence::{DaySum, EvidenceBook};
@@ -60,7 +62,7 @@ fn estimate_horizon(
         families.entry(catalogue.blocks[b].family.as_ref()).or_default().push(b);
     }
     let event_days: BTreeMap<usize, Vec<DaySum>> =
-        blocks.iter().map(|&b| (b, event_days(catalogue, book, b))).collect();
+        blocks.par_iter().map(|&b| (b, event_days(catalogue, book, b))).collect();
     let family_days: Vec<Vec<DaySum>> =
         families.values().map(|bs| merge(bs.iter().filter_map(|b| event_days.get(b)))).collect();
     let root = node(&merge(family_days.iter()), limits).map_or(0.0, |c| c.mean);
@@ -139,11 +141,11 @@ pub(super) fn as_cluster(day: &DaySum) -> ClusterSum {
 
 /// Days of an event over all symbols.
 fn event_days(catalogue: &Catalogue, book: &EvidenceBook, b: usize) -> Vec<DaySum> {
+    let days = |scope| book.days(b, catalogue.local(b, scope, 0));
     if catalogue.has_pooled {
-        let days = &book.unit(b, catalogue.local(b, catalogue.symbols.len(), 0)).days;
-        days.iter().filter(|d| d.is_finite()).copied().collect()
+        merge([days(catalogue.symbols.len())].iter())
     } else {
-        merge((0..catalogue.symbols.len()).map(|s| &book.unit(b, catalogue.local(b, s, 0)).days))
+        merge((0..catalogue.symbols.len()).map(days).collect::<Vec<_>>().iter())
     }
 }
 

@@ -73,7 +73,7 @@ pub fn run(
         discovery_end: Ts((day + 1) * DAY_MS),
     };
     let table = outcome_table(&request.spec, &collected.outcomes)?;
-    let mut book = config.open_book(&catalogue).recorded();
+    let mut book = config.open_book(&catalogue);
     book.advance(&table, &catalogue, day);
     let look = Look {
         catalogue: &catalogue,
@@ -90,7 +90,7 @@ pub fn run(
         measure_counts.push(MeasureCount::of(beside.statistic(), &beside.accounting, &tests));
         measures.extend(tests);
     }
-    let replay = needs_outcomes(&discovery).then(|| replay_link(&mut book, &catalogue, request.first));
+    let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
 
@@ -167,9 +167,9 @@ pub fn run(
 }
 
 /// Link of the book's chain, as a daemon that took one day after another has it.
-fn replay_link(book: &mut EvidenceBook, catalogue: &Catalogue, first: BarIndex) -> String {
+fn replay_link(book: &EvidenceBook, first: BarIndex) -> String {
     let start = book.first_link();
-    let records = book.take_records(catalogue, first.open().day() - 1, start);
+    let records = book.records(first.open().day() - 1, start);
     hex(&records.last().map_or(start, |r| r.link))
 }
 

@@ -91,7 +91,7 @@ fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once() {
             let symbol = catalogue.symbols.get(place.scope).map(|symbol| symbol.as_str());
             let unit = (&*block.event_type, block.horizon.bars, symbol, condition.as_deref());
             let local = catalogue.local(place.block, place.scope, place.condition);
-            let got = (book.unit(place.block, local).days.clone(), book.left_out(place.block, local));
+            let got = (book.days(place.block, local), book.left_out(place.block)[local]);
             assert_eq!(got, of_unit(&table, unit), "seed {seed}, {unit:?}");
             units += 1;
             active += got.0.len();

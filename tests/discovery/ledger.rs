@@ -52,18 +52,18 @@ fn two_years_taken_day_by_day_from_what_matured_are_one_batch_bit_for_bit_and_so
     let table = planted(TWO_YEARS);
     let catalogue = config.catalogue(&table);
     let last = FIRST_DAY + TWO_YEARS - 1;
-    let mut batch = config.open_book(&catalogue).recorded();
+    let mut batch = config.open_book(&catalogue);
     batch.advance(&table, &catalogue, last);
     let first_link = batch.first_link();
-    let batch_records = batch.take_records(&catalogue, FIRST_DAY - 1, first_link);
+    let batch_records = batch.records(FIRST_DAY - 1, first_link);
 
-    let mut daily = config.open_book(&catalogue).recorded();
+    let mut daily = config.open_book(&catalogue);
     let (mut link, mut records) = (first_link, Vec::new());
     for day in FIRST_DAY..=last {
         for _ in 0..3 {
             daily.advance(&matured_on(&table, day), &catalogue, day);
         }
-        let new = daily.take_records(&catalogue, day - 1, link);
+        let new = daily.records(day - 1, link);
         assert_eq!(new.len(), 1);
         link = new[0].link;
         records.extend(new);
@@ -72,8 +72,8 @@ fn two_years_taken_day_by_day_from_what_matured_are_one_batch_bit_for_bit_and_so
     assert_eq!(batch_records, records);
 
     // After a restart the records are the book again.
-    let mut restored = config.open_book(&catalogue).recorded();
-    assert_eq!(restored.restore(&catalogue, &records), records.len());
+    let mut restored = config.open_book(&catalogue);
+    assert_eq!(restored.restore(&records), records.len());
     assert_eq!(restored, daily);
     assert_eq!(conclude_book(&catalogue, &restored, &config), conclude_book(&catalogue, &batch, &config));
 }
@@ -84,10 +84,10 @@ fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_a
     let table = planted(DAYS);
     let catalogue = config.catalogue(&table);
     let last = FIRST_DAY + DAYS - 1;
-    let mut whole = config.open_book(&catalogue).recorded();
+    let mut whole = config.open_book(&catalogue);
     whole.advance(&table, &catalogue, last);
     let start = whole.first_link();
-    let records = whole.take_records(&catalogue, FIRST_DAY - 1, start);
+    let records = whole.records(FIRST_DAY - 1, start);
     for damage in 0..3 {
         let mut damaged = records.clone();
         match damage {
@@ -95,18 +95,18 @@ fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_a
             1 => drop(damaged.remove(40)),
             _ => damaged[40].bytes.truncate(60),
         }
-        let mut book = config.open_book(&catalogue).recorded();
-        assert_eq!(book.restore(&catalogue, &damaged), 40, "damage {damage}");
+        let mut book = config.open_book(&catalogue);
+        assert_eq!(book.restore(&damaged), 40, "damage {damage}");
         assert_eq!(book.through_day(), Some(FIRST_DAY + 39));
         book.advance(&table, &catalogue, last);
-        let again = book.take_records(&catalogue, FIRST_DAY + 39, records[39].link);
+        let again = book.records(FIRST_DAY + 39, records[39].link);
         assert_eq!(again, records[40..]);
         assert_eq!(book, whole);
     }
     // Records of another catalogue do not fit at all.
     let other = part(&table, |i| table.event[i] != 0);
     let other = config.catalogue(&other);
-    assert_eq!(config.open_book(&other).restore(&other, &records), 0);
+    assert_eq!(config.open_book(&other).restore(&records), 0);
 }
 
 #[test]

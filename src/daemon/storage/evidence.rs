@@ -95,7 +95,7 @@ impl Evidence {
     pub(super) fn new(store: &Store, spec: &CompiledSpec, symbols: &[Symbol]) -> Result<Self, StorageError> {
         let config = discovery_config(spec, symbols, Ts(0));
         let catalogue = config.catalogue(&OutcomeTable::default());
-        let book = config.open_book(&catalogue).recorded();
+        let book = config.open_book(&catalogue);
         Ok(Self {
             spec_hash: spec.hash.clone(),
             symbols: symbols.to_vec(),
@@ -157,9 +157,9 @@ impl Evidence {
         }
         let mut records = store.evidence()?;
         records.retain(|r| r.day <= day);
-        let mut book = self.config.open_book(&self.catalogue).recorded();
+        let mut book = self.config.open_book(&self.catalogue);
         self.link = book.first_link();
-        let fit = book.restore(&self.catalogue, &records);
+        let fit = book.restore(&records);
         if let Some(record) = fit.checked_sub(1).map(|last| &records[last]) {
             self.link = record.link;
         }
@@ -192,7 +192,7 @@ impl Evidence {
         // A run that still reads the book keeps its own; otherwise nothing is copied.
         let book = Arc::make_mut(&mut self.book);
         book.advance(&table, &self.catalogue, day);
-        let records = book.take_records(&self.catalogue, after, self.link);
+        let records = book.records(after, self.link);
         store.replace_evidence(after + 1, &records)?;
         if let Some(record) = records.last() {
             self.link = record.link;

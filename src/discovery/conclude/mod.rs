@@ -9,15 +9,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
-use self::unit::{Unit, effective_se, finite_exp, halves, limits, local, log_e_pair, look, pair_p_any};
+use self::unit::{Unit, effective_se, finite_exp, limits, local, log_e_pair, look, pair_p_any};
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
 use super::catalogue::Catalogue;
 use super::cluster::ClusterT;
 use super::definition::digest;
-use super::eprocess::{MixParams, SignProcess};
-use super::evidence::{EvidenceBook, UnitEvidence};
+use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
 use super::ledger::{Accounting, date};
@@ -41,10 +40,8 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     let limits = limits(gates);
     let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
         .into_par_iter()
-        .flat_map_iter(|block| {
-            (0..catalogue.block_units(block))
-                .filter_map(move |local| look(catalogue, book, gates, block, local))
-        })
+        .map_init(Scratch::default, |scratch, block| look(catalogue, book, gates, block, scratch))
+        .flatten_iter()
         .collect();
     for unit in units.iter_mut().filter(|_| !context.excluded.is_empty()) {
         let event_type = &catalogue.blocks[unit.place.block].event_type;
@@ -64,7 +61,7 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     let q = q_values(catalogue, &units, book.params(), context.accounting);
     let seed = seed_q(catalogue, &units, gates);
     let rejected = count_rejected(&units, &q, gates);
-    let lower = lower_bounds(&units, book.params(), gates);
+    let lower = lower_bounds(catalogue, book, &units, gates);
     units
         .par_iter()
         .enumerate()
@@ -97,19 +94,26 @@ fn fit_priors(catalogue: &Catalogue, units: &[Unit<'_>], gates: &GatesSpec) -> B
 }
 
 /// The anytime lower bound (bps, traded side) of the units with the strongest evidence.
-fn lower_bounds(units: &[Unit<'_>], params: &MixParams, gates: &GatesSpec) -> Vec<Option<f64>> {
+fn lower_bounds(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    units: &[Unit<'_>],
+    gates: &GatesSpec,
+) -> Vec<Option<f64>> {
     let mut order: Vec<usize> = (0..units.len()).collect();
     order.sort_by(|&a, &b| units[a].p.total_cmp(&units[b].p).then(a.cmp(&b)));
     order.truncate(gates.evidence.lower_bound_units);
     let bounds: Vec<(usize, Option<f64>)> = order
         .into_par_iter()
         .map(|i| {
-            if units[i].evidence.quarantined {
+            let unit = &units[i];
+            if unit.evidence.quarantined {
                 return (i, None);
             }
-            let sign = units[i].side.sign();
+            let (sign, params) = (unit.side.sign(), book.params());
             let mut bound = LowerBound::new(gates.evidence.lower_bound_alpha, params);
-            units[i].evidence.days.iter().for_each(|d| bound.step(sign * d.z, d.weight, params));
+            let days = book.days(unit.place.block, local(catalogue, unit.place));
+            days.iter().for_each(|d| bound.step(sign * d.z, d.weight, params));
             (i, bound.get().map(|m| m * BPS))
         })
         .collect();
@@ -149,7 +153,7 @@ fn candidate(
         .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
     let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
     let interval = posterior.map(|p| (bps * p.mean, BPS * p.sd * reach));
-    let (first, second) = halves(unit);
+    let (first, second) = unit.halves;
     let label = block.label(unit.side);
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
@@ -172,8 +176,8 @@ fn candidate(
         scope,
         direction_rule: unit.side,
         entry_lag_bars: catalogue.entry_lag_bars,
-        n_events: evidence.days.iter().map(|d| u64::from(d.n)).sum(),
-        n_clusters: evidence.days.len() as u64,
+        n_events: unit.events,
+        n_clusters: unit.days as u64,
         // One day is one cluster, which has no t.
         effective_n: Some(unit.t.map_or(1.0, |t| t.effective_n)),
         n_purged: u64::from(unit.left_out.0),
@@ -208,8 +212,8 @@ fn candidate(
         skewness: traded.skewness(),
         worst_score: traded.worst(),
         quarantined: evidence.quarantined,
-        weight_sum: evidence.days.iter().map(|d| d.weight).sum(),
-        e_sup_date: day_of_sup(evidence, &traded).map(|day| date(day).into()),
+        weight_sum: unit.totals.weight,
+        e_sup_date: unit.sup_day.map(|day| date(day).into()),
         is_tied: unit.is_tied,
         definition_hash: digest(&catalogue.definition(unit.place)).into(),
         cohort,
@@ -249,11 +253,4 @@ fn net_lfsr(unit: &Unit<'_>, prior: Option<&AshPrior>) -> Option<f64> {
     let t = unit.t.filter(|_| unit.is_defined)?;
     let sign = unit.side.sign();
     Some(1.0 - prior?.probability_above(sign * t.mean, effective_se(&t), unit.totals.mean_cost()))
-}
-
-/// The day on which the e-value of a side was largest; `None` before any evidence. The processes stand still after a
-/// score that is not finite, so their scores are the first days.
-fn day_of_sup(evidence: &UnitEvidence, traded: &SignProcess) -> Option<i64> {
-    let at = (traded.sup_at() as usize).checked_sub(1)?;
-    evidence.days.get(at).map(|d| i64::from(d.day))
 }

@@ -9,7 +9,7 @@ use crate::discovery::candidate::DirectionRule;
 use crate::discovery::catalogue::{Catalogue, UnitPlace};
 use crate::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use crate::discovery::eprocess::{MixParams, SignProcess, log_add, pair_p};
-use crate::discovery::evidence::{DaySum, EvidenceBook, UnitEvidence};
+use crate::discovery::evidence::{DaySum, EvidenceBook, Scratch, UnitEvidence};
 use crate::discovery::tree::as_cluster;
 use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind};
 
@@ -29,7 +29,13 @@ pub(super) struct Unit<'a> {
     /// Neither side has more evidence than the other: there is nothing to publish.
     pub(super) is_tied: bool,
     pub(super) p: f64,
+    pub(super) events: u64,
+    pub(super) days: usize,
     pub(super) totals: Totals,
+    /// Mean gross returns of the two halves: the first days that together hold at least half of the events, and the rest.
+    pub(super) halves: (Option<f64>, Option<f64>),
+    /// The day on which the net e-value of the side was largest; `None` before any evidence.
+    pub(super) sup_day: Option<i64>,
     pub(super) is_excluded: bool,
 }
 
@@ -45,27 +51,41 @@ pub(super) fn local(catalogue: &Catalogue, place: UnitPlace) -> usize {
     catalogue.local(place.block, place.scope, place.condition)
 }
 
+/// A block's units with at least one event, in catalogue order.
 pub(super) fn look<'a>(
     catalogue: &Catalogue,
     book: &'a EvidenceBook,
     gates: &GatesSpec,
     block: usize,
-    local: usize,
-) -> Option<Unit<'a>> {
-    let evidence = book.unit(block, local);
-    if evidence.days.is_empty() {
-        return None;
-    }
+    scratch: &mut Scratch,
+) -> Vec<Unit<'a>> {
+    let left_out = book.left_out(block);
+    let mut units = Vec::new();
+    book.blocks[block].each_unit(scratch, |local, evidence, days| {
+        if !days.is_empty() {
+            units.push(unit(gates, catalogue.place(block, local), left_out[local], evidence, days));
+        }
+    });
+    units
+}
+
+fn unit<'a>(
+    gates: &GatesSpec,
+    place: UnitPlace,
+    left_out: (u32, u32),
+    evidence: &'a UnitEvidence,
+    days: &[DaySum],
+) -> Unit<'a> {
     let limits = limits(gates);
-    let t = ClusterT::from_sums(evidence.days.iter().map(as_cluster));
+    let t = ClusterT::from_sums(days.iter().map(as_cluster));
     let is_defined = t.is_some_and(|t| t.is_defined(&limits));
-    let totals = Totals::of(&evidence.days);
+    let totals = Totals::of(days);
     let net = gates.evidence.hypothesis == NullKind::Net;
     let [follow, fade] = match gates.evidence.publish_on {
         EvidenceKind::PAny if net => DirectionRule::BOTH.map(|side| evidence.net(side).p_any()),
         EvidenceKind::PAny => DirectionRule::BOTH.map(|side| evidence.gross(side).p_any()),
         EvidenceKind::Cr2T if !is_defined => [1.0; 2],
-        EvidenceKind::Cr2T => DirectionRule::BOTH.map(|side| one_look_p(evidence, side.sign(), net)),
+        EvidenceKind::Cr2T => DirectionRule::BOTH.map(|side| one_look_p(days, side.sign(), net)),
     };
     let side = match follow.total_cmp(&fade) {
         std::cmp::Ordering::Less => DirectionRule::Follow,
@@ -73,24 +93,33 @@ pub(super) fn look<'a>(
         std::cmp::Ordering::Equal if totals.sum < 0.0 => DirectionRule::Fade,
         std::cmp::Ordering::Equal => DirectionRule::Follow,
     };
-    Some(Unit {
-        place: catalogue.place(block, local),
+    Unit {
+        place,
         evidence,
-        left_out: book.left_out(block, local),
+        left_out,
         t,
         is_defined,
         side,
         is_tied: follow.total_cmp(&fade).is_eq(),
         p: pair_p(follow, fade),
+        events: days.iter().map(|d| u64::from(d.n)).sum(),
+        days: days.len(),
         totals,
+        halves: halves(days, totals.n),
+        sup_day: day_of_sup(days, &evidence.net(side)),
         is_excluded: false,
-    })
+    }
+}
+
+/// The processes stand still after a score that is not finite, so their scores are the first days.
+fn day_of_sup(days: &[DaySum], traded: &SignProcess) -> Option<i64> {
+    let at = (traded.sup_at() as usize).checked_sub(1)?;
+    days.get(at).map(|d| i64::from(d.day))
 }
 
 /// One-sided CR2 p of `side * return (- cost)`.
-fn one_look_p(evidence: &UnitEvidence, side: f64, net: bool) -> f64 {
-    let sums = evidence
-        .days
+fn one_look_p(days: &[DaySum], side: f64, net: bool) -> f64 {
+    let sums = days
         .iter()
         .map(|d| ClusterSum { n: f64::from(d.n), sum: side * d.sum - if net { d.cost } else { 0.0 } });
     ClusterT::from_sums(sums).map_or(1.0, |t| t.p1_cr2())
@@ -103,6 +132,7 @@ pub(super) struct Totals {
     pub(super) sum: f64,
     pub(super) squares: f64,
     pub(super) cost: f64,
+    pub(super) weight: f64,
 }
 
 impl Totals {
@@ -112,6 +142,7 @@ impl Totals {
             sum: all.sum + d.sum,
             squares: all.squares + d.squares,
             cost: all.cost + d.cost,
+            weight: all.weight + d.weight,
         })
     }
 
@@ -142,9 +173,8 @@ pub(super) fn finite_exp(x: f64) -> f64 {
     exp(x.min(LARGEST_LOG_E))
 }
 
-/// Means of the two halves: the first days that together hold at least half of the events, and the rest.
-pub(super) fn halves(unit: &Unit<'_>) -> (Option<f64>, Option<f64>) {
-    let (days, n) = (&unit.evidence.days, unit.totals.n);
+/// Mean gross returns before and after half of the `n` events.
+fn halves(days: &[DaySum], n: f64) -> (Option<f64>, Option<f64>) {
     let mut seen = 0.0;
     let split = days.iter().position(|d| {
         seen += f64::from(d.n);

@@ -1,77 +1,54 @@
-//! One block, an event type and a holding period: its rows go to its units, one unit after another.
+//! One block, an event type and a holding period: its rows, and the units that read them.
 //!
-//! Rows that can be used are laid out in time order with the conditions that held; a unit picks its rows from those of
-//! its scope without a branch, and so are they summed by day.
+//! A row is kept once, although half a dozen units read it: a unit's days are summed from the rows when they are asked
+//! for. Kept sums would be four times as much to hold, to record and to put back.
 
-use super::rows::{Fate, PackedRow};
-use super::unit::{DayRow, DaySums};
-use super::{RowCounts, UnitEvidence};
+use super::rows::{BookRow, Fate};
+use super::unit::{DaySum, DaySums, UnitEvidence};
 use crate::discovery::eprocess::MixParams;
 
-/// What a block's units have shown.
+/// What a block has seen, and what its units have shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::discovery) struct BlockEvidence {
-    pub(in crate::discovery) units: Vec<UnitEvidence>,
-    /// Of the step under way, by day, ascending.
-    pub(super) tallies: Vec<(i32, RowCounts)>,
-    /// Rows left out, as (day, unit, fate), in no order, until they are recorded.
-    pub(in crate::discovery) left_out: Vec<LeftOut>,
-}
-
-/// A row that a unit could not use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::discovery) struct LeftOut {
-    pub(in crate::discovery) day: i32,
-    pub(in crate::discovery) unit: u32,
-    pub(in crate::discovery) is_purged: bool,
+    pub(super) layout: Layout,
+    /// By the day on which they count, in the order of the table within it.
+    pub(in crate::discovery) rows: Vec<BookRow>,
+    pub(super) units: Vec<UnitEvidence>,
 }
 
 /// How the units of a block are numbered: scope by scope, the one without a condition first.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Units of a scope. A block has at most 63 conditions.
     pub(super) stride: usize,
-    /// Number of the pooled scope.
-    pub(super) pooled: Option<usize>,
+    /// Symbols: the first scopes.
+    pub(super) symbols: usize,
+    /// Whether a scope of all symbols follows them.
+    pub(super) has_pooled: bool,
 }
 
 impl Layout {
+    pub(super) const fn units(self) -> usize {
+        (self.symbols + self.has_pooled as usize) * self.stride
+    }
+
     /// The units that a row belongs to.
-    fn each_unit(self, row: &PackedRow, mut f: impl FnMut(usize)) {
-        for scope in [Some(usize::from(row.symbol)), self.pooled].into_iter().flatten() {
-            let holding = (0..self.stride).filter(|condition| held(row) >> condition & 1 == 1);
+    fn each_unit(self, row: &BookRow, mut f: impl FnMut(usize)) {
+        let pooled = self.has_pooled.then_some(self.symbols);
+        for scope in [Some(usize::from(row.symbol)), pooled].into_iter().flatten() {
+            let holding = (0..self.stride).filter(|condition| row.held() >> condition & 1 == 1);
             holding.for_each(|condition| f(scope * self.stride + condition));
         }
     }
 }
 
-/// What holds on a row, by the number of a unit in its scope.
-const fn held(row: &PackedRow) -> u64 {
-    row.conditions << 1 | 1
-}
-
-/// Rows that can be used, in time order, and what holds on each: see [`held`].
+/// Where a block's rows stand on their way to its units. Kept from one block to the next for its memory.
 #[derive(Default)]
-struct Rows {
-    rows: Vec<DayRow>,
-    held: Vec<u64>,
-}
-
-impl Rows {
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.held.clear();
-    }
-}
-
-/// A block's rows on their way to its units. Kept from one block to the next for its memory.
-#[derive(Default)]
-pub(super) struct Scratch {
-    all: Rows,
-    /// Symbol of each.
-    symbols: Vec<u16>,
-    /// The same rows, symbol after symbol.
-    by_symbol: Rows,
+pub(in crate::discovery) struct Scratch {
+    /// All rows.
+    pooled: Places,
+    /// The same, symbol after symbol.
+    by_symbol: Places,
     /// Where a symbol's rows end among them.
     ends: Vec<usize>,
     /// Numbers of a unit's rows.
@@ -79,127 +56,137 @@ pub(super) struct Scratch {
     sums: DaySums,
 }
 
+/// Numbers of rows, ascending within a scope, and what holds on each: nothing where it cannot be used.
+#[derive(Default)]
+struct Places {
+    numbers: Vec<u32>,
+    held: Vec<u64>,
+}
+
 impl Scratch {
-    fn clear(&mut self) {
-        self.all.clear();
-        self.symbols.clear();
-    }
-
-    fn push(&mut self, row: &PackedRow) {
-        self.all.rows.push(DayRow::of(row));
-        self.all.held.push(held(row));
-        self.symbols.push(row.symbol);
-    }
-
-    /// Lays the rows out by symbol.
-    fn sort(&mut self) {
-        self.ends.clear();
-        for &symbol in &self.symbols {
-            let symbol = usize::from(symbol);
-            if self.ends.len() <= symbol {
-                self.ends.resize(symbol + 1, 0);
-            }
-            self.ends[symbol] += 1;
-        }
+    /// Puts the rows in order.
+    fn lay_out(&mut self, layout: Layout, rows: &[BookRow]) {
+        let Self { pooled, by_symbol, ends, picked, .. } = self;
+        pooled.numbers.clear();
+        pooled.numbers.extend((0..).zip(rows).map(|(number, _)| number));
+        pooled.held.clear();
+        pooled.held.extend(rows.iter().map(|row| if row.fate == Fate::Used { row.held() } else { 0 }));
+        ends.clear();
+        ends.resize(layout.symbols, 0);
+        rows.iter().for_each(|row| ends[usize::from(row.symbol)] += 1);
         let mut start = 0;
-        for end in &mut self.ends {
+        for end in &mut *ends {
             start += std::mem::replace(end, start);
         }
-        // As many, in whatever order.
-        self.by_symbol.rows.clone_from(&self.all.rows);
-        self.by_symbol.held.clone_from(&self.all.held);
-        for ((row, held), &symbol) in self.all.rows.iter().zip(&self.all.held).zip(&self.symbols) {
-            let next = &mut self.ends[usize::from(symbol)];
-            (self.by_symbol.rows[*next], self.by_symbol.held[*next]) = (*row, *held);
+        by_symbol.numbers.resize(rows.len(), 0);
+        by_symbol.held.resize(rows.len(), 0);
+        for ((row, number), held) in rows.iter().zip(&pooled.numbers).zip(&pooled.held) {
+            let next = &mut ends[usize::from(row.symbol)];
+            (by_symbol.numbers[*next], by_symbol.held[*next]) = (*number, *held);
             *next += 1;
         }
-        if self.picked.len() < self.symbols.len() {
-            self.picked.resize(self.symbols.len(), 0);
+        if picked.len() < rows.len() {
+            picked.resize(rows.len(), 0);
+        }
+    }
+
+    /// The days of every unit, ascending, on which it has used a row.
+    fn each_unit(&mut self, layout: Layout, rows: &[BookRow], mut f: impl FnMut(usize, &[DaySum])) {
+        self.lay_out(layout, rows);
+        let Self { pooled, by_symbol, ends, picked, sums } = self;
+        let mut start = 0;
+        let symbols = ends.iter().map(|end| {
+            let own = std::mem::replace(&mut start, *end)..*end;
+            (&by_symbol.numbers[own.clone()], &by_symbol.held[own])
+        });
+        let pooled = layout.has_pooled.then_some((pooled.numbers.as_slice(), pooled.held.as_slice()));
+        for (scope, (numbers, held)) in symbols.chain(pooled).enumerate() {
+            for condition in (0..layout.stride).filter(|_| !numbers.is_empty()) {
+                f(scope * layout.stride + condition, sums.of(rows, pick(numbers, held, condition, picked)));
+            }
         }
     }
 }
 
-/// Numbers of the rows on which a condition holds.
+/// Numbers of the rows on which a condition holds; without a branch, as conditions follow no pattern.
 #[inline(never)]
-fn pick<'a>(held: &[u64], condition: usize, picked: &'a mut [u32]) -> &'a [u32] {
+fn pick<'a>(numbers: &[u32], held: &[u64], condition: usize, picked: &'a mut [u32]) -> &'a [u32] {
     let mut n = 0;
-    for (row, held) in (0..).zip(held) {
-        picked[n] = row;
+    for (number, held) in numbers.iter().zip(held) {
+        picked[n] = *number;
         n += (held >> condition & 1) as usize;
     }
     &picked[..n]
 }
 
 impl BlockEvidence {
-    /// Takes the rows of whole days, in time order.
-    pub(super) fn take(
-        &mut self,
-        parts: Vec<Vec<PackedRow>>,
-        layout: Layout,
-        is_recorded: bool,
-        params: &MixParams,
+    pub(super) fn new(layout: Layout, params: &MixParams) -> Self {
+        Self { layout, rows: Vec::new(), units: vec![UnitEvidence::new(params); layout.units()] }
+    }
+
+    /// Closes the days of the rows from a number on, which came in the order of the table.
+    pub(super) fn close(&mut self, from: usize, params: &MixParams, scratch: &mut Scratch) {
+        let new = &mut self.rows[from..];
+        // A window that crosses midnight counts on the next day, but stands among its own day's rows.
+        if !new.is_sorted_by_key(|row| row.day) {
+            new.sort_by_key(|row| row.day);
+        }
+        self.catch_up(from, params, scratch);
+    }
+
+    /// Whether a row has a symbol and conditions that it knows.
+    pub(in crate::discovery) fn fits(&self, row: &BookRow) -> bool {
+        let Layout { stride, symbols, .. } = self.layout;
+        usize::from(row.symbol) < symbols && row.conditions >> (stride - 1) == 0
+    }
+
+    /// Room for more rows. Not the usual doubling, as a book is much of what a daemon holds.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        if self.rows.capacity() - self.rows.len() < rows {
+            self.rows.reserve_exact(rows + self.rows.len() / 8);
+        }
+    }
+
+    /// The units take the rows from a number on, which begin a day.
+    pub(super) fn catch_up(&mut self, from: usize, params: &MixParams, scratch: &mut Scratch) {
+        let Self { layout, rows, units } = self;
+        scratch.each_unit(*layout, &rows[from..], |unit, days| units[unit].take(days, params));
+    }
+
+    /// What every unit has shown, with its days, ascending; units that no row could belong to are left out.
+    pub(in crate::discovery) fn each_unit<'a>(
+        &'a self,
         scratch: &mut Scratch,
+        mut f: impl FnMut(usize, &'a UnitEvidence, &[DaySum]),
     ) {
-        scratch.clear();
-        for row in parts.iter().flatten() {
-            let counts = self.tally(row.day);
-            match row.fate {
-                Fate::Used => {
-                    counts.used += 1;
-                    scratch.push(row);
-                }
-                Fate::Undirected => counts.undirected += 1,
-                Fate::Purged => {
-                    counts.purged += 1;
-                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, true, is_recorded));
-                }
-                Fate::Dropped => {
-                    counts.dropped += 1;
-                    layout.each_unit(row, |unit| self.leave_out(unit, row.day, false, is_recorded));
-                }
-            }
-        }
-        drop(parts);
-        scratch.sort();
-        let Scratch { all, by_symbol, ends, picked, sums, .. } = scratch;
-        let mut start = 0;
-        let own = ends.iter().enumerate().map(|(symbol, end)| {
-            let own = std::mem::replace(&mut start, *end)..*end;
-            (symbol, &by_symbol.rows[own.clone()], &by_symbol.held[own])
-        });
-        let pooled = layout.pooled.map(|pooled| (pooled, all.rows.as_slice(), all.held.as_slice()));
-        for (scope, rows, held) in own.chain(pooled) {
-            let units = &mut self.units[scope * layout.stride..][..layout.stride];
-            for (condition, unit) in units.iter_mut().enumerate() {
-                unit.take(sums.of(rows, pick(held, condition, picked)), params);
-            }
-        }
+        scratch.each_unit(self.layout, &self.rows, |unit, days| f(unit, &self.units[unit], days));
     }
 
-    /// The counts of a day: nearly always the last one or the one before.
-    fn tally(&mut self, day: i32) -> &mut RowCounts {
-        let at = self.tallies.iter().rposition(|(d, _)| *d <= day);
-        let at = match at {
-            Some(i) if self.tallies[i].0 == day => i,
-            at => {
-                let i = at.map_or(0, |i| i + 1);
-                self.tallies.insert(i, (day, RowCounts::default()));
-                i
-            }
+    /// The days of a unit after a day.
+    pub(super) fn days_after(&self, unit: usize, day: i64) -> Vec<DaySum> {
+        let Layout { stride, symbols, .. } = self.layout;
+        let (scope, condition) = (unit / stride, unit % stride);
+        let new = self.rows.partition_point(|row| i64::from(row.day) <= day);
+        let rows = &self.rows[new..];
+        let is_its = |row: &BookRow| {
+            row.fate == Fate::Used
+                && (scope == symbols || scope == usize::from(row.symbol))
+                && row.held() >> condition & 1 == 1
         };
-        &mut self.tallies[at].1
+        let picked: Vec<u32> = (0..).zip(rows).filter(|(_, row)| is_its(row)).map(|(at, _)| at).collect();
+        DaySums::default().of(rows, &picked).to_vec()
     }
 
-    fn leave_out(&mut self, number: usize, day: i32, is_purged: bool, is_recorded: bool) {
-        let unit = &mut self.units[number];
-        if is_purged {
-            unit.purged += 1;
-        } else {
-            unit.dropped += 1;
+    /// Rows that each unit could not use: purged and dropped.
+    pub(in crate::discovery) fn left_out(&self) -> Vec<(u32, u32)> {
+        let mut out = vec![(0, 0); self.units.len()];
+        for row in &self.rows {
+            match row.fate {
+                Fate::Used | Fate::Undirected => {}
+                Fate::Purged => self.layout.each_unit(row, |unit| out[unit].0 += 1),
+                Fate::Dropped => self.layout.each_unit(row, |unit| out[unit].1 += 1),
+            }
         }
-        if is_recorded {
-            let unit = u32::try_from(number).unwrap_or(u32::MAX);
-            self.left_out.push(LeftOut { day, unit, is_purged });
-        }
+        out
     }
 }

@@ -1,14 +1,12 @@
 //! The evidence book: what every unit of the catalogue has shown so far, one closed UTC day at a time.
 //!
-//! Days are taken in order, each exactly once; a batch over a history is the same days in a row, by the same code, and
-//! leaves the same bits. A day's score enters when the day is closed and never changes afterwards: late data are a
+//! The book keeps the rows that it has taken, block by block, and the state of every unit's processes. Days are taken in
+//! order, each exactly once; a batch over a history is the same days in a row, by the same code, and leaves the same bits. A day's score enters when the day is closed and never changes afterwards: late data are a
 //! replay from an earlier book.
 
 mod block;
 mod rows;
 mod unit;
-
-use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
@@ -16,9 +14,11 @@ use super::catalogue::Catalogue;
 use super::eprocess::MixParams;
 use super::table::OutcomeTable;
 use crate::market::Ts;
-use block::{BlockEvidence, Layout, Scratch};
+use block::{BlockEvidence, Layout};
 use rows::{Packer, Taken};
 
+pub(super) use block::Scratch;
+pub(super) use rows::{BookRow, Fate};
 pub use unit::{DaySum, UnitEvidence};
 
 /// What became of rows.
@@ -35,6 +35,15 @@ pub struct RowCounts {
 }
 
 impl RowCounts {
+    const fn add(&mut self, fate: Fate) {
+        *match fate {
+            Fate::Used => &mut self.used,
+            Fate::Purged => &mut self.purged,
+            Fate::Dropped => &mut self.dropped,
+            Fate::Undirected => &mut self.undirected,
+        } += 1;
+    }
+
     /// Both together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -57,23 +66,20 @@ pub struct EvidenceBook {
     pub(super) params: MixParams,
     default_sigma_bar: f64,
     pub(super) blocks: Vec<BlockEvidence>,
-    /// What became of the rows, by day: a row counts on its own day, one whose window crosses midnight on the day after.
-    pub(super) tallies: BTreeMap<i64, RowCounts>,
-    /// Whether left-out rows are remembered for [`EvidenceBook::take_records`].
-    pub(super) is_recorded: bool,
 }
 
 impl EvidenceBook {
     /// An empty book for a catalogue.
     #[must_use]
     pub fn new(catalogue: &Catalogue, params: MixParams, default_sigma_bar: f64) -> Self {
-        let fresh = UnitEvidence::new(&params);
+        let layout = |b: usize| Layout {
+            stride: 1 + catalogue.blocks[b].conditions.len(),
+            symbols: catalogue.symbols.len(),
+            has_pooled: catalogue.has_pooled,
+        };
         let blocks = (0..catalogue.blocks.len())
             .into_par_iter()
-            .map(|b| {
-                let units = catalogue.block_units(b);
-                BlockEvidence { units: vec![fresh.clone(); units], tallies: Vec::new(), left_out: Vec::new() }
-            })
+            .map(|b| BlockEvidence::new(layout(b), &params))
             .collect();
         Self {
             catalogue_hash: catalogue.hash.clone(),
@@ -82,8 +88,6 @@ impl EvidenceBook {
             params,
             default_sigma_bar,
             blocks,
-            tallies: BTreeMap::new(),
-            is_recorded: false,
         }
     }
 
@@ -124,17 +128,33 @@ impl EvidenceBook {
         &self.blocks[block].units[local]
     }
 
-    /// Purged and dropped events of a block's unit.
+    /// The days of a block's unit after a day, ascending; summed from its rows.
     #[must_use]
-    pub fn left_out(&self, block: usize, local: usize) -> (u32, u32) {
-        let unit = &self.blocks[block].units[local];
-        (unit.purged, unit.dropped)
+    pub fn days_after(&self, block: usize, local: usize, day: i64) -> Vec<DaySum> {
+        self.blocks[block].days_after(local, day)
+    }
+
+    /// The days of a block's unit, ascending.
+    #[must_use]
+    pub fn days(&self, block: usize, local: usize) -> Vec<DaySum> {
+        self.days_after(block, local, i64::MIN)
+    }
+
+    /// Rows that each of a block's units could not use: purged and dropped.
+    #[must_use]
+    pub fn left_out(&self, block: usize) -> Vec<(u32, u32)> {
+        self.blocks[block].left_out()
     }
 
     /// Row counts over all blocks.
     #[must_use]
     pub fn counts(&self) -> RowCounts {
-        self.tallies.values().copied().fold(RowCounts::default(), RowCounts::plus)
+        let of_block = |block: &BlockEvidence| {
+            let mut counts = RowCounts::default();
+            block.rows.iter().for_each(|row| counts.add(row.fate));
+            counts
+        };
+        self.blocks.par_iter().map(of_block).reduce(RowCounts::default, RowCounts::plus)
     }
 
     /// Takes every day after [`EvidenceBook::through_day`] up to and including `day`. All of those days must be closed
@@ -149,38 +169,27 @@ impl EvidenceBook {
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
         let taken = Taken { after, through: day };
         let packer = Packer::new(table, catalogue, self.default_sigma_bar, taken);
-        let (params, is_recorded) = (self.params, self.is_recorded);
-        let pooled = catalogue.has_pooled.then_some(catalogue.symbols.len());
-        let packed = packer.pack(from..to);
-        // A block's rows are let go of with the block: what it needs for its days is the memory of those before it.
-        let blocks = self.blocks.par_iter_mut().zip(packed).enumerate();
-        blocks.for_each_init(Scratch::default, |scratch, (b, (block, parts))| {
-            let layout = Layout { stride: 1 + catalogue.blocks[b].conditions.len(), pooled };
-            block.take(parts, layout, is_recorded, &params, scratch);
-        });
-        for (day, counts) in self.blocks.iter_mut().flat_map(|b| std::mem::take(&mut b.tallies)) {
-            let all = self.tallies.entry(i64::from(day)).or_default();
-            *all = all.plus(counts);
+        let before: Vec<usize> = self.blocks.iter().map(|block| block.rows.len()).collect();
+        self.blocks.iter_mut().zip(packer.count(from..to)).for_each(|(block, rows)| block.reserve(rows));
+        let mut parts = Vec::new();
+        for stretch in Packer::stretches(from..to) {
+            packer.pack(stretch, &mut parts);
+            let blocks = self.blocks.par_iter_mut().enumerate();
+            blocks
+                .for_each(|(b, block)| parts.iter().for_each(|part| block.rows.extend_from_slice(&part[b])));
         }
+        let params = self.params;
+        let blocks = self.blocks.par_iter_mut().zip(before);
+        blocks.for_each_init(Scratch::default, |scratch, (block, before)| {
+            block.close(before, &params, scratch);
+        });
         self.through_day = Some(day);
     }
 
-    /// Puts a recorded day back: see [`super::record`]. To be followed by [`EvidenceBook::catch_up`].
-    pub(super) fn put_back(&mut self, block: usize, unit: usize, day: Option<DaySum>, left_out: (u32, u32)) {
-        let unit = &mut self.blocks[block].units[unit];
-        if let Some(day) = day {
-            unit.reserve(1);
-            unit.days.push(day);
-        }
-        unit.purged += left_out.0;
-        unit.dropped += left_out.1;
-    }
-
-    /// The processes of every unit take the days that were put back.
+    /// The processes of every unit take the rows that were put back: see [`super::record`].
     pub(super) fn catch_up(&mut self) {
         let params = self.params;
-        self.blocks
-            .par_iter_mut()
-            .for_each(|block| block.units.iter_mut().for_each(|unit| unit.catch_up(&params)));
+        let blocks = self.blocks.par_iter_mut();
+        blocks.for_each_init(Scratch::default, |scratch, block| block.catch_up(0, &params, scratch));
     }
 }

@@ -11,24 +11,41 @@ use crate::discovery::scores::inverse_scale_of;
 use crate::discovery::table::OutcomeTable;
 use crate::market::Ts;
 
-/// A row as the blocks read it.
-#[derive(Clone, Copy)]
-pub(super) struct PackedRow {
-    pub(super) day: i32,
-    pub(super) symbol: u16,
-    pub(super) fate: Fate,
-    pub(super) signed_return: f64,
-    pub(super) cost: f64,
-    pub(super) inv_scale: f64,
-    pub(super) conditions: u64,
+/// A row as the book keeps it: what its units read. Of one that cannot be used, only what names it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::discovery) struct BookRow {
+    /// UTC day since the epoch on which it counts.
+    pub(in crate::discovery) day: i32,
+    /// Its number in the catalogue.
+    pub(in crate::discovery) symbol: u16,
+    pub(in crate::discovery) fate: Fate,
+    /// In the event's direction, decimal.
+    pub(in crate::discovery) signed_return: f64,
+    /// Round trip, decimal.
+    pub(in crate::discovery) cost: f64,
+    /// `1 / (sigma sqrt(H))`.
+    pub(in crate::discovery) inv_scale: f64,
+    /// Bit by condition of the block: whether it held.
+    pub(in crate::discovery) conditions: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+/// What becomes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::discovery) enum Fate {
     Used,
+    /// Exit on a later day than the event.
     Purged,
+    /// Return, cost or scale unknown.
     Dropped,
+    /// Without a direction.
     Undirected,
+}
+
+impl BookRow {
+    /// What holds on it, by the number of a unit in its scope.
+    pub(super) const fn held(&self) -> u64 {
+        self.conditions << 1 | 1
+    }
 }
 
 /// Days that a step takes: after the one, through the other.
@@ -37,6 +54,12 @@ pub(super) struct Taken {
     pub(super) after: i64,
     pub(super) through: i64,
 }
+
+/// Rows that a thread packs before the blocks take them: few enough to stay in its cache on the way.
+const STRETCH: usize = 1 << 14;
+
+/// Rows by block.
+pub(super) type Part = Vec<Vec<BookRow>>;
 
 /// Distributes rows to blocks.
 pub(super) struct Packer<'a> {
@@ -58,35 +81,39 @@ impl<'a> Packer<'a> {
         Self { table, map, blocks, default_sigma_bar, taken }
     }
 
-    /// The rows of a range by block, in row order, each block's in as many parts as there are threads.
-    pub(super) fn pack(&self, range: Range<usize>) -> Vec<Vec<Vec<PackedRow>>> {
-        let part = range.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
-        let starts: Vec<usize> = range.clone().step_by(part).collect();
-        let parts: Vec<Vec<Vec<PackedRow>>> = starts
-            .into_par_iter()
-            .map(|start| self.pack_part(start..(start + part).min(range.end)))
-            .collect();
-        let mut blocks: Vec<Vec<Vec<PackedRow>>> = (0..self.blocks).map(|_| Vec::new()).collect();
-        for part in parts {
-            blocks.iter_mut().zip(part).for_each(|(block, rows)| block.push(rows));
-        }
-        blocks
+    /// Stretches of a range that are packed at once.
+    pub(super) fn stretches(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let length = STRETCH * rayon::current_num_threads().max(1);
+        range.clone().step_by(length).map(move |start| start..(start + length).min(range.end))
     }
 
-    fn pack_part(&self, rows: Range<usize>) -> Vec<Vec<PackedRow>> {
+    /// How many rows of a range each block has, those of other days and symbols included.
+    pub(super) fn count(&self, range: Range<usize>) -> Vec<usize> {
+        let mut sizes = vec![0; self.blocks];
+        range.filter_map(|row| self.map.block(self.table, row)).for_each(|b| sizes[b] += 1);
+        sizes
+    }
+
+    /// The rows of a stretch by block, in row order, in as many parts as there are threads.
+    pub(super) fn pack(&self, range: Range<usize>, parts: &mut Vec<Part>) {
+        parts.resize_with(range.len().div_ceil(STRETCH), || vec![Vec::new(); self.blocks]);
+        parts.par_iter_mut().enumerate().for_each(|(at, part)| {
+            let start = range.start + at * STRETCH;
+            self.pack_part(start..(start + STRETCH).min(range.end), part);
+        });
+    }
+
+    fn pack_part(&self, rows: Range<usize>, part: &mut Part) {
         let (table, map) = (self.table, &self.map);
-        let mut sizes = vec![0usize; self.blocks];
-        rows.clone().filter_map(|row| map.block(table, row)).for_each(|b| sizes[b] += 1);
-        let mut blocks: Vec<Vec<PackedRow>> = sizes.into_iter().map(Vec::with_capacity).collect();
+        part.iter_mut().for_each(Vec::clear);
         for row in rows {
             let (day, crosses) = counted_day(table, row);
             if let (true, Some(b), Some(symbol)) =
                 (self.taken.holds(day), map.block(table, row), map.symbols[usize::from(table.symbol[row])])
             {
-                blocks[b].push(map.pack(table, row, b, symbol, (day, crosses), self.default_sigma_bar));
+                part[b].push(map.pack(table, row, b, symbol, (day, crosses), self.default_sigma_bar));
             }
         }
-        blocks
     }
 }
 
@@ -191,7 +218,7 @@ impl CodeMap {
         symbol: u16,
         (day, crosses): (i64, bool),
         default_sigma_bar: f64,
-    ) -> PackedRow {
+    ) -> BookRow {
         let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
         let scale = inverse_scale_of(sigma, self.root_bars[usize::from(table.horizon[row])]);
         let (r, cost) = (table.forward_return[row], table.cost[row]);
@@ -209,14 +236,10 @@ impl CodeMap {
         for BitRun { word, rotate, mask } in &self.conditions[block] {
             conditions |= active[*word].rotate_right(*rotate) & mask;
         }
-        PackedRow {
-            day: i32::try_from(day).unwrap_or(i32::MAX),
-            symbol,
-            fate,
-            signed_return: f64::from(table.direction[row]) * r,
-            cost,
-            inv_scale: scale.unwrap_or(0.0),
-            conditions,
-        }
+        let day = i32::try_from(day).unwrap_or(i32::MAX);
+        let (signed_return, inv_scale) = (f64::from(table.direction[row]) * r, scale.unwrap_or(0.0));
+        let known = if fate == Fate::Used { (signed_return, cost, inv_scale) } else { (0.0, 0.0, 0.0) };
+        let (signed_return, cost, inv_scale) = known;
+        BookRow { day, symbol, fate, signed_return, cost, inv_scale, conditions }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::rows::PackedRow;
+use super::rows::BookRow;
 use crate::discovery::candidate::DirectionRule;
 use crate::discovery::eprocess::{MixParams, SignProcess, SignProcesses};
 
@@ -83,29 +83,13 @@ fn inverse_root(k: u32) -> f64 {
     FIRST.get(k as usize).copied().unwrap_or_else(|| 1.0 / f64::from(k).sqrt())
 }
 
-/// What a day takes of a row.
-#[derive(Clone, Copy)]
-pub(super) struct DayRow {
-    day: i32,
-    signed_return: f64,
-    cost: f64,
-    inv_scale: f64,
-}
-
-impl DayRow {
-    pub(super) const fn of(row: &PackedRow) -> Self {
-        let PackedRow { day, signed_return, cost, inv_scale, .. } = *row;
-        Self { day, signed_return, cost, inv_scale }
-    }
-}
-
 /// Sums rows by day.
 #[derive(Default)]
 pub(super) struct DaySums(Vec<DaySum>);
 
 impl DaySums {
-    /// The days of some of the rows, which are in time order, by ascending number.
-    pub(super) fn of(&mut self, rows: &[DayRow], picked: &[u32]) -> &[DaySum] {
+    /// The days of some of the rows, which are in order of their days, by ascending number.
+    pub(super) fn of(&mut self, rows: &[BookRow], picked: &[u32]) -> &[DaySum] {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return &[] };
         let most = usize::try_from(last.day - first.day).map_or(0, |days| days + 1);
         // No row is on the day in front, so that every row either goes on with the day before it or opens one.
@@ -126,33 +110,18 @@ impl DaySums {
     }
 }
 
-/// Room for further days that a unit takes at a time.
-const SPARE_DAYS: usize = 31;
-
 /// A unit's evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitEvidence {
     /// Follow and fade side after costs, then both before costs.
     sides: SignProcesses<4>,
-    /// Closed active days.
-    pub days: Vec<DaySum>,
     /// A score was not finite: the processes stand still from that day on.
     pub quarantined: bool,
-    /// Rows purged.
-    pub(super) purged: u32,
-    /// Rows dropped.
-    pub(super) dropped: u32,
 }
 
 impl UnitEvidence {
     pub(super) const fn new(params: &MixParams) -> Self {
-        Self {
-            sides: SignProcesses::new(params),
-            days: Vec::new(),
-            quarantined: false,
-            purged: 0,
-            dropped: 0,
-        }
+        Self { sides: SignProcesses::new(params), quarantined: false }
     }
 
     /// A side after costs.
@@ -167,26 +136,10 @@ impl UnitEvidence {
         self.sides.sign(2 + side as usize)
     }
 
-    /// Takes closed days.
+    /// Takes closed days, up to the first score that is not finite.
     pub(super) fn take(&mut self, days: &[DaySum], params: &MixParams) {
-        self.reserve(days.len());
-        self.days.extend_from_slice(days);
-        self.catch_up(params);
-    }
-
-    /// Room for more days, with some spare if there have been any. Not the usual doubling: a book is most of what a daemon
-    /// holds, and a new day would find many units whose room is used up to the last day.
-    pub(super) fn reserve(&mut self, days: usize) {
-        if self.days.capacity() - self.days.len() < days {
-            let spare = if self.days.is_empty() { 0 } else { SPARE_DAYS };
-            self.days.reserve_exact(days + spare);
-        }
-    }
-
-    /// The processes take the days that they have not seen, up to the first score that is not finite.
-    pub(super) fn catch_up(&mut self, params: &MixParams) {
         let mut sides = self.sides;
-        for day in &self.days[sides.days() as usize..] {
+        for day in days {
             self.quarantined |= !(day.z.is_finite() && day.z_cost.is_finite());
             if self.quarantined {
                 break;
