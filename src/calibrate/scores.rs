@@ -8,7 +8,8 @@ use super::lab::Acceptance;
 use super::many::{JobsError, many};
 use super::tally::Estimate;
 use crate::discovery::cluster::count;
-use crate::discovery::eprocess::{MixParams, SignProcesses};
+use crate::discovery::eprocess::MixParams;
+use crate::discovery::signs::SignProcesses;
 use crate::discovery::{Catalogue, EvidenceBook};
 use crate::sim::rng::{Draws, derive};
 

@@ -35,6 +35,7 @@ mod run;
 pub mod scores;
 pub mod seed_compat;
 pub mod shrink;
+pub mod signs;
 pub mod special;
 mod table;
 mod tree;

@@ -2,8 +2,9 @@
 //! 2024). While the mean is at or above the floor, the mean time until `R >= A` is at least `A` active days.
 
 use super::candidate::DirectionRule;
-use super::eprocess::{MixParams, RunningScale, SignProcess};
+use super::eprocess::{MixParams, RunningScale};
 use super::evidence::DaySum;
+use super::signs::SignProcesses;
 use crate::spec::gates::MonitoringSpec;
 
 /// Detector state.
@@ -102,7 +103,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
     let floor = claim.floor(spec);
     let sign = claim.side.sign();
     let confirmed = libm::log(spec.live_confirmed_e);
-    let mut process = SignProcess::new(params);
+    let mut process = SignProcesses::<1>::new(params);
     let mut detector = RetireDetector::new(&spec.bet_lambdas, spec.score_clip, params);
     let mut report = MonitorReport { floor, ..MonitorReport::default() };
     let fresh = days.partition_point(|d| i64::from(d.day) <= claim.closed_through);
@@ -118,7 +119,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
         report.sum += sign * day.sum;
         report.cost += day.cost;
         process.step([sign * day.z - day.z_cost], params);
-        if process.log_sup() >= confirmed {
+        if process.sign(0).log_sup() >= confirmed {
             report.confirmed_on = report.confirmed_on.or(Some(date));
         }
         report.detector = detector.step(sign * day.z, day.weight, floor);
@@ -131,6 +132,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
             break;
         }
     }
+    let process = process.sign(0);
     report.log_e = process.log_e(params);
     report.log_sup = process.log_sup();
     report

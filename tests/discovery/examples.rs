@@ -8,7 +8,7 @@ use backtestd::discovery::ash::{ash_fit, t_to_effective_se};
 use backtestd::discovery::bounds::LowerBound;
 use backtestd::discovery::cluster::{ClusterSum, ClusterT};
 use backtestd::discovery::eprocess::{
-    MAX_BETS, MixParams, RunningScale, SignProcess, adjuster, geo_look_p, log_add, pair_p, sym_log_e,
+    MAX_BETS, MixParams, RunningScale, adjuster, geo_look_p, log_add, pair_p, sym_log_e,
 };
 use backtestd::discovery::monitor::RetireDetector;
 use backtestd::discovery::multiplicity::{
@@ -18,6 +18,7 @@ use backtestd::discovery::multiplicity::{
 use backtestd::discovery::scores::{day_score_t, inverse_scale};
 use backtestd::discovery::seed_compat::{bh_per_group, fixed_shrink, seed_shrinkage, seed_two_stage};
 use backtestd::discovery::shrink::{Child, between_variance, lambda, shrink};
+use backtestd::discovery::signs::SignProcesses;
 use backtestd::discovery::special::{normal_isf, t_sf};
 use serde_json::Value;
 
@@ -167,19 +168,20 @@ fn check_sym(example: &Value) {
 
 fn check_bet(example: &Value) {
     let p = lab();
-    let mut process = SignProcess::new(&p);
+    let mut process = SignProcesses::<1>::new(&p);
     for (z, e) in numbers(&example["input"]["z"]).into_iter().zip(list(&example["expected_log_e"])) {
         process.step([z], &p);
-        near(process.log_e_bet(&p), e);
+        near(process.sign(0).log_e_bet(&p), e);
     }
 }
 
 fn check_mix(input: &Value, expected: &Value) {
     let p = lab();
-    let (mut pos, mut neg) = (SignProcess::new(&p), SignProcess::new(&p));
+    let (mut pos, mut neg) = (SignProcesses::<1>::new(&p), SignProcesses::<1>::new(&p));
     for (z, e) in numbers(&input["z"]).into_iter().zip(list(expected)) {
         pos.step([z], &p);
         neg.step([-z], &p);
+        let (pos, neg) = (pos.sign(0), neg.sign(0));
         near(pos.log_e(&p), &e["log_e_pos"]);
         near(neg.log_e(&p), &e["log_e_neg"]);
         near(pos.log_sup(), &e["log_sup_pos"]);
@@ -194,16 +196,17 @@ fn check_mix(input: &Value, expected: &Value) {
 
 fn check_degenerate(example: &Value) {
     let p = lab();
-    let fresh = SignProcess::new(&p);
+    let mut running = SignProcesses::<1>::new(&p);
+    let fresh = running.sign(0);
     assert!(fresh.log_e(&p).abs() < 1e-15, "{}", number(&example["empty"]["log_e"]));
     near(pair_p(fresh.p_any(), fresh.p_any()), &example["empty"]["p"]);
     let zeros = &example["zeros"];
     for e in list(&zeros["expected"]) {
         assert_eq!(number(&e["log_e_pos"]), 0.0);
     }
-    let mut process = fresh;
     for z in numbers(&zeros["z"]) {
-        process.step([z], &p);
+        running.step([z], &p);
+        let process = running.sign(0);
         assert!(process.log_e(&p).abs() < 1e-15 && process.log_sup() == 0.0 && process.p_any() == 1.0);
     }
 }

@@ -250,4 +250,12 @@ fn what_is_tested_beside_discovery_is_counted_in_ledgers_of_its_own() {
     };
     assert_eq!(relative(&changed), relative(&first) + added as u64);
     assert_eq!(changed.trials, first.trials, "discovery's budget is its own");
+
+    // The report says how many trials each statistic ever had, those of the old definition included.
+    let page = std::fs::read_to_string(&changed.report).unwrap().replace(',', "");
+    for count in &changed.measures {
+        let said = format!("among {} ({} trials ever)", count.tested, count.trials);
+        assert!(page.contains(&said), "{said}");
+    }
+    assert!(changed.measures.iter().any(|count| count.trials > count.tested), "{:?}", changed.measures);
 }

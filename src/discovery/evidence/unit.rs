@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use super::rows::BookRow;
 use crate::discovery::candidate::DirectionRule;
-use crate::discovery::eprocess::{MixParams, SignProcess, SignProcesses};
+use crate::discovery::eprocess::{MixParams, SignProcess};
+use crate::discovery::signs::SignProcesses;
 
 /// One active day of a unit: its sums, and its score.
 ///

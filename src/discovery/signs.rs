@@ -1,0 +1,252 @@
+//! The e-processes of up to four signs over the same days, side by side in vector registers.
+//!
+//! Wealths are kept as numbers with a shared binary exponent, so that a day costs no logarithm; the supremum is
+//! evaluated exactly, but only where an upper bound of E says that it may have grown.
+
+use libm::exp;
+use wide::f64x4;
+
+use super::eprocess::{MAX_BETS, MixParams, RESCALE_EXPONENT, SignProcess};
+
+/// A supremum rises by more than this; below, it is rounding (E = 1 exactly must stay p = 1 exactly).
+const ROUNDING: f64 = 1e-14;
+/// Suprema beyond its exponential are compared in logarithms only.
+const LARGEST_LOG: f64 = 700.0;
+/// Sums of wealths below and above are rescaled.
+const SMALLEST_SUM: f64 = 2e-100;
+const LARGEST_SUM: f64 = 8e99;
+const LANES: usize = 4;
+const ALL_LANES: u32 = 0b1111;
+
+/// Evidence of `N` signs, one to four: scale, SYM, BET and the running supremum of MIX of each. With fewer than four, the
+/// other lanes repeat them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SignProcesses<const N: usize> {
+    /// Scales: decayed sums of squares.
+    num: f64x4,
+    /// Scales: decayed count.
+    den: f64,
+    /// Sums of scaled scores.
+    s: f64x4,
+    /// Sums of their squares.
+    v: f64x4,
+    /// Sums of their cubes.
+    cubes: f64x4,
+    /// Smallest scaled scores; `+inf` before the first.
+    worst: f64x4,
+    /// Wealths by bet size, times `2^(332 * exponent)`; 0 where there is no bet.
+    wealth: [f64x4; MAX_BETS],
+    /// Suprema of E, at least 1.
+    sup: f64x4,
+    /// Scores taken.
+    days: u32,
+    /// Numbers of the scores after which E was largest; 0 while it never exceeded 1.
+    sup_at: [u32; LANES],
+    /// Shared exponents of a sign's wealths.
+    exponent: [i32; LANES],
+    /// Whether one of them is not 0.
+    is_rescaled: bool,
+    /// Logarithms of suprema that lie beyond what `sup` can say; else 0.
+    far_log_sup: [f64; LANES],
+}
+
+impl<const N: usize> SignProcesses<N> {
+    /// No evidence yet: E = 1.
+    #[must_use]
+    pub const fn new(params: &MixParams) -> Self {
+        const { assert!(N >= 1 && N <= LANES) };
+        let mut wealth = [f64x4::ZERO; MAX_BETS];
+        let mut bet = 0;
+        while bet < params.bet_count {
+            wealth[bet] = f64x4::ONE;
+            bet += 1;
+        }
+        Self {
+            num: f64x4::new([params.scale_prior; LANES]),
+            den: params.scale_prior,
+            s: f64x4::ZERO,
+            v: f64x4::ZERO,
+            cubes: f64x4::ZERO,
+            worst: f64x4::new([f64::INFINITY; LANES]),
+            wealth,
+            sup: f64x4::ONE,
+            days: 0,
+            sup_at: [0; LANES],
+            exponent: [0; LANES],
+            is_rescaled: false,
+            far_log_sup: [0.0; LANES],
+        }
+    }
+
+    /// Takes one closed day's finite scores.
+    ///
+    /// With `x = max(s, 0)/sqrt(v+rho)`, `E_SYM <= sqrt(rho/(v+rho)) exp(x^2/2) 2 Phi(x)` (where s <= 0 by Mills' ratio),
+    /// `exp(x^2/2) <= (1 - x^2/32)^-16` below x^2 = 32, and `2 Phi(x) <= 1 + 0.8 x`, whose square is at most
+    /// `1.4 + 2.24 x^2`. Where that bound leaves E at or below the supremum, E is not evaluated.
+    #[inline]
+    pub fn step(&mut self, z: [f64; N], params: &MixParams) {
+        const MORE: f64 = 1.0 + 1e-9;
+        let z = f64x4::new(std::array::from_fn(|lane| z[lane % N]));
+        self.days += 1;
+        let u = z * (f64x4::splat(self.den) / self.num).sqrt();
+        self.num = f64x4::splat(params.scale_decay) * self.num + z * z;
+        self.den = params.scale_decay * self.den + 1.0;
+        self.s += u;
+        self.v += u * u;
+        self.cubes += u * u * u;
+        self.worst = u.fast_min(self.worst);
+        let clipped = u.fast_max(f64x4::splat(-params.loss_clip));
+        let mut sum = f64x4::ZERO;
+        for (wealth, bet) in self.wealth.iter_mut().zip(&params.bets).take(params.bet_count) {
+            *wealth *= f64x4::ONE + f64x4::splat(*bet) * clipped;
+            sum += *wealth;
+        }
+
+        let bet_weight = MORE * (1.0 - params.sym_weight) / params.bets_as_f64();
+        let needed = MORE * MORE * params.sym_weight * params.sym_weight * params.rho;
+        let up = self.s.fast_max(f64x4::ZERO);
+        let total = self.v + f64x4::splat(params.rho);
+        let q = up * up / (f64x4::splat(32.0) * total);
+        let root = pow16((f64x4::ONE - q).fast_max(f64x4::ZERO));
+        let left = ((self.sup - f64x4::splat(bet_weight) * sum) * root).fast_max(f64x4::ZERO);
+        let phi = (f64x4::splat(1.4) + f64x4::splat(71.68) * q).fast_min(f64x4::splat(4.0));
+        let is_below = (f64x4::splat(needed) * phi - left * left * total).simd_le(f64x4::ZERO);
+        let is_near =
+            sum.simd_ge(f64x4::splat(SMALLEST_SUM)) & sum.simd_le(f64x4::splat(LARGEST_SUM)) & is_below;
+        if is_near.to_bitmask() != ALL_LANES || self.is_rescaled {
+            self.raise(is_below.to_bitmask(), sum.to_array(), params);
+        }
+    }
+
+    /// Brings wealths back near 1 and raises the suprema that have grown, except in lanes that are known to be below.
+    #[cold]
+    #[inline(never)]
+    fn raise(&mut self, below: u32, sum: [f64; LANES], params: &MixParams) {
+        for lane in (0..LANES).filter(|lane| !(SMALLEST_SUM..=LARGEST_SUM).contains(&sum[*lane])) {
+            self.rescale(lane, sum[lane] > 1.0, params);
+        }
+        let mut sup = self.sup.to_array();
+        for lane in (0..LANES).filter(|lane| below >> lane & 1 == 0 || self.exponent[*lane] != 0) {
+            let process = self.sign(lane);
+            if let Some(e) = process.near_e(params) {
+                if e > sup[lane] * (1.0 + ROUNDING) {
+                    (sup[lane], self.far_log_sup[lane], self.sup_at[lane]) = (e, 0.0, self.days);
+                }
+                continue;
+            }
+            let log_e = process.log_e(params);
+            if log_e > process.log_sup() + ROUNDING {
+                (sup[lane], self.sup_at[lane]) = (exp(log_e.min(LARGEST_LOG)), self.days);
+                self.far_log_sup[lane] = log_e;
+            }
+        }
+        self.sup = f64x4::new(sup);
+    }
+
+    /// Scaling by a power of two is exact; what underflows was negligible.
+    fn rescale(&mut self, lane: usize, is_large: bool, params: &MixParams) {
+        let change = if is_large { 1 } else { -1 };
+        let mut factor = [1.0; LANES];
+        factor[lane] = libm::ldexp(1.0, -change * RESCALE_EXPONENT);
+        self.wealth.iter_mut().take(params.bet_count).for_each(|wealth| *wealth *= f64x4::new(factor));
+        self.exponent[lane] += change;
+        self.is_rescaled = self.exponent != [0; LANES];
+    }
+
+    /// One of the signs by itself.
+    #[must_use]
+    pub fn sign(&self, i: usize) -> SignProcess {
+        let of = |lanes: f64x4| lanes.to_array()[i];
+        SignProcess {
+            s: of(self.s),
+            v: of(self.v),
+            cubes: of(self.cubes),
+            worst: of(self.worst),
+            days: self.days,
+            sup_at: self.sup_at[i],
+            wealth: self.wealth.iter().map(|wealth| of(*wealth)).sum(),
+            exponent: self.exponent[i],
+            sup: of(self.sup),
+            far_log_sup: self.far_log_sup[i],
+        }
+    }
+}
+
+#[inline]
+fn pow16(x: f64x4) -> f64x4 {
+    let x2 = x * x;
+    let x4 = x2 * x2;
+    let x8 = x4 * x4;
+    x8 * x8
+}
+
+#[cfg(test)]
+mod tests {
+    use libm::log;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::discovery::eprocess::{RunningScale, lab_params, log_add, sym_log_e};
+
+    /// The same process in logarithms, evaluated at every step.
+    fn plain_sup(scores: &[f64], p: &MixParams) -> (f64, f64) {
+        let (mut scale, mut s, mut v) = (RunningScale::new(p.scale_prior), 0.0, 0.0);
+        let mut logs = [0.0; MAX_BETS];
+        let (mut sup, mut last) = (0.0f64, 0.0);
+        for &z in scores {
+            let u = z / scale.step(z, p.scale_decay);
+            s += u;
+            v += u * u;
+            for (l, bet) in logs.iter_mut().zip(&p.bets).take(p.bet_count) {
+                *l += libm::log1p(bet * u.max(-p.loss_clip));
+            }
+            let bet =
+                logs[1..p.bet_count].iter().fold(logs[0], |a, &b| log_add(a, b)) - log(p.bet_count as f64);
+            last = log_add(log(p.sym_weight) + sym_log_e(s, v, p.rho), log(1.0 - p.sym_weight) + bet);
+            sup = sup.max(last);
+        }
+        (sup, last)
+    }
+
+    proptest! {
+        #[test]
+        fn skipped_evaluations_never_miss_a_supremum(
+            scores in prop::collection::vec(-4.0f64..4.0, 0..300), drift in -1.0f64..1.0,
+        ) {
+            let p = lab_params();
+            let scores: Vec<f64> = scores.iter().map(|z| z + drift).collect();
+            let mut process = SignProcesses::<1>::new(&p);
+            for &z in &scores {
+                process.step([z], &p);
+            }
+            let process = process.sign(0);
+            let (sup, last) = plain_sup(&scores, &p);
+            prop_assert!((process.log_sup() - sup).abs() < 1e-9 * (1.0 + sup.abs()));
+            prop_assert!((process.log_e(&p) - last).abs() < 1e-9 * (1.0 + last.abs()) || scores.is_empty());
+        }
+    }
+
+    #[test]
+    fn years_of_one_sided_scores_neither_overflow_nor_underflow() {
+        let p = lab_params();
+        for sign in [1.0, -1.0] {
+            let scores = vec![sign * 5.0; 20_000];
+            let mut process = SignProcesses::<1>::new(&p);
+            scores.iter().for_each(|&z| process.step([z], &p));
+            let (process, (sup, last)) = (process.sign(0), plain_sup(&scores, &p));
+            assert!((process.log_sup() - sup).abs() <= 1e-9 * sup, "{} {sup}", process.log_sup());
+            assert!((process.log_e(&p) - last).abs() <= 1e-9 * last.abs(), "{} {last}", process.log_e(&p));
+        }
+    }
+
+    #[test]
+    fn a_series_without_sign_stays_near_one() {
+        let p = lab_params();
+        let mut process = SignProcesses::<1>::new(&p);
+        for i in 0..1000 {
+            process.step([if i % 2 == 0 { 1.0 } else { -1.0 }], &p);
+        }
+        let process = process.sign(0);
+        assert!(process.p_any() > 0.5 && process.skewness().unwrap().abs() < 0.05);
+    }
+}
