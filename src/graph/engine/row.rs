@@ -10,13 +10,13 @@ use std::mem::discriminant;
 
 use super::kernel::Kernel;
 use super::plan::Step;
-use super::symbol::{Chunk, SymbolState};
+use super::symbol::{Chunk, SymbolState, rows_of};
 use super::values::{Place, Values};
 use crate::graph::Cmp;
 use crate::graph::ops::detect::DetectRow;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
-use crate::graph::ops::{Rows, View};
+
 use crate::market::{Source, SymbolColumns};
 
 /// Steps on one row that follow each other.
@@ -346,9 +346,7 @@ impl SymbolState {
 impl SymbolState {
     #[inline]
     fn run_one<'a>(&mut self, run: &RowRun, to: impl Iterator<Item = &'a u32>, chunk: Chunk) {
-        let [a, b] = run.inputs.map(|place| self.values.row_view(place));
-        let rows =
-            Rows { first: chunk.first, n: 1, seen: chunk.seen, inputs: [a, b, View::EMPTY, View::EMPTY] };
+        let rows = rows_of(&self.values, &run.inputs, chunk);
         let outputs = run.outputs as usize;
         self.kernels[run.kernel as usize].run(&rows, &mut self.out[..outputs], &mut self.log);
         for (value, output) in self.out[..outputs].iter().zip(to) {

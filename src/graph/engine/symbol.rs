@@ -246,7 +246,7 @@ impl SymbolState {
 
 /// What an operator sees of its operands.
 #[inline]
-fn rows_of<'a>(values: &'a Values, inputs: &[Place], chunk: Chunk) -> Rows<'a> {
+pub(super) fn rows_of<'a>(values: &'a Values, inputs: &[Place], chunk: Chunk) -> Rows<'a> {
     let mut views = [View::EMPTY; 4];
     for (view, place) in views.iter_mut().zip(inputs) {
         *view = values.view(*place);

@@ -120,17 +120,6 @@ impl Values {
         }
     }
 
-    /// The same for a chunk of one row.
-    #[inline]
-    pub(super) fn row_view(&self, place: Place) -> View<'_> {
-        match place.far() {
-            None => {
-                View::new(&self.near[(place.now - place.keep) as usize..=place.now as usize], place.keep())
-            }
-            Some(ix) => self.series[ix].view(),
-        }
-    }
-
     /// Reads the newest row of a series and the one `back` rows before it.
     #[inline(always)]
     pub(super) fn touch(&self, series: u32, back: u32) -> u64 {
