@@ -73,7 +73,7 @@ fn of_unit(
 }
 
 #[test]
-fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once() {
+fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once_and_after_a_restart() {
     for (seed, symbols, rows) in [(1, &SYMBOLS[..], 4000), (2, &SYMBOLS[..1], 1500), (3, &SYMBOLS[..2], 30)] {
         let (table, config) = (table(seed, symbols, rows), config());
         let catalogue = config.catalogue(&table);
@@ -97,6 +97,16 @@ fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once() {
             active += got.0.len();
         }
         assert_eq!(units, catalogue.units);
+        let counts = book.counts();
+        // A window that crosses the last midnight counts on the day after.
+        let taken = table.exit.iter().filter(|exit| Ts(**exit - 1).day() < FIRST_DAY + DAYS).count();
+        assert_eq!(counts.used + counts.purged + counts.dropped + counts.undirected, taken as u64);
+        assert!(rows < 100 || [counts.purged, counts.dropped, counts.undirected].iter().all(|n| *n > 0));
+
+        // After a restart: the records of all its days, rows that no unit uses among them.
+        let records = book.records(FIRST_DAY - 1, book.first_link());
+        let mut restored = config.open_book(&catalogue);
+        assert_eq!((restored.restore(&records), restored), (DAYS as usize, book));
         assert!(active > 10 * rows / 30, "seed {seed}: {active} days of {units} units");
     }
 }
