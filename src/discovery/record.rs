@@ -89,19 +89,10 @@ fn next_link(before: &[u8; 32], day: i64, bytes: &[u8]) -> [u8; 32] {
     sha.finalize().into()
 }
 
-const fn code(fate: Fate) -> u16 {
-    match fate {
-        Fate::Used => 0,
-        Fate::Purged => 1,
-        Fate::Dropped => 2,
-        Fate::Undirected => 3,
-    }
-}
-
 fn encode(block: u32, row: &BookRow, out: &mut Vec<u8>) {
     out.extend_from_slice(&block.to_le_bytes());
     out.extend_from_slice(&row.symbol.to_le_bytes());
-    out.extend_from_slice(&code(row.fate).to_le_bytes());
+    out.extend_from_slice(&(row.fate as u16).to_le_bytes());
     out.extend_from_slice(&row.conditions.to_le_bytes());
     if row.fate == Fate::Used {
         for x in [row.signed_return, row.cost, row.inv_scale] {
@@ -118,10 +109,8 @@ fn decode(record: &DayRecord) -> Option<Vec<(usize, BookRow)>> {
     while !bytes.is_empty() {
         let block = u32::from_le_bytes(take(&mut bytes)?) as usize;
         let symbol = u16::from_le_bytes(take(&mut bytes)?);
-        let code_of = u16::from_le_bytes(take(&mut bytes)?);
-        let fate = [Fate::Used, Fate::Purged, Fate::Dropped, Fate::Undirected]
-            .into_iter()
-            .find(|fate| code(*fate) == code_of)?;
+        let number = u16::from_le_bytes(take(&mut bytes)?);
+        let fate = Fate::ALL.into_iter().find(|fate| *fate as u16 == number)?;
         let conditions = u64::from_le_bytes(take(&mut bytes)?);
         let mut known = [0.0; 3];
         if fate == Fate::Used {

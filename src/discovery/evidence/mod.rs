@@ -1,8 +1,9 @@
 //! The evidence book: what every unit of the catalogue has shown so far, one closed UTC day at a time.
 //!
 //! The book keeps the rows that it has taken, block by block, and the state of every unit's processes. Days are taken in
-//! order, each exactly once; a batch over a history is the same days in a row, by the same code, and leaves the same bits. A day's score enters when the day is closed and never changes afterwards: late data are a
-//! replay from an earlier book.
+//! order, each exactly once; a batch over a history is the same days in a row, by the same code, and leaves the same
+//! bits. A day's score enters when the day is closed and never changes afterwards: late data are a replay from an
+//! earlier book.
 
 mod block;
 mod rows;
@@ -174,9 +175,9 @@ impl EvidenceBook {
         let mut parts = Vec::new();
         for stretch in Packer::stretches(from..to) {
             packer.pack(stretch, &mut parts);
-            let blocks = self.blocks.par_iter_mut().enumerate();
-            blocks
-                .for_each(|(b, block)| parts.iter().for_each(|part| block.rows.extend_from_slice(&part[b])));
+            self.blocks.par_iter_mut().enumerate().for_each(|(b, block)| {
+                parts.iter().for_each(|part| block.rows.extend_from_slice(&part[b]));
+            });
         }
         let params = self.params;
         let blocks = self.blocks.par_iter_mut().zip(before);

@@ -29,16 +29,21 @@ pub(in crate::discovery) struct BookRow {
     pub(in crate::discovery) conditions: u64,
 }
 
-/// What becomes of a row.
+/// What becomes of a row. The numbers are those of a record: see [`crate::discovery::record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::discovery) enum Fate {
-    Used,
+    Used = 0,
     /// Exit on a later day than the event.
-    Purged,
+    Purged = 1,
     /// Return, cost or scale unknown.
-    Dropped,
+    Dropped = 2,
     /// Without a direction.
-    Undirected,
+    Undirected = 3,
+}
+
+impl Fate {
+    pub(in crate::discovery) const ALL: [Self; 4] =
+        [Self::Used, Self::Purged, Self::Dropped, Self::Undirected];
 }
 
 impl BookRow {
