@@ -226,6 +226,29 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Far beyond what a number holds in one lane and near 1 in another, so that each takes another path.
+        #[test]
+        fn lanes_do_not_know_of_each_other(
+            scores in prop::collection::vec(-4.0f64..4.0, 1..300), drifts in prop::array::uniform4(-40.0f64..40.0),
+        ) {
+            let p = lab_params();
+            let lane = |z: f64, i: usize| z * [1.0, -1.0, 30.0, 1.0][i] + [0.0, 0.1, 1.0, 1.0][i] * drifts[i];
+            let mut four = SignProcesses::<4>::new(&p);
+            let mut two = SignProcesses::<2>::new(&p);
+            let mut alone = [SignProcesses::<1>::new(&p); 4];
+            for &z in &scores {
+                four.step(std::array::from_fn(|i| lane(z, i)), &p);
+                two.step([lane(z, 2), lane(z, 3)], &p);
+                alone.iter_mut().enumerate().for_each(|(i, one)| one.step([lane(z, i)], &p));
+            }
+            for (i, one) in alone.iter().enumerate() {
+                prop_assert_eq!(four.sign(i), one.sign(0));
+            }
+            prop_assert_eq!([two.sign(0), two.sign(1)], [four.sign(2), four.sign(3)]);
+        }
+    }
+
     #[test]
     fn years_of_one_sided_scores_neither_overflow_nor_underflow() {
         let p = lab_params();
