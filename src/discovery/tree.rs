@@ -141,12 +141,10 @@ pub(super) fn as_cluster(day: &DaySum) -> ClusterSum {
 
 /// Days of an event over all symbols.
 fn event_days(catalogue: &Catalogue, book: &EvidenceBook, b: usize) -> Vec<DaySum> {
-    let days = |scope| book.days(b, catalogue.local(b, scope, 0));
-    if catalogue.has_pooled {
-        merge([days(catalogue.symbols.len())].iter())
-    } else {
-        merge((0..catalogue.symbols.len()).map(days).collect::<Vec<_>>().iter())
-    }
+    let symbols = catalogue.symbols.len();
+    let scopes = if catalogue.has_pooled { symbols..symbols + 1 } else { 0..symbols };
+    let days: Vec<_> = scopes.map(|scope| book.days(b, catalogue.local(b, scope, 0))).collect();
+    merge(days.iter())
 }
 
 /// Adds series up by day, in the order given. Days of quarantined units that are no numbers are left out: one broken

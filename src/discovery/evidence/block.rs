@@ -28,10 +28,6 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) const fn units(self) -> usize {
-        (self.symbols + self.has_pooled as usize) * self.stride
-    }
-
     /// The units that a row belongs to.
     fn each_unit(self, row: &BookRow, mut f: impl FnMut(usize)) {
         let pooled = self.has_pooled.then_some(self.symbols);
@@ -120,8 +116,8 @@ fn pick<'a>(numbers: &[u32], held: &[u64], condition: usize, picked: &'a mut [u3
 }
 
 impl BlockEvidence {
-    pub(super) fn new(layout: Layout, params: &MixParams) -> Self {
-        Self { layout, rows: Vec::new(), units: vec![UnitEvidence::new(params); layout.units()] }
+    pub(super) fn new(layout: Layout, units: usize, params: &MixParams) -> Self {
+        Self { layout, rows: Vec::new(), units: vec![UnitEvidence::new(params); units] }
     }
 
     /// Closes the days of the rows from a number on, which came in the order of the table.

@@ -80,7 +80,7 @@ impl EvidenceBook {
         };
         let blocks = (0..catalogue.blocks.len())
             .into_par_iter()
-            .map(|b| BlockEvidence::new(layout(b), &params))
+            .map(|b| BlockEvidence::new(layout(b), catalogue.block_units(b), &params))
             .collect();
         Self {
             catalogue_hash: catalogue.hash.clone(),

@@ -16,7 +16,6 @@ use crate::graph::Cmp;
 use crate::graph::ops::detect::DetectRow;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
-
 use crate::market::{Source, SymbolColumns};
 
 /// Steps on one row that follow each other.
