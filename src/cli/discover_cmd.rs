@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::dirs::SpecDir;
-use crate::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, discover};
-use crate::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
-use crate::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
-use crate::spec::{GlobalDefaults, load_yaml};
+use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, discover};
+use backtestd_core::spec::GlobalDefaults;
+use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
+use backtestd_store::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
+use backtestd_store::load_yaml;
 
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
@@ -40,7 +41,7 @@ pub struct DiscoverArgs {
 /// When the specs or the table cannot be read, or the output cannot be written.
 pub fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
     let (config, defaults) = read_specs(&args.spec.spec)?;
-    let cost = |symbol: &crate::market::Symbol| defaults.costs.round_trip_bps(symbol);
+    let cost = |symbol: &backtestd_core::market::Symbol| defaults.costs.round_trip_bps(symbol);
     let table = read_outcome_table(
         &args.outcomes,
         &OutcomeDefaults { cost_bps: &cost, entry_lag_bars: config.entry_lag_bars },

@@ -8,15 +8,14 @@ use std::path::PathBuf;
 
 use super::run_report;
 use super::storage::RunInput;
-use crate::blueprints::{
-    Blueprint, PublishContext, RunFacts, lives_of, publish_version, read_current, write_run,
-};
-use crate::discovery::definition::hex;
-use crate::discovery::{Cohort, Discovery};
-use crate::lake::write_phase2_reports;
-use crate::market::Ts;
-use crate::outcomes::Outcome;
-use crate::research::{Look, conclude, find};
+use crate::publish::{PublishContext, publish_version, read_current, write_run};
+use backtestd_core::blueprints::{Blueprint, RunFacts, lives_of};
+use backtestd_core::conclude::{Look, conclude, find};
+use backtestd_core::discovery::definition::hex;
+use backtestd_core::discovery::{Cohort, Discovery};
+use backtestd_core::market::Ts;
+use backtestd_core::outcomes::Outcome;
+use backtestd_store::lake::write_phase2_reports;
 
 /// What to run.
 #[derive(Clone, Debug)]

@@ -7,12 +7,13 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::storage::RunInput;
-use crate::blueprints::{Publication, RunFacts};
-use crate::calibrate::funnel;
-use crate::lake::write_bytes;
-use crate::pipeline::{POOLED, Tally};
+use crate::publish::Publication;
 use crate::report::{ReportInput, render};
-use crate::research::Conclusions;
+use backtestd_core::blueprints::RunFacts;
+use backtestd_core::conclude::Conclusions;
+use backtestd_core::conclude::funnel;
+use backtestd_core::pipeline::{POOLED, Tally};
+use backtestd_store::lake::write_bytes;
 
 const FILE: &str = "report.html";
 

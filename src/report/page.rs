@@ -11,12 +11,12 @@ use super::format::{escape, number, thousands};
 use super::lives::lives;
 use super::measures::measures;
 use super::tables;
-use crate::blueprints::Blueprint;
-use crate::bridge::BridgeResult;
-use crate::calibrate::Stage;
-use crate::discovery::{Candidate, MeasuredTest};
-use crate::pipeline::QualityReport;
-use crate::research::{MeasureCount, Placebo};
+use backtestd_core::blueprints::Blueprint;
+use backtestd_core::conclude::Stage;
+use backtestd_core::conclude::{MeasureCount, Placebo};
+use backtestd_core::discovery::{Candidate, MeasuredTest};
+use backtestd_core::pipeline::QualityReport;
+use backtestd_core::tradability::BridgeResult;
 
 /// The table of candidates shows at most this many.
 const CANDIDATES_SHOWN: usize = 40;

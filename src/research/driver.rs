@@ -10,26 +10,28 @@ use serde_json::json;
 
 use super::collect::{Collected, collect};
 use super::measures::{look_at_measures, write_measures};
-use super::placebo::{PlaceboInputs, placebo};
 use super::request::Request;
-use super::summary::{EventCount, MeasureCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
+use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
-use super::{
-    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, lacking,
-    look_at, needs_outcomes, outcome_table, read_ledger,
+use super::{ResearchError, look_at, read_ledger};
+use crate::publish::{
+    Publication, PublishContext, PublishError, publish_version, read_current, write_promotion_audit,
+    write_run,
 };
-use crate::blueprints::{
-    Blueprint, Life, Publication, PublishContext, PublishError, RunFacts, lives_of, publish_version,
-    read_current, write_promotion_audit, write_run,
-};
-use crate::calibrate::{Stage, funnel};
-use crate::discovery::definition::hex;
-use crate::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
-use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
-use crate::market::{BarIndex, DAY_MS, Ts};
-use crate::pipeline::POOLED;
 use crate::report::{ReportInput, SymbolFacts, render};
-use crate::store::Store;
+use backtestd_core::blueprints::{Blueprint, Life, RunFacts, lives_of};
+use backtestd_core::conclude::{
+    Conclusions, Look, MeasureCount, PlaceboInputs, closed_through, conclude, discovery_config, exclusions,
+    find, lacking, needs_outcomes, outcome_table, placebo,
+};
+use backtestd_core::conclude::{Stage, funnel};
+use backtestd_core::discovery::definition::hex;
+use backtestd_core::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
+use backtestd_core::market::{BarIndex, DAY_MS, Ts};
+use backtestd_core::pipeline::POOLED;
+use backtestd_lab::calibrate::Lab;
+use backtestd_store::Store;
+use backtestd_store::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
 
 /// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
 /// done and the steps in all.
@@ -142,6 +144,7 @@ pub fn run(
                 config: &config,
                 facts: &facts,
                 real: &stages_passed,
+                groups: Lab::default().placement.volatility_groups,
             };
             let twin =
                 placebo(&inputs, request.placebo, &mut |done, total| progress("placebo", done, total))?;

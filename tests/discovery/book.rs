@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::discovery::scores::inverse_scale;
-use backtestd::discovery::{DaySum, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
-use backtestd::market::{BAR_MS, DAY_MS, Ts};
+use backtestd_core::discovery::scores::inverse_scale;
+use backtestd_core::discovery::{DaySum, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
+use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 
 use crate::world::{Dice, EVENTS, FIRST_DAY, SYMBOLS, conditions, config};
 

@@ -8,12 +8,12 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use backtestd::discovery::{OutcomeTable, discover};
-use backtestd::lake::{
+use backtestd_core::discovery::{OutcomeTable, discover};
+use backtestd_core::market::{Symbol, Ts};
+use backtestd_store::lake::{
     OutcomeDefaults, dictionary_column, f64_column, read_outcome_table, read_parquet, string_column, table,
     ts_column, verify_parquet, write_discovery, write_phase2_reports,
 };
-use backtestd::market::{Symbol, Ts};
 use parquet::arrow::ArrowWriter;
 
 use super::world::{config, world};

@@ -1,9 +1,9 @@
 //! Outcome tables whose truth is known: a market with common shocks, clustered events, and planted edges.
 
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Condition, DiscoveryConfig, OutcomeRow, OutcomeTable, TableBuilder, default_exit, label_condition,
 };
-use backtestd::market::{BAR_MS, DAY_MS, Ts};
+use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -1,0 +1,147 @@
+//! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
+
+use super::{EvidenceSpec, GatesSpec, MonitoringSpec, Phase2Override, Procedure};
+use crate::spec::ranges::{OutOfRanges, Ranges};
+
+impl GatesSpec {
+    /// Checks the ranges that the formulas need.
+    ///
+    /// # Errors
+    /// Every value outside its range.
+    pub fn validate(&self) -> Result<(), OutOfRanges> {
+        let mut found = Ranges::of("gates.yaml");
+        self.evidence.check(&mut found);
+        found.check(
+            self.multiplicity.publish_with != Procedure::SeedCompat,
+            "multiplicity.publish_with",
+            "seed_compat",
+            "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
+             looks and may not publish (its q is reported as q_value_seed)",
+        );
+        let s = &self.shrinkage;
+        found.share("shrinkage.interval_level", s.interval_level);
+        found.check(
+            s.ash_null_penalty >= 1.0,
+            "shrinkage.ash_null_penalty",
+            s.ash_null_penalty,
+            "at least 1",
+        );
+        self.monitoring.check(&mut found);
+        let base = &self.gate_v1_phase2.base;
+        found.share("gate_v1_phase2.base.max_q_value", base.max_q_value);
+        let stress = [
+            ("gate_v1_phase2.base.conservative_cost_multiplier", base.conservative_cost_multiplier),
+            ("gate_v1_bridge.stress_cost_multiplier", self.gate_v1_bridge.stress_cost_multiplier),
+        ];
+        for (field, value) in stress {
+            found.check(value >= 1.0, field, value, "at least 1 (a stress cannot be cheaper than the cost)");
+        }
+        for profile in self.gate_v1_phase2.profiles.values() {
+            profile.events.values().for_each(|relaxed| relaxed.check(&mut found));
+        }
+        found.result()
+    }
+}
+
+/// Bets of which none can lose everything on a day's score of `worst`.
+fn bets(found: &mut Ranges, field: &'static str, bets: &[f64], worst: f64, rule: &'static str) {
+    found.check(!bets.is_empty(), field, "[]", "a list with at least one bet");
+    for &bet in bets {
+        found.check(bet > 0.0 && bet * worst < 1.0, field, bet, rule);
+    }
+}
+
+impl EvidenceSpec {
+    fn check(&self, found: &mut Ranges) {
+        found.positive("evidence.default_sigma_bar", self.default_sigma_bar);
+        found.share("evidence.mix_sym", self.mix_sym);
+        found.positive("evidence.sym_rho", self.sym_rho);
+        found.positive("evidence.bet_loss_clip", self.bet_loss_clip);
+        let rule = "positive and below 1 / bet_loss_clip";
+        bets(found, "evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
+        found.share("evidence.scale_decay", self.scale_decay);
+        found.positive("evidence.scale_prior_days", self.scale_prior_days);
+        found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
+    }
+}
+
+impl MonitoringSpec {
+    fn check(&self, found: &mut Ranges) {
+        found.check(
+            self.live_confirmed_e > 1.0,
+            "monitoring.live_confirmed_e",
+            self.live_confirmed_e,
+            "above 1",
+        );
+        found.check(self.suspend_at > 1.0, "monitoring.suspend_at", self.suspend_at, "above 1");
+        found.check(
+            self.retire_at >= self.suspend_at,
+            "monitoring.retire_at",
+            self.retire_at,
+            "at least suspend_at",
+        );
+        found.positive("monitoring.score_clip", self.score_clip);
+        let rule = "positive and below 1 / score_clip";
+        bets(found, "monitoring.bet_lambdas", &self.bet_lambdas, self.score_clip, rule);
+        let share = self.floor_share_of_claim;
+        found.check((0.0..=1.0).contains(&share), "monitoring.floor_share_of_claim", share, "from 0 to 1");
+    }
+}
+
+impl Phase2Override {
+    fn check(&self, found: &mut Ranges) {
+        if let Some(k) = self.conservative_cost_multiplier {
+            found.check(k >= 1.0, "gate_v1_phase2.profiles.*.conservative_cost_multiplier", k, "at least 1");
+        }
+        if let Some(q) = self.max_q_value {
+            found.share("gate_v1_phase2.profiles.*.max_q_value", q);
+        }
+        if let Some(a) = self.min_after_cost_expectancy_bps {
+            let rule = "at least 0 (no relaxation allows a loss after costs)";
+            found.check(a >= 0.0, "gate_v1_phase2.profiles.*.min_after_cost_expectancy_bps", a, rule);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> GatesSpec {
+        serde_saphyr::from_str(include_str!("../../../../spec/gates.yaml")).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_gates_are_valid() {
+        shipped().validate().unwrap();
+    }
+
+    #[test]
+    fn a_bet_that_could_lose_everything_is_refused() {
+        let mut gates = shipped();
+        gates.evidence.bet_lambdas.push(0.17);
+        assert_eq!(
+            gates.validate().unwrap_err().to_string(),
+            "gates.yaml: evidence.bet_lambdas is 0.17, but must be positive and below 1 / bet_loss_clip"
+        );
+    }
+
+    #[test]
+    fn every_value_that_cannot_be_used_is_found_at_once() {
+        let mut gates = shipped();
+        gates.evidence.mix_sym = 1.0;
+        gates.multiplicity.publish_with = Procedure::SeedCompat;
+        gates.monitoring.retire_at = 10.0;
+        gates.gate_v1_bridge.stress_cost_multiplier = f64::NAN;
+        let fields: Vec<&str> = gates.validate().unwrap_err().0.iter().map(|e| e.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "evidence.mix_sym",
+                "multiplicity.publish_with",
+                "monitoring.retire_at",
+                "gate_v1_bridge.stress_cost_multiplier"
+            ]
+        );
+    }
+}
