@@ -4,8 +4,8 @@
 
 mod audit;
 mod directory;
-mod publish;
 mod run;
+mod version;
 mod watch;
 
 #[cfg(test)]
@@ -16,6 +16,6 @@ pub use directory::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, Version, current_version, list_versions, read_current,
     read_version, version_as_of, version_name,
 };
-pub use publish::{Publication, PublishContext, PublishError, publish_version};
 pub use run::write_run;
+pub use version::{Publication, PublishContext, PublishError, publish_version};
 pub use watch::{Follower, Sighting};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::directory::BLUEPRINTS_FILE;
-use super::publish::{PublishError, file_entry, io_error, jsonl, sync_folder, write_synced};
+use super::version::{PublishError, file_entry, io_error, jsonl, sync_folder, write_synced};
 use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};

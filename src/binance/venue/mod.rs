@@ -31,8 +31,8 @@
 mod limits;
 mod rest;
 mod server;
+mod state;
 mod text;
-mod venue;
 mod ws;
 
 pub use limits::Limits;

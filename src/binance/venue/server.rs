@@ -13,7 +13,7 @@ use backtestd_core::clock::Clock;
 use backtestd_core::market::{DAY_MS, Ts};
 
 use super::limits::{Limiter, Limits};
-use super::venue::Venue;
+use super::state::Venue;
 use super::{rest, ws};
 use backtestd_lab::sim::Market;
 use backtestd_lab::sim::Scenario;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use super::*;
-use crate::publish::publish::{Step, publish_stepwise};
+use crate::publish::version::{Step, publish_stepwise};
 
 #[test]
 fn the_first_publication_may_be_empty_and_says_why() {

@@ -21,7 +21,7 @@ use axum::routing::get;
 use backtestd_core::market::Ts;
 
 use super::limits::{Pool, Verdict};
-use super::venue::Venue;
+use super::state::Venue;
 use backtestd_lab::sim::Series;
 use error::ApiError;
 use params::Params;

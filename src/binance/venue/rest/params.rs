@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::venue::venue::Venue;
+use crate::venue::state::Venue;
 use backtestd_lab::sim::{Interval, Range};
 
 use super::error::ApiError;

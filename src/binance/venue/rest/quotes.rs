@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::venue::state::Venue;
 use crate::venue::text::decimal;
-use crate::venue::venue::Venue;
 use backtestd_lab::sim::intrabar::{along, fraction};
 use backtestd_lab::sim::{Series, mark_at};
 

@@ -1,6 +1,6 @@
 //! Funding settlements, open interest and taker flow.
 
-use crate::venue::venue::Venue;
+use crate::venue::state::Venue;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Ts};
 use backtestd_core::market::{Draws, derive};
 use backtestd_lab::sim::SimBar;

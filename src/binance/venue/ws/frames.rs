@@ -1,8 +1,8 @@
 //! The frames that a stream owes for a stretch of virtual time. A pure function of (market, stream, stretch): two
 //! connections that listen at the same time get the same frames.
 
+use crate::venue::state::Venue;
 use crate::venue::text::{decimal, kline_object};
-use crate::venue::venue::Venue;
 use backtestd_core::market::{BAR_MS, BarIndex, Ts};
 use backtestd_core::market::{Draws, derive};
 use backtestd_lab::sim::FaultKind;

@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::venue::Venue;
+use super::state::Venue;
 use backtestd_lab::sim::FaultKind;
 use control::Subscriptions;
 use stream::Route;

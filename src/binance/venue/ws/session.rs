@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 
-use crate::venue::venue::Venue;
+use crate::venue::state::Venue;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Ts;
 use backtestd_lab::sim::FaultKind;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::venue::venue::Venue;
+use crate::venue::state::Venue;
 use backtestd_core::market::Ts;
 use backtestd_lab::sim::{Interval, Series};
 
