@@ -5,6 +5,7 @@
 mod audit;
 mod directory;
 mod run;
+mod run_files;
 mod version;
 mod watch;
 
@@ -17,5 +18,6 @@ pub use directory::{
     read_version, version_as_of, version_name,
 };
 pub use run::write_run;
+pub use run_files::{RunFilesError, publish_conclusions, write_run_files};
 pub use version::{Publication, PublishContext, PublishError, publish_version};
 pub use watch::{Follower, Sighting};
