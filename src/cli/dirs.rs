@@ -52,7 +52,11 @@ impl SpecDir {
 /// The spec tree in a checkout's folder, or in the nearest folder above the program.
 fn shipped(manifest: Option<&Path>, program: Option<&Path>) -> Option<PathBuf> {
     let above = program.into_iter().flat_map(Path::ancestors);
-    manifest.into_iter().chain(above).map(|dir| dir.join("spec")).find(|spec| spec.join("sources.yaml").is_file())
+    manifest
+        .into_iter()
+        .chain(above)
+        .map(|dir| dir.join("spec"))
+        .find(|spec| spec.join("sources.yaml").is_file())
 }
 
 #[cfg(test)]

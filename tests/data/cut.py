@@ -108,7 +108,7 @@ def defects():
     write(name, rows[:1] + rows[960:])
     name = "malformed/BTCUSDT_spot_5m_some_bars_unfinished.csv.gz"
     rows = lines(name)
-    write(name, rows[:1] + [r for r in rows[1:] if r >= "2025-09-18 12:00"])
+    write(name, rows[:1] + [r for r in rows[1:] if r >= "2025-09-05"])
     orders = "liquidations/recorded_2025-01.csv"
     write(orders + ".gz", lines(orders))
 
