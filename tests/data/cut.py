@@ -75,6 +75,8 @@ def archive():
 def frames():
     name = "frames/perp_BTCUSDT_5m_ohlcv_{}.parquet"
     save(frame(name.format("2025_2026"), "timestamp", "2025-01-30", "2025-02-04"), name.format("2025_01_30"))
+    name = "frames/spot_BTCUSDT_5m_ohlcv_{}.parquet"
+    save(frame(name.format("2025_2026"), "timestamp", "2025-09-05", "2025-09-21 00:45"), name.format("2025_09_05"))
     name = "frames/mark_SOLUSDT_1h_{}.parquet"
     save(frame(name.format("2025_2026"), "timestamp", "2025-01-01", "2025-01-03"), name.format("2025_01"))
     windows = {"BTCUSDT": ("2024-12-31", "2025-02-01"), "SOLUSDT": ("2024-12-31", "2025-02-01")}
