@@ -15,6 +15,8 @@ mod gaps;
 mod market;
 #[path = "operators/pandas.rs"]
 mod pandas;
+#[path = "common/recorded.rs"]
+mod recorded;
 #[path = "operators/shipped.rs"]
 mod shipped;
 #[path = "operators/twin.rs"]

@@ -91,7 +91,7 @@ impl DemoCmd {
         for dir in [&data_root, &state] {
             start_afresh(dir)?;
         }
-        let spec = copy_specs(&self.spec.spec, &state.join("spec"))?;
+        let spec = copy_specs(&self.spec.or_shipped(), &state.join("spec"))?;
         let exchange = self.exchange().await?;
         self.say(&format!("exchange    simulated Binance on {} (seed {})", exchange.rest_url(), self.seed));
 
