@@ -105,7 +105,9 @@ impl Worker {
             Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
-                let next = covered::next_missing(&mut self.store, &series, first, end, at_most);
+                let lead_in_rows = self.facts.pipeline.lead_in_rows();
+                let next =
+                    covered::next_missing(&mut self.store, &series, first, lead_in_rows, end, at_most);
                 reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
@@ -166,7 +168,7 @@ impl Worker {
         }
         let report = self.store.put(puts, delivery)?;
         if let Some(bar) = touched.filter(|_| !report.is_noop()) {
-            self.facts.restart_change_behind(bar, &self.shared)?;
+            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
         }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;

@@ -130,6 +130,14 @@ impl Store {
         Ok(RawBlock { first, rows, symbols })
     }
 
+    /// The `rows` of the log before `first`: what a pipeline that begins there holds on its first rows.
+    ///
+    /// # Errors
+    /// As [`Store::raw`].
+    pub fn lead_in(&self, symbols: &[Symbol], first: BarIndex, rows: usize) -> Result<RawBlock, StoreError> {
+        self.raw(symbols, first - i64::try_from(rows).unwrap_or(i64::MAX), rows)
+    }
+
     /// Bars of `[first, end)`.
     ///
     /// # Errors
