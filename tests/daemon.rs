@@ -3,6 +3,8 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/journal.rs"]
+mod journal;
 #[path = "daemon/quotes.rs"]
 mod quotes;
 #[path = "daemon/respec.rs"]

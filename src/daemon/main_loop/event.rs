@@ -35,6 +35,8 @@ pub(super) enum Event {
     Signal(Signal),
     /// A tick's close or the end of its grace.
     TickTimer,
+    /// Time to write down what the open bar is made of.
+    JournalDue,
     /// Time to tell the service manager that the loop turns.
     Alive,
     /// A task came back.
@@ -55,6 +57,7 @@ pub(super) enum Done {
     Advanced(Result<Advanced, StorageError>),
     WentLive(Result<BarIndex, StorageError>),
     Put { label: &'static str, result: Result<PutDone, StorageError> },
+    Journalled(Result<(), StorageError>),
     Instants { bar: BarIndex, puts: Vec<RawPut> },
     AskedForMissing { bar: BarIndex, asked: Asked },
     Reconciled(Asked),

@@ -1,6 +1,6 @@
 //! Starting and stopping: what must exist before the loop turns, and what is told to whom.
 
-use backtestd_store::load_specs;
+use backtestd_store::{Origin, load_specs};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::journal::JournalTimer;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
@@ -22,7 +23,7 @@ use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
-use crate::daemon::storage::{Storage, StorageError};
+use crate::daemon::storage::{Job, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
 use backtestd_binance::clock::{ScaledClock, SystemClock};
 use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
@@ -152,9 +153,22 @@ impl Daemon {
             storage_ended,
             next_alive: Instant::now(),
         };
+        let (aggregates, closed) = Aggregates::restored(
+            &follow.symbols,
+            clock.now(),
+            &config.clock,
+            &opened.journalled,
+            config.collect,
+        );
+        if !closed.is_empty() {
+            let label = "websocket, before the restart";
+            let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
+            storage.ask(put).await?;
+        }
         let main_loop = MainLoop {
             book: TickBook::new(follow.bars.clone(), opened.next),
-            aggregates: Aggregates::new(&follow.symbols, clock.now().bar(), &config.clock),
+            aggregates,
+            journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: std::collections::BTreeMap::new(),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::StorageError;
 use super::change::Changing;
+use super::journal::Journal;
 use super::signal::{self, Signals};
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
@@ -45,6 +46,7 @@ pub(super) struct Facts {
     /// Committed rows from here on were computed from raw records that have changed since.
     pub(super) dirty: Option<BarIndex>,
     pub(super) signals: Signals,
+    pub(super) journal: Journal,
     lags: Lags,
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
@@ -105,6 +107,7 @@ impl Facts {
             last_checkpoint: None,
             dirty,
             signals,
+            journal: Journal::default(),
             changing: None,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
@@ -211,9 +214,11 @@ impl Facts {
             signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
             checkpoint: checkpoint.as_deref(),
             arrivals: &arrivals,
+            updates_through: self.journal.taken_in(through),
             meta: &closed_quality,
             ..TickCommit::default()
         })?;
+        self.journal.committed(through);
         let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
         if has_checkpoint {
             self.last_checkpoint = Some(through);

@@ -10,6 +10,7 @@ mod change_tests;
 mod evidence;
 mod facts;
 mod job;
+mod journal;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::StorageError;
 use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
-use super::queries;
+use super::{journal, queries};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
@@ -54,7 +54,9 @@ pub(super) fn run(
             return Err(StorageError::Failed(text));
         }
     };
-    let _ = opened.send(Ok(Opened { next: worker.facts.next() }));
+    let journalled = journal::read(&worker.store, &worker.follow);
+    let next = worker.facts.next();
+    reply(opened, journalled.map(|journalled| Opened { next, journalled }))?;
     while let Some(job) = jobs.blocking_recv() {
         if worker.handle(job)? {
             break;
@@ -119,6 +121,10 @@ impl Worker {
                     Ok(done)
                 });
                 reply(to, result)?;
+            }
+            Job::Journal { batch, anew_after, reply: to } => {
+                let added = self.facts.journal.add(&mut self.store, batch, anew_after);
+                reply(to, added)?;
             }
             Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,
             Job::GoLive { first, reply: to } => {
