@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::{Exit, Spec};
-use crate::daemon::feed::{Asked, Backfill};
+use crate::daemon::feed::{Asked, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
 use crate::daemon::storage::{Advanced, Install, PutDone, RunInput, Step, StorageError};
-use backtestd_binance::Stamped;
+use backtestd_binance::{RestError, Stamped};
 use backtestd_core::market::BarIndex;
 use backtestd_core::market::RawPut;
 use tokio::sync::oneshot;
@@ -62,6 +62,7 @@ pub(super) enum Done {
     AskedForMissing { bar: BarIndex, asked: Asked },
     Reconciled(Asked),
     Repaired(Asked),
+    Listed(Result<Listing, RestError>),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
     ChangeStepped(Result<Step, StorageError>),

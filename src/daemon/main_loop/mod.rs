@@ -13,6 +13,7 @@
 mod closing;
 mod event;
 mod journal;
+mod listing;
 mod runs;
 mod specs;
 mod start;
@@ -73,6 +74,8 @@ struct MainLoop {
     /// A put changed committed history.
     repair_due: bool,
     gaps: ticks::Gaps,
+    /// The exchange has said which of the followed symbols it lists.
+    is_listing_known: bool,
     runs: Runs,
     specs: Specs,
     tasks: JoinSet<Done>,
@@ -194,6 +197,7 @@ impl MainLoop {
             Done::Instants { bar, puts } => self.on_instants(bar, puts),
             Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
             Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
+            Done::Listed(answer) => self.on_listed(answer),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
             Done::SpecInstalled { result: Ok(install), spec, replies } => {
                 self.on_spec_installed(&install, spec, replies)

@@ -294,6 +294,7 @@ impl MainLoop {
         self.reconcile(advanced.next);
         self.repair();
         self.show_gaps();
+        self.ask_listing_if_due(advanced.next);
         self.on_tick_for_schedule(advanced.next);
     }
 

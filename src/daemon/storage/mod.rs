@@ -4,6 +4,8 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
+#[cfg(test)]
+mod bounds_tests;
 mod change;
 #[cfg(test)]
 mod change_tests;
