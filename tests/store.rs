@@ -332,7 +332,9 @@ fn what_only_grows_shrinks_when_it_is_told_to() {
     let event = event(0, 1.0);
     for n in 1..=3 {
         let through = T0 + n;
-        store.commit(&TickCommit { through, events: std::slice::from_ref(&event), ..TickCommit::default() }).unwrap();
+        store
+            .commit(&TickCommit { through, events: std::slice::from_ref(&event), ..TickCommit::default() })
+            .unwrap();
         store.rewind(T0 - 1).unwrap();
         store.commit(&TickCommit { through: T0, ..TickCommit::default() }).unwrap();
     }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::daemon::{Daemon, DaemonError};
 use crate::daemon::config::{Config, ConfigArgs, LogFormat};
+use crate::daemon::{Daemon, DaemonError};
 
 /// What is logged unless `RUST_LOG` says otherwise: our own events, and from libraries only what is wrong.
 const DEFAULT_FILTER: &str = "warn,backtestd=info";

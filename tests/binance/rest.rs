@@ -395,8 +395,7 @@ async fn the_limit_that_the_exchange_states_is_the_one_that_counts() {
     .await;
     for (follows_exchange, at_least) in [(true, Duration::from_millis(850)), (false, Duration::ZERO)] {
         let mut settings = config(&http.url);
-        settings.limits =
-            Limits { futures_weight_per_minute: 60_000, follows_exchange, ..Limits::default() };
+        settings.limits = Limits { futures_weight_per_minute: 60_000, follows_exchange, ..Limits::default() };
         let rest = client(settings);
         rest.exchange_info(Market::Perp, &[]).await.unwrap();
         let started = Instant::now();

@@ -5,14 +5,14 @@ use backtestd_store::Store;
 
 use crate::support::{Home, committed, exchange};
 
-/// A bar in three seconds.
-const SPEED: f64 = 100.0;
+/// A bar in seven and a half seconds.
+const SPEED: f64 = 40.0;
 const KILLS: usize = 3;
 /// How far into a bar the daemon is killed.
 const KILLED_MS: i64 = BAR_MS * 6 / 10;
 /// What may be missing before a kill: a batch of the journal is made ten times a real second, and an order comes a second
 /// after it was filled. Generous, for a busy machine.
-const SLACK_MS: i64 = 40_000;
+const SLACK_MS: i64 = 45_000;
 const SYMBOLS: [&str; 6] = ["BNBUSDT", "BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 
 struct Kill {
@@ -41,9 +41,8 @@ async fn a_kill_within_a_bar_loses_no_liquidation_that_was_heard_before_it() {
     while kills.len() < KILLS {
         // The next bar of which something can be heard before the kill.
         let next = clock.now().bar().next();
-        let is_busy = |bar: &BarIndex| {
-            SYMBOLS.iter().any(|s| orders(s, *bar, SLACK_MS / 2, KILLED_MS - SLACK_MS) > 0)
-        };
+        let is_busy =
+            |bar: &BarIndex| SYMBOLS.iter().any(|s| orders(s, *bar, SLACK_MS / 2, KILLED_MS - SLACK_MS) > 0);
         let bar = (0..200).map(|n| next + n).find(is_busy).expect("a liquidation within 200 bars");
         tokio::time::sleep(clock.wall_until(Ts(bar.open().0 + KILLED_MS))).await;
         daemon.assert_alive();

@@ -228,7 +228,11 @@ mod tests {
             (QuoteSeconds::default(), QuoteSeconds::default(), QuoteSeconds::default());
         for (i, q) in all.iter().enumerate() {
             whole.observe(*q);
-            if i < 500 { left.observe(*q) } else { right.observe(*q) };
+            if i < 500 {
+                left.observe(*q)
+            } else {
+                right.observe(*q)
+            };
         }
         let mut other_way = right.clone();
         other_way.union(&left);

@@ -136,10 +136,7 @@ mod tests {
         let texts: Vec<String> = wrong.unlisted().iter().map(ToString::to_string).collect();
         assert_eq!(texts[0], "the exchange lists no perpetual contract 'BTCUSTD' (did you mean 'BTCUSDT'?)");
         assert!(texts[1].contains("'BTCUSDT_260327'"), "a contract with a delivery date is none: {texts:?}");
-        assert_eq!(
-            texts[2],
-            "the exchange lists no perpetual contract 'PEPEUSDT'; take it out of `symbols`"
-        );
+        assert_eq!(texts[2], "the exchange lists no perpetual contract 'PEPEUSDT'; take it out of `symbols`");
         assert_eq!(wrong.not_trading(), None);
     }
 

@@ -80,11 +80,8 @@ impl Aggregates {
 
     /// Takes in an update; those that are no concern of bars are ignored.
     pub fn observe(&mut self, stamped: &Stamped) {
-        let kept = [
-            self.marks.observe(stamped),
-            self.liquidations.observe(stamped),
-            self.quotes.observe(stamped),
-        ];
+        let kept =
+            [self.marks.observe(stamped), self.liquidations.observe(stamped), self.quotes.observe(stamped)];
         if kept.contains(&true) {
             self.unsaved.add(stamped);
         }
@@ -206,8 +203,7 @@ mod tests {
         journal.push(dies.journal(at(140)));
         assert_eq!(dies.unsaved(), 0);
         // Ten seconds nobody is there.
-        let (mut lives, closed) =
-            Aggregates::restored(&symbols(), at(150), &CLOCK, &left(&journal), COLLECT);
+        let (mut lives, closed) = Aggregates::restored(&symbols(), at(150), &CLOCK, &left(&journal), COLLECT);
         assert_eq!(closed, []);
         for update in [stream(StreamState::Live, 150), order(200)] {
             lives.observe(&update);
@@ -262,7 +258,11 @@ mod tests {
         let Update::Stream(mut other) = stream(StreamState::Live, 20).update else { panic!("a status") };
         other.shard = 1;
         lives.observe(&Stamped { arrival: at(20), update: Update::Stream(other) });
-        assert_eq!(sums(&lives.finish(BAR, COLLECT))[0].coverage, 0.0, "which of them carried what is unknown");
+        assert_eq!(
+            sums(&lives.finish(BAR, COLLECT))[0].coverage,
+            0.0,
+            "which of them carried what is unknown"
+        );
         assert_eq!(sums(&lives.finish(BAR + 1, COLLECT))[0].coverage, 1.0);
     }
 }

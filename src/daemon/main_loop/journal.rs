@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::event::{Done, Handled};
 use super::MainLoop;
+use super::event::{Done, Handled};
 use crate::daemon::storage::Job;
 use backtestd_core::market::{BarIndex, Ts};
 
@@ -52,7 +52,8 @@ impl MainLoop {
         let now = self.shared.clock.now();
         let batch = self.aggregates.journal(now);
         self.journal.is_writing = true;
-        self.journal.due = Instant::now() + self.shared.clock.wall_until(Ts(now.0 + EVERY_MS)).max(REAL_EVERY);
+        self.journal.due =
+            Instant::now() + self.shared.clock.wall_until(Ts(now.0 + EVERY_MS)).max(REAL_EVERY);
         self.submit(|reply| Job::Journal { batch, anew_after: None, reply }, Done::Journalled);
         Handled::Started("journal")
     }

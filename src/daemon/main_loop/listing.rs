@@ -7,6 +7,9 @@ use crate::daemon::shared::Shared;
 use backtestd_binance::RestError;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex};
 
+/// Cause of degradation: a symbol is not listed any more, or does not trade.
+pub(super) const TROUBLE: &str = "listing";
+
 impl MainLoop {
     /// Asks again on the first tick of a day, and on every tick as long as there is no answer.
     pub(super) fn ask_listing_if_due(&mut self, next: BarIndex) {
@@ -25,7 +28,7 @@ impl MainLoop {
                 let gone: Vec<String> = listing.unlisted().iter().map(ToString::to_string).collect();
                 let idle = listing.not_trading();
                 let all: Vec<String> = gone.into_iter().chain(idle).collect();
-                self.trouble("listing", (!all.is_empty()).then(|| all.join(", ")));
+                self.trouble(TROUBLE, (!all.is_empty()).then(|| all.join(", ")));
             }
             Err(error) => {
                 tracing::warn!(%error, "the exchange does not say which symbols it lists; asking again later");

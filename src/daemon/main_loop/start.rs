@@ -153,10 +153,11 @@ impl Daemon {
         if is_late {
             show_detail(&shared, "asking the exchange what time it is");
             late.set(ask_time(&config).await?);
+            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         show_detail(&shared, "asking the exchange which symbols it lists");
-        let is_listing_known = check_listing(&rest, &follow, &shared).await?;
+        let listing = check_listing(&rest, &follow, &shared).await?;
         show_detail(&shared, "opening the store");
         let (storage, opened, storage_ended) =
             Storage::start(Arc::clone(&shared), Arc::clone(&follow), Arc::clone(&spec)).await?;
@@ -201,13 +202,13 @@ impl Daemon {
             journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,
-            troubles: std::collections::BTreeMap::new(),
+            troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
             streams: StreamStates::default(),
             closing: None,
             advancing: false,
             repair_due: false,
             gaps: Gaps::default(),
-            is_listing_known,
+            is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
             tasks: JoinSet::new(),
@@ -307,29 +308,37 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
     });
 }
 
+/// Symbols that do not trade, as a cause of degradation.
+fn idle_trouble(listing: &Listing) -> Option<(&'static str, String)> {
+    Some((listing::TROUBLE, listing.not_trading()?))
+}
+
 fn show_detail(shared: &Shared, detail: &str) {
     shared.update(|s| detail.clone_into(&mut s.detail));
 }
 
-/// Refuses symbols that the exchange does not list. When it does not answer in time, the start goes on without: true = it
-/// has answered.
-async fn check_listing(rest: &Rest, follow: &Follow, shared: &Shared) -> Result<bool, DaemonError> {
+/// Refuses symbols that the exchange does not list. When it does not answer in time, the start goes on without.
+async fn check_listing(
+    rest: &Rest,
+    follow: &Follow,
+    shared: &Shared,
+) -> Result<Option<Listing>, DaemonError> {
     match tokio::time::timeout(LISTING_DEADLINE, Listing::ask(rest, &follow.bars)).await {
         Ok(Ok(listing)) if listing.unlisted().is_empty() => {
             listing::show(shared, &listing);
             if let Some(idle) = listing.not_trading() {
                 tracing::warn!("{idle}");
             }
-            Ok(true)
+            Ok(Some(listing))
         }
         Ok(Ok(listing)) => Err(DaemonError::Unlisted(listing.unlisted().to_vec())),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the exchange does not say which symbols it lists; asking again later");
-            Ok(false)
+            Ok(None)
         }
         Err(_) => {
             tracing::warn!("the exchange does not say yet which symbols it lists; asking again later");
-            Ok(false)
+            Ok(None)
         }
     }
 }

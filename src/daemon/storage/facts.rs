@@ -348,11 +348,7 @@ pub(super) fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared:
 }
 
 /// A pipeline before its first row, holding what was known by then.
-fn new_pipeline(
-    store: &Store,
-    config: PipelineConfig,
-    first: BarIndex,
-) -> Result<Pipeline, StorageError> {
+fn new_pipeline(store: &Store, config: PipelineConfig, first: BarIndex) -> Result<Pipeline, StorageError> {
     let mut pipeline = Pipeline::new(config, first)?;
     let lead_in = store.lead_in(&pipeline.config().symbols, first, pipeline.lead_in_rows())?;
     pipeline.prime(&lead_in)?;

@@ -110,8 +110,7 @@ impl Worker {
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
                 let lead_in_rows = self.facts.pipeline.lead_in_rows();
-                let next =
-                    covered::next_missing(&mut self.store, &series, first, lead_in_rows, end, at_most);
+                let next = covered::next_missing(&mut self.store, &series, first, lead_in_rows, end, at_most);
                 reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
