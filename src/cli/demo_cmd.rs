@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::client::Client;
 use crate::daemon::config::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
+    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Retention,
+    Start,
 };
 use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
@@ -182,6 +183,7 @@ impl DemoCmd {
                 RecomputeSchedule::EveryBars(288)
             },
             keep_reports: 10,
+            retention: Retention::default(),
             fsync: Fsync::EveryTick,
             store_cache_mb: StoreOptions::default().cache_mb,
             checkpoint_every_ticks: 288,

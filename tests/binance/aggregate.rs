@@ -84,19 +84,19 @@ fn quotes_of(updates: &[Stamped]) -> QuoteBar {
 
 fn quotes_in(bar: BarIndex, updates: &[Stamped]) -> QuoteBar {
     let mut aggregator = QuoteAggregator::new(&[symbol()], bar);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(bar).remove(0).1
 }
 
 fn marks_of(updates: &[Stamped]) -> Option<MarkBar> {
     let mut aggregator = MarkAggregator::new(&[symbol()], BAR);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(BAR).pop().map(|(_, bar)| bar)
 }
 
 fn liquidations_of(updates: &[Stamped]) -> LiquidationBar {
     let mut aggregator = LiquidationAggregator::new(&[symbol()], BAR);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(BAR).remove(0).1
 }
 
@@ -223,7 +223,7 @@ proptest! {
     fn a_quote_aggregator_restarts_from_its_pending_updates(quotes in some_quotes(), cut in 0usize..400) {
         let cut = cut.min(quotes.len());
         let mut before = QuoteAggregator::new(&[symbol()], BAR);
-        quotes[..cut].iter().for_each(|u| before.observe(u));
+        quotes[..cut].iter().for_each(|u| _ = before.observe(u));
         let mut replayed = journalled(&before.pending());
         replayed.extend_from_slice(&quotes[cut..]);
         prop_assert_eq!(format!("{:?}", quotes_of(&replayed)), format!("{:?}", quotes_of(&quotes)));
@@ -266,11 +266,11 @@ proptest! {
         updates.splice(0..0, orders);
         let cut = cut.min(updates.len());
         let mut before = LiquidationAggregator::new(&[symbol()], BAR);
-        updates[..cut].iter().for_each(|u| before.observe(u));
+        updates[..cut].iter().for_each(|u| _ = before.observe(u));
         let mut after = LiquidationAggregator::new(&[symbol()], BAR);
-        journalled(&before.pending()).iter().chain(&updates[cut..]).for_each(|u| after.observe(u));
+        journalled(&before.pending()).iter().chain(&updates[cut..]).for_each(|u| _ = after.observe(u));
         let mut whole = LiquidationAggregator::new(&[symbol()], BAR);
-        updates.iter().for_each(|u| whole.observe(u));
+        updates.iter().for_each(|u| _ = whole.observe(u));
         for bar in [BAR, BAR.next()] {
             prop_assert_eq!(after.finish(bar), whole.finish(bar));
         }
@@ -376,7 +376,7 @@ fn the_time_between_two_processes_is_not_covered() {
     aggregator.observe(&status(0, StreamState::Live, into_bar(0)));
     let pending = journalled(&aggregator.pending());
     let mut restarted = LiquidationAggregator::new(&[symbol()], BAR);
-    pending.iter().for_each(|u| restarted.observe(u));
+    pending.iter().for_each(|u| _ = restarted.observe(u));
     restarted.interrupted(into_bar(30_000));
     restarted.observe(&status(0, StreamState::Live, into_bar(90_000)));
     assert_eq!(restarted.finish(BAR)[0].1.coverage, 0.8);
@@ -436,6 +436,21 @@ fn what_can_be_downloaded_again_has_no_journal_form() {
     let depth = parse_frame(r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#, Route::Spot);
     let Ok(Frame::Update(update)) = depth else { panic!("{depth:?}") };
     assert_eq!(journal::encode(&Stamped { arrival: Ts(0), update }), None);
+}
+
+#[test]
+fn a_batch_holds_its_instant_and_what_has_a_form_of_its_own() {
+    let kept = [order(into_bar(10), Side::Buy, 1.0, 2.0), status(0, StreamState::Live, into_bar(0))];
+    let bytes = journal::encode_batch(into_bar(20), &kept);
+    let batch = journal::decode_batch(&bytes).unwrap();
+    assert_eq!((batch.at, batch.updates.len()), (into_bar(20), 2));
+    assert_eq!(journal::encode_batch(batch.at, &batch.updates), bytes);
+    let empty = journal::decode_batch(&journal::encode_batch(into_bar(30), &[])).unwrap();
+    assert_eq!((empty.at, empty.updates), (into_bar(30), vec![]));
+    for cut in (1..bytes.len()).filter(|cut| *cut != 9) {
+        let first_record = 11 + usize::from(u16::from_le_bytes([bytes[9], bytes[10]]));
+        assert_eq!(journal::decode_batch(&bytes[..cut]).is_ok(), cut == first_record, "cut at {cut}");
+    }
 }
 
 #[test]
