@@ -15,8 +15,9 @@ use std::path::PathBuf;
 
 use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
 use backtestd_binance::archive::FileKind;
-use backtestd_core::market::{Bar, BarIndex, BookDepth, Market, Symbol, Ts, parse_time};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{
+    Bar, BarIndex, BookDepth, Kind, Market, RawPut, RawSymbol, Symbol, Ts, parse_time,
+};
 use backtestd_store::lake::{export_raw, verify_parquet};
 use backtestd_store::{Delivery, Fsync, Origin, Store};
 use tempfile::TempDir;
@@ -277,19 +278,14 @@ fn the_lake_reads_back_into_an_equal_store() {
     // Everything else that the store can hold, with unknown values among it.
     let whole = common::market(3, 2, 400);
     for (name, raw) in common::symbols(2).iter().zip(whole.symbols) {
-        let put = |records| RawPut { symbol: name.clone(), records };
         let depth = (0..40).map(|i| BookDepth {
             ts: Ts(common::START.open().0 + i * 30_000),
             bid_1pct: if i % 7 == 0 { f64::NAN } else { 1e6 + i as f64 },
             ask_1pct: 2e6,
         });
-        let puts = [
-            put(Records::Funding(raw.funding)),
-            put(Records::Mark(raw.mark)),
-            put(Records::Liquidations(raw.liquidations)),
-            put(Records::Quotes(raw.quotes)),
-            put(Records::Depth(depth.collect())),
-        ];
+        let raw = RawSymbol { depth: depth.collect(), ..raw };
+        let beside_bars = raw.into_records().into_iter().filter(|r| r.kind() != Kind::Bars);
+        let puts: Vec<RawPut> = beside_bars.map(|records| RawPut { symbol: name.clone(), records }).collect();
         store.put(&puts, Delivery { origin: Origin::Stream, label: "test" }).unwrap();
     }
     let lake = dir.path().join("data/lake");
@@ -301,7 +297,8 @@ fn the_lake_reads_back_into_an_equal_store() {
     for file in &files {
         verify_parquet(&file.path).unwrap();
     }
-    for folder in ["funding", "mark_index", "liquidations", "book_ticker_5m", "book_depth"] {
+    for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Bars) {
+        let folder = kind.facts().lake;
         assert!(lake.join("raw/perp/BTCUSDT").join(folder).is_dir(), "{folder}");
     }
     assert!(lake.join("raw/perp/SOLUSDT/open_interest").is_dir());

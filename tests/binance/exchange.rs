@@ -6,7 +6,9 @@ use std::time::Duration;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, RunningExchange};
 use backtestd_binance::{Rest, RestConfig, Stamped, StreamState, Subscription, Update, WsClient, WsConfig};
-use backtestd_core::market::{BARS_PER_DAY, Bar, BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{
+    BARS_PER_DAY, Bar, BarIndex, DAY_MS, Kind, Market, Records, SeriesKey, Symbol, Ts, parse_time,
+};
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -155,7 +157,9 @@ async fn every_request_is_understood_by_the_other_side() {
     assert_eq!(funding.len(), 21);
     assert!(funding.iter().all(|f| f.print.interval_hours == 8.0 && f.print.ts.0 % 60_000 == 0));
     rest.funding_info().await.unwrap();
-    let open_interest = rest.open_interest_hist(btc, day_ago, now).await.unwrap();
+    let series = SeriesKey { kind: Kind::OpenInterest, market: Market::Perp, symbol: btc.clone() };
+    let page = rest.history(&series, day_ago.0, now.0, now).await.unwrap();
+    let Records::OpenInterest(open_interest) = page.records else { panic!("{page:?}") };
     assert!(open_interest.len() >= 286, "{}", open_interest.len());
     assert!(open_interest.windows(2).all(|w| w[1].ts.0 - w[0].ts.0 == 300_000));
     assert!(rest.open_interest(btc).await.unwrap().contracts > 0.0);

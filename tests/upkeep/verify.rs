@@ -34,15 +34,7 @@ fn build(dir: &Path, mut tamper: impl FnMut(&mut Facts)) -> Store {
     let names = symbols(2);
     for (symbol, raw) in names.iter().zip(market(7, 2, ROWS).symbols) {
         let put = |records| RawPut { symbol: symbol.clone(), records };
-        let puts = [
-            put(Records::Bars(Market::Perp, raw.perp)),
-            put(Records::Bars(Market::Spot, raw.spot)),
-            put(Records::Funding(raw.funding)),
-            put(Records::OpenInterest(raw.open_interest)),
-            put(Records::Mark(raw.mark)),
-            put(Records::Liquidations(raw.liquidations)),
-            put(Records::Quotes(raw.quotes)),
-        ];
+        let puts: Vec<RawPut> = raw.into_records().into_iter().map(put).collect();
         store.put(&puts, Delivery { origin: Origin::Archive, label: "test" }).unwrap();
     }
     store.put_meta(FACTS_FIRST, &START.0.to_le_bytes()).unwrap();

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::table::{Column, Table};
 use super::{ArchiveError, Finding};
-use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, OpenInterest, RawPut, Symbol, Ts};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;
@@ -65,14 +65,14 @@ pub(super) fn unless_zero(v: f64) -> f64 {
     if v == 0.0 { f64::NAN } else { v }
 }
 
-/// Reads snapshots by symbol.
+/// Reads snapshots.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
     named: Option<&Symbol>,
     labels: Labels,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
+) -> Result<Vec<RawPut>, ArchiveError> {
     // A header-less file starts with a digit as well: its first column is a time.
     let mut table = Table::open(file, input, COLUMNS, "metrics")?;
     let mut out: BTreeMap<Symbol, BTreeMap<Ts, OpenInterest>> = BTreeMap::new();
@@ -118,7 +118,11 @@ pub(super) fn read(
             });
         }
     }
-    Ok(out.into_iter().map(|(s, slots)| (s, slots.into_values().collect())).collect())
+    let put = |(symbol, slots): (Symbol, BTreeMap<Ts, OpenInterest>)| {
+        let records = slots.into_values().collect::<Vec<_>>().into();
+        RawPut { symbol, records }
+    };
+    Ok(out.into_iter().map(put).collect())
 }
 
 #[cfg(test)]

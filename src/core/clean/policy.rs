@@ -1,9 +1,9 @@
 //! When values may be used: the numbers of `spec/sources.yaml`, and what a deployment collects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CalendarPolicy;
-use crate::market::{Source, Ts};
+use crate::market::{Kind, Source, Ts};
 
 /// Availability of values at instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +21,10 @@ pub struct CleanPolicy {
     pub funding_lag_ms: i64,
     /// A settlement is used for its interval and this long, ms.
     pub funding_grace_ms: i64,
-    /// Open interest.
-    pub open_interest: Lagged,
-    /// Book depth.
-    pub depth: Lagged,
-    /// Liquidation columns are unknown where less of the bar was connected.
-    pub min_liq_coverage: f64,
-    /// Quote columns are unknown where less of the bar had a valid quote.
-    pub min_tob_coverage: f64,
+    /// Of every other kind at instants, when its records may be used.
+    pub instants: BTreeMap<Kind, Lagged>,
+    /// Of every kind that counts its coverage, the share of a bar below which its columns are unknown.
+    pub min_coverage: BTreeMap<Kind, f64>,
     /// Sessions and releases.
     pub calendars: CalendarPolicy,
     /// One entry per symbol of the pipeline, same order.

@@ -1,12 +1,12 @@
 //! The joiner against rules written out one by one, against a brute-force twin, and against itself in other chunks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::market::{
-    Bar, BarIndex, FundingPrint, LiquidationBar, OpenInterest, RawBlock, RawSymbol, Source, Symbol,
+    Bar, BarIndex, FundingPrint, Kind, LiquidationBar, OpenInterest, RawBlock, RawSymbol, Source, Symbol,
     TickBlock, Ts, parse_time,
 };
 
@@ -17,10 +17,11 @@ fn policy() -> CleanPolicy {
     CleanPolicy {
         funding_lag_ms: MIN,
         funding_grace_ms: HOUR,
-        open_interest: Lagged { lag_ms: MIN, hold_ms: 15 * MIN },
-        depth: Lagged { lag_ms: MIN, hold_ms: 10 * MIN },
-        min_liq_coverage: 0.95,
-        min_tob_coverage: 0.8,
+        instants: BTreeMap::from([
+            (Kind::OpenInterest, Lagged { lag_ms: MIN, hold_ms: 15 * MIN }),
+            (Kind::Depth, Lagged { lag_ms: MIN, hold_ms: 10 * MIN }),
+        ]),
+        min_coverage: BTreeMap::from([(Kind::Liquidations, 0.95), (Kind::Quotes, 0.8)]),
         calendars: CalendarPolicy::default(),
         symbols: vec![SymbolPolicy {
             collected: Source::ALL.iter().copied().collect(),

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::daemon::config::Config;
-use backtestd_binance::Subscription;
-use backtestd_core::market::{Kind, SeriesKey};
-use backtestd_core::market::{Market, Source, Symbol};
+use backtestd_binance::{Rest, Subscription};
+use backtestd_core::market::{Kind, Market, SeriesKey, Source, Symbol};
 
 /// The followed series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +19,6 @@ pub struct Follow {
     pub collected: Vec<BTreeSet<Source>>,
 }
 
-const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
-
 impl Follow {
     /// Reads the configuration.
     #[must_use]
@@ -34,25 +31,14 @@ impl Follow {
         let bars: Vec<(Market, Symbol)> = perp.chain(spot).collect();
         let key = |kind, market, symbol: &Symbol| SeriesKey { kind, market, symbol: symbol.clone() };
         let mut history: Vec<SeriesKey> = bars.iter().map(|(m, s)| key(Kind::Bars, *m, s)).collect();
-        let others = [
-            (collect.funding, Kind::Funding),
-            (collect.open_interest, Kind::OpenInterest),
-            (collect.mark, Kind::Mark),
-        ];
-        for (_, kind) in others.into_iter().filter(|(wanted, _)| *wanted) {
+        for kind in collect.kinds().filter(|kind| Rest::history_page(*kind).is_some()) {
             history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
         }
         let columns = |symbol: &Symbol| -> BTreeSet<Source> {
-            let groups: [(bool, &[Source]); 7] = [
-                (true, Kind::Bars.sources()),
-                (has_spot(symbol), &Source::SPOT_BAR),
-                (collect.funding, &FUNDING),
-                (collect.open_interest, Kind::OpenInterest.sources()),
-                (collect.mark, Kind::Mark.sources()),
-                (collect.liquidations, Kind::Liquidations.sources()),
-                (collect.quotes, Kind::Quotes.sources()),
-            ];
-            groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
+            let bars = [Kind::Bars].into_iter().chain(collect.kinds());
+            let spot: &[Source] = if has_spot(symbol) { &Source::SPOT_BAR } else { &[] };
+            let shown = bars.flat_map(|kind| kind.sources().iter().chain(kind.facts().derived));
+            shown.chain(spot).copied().collect()
         };
         let collected = symbols.iter().map(columns).collect();
         Self { symbols, bars, history, collected }
@@ -65,13 +51,13 @@ pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
     let mut wanted = Vec::new();
     for symbol in &config.symbols {
         wanted.push((Market::Perp, Subscription::Kline5m(symbol.clone())));
-        if config.collect.mark {
+        if config.collect.has(Kind::Mark) {
             wanted.push((Market::Perp, Subscription::MarkPrice(symbol.clone())));
         }
-        if config.collect.liquidations {
+        if config.collect.has(Kind::Liquidations) {
             wanted.push((Market::Perp, Subscription::ForceOrder(symbol.clone())));
         }
-        if config.collect.quotes {
+        if config.collect.has(Kind::Quotes) {
             wanted.push((Market::Perp, Subscription::BookTicker(symbol.clone())));
         }
     }

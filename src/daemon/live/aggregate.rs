@@ -3,8 +3,7 @@
 use crate::daemon::config::{ClockConfig, ClockSource, Collect};
 use backtestd_binance::Stamped;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
-use backtestd_core::market::{BarIndex, Symbol};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol};
 
 /// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until the next.
 const HURRIED_QUOTE_MS: i64 = 60_000;
@@ -39,11 +38,11 @@ impl Aggregates {
 
     /// The records of a bar that has closed.
     pub fn finish(&mut self, bar: BarIndex, collect: Collect) -> Vec<RawPut> {
-        let marks = self.marks.finish(bar).into_iter().filter(|_| collect.mark);
+        let marks = self.marks.finish(bar).into_iter().filter(|_| collect.has(Kind::Mark));
         let marks = marks.map(|(symbol, mark)| RawPut { symbol, records: Records::Mark(vec![mark]) });
-        let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.liquidations);
+        let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.has(Kind::Liquidations));
         let sums = sums.map(|(symbol, sum)| RawPut { symbol, records: Records::Liquidations(vec![sum]) });
-        let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.quotes);
+        let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.has(Kind::Quotes));
         let quotes = quotes.map(|(symbol, quote)| RawPut { symbol, records: Records::Quotes(vec![quote]) });
         marks.chain(sums).chain(quotes).collect()
     }

@@ -12,6 +12,12 @@ use super::{Answer, Request};
 
 const FUNDING_MS: i64 = DAY_MS / 3;
 
+/// What is served under `/futures/data`, all of it charged to one pool.
+pub(super) const FUTURES_DATA: &[(&str, fn(&Request<'_>) -> Answer)] = &[
+    ("/futures/data/openInterestHist", open_interest_history),
+    ("/futures/data/takerlongshortRatio", taker_ratio),
+];
+
 /// Settlements, ascending. The time carries some milliseconds of jitter, as the venue's does.
 pub(super) fn funding_rate(request: &Request<'_>) -> Answer {
     let venue = request.venue;
@@ -109,7 +115,7 @@ fn history(request: &Request<'_>, write: impl Fn(&Venue, usize, Ts, &[SimBar]) -
     Ok(format!("[{}]", rows.join(",")))
 }
 
-pub(super) fn open_interest_history(request: &Request<'_>) -> Answer {
+fn open_interest_history(request: &Request<'_>) -> Answer {
     history(request, |venue, symbol, label, bars| {
         let bar = bars.last()?;
         Some(format!(
@@ -123,7 +129,7 @@ pub(super) fn open_interest_history(request: &Request<'_>) -> Answer {
     })
 }
 
-pub(super) fn taker_ratio(request: &Request<'_>) -> Answer {
+fn taker_ratio(request: &Request<'_>) -> Answer {
     history(request, |_, _, label, bars| {
         let buy: f64 = bars.iter().map(|b| b.perp.taker_buy_volume).sum();
         let sell: f64 = bars.iter().map(|b| b.perp.volume).sum::<f64>() - buy;

@@ -5,6 +5,7 @@ mod info;
 mod klines;
 mod open_interest;
 mod quotes;
+mod statistics;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +16,9 @@ pub use funding::{
 };
 pub use info::{ExchangeInfo, RateLimit, SymbolInfo, parse_exchange_info};
 pub use klines::{KlineRow, Prices, parse_klines};
-pub use open_interest::{OpenInterestRow, parse_open_interest, parse_open_interest_hist};
+pub use open_interest::{OpenInterestRow, parse_open_interest};
 pub use quotes::{QuoteRow, parse_book_tickers};
+pub use statistics::{StatisticsRow, parse_statistics};
 
 use super::WireError;
 use super::scalar::Scalar;

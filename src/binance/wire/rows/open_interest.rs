@@ -1,14 +1,12 @@
-//! Open interest, now and before.
+//! Open interest now; its history has the shape of all statistics.
 
 use serde::Deserialize;
 
 use super::read;
+use super::statistics::unless_zero;
 use crate::wire::WireError;
 use crate::wire::scalar::Scalar;
-use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
-
-/// Length of the history's grid (the 5-minute period is the only one asked for).
-const OPEN_INTEREST_GRID_MS: i64 = BAR_MS;
+use backtestd_core::market::{OpenInterest, Symbol};
 
 /// One open-interest value.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,23 +28,6 @@ struct RawOpenInterest<'a> {
     time: Scalar<'a>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawOpenInterestHist<'a> {
-    #[serde(borrow)]
-    symbol: Scalar<'a>,
-    #[serde(borrow)]
-    sum_open_interest: Scalar<'a>,
-    #[serde(borrow)]
-    sum_open_interest_value: Scalar<'a>,
-    #[serde(borrow)]
-    timestamp: Scalar<'a>,
-}
-
-fn unless_zero(x: f64) -> f64 {
-    if x == 0.0 { f64::NAN } else { x }
-}
-
 /// `/fapi/v1/openInterest`: the current value; the quote value is not part of it.
 ///
 /// # Errors
@@ -62,26 +43,4 @@ pub fn parse_open_interest(body: &[u8]) -> Result<OpenInterestRow, WireError> {
             value: f64::NAN,
         },
     })
-}
-
-/// `/futures/data/openInterestHist` with period 5m; labels are floored to the grid.
-///
-/// # Errors
-/// When the body is not an array of such rows.
-pub fn parse_open_interest_hist(body: &[u8]) -> Result<Vec<OpenInterestRow>, WireError> {
-    const WHAT: &str = "openInterestHist row";
-    let rows: Vec<RawOpenInterestHist<'_>> = read(body, "openInterestHist response")?;
-    rows.iter()
-        .map(|row| {
-            let ts = row.timestamp.time(WHAT, "timestamp")?;
-            Ok(OpenInterestRow {
-                symbol: row.symbol.symbol(WHAT, "symbol")?,
-                value: OpenInterest {
-                    ts: Ts(ts.0 - ts.0.rem_euclid(OPEN_INTEREST_GRID_MS)),
-                    contracts: unless_zero(row.sum_open_interest.amount(WHAT, "sumOpenInterest")?),
-                    value: unless_zero(row.sum_open_interest_value.amount(WHAT, "sumOpenInterestValue")?),
-                },
-            })
-        })
-        .collect()
 }
