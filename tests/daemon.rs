@@ -7,6 +7,8 @@ mod crash;
 mod quotes;
 #[path = "daemon/respec.rs"]
 mod respec;
+#[path = "daemon/statistics.rs"]
+mod statistics;
 #[path = "daemon/support.rs"]
 mod support;
 

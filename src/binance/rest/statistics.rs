@@ -27,10 +27,34 @@ const OPEN_INTEREST: &[Endpoint] = &[Endpoint {
     fields: &[("sumOpenInterest", 0), ("sumOpenInterestValue", 1)],
 }];
 
+const LONG_SHORT_RATIO: &[Endpoint] = &[
+    Endpoint {
+        path: "/futures/data/topLongShortAccountRatio",
+        row: "topLongShortAccountRatio row",
+        fields: &[("longShortRatio", 0)],
+    },
+    Endpoint {
+        path: "/futures/data/topLongShortPositionRatio",
+        row: "topLongShortPositionRatio row",
+        fields: &[("longShortRatio", 1)],
+    },
+    Endpoint {
+        path: "/futures/data/globalLongShortAccountRatio",
+        row: "globalLongShortAccountRatio row",
+        fields: &[("longShortRatio", 2)],
+    },
+    Endpoint {
+        path: "/futures/data/takerlongshortRatio",
+        row: "takerlongshortRatio row",
+        fields: &[("buySellRatio", 3)],
+    },
+];
+
 /// The endpoints of a kind; none where it is not a statistic.
 pub(super) const fn endpoints(kind: Kind) -> &'static [Endpoint] {
     match kind {
         Kind::OpenInterest => OPEN_INTEREST,
+        Kind::LongShortRatio => LONG_SHORT_RATIO,
         Kind::Bars | Kind::Funding | Kind::Mark | Kind::Liquidations | Kind::Quotes | Kind::Depth => &[],
     }
 }

@@ -63,7 +63,7 @@ fn rule(sources: &SourcesSpec, source: Source) -> Result<&SourceGroup, CleanErro
 }
 
 /// Lag and hold of every kind at instants but funding. A record becomes known as a whole: one rule for its columns.
-fn instants(sources: &SourcesSpec) -> Result<BTreeMap<Kind, Lagged>, CleanError> {
+pub(super) fn instants(sources: &SourcesSpec) -> Result<BTreeMap<Kind, Lagged>, CleanError> {
     let mut out = BTreeMap::new();
     for kind in Kind::ALL.iter().copied().filter(|k| !k.is_bar_like() && *k != Kind::Funding) {
         for source in kind.sources() {

@@ -3,8 +3,8 @@
 
 use super::record::{Columns, Record, Rows};
 use super::{
-    Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar, Source,
-    Symbol, Ts,
+    Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, LongShortRatio, MarkBar, Market, OpenInterest,
+    QuoteBar, Source, Symbol, Ts,
 };
 
 /// What the time of a record means.
@@ -241,6 +241,9 @@ kinds! {
     /// Depth snapshots.
     Depth(BookDepth) depth =
         KindFacts { code: 7, time: TimeKey::Instant, lake: "book_depth", live: Live::Never, ..PLAIN };
+    /// Long/short ratios of accounts, positions and takers.
+    LongShortRatio(LongShortRatio) long_short_ratio =
+        KindFacts { code: 8, time: TimeKey::Instant, lake: "long_short_ratio", live: Live::EachBar, ..PLAIN };
 }
 
 /// Where [`RawSymbol::read`] gets its lists from.

@@ -147,6 +147,31 @@ record! {
     }
 }
 
+/// How many are long for each that is short, and what takers bought for each unit that they sold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LongShortRatio {
+    /// Instant of the snapshot and end of the takers' 5 minutes, floored to the grid.
+    pub ts: Ts,
+    /// Accounts of the top traders (the fifth with the largest margin), long over short. A reported 0 is a defect of
+    /// the source and is stored as NaN, here and below.
+    pub top_accounts: f64,
+    /// Positions of the top traders by their size, long over short.
+    pub top_positions: f64,
+    /// All accounts, long over short.
+    pub accounts: f64,
+    /// Volume that takers bought over what they sold, in the 5 minutes.
+    pub taker_volume: f64,
+}
+
+record! {
+    LongShortRatio: LongShortRatio, ts: Ts {
+        top_accounts "ls_ratio_top_accounts" LsRatioTopAccounts,
+        top_positions "ls_ratio_top_positions" LsRatioTopPositions,
+        accounts "ls_ratio_accounts" LsRatioAccounts,
+        taker_volume "taker_ls_ratio" TakerLsRatio,
+    }
+}
+
 /// A stretch `[first, first + rows)` of the raw log for all symbols, in the order of the pipeline's symbol list.
 ///
 /// Bar-like records are those whose slot is in the stretch; instants are those with

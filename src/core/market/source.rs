@@ -82,6 +82,10 @@ sources! {
     MinutesToFunding "minutes_to_funding",
     MinutesSinceMacro "minutes_since_macro",
     MinutesToMacro "minutes_to_macro",
+    LsRatioTopAccounts "ls_ratio_top_accounts",
+    LsRatioTopPositions "ls_ratio_top_positions",
+    LsRatioAccounts "ls_ratio_accounts",
+    TakerLsRatio "taker_ls_ratio",
 }
 
 /// A calendar that `minutes_since(..)` and `minutes_to(..)` can read.
