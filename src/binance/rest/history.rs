@@ -38,6 +38,12 @@ impl Rest {
         })
     }
 
+    /// Requests to `/futures/data` that the newest records of a symbol take.
+    #[must_use]
+    pub const fn statistics_requests(kind: Kind) -> usize {
+        endpoints(kind).len()
+    }
+
     /// Records with times in `[from, to)`, at the time `now` of the exchange.
     ///
     /// # Errors

@@ -14,5 +14,5 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub use backfill::{Backfill, backfill};
 pub use catch::{Asked, ask_bars, instants};
 pub use covered::{Covered, Stretch};
-pub use plan::{Follow, subscriptions};
+pub use plan::{Follow, overload, subscriptions};
 pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

@@ -1,9 +1,10 @@
 //! What is followed: the series of the configuration, and the streams that carry them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::daemon::config::Config;
-use backtestd_binance::{Rest, Subscription};
+use backtestd_binance::{Limits, Rest, Subscription};
 use backtestd_core::market::{Kind, Market, SeriesKey, Source, Symbol};
 
 /// The followed series.
@@ -45,6 +46,15 @@ impl Follow {
     }
 }
 
+/// Requests for statistics after each bar, and how many of them the limit lets through while a tick waits, where these
+/// are fewer: the last symbols would go without, bar after bar.
+#[must_use]
+pub fn overload(config: &Config, limits: &Limits, deadline: Duration) -> Option<(u64, u64)> {
+    let each: usize = config.collect.kinds().map(Rest::statistics_requests).sum();
+    let (wanted, served) = ((each * config.symbols.len()) as u64, limits.futures_data_within(deadline));
+    (wanted > served).then_some((wanted, served))
+}
+
 /// The streams to subscribe.
 #[must_use]
 pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
@@ -65,4 +75,47 @@ pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
         wanted.push((Market::Spot, Subscription::Kline5m(symbol.clone())));
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::daemon::config::{Origin, Value};
+
+    fn config(symbols: usize, collect: &str) -> Config {
+        let names: Vec<String> = (0..symbols).map(|n| format!("A{n}USDT")).collect();
+        let values =
+            [("symbols", names.join(",")), ("collect", collect.to_owned()), ("socket", "x".to_owned())];
+        let value = |text| Value { text, origin: Origin::Default };
+        Config::from_values(&BTreeMap::from(values.map(|(key, text)| (key, value(text))))).unwrap()
+    }
+
+    #[test]
+    fn what_is_collected_decides_the_history_and_the_columns() {
+        let follow = Follow::new(&config(1, "funding,long_short_ratio,quotes"));
+        let kinds: Vec<Kind> = follow.history.iter().map(|series| series.kind).collect();
+        assert_eq!(
+            kinds,
+            [Kind::Bars, Kind::Bars, Kind::Funding, Kind::LongShortRatio],
+            "quotes have no history"
+        );
+        let columns = &follow.collected[0];
+        for present in [Source::SpotClose, Source::IsFundingPrint, Source::TakerLsRatio, Source::ImbLast] {
+            assert!(columns.contains(&present), "{present:?}");
+        }
+        assert!(!columns.contains(&Source::Oi) && !columns.contains(&Source::Mark));
+    }
+
+    #[test]
+    fn more_symbols_than_the_limit_lets_through_after_a_bar_are_counted() {
+        let overload = |symbols, collect| {
+            overload(&config(symbols, collect), &Limits::default(), Duration::from_secs(5))
+        };
+        assert_eq!(overload(26, "open_interest,long_short_ratio"), None);
+        assert_eq!(overload(27, "open_interest,long_short_ratio"), Some((135, 131)));
+        assert_eq!(overload(131, "funding,open_interest"), None);
+        assert_eq!(overload(500, "funding,mark"), None);
+    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::closing::ASK_DEADLINE;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
@@ -115,7 +116,16 @@ impl Daemon {
             Some(clock) => clock,
             None => exchange_clock(&config).await?,
         };
-        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        let asking = rest_config(&config);
+        if let Some((wanted, served)) = feed::overload(&config, &asking.limits, ASK_DEADLINE) {
+            tracing::warn!(
+                wanted,
+                served,
+                "more requests for statistics after each bar than the exchange's limit lets through while a tick \
+                 waits; follow fewer symbols or leave a statistic out of `collect`"
+            );
+        }
+        let rest = Rest::new(asking, Arc::clone(&clock))?;
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
