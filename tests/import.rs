@@ -148,7 +148,7 @@ fn long_short_ratios_come_with_the_metrics_each_column_from_the_first_row_that_k
     let file = |symbol: &str, day: &str| {
         data(&format!("archive/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{day}.zip"))
     };
-    let args = args(&[file("BTCUSDT", "2025-04-15"), file("ETHUSDT", "2025-01-23")]);
+    let args = args(&[file("BTCUSDT", "2025-04-15"), file("SOLUSDT", "2025-01-23")]);
     let summary = run(&mut store, &args);
     assert!(summary.refused.is_empty(), "{:?}", summary.refused);
     let ratios = |store: &Store, name: &str, time: &str, rows| {
@@ -163,11 +163,11 @@ fn long_short_ratios_come_with_the_metrics_each_column_from_the_first_row_that_k
     assert_eq!(columns(&day[0]), [0.86446119, 1.794472, 0.75910384, 1.372798]);
     assert_eq!(columns(&day[4]), [0.86754078, 1.79742, 0.76257009, 0.885984]);
     // A blank is unknown, not 0, and the other ratios of the row are not lost with it.
-    let blank = ratios(&store, "ETHUSDT", "2025-01-23T14:40:00Z", 1);
+    let blank = ratios(&store, "SOLUSDT", "2025-01-23T14:40:00Z", 1);
     assert!(blank[0].top_accounts.is_nan());
-    assert_eq!(columns(&blank[0])[1..], [5.070156, 5.42012157, 1.039018]);
+    assert_eq!(columns(&blank[0])[1..], [2.951799, 2.61195424, 1.447177]);
     assert_eq!(
-        store.coverage(&symbol("ETHUSDT")).unwrap(),
+        store.coverage(&symbol("SOLUSDT")).unwrap(),
         [
             Source::Oi,
             Source::OiValue,

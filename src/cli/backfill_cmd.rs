@@ -20,8 +20,8 @@ use backtestd_core::market::{BARS_PER_DAY, BarIndex, Kind, Market, SeriesKey, Sy
 use backtestd_store::Store;
 
 /// Fetch history over REST for a date range into the store, within the exchange's limits. Killed at any moment, it goes
-/// on where it stopped; what is stored already is not asked for again. The exchange keeps statistics (open interest) for 30 days
-/// only and no liquidations or quotes: import those. A daemon must not be running on the same store.
+/// on where it stopped; what is stored already is not asked for again. The exchange keeps statistics (open interest, long/short
+/// ratios) for 30 days only and no liquidations or quotes: import those. A daemon must not be running on the same store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     backtestd backfill --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  \
