@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::closing::ASK_DEADLINE;
 use super::journal::JournalTimer;
 use super::listing;
 use super::runs::Runs;
@@ -138,6 +139,15 @@ impl Daemon {
             None if is_late => Arc::new(late.clone()),
             None => Arc::new(SystemClock),
         };
+        let asking = rest_config(&config);
+        if let Some((wanted, served)) = feed::overload(&config, &asking.limits, ASK_DEADLINE) {
+            tracing::warn!(
+                wanted,
+                served,
+                "more requests for statistics after each bar than the exchange's limit lets through while a tick \
+                 waits; follow fewer symbols or leave a statistic out of `collect`"
+            );
+        }
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
