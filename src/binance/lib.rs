@@ -24,4 +24,4 @@ pub use update::{
     BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Stamped, StreamState,
     StreamStatus, Trade, Update,
 };
-pub use ws::{QUEUE_UPDATES, Silence, WsClient, WsConfig, WsError, WsStats};
+pub use ws::{Silence, WsClient, WsConfig, WsError, WsStats};
