@@ -96,6 +96,8 @@ pub enum Rolling {
     All,
     AgeMax,
     AgeMin,
+    /// Linearly weighted mean.
+    Wma,
 }
 
 /// A rolling operator over pairwise complete rows of two series.

@@ -2,7 +2,6 @@
 
 mod ast;
 mod calls;
-mod check;
 pub mod engine;
 mod expand;
 mod facts;
@@ -15,8 +14,9 @@ pub mod ops;
 mod parser;
 mod part;
 mod program;
+mod sheet;
 mod suggest;
-mod text;
+mod table;
 mod tree;
 mod words;
 
@@ -35,7 +35,9 @@ pub use lower::compile;
 pub use parser::{parse, parse_macro_head};
 pub use part::part;
 pub use program::{EventDef, MacroDef, Program, SeriesDef};
+pub(crate) use sheet::{Unknown, sheet};
+pub use sheet::{cost_per_bar, op_text};
 pub use suggest::nearest;
-pub use text::op_text;
-pub use tree::{Drawing, cost_per_bar, reachable};
+pub use table::{Class, Operator, operators};
+pub use tree::{Drawing, reachable};
 pub use words::{duration, in_words};

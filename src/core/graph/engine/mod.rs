@@ -12,7 +12,6 @@
 //! | --- | --- |
 //! | `plan` | order of work: stages, shared kernels, event clocks, look-back |
 //! | `values`, `series` | a node's values: the newest rows of all nodes together, long histories apart |
-//! | `kernel` | the closed set of operators (the operators themselves: [`crate::graph::ops`]) |
 //! | `symbol`, `row` | one symbol's state, and how it advances by a chunk or by one row |
 //! | `cross` | operators across symbols |
 //! | `checkpoint` | the state as bytes |
@@ -21,7 +20,6 @@
 mod checkpoint;
 mod compose;
 mod cross;
-mod kernel;
 mod output;
 mod plan;
 mod row;

@@ -5,18 +5,25 @@
 //!
 //! | class | rule | what it keeps |
 //! | --- | --- | --- |
-//! | P pointwise ([`pointwise`], [`normal`]) | a function of the row | nothing |
-//! | W window ([`shift`] [`moments`] [`order`] [`extremes`] [`counts`] [`tod`]) | a function of the window's content and the absolute row number | structures that `rebuild` derives again from history |
+//! | P pointwise ([`pointwise`], [`normal`], [`clock`]) | a function of the row | nothing |
+//! | W window ([`shift`] [`moments`] [`wma`] [`order`] [`extremes`] [`counts`] [`tod`]) | a function of the window's content and the absolute row number | structures that `rebuild` derives again from history |
 //! | S stateful ([`memory`] [`vpin`] [`detect`]) | a recursion over rows | state that goes into the checkpoint |
+//! | other symbols ([`across`]) | a function of all symbols' rows | nothing |
 //!
-//! **Invariant:** nothing here knows names, files, time zones or other symbols; no sum is ever decreased by
+//! The file of a family holds all of it: the rows of the language's table (`OPERATORS`: name, parameters, nodes, words), the
+//! sheets of the nodes (text, class, reach, cost, needs, how it is computed), and the kernels. `docs/extend.md` adds one.
+//!
+//! **Invariant:** no operator knows files, time zones or what a spec calls its series; no sum is ever decreased by
 //! subtraction (counts, being integers, are).
 
+pub mod across;
 pub mod blocks;
 pub mod bytes;
+pub mod clock;
 pub mod counts;
 pub mod detect;
 pub mod extremes;
+pub(crate) mod kernel;
 pub mod memory;
 pub mod moments;
 #[expect(clippy::excessive_precision, reason = "coefficients as published")]
@@ -29,5 +36,6 @@ pub mod sorted;
 pub mod tod;
 mod view;
 pub mod vpin;
+pub mod wma;
 
 pub use view::{FALSE, Rows, TRUE, View, clean, is_false, is_true, truth};

@@ -5,8 +5,129 @@
 use std::sync::Arc;
 
 use super::blocks::{Aggregate, Blocks};
+use super::kernel::Kernel;
 use super::{Rows, View};
-use crate::graph::{Rolling, Rolling2};
+use crate::graph::sheet::{Needs, Over, Share, Sheet, Unknown, Work};
+use crate::graph::table::{Class, MIN, Operator, Param, WINDOW, X, Y};
+use crate::graph::{Rolling, Rolling2, Type};
+
+const ONE: &[Param] = &[X, WINDOW, MIN];
+const TWO: &[Param] = &[X, Y, WINDOW, MIN];
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::window(
+        "sum",
+        ONE,
+        "sum(volume, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Sum, Type::Num),
+        |say| say.over("sum"),
+    ),
+    Operator::window(
+        "mean",
+        ONE,
+        "mean(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Mean, Type::Num),
+        |say| say.over("mean"),
+    ),
+    Operator::window(
+        "std",
+        ONE,
+        "std(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Std, Type::Num),
+        |say| say.over("standard deviation"),
+    ),
+    Operator::window(
+        "var",
+        ONE,
+        "var(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Var, Type::Num),
+        |say| say.over("variance"),
+    ),
+    Operator::window(
+        "z",
+        ONE,
+        "z(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Z, Type::Num),
+        |say| format!("the z-score of {} within {}", say.word("x"), say.rows("window")),
+    ),
+    Operator::window(
+        "skew",
+        ONE,
+        "skew(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Skew, Type::Num),
+        |say| say.over("skewness"),
+    ),
+    Operator::window(
+        "corr",
+        TWO,
+        "corr(close, volume, window=12, min=6)",
+        |at, b| at.roll2(b, Rolling2::Corr),
+        |say| say.over_pair("correlation"),
+    ),
+    Operator::window(
+        "cov",
+        TWO,
+        "cov(close, volume, window=12, min=6)",
+        |at, b| at.roll2(b, Rolling2::Cov),
+        |say| say.over_pair("covariance"),
+    ),
+    Operator::window(
+        "beta",
+        TWO,
+        "beta(close, volume, window=12, min=6)",
+        |at, b| at.roll2(b, Rolling2::Beta),
+        |say| format!("the slope of {} on {} over {}", say.word("x"), say.word("y"), say.rows("window")),
+    ),
+];
+
+fn sheet(text: String, over: Over, unknown: Unknown, work: Work) -> Sheet {
+    Sheet {
+        text,
+        class: Class::Window,
+        reach: over.reach(),
+        cost: over.blocks(),
+        needs: Needs::All,
+        unknown,
+        work,
+    }
+}
+
+/// Statistics of one series, with `f` as the one output.
+fn one<A: Statistic>(over: Over, f: Rolling) -> Box<Stats<A>> {
+    let mut stats = Stats::new(over.window);
+    stats.add_output(f, over.min);
+    Box::new(stats)
+}
+
+/// The sheet of `sum` and `mean`.
+pub(in crate::graph) fn sums(name: &str, f: Rolling, over: Over) -> Sheet {
+    let work = Work::shared(Share("sums", over.window as usize), move || Kernel::Sums(one(over, f)));
+    sheet(over.text(name), over, over.unknown(), work)
+}
+
+/// The sheet of `std`, `var` and `z`.
+pub(in crate::graph) fn spread(name: &str, f: Rolling, over: Over) -> Sheet {
+    let work = Work::shared(Share("moments", over.window as usize), move || Kernel::Moments(one(over, f)));
+    let unknown = if f == Rolling::Z { over.unknown_with_own_row() } else { over.unknown() };
+    sheet(over.text(name), over, unknown, work)
+}
+
+/// The sheet of `skew`.
+pub(in crate::graph) fn skew(over: Over) -> Sheet {
+    let work =
+        Work::shared(Share("skew", over.window as usize), move || Kernel::Skew(one(over, Rolling::Skew)));
+    sheet(over.text("skew"), over, over.unknown(), work)
+}
+
+/// The sheet of `corr`, `cov` and `beta`.
+pub(in crate::graph) fn pairs(name: &str, f: Rolling2, over: Over) -> Sheet {
+    let work = Work::shared(Share("pairs", over.window as usize), move || {
+        let mut stats = PairStats::new(over.window);
+        stats.add_output(f, over.min);
+        Kernel::Pairs(Box::new(stats))
+    });
+    sheet(over.text(name), over, over.unknown(), work)
+}
 
 /// Count and sum of known rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,6 +354,17 @@ impl<A: Statistic> Stats<A> {
         Arc::make_mut(&mut self.outputs).push((f, f64::from(min)));
     }
 
+    /// The outputs of another kernel over the same window follow its own.
+    pub fn join(&mut self, other: &Self) {
+        Arc::make_mut(&mut self.outputs).extend(other.outputs.iter());
+    }
+
+    /// Rows of history it reads.
+    #[must_use]
+    pub const fn look_back(&self) -> usize {
+        self.window as usize
+    }
+
     /// Evaluates the chunk into consecutive output columns.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let x = rows.inputs[0];
@@ -251,7 +383,7 @@ impl<A: Statistic> Stats<A> {
     }
 
     /// From the rows before the chunk that starts at `next`.
-    pub fn rebuild(&mut self, next: i64, x: View<'_>) {
+    pub fn rebuild(&mut self, next: i64, [x, ..]: &[View<'_>; 4]) {
         let past = x.past(self.window as usize);
         self.blocks.rebuild(next, |k| past[k]);
     }
@@ -284,6 +416,17 @@ impl PairStats {
         Arc::make_mut(&mut self.outputs).push((f, f64::from(min.max(2))));
     }
 
+    /// The outputs of another kernel over the same window follow its own.
+    pub fn join(&mut self, other: &Self) {
+        Arc::make_mut(&mut self.outputs).extend(other.outputs.iter());
+    }
+
+    /// Rows of history it reads.
+    #[must_use]
+    pub const fn look_back(&self) -> usize {
+        self.window as usize
+    }
+
     /// Evaluates the chunk into consecutive output columns.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [x, y, ..] = rows.inputs;
@@ -301,7 +444,7 @@ impl PairStats {
     }
 
     /// From the rows before the chunk that starts at `next`.
-    pub fn rebuild(&mut self, next: i64, x: View<'_>, y: View<'_>) {
+    pub fn rebuild(&mut self, next: i64, [x, y, ..]: &[View<'_>; 4]) {
         let (x, y) = (x.past(self.window as usize), y.past(self.window as usize));
         self.blocks.rebuild(next, |k| (x[k], y[k]));
     }
