@@ -1,10 +1,11 @@
-//! Calls: binds arguments to an operator's parameters, and offers its row what it needs to make nodes of them.
+//! Calls: binds arguments to an operator's parameters, and offers its row what it needs to make nodes of
+//! them.
 
 use super::ast::{Arg, Call, Expr, ExprKind, LangError, Span, Unary};
 use super::ir::{EventId, NodeId, Op, Rolling, Rolling2, SymbolRef, Type};
 use super::lower::{Def, Lowerer, Scope};
 use super::suggest::nearest;
-use super::table::{Absent, Kind, Operator, Param, operator, operator_names, type_name};
+use super::table::{Absent, Kind, Operator, Param, known_elsewhere, operator, operator_names, type_name};
 use crate::market::{Calendar, Symbol};
 
 /// A bound argument.
@@ -91,7 +92,8 @@ impl Lowerer<'_> {
         let bound = self.bind(operator, call, span, scope)?;
         let node = (operator.lower)(self, &bound);
         if node.is_none() && !self.has_errors() {
-            // A row that asks for a parameter it does not have: a fault of the table, which its example shows in tests.
+            // A row that asks for a parameter it does not have: a fault of the table, which its example shows
+            // in tests.
             let message = format!("`{}` makes nothing of these arguments", operator.name);
             return self.report(
                 LangError::new(span, message).help(format!("it is called as `{}`", operator.usage())),
@@ -105,9 +107,9 @@ impl Lowerer<'_> {
         let near = nearest(&call.name, operator_names().chain(macros));
         let error = LangError::new(call.name_span, format!("unknown operator '{}'", call.name))
             .label("not an operator or macro");
-        let elsewhere = ELSEWHERE.iter().find(|(name, _)| call.name.eq_ignore_ascii_case(name));
+        let elsewhere = known_elsewhere(&call.name);
         self.report(match (elsewhere, near) {
-            (Some((_, here)), _) => error.help(format!("here it is `{here}`")),
+            (Some(here), _) => error.help(format!("here it is `{here}`")),
             (None, Some(near)) => error.help(format!("did you mean '{near}'?")),
             (None, None) => {
                 error.help("the operators are listed in spec/README.md, the macros in spec/macros.yaml")
@@ -375,37 +377,6 @@ impl Lowerer<'_> {
         None
     }
 }
-
-/// What other languages call an operator, and how it is written here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("shift", "lag(x, k)"),
-    ("ref", "lag(x, k)"),
-    ("delay", "lag(x, k)"),
-    ("delta", "diff(x, k)"),
-    ("rolling_mean", "mean(x, window=n)"),
-    ("sma", "mean(x, window=n)"),
-    ("lwma", "wma(x, window=n)"),
-    ("hull", "hma(x, window=n)"),
-    ("avg", "mean(x, window=n)"),
-    ("rolling_sum", "sum(x, window=n)"),
-    ("rolling_std", "std(x, window=n)"),
-    ("stddev", "std(x, window=n)"),
-    ("rolling_max", "max(x, window=n)"),
-    ("rolling_min", "min(x, window=n)"),
-    ("zscore", "z(x, window=n)"),
-    ("percentile", "quantile(x, q=0.95, window=n)"),
-    ("rank", "pct_rank(x, window=n)"),
-    ("ema", "ewm(x, halflife=n)"),
-    ("log", "ln(x)"),
-    ("pow", "x^y"),
-    ("where", "if(c, a, b)"),
-    ("iff", "if(c, a, b)"),
-    ("fillna", "coalesce(x, y)"),
-    ("isnan", "not known(x)"),
-    ("isnull", "not known(x)"),
-    ("crossover", "crosses_above(x, y)"),
-    ("crossunder", "crosses_below(x, y)"),
-];
 
 fn bare_name(expr: &Expr) -> Option<&str> {
     match &expr.kind {

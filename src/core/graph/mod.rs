@@ -1,4 +1,23 @@
 //! The expression graph: specs compiled to one hash-consed DAG, run incrementally.
+//!
+//! ```text
+//!  "z(close, window=288) > 2"                                   a text of spec/
+//!        │ lexer, parser
+//!        ▼
+//!  ast       Compare(Call z [Name close, window: Number 288], Number 2)         names and places
+//!        │ lower, calls ───── table: what `z` takes, and the nodes of a call
+//!        ▼
+//!  ir        #0 Source(close)   #1 Roll{Z, 288}(#0)   #2 Const(2)   #3 Compare(>)(#1, #2)
+//!        │              sheet: what is known of a node's operator ── facts, tree, explain
+//!        ▼
+//!  plan      Source -> Run kernel 0 -> Fill -> Point(>)         (engine) order of work, shared kernels, look-back
+//!        │
+//!        ▼
+//!  kernels   Moments over blocks of 288 rows, one for each symbol     (ops)   one implementation, batch and live
+//! ```
+//!
+//! Everything about an operator is in the file of its family under [`ops`]: its row of the `table`, the
+//! `sheet` of its node, its kernel. `docs/extend.md` adds one, step by step.
 
 mod ast;
 mod calls;

@@ -1,8 +1,8 @@
-//! What is to be known of a node's operator, all of it in one place: its text, class, reach, cost, what it needs, why it may be
-//! unknown, and how it is computed.
+//! What is to be known of a node's operator, all of it in one place: its text, class, reach, cost, what it
+//! needs, why it may be unknown, and how it is computed.
 //!
-//! [`sheet`] sends every [`Op`] to the file of its family; neither there nor here does a match have a wildcard, and a
-//! [`Sheet`] has no defaults, so an operator that lacks a part does not compile.
+//! [`sheet`] sends every [`Op`] to the file of its family; neither there nor here does a match have a
+//! wildcard, and a [`Sheet`] has no defaults, so an operator that lacks a part does not compile.
 
 use super::ir::{Graph, Op, Rolling, Rolling2, SymbolRef, Universe};
 use super::ops::detect::DetectOf;
@@ -10,7 +10,7 @@ use super::ops::kernel::Kernel;
 use super::ops::pointwise::Point;
 use super::ops::shift::Shift;
 use super::ops::{
-    across, clock, counts, detect, extremes, memory, moments, order, pointwise, shift, tod, vpin, wma,
+    across, clock, counts, detect, extremes, memory, moments, order, pairs, pointwise, shift, tod, vpin, wma,
 };
 use super::table::Class;
 use crate::market::Source;
@@ -66,7 +66,8 @@ pub(crate) enum Unknown {
     Column(Source),
     /// Its second input.
     Fallback,
-    /// Too few known values in its window, an unknown row where its own must be known, or a window that does not vary.
+    /// Too few known values in its window, an unknown row where its own must be known, or a window that does
+    /// not vary.
     Window {
         /// Rows.
         window: u32,
@@ -115,8 +116,8 @@ pub(crate) enum Work {
 /// Makes a kernel for a node of the graph.
 pub(crate) type Make = Box<dyn FnOnce(&Graph) -> Kernel>;
 
-/// What nodes must have in common to share a kernel, beside their inputs and clock: the structure and its window, or the
-/// detector and its number.
+/// What nodes must have in common to share a kernel, beside their inputs and clock: the structure and its
+/// window, or the detector and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Share(pub(crate) &'static str, pub(crate) usize);
 
@@ -221,7 +222,7 @@ pub(crate) fn sheet(op: &Op) -> Sheet {
                 Rolling2::Cov => "cov",
                 Rolling2::Beta => "beta",
             };
-            moments::pairs(name, f, Over { window, min })
+            pairs::sheet(name, f, Over { window, min })
         }
         Op::TodMean { days, half, min } => tod::sheet(days, half, min),
         Op::Since => memory::since(),

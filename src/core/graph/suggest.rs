@@ -1,6 +1,7 @@
 //! "Did you mean": the nearest known name to a misspelt one.
 
-/// The candidate nearest to `name` by edit distance with swaps of neighbours (optimal string alignment), if near enough to be what was meant. Ties go to the first in order.
+/// The candidate nearest to `name` by edit distance with swaps of neighbours (optimal string alignment), if
+/// near enough to be what was meant. Ties go to the first in order.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();

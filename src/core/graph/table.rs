@@ -1,7 +1,9 @@
-//! The one table of operators: what a call may be named, what it takes, what node it becomes and how it reads in words.
+//! The one table of operators: what a call may be named, what it takes, what node it becomes and how it reads
+//! in words.
 //!
-//! An operator of the language is a row, [`Operator`], in the file of its family under [`super::ops`]; every part of a row
-//! is required, so a row that lacks one does not compile. What the engine and the explanations need to know of the
+//! An operator of the language is a row, [`Operator`], in the file of its family under [`super::ops`]; every
+//! part of a row is required, so a row that lacks one does not compile. What the engine and the explanations
+//! need to know of the
 //! *node* that a row makes is the node's [sheet](super::sheet). `docs/extend.md` adds an operator step by step.
 
 use super::calls::Bound;
@@ -81,7 +83,8 @@ pub struct Operator {
     pub class: Class,
     /// Whether `on=` is accepted.
     pub takes_clock: bool,
-    /// A call of it over sources, and over an event `E` where it takes one. Every example is run by the tests.
+    /// A call of it over sources, and over an event `E` where it takes one. Every example is run by the
+    /// tests.
     pub example: &'static str,
     pub(super) params: &'static [Param],
     pub(super) lower: Lower,
@@ -112,6 +115,7 @@ const FAMILIES: &[&[Operator]] = &[
     ops::pointwise::OPERATORS,
     ops::shift::OPERATORS,
     ops::moments::OPERATORS,
+    ops::pairs::OPERATORS,
     ops::wma::OPERATORS,
     ops::extremes::OPERATORS,
     ops::order::OPERATORS,
@@ -124,14 +128,15 @@ const FAMILIES: &[&[Operator]] = &[
     ops::clock::OPERATORS,
 ];
 
-/// Every operator of the language, in the order of the table. Two rows may share a name: `min` and `max` of two series,
-/// and over a window.
+/// Every operator of the language, in the order of the table. Two rows may share a name: `min` and `max` of
+/// two series, and over a window.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
     FAMILIES.iter().copied().flatten()
 }
 
-/// The operator that a call means, by its name and its numbers of positional and of named arguments. Of two rows with one
-/// name, a call that gives exactly the first one's parameters, all by position, means the first.
+/// The operator that a call means, by its name and its numbers of positional and of named arguments. Of two
+/// rows with one name, a call that gives exactly the first one's parameters, all by position, means the
+/// first.
 pub(super) fn operator(name: &str, positional: usize, named: usize) -> Option<&'static Operator> {
     let mut rows = operators().filter(|o| o.name == name);
     let first = rows.next()?;
@@ -200,7 +205,8 @@ impl Operator {
         Self { name, class: Class::Across, takes_clock: false, example, params, lower, words }
     }
 
-    /// `quantile(x, q=, window=, [min=], [on=])`: the call with its parameters, in brackets what may be left out.
+    /// `quantile(x, q=, window=, [min=], [on=])`: the call with its parameters, in brackets what may be left
+    /// out.
     #[must_use]
     pub fn usage(&self) -> String {
         let mut parts: Vec<String> = self.params.iter().map(Param::usage).collect();
@@ -235,3 +241,39 @@ pub(super) const fn type_name(ty: Type) -> &'static str {
         Type::Bool => "a truth value",
     }
 }
+
+/// How an operator that other languages call `name` is written here.
+pub(super) fn known_elsewhere(name: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(other, _)| name.eq_ignore_ascii_case(other)).map(|(_, here)| *here)
+}
+
+/// What other languages call an operator, and how it is written here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("shift", "lag(x, k)"),
+    ("ref", "lag(x, k)"),
+    ("delay", "lag(x, k)"),
+    ("delta", "diff(x, k)"),
+    ("rolling_mean", "mean(x, window=n)"),
+    ("sma", "mean(x, window=n)"),
+    ("lwma", "wma(x, window=n)"),
+    ("hull", "hma(x, window=n)"),
+    ("avg", "mean(x, window=n)"),
+    ("rolling_sum", "sum(x, window=n)"),
+    ("rolling_std", "std(x, window=n)"),
+    ("stddev", "std(x, window=n)"),
+    ("rolling_max", "max(x, window=n)"),
+    ("rolling_min", "min(x, window=n)"),
+    ("zscore", "z(x, window=n)"),
+    ("percentile", "quantile(x, q=0.95, window=n)"),
+    ("rank", "pct_rank(x, window=n)"),
+    ("ema", "ewm(x, halflife=n)"),
+    ("log", "ln(x)"),
+    ("pow", "x^y"),
+    ("where", "if(c, a, b)"),
+    ("iff", "if(c, a, b)"),
+    ("fillna", "coalesce(x, y)"),
+    ("isnan", "not known(x)"),
+    ("isnull", "not known(x)"),
+    ("crossover", "crosses_above(x, y)"),
+    ("crossunder", "crosses_below(x, y)"),
+];

@@ -14,12 +14,14 @@
 //! | `values`, `series` | a node's values: the newest rows of all nodes together, long histories apart |
 //! | `symbol`, `row` | one symbol's state, and how it advances by a chunk or by one row |
 //! | `cross` | operators across symbols |
+//! | `door` | what holds of a block and its output |
 //! | `checkpoint` | the state as bytes |
 //! | `compose` | the state from engines of other graphs, after a spec change |
 
 mod checkpoint;
 mod compose;
 mod cross;
+mod door;
 mod output;
 mod plan;
 mod row;
@@ -161,7 +163,9 @@ impl Engine {
             self.next = self.next + n as i64;
             offset += n;
         }
-        Ok(EngineOutput { first: block.first, rows: block.rows, symbols: outputs })
+        let output = EngineOutput { first: block.first, rows: block.rows, symbols: outputs };
+        door::assert_output(&self.graph, block, &output);
+        Ok(output)
     }
 
     fn check(&self, block: &TickBlock) -> Result<(), PushError> {

@@ -1,5 +1,5 @@
-//! Other symbols on the same row: what they are called and what they need. The engine fills them between two stages
-//! (`engine/cross.rs`).
+//! Other symbols on the same row: what they are called and what they need. The engine fills them between two
+//! stages (`engine/cross.rs`).
 
 use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
 use crate::graph::table::{ANY, Absent, Class, Kind, Operator, Param, X};

@@ -1,4 +1,5 @@
-//! The time of a bar: fields of its close, and the calendars, whose columns hold minutes to and since their instants.
+//! The time of a bar: fields of its close, and the calendars, whose columns hold minutes to and since their
+//! instants.
 
 use super::Rows;
 use super::kernel::Kernel;

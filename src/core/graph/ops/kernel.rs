@@ -1,7 +1,7 @@
 //! The closed set of operators that read earlier rows or keep something between chunks.
 //!
-//! A kernel is listed once, by its class, and the class decides what is asked of it: [`kernels!`] writes every match, and
-//! a kernel that lacks a part does not compile.
+//! A kernel is listed once, by its class, and the class decides what is asked of it: [`kernels!`] writes
+//! every match, and a kernel that lacks a part does not compile.
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::clock::ClockField;
@@ -9,8 +9,9 @@ use super::counts::Counts;
 use super::detect::{Detect, DetectLog};
 use super::extremes::Extremes;
 use super::memory::{At, Episode, Ewm, Latch, Since};
-use super::moments::{Moments, Moments3, PairStats, Stats, Sum};
+use super::moments::{Moments, Moments3, Stats, Sum};
 use super::order::OrderStats;
+use super::pairs::PairStats;
 use super::shift::{Ffill, Held, Shift};
 use super::tod::TodMean;
 use super::vpin::Vpin;
@@ -42,7 +43,8 @@ macro_rules! kernels {
         }
 
         impl Kernel {
-            /// Takes the outputs of a kernel like this one as further columns; gives the other back if it is not like it.
+            /// Takes the outputs of a kernel like this one as further columns; gives the other back if it is
+            /// not like it.
             pub(crate) fn join(&mut self, other: Self) -> Option<Self> {
                 match (self, other) {
                     $((Self::$shared(kernel), Self::$shared(other)) => {
@@ -87,7 +89,8 @@ macro_rules! kernels {
                 }
             }
 
-            /// Class W: derives what it keeps from the history of its operands; row `next` is the first to come.
+            /// Class W: derives what it keeps from the history of its operands; row `next` is the first to
+            /// come.
             pub(crate) fn rebuild(&mut self, next: i64, inputs: &[View<'_>; 4]) {
                 match self {
                     $(Self::$window(kernel) => kernel.rebuild(next, inputs),)*
@@ -160,8 +163,8 @@ kernels! {
 }
 
 impl Kernel {
-    /// A shortcut for kernels that read their row and keep a few numbers: the rows of history that they read of their first
-    /// operand. A kernel that is not named here runs one row at a time as it runs a chunk.
+    /// A shortcut for kernels that read their row and keep a few numbers: the rows of history that they read
+    /// of their first operand. A kernel that is not named here runs one row at a time as it runs a chunk.
     pub(crate) const fn small(&self) -> Option<usize> {
         match self {
             Self::Ffill(_) | Self::Held(_) | Self::Since(_) | Self::At(_) | Self::Latch(_) => Some(0),

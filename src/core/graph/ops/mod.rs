@@ -1,17 +1,18 @@
 //! The operators, one implementation each, for batch and live alike.
 //!
-//! An operator sees its inputs as [`View`]s: a stretch of history, then the rows of the current chunk. It writes one
-//! value per row of the chunk. How many rows arrive at once never changes a bit of the result.
+//! An operator sees its inputs as [`View`]s: a stretch of history, then the rows of the current chunk. It
+//! writes one value per row of the chunk. How many rows arrive at once never changes a bit of the result.
 //!
 //! | class | rule | what it keeps |
 //! | --- | --- | --- |
 //! | P pointwise ([`pointwise`], [`normal`], [`clock`]) | a function of the row | nothing |
-//! | W window ([`shift`] [`moments`] [`wma`] [`order`] [`extremes`] [`counts`] [`tod`]) | a function of the window's content and the absolute row number | structures that `rebuild` derives again from history |
+//! | W window ([`shift`] [`moments`] [`pairs`] [`wma`] [`order`] [`extremes`] [`counts`] [`tod`]) | a function of the window's content and the absolute row number | structures that `rebuild` derives again from history |
 //! | S stateful ([`memory`] [`vpin`] [`detect`]) | a recursion over rows | state that goes into the checkpoint |
 //! | other symbols ([`across`]) | a function of all symbols' rows | nothing |
 //!
-//! The file of a family holds all of it: the rows of the language's table (`OPERATORS`: name, parameters, nodes, words), the
-//! sheets of the nodes (text, class, reach, cost, needs, how it is computed), and the kernels. `docs/extend.md` adds one.
+//! The file of a family holds all of it: the rows of the language's table (`OPERATORS`: name, parameters,
+//! nodes, words), the sheets of the nodes (text, class, reach, cost, needs, how it is computed), and the
+//! kernels. `docs/extend.md` adds one.
 //!
 //! **Invariant:** no operator knows files, time zones or what a spec calls its series; no sum is ever decreased by
 //! subtraction (counts, being integers, are).
@@ -29,6 +30,7 @@ pub mod moments;
 #[expect(clippy::excessive_precision, reason = "coefficients as published")]
 pub mod normal;
 pub mod order;
+pub mod pairs;
 pub mod pointwise;
 pub mod quantile;
 pub mod shift;

@@ -1,4 +1,5 @@
-//! Linearly weighted means: `wma`, over aligned blocks ([`super::blocks`]), and `hma`, which is made of three of them.
+//! Linearly weighted means: `wma`, over aligned blocks ([`super::blocks`]), and `hma`, which is made of three
+//! of them.
 
 use super::blocks::{Aggregate, Blocks};
 use super::kernel::Kernel;
@@ -51,7 +52,8 @@ pub(in crate::graph) fn sheet(over: Over) -> Sheet {
     }
 }
 
-/// Known rows of a piece. Places count from the row `from`, so that no number grows with the length of the history.
+/// Known rows of a piece. Places count from the row `from`, so that no number grows with the length of the
+/// history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Placed {
     from: i64,
@@ -105,8 +107,8 @@ impl Placed {
     }
 }
 
-/// `wma(x, window, min)`: the mean of the known rows of the window, the oldest row with weight 1, the newest with weight
-/// `window`; an unknown row takes its weight with it.
+/// `wma(x, window, min)`: the mean of the known rows of the window, the oldest row with weight 1, the newest
+/// with weight `window`; an unknown row takes its weight with it.
 #[derive(Clone, Debug)]
 pub struct Wma {
     window: u32,
