@@ -22,14 +22,14 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[
     Operator::window(
         "any",
         FLAG,
-        "any(close > open, window=12, min=6)",
+        "any(close > open, window=3, min=2)",
         |at, b| at.roll(b, Rolling::Any, Type::Bool),
         |say| format!("within {} at least once {}", say.rows("window"), say.bracketed("c")),
     ),
     Operator::window(
         "all",
         FLAG,
-        "all(close > open, window=12, min=6)",
+        "all(close > open, window=3, min=2)",
         |at, b| at.roll(b, Rolling::All, Type::Bool),
         |say| format!("throughout {} {}", say.rows("window"), say.bracketed("c")),
     ),

@@ -27,7 +27,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[
     Operator::state(
         "at",
         &[ANY, C],
-        "at(close, volume > 100)",
+        "at(close, volume > 2000)",
         |at, b| {
             let ty = at.ty(b.series("x")?);
             at.node_of(b, Op::At, ty)
@@ -44,7 +44,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[
     Operator::state(
         "episode",
         STAY,
-        "episode(close > open, volume > 100, max=12)",
+        "episode(close > open, volume > 2000, max=12)",
         |at, b| at.node_of(b, Op::Episode { max: b.whole("max")? }, Type::Bool),
         |say| {
             let most = if say.has("max") { format!(", at most {}", say.rows("max")) } else { String::new() };
