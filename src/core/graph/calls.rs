@@ -27,7 +27,7 @@ enum Value {
 pub(super) struct Bound<'c> {
     operator: &'static Operator,
     values: Vec<Value>,
-    /// `on=`.
+    /// The clock that `on=` names.
     pub(super) clock: Option<NodeId>,
     /// Where the call stands.
     pub(super) span: Span,
@@ -49,22 +49,22 @@ impl Bound<'_> {
         self.values.iter().filter_map(node).collect()
     }
 
-    /// A series.
+    /// A series argument, by its parameter's name.
     pub(super) fn series(&self, name: &str) -> Option<NodeId> {
         if let Some(Value::Node(id)) = self.value(name) { Some(*id) } else { None }
     }
 
-    /// A literal whole number.
+    /// A literal whole number, by its parameter's name.
     pub(super) fn whole(&self, name: &str) -> Option<u32> {
         if let Some(Value::Int(n)) = self.value(name) { Some(*n) } else { None }
     }
 
-    /// A literal number.
+    /// A literal number, by its parameter's name.
     pub(super) fn literal(&self, name: &str) -> Option<f64> {
         if let Some(Value::Literal(x)) = self.value(name) { Some(*x) } else { None }
     }
 
-    /// A calendar.
+    /// The calendar that the call names.
     pub(super) fn calendar(&self) -> Option<Calendar> {
         if let Some(Value::Calendar(calendar)) = self.value("calendar") { Some(*calendar) } else { None }
     }
@@ -74,7 +74,7 @@ impl Bound<'_> {
         if let Some(Value::Event(ix)) = self.value("event") { Some(*ix) } else { None }
     }
 
-    /// A symbol.
+    /// The symbol that the call names.
     pub(super) fn symbol(&self) -> Option<SymbolRef> {
         if let Some(Value::Symbol(symbol)) = self.value("symbol") { Some(symbol.clone()) } else { None }
     }

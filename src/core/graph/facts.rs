@@ -15,13 +15,13 @@ pub struct SourceSet(u64);
 const _: () = assert!(Source::COUNT <= 64, "a SourceSet is 64 bits");
 
 impl SourceSet {
-    /// One source.
+    /// The set of one source.
     #[must_use]
     pub const fn of(source: Source) -> Self {
         Self(1 << source.index())
     }
 
-    /// Both.
+    /// What either of the two holds.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -47,7 +47,7 @@ pub(crate) struct Reach {
 pub(crate) enum Needs {
     /// Those of all its inputs.
     All,
-    /// This one.
+    /// Exactly this source.
     Column(Source),
     /// Those of its second input only, and it warms up as that one does: the first may be missing.
     Fallback,
@@ -69,7 +69,7 @@ pub(crate) enum Unknown {
     /// Too few known values in its window, an unknown row where its own must be known, or a window that does
     /// not vary.
     Window {
-        /// Rows.
+        /// The window's length in rows.
         window: u32,
         /// Known rows that it asks for.
         min: u32,
@@ -96,7 +96,7 @@ pub(crate) enum Unknown {
 pub(crate) enum Work {
     /// A column of the block.
     Column(Source),
-    /// A literal.
+    /// The same literal on every row.
     Fill(f64),
     /// A function of one row.
     Point(Point),
@@ -151,7 +151,7 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    /// `name(window=, min=)`.
+    /// The text `name(window=, min=)`.
     pub(crate) fn text(self, name: &str) -> String {
         format!("{name}(window={}, min={})", self.window, self.min)
     }

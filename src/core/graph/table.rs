@@ -25,6 +25,19 @@ pub enum Class {
     Across,
 }
 
+impl Class {
+    /// `P`, `W` or `S`; `X` for other symbols.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Point => 'P',
+            Self::Window => 'W',
+            Self::State => 'S',
+            Self::Across => 'X',
+        }
+    }
+}
+
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -32,7 +45,7 @@ pub(super) enum Kind {
     Num,
     /// A Kleene series.
     Bool,
-    /// Either.
+    /// A series of either type.
     Any,
     /// A literal whole number, at least this.
     Int(u32),
@@ -61,7 +74,7 @@ pub(super) enum Absent {
     UniverseMin,
 }
 
-/// A parameter.
+/// A parameter of an operator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Param {
     pub(super) name: &'static str,

@@ -75,21 +75,21 @@ pub enum PushError {
     /// One entry per symbol.
     #[error("the block has {got} symbols, but the engine runs {expected}: use the same symbol list for both")]
     Symbols {
-        /// The engine's.
+        /// How many symbols the engine runs.
         expected: usize,
-        /// The block's.
+        /// How many symbols the block has.
         got: usize,
     },
     /// Columns as long as the block.
     #[error("column {column} of {symbol} has {got} rows in a block of {expected}")]
     ColumnLength {
-        /// Whose column.
+        /// The symbol whose column it is.
         symbol: Symbol,
-        /// Which column.
+        /// The column's name.
         column: &'static str,
-        /// The block's rows.
+        /// How many rows the block has.
         expected: usize,
-        /// The column's.
+        /// How many rows the column has.
         got: usize,
     },
 }

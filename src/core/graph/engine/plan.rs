@@ -24,7 +24,7 @@ type Slot = usize;
 pub(super) enum Step<P = Place> {
     /// Copy a column of the block.
     Source { source: Source, output: P },
-    /// A literal.
+    /// Fill the rows with a literal.
     Fill { value: f64, output: P },
     /// A pointwise operator; operands it does not have repeat the first.
     Point { op: Point, inputs: [P; 3], output: P },
@@ -64,7 +64,7 @@ pub(super) struct Stage<P = Place> {
 /// What a row reads outside of the common buffer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FarReads {
-    /// Kernels.
+    /// Numbers of the kernels that it runs.
     pub(super) kernels: Vec<u32>,
     /// Series, and how many rows back.
     pub(super) rows: Vec<(u32, u32)>,

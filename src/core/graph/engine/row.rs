@@ -27,7 +27,7 @@ pub(super) enum RowSteps {
     Shifts(Vec<RowShift>),
     /// Kernels that read their row, at most the one before, and keep a few numbers.
     Small(Vec<RowKernel>),
-    /// Detectors.
+    /// Detectors, each with its operands in the common buffer.
     Detects(Vec<RowDetect>),
     /// Columns of the block, with their index.
     Sources(Vec<(Source, u32)>),

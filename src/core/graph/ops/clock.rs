@@ -102,7 +102,7 @@ pub enum ClockField {
 }
 
 impl ClockField {
-    /// Its sheet.
+    /// The sheet of the field's node.
     pub(in crate::graph) fn sheet(self) -> Sheet {
         let name = match self {
             Self::Hour => "hour",

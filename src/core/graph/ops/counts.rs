@@ -35,7 +35,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[
     ),
 ];
 
-/// The sheet of each.
+/// The sheet of `count`, `any` or `all`.
 pub(in crate::graph) fn sheet(name: &str, f: CountOf, over: Over) -> Sheet {
     Sheet {
         text: over.text(name),

@@ -90,7 +90,7 @@ pub struct Hit {
 /// The end of an episode: absolute rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The onset.
+    /// The row of the onset.
     pub onset: i64,
     /// The first row outside.
     pub exit: i64,
@@ -179,11 +179,11 @@ pub struct DetectRow {
     pub when: f64,
     /// `when` one row before.
     pub before: f64,
-    /// `exit`.
+    /// The value of `exit` on this row.
     pub exit: f64,
-    /// `direction`.
+    /// The value of `direction` on this row.
     pub direction: f64,
-    /// `severity`.
+    /// The value of `severity` on this row.
     pub severity: f64,
 }
 

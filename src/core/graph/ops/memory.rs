@@ -300,7 +300,7 @@ impl Episode {
     /// Rows of history it reads of its first operand.
     pub const BACK: usize = 1;
 
-    /// Outside.
+    /// An episode that is not open.
     #[must_use]
     pub fn new(max: u32) -> Self {
         Self { max: u64::from(max), age: None }

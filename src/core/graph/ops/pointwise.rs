@@ -182,7 +182,7 @@ fn constant(text: String, value: f64) -> Sheet {
 }
 
 impl Point {
-    /// Its sheet.
+    /// The sheet of a node that computes this.
     pub(in crate::graph) fn sheet(self) -> Sheet {
         let (needs, unknown) = match self {
             Self::Coalesce => (Needs::Fallback, Unknown::Fallback),
@@ -329,7 +329,7 @@ pub(crate) fn known2(a: f64, b: f64, verdict: bool) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { truth(verdict) }
 }
 
-/// Kleene conjunction.
+/// The Kleene conjunction of two truth values.
 #[must_use]
 #[inline]
 pub fn and(a: f64, b: f64) -> f64 {
@@ -342,7 +342,7 @@ pub fn and(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Kleene disjunction.
+/// The Kleene disjunction of two truth values.
 #[must_use]
 #[inline]
 pub fn or(a: f64, b: f64) -> f64 {

@@ -99,7 +99,7 @@ pub enum Shift {
 }
 
 impl Shift {
-    /// Its sheet.
+    /// The sheet of a node that computes this.
     pub(in crate::graph) fn sheet(self) -> Sheet {
         let (text, unknown) = match self {
             Self::Lag(k) => (format!("lag(k={k})"), Unknown::Earlier(k)),

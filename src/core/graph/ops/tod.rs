@@ -35,7 +35,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator {
     words: |say| format!("the mean of {} at this time of day over {} days", say.word("x"), say.word("days")),
 }];
 
-/// The sheet.
+/// The sheet of `tod_mean`.
 pub(in crate::graph) fn sheet(days: u32, half: u32, min: u32) -> Sheet {
     let day = BARS_PER_DAY as u64;
     let a_day_holds = 2 * u64::from(half) + 1;

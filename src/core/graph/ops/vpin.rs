@@ -34,7 +34,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator::state(
     },
 )];
 
-/// The sheet.
+/// The sheet of `vpin`.
 pub(in crate::graph) fn sheet(buckets: u32, min: u32) -> Sheet {
     Sheet {
         text: format!("vpin(buckets={buckets}, min={min})"),
