@@ -6,6 +6,7 @@ mod common;
 mod copy;
 mod errors;
 mod explain;
+mod extend;
 mod guide;
 mod new_event;
 mod schemas;

@@ -9,7 +9,7 @@ use super::compiled::CompiledSpec;
 use super::sources::Hold;
 use crate::graph::{
     Drawing, EventNode, Expr, NodeFacts, NodeId, Onset, cost_per_bar, duration, expand_macros, facts,
-    in_words, names_in, nearest, parse, reachable,
+    in_words, names_in, nearest, operators, parse, reachable,
 };
 use crate::market::Source;
 
@@ -38,7 +38,8 @@ fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
 }
 
-/// Explains an event, state, feature, source or template verb. `whole` draws the graph down to the sources.
+/// Explains an event, state, feature, source or template verb, or lists all `sources` or `operators`. `whole` draws
+/// the graph down to the sources.
 ///
 /// # Errors
 /// When there is no such name.
@@ -84,6 +85,9 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
     if name == "sources" {
         return Ok(at.sources());
     }
+    if name == "operators" {
+        return Ok(every_operator());
+    }
     if let Some(found) = at.verb(name) {
         return Ok(found);
     }
@@ -99,12 +103,25 @@ pub fn unknown_name(spec: &CompiledSpec, name: &str) -> Option<UnknownName> {
         .chain(spec.features.iter().map(|f| f.name.as_str()))
         .chain(Source::ALL.iter().map(|s| s.name()))
         .chain(spec.lexicon.names())
-        .chain(["sources"])
+        .chain(["sources", "operators"])
         .collect();
     if known.contains(&name) {
         return None;
     }
     Some(UnknownName { name: name.to_owned(), near: nearest(name, known).map(str::to_owned) })
+}
+
+/// The operators of the language, each with its class, its call and an example in words.
+fn every_operator() -> Explanation {
+    let mut text = String::new();
+    let mut list = Vec::new();
+    for operator in operators() {
+        let (class, usage, example) = (operator.class.letter(), operator.usage(), operator.example);
+        let words = parse(example, 0).map(|e| in_words(&e)).unwrap_or_default();
+        let _ = writeln!(text, "{class}  {usage}\n     {example}: {words}");
+        list.push(json!({"name": operator.name, "class": class, "usage": usage, "example": example}));
+    }
+    Explanation { text, json: json!({"kind": "operators", "operators": list}), dot: String::new() }
 }
 
 struct Explainer<'s> {
