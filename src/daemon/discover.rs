@@ -15,6 +15,7 @@ use backtestd_core::discovery::definition::hex;
 use backtestd_core::discovery::{Cohort, Discovery};
 use backtestd_core::market::Ts;
 use backtestd_core::outcomes::Outcome;
+use backtestd_core::tradability::Markets;
 use backtestd_store::lake::write_phase2_reports;
 
 /// What to run.
@@ -93,6 +94,7 @@ pub fn run(
     discovery: Discovery,
     outcomes: &[Outcome],
     request: &Request,
+    markets: &mut dyn Markets,
 ) -> Result<Found, String> {
     let looked = &input.looked;
     let watermark = looked.closed_end.open();
@@ -106,11 +108,12 @@ pub fn run(
     let spec = &input.spec;
     let replay = Some(hex(&looked.link));
     let conclusions =
-        conclude(spec, discovery, outcomes, &facts, replay).map_err(|error| error.to_string())?;
+        conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
     write_run(
         &request.data_root.join("reports"),
         &spec.hash,
         &facts,
+        conclusions.discovery.summary.hypotheses,
         &conclusions.discovery.candidates,
         &conclusions.bridge,
         &conclusions.compiled,

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
+use super::markets::StoreMarkets;
 use super::measures::{look_at_measures, write_measures};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
@@ -93,7 +94,9 @@ pub fn run(
         measures.extend(tests);
     }
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
-    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
+    let mut markets = StoreMarkets::of(store);
+    let conclusions =
+        conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
     lap("discovery");
 
     let reports = request.data_root.join("reports");
@@ -101,6 +104,7 @@ pub fn run(
         &reports,
         &request.spec.hash,
         &facts,
+        conclusions.discovery.summary.hypotheses,
         &conclusions.discovery.candidates,
         &conclusions.bridge,
         &conclusions.compiled,

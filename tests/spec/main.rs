@@ -7,8 +7,11 @@ mod copy;
 mod errors;
 mod explain;
 mod guide;
+mod leaves;
 mod new_event;
+mod readers;
 mod schemas;
+mod tree;
 
 use backtestd_store::load_specs;
 use std::collections::BTreeMap;

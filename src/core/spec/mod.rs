@@ -13,6 +13,7 @@ mod hash;
 mod lexicon;
 mod load;
 mod new_event;
+mod outline;
 mod ranges;
 mod report;
 mod schema;

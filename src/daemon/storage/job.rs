@@ -17,6 +17,7 @@ use backtestd_core::market::{RawPut, SeriesKey};
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::CompiledSpec;
+use backtestd_core::tradability;
 use backtestd_store::{MergeReport, Origin};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,17 @@ pub enum Job {
         end: BarIndex,
         /// Reply.
         reply: Reply<Vec<Outcome>>,
+    },
+    /// Bars and settlements of a symbol for the bridge; none: it has no perp bars.
+    Market {
+        /// The symbol.
+        symbol: Symbol,
+        /// First bar.
+        first: BarIndex,
+        /// End, exclusive.
+        end: BarIndex,
+        /// Reply.
+        reply: Reply<Option<tradability::Market>>,
     },
     /// Keep the record of a finished run and announce a new version on the stream.
     FinishRun {

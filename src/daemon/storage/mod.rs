@@ -10,6 +10,7 @@ mod change_tests;
 mod evidence;
 mod facts;
 mod job;
+mod markets;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use backtestd_store::StoreError;
 
 pub use change::{Install, Step};
 pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
+pub use markets::StorageMarkets;
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

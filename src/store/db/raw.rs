@@ -144,6 +144,19 @@ impl Store {
         self.records(market, symbol, first.0, end.0)
     }
 
+    /// Settlements of `first.open() < ts <= end.open()`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn funding(
+        &self,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Vec<FundingPrint>, StoreError> {
+        self.instants(symbol, first, end)
+    }
+
     fn instants<R: Record>(
         &self,
         symbol: &Symbol,

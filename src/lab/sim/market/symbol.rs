@@ -86,7 +86,7 @@ const BASIS_SHOCK_KEEP: f64 = 0.92;
 /// Funding: premium within this distance of the interest component settles at the interest component.
 const FUNDING_DEAD_BAND: f64 = 0.0005;
 const FUNDING_CAP: f64 = 0.02;
-/// ln of the mean range of a Brownian bar of sd 1: the centre of `log_range` in quiet times.
+/// Contracts settle three times a day.
 const FUNDING_INTERVAL_MS: i64 = DAY_MS / 3;
 
 impl SymbolParams {
