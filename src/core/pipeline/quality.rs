@@ -460,3 +460,7 @@ impl QualityReport {
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
+
+#[cfg(test)]
+#[path = "quality_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ mod outline;
 mod ranges;
 mod report;
 mod schema;
+mod source_rules;
 mod sources;
 pub mod strategies;
 mod texts;

@@ -10,6 +10,7 @@ use super::diagnostic::{Diagnostic, SourceFile};
 use super::lexicon::{FilterKind, Lexicon};
 use super::load::Settings;
 use super::outline::Outline;
+use super::source_rules::{Misfit, misfits};
 use crate::graph::{LangError, nearest};
 use crate::market::{Calendar, Source, parse_time};
 use crate::outcomes::{EntryPrice, Horizon};
@@ -74,25 +75,8 @@ fn versions(refuse: &mut Refuse<'_>) {
 }
 
 fn sources(all: &Settings, refuse: &mut Refuse<'_>) {
-    const FILE: &str = "sources.yaml";
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    for (group, rule) in all.sources.groups.iter().enumerate() {
-        for (at, column) in rule.columns.iter().enumerate() {
-            let place = format!("groups[{group}].columns[{at}]");
-            if Source::ALL.iter().all(|s| s.name() != column) {
-                let near = nearest(column, Source::ALL.iter().map(|s| s.name()));
-                let help = did_you_mean(near, "`backtestd spec explain sources` lists the columns");
-                refuse.at(FILE, &place, format!("'{column}' is not a source column"), help);
-            }
-            if !seen.insert(column) {
-                let help = "leave it in the group whose rule it follows";
-                refuse.at(FILE, &place, format!("'{column}' is in two groups"), help);
-            }
-        }
-    }
-    for source in Source::ALL.iter().filter(|s| !seen.contains(s.name())) {
-        let help = format!("add '{}' to the columns of the group that it arrives with", source.name());
-        refuse.at(FILE, "groups", format!("the column '{}' has no rule", source.name()), help);
+    for Misfit { place, message, help } in misfits(&all.sources) {
+        refuse.at("sources.yaml", &place, message, help);
     }
 }
 
