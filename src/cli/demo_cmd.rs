@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::client::Client;
 use crate::daemon::config::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
+    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Retention,
+    Start,
 };
 use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
@@ -91,7 +92,7 @@ impl DemoCmd {
         for dir in [&data_root, &state] {
             start_afresh(dir)?;
         }
-        let spec = copy_specs(&self.spec.spec, &state.join("spec"))?;
+        let spec = copy_specs(&self.spec.or_shipped(), &state.join("spec"))?;
         let exchange = self.exchange().await?;
         self.say(&format!("exchange    simulated Binance on {} (seed {})", exchange.rest_url(), self.seed));
 
@@ -182,6 +183,7 @@ impl DemoCmd {
                 RecomputeSchedule::EveryBars(288)
             },
             keep_reports: 10,
+            retention: Retention::default(),
             fsync: Fsync::EveryTick,
             store_cache_mb: StoreOptions::default().cache_mb,
             checkpoint_every_ticks: 288,

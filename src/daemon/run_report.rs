@@ -11,7 +11,6 @@ use crate::publish::Publication;
 use crate::report::{ReportInput, render};
 use backtestd_core::blueprints::RunFacts;
 use backtestd_core::conclude::Conclusions;
-use backtestd_core::conclude::funnel;
 use backtestd_core::pipeline::{POOLED, Tally};
 use backtestd_store::lake::write_bytes;
 
@@ -44,7 +43,6 @@ pub fn write(
 fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published: &Publication) -> String {
     let (discovery, compiled) = (&conclusions.discovery, &conclusions.compiled);
     let hypotheses = discovery.summary.hypotheses as u64;
-    let stages = funnel(hypotheses, &discovery.candidates, &conclusions.bridge, compiled.blueprints.len());
     let counted = |count: fn(&Tally) -> u64| {
         let single = input.quality.events.iter().filter(|q| q.symbol != POOLED);
         single.map(|q| count(&q.tally)).sum()
@@ -66,7 +64,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
         bridge: &conclusions.bridge,
         blueprints: &compiled.blueprints,
         reasons: &compiled.reasons,
-        funnel: &stages,
+        funnel: &conclusions.funnel(),
         placebo: None,
         measures: &[],
         measure_counts: &[],

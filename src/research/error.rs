@@ -1,6 +1,6 @@
 //! Why a run could not be carried out.
 
-use crate::publish::PublishError;
+use crate::publish::{PublishError, RunFilesError};
 use backtestd_core::conclude::ConcludeError;
 use backtestd_core::discovery::{LedgerError, TableError};
 use backtestd_core::market::Symbol;
@@ -37,6 +37,9 @@ pub enum ResearchError {
     /// The catalogue may not be looked at.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A file of the run could not be written, or the version not published.
+    #[error(transparent)]
+    RunFiles(#[from] RunFilesError),
     /// The version could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod recorded;
+
 use backtestd_core::market::{
     Bar, BarIndex, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
     Source, Symbol,
@@ -10,11 +12,6 @@ use backtestd_core::market::{
 /// The repository's own specs.
 pub fn spec_dir() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")
-}
-
-/// Real recorded data beside the checkout.
-pub fn data_dir() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")
 }
 
 /// splitmix64: small, seeded, good enough to shake a test market.

@@ -49,6 +49,9 @@ impl World {
 
     /// The rows of the block for some of its symbols, as a store would give them.
     fn raw(&self, wanted: &[Symbol], first: BarIndex, rows: usize) -> RawBlock {
+        if first < START {
+            return RawBlock::empty(first, rows, wanted.len());
+        }
         let from = (first - START) as usize;
         let mut block = slice(&self.raw, from, from + rows);
         let all = symbols(SYMBOLS);

@@ -8,6 +8,7 @@ use backtestd_core::spec::{schema_kind, schemas};
 use backtestd_store::spec_files;
 use serde_json::{Value, json};
 
+use crate::common::recorded::skipped;
 use crate::{shipped, shipped_dir};
 
 /// How to bring `spec/schemas/` up to date.
@@ -118,13 +119,13 @@ fn another_validator_agrees() {
     let mut python = Command::new("python3");
     python.arg("-c").arg(SCRIPT).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = python.spawn() else {
-        eprintln!("SKIPPED: python3 is not at hand, so no other validator was asked");
+        skipped("python3 is not at hand, so no other validator was asked");
         return;
     };
     child.stdin.take().unwrap().write_all(Value::from(input).to_string().as_bytes()).unwrap_or_default();
     let output = child.wait_with_output().unwrap();
     if !output.status.success() {
-        eprintln!("SKIPPED: python3 has no jsonschema, so no other validator was asked");
+        skipped("python3 has no jsonschema, so no other validator was asked");
         return;
     }
     let theirs: Vec<bool> = serde_json::from_slice(&output.stdout).unwrap();

@@ -2,15 +2,16 @@
 
 use super::asof::AsOf;
 use super::calendar::{Sessions, minutes, release_minutes};
+use super::order::check_order;
 use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
 use crate::market::{
     BarIndex, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol, SymbolColumns,
     TickBlock, Ts,
 };
 
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
-const LONGEST_INTERVAL_H: i64 = 8;
+pub(super) const LONGEST_INTERVAL_H: i64 = 8;
 /// Layout of [`Joiner::checkpoint`].
 pub(super) const CHECKPOINT_VERSION: u32 = 1;
 
@@ -87,12 +88,31 @@ impl Joiner {
         self.next
     }
 
-    /// Takes in records without producing rows: history before the first row, so that values held across it are
-    /// known. Must come before the first [`Joiner::push`].
-    pub fn prime(&mut self, history: &RawBlock) {
-        for (state, raw) in self.states.iter_mut().zip(&history.symbols) {
-            state.take(raw);
+    /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may reach, with the
+    /// settlement before it, whose distance says how long a settlement is held.
+    #[must_use]
+    pub fn lead_in_rows(&self) -> usize {
+        self.policy.lead_in_rows()
+    }
+
+    /// Takes in the instants of the stretch that ends where the first row begins, so that a settlement, an open interest
+    /// or a depth that was known by then is held on the first rows. Must come before the first [`Joiner::push`].
+    ///
+    /// # Errors
+    /// When the stretch ends elsewhere or has other symbols.
+    pub fn prime(&mut self, history: &RawBlock) -> Result<(), CleanError> {
+        let end = history.first + i64::try_from(history.rows).unwrap_or(i64::MAX);
+        if end != self.next {
+            return Err(CleanError::NotNext { expected: self.next, found: end });
         }
+        if history.symbols.len() != self.symbols.len() {
+            return Err(CleanError::Symbols { expected: self.symbols.len(), found: history.symbols.len() });
+        }
+        for (i, raw) in history.symbols.iter().enumerate() {
+            check_order(raw);
+            self.states[i].prime(raw, &self.policy, self.policy.symbols[i].funding_interval_h, end.open());
+        }
+        Ok(())
     }
 
     /// Joins the next rows.
@@ -116,6 +136,7 @@ impl Joiner {
             out.constant(Source::InterestRate8h, policy.interest_rate_8h);
             fee_columns(&mut out, slots);
             out.constant(Source::TickSize, policy.tick_size);
+            check_order(records);
             let state = &mut self.states[i];
             state.take(records);
             let intervals = state.funding_columns(&mut out, &self.policy, slots);
@@ -128,6 +149,12 @@ impl Joiner {
             symbols.push(out.columns);
         }
         self.next = raw.first + i64::try_from(raw.rows).unwrap_or(i64::MAX);
+        debug_assert!(
+            symbols
+                .iter()
+                .all(|s| Source::ALL.iter().all(|c| s.get(*c).is_none_or(|column| column.len() == raw.rows))),
+            "every column has a value for every row"
+        );
         Ok(TickBlock { first: raw.first, rows: raw.rows, symbols })
     }
 
@@ -285,6 +312,16 @@ impl State {
                 .filter(|d| known(d.bid_1pct) || known(d.ask_1pct))
                 .map(|d| (d.ts, [d.bid_1pct, d.ask_1pct])),
         );
+    }
+
+    /// Holds what was known at `close` of history, where no row is made.
+    fn prime(&mut self, raw: &RawSymbol, policy: &CleanPolicy, default_h: f64, close: Ts) {
+        self.take(raw);
+        self.funding.advance(close, policy.funding_lag_ms, |before, print| {
+            print.1.1 = interval_of(print, before, default_h);
+        });
+        self.open_interest.advance(close, policy.open_interest.lag_ms, |_, _| {});
+        self.depth.advance(close, policy.depth.lag_ms, |_, _| {});
     }
 
     /// Funding columns; returns the interval in hours known on each row.

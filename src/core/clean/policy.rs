@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::CalendarPolicy;
-use crate::market::{Source, Ts};
+use super::joiner::{HOUR_MS, LONGEST_INTERVAL_H};
+use crate::market::{BAR_MS, Source, Ts};
 
 /// Availability of values at instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,20 @@ pub struct CleanPolicy {
     pub calendars: CalendarPolicy,
     /// One entry per symbol of the pipeline, same order.
     pub symbols: Vec<SymbolPolicy>,
+}
+
+/// Settlements that lie behind a held one and still say something about it: their spacing is its interval.
+const SETTLEMENTS_BEFORE: i64 = 2;
+
+impl CleanPolicy {
+    /// See [`super::Joiner::lead_in_rows`].
+    pub(super) fn lead_in_rows(&self) -> usize {
+        let intervals_ms = (1 + SETTLEMENTS_BEFORE) * LONGEST_INTERVAL_H * HOUR_MS;
+        let funding_ms = intervals_ms + self.funding_grace_ms + self.funding_lag_ms;
+        let held_ms = |rule: Lagged| rule.hold_ms + rule.lag_ms;
+        let reach_ms = funding_ms.max(held_ms(self.open_interest)).max(held_ms(self.depth));
+        usize::try_from(reach_ms / BAR_MS + 1).unwrap_or(0)
+    }
 }
 
 /// What holds for one symbol. Two policies are equal if they say the same: what neither configures, NaN, is no difference.

@@ -82,6 +82,32 @@ fn open_interest_is_used_one_bar_after_its_instant_and_for_fifteen_minutes() {
 }
 
 #[test]
+fn what_was_known_when_the_first_bar_opened_is_held_on_it() {
+    // The case: settlements at 16:00, 00:00 and 08:00, bars from 00:00 on.
+    let first = t("2025-01-01T00:00:00Z").bar();
+    let mut joiner = Joiner::new(&symbols(), policy(), first).unwrap();
+    let rows = joiner.lead_in_rows();
+    let before = RawSymbol {
+        funding: vec![print("2024-12-31T16:00:00Z", 0.0003), print("2025-01-01T00:00:00Z", 0.0001)],
+        open_interest: vec![oi("2024-12-31T23:55:00Z", 9.0), oi("2025-01-01T00:00:00Z", 10.0)],
+        ..RawSymbol::default()
+    };
+    let lead_in = RawBlock { first: first - rows as i64, rows, symbols: vec![before] };
+    let elsewhere = RawBlock { first: first - rows as i64 - 1, ..lead_in.clone() };
+    let error = CleanError::NotNext { expected: first, found: first - 1 };
+    assert_eq!(joiner.prime(&elsewhere), Err(error));
+    joiner.prime(&lead_in).unwrap();
+    let raw = RawSymbol { funding: vec![print("2025-01-01T08:00:00Z", 0.0002)], ..RawSymbol::default() };
+    let block = joiner.push(&RawBlock { first, rows: 97, symbols: vec![raw] }).unwrap();
+    let rate = column(&block, Source::FundingRate);
+    assert_eq!((shown(&rate[..2]), shown(&rate[95..])), ("0.0001 0.0001".into(), "0.0001 0.0002".into()));
+    let printed = column(&block, Source::IsFundingPrint);
+    assert_eq!((shown(&printed[..2]), shown(&printed[95..])), ("1 0".into(), "0 1".into()));
+    assert_eq!(shown(&column(&block, Source::FundingIntervalH)[..2]), "8 8");
+    assert_eq!(shown(&column(&block, Source::Oi)[..4]), "10 10 10 -");
+}
+
+#[test]
 fn a_snapshot_without_a_value_is_no_snapshot() {
     let first = t("2025-01-01T12:00:00Z").bar();
     let raw = RawSymbol {
@@ -314,6 +340,17 @@ proptest! {
         }
         for (part, source) in parts.iter().zip(SEEN) {
             prop_assert_eq!(part, &bits(&whole, source), "{}", source.name());
+        }
+    }
+
+    #[test]
+    fn a_joiner_that_begins_later_gives_the_rows_of_one_that_began_earlier(raw in history(500), begin in 310..499_i64) {
+        let whole = joined(FIRST, 500, raw.clone());
+        let mut joiner = Joiner::new(&symbols(), policy(), FIRST + begin).unwrap();
+        joiner.prime(&stretch(&raw, begin - joiner.lead_in_rows() as i64, begin)).unwrap();
+        let block = joiner.push(&stretch(&raw, begin, 500)).unwrap();
+        for source in [Source::FundingRate, Source::FundingIntervalH, Source::Oi] {
+            prop_assert_eq!(bits(&block, source), &bits(&whole, source)[begin as usize..], "{}", source.name());
         }
     }
 }

@@ -46,6 +46,15 @@ pub struct Conclusions {
     pub compiled: Compiled,
 }
 
+impl Conclusions {
+    /// Where the hypotheses stopped, from the catalogue to the blueprints.
+    #[must_use]
+    pub fn funnel(&self) -> Vec<Stage> {
+        let hypotheses = self.discovery.summary.hypotheses as u64;
+        funnel(hypotheses, &self.discovery.candidates, &self.bridge, self.compiled.blueprints.len())
+    }
+}
+
 /// How discovery runs under compiled specs. Only UTC days that are closed at `watermark` enter the evidence.
 #[must_use]
 pub fn discovery_config(spec: &CompiledSpec, symbols: &[Symbol], watermark: Ts) -> DiscoveryConfig {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{ConcludeError, History, Look, Stage, TwinMarkets, conclude_like, events_of, flip_days, funnel};
+use super::{ConcludeError, History, Look, Stage, TwinMarkets, conclude_like, events_of, flip_days};
 use crate::blueprints::RunFacts;
 use crate::discovery::DiscoveryConfig;
 use crate::graph::EngineOptions;
@@ -147,12 +147,7 @@ pub fn placebo(
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
             twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));
-            twin.funnels.push(funnel(
-                found.discovery.summary.hypotheses as u64,
-                candidates,
-                &found.bridge,
-                found.compiled.blueprints.len(),
-            ));
+            twin.funnels.push(found.funnel());
             progress((at * request.draws + draw + 1) as u64, total);
         }
         twin.p_values.sort_by(f64::total_cmp);

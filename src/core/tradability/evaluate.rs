@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::equity::{Summary, mean, summarize};
 use super::markets::{MarketError, Markets};
+use super::rule::{Rule, Trade};
 use super::sample::SampleError;
 use super::trading::{Delayed, Trading, trade};
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
@@ -10,7 +12,6 @@ use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
 use crate::spec::strategies::{RobustnessSpec, StrategiesSpec};
-use crate::tradability::{Rule, Summary, Trade, mean, summarize};
 
 /// What the bridge judges by.
 #[derive(Clone, Copy, Debug)]

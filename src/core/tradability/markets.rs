@@ -31,7 +31,7 @@ pub trait Markets {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bars of {symbol}, which the bridge trades on, cannot be read: {why}")]
 pub struct MarketError {
-    /// The symbol.
+    /// Whose bars they are.
     pub symbol: Symbol,
     /// What went wrong.
     pub why: String,

@@ -37,10 +37,9 @@ mod sample;
 mod trading;
 mod walk;
 
-pub use equity::{Summary, mean, summarize};
+pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
 pub use markets::{MarketError, Markets};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use trading::Delayed;
-pub use walk::{replay, simulate};

@@ -63,7 +63,7 @@ struct Nets {
 struct Open {
     trading: Trading,
     signals: BTreeMap<Symbol, Vec<Signal>>,
-    /// By delay.
+    /// What each of the delays came to.
     nets: Vec<Nets>,
 }
 

@@ -11,7 +11,7 @@ const BPS: f64 = 10_000.0;
 
 /// Simulates `rule` on one symbol's `signals` (any order) over its bars.
 #[must_use]
-pub fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation {
+pub(super) fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation {
     debug_assert!(signals.iter().all(|s| s.symbol == signals[0].symbol), "signals of one symbol");
     walk(rule, signals, |at| {
         let signal = &signals[at];
@@ -29,7 +29,7 @@ pub fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation 
 /// paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes from the bars of
 /// each symbol.
 #[must_use]
-pub fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
+pub(super) fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
     walk(rule, signals, |at| {
         let (forward_return, funding) = *outcomes.get(at)?;
         let exit_bar = signals[at].bar + i64::from(rule.entry_lag_bars) + i64::from(rule.time_stop_bars);

@@ -15,7 +15,8 @@ pub use args::ConfigArgs;
 pub use keys::{KEYS, Key, Kind};
 pub use resolve::{Origin, Resolved, Value, resolve};
 pub use typed::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
+    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Retention,
+    Start,
 };
 
 use std::path::PathBuf;

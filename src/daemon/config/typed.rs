@@ -100,6 +100,25 @@ pub struct Collect {
     pub quotes: bool,
 }
 
+/// How long the store keeps what would otherwise only grow. Raw records, facts, trials and evidence stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days of the signal stream.
+    pub signals_days: u32,
+    /// Days of arrivals.
+    pub arrivals_days: u32,
+    /// Days of events as they were before a rewind.
+    pub revisions_days: u32,
+    /// Records of runs.
+    pub runs: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { signals_days: 90, arrivals_days: 400, revisions_days: 400, runs: 1000 }
+    }
+}
+
 /// Everything the daemon can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -125,6 +144,8 @@ pub struct Config {
     pub recompute: RecomputeSchedule,
     /// HTML reports of the daemon's own runs that are kept; 0 writes none.
     pub keep_reports: usize,
+    /// How long the store keeps what would otherwise only grow.
+    pub retention: Retention,
     /// Durability of commits.
     pub fsync: Fsync,
     /// The store's block cache, MiB.
@@ -167,6 +188,12 @@ impl Reader<'_> {
 
     fn path(&self, name: &'static str) -> Result<PathBuf, ConfigError> {
         self.read(name, "a path", |t| (!t.is_empty()).then(|| t.into()))
+    }
+
+    fn days(&self, name: &'static str) -> Result<u32, ConfigError> {
+        self.read(name, "a number of days, 1 to 36500", |t| {
+            t.parse().ok().filter(|n| (1..=36_500).contains(n))
+        })
     }
 
     fn url(&self, name: &'static str, schemes: [&str; 2]) -> Result<String, ConfigError> {
@@ -266,6 +293,14 @@ impl Config {
             )?,
             keep_reports: r
                 .read("keep_reports", "a number, 0 to 10000", |t| t.parse().ok().filter(|n| *n <= 10_000))?,
+            retention: Retention {
+                signals_days: r.days("retention.signals_days")?,
+                arrivals_days: r.days("retention.arrivals_days")?,
+                revisions_days: r.days("retention.revisions_days")?,
+                runs: r.read("retention.runs", "a number, 1 to 100000", |t| {
+                    t.parse().ok().filter(|n| (1..=100_000).contains(n))
+                })?,
+            },
             fsync: r.read("fsync", "'every_tick' or 'os'", |t| match t {
                 "every_tick" => Some(Fsync::EveryTick),
                 "os" => Some(Fsync::Os),
@@ -325,6 +360,7 @@ mod tests {
         assert_eq!(config.spot_symbols, config.symbols);
         assert_eq!(config.recompute, RecomputeSchedule::EveryBars(288));
         assert!(config.collect.funding && config.collect.liquidations);
+        assert_eq!(config.retention, Retention::default());
     }
 
     #[test]

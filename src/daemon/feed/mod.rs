@@ -3,6 +3,7 @@
 mod backfill;
 mod catch;
 pub mod covered;
+mod listing;
 mod page;
 mod plan;
 mod range;
@@ -10,5 +11,6 @@ mod range;
 pub use backfill::{Backfill, backfill};
 pub use catch::{Asked, ask_bars, instants};
 pub use covered::{Covered, Stretch};
+pub use listing::{Listing, Unlisted};
 pub use plan::{Follow, subscriptions};
 pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

@@ -86,6 +86,9 @@ impl MainLoop {
         self.trouble("history", (!refused.is_empty()).then(|| refused.join(", ")));
         tracing::info!(records = result.records, "history fetched");
         let end = self.fetched_to;
+        // Bars that closed while history was fetched: the streams were watched all the time.
+        let records = self.aggregates.finish_before(end, self.config.collect);
+        self.keep_finished(records, end - 1);
         self.set_phase(Phase::Backfilling, &format!("computing history up to {end}"));
         self.advance(end)
     }
@@ -187,9 +190,8 @@ impl MainLoop {
         let wants_instants = collect.open_interest || funding;
         let clock = self.shared.clock.as_ref();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, wants_instants, clock));
-        for put in self.aggregates.finish(bar, collect) {
-            self.put(vec![put], Origin::Stream, "websocket");
-        }
+        let records = self.aggregates.finish(bar, collect);
+        self.keep_finished(records, bar);
         if wants_instants {
             let (rest, follow) = (self.rest.clone(), self.follow.clone());
             let (after, through) = (Ts(bar.close().0 - INSTANTS_BACK_MS), bar.close());
@@ -202,6 +204,14 @@ impl MainLoop {
                 Done::Instants { bar, puts }
             });
         }
+    }
+
+    /// Stores the records of bars through `bar`, all of them or none, and lets the journal begin anew behind them.
+    fn keep_finished(&mut self, records: Vec<RawPut>, bar: BarIndex) {
+        if !records.is_empty() {
+            self.put(records, Origin::Stream, "websocket");
+        }
+        self.begin_journal_after(bar);
     }
 
     pub(super) fn on_instants(&mut self, bar: BarIndex, puts: Vec<RawPut>) -> Handled {
@@ -284,6 +294,7 @@ impl MainLoop {
         self.reconcile(advanced.next);
         self.repair();
         self.show_gaps();
+        self.ask_listing_if_due(advanced.next);
         self.on_tick_for_schedule(advanced.next);
     }
 

@@ -439,7 +439,7 @@ fn a_repair_of_rows_that_were_run_already_begins_the_change_anew() {
     };
     changed.facts.note_dirty(&mut changed.store, at(300)).unwrap();
     put(&mut changed);
-    changed.facts.restart_change_behind(at(300), &changed.shared).unwrap();
+    changed.facts.restart_change_behind(&changed.store, at(300), &changed.shared).unwrap();
     assert_eq!(changed.change().restarts, 1);
     changed.finish();
     changed.advance(at(BEFORE), 512);

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::StorageError;
 use super::change::Changing;
+use super::journal::Journal;
 use super::signal::{self, Signals};
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
@@ -24,6 +25,9 @@ use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{FACTS_DIRTY, FACTS_FIRST, Store, TickCommit};
 
 pub(super) const SIGNATURE: &str = "facts/signature";
+/// Part of the signature: how facts follow from the raw log. 2: instants that were known when the first row began are held
+/// on it. A build that derives something else from the same records counts up, and facts of before are computed anew.
+const DERIVATION: u8 = 2;
 const FIRST: &str = FACTS_FIRST;
 const DIRTY: &str = FACTS_DIRTY;
 /// Counts of detector health when the last midnight was reached.
@@ -42,6 +46,7 @@ pub(super) struct Facts {
     /// Committed rows from here on were computed from raw records that have changed since.
     pub(super) dirty: Option<BarIndex>,
     pub(super) signals: Signals,
+    pub(super) journal: Journal,
     lags: Lags,
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
@@ -95,13 +100,14 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
-            pipeline: Pipeline::new(config, first)?,
+            pipeline: new_pipeline(store, config, first)?,
             lags: Lags::of(&spec),
             spec,
             first,
             last_checkpoint: None,
             dirty,
             signals,
+            journal: Journal::default(),
             changing: None,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
@@ -123,7 +129,7 @@ impl Facts {
     /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored already.
     fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
         let config = self.pipeline.config().clone();
-        self.pipeline = Pipeline::new(config.clone(), self.first)?;
+        self.pipeline = new_pipeline(store, config.clone(), self.first)?;
         self.last_checkpoint = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
@@ -208,9 +214,11 @@ impl Facts {
             signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
             checkpoint: checkpoint.as_deref(),
             arrivals: &arrivals,
+            updates_through: self.journal.taken_in(through),
             meta: &closed_quality,
             ..TickCommit::default()
         })?;
+        self.journal.committed(through);
         let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
         if has_checkpoint {
             self.last_checkpoint = Some(through);
@@ -232,11 +240,12 @@ impl Facts {
     /// A change under way has read rows that have changed now: it begins anew.
     pub(super) fn restart_change_behind(
         &mut self,
+        store: &Store,
         bar: BarIndex,
         shared: &Shared,
     ) -> Result<(), StorageError> {
         match &mut self.changing {
-            Some(changing) if changing.has_passed(bar) => changing.restart(self.first, shared),
+            Some(changing) if changing.has_passed(bar) => changing.restart(store, self.first, shared),
             _ => Ok(()),
         }
     }
@@ -280,7 +289,7 @@ impl Facts {
             self.signals.begin_anew(store, next)?;
         }
         check_signature(store, &spec, follow, self.first)?;
-        let pipeline = Pipeline::new(pipeline_config(&spec, follow, shared), self.first)?;
+        let pipeline = new_pipeline(store, pipeline_config(&spec, follow, shared), self.first)?;
         self.stand_under(spec, pipeline);
         self.last_checkpoint = None;
         self.set_dirty(store, None)
@@ -338,6 +347,14 @@ pub(super) fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared:
     }
 }
 
+/// A pipeline before its first row, holding what was known by then.
+fn new_pipeline(store: &Store, config: PipelineConfig, first: BarIndex) -> Result<Pipeline, StorageError> {
+    let mut pipeline = Pipeline::new(config, first)?;
+    let lead_in = store.lead_in(&pipeline.config().symbols, first, pipeline.lead_in_rows())?;
+    pipeline.prime(&lead_in)?;
+    Ok(pipeline)
+}
+
 fn word(bytes: &[u8]) -> Option<i64> {
     bytes.get(..8)?.try_into().ok().map(i64::from_le_bytes)
 }
@@ -366,6 +383,7 @@ fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageErro
 /// What the facts depend on beside the raw log.
 pub(super) fn signature(spec: &CompiledSpec, follow: &Follow, first: BarIndex) -> [u8; 32] {
     let mut hash = Sha256::new();
+    hash.update([DERIVATION]);
     hash.update(spec.hash.as_bytes());
     hash.update(first.0.to_le_bytes());
     for (symbol, sources) in follow.symbols.iter().zip(&follow.collected) {
@@ -392,7 +410,7 @@ fn check_signature(
         return Ok(());
     }
     if let Some(committed) = store.committed()? {
-        tracing::info!(%committed, "facts were made under another spec, symbols, sources or start: computing anew");
+        tracing::info!(%committed, "facts were made under another spec, symbols, sources or start, or by an earlier build: computing anew");
         store.rewind(BEFORE_ALL)?;
     }
     store.put_meta(SIGNATURE, &signature)?;

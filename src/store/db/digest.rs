@@ -28,7 +28,6 @@ impl Store {
             ("events", &self.spaces.events),
             ("episode_ends", &self.spaces.episode_ends),
             ("outcomes", &self.spaces.outcomes),
-            ("features", &self.spaces.features),
         ] {
             out.insert(name, hash(space, name, None)?);
         }

@@ -23,7 +23,7 @@ mod replace;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
-pub use commit::{FeatureRow, TickCommit};
+pub use commit::TickCommit;
 pub use error::StoreError;
 pub use facts::Revision;
 pub use facts_marks::{FACTS_DIRTY, FACTS_FIRST};

@@ -110,6 +110,7 @@ impl Store {
         let mut report = MergeReport::default();
         rows.sort_by_key(|(time, _)| *time);
         let rows = fold_repeats(&mut report, key, rows, delivery);
+        debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "a delivery writes each time once, in order");
         let (Some(first), Some(last)) = (rows.first().map(|r| r.0), rows.last().map(|r| r.0)) else {
             return Ok(report);
         };

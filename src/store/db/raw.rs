@@ -126,8 +126,20 @@ impl Store {
                 depth: self.instants(symbol, first, end)?,
             })
         };
-        let symbols = symbols.iter().map(one).collect::<Result<_, _>>()?;
+        let symbols: Vec<RawSymbol> = symbols.iter().map(one).collect::<Result<_, _>>()?;
+        debug_assert!(
+            symbols.iter().all(|s| s.perp.len() <= rows && s.perp.is_sorted_by(|a, b| a.bar < b.bar)),
+            "the log has a bar a slot, in order"
+        );
         Ok(RawBlock { first, rows, symbols })
+    }
+
+    /// The `rows` of the log before `first`: what a pipeline that begins there holds on its first rows.
+    ///
+    /// # Errors
+    /// As [`Store::raw`].
+    pub fn lead_in(&self, symbols: &[Symbol], first: BarIndex, rows: usize) -> Result<RawBlock, StoreError> {
+        self.raw(symbols, first - i64::try_from(rows).unwrap_or(i64::MAX), rows)
     }
 
     /// Bars of `[first, end)`.
@@ -180,6 +192,8 @@ impl Store {
                 column.push(*value);
             }
         })?;
+        debug_assert!(out.times.is_sorted_by(|a, b| a < b), "the log is in order of time");
+        debug_assert!(out.columns.iter().all(|c| c.len() == out.times.len()), "columns are of one length");
         Ok(out)
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
-use super::kv::{blob, event, feature_row, hex, outcome, series, time_at_end};
+use super::kv::{blob, event, hex, outcome, series, time_at_end};
 use super::raw::column_names;
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
@@ -54,7 +54,6 @@ impl Store {
             event::decode_end(k, v, &mut names).is_some()
         });
         check.each(&self.spaces.outcomes, "outcomes", |k, v| outcome::event_key(k).is_some() && v.len() > 1);
-        check.each(&self.spaces.features, "features", |k, v| feature_row::decode(k, v).is_some());
         check.each(&self.spaces.revisions, "revisions", |k, v| {
             event::decode_revision(v).is_some_and(|(_, old)| event::decode(k, old, &mut names).is_some())
         });

@@ -21,7 +21,7 @@ pub use candidates::{candidates_table, write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{
     bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,
-    timestamp_type, ts_column, ts_column_opt,
+    ts_column, ts_column_opt,
 };
 pub use error::LakeError;
 pub use hash::content_sha256;

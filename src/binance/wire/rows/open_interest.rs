@@ -1,4 +1,4 @@
-//! Open interest, now and before.
+//! Open interest.
 
 use serde::Deserialize;
 
@@ -21,17 +21,6 @@ pub struct OpenInterestRow {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawOpenInterest<'a> {
-    #[serde(borrow)]
-    symbol: Scalar<'a>,
-    #[serde(borrow)]
-    open_interest: Scalar<'a>,
-    #[serde(borrow)]
-    time: Scalar<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RawOpenInterestHist<'a> {
     #[serde(borrow)]
     symbol: Scalar<'a>,
@@ -45,23 +34,6 @@ struct RawOpenInterestHist<'a> {
 
 fn unless_zero(x: f64) -> f64 {
     if x == 0.0 { f64::NAN } else { x }
-}
-
-/// `/fapi/v1/openInterest`: the current value; the quote value is not part of it.
-///
-/// # Errors
-/// When the body is not such an object.
-pub fn parse_open_interest(body: &[u8]) -> Result<OpenInterestRow, WireError> {
-    const WHAT: &str = "openInterest response";
-    let row: RawOpenInterest<'_> = read(body, WHAT)?;
-    Ok(OpenInterestRow {
-        symbol: row.symbol.symbol(WHAT, "symbol")?,
-        value: OpenInterest {
-            ts: row.time.time(WHAT, "time")?,
-            contracts: unless_zero(row.open_interest.amount(WHAT, "openInterest")?),
-            value: f64::NAN,
-        },
-    })
 }
 
 /// `/futures/data/openInterestHist` with period 5m; labels are floored to the grid.
