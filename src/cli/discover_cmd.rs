@@ -8,8 +8,8 @@ use anyhow::Context as _;
 
 use super::dirs::SpecDir;
 use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, discover};
-use backtestd_core::spec::{GlobalDefaults, ontology_hash};
 use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
+use backtestd_core::spec::{GlobalDefaults, ontology_hash};
 use backtestd_store::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
 use backtestd_store::{load_yaml, read_files};
 

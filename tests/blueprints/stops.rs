@@ -126,11 +126,8 @@ fn positions(world: &World, candidate: &Candidate, at: usize, lag: i64) -> Vec<P
         let stop = if up { price * (1.0 - STOP_BPS / 1e4) } else { price * (1.0 + STOP_BPS / 1e4) };
         let mut exit = None;
         for (number, bar) in bars.range(event + lag + 1..) {
-            let (jumped, touched) = if up {
-                (bar.open <= stop, bar.low <= stop)
-            } else {
-                (bar.open >= stop, bar.high >= stop)
-            };
+            let (jumped, touched) =
+                if up { (bar.open <= stop, bar.low <= stop) } else { (bar.open >= stop, bar.high >= stop) };
             exit = match () {
                 () if jumped => Some((*number, bar.open, true)),
                 () if touched => Some((*number, stop, true)),
@@ -165,7 +162,11 @@ fn what_is_published_with_a_stop_is_what_a_loop_over_the_raw_bars_earns() {
     let world = world();
     let candidates = &world.conclusions.discovery.candidates;
     let (mut stopped, mut in_time, mut late, mut published) = (0, 0, 0, 0);
-    assert!(world.conclusions.bridge.len() > 20, "{} candidates reach the bridge", world.conclusions.bridge.len());
+    assert!(
+        world.conclusions.bridge.len() > 20,
+        "{} candidates reach the bridge",
+        world.conclusions.bridge.len()
+    );
     for (at, result) in &world.conclusions.bridge {
         let candidate = &candidates[*at];
         let all = |lag: i64| -> Vec<Position> {
@@ -175,7 +176,8 @@ fn what_is_published_with_a_stop_is_what_a_loop_over_the_raw_bars_earns() {
             mine.flat_map(|(at, _)| positions(&world, candidate, at, lag)).collect()
         };
         let own = all(1);
-        let what = format!("{} {} {}", candidate.event_type, candidate.horizon.label, candidate.scope.label());
+        let what =
+            format!("{} {} {}", candidate.event_type, candidate.horizon.label, candidate.scope.label());
         assert_eq!(result.columns.trades, own.len() as u64, "{what}");
         assert_eq!(result.summary.stopped, own.iter().filter(|p| p.stopped).count() as u64, "{what}");
         close(result.columns.gross_bps, mean(own.iter().map(|p| p.gross)), &what);

@@ -264,7 +264,8 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     };
     let empty = config.open_book(&full);
     let look = Look { catalogue: &full, book: &empty, accounting: &accounting, excluded: &[], lacking: &[] };
-    let twin = conclude_like(&look, &spec, &config, &outcomes, &facts, &mut BTreeMap::new()).unwrap().discovery;
+    let twin =
+        conclude_like(&look, &spec, &config, &outcomes, &facts, &mut BTreeMap::new()).unwrap().discovery;
     assert_eq!((twin.summary.cohorts.len(), twin.summary.trials), (2, full.units));
     let of = |state: &str| {
         twin.candidates.iter().find(|c| c.state_id() == state && c.scope.label() == "ALL").unwrap()

@@ -150,7 +150,12 @@ const MISTAKES: &[Mistake] = &[
         "[0.02, 0.04, 0.07, 0.11, 0.155]",
         "[0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09]",
     ),
-    ("a gate of prevalence that is upside down", GATES, "max_prevalence_per_10k: 500.0", "max_prevalence_per_10k: -1.0"),
+    (
+        "a gate of prevalence that is upside down",
+        GATES,
+        "max_prevalence_per_10k: 500.0",
+        "max_prevalence_per_10k: -1.0",
+    ),
     ("a gate that is not a number", GATES, "stress_cost_multiplier: 1.5", "stress_cost_multiplier: .nan"),
     ("a power of ten that YAML 1.1 reads as text", GATES, "max_q_value: 0.05", "max_q_value: 5e-2"),
     ("a gate that is a word", GATES, "profile: promotion", "profile: strict"),
@@ -160,7 +165,12 @@ const MISTAKES: &[Mistake] = &[
     ("a hold in words", "sources.yaml", "hold: bar", "hold: one bar"),
     ("a join that the records do not have", "sources.yaml", "join: setting", "join: instant"),
     ("a hold that the records do not have", "sources.yaml", "hold: {seconds: 900}", "hold: bar"),
-    ("a coverage that nobody measures", "sources.yaml", "    hold: bar\n", "    hold: bar\n    min_coverage: 0.5\n"),
+    (
+        "a coverage that nobody measures",
+        "sources.yaml",
+        "    hold: bar\n",
+        "    hold: bar\n    min_coverage: 0.5\n",
+    ),
     (
         "columns of one record in two groups",
         "sources.yaml",

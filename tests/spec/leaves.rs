@@ -50,11 +50,7 @@ const ADDED: [(&str, &str, &str); 10] = [
     ("global_defaults.yaml", "interest_rate_8h: 0.0\n", "interest_rate_8h: 0.0\n      interval_hours: 4.0\n"),
     ("strategies/default.yaml", "stop_bps: null", "stop_bps: 200.0"),
     ("strategies/default.yaml", "target_bps: null", "target_bps: 300.0"),
-    (
-        "strategies/default.yaml",
-        "min_delayed_after_cost_bps: null",
-        "min_delayed_after_cost_bps: -5.0",
-    ),
+    ("strategies/default.yaml", "min_delayed_after_cost_bps: null", "min_delayed_after_cost_bps: -5.0"),
     (
         "gates.yaml",
         "OI_SPIKE_NEGATIVE: { ",
@@ -127,10 +123,12 @@ fn meaning(mut spec: CompiledSpec) -> CompiledSpec {
         expr.clear();
     }
     for feature in &mut spec.features {
-        [&mut feature.doc, &mut feature.unit, &mut feature.expr].map(String::clear);
+        let texts = [&mut feature.doc, &mut feature.unit, &mut feature.expr];
+        texts.into_iter().for_each(String::clear);
     }
     for group in &mut spec.sources.groups {
-        [&mut group.unit, &mut group.describes, &mut group.unknown_when].map(String::clear);
+        let texts = [&mut group.unit, &mut group.describes, &mut group.unknown_when];
+        texts.into_iter().for_each(String::clear);
     }
     spec.lexicon.tests.values_mut().for_each(|test| test.doc.clear());
     spec.lexicon.filters.values_mut().for_each(|filter| filter.doc.clear());
@@ -279,8 +277,13 @@ fn a_scalar_written_in_another_way_changes_nothing() {
 fn a_changed_scalar_is_refused_or_changes_what_is_computed() {
     let files = specs();
     let base = meaning(compile(&files).unwrap_or_else(|errors| panic!("{errors}")));
-    let fates: Vec<(Leaf, Fate)> =
-        sample(all_leaves(&files)).into_par_iter().map(|leaf| { let f = fate(&files, &base, &leaf); (leaf, f) }).collect();
+    let fates: Vec<(Leaf, Fate)> = sample(all_leaves(&files))
+        .into_par_iter()
+        .map(|leaf| {
+            let f = fate(&files, &base, &leaf);
+            (leaf, f)
+        })
+        .collect();
     let mut wrong = Vec::new();
     let mut by_path: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (leaf, fate) in &fates {
@@ -293,7 +296,10 @@ fn a_changed_scalar_is_refused_or_changes_what_is_computed() {
                 continue;
             }
             (Fate::Changed, true) => {
-                wrong.push(format!("{}: {} is listed as a text, but changes something", leaf.file, leaf.place));
+                wrong.push(format!(
+                    "{}: {} is listed as a text, but changes something",
+                    leaf.file, leaf.place
+                ));
                 continue;
             }
         };
@@ -301,7 +307,10 @@ fn a_changed_scalar_is_refused_or_changes_what_is_computed() {
     }
     assert!(wrong.is_empty(), "{} scalars:\n{}", wrong.len(), wrong.join("\n"));
     // A path on which every change is refused has a single value that works, which needs a reason.
-    let fixed: Vec<&str> =
-        by_path.iter().filter(|(_, fates)| !fates.contains("changed") && !fates.contains("text")).map(|(p, _)| *p).collect();
+    let fixed: Vec<&str> = by_path
+        .iter()
+        .filter(|(_, fates)| !fates.contains("changed") && !fates.contains("text"))
+        .map(|(p, _)| *p)
+        .collect();
     insta::assert_snapshot!(fixed.join("\n"));
 }

@@ -67,7 +67,8 @@ fn without_checks(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for line in text.lines() {
-        inside |= line.trim_start().starts_with("pub fn validate") || line.trim_start().starts_with("fn check(");
+        inside |=
+            line.trim_start().starts_with("pub fn validate") || line.trim_start().starts_with("fn check(");
         if !inside {
             out.push_str(line);
             out.push('\n');

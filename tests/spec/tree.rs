@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
@@ -76,8 +76,10 @@ impl<'a> Walk<'a> {
             }
             Node::Map(entries) => {
                 for (key, value) in entries {
-                    let known = schema.iter().find_map(|s| s["properties"].get(key)).map(|s| (s, key.as_str()));
-                    let named = schema.iter().find_map(|s| s.get("additionalProperties").filter(|a| a.is_object()));
+                    let known =
+                        schema.iter().find_map(|s| s["properties"].get(key)).map(|s| (s, key.as_str()));
+                    let named =
+                        schema.iter().find_map(|s| s.get("additionalProperties").filter(|a| a.is_object()));
                     let (inner, step) = known
                         .or(named.map(|s| (s, "*")))
                         .unwrap_or_else(|| panic!("{}: no schema of {place}.{key}", self.file));
@@ -122,9 +124,11 @@ fn below(schema: &Value, root: &Value, path: String, out: &mut Vec<String>) {
         for inner in items.chain(schema["prefixItems"].as_array().into_iter().flatten()) {
             below(inner, root, format!("{path}[]"), out);
         }
-        let types = schema["type"].as_array().map_or_else(|| vec![&schema["type"]], |all| all.iter().collect());
-        let is_scalar =
-            types.iter().any(|t| ["string", "number", "integer", "boolean"].contains(&t.as_str().unwrap_or("")));
+        let types =
+            schema["type"].as_array().map_or_else(|| vec![&schema["type"]], |all| all.iter().collect());
+        let is_scalar = types
+            .iter()
+            .any(|t| ["string", "number", "integer", "boolean"].contains(&t.as_str().unwrap_or("")));
         if is_scalar || schema.get("const").is_some() || schema.get("enum").is_some() {
             out.push(path.clone());
         }

@@ -39,7 +39,8 @@ fn an_event_within_its_declared_range_passes_the_shipped_gate() {
 
 #[test]
 fn the_gate_bounds_an_event_whatever_its_file_promises() {
-    let (below, above) = ("30.00 onsets per 10k bars, wanted >= 400", "30.00 onsets per 10k bars, wanted <= 20");
+    let (below, above) =
+        ("30.00 onsets per 10k bars, wanted >= 400", "30.00 onsets per 10k bars, wanted <= 20");
     assert_eq!(found(&counted(), (0.0, 20.0)), [above]);
     assert_eq!(found(&counted(), (400.0, 401.0)), [below]);
     assert_eq!(found(&counted(), (0.0, 1000.0)), Vec::<String>::new());

@@ -144,7 +144,8 @@ impl<'de> Visitor<'de> for Nodes {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "a: 1\nlists:\n  - { name: x, at: \"2025-01-01\" }\n  - [1, 22]\nA:\n  b: 3\nA.b:\n  c: 4 # no\n";
+    const TEXT: &str =
+        "a: 1\nlists:\n  - { name: x, at: \"2025-01-01\" }\n  - [1, 22]\nA:\n  b: 3\nA.b:\n  c: 4 # no\n";
 
     fn at(path: &str) -> Option<String> {
         let file = SourceFile { path: "spec/sample.yaml".into(), text: TEXT.into() };

@@ -165,8 +165,7 @@ fn findings(spec: &CompiledSpec) -> Vec<String> {
 /// Events that ask for a test over horizons of which none can ever be tested.
 fn untestable(spec: &CompiledSpec) -> Vec<String> {
     let lag = spec.defaults.entry_lag_bars.get();
-    let is_asked =
-        |event: &&EventMeta| event.templates.iter().any(|verb| spec.lexicon.test(verb).is_some());
+    let is_asked = |event: &&EventMeta| event.templates.iter().any(|verb| spec.lexicon.test(verb).is_some());
     let is_untestable = |event: &&EventMeta| event.horizons.iter().all(|h| !h.fits_in_a_day(lag));
     let events = spec.events.iter().filter(is_asked).filter(is_untestable);
     events

@@ -113,7 +113,11 @@ pub(super) fn misfits(spec: &SourcesSpec) -> Vec<Misfit> {
         let (name, place) = (source.name(), |key: &str| format!("groups[{group}].{key}"));
         if rule.join != way.join {
             let message = format!("'{name}' is not joined as `{}`", join_word(rule.join));
-            refuse(place("join"), message, format!("write `join: {}`: its records are such", join_word(way.join)));
+            refuse(
+                place("join"),
+                message,
+                format!("write `join: {}`: its records are such", join_word(way.join)),
+            );
         }
         if hold_word(rule.hold) != way.hold {
             let message = format!("'{name}' is not held as `{}`", hold_word(rule.hold));
@@ -121,7 +125,8 @@ pub(super) fn misfits(spec: &SourcesSpec) -> Vec<Misfit> {
         }
         match rule.min_coverage {
             None if way.has_coverage => {
-                let help = "add `min_coverage:`, the least share of a bar that must have been observed".to_owned();
+                let help =
+                    "add `min_coverage:`, the least share of a bar that must have been observed".to_owned();
                 refuse(place("name"), format!("'{name}' needs a least coverage"), help);
             }
             Some(_) if !way.has_coverage => {

@@ -153,8 +153,9 @@ impl Worker {
             }
             Job::Market { symbol, first, end, reply: to } => {
                 let collected = self.follow.symbols.iter().zip(&self.follow.collected);
-                let has_funding =
-                    collected.into_iter().any(|(s, known)| *s == symbol && known.contains(&Source::FundingRate));
+                let has_funding = collected
+                    .into_iter()
+                    .any(|(s, known)| *s == symbol && known.contains(&Source::FundingRate));
                 let market = market_of(&self.store, &symbol, (first, end), has_funding);
                 reply(to, market.map_err(StorageError::from))?;
             }

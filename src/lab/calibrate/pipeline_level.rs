@@ -133,8 +133,7 @@ impl PipelineLevel {
             discovery_end: end.open(),
         };
         let mut markets = VenueMarkets { market: &market, listed: &listed };
-        let conclusions =
-            conclude_alone(&self.spec, &symbols, &outcomes, &quality, &facts, &mut markets)?;
+        let conclusions = conclude_alone(&self.spec, &symbols, &outcomes, &quality, &facts, &mut markets)?;
         let mut run = PipelineRun {
             events,
             outcomes: outcomes.len(),

@@ -1,8 +1,6 @@
 //! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
 
-use super::{
-    EventGate, EvidenceSpec, GatesSpec, MAX_BETS, MonitoringSpec, Phase2Override, Procedure,
-};
+use super::{EventGate, EvidenceSpec, GatesSpec, MAX_BETS, MonitoringSpec, Phase2Override, Procedure};
 use crate::spec::ranges::{OutOfRanges, Ranges};
 
 impl GatesSpec {
