@@ -162,6 +162,10 @@ impl Explainer<'_> {
         let (low, high) = meta.prevalence_per_10k;
         let _ = writeln!(text, "prevalence  {low} to {high} onsets per 10 000 known rows");
         let _ = writeln!(text, "confounders {}", meta.confounders);
+        let overlaps = self.overlaps(&meta.event_type);
+        for (others, relation) in &overlaps {
+            let _ = writeln!(text, "overlaps    {}: {}", others.join(", "), relation.replace('_', " "));
+        }
         text.push_str(&self.definitions(&named));
         let drawing = Drawing::new(&self.spec.graph, self.facts, self.whole);
         let _ = writeln!(
@@ -173,11 +177,24 @@ impl Explainer<'_> {
             "kind": "event", "name": meta.event_type, "family": meta.family, "doc": meta.doc, "spec_hash": meta.spec_hash,
             "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
             "undirected": node.undirected, "templates": meta.templates, "horizons": horizons,
+            "overlaps": overlaps.iter().map(|(others, relation)| json!({"events": others, "relation": relation})).collect::<Vec<_>>(),
             "relative": meta.relative.as_ref().map(ToString::to_string),
             "prevalence_per_10k": [low, high], "needs": node.needs.iter().map(|s| s.name()).collect::<Vec<_>>(),
             "facts": self.facts_json(node.detect), "snapshot": node.snapshot.iter().map(|o| &o.name).collect::<Vec<_>>(),
         });
         Explanation { text, json, dot: drawing.dot(node.detect) }
+    }
+
+    /// The events that share rows with an event by construction, with what holds between them: one move, not two
+    /// independent ones.
+    fn overlaps(&self, event_type: &str) -> Vec<(Vec<&str>, &str)> {
+        let relations = self.spec.multiplicity.taxonomy.relations.iter();
+        let its = relations.filter(|r| r.events.iter().any(|e| e == event_type));
+        its.map(|relation| {
+            let others = relation.events.iter().map(String::as_str).filter(|e| *e != event_type);
+            (others.collect(), relation.relation.as_str())
+        })
+        .collect()
     }
 
     fn series(
