@@ -11,8 +11,8 @@ use backtestd::blueprints::{
 };
 use backtestd::bridge::{BridgeInputs, apply};
 use backtestd::discovery::{
-    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, PromotionTrack, Scope, candidate_id,
-    label_condition, negated_condition,
+    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, PromotionTrack, Scope,
+    candidate_id, label_condition, negated_condition,
 };
 use backtestd::events::Event;
 use backtestd::market::{BarIndex, Symbol, Ts};
@@ -80,6 +80,7 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
         skewness: None,
         worst_score: None,
         quarantined: false,
+        influence: Influence::default(),
         weight_sum: 1e5,
         e_sup_date: Some("2026-02-28".into()),
         is_tied: false,

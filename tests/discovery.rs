@@ -9,6 +9,8 @@
 
 #[path = "discovery/book.rs"]
 mod book;
+#[path = "discovery/cases.rs"]
+mod cases;
 #[path = "common/mod.rs"]
 mod common;
 #[path = "discovery/conditions.rs"]

@@ -49,7 +49,7 @@ impl fmt::Display for DirectionRule {
 /// Whose events a unit holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Every symbol of the catalogue, in symbol order. Written as `ALL`.
+    /// Every symbol of the catalogue, or (of a candidate) every one that its pool holds, in symbol order. Written as `ALL`.
     Pooled(Arc<[Symbol]>),
     /// One symbol.
     Single(Symbol),
@@ -155,6 +155,44 @@ pub struct BridgeColumns {
     pub tradable: bool,
 }
 
+/// How far single days, rows and symbols could move a unit, and whether its counts let it take part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Influence {
+    /// As many events and days as it takes; without them its p is 1 in every procedure.
+    pub is_admitted: bool,
+    /// Day scores of the traded side that were larger than they count.
+    pub capped_days: u64,
+    /// Share of the largest day in the summed net score of the traded side; `None` where the sum is no gain. From 1 on
+    /// the evidence rests on that one day.
+    pub top_day_share: Option<f64>,
+    /// Events whose sigma counts as more than it is.
+    pub n_floored: u64,
+    /// Events that a pooled unit leaves out.
+    pub n_left_out_of_pool: u64,
+    /// Symbols that it leaves out as things stand. They are not traded: [`Candidate::scope`] is without them.
+    pub left_out_symbols: Vec<Symbol>,
+    /// `ln` of [`Candidate::e_value`], which ends at 1e304.
+    pub log_e_value: f64,
+    /// `ln` of [`Candidate::e_sup`], which ends at 1e304.
+    pub log_e_sup: f64,
+}
+
+impl Default for Influence {
+    /// Of a unit that takes part and that nothing had to be bounded for.
+    fn default() -> Self {
+        Self {
+            is_admitted: true,
+            capped_days: 0,
+            top_day_share: None,
+            n_floored: 0,
+            n_left_out_of_pool: 0,
+            left_out_symbols: Vec::new(),
+            log_e_value: 0.0,
+            log_e_sup: 0.0,
+        }
+    }
+}
+
 /// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -172,7 +210,7 @@ pub struct Candidate {
     pub horizon: Horizon,
     /// State condition; `None` = every event (written as an empty `state_id`).
     pub state: Option<Condition>,
-    /// Symbol, or all of them.
+    /// Symbol, or all of them but those that the pool leaves out.
     pub scope: Scope,
     /// Side of the rule.
     pub direction_rule: DirectionRule,
@@ -187,7 +225,7 @@ pub struct Candidate {
     pub effective_n: Option<f64>,
     /// Events left out because their exit falls on a later day than the event.
     pub n_purged: u64,
-    /// Events left out because an input is unknown.
+    /// Events left out because they cannot be scored.
     pub n_dropped: u64,
     /// Mean round-trip cost, bps.
     pub cost_bps: Option<f64>,
@@ -235,7 +273,7 @@ pub struct Candidate {
     pub e_bet: f64,
     /// Largest MIX e-value so far (>= 1).
     pub e_sup: f64,
-    /// `min(1, 2 min(1/sup E+, 1/sup E-))`: valid at every look.
+    /// `min(1, 2 min(1/sup E+, 1/sup E-))`: valid at every look. 1 where the returns have no variance.
     pub p_any: f64,
     /// Current pair e-value `(E+ + E-)/2`.
     pub e_pair: f64,
@@ -251,6 +289,8 @@ pub struct Candidate {
     pub worst_score: Option<f64>,
     /// A non-finite score froze this unit's evidence.
     pub quarantined: bool,
+    /// What was bounded.
+    pub influence: Influence,
 
     /// Sum of the score weights: the return units that the scores measure.
     pub weight_sum: f64,

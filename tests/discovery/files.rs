@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use backtestd::discovery::{OutcomeTable, discover};
+use backtestd::discovery::{OutcomeTable, Repeats, discover};
 use backtestd::lake::{
     OutcomeDefaults, dictionary_column, f64_column, read_outcome_table, read_parquet, string_column, table,
     ts_column, verify_parquet, write_discovery, write_phase2_reports,
@@ -23,7 +23,7 @@ fn flat_cost(_: &Symbol) -> f64 {
 }
 
 fn defaults() -> OutcomeDefaults<'static> {
-    OutcomeDefaults { cost_bps: &flat_cost, entry_lag_bars: 1 }
+    OutcomeDefaults { cost_bps: &flat_cost, entry_lag_bars: 1, repeats: Repeats::Refuse }
 }
 
 fn columns(t: &OutcomeTable) -> Vec<(String, ArrayRef)> {
@@ -72,7 +72,7 @@ fn a_table_survives_the_way_through_parquet() {
     };
     columns.push(("vol_regime".into(), dictionary_column((0..original.len()).map(label))));
     write(&path, columns);
-    let back = read_outcome_table(&path, &defaults()).unwrap();
+    let back = read_outcome_table(&path, &defaults()).unwrap().table;
     let (a, b) = (discover(&original, &config()), discover(&back, &config()));
     assert_eq!(a.candidates.len(), b.candidates.len());
     // Conditions are numbered by name in a file; everything else is the same.
@@ -103,7 +103,7 @@ fn other_peoples_types_are_understood() {
         )),
     ));
     write(&path, columns);
-    let back = read_outcome_table(&path, &defaults()).unwrap();
+    let back = read_outcome_table(&path, &defaults()).unwrap().table;
     assert_eq!(back.timestamp, original.timestamp);
     assert_eq!(back.direction, original.direction);
     assert_eq!(back.exit, original.exit);
@@ -117,7 +117,7 @@ fn other_peoples_types_are_understood() {
     let mut columns = self::columns(&original);
     columns[3].1 = Arc::new(Int64Array::from_iter_values(original.timestamp.iter().map(|t| t / 1000)));
     write(&path, columns);
-    assert_eq!(read_outcome_table(&path, &defaults()).unwrap().timestamp, original.timestamp);
+    assert_eq!(read_outcome_table(&path, &defaults()).unwrap().table.timestamp, original.timestamp);
 }
 
 #[test]

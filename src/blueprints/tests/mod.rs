@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::discovery::{Candidate, Condition, DirectionRule, PromotionTrack, Scope};
+use crate::discovery::{Candidate, Condition, DirectionRule, Influence, PromotionTrack, Scope};
 use crate::market::{Symbol, Ts};
 use crate::outcomes::{EntryPrice, Horizon};
 
@@ -73,6 +73,7 @@ pub(crate) fn candidate() -> Candidate {
         skewness: Some(0.1),
         worst_score: Some(-3.0),
         quarantined: false,
+        influence: Influence::default(),
         weight_sum: 1e5,
         e_sup_date: Some("2026-02-28".into()),
         is_tied: false,
