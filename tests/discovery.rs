@@ -27,6 +27,8 @@ mod measures;
 mod oracle;
 #[path = "common/python.rs"]
 mod python;
+#[path = "discovery/robust_worlds.rs"]
+mod robust_worlds;
 #[path = "discovery/world.rs"]
 mod world;
 #[path = "discovery/worlds.rs"]

@@ -1,16 +1,16 @@
 //! Shrinkage of effects towards their parents. It estimates; it never tests.
 //!
-//! `w = tau^2 / (tau^2 + SE^2) = n / (n + lambda)` with `lambda = n SE^2 / tau^2`. The between-variance `tau^2` is that of
-//! Paule and Mandel (1982) around a known parent: the one at which the children deviate as much as it says,
-//! `sum((m - theta)^2 / (tau^2 + SE^2)) = k`, and 0 where they deviate less without any. A very precise child weighs in it
-//! like any other once `tau^2` exceeds its error, where the estimate by moments weighs children by `1 / SE^4`, so that one
-//! precise sibling is the estimate.
+//! `w = tau^2 / (tau^2 + SE^2) = n / (n + lambda)` with `lambda = n SE^2 / tau^2`. The between-variance `tau^2` around a known
+//! parent is the one of restricted likelihood, `sum(((m - theta)^2 - SE^2 - tau^2) w^2) = 0` with `w = 1 / (tau^2 + SE^2)`,
+//! iterated from that of Paule and Mandel (1982), `sum((m - theta)^2 w) = k`. A very precise child weighs like any other once
+//! `tau^2` exceeds its error. By moments children weigh `1 / SE^4` for ever, so that one precise sibling is the estimate;
+//! the likelihood started at 0 would begin there too.
 
 use libm::sqrt;
 
 use super::cluster::count;
 
-/// A step of this share of the root is rounding.
+/// A step of this share of the variance is rounding.
 const RELATIVE_STEP: f64 = 1e-14;
 /// Far below its root the variance about doubles at a step: numbers have 2000 doublings, markets some 60.
 const MOST_STEPS: u32 = 400;
@@ -35,12 +35,35 @@ pub struct Shrunk {
     pub sd: f64,
 }
 
-/// Between-children variance around a known parent by Paule and Mandel.
+/// Between-children variance around a known parent by restricted likelihood.
+#[must_use]
+pub fn between_variance(children: &[Child], parent: f64) -> f64 {
+    let mut tau2 = paule_mandel(children, parent);
+    for _ in 0..MOST_STEPS {
+        let (mut top, mut bottom) = (0.0, 0.0);
+        for c in children {
+            let variance = c.se * c.se;
+            let weight = 1.0 / (tau2 + variance);
+            let deviation = (c.mean - parent) * weight;
+            top += deviation * deviation - variance * weight * weight;
+            bottom += weight * weight;
+        }
+        let next = (top / bottom).max(0.0);
+        let moved = (next - tau2).abs();
+        // Also where there are no children.
+        if !(next.is_finite() && moved > RELATIVE_STEP * tau2) {
+            break;
+        }
+        tau2 = next;
+    }
+    tau2
+}
+
+/// The variance by which the children deviate as much as it says, and 0 where they deviate less without any.
 ///
 /// Newton's method from 0: the deviation is a falling convex function of `tau^2`, so that the steps go up to the root and
 /// never beyond it.
-#[must_use]
-pub fn between_variance(children: &[Child], parent: f64) -> f64 {
+fn paule_mandel(children: &[Child], parent: f64) -> f64 {
     let wanted = count(children.len());
     let mut tau2 = 0.0;
     for _ in 0..MOST_STEPS {
@@ -100,20 +123,35 @@ mod tests {
         prop::collection::vec(child, 1..12)
     }
 
-    fn deviation(children: &[Child], parent: f64, tau2: f64) -> f64 {
-        children.iter().map(|c| (c.mean - parent) * (c.mean - parent) / (tau2 + c.se * c.se)).sum()
+    /// Twice the logarithm of the likelihood, but for a constant.
+    fn log_likelihood(children: &[Child], parent: f64, tau2: f64) -> f64 {
+        let of = |c: &Child| {
+            let variance = tau2 + c.se * c.se;
+            -libm::log(variance) - (c.mean - parent) * (c.mean - parent) / variance
+        };
+        children.iter().map(of).sum()
     }
 
     proptest! {
         #[test]
-        fn the_children_deviate_as_much_as_the_variance_says(children in children(), parent in -10.0f64..10.0) {
+        fn no_variance_nearby_is_likelier(children in children(), parent in -10.0f64..10.0) {
             let tau2 = between_variance(&children, parent);
-            let k = count(children.len());
-            if tau2 > 0.0 {
-                prop_assert!((deviation(&children, parent, tau2) - k).abs() < 1e-9 * k, "{tau2}");
-            } else {
-                prop_assert!(deviation(&children, parent, 0.0) <= k * (1.0 + 1e-9));
+            let best = log_likelihood(&children, parent, tau2);
+            for factor in [0.9, 0.99, 1.01, 1.1] {
+                let other = log_likelihood(&children, parent, tau2 * factor);
+                prop_assert!(other <= best + 1e-6 * (1.0 + best.abs()), "{tau2} {factor}: {other} {best}");
             }
+        }
+
+        #[test]
+        fn the_iteration_starts_where_the_children_deviate_as_much_as_they_should(
+            children in children(), parent in -10.0f64..10.0,
+        ) {
+            let tau2 = paule_mandel(&children, parent);
+            let deviation: f64 =
+                children.iter().map(|c| (c.mean - parent) * (c.mean - parent) / (tau2 + c.se * c.se)).sum();
+            let k = count(children.len());
+            prop_assert!(if tau2 > 0.0 { (deviation - k).abs() < 1e-9 * k } else { deviation <= k * (1.0 + 1e-9) });
         }
     }
 

@@ -112,7 +112,15 @@ fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
     }
     let capped = discover(&table("bad_print"), &closed());
     assert_eq!(of(&capped, "BADPRINT", "AAAUSDT").influence.capped_days, 1);
-    assert!(of(&capped, "BADPRINT", "AAAUSDT").influence.top_day_share.unwrap() > 0.99);
+    // An event that pays a little, and once a lot: its evidence rests on that day.
+    let once = with(&original, |i, row| {
+        if usize::from(original.event[i]) == bad {
+            let paid = if i == rows[30] { 0.5 } else { 0.0013 + 0.0002 * (i % 3) as f64 };
+            row.forward_return = paid * f64::from(row.direction);
+        }
+        true
+    });
+    assert!(of(&discover(&once, &closed()), "BADPRINT", "AAAUSDT").influence.top_day_share.unwrap() > 0.9);
 
     // Without the cap on a day the print is a discovery and takes the marginal one with it.
     let free = discover(&table("bad_print"), &unbounded());
@@ -126,15 +134,15 @@ fn what_can_never_be_accepted_helps_no_other() {
     let bad = original.event_types.iter().position(|e| &**e == "BADPRINT").unwrap();
     let lucky = with(&original, |i, row| {
         if usize::from(original.event[i]) == bad {
-            row.forward_return = 0.05 * f64::from(row.direction);
-            // All but 40 of its events are gone.
-            return i % 3 != 0;
+            row.forward_return = (0.05 + 0.01 * (i % 5) as f64) * f64::from(row.direction);
+            // Fewer than fifty of its events are left.
+            return i % 5 != 0;
         }
         true
     });
     let found = discover(&lucky, &closed());
     let few = of(&found, "BADPRINT", "AAAUSDT");
-    assert!(few.p_any < 1e-4 && few.n_events < 50, "{} {}", few.p_any, few.n_events);
+    assert!(few.p_any < 2e-3 && few.n_events < 50, "{} {}", few.p_any, few.n_events);
     assert!(!few.influence.is_admitted && !few.is_discovery && few.q_value >= 1.0);
     let clean = discover(&original, &closed());
     assert_eq!(
@@ -149,7 +157,7 @@ fn what_can_never_be_accepted_helps_no_other() {
     // Enough events, on too few days.
     let crowded = with(&original, |i, row| {
         if usize::from(original.event[i]) == bad {
-            row.forward_return = 0.05 * f64::from(row.direction);
+            row.forward_return = (0.05 + 0.01 * (i % 5) as f64) * f64::from(row.direction);
             let day = row.timestamp.day();
             let first = original.timestamp[0] / DAY_MS;
             (row.timestamp, row.exit) = (
@@ -214,8 +222,6 @@ fn a_symbol_that_hardly_moves_does_not_silence_its_pool() {
 #[test]
 fn one_tiny_sigma_neither_decides_nor_reverses_a_unit() {
     let original = table("pool");
-    let clean = discover(&original, &closed());
-    let before = of(&clean, "E1", "ALL");
     for sigma in [2e-4, 2e-5, 2e-6, 2e-9, 1e-300, f64::MIN_POSITIVE] {
         for at in [0, 60, 700, original.len() - 1] {
             let world = with(&original, |i, row| {
