@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::catalogue::{Catalogue, UnitPlace};
 use super::evidence::EvidenceBook;
 use crate::market::Symbol;
+use crate::spec::TestStatistic;
 use crate::spec::gates::GatesSpec;
 
 /// The counts that a unit needs.
@@ -29,7 +30,9 @@ impl LeastCounts {
     pub fn of(catalogue: &Catalogue, gates: &GatesSpec, place: UnitPlace) -> Self {
         let event_type = &catalogue.blocks[place.block].event_type;
         let limits = gates.gate_v1_phase2.resolve(gates.profile, event_type);
-        let of_state = catalogue.condition(place).map_or(0, |c| c.min_events);
+        // What a state needs to be published; a statistic that is only reported does not.
+        let is_published = catalogue.statistic == TestStatistic::OwnReturn;
+        let of_state = catalogue.condition(place).filter(|_| is_published).map_or(0, |c| c.min_events);
         Self {
             events: u64::from(limits.min_sample_size.max(of_state)),
             days: u64::from(limits.min_clusters),

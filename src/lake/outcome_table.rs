@@ -108,12 +108,12 @@ pub enum OutcomeFileError {
         second: String,
     },
     /// A row that contradicts the table.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     Row {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: TableError,
+        why: TableError,
     },
 }
 
@@ -160,12 +160,12 @@ pub fn read_outcome_table(
             (entry.event_type, entry.family) = (events.one(entry.event_type), families.one(entry.family));
             builder
                 .push(&entry, &active)
-                .map_err(|source| OutcomeFileError::Row { path: path.to_owned(), source })?;
+                .map_err(|why| OutcomeFileError::Row { path: path.to_owned(), why })?;
         }
     }
     let (table, collapsed) = builder
         .finish_unique(defaults.repeats)
-        .map_err(|source| OutcomeFileError::Row { path: path.to_owned(), source })?;
+        .map_err(|why| OutcomeFileError::Row { path: path.to_owned(), why })?;
     Ok(OutcomeFile { table, collapsed, states: states.words() })
 }
 
