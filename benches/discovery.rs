@@ -5,11 +5,11 @@
 
 use std::sync::OnceLock;
 
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Catalogue, DiscoveryConfig, EvidenceBook, OutcomeRow, OutcomeTable, TableBuilder, conclude_book,
     default_exit, label_condition,
 };
-use backtestd::market::{BAR_MS, DAY_MS, Ts};
+use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use backtestd::graph::engine::{Engine, EngineOptions};
-use backtestd::graph::{
+use backtestd_core::graph::engine::{Engine, EngineOptions};
+use backtestd_core::graph::{
     Cmp, Graph, Literal, Node, NodeId, Op, Output, Rolling, Rolling2, SymbolRef, Type, Universe,
 };
-use backtestd::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
+use backtestd_core::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 

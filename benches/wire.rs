@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench wire`; numbers and what they were measured on: benches/README.md.
 
-use backtestd::binance::Route;
-use backtestd::binance::wire::{Prices, parse_frame, parse_klines};
+use backtestd_binance::Route;
+use backtestd_binance::wire::{Prices, parse_frame, parse_klines};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 

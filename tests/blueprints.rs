@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd::blueprints::{
-    Blueprint, CompileInputs, Lives, PublishContext, RunFacts, SelectionFacts, SideCosts, compile,
-    match_event, publish_version, read_current, write_run,
+use backtestd::publish::{PublishContext, publish_version, read_current, write_run};
+use backtestd_core::blueprints::{
+    Blueprint, CompileInputs, Lives, RunFacts, SelectionFacts, SideCosts, compile, match_event,
 };
-use backtestd::bridge::{BridgeInputs, apply};
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, PromotionTrack, Scope,
     candidate_id, label_condition, negated_condition,
 };
-use backtestd::events::Event;
-use backtestd::market::{BarIndex, Symbol, Ts};
-use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
-use backtestd::spec::gates::GatesSpec;
-use backtestd::spec::strategies::StrategiesSpec;
+use backtestd_core::market::{BarIndex, Symbol, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::spec::gates::GatesSpec;
+use backtestd_core::spec::strategies::StrategiesSpec;
+use backtestd_core::tradability::{BridgeInputs, apply};
 use serde_json::Value;
 
 const SPEC_HASH: &str = "sha256:11";
@@ -143,8 +143,8 @@ fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<
 
 struct Run {
     candidates: Vec<Candidate>,
-    bridge: BTreeMap<usize, backtestd::bridge::BridgeResult>,
-    compiled: backtestd::blueprints::Compiled,
+    bridge: BTreeMap<usize, backtestd_core::tradability::BridgeResult>,
+    compiled: backtestd_core::blueprints::Compiled,
     facts: RunFacts,
 }
 

@@ -1,17 +1,17 @@
 //! Discovery keeps its promises: a small, fixed calibration. `backtestd calibrate` is the large one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd::calibrate::{
+use backtestd_core::discovery::{DiscoveryConfig, discover};
+use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec, Procedure};
+use backtestd_lab::calibrate::{
     Decider, Lab, Names, PipelineLevel, RunResult, Study, Verdict, WorldKind, judge, many, simulate, tally,
 };
-use backtestd::discovery::{DiscoveryConfig, discover};
-use backtestd::sim::Scenario;
-use backtestd::spec::CompiledSpec;
-use backtestd::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec, Procedure};
+use backtestd_lab::sim::Scenario;
 
 fn gates() -> GatesSpec {
     serde_saphyr::from_str(include_str!("../spec/gates.yaml")).unwrap()
@@ -111,7 +111,7 @@ fn looking_every_day_publishes_what_one_batch_over_the_history_publishes() {
 
 #[test]
 fn the_whole_pipeline_finds_nothing_where_nothing_is() {
-    let spec = CompiledSpec::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")).unwrap();
+    let spec = load_specs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")).unwrap();
     let mut scenario = Scenario { edges: Vec::new(), faults: Vec::new(), ..Scenario::default() };
     scenario.symbols.truncate(2);
     let level = PipelineLevel { spec: Arc::new(spec), scenario, days: 45 };

@@ -7,11 +7,12 @@ mod quotes;
 
 use std::path::{Path, PathBuf};
 
-use backtestd::binance::archive::FileKind;
 use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
-use backtestd::lake::{export_raw, verify_parquet};
-use backtestd::market::{Bar, BarIndex, BookDepth, Market, Symbol, Ts, parse_time};
-use backtestd::store::{Delivery, Fsync, Origin, RawPut, Records, Store};
+use backtestd_binance::archive::FileKind;
+use backtestd_core::market::{Bar, BarIndex, BookDepth, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_store::lake::{export_raw, verify_parquet};
+use backtestd_store::{Delivery, Fsync, Origin, Store};
 use tempfile::TempDir;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");

@@ -22,9 +22,9 @@ mod twin;
 
 use std::sync::Arc;
 
-use backtestd::graph::engine::{CheckpointError, Engine, EngineOptions, EngineOutput};
-use backtestd::graph::{EventNode, Graph, Literal, Op, Output, Rolling, Rolling2};
-use backtestd::market::{BarIndex, Source, Symbol, TickBlock};
+use backtestd_core::graph::engine::{CheckpointError, Engine, EngineOptions, EngineOutput};
+use backtestd_core::graph::{EventNode, Graph, Literal, Op, Output, Rolling, Rolling2};
+use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};
 use proptest::prelude::*;
 
 use build::{Build, Gene, awkward_block, decode, roll, slice, three_symbols};

@@ -4,21 +4,21 @@
 
 mod common;
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd::graph::EngineOptions;
-use backtestd::market::{RawBlock, Ts};
-use backtestd::pipeline::{Facts, POOLED, Pipeline, PipelineConfig};
-use backtestd::spec::CompiledSpec;
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{RawBlock, Ts};
+use backtestd_core::pipeline::{Facts, POOLED, Pipeline, PipelineConfig};
 use sha2::{Digest, Sha256};
 
 const ROWS: usize = 9_000;
 const SYMBOLS: usize = 3;
 
 fn config(slack_rows: usize, threads: bool) -> PipelineConfig {
-    let spec = CompiledSpec::load(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"));
+    let spec = load_specs(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"));
     PipelineConfig {
         spec: Arc::new(spec),
         symbols: common::symbols(SYMBOLS),
@@ -207,7 +207,7 @@ fn a_dated_fee_schedule_makes_the_fee_event_available_and_prices_outcomes_at_the
         entry(to.open(), 5.0, 1.0)
     );
     std::fs::write(&file, text.replace("  fee_schedule: []\n", &schedule)).unwrap();
-    let spec = CompiledSpec::load(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+    let spec = load_specs(dir.path()).unwrap_or_else(|e| panic!("{e}"));
     let config = PipelineConfig { spec: Arc::new(spec), ..config(512, true) };
     let mut pipeline = Pipeline::new(config, market.first).unwrap();
     let facts = pipeline.push(&market).unwrap();

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use backtestd::discovery::{DayRecord, Trial, TrialKey};
-use backtestd::events::{EpisodeEnd, Event};
-use backtestd::market::{Bar, BarIndex, FundingPrint, Market, OpenInterest, Symbol, Ts};
-use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
-use backtestd::spec::TestStatistic;
-use backtestd::store::{Delivery, FeatureRow, Fsync, Origin, RawPut, Records, Store, StoreError, TickCommit};
+use backtestd_core::discovery::{DayRecord, Trial, TrialKey};
+use backtestd_core::market::{Bar, BarIndex, FundingPrint, Market, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{EpisodeEnd, Event};
+use backtestd_core::spec::TestStatistic;
+use backtestd_store::{Delivery, FeatureRow, Fsync, Origin, Store, StoreError, TickCommit};
 
 const T0: BarIndex = BarIndex(6_000_000);
 const FILE: Delivery<'static> = Delivery { origin: Origin::Archive, label: "file.zip" };

@@ -3,15 +3,15 @@
 //! The bars are BTCUSDT's of 2025 where the recorded archive lies beside the checkout, and made up where it does not;
 //! the columns that no archive has (quotes, liquidations, ...) are always made up.
 
+use backtestd_store::load_specs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use backtestd::binance::archive::{FileKind, FileSpec, read_file};
-use backtestd::graph::Graph;
-use backtestd::graph::engine::{Engine, EngineOptions};
-use backtestd::market::{Bar, BarIndex, Market, Source, Symbol, SymbolColumns, TickBlock};
-use backtestd::spec::CompiledSpec;
-use backtestd::store::Records;
+use backtestd_binance::archive::{FileKind, FileSpec, read_file};
+use backtestd_core::graph::Graph;
+use backtestd_core::graph::engine::{Engine, EngineOptions};
+use backtestd_core::market::Records;
+use backtestd_core::market::{Bar, BarIndex, Market, Source, Symbol, SymbolColumns, TickBlock};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -34,7 +34,7 @@ fn graph() -> Arc<Graph> {
     static GRAPH: OnceLock<Arc<Graph>> = OnceLock::new();
     let load = || {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
-        CompiledSpec::load(&dir).map_or_else(|e| unreachable!("{e}"), |spec| spec.graph)
+        load_specs(&dir).map_or_else(|e| unreachable!("{e}"), |spec| spec.graph)
     };
     Arc::clone(GRAPH.get_or_init(load))
 }

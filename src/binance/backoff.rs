@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backtestd_core::market::Draws;
+
 /// A sequence of waits. The n-th is drawn from the upper half of `base × 2ⁿ` (capped), so that many clients that
 /// failed together do not return together.
 #[derive(Clone, Debug)]
@@ -9,36 +11,28 @@ pub struct Backoff {
     base: Duration,
     cap: Duration,
     failures: u32,
-    state: u64,
+    seed: u64,
+    drawn: i64,
 }
 
 impl Backoff {
     /// A fresh sequence. The same seed gives the same waits.
     #[must_use]
     pub const fn new(base: Duration, cap: Duration, seed: u64) -> Self {
-        Self { base, cap, failures: 0, state: seed }
+        Self { base, cap, failures: 0, seed, drawn: 0 }
     }
 
     /// How long to wait after one more failure.
     pub fn next_wait(&mut self) -> Duration {
         let full = self.base.saturating_mul(1 << self.failures.min(20)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
-        full.mul_f64(0.5 + 0.5 * self.draw())
+        self.drawn += 1;
+        full.mul_f64(0.5 + 0.5 * Draws::numbered(self.seed, self.drawn).uniform())
     }
 
     /// After a success the next failure starts from the base again.
     pub const fn reset(&mut self) {
         self.failures = 0;
-    }
-
-    /// Uniform in `[0, 1)`: splitmix64 (Steele, Lea, Flood 2014), upper 53 bits.
-    fn draw(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

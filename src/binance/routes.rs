@@ -4,7 +4,7 @@
 //! acknowledges subscriptions, then stays silent for every `/market` stream, so a wrong row here is not an error
 //! one would see: it is a kind of data that never comes. Hence one table, tested, and a liveness watch per kind.
 
-use crate::market::{Market, Symbol};
+use backtestd_core::market::{Market, Symbol};
 
 /// A websocket endpoint family. One socket cannot mix routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

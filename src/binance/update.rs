@@ -1,6 +1,6 @@
 //! What the client hands to the daemon: typed updates, each stamped with its arrival.
 
-use crate::market::{BAR_MS, Bar, Market, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, Bar, Market, Symbol, Ts};
 
 use super::routes::{Route, StreamKind};
 

@@ -10,14 +10,15 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::{Progress, table};
-use crate::binance::{Rest, install_tls};
-use crate::daemon::clock::Clock;
 use crate::daemon::config::resolve;
 use crate::daemon::feed::covered::{asked, slots};
 use crate::daemon::feed::{RangeEvent, SeriesDone, Stretch, backfill_range};
 use crate::daemon::{exchange_clock, rest_config};
-use crate::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use crate::store::{Kind, SeriesKey, Store};
+use backtestd_binance::{Rest, install_tls};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
+use backtestd_core::market::{Kind, SeriesKey};
+use backtestd_store::Store;
 
 /// Fetch history over REST for a date range into the store, within the exchange's limits. Killed at any moment, it goes
 /// on where it stopped; what is stored already is not asked for again. The exchange keeps open interest for 30 days only

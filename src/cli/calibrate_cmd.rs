@@ -1,5 +1,6 @@
 //! `backtestd calibrate`: does discovery keep its promises in worlds whose truth is known?
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,17 +12,18 @@ use anyhow::{Context as _, bail};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::research_cmd::Selection;
 use super::{FINDINGS, Progress};
-use crate::calibrate::{
+use crate::research::collect;
+use backtestd_core::conclude::{discovery_config, exclusions, outcome_table};
+use backtestd_core::discovery::DiscoveryConfig;
+use backtestd_core::market::derive;
+use backtestd_core::spec::CompiledSpec;
+use backtestd_lab::calibrate::{
     CalibrationSummary, Lab, PipelineLevel, PipelineTally, RunResult, Study, WorldKind, judge, many,
     real_series, resample, tally,
 };
-use crate::discovery::DiscoveryConfig;
-use crate::lake::write_bytes;
-use crate::research::{collect, discovery_config, exclusions, outcome_table};
-use crate::sim::Scenario;
-use crate::sim::rng::derive;
-use crate::spec::CompiledSpec;
-use crate::store::Store;
+use backtestd_lab::sim::Scenario;
+use backtestd_store::Store;
+use backtestd_store::lake::write_bytes;
 
 /// Worlds that the acceptance criteria need.
 const CRITERIA_WORLDS: [WorldKind; 5] =
@@ -94,7 +96,7 @@ pub fn run(cmd: &CalibrateCmd) -> anyhow::Result<ExitCode> {
     if cmd.runs == Some(0) || cmd.days == Some(0) {
         bail!("--runs and --days must be at least 1");
     }
-    let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
+    let spec = Arc::new(load_specs(&cmd.spec.spec)?);
     let summary = match cmd.level {
         Level::Tables => tables(cmd, &spec)?,
         Level::Pipeline => pipeline(cmd, &spec)?,

@@ -17,11 +17,12 @@ use crate::daemon::config::{
     BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
 };
 use crate::daemon::{Daemon, Stopper};
-use crate::lake::write_bytes;
-use crate::market::{DAY_MS, Symbol, Ts};
-use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario};
-use crate::spec::read_files;
-use crate::store::StoreOptions;
+use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
+use backtestd_core::market::{DAY_MS, Symbol, Ts};
+use backtestd_lab::sim::Scenario;
+use backtestd_store::StoreOptions;
+use backtestd_store::lake::write_bytes;
+use backtestd_store::read_files;
 
 use score::Score;
 
@@ -129,7 +130,7 @@ impl DemoCmd {
 
     async fn exchange(&self) -> anyhow::Result<RunningExchange> {
         let scenario = Scenario::default();
-        let genesis = crate::market::parse_time(&scenario.genesis)?;
+        let genesis = backtestd_core::market::parse_time(&scenario.genesis)?;
         let config = ExchangeConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             seed: self.seed,

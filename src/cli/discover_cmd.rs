@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::dirs::SpecDir;
-use crate::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, Repeats, discover};
-use crate::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
-use crate::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
-use crate::spec::{GlobalDefaults, load_yaml, ontology_hash, read_files};
+use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, Repeats, discover};
+use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
+use backtestd_core::spec::{GlobalDefaults, ontology_hash};
+use backtestd_store::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
+use backtestd_store::{load_yaml, read_files};
 
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
@@ -43,7 +44,7 @@ pub struct DiscoverArgs {
 /// When the specs or the table cannot be read, or the output cannot be written.
 pub fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
     let (config, defaults) = read_specs(&args.spec.spec)?;
-    let cost = |symbol: &crate::market::Symbol| defaults.costs.round_trip_bps(symbol);
+    let cost = |symbol: &backtestd_core::market::Symbol| defaults.costs.round_trip_bps(symbol);
     let repeats = if args.deduplicate { Repeats::Collapse } else { Repeats::Refuse };
     let file = read_outcome_table(
         &args.outcomes,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::market::{Ts, parse_time};
-use crate::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario, Side};
+use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
+use backtestd_core::market::{Ts, parse_time};
+use backtestd_lab::sim::{Scenario, Side};
 
 /// Run a simulated Binance (USD-M futures and spot market data) on loopback
 #[derive(Debug, Clone, Args)]
@@ -55,7 +56,7 @@ fn positive(text: &str) -> Result<f64, String> {
 /// When the scenario cannot be used or the address cannot be bound.
 pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
     if args.print_scenario {
-        print!("{}", crate::sim::DEFAULT_SCENARIO);
+        print!("{}", backtestd_lab::sim::DEFAULT_SCENARIO);
         return Ok(());
     }
     let scenario = match &args.scenario {

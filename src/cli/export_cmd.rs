@@ -1,5 +1,6 @@
 //! `backtestd export lake`: the store as parquet.
 
+use backtestd_store::load_specs;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -7,11 +8,10 @@ use clap::Args;
 
 use super::Progress;
 use super::dirs::{DataRoot, SpecDir, StateDir};
-use crate::clean::CleanPolicy;
-use crate::lake::{LakeFile, export_clean, export_raw};
-use crate::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use crate::spec::CompiledSpec;
-use crate::store::Store;
+use backtestd_core::clean::CleanPolicy;
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
+use backtestd_store::Store;
+use backtestd_store::lake::{LakeFile, export_clean, export_raw};
 
 /// Write the raw and the cleaned bars of the store as monthly parquet files. Files that already hold their content are
 /// left alone, so running it again is cheap.
@@ -45,7 +45,7 @@ pub struct ExportLakeCmd {
 /// # Errors
 /// When the specs do not load, the store is in use or empty, or a file cannot be written.
 pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
-    let spec = CompiledSpec::load(&cmd.spec.spec)?;
+    let spec = load_specs(&cmd.spec.spec)?;
     let store = Store::open(&cmd.state.state)?;
     let lake = cmd.data.data_root.join("lake");
     let mut symbols = cmd.symbols.clone();

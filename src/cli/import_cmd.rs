@@ -9,9 +9,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Progress;
-use crate::binance::archive::{FileKind, FileSpec, Finding, from_path, read_file};
-use crate::market::{Market, Symbol};
-use crate::store::{Delivery, MergeReport, Origin, SeriesKey, Store};
+use backtestd_binance::archive::{FileKind, FileSpec, Finding, from_path, read_file};
+use backtestd_core::market::SeriesKey;
+use backtestd_core::market::{Market, Symbol};
+use backtestd_store::{Delivery, MergeReport, Origin, Store};
 
 /// How many findings are printed; the rest is only counted.
 const SHOWN: usize = 20;

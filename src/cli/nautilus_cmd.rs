@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::Progress;
 use super::dirs::StateDir;
-use crate::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
 use crate::nautilus::write_bars;
-use crate::store::Store;
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
+use backtestd_store::Store;
 
 /// Write the perpetual bars of the store as a NautilusTrader 1.x catalog (data/bar/...). Instruments are not written:
 /// their layout belongs to the NautilusTrader version that reads them; create them there with the printed precisions.

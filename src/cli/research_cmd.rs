@@ -1,5 +1,6 @@
 //! `backtestd research`: one batch run over the store.
 
+use backtestd_store::load_specs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use anyhow::bail;
 
 use super::Progress;
 use super::dirs::{DataRoot, SpecDir, StateDir};
-use crate::daemon::clock::{Clock, SystemClock};
-use crate::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
-use crate::research::{self, PlaceboRequest, Request};
-use crate::spec::CompiledSpec;
-use crate::store::Store;
+use crate::research::{self, Request};
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
+use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::Store;
 
 /// Which part of the store a command reads.
 #[derive(Debug, clap::Args)]
@@ -116,7 +119,7 @@ pub struct ResearchCmd {
 /// # Errors
 /// When the specs do not load, the store is in use or lacks bars, or a file cannot be written.
 pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
-    let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
+    let spec = Arc::new(load_specs(&cmd.spec.spec)?);
     let mut store = Store::open(&cmd.state.state)?;
     let request = Request {
         run_id: cmd.run_id.clone(),

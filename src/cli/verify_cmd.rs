@@ -1,5 +1,6 @@
 //! `backtestd verify`: proof that what is on disk is what it claims to be.
 
+use backtestd_store::load_specs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,12 +9,11 @@ use serde_json::json;
 
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::{FINDINGS, Progress};
-use crate::market::{BARS_PER_DAY, Ts, parse_date};
-use crate::spec::CompiledSpec;
-use crate::store::Store;
 use crate::verify::{
     Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
 };
+use backtestd_core::market::{BARS_PER_DAY, Ts, parse_date};
+use backtestd_store::Store;
 
 /// Findings printed for one area; all of them with --json.
 const SHOWN: usize = 20;
@@ -76,7 +76,7 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
 }
 
 fn facts(cmd: &VerifyCmd, store: &Store) -> anyhow::Result<Area> {
-    let spec = Arc::new(CompiledSpec::load(&cmd.spec.spec)?);
+    let spec = Arc::new(load_specs(&cmd.spec.spec)?);
     let mut range =
         FactsRange { from: cmd.start.map(Ts::bar), end: cmd.end.map(|day| day.bar() + BARS_PER_DAY) };
     if cmd.quick {

@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use crate::blueprints::{Blueprint, Change, Follower, Sighting, Version};
+use crate::publish::{Follower, Sighting, Version};
+use backtestd_core::blueprints::{Blueprint, Change};
 
 /// Follow a blueprint directory: print each version that comes into force, checked against its manifest
 ///

@@ -8,15 +8,13 @@ use std::path::PathBuf;
 
 use super::run_report;
 use super::storage::RunInput;
-use crate::blueprints::{
-    Blueprint, PublishContext, RunFacts, lives_of, publish_version, read_current, write_run,
-};
-use crate::discovery::definition::hex;
-use crate::discovery::{Cohort, Discovery};
-use crate::lake::write_phase2_reports;
-use crate::market::Ts;
-use crate::outcomes::Outcome;
-use crate::research::{Look, conclude, find};
+use crate::publish::{publish_conclusions, write_run_files};
+use backtestd_core::blueprints::{Blueprint, RunFacts};
+use backtestd_core::conclude::{Look, conclude, find};
+use backtestd_core::discovery::definition::hex;
+use backtestd_core::discovery::{Cohort, Discovery};
+use backtestd_core::market::Ts;
+use backtestd_core::outcomes::Outcome;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -108,32 +106,11 @@ pub fn run(
     let replay = Some(hex(&looked.link));
     let conclusions =
         conclude(spec, discovery, outcomes, &facts, replay).map_err(|error| error.to_string())?;
-    write_run(
-        &request.data_root.join("reports"),
-        &spec.hash,
-        &facts,
-        &conclusions.discovery.candidates,
-        &conclusions.bridge,
-        &conclusions.compiled,
-    )
-    .map_err(|error| error.to_string())?;
-    let phase2 = request.data_root.join("reports/phase2").join(&request.run_id);
-    write_phase2_reports(&phase2, &conclusions.discovery).map_err(|error| error.to_string())?;
-    let dir = request.data_root.join("blueprints");
-    let current = read_current(&dir).map_err(|error| error.to_string())?;
-    let published = current.map(|v| v.blueprints).unwrap_or_default();
-    let context = PublishContext {
-        published_at: request.now,
-        run_id: request.run_id.clone(),
-        ontology_spec_hash: spec.hash.clone(),
-        data_watermark: facts.data_watermark,
-        code_version: facts.code_version.clone(),
-        verdicts: conclusions.compiled.verdicts.clone(),
-        lives: lives_of(&published, &looked.catalogue, &looked.book, &spec.gates.monitoring),
-        reasons: conclusions.compiled.reasons.clone(),
-    };
-    let published = publish_version(&dir, &conclusions.compiled.blueprints, &context)
-        .map_err(|error| error.to_string())?;
+    write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
+    let evidence = (&*looked.catalogue, &*looked.book);
+    let published =
+        publish_conclusions(&request.data_root, spec, &facts, &conclusions, evidence, request.now)
+            .map_err(|error| error.to_string())?;
     let report = if request.with_report {
         run_report::write(input, &conclusions, &facts, &published, &request.data_root)
     } else {

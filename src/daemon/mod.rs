@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod client;
-pub mod clock;
 pub mod config;
 mod discover;
 pub mod feed;

@@ -7,12 +7,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::storage::RunInput;
-use crate::blueprints::{Publication, RunFacts};
-use crate::calibrate::funnel;
-use crate::lake::write_bytes;
-use crate::pipeline::{POOLED, Tally};
+use crate::publish::Publication;
 use crate::report::{ReportInput, render};
-use crate::research::Conclusions;
+use backtestd_core::blueprints::RunFacts;
+use backtestd_core::conclude::Conclusions;
+use backtestd_core::pipeline::{POOLED, Tally};
+use backtestd_store::lake::write_bytes;
 
 const FILE: &str = "report.html";
 
@@ -43,7 +43,6 @@ pub fn write(
 fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published: &Publication) -> String {
     let (discovery, compiled) = (&conclusions.discovery, &conclusions.compiled);
     let hypotheses = discovery.summary.hypotheses as u64;
-    let stages = funnel(hypotheses, &discovery.candidates, &conclusions.bridge, compiled.blueprints.len());
     let counted = |count: fn(&Tally) -> u64| {
         let single = input.quality.events.iter().filter(|q| q.symbol != POOLED);
         single.map(|q| count(&q.tally)).sum()
@@ -65,7 +64,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
         bridge: &conclusions.bridge,
         blueprints: &compiled.blueprints,
         reasons: &compiled.reasons,
-        funnel: &stages,
+        funnel: &conclusions.funnel(),
         placebo: None,
         measures: &[],
         measure_counts: &[],

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::clock::Clock;
 use super::config::Config;
 use super::metrics::Metrics;
 use super::status::Status;
 use super::stream_log::{StreamEntry, StreamLog};
-use crate::explain::{History, Stretch};
-use crate::market::{RawBlock, Symbol, Ts};
+use backtestd_core::clock::Clock;
+use backtestd_core::explain::{History, Stretch};
+use backtestd_core::market::{RawBlock, Symbol, Ts};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;

@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::discovery::Cohort;
-use crate::market::{Market, Symbol, Ts};
-use crate::pipeline::{ChangeSummary, PartialSource, QualityReport};
-use crate::store::Replaced;
+use backtestd_core::discovery::Cohort;
+use backtestd_core::market::{Market, Symbol, Ts};
+use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
+use backtestd_store::Replaced;
 
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -203,7 +203,7 @@ impl QualityStatus {
     /// The short form of a report.
     #[must_use]
     pub fn of(report: &QualityReport) -> Self {
-        let count = |test: fn(&crate::pipeline::EventQuality) -> bool| {
+        let count = |test: fn(&backtestd_core::pipeline::EventQuality) -> bool| {
             report.events.iter().filter(|q| test(q)).count() as u64
         };
         let worst = report.worst().into_iter().map(|(q, f)| QualityFinding {

@@ -12,9 +12,9 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::fixed::{FixedError, decimals, to_fixed};
-use crate::blueprints::bar_type;
-use crate::lake::{LakeError, write_atomically};
-use crate::market::{Bar, Symbol, Ts};
+use backtestd_core::market::bar_type;
+use backtestd_core::market::{Bar, Symbol, Ts};
+use backtestd_store::lake::{LakeError, write_atomically};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
-    use crate::market::BarIndex;
+    use backtestd_core::market::BarIndex;
 
     fn bar(at: i64, close: f64) -> Bar {
         Bar::from_values(BarIndex(at), [100.5, 101.0, 99.25, close, 12.345, 0.0, 0.0, 0.0, 0.0])
@@ -161,7 +161,7 @@ mod tests {
     fn bars_are_named_by_their_close_and_keep_their_decimals() {
         let root = tempfile::tempdir().unwrap();
         let symbol = Symbol::new("BTCUSDT").unwrap();
-        let first = crate::market::parse_time("2020-01-01T00:00:00Z").unwrap().bar();
+        let first = backtestd_core::market::parse_time("2020-01-01T00:00:00Z").unwrap().bar();
         let bars = [bar(first.0, 100.75), bar(first.0 + 1, f64::NAN), bar(first.0 + 2, 100.0)];
         let export = write_bars(root.path(), &symbol, &bars).unwrap();
         assert_eq!((export.bars, export.skipped), (2, 1));

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::charts::interval;
 use super::format::{escape, number, probability, signed, thousands};
-use crate::blueprints::Blueprint;
-use crate::discovery::DirectionRule;
+use backtestd_core::blueprints::Blueprint;
+use backtestd_core::discovery::DirectionRule;
 
 /// All cards.
 pub(super) fn cards(blueprints: &[Blueprint]) -> String {

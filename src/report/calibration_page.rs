@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::format::{escape, number, signed, thousands};
 use super::page::{STYLE, open_page};
-use crate::calibrate::{
+use backtestd_lab::calibrate::{
     CalibrationSummary, Criterion, Decider, Estimate, PipelineTally, PublishedTally, ScoresTally, Verdict,
     WorldTally,
 };

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::format::{number, thousands};
-use crate::calibrate::Stage;
-use crate::research::{NullTwin, Placebo};
+use backtestd_core::conclude::Stage;
+use backtestd_core::conclude::{NullTwin, Placebo};
 
 /// Room of one stage, px.
 const STAGE: usize = 46;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::format::{escape, number, thousands};
-use crate::discovery::{Candidate, Scope};
+use backtestd_core::discovery::{Candidate, Scope};
 
 /// Half-width of the band in standard errors: 90 % of a normal.
 const BAND: f64 = 1.644_853_626_951;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::format::{escape, number, signed, thousands};
-use crate::blueprints::Blueprint;
+use backtestd_core::blueprints::Blueprint;
 
 /// The lines of the version in force that have been published; empty where there are none.
 pub(super) fn lives(published: &[Blueprint]) -> String {

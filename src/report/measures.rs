@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::format::{escape, number, probability, signed, thousands};
-use crate::discovery::MeasuredTest;
-use crate::research::{MeasureCount, statistic_words};
+use backtestd_core::conclude::{MeasureCount, statistic_words};
+use backtestd_core::discovery::MeasuredTest;
 
 /// The table of a statistic shows at most this many.
 const SHOWN: usize = 15;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::blueprint_cards::cards;
+use super::bounded::bounded;
 use super::calibration_chart::{Line, calibration};
 use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
 use super::event_study::studies;
@@ -11,12 +12,12 @@ use super::format::{escape, number, thousands};
 use super::lives::lives;
 use super::measures::measures;
 use super::tables;
-use crate::blueprints::Blueprint;
-use crate::bridge::BridgeResult;
-use crate::calibrate::Stage;
-use crate::discovery::{Candidate, MeasuredTest};
-use crate::pipeline::QualityReport;
-use crate::research::{MeasureCount, Placebo};
+use backtestd_core::blueprints::Blueprint;
+use backtestd_core::conclude::Stage;
+use backtestd_core::conclude::{MeasureCount, Placebo};
+use backtestd_core::discovery::{Candidate, MeasuredTest};
+use backtestd_core::pipeline::QualityReport;
+use backtestd_core::tradability::BridgeResult;
 
 /// The table of candidates shows at most this many.
 const CANDIDATES_SHOWN: usize = 40;
@@ -188,6 +189,7 @@ fn funnel_section(out: &mut String, input: &ReportInput<'_>) {
         );
     }
     let _ = write!(out, r#"<div class="panel">{}</div>"#, funnel(input.funnel, input.placebo));
+    out.push_str(&bounded(input.candidates));
     if let Some(placebo) = input.placebo {
         twin_table(out, placebo);
     }

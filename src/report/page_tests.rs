@@ -1,9 +1,9 @@
 use super::*;
-use crate::blueprints::tests::{candidate, example, published};
-use crate::blueprints::{Monitoring, Status};
-use crate::calibrate::funnel;
-use crate::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
-use crate::research::NullTwin;
+use crate::publish::tests::{candidate, example, published};
+use backtestd_core::blueprints::{Monitoring, Status};
+use backtestd_core::conclude::NullTwin;
+use backtestd_core::conclude::funnel;
+use backtestd_core::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
 
 fn quality(event_type: &str, per_10k: f64, most: Option<f64>, unavailable: Option<&str>) -> EventQuality {
     let failure =

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use super::charts::prevalence;
 use super::format::{escape, number, probability, signed, thousands};
-use crate::bridge::BridgeResult;
-use crate::discovery::Candidate;
-use crate::pipeline::{EventQuality, POOLED, PartialSource};
+use backtestd_core::discovery::Candidate;
+use backtestd_core::pipeline::{EventQuality, POOLED, PartialSource};
+use backtestd_core::tradability::BridgeResult;
 
 /// The best candidates by q, at most `most`.
 pub(super) fn candidates(

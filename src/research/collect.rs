@@ -8,14 +8,14 @@ use super::features::FeatureLake;
 use super::measures::Measures;
 use super::request::Request;
 use super::tables::EventRow;
-use crate::calibrate::{History, PRICES};
-use crate::events::Event;
-use crate::graph::EngineOptions;
-use crate::market::{BarIndex, Market, RawBlock, Source, Symbol};
-use crate::outcomes::{Measured, Outcome};
-use crate::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
-use crate::spec::CompiledSpec;
-use crate::store::Store;
+use backtestd_core::conclude::{History, PRICES};
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{BarIndex, Market, RawBlock, Source, Symbol};
+use backtestd_core::outcomes::Event;
+use backtestd_core::outcomes::{Measured, Outcome};
+use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::Store;
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
 const CHUNK_ROWS: usize = 512;

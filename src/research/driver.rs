@@ -10,26 +10,25 @@ use serde_json::json;
 
 use super::collect::{Collected, collect};
 use super::measures::{look_at_measures, write_measures};
-use super::placebo::{PlaceboInputs, placebo};
 use super::request::Request;
-use super::summary::{EventCount, MeasureCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
+use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
-use super::{
-    Conclusions, Look, ResearchError, closed_through, conclude, discovery_config, exclusions, find, lacking,
-    look_at, needs_outcomes, outcome_table, read_ledger,
-};
-use crate::blueprints::{
-    Blueprint, Life, Publication, PublishContext, PublishError, RunFacts, lives_of, publish_version,
-    read_current, write_promotion_audit, write_run,
-};
-use crate::calibrate::{Stage, funnel};
-use crate::discovery::definition::hex;
-use crate::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
-use crate::lake::{SCHEMA_KEY, write_bytes, write_parquet, write_phase2_reports};
-use crate::market::{BarIndex, DAY_MS, Ts};
-use crate::pipeline::POOLED;
+use super::{ResearchError, look_at, read_ledger};
+use crate::publish::{PublishError, publish_conclusions, read_current, write_run_files};
 use crate::report::{ReportInput, SymbolFacts, render};
-use crate::store::Store;
+use backtestd_core::blueprints::{Blueprint, Life, RunFacts, lives_of};
+use backtestd_core::conclude::Stage;
+use backtestd_core::conclude::{
+    Conclusions, Look, MeasureCount, PlaceboInputs, closed_through, conclude, discovery_config, exclusions,
+    find, lacking, needs_outcomes, outcome_table, placebo,
+};
+use backtestd_core::discovery::definition::hex;
+use backtestd_core::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
+use backtestd_core::market::{BarIndex, DAY_MS, Ts};
+use backtestd_core::pipeline::POOLED;
+use backtestd_lab::calibrate::Lab;
+use backtestd_store::Store;
+use backtestd_store::lake::{SCHEMA_KEY, write_bytes, write_parquet};
 
 /// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
 /// done and the steps in all.
@@ -94,33 +93,19 @@ pub fn run(
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
 
-    let reports = request.data_root.join("reports");
-    write_run(
-        &reports,
-        &request.spec.hash,
-        &facts,
-        &conclusions.discovery.candidates,
-        &conclusions.bridge,
-        &conclusions.compiled,
-    )?;
-    let phase2 = reports.join("phase2").join(&run_id);
-    write_phase2_reports(&phase2, &conclusions.discovery)?;
+    write_run_files(&request.data_root, &request.spec, &facts, &conclusions)?;
+    let phase2 = request.data_root.join("reports/phase2").join(&run_id);
     write_measures(&phase2, &measures, &request.spec.hash)?;
-    write_promotion_audit(
-        &reports,
-        &request.spec.hash,
-        &run_id,
-        &conclusions.discovery.candidates,
-        &conclusions.compiled,
-    )?;
-    let stages_passed = funnel(
-        conclusions.discovery.summary.hypotheses as u64,
-        &conclusions.discovery.candidates,
-        &conclusions.bridge,
-        conclusions.compiled.blueprints.len(),
-    );
+    let stages_passed = conclusions.funnel();
     let (version, published) = if request.publish {
-        let publication = publish(request, &facts, &conclusions, &catalogue, &book, now)?;
+        let publication = publish_conclusions(
+            &request.data_root,
+            &request.spec,
+            &facts,
+            &conclusions,
+            (&catalogue, &book),
+            now,
+        )?;
         (Some(publication.version), publication.blueprints)
     } else {
         (None, in_force(request, &catalogue, &book)?)
@@ -142,6 +127,7 @@ pub fn run(
                 config: &config,
                 facts: &facts,
                 real: &stages_passed,
+                groups: Lab::default().placement.volatility_groups,
             };
             let twin =
                 placebo(&inputs, request.placebo, &mut |done, total| progress("placebo", done, total))?;
@@ -253,30 +239,6 @@ fn stage_log(stage: &str, summary: &RunSummary) -> String {
             summary.version.as_deref().unwrap_or("none")
         ),
     }
-}
-
-fn publish(
-    request: &Request,
-    facts: &RunFacts,
-    conclusions: &Conclusions,
-    catalogue: &Catalogue,
-    book: &EvidenceBook,
-    now: Ts,
-) -> Result<Publication, ResearchError> {
-    let dir = request.data_root.join("blueprints");
-    let current = read_current(&dir).map_err(PublishError::from)?;
-    let published = current.map(|v| v.blueprints).unwrap_or_default();
-    let context = PublishContext {
-        published_at: now,
-        run_id: facts.run_id.clone(),
-        ontology_spec_hash: request.spec.hash.clone(),
-        data_watermark: facts.data_watermark,
-        code_version: facts.code_version.clone(),
-        verdicts: conclusions.compiled.verdicts.clone(),
-        lives: lives_of(&published, catalogue, book, &request.spec.gates.monitoring),
-        reasons: conclusions.compiled.reasons.clone(),
-    };
-    Ok(publish_version(&dir, &conclusions.compiled.blueprints, &context)?)
 }
 
 /// The version in force, with what this run's book says about it; the files stay as they are.

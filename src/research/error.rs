@@ -1,12 +1,12 @@
 //! Why a run could not be carried out.
 
-use crate::blueprints::{CompileError, PublishError};
-use crate::bridge::SampleError;
-use crate::discovery::{LedgerError, TableError};
-use crate::lake::LakeError;
-use crate::market::Symbol;
-use crate::pipeline::PipelineError;
-use crate::store::StoreError;
+use crate::publish::{PublishError, RunFilesError};
+use backtestd_core::conclude::ConcludeError;
+use backtestd_core::discovery::{LedgerError, TableError};
+use backtestd_core::market::Symbol;
+use backtestd_core::pipeline::PipelineError;
+use backtestd_store::StoreError;
+use backtestd_store::lake::LakeError;
 
 /// A run that did not happen. Nothing half-written is left behind: files appear whole or not at all.
 #[derive(Debug, thiserror::Error)]
@@ -28,18 +28,18 @@ pub enum ResearchError {
     /// A file of the lake could not be written.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// Nothing can be concluded.
+    #[error(transparent)]
+    Conclude(#[from] ConcludeError),
     /// Outcomes that contradict each other.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A candidate's sample cannot be built.
-    #[error(transparent)]
-    Sample(#[from] SampleError),
     /// The catalogue may not be looked at.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Candidates of other specs.
+    /// A file of the run could not be written, or the version not published.
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    RunFiles(#[from] RunFilesError),
     /// The version could not be published.
     #[error(transparent)]
     Publish(#[from] PublishError),

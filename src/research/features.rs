@@ -9,9 +9,11 @@ use rayon::prelude::*;
 use super::ResearchError;
 use super::request::Request;
 use super::tables::{carry_label, vol_label};
-use crate::lake::{SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet};
-use crate::market::{BarIndex, Symbol};
-use crate::pipeline::Facts;
+use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::pipeline::Facts;
+use backtestd_store::lake::{
+    SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet,
+};
 
 /// Schema name in the files' metadata.
 const SCHEMA: &str = "backtestd.features_v1/1";

@@ -1,10 +1,10 @@
 //! The trial ledger between the store and a look: what is new is stored before anything is looked at.
 
 use super::ResearchError;
-use crate::discovery::{Accounting, Catalogue, TrialLedger};
-use crate::spec::TestStatistic;
-use crate::spec::gates::CatalogueKind;
-use crate::store::{Store, StoreError};
+use backtestd_core::discovery::{Accounting, Catalogue, TrialLedger};
+use backtestd_core::spec::TestStatistic;
+use backtestd_core::spec::gates::CatalogueKind;
+use backtestd_store::{Store, StoreError};
 
 /// Under this name the store remembers that the catalogue was declared closed.
 fn closed(statistic: TestStatistic) -> String {

@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 
-use super::conclude::state_names;
-use super::{Look, ResearchError, look_at, read_ledger};
-use crate::discovery::{
+use super::{ResearchError, look_at, read_ledger};
+use backtestd_core::conclude::{Look, state_names};
+use backtestd_core::discovery::{
     Accounting, Catalogue, CatalogueSpec, DiscoveryConfig, MeasuredTest, OutcomeTable, Tested, book_of,
     conclude_in, measured_test,
 };
-use crate::lake::{
+use backtestd_core::market::Symbol;
+use backtestd_core::outcomes::{BookConfig, Leg, LegBook, Measured, Outcome, RelativePrice};
+use backtestd_core::pipeline::Facts;
+use backtestd_core::spec::{CompiledSpec, TestStatistic};
+use backtestd_store::Store;
+use backtestd_store::lake::{
     LakeError, SCHEMA_KEY, bool_column, f64_column, i64_column, string_column, table, write_parquet,
 };
-use crate::market::Symbol;
-use crate::outcomes::{BookConfig, Leg, LegBook, Measured, Outcome, RelativePrice};
-use crate::pipeline::Facts;
-use crate::spec::{CompiledSpec, TestStatistic};
-use crate::store::Store;
 
 /// What is tested beside discovery, each for itself.
 const STATISTICS: [TestStatistic; 2] = [TestStatistic::RelativeReturn, TestStatistic::VarianceRatio];

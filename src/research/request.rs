@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::placebo::PlaceboRequest;
-use crate::discovery::{Accounting, Exclusion};
-use crate::market::{BarIndex, Symbol};
-use crate::spec::CompiledSpec;
+use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::discovery::{Accounting, Exclusion};
+use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::spec::CompiledSpec;
 
 /// One batch run.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn the_name_is_the_watermark_and_a_fingerprint_of_the_inputs() {
         let symbols = [Symbol::new("BTCUSDT").unwrap()];
-        let end = crate::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
+        let end = backtestd_core::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
         let accounting = Accounting::default();
         let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &[&accounting], &[]);
         let name = run_id("sha256:a");

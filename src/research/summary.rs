@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::BarCount;
-use super::placebo::Placebo;
-use crate::discovery::{Accounting, MeasuredTest};
-use crate::market::Symbol;
-use crate::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
-use crate::spec::TestStatistic;
+use backtestd_core::conclude::{MeasureCount, Placebo, statistic_words};
+
+use backtestd_core::market::Symbol;
+use backtestd_core::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 
 /// Wall time of a stage.
 #[derive(Clone, Debug, Serialize)]
@@ -57,30 +56,6 @@ pub struct UnavailableEvent {
     pub missing: String,
     /// On these symbols.
     pub symbols: Vec<String>,
-}
-
-/// Tests of one statistic that no single leg can trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct MeasureCount {
-    /// What is measured.
-    pub statistic: TestStatistic,
-    /// Trials of the statistic's ledger: every such test ever looked at.
-    pub trials: u64,
-    /// Tests with data.
-    pub tested: u64,
-    /// Within the q that a discovery must reach.
-    pub found: u64,
-}
-
-impl MeasureCount {
-    pub(super) fn of(statistic: TestStatistic, accounting: &Accounting, tests: &[MeasuredTest]) -> Self {
-        Self {
-            statistic,
-            trials: accounting.total as u64,
-            tested: tests.len() as u64,
-            found: tests.iter().filter(|t| t.is_found).count() as u64,
-        }
-    }
 }
 
 /// What a run came to.
@@ -280,15 +255,6 @@ impl RunSummary {
 }
 
 /// What a statistic is, for people.
-pub(crate) const fn statistic_words(statistic: TestStatistic) -> &'static str {
-    match statistic {
-        TestStatistic::OwnReturn => "the symbol's own return",
-        TestStatistic::RelativeReturn => "relative prices (two legs)",
-        TestStatistic::VarianceRatio => "realised over expected variance",
-        TestStatistic::ExcursionQuantile => "the tail of the excursion",
-    }
-}
-
 /// Names, some to a line.
 fn wrap(out: &mut String, names: &[&str]) {
     const WIDTH: usize = 110;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int8Array, Int32Array, RecordBatch};
 use serde_json::{Map, Value};
 
-use crate::events::Event;
-use crate::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
-use crate::market::{BarIndex, Symbol, Ts};
-use crate::outcomes::{Measured, Outcome};
+use backtestd_core::market::{BarIndex, Symbol, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_core::outcomes::{Measured, Outcome};
+use backtestd_store::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
 
 /// An event with what is known about it besides the detection itself.
 #[derive(Clone, Debug)]

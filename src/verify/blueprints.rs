@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Area;
-use crate::blueprints::{
+use crate::publish::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, current_version, list_versions, read_version, version_name,
 };
 

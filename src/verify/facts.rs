@@ -6,13 +6,13 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::Area;
-use crate::events::{EpisodeEnd, Event};
-use crate::graph::EngineOptions;
-use crate::market::{BARS_PER_DAY, BarIndex};
-use crate::outcomes::Outcome;
-use crate::pipeline::{CheckpointFacts, Pipeline, PipelineConfig, PipelineError};
-use crate::spec::CompiledSpec;
-use crate::store::{Store, StoreError};
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{BARS_PER_DAY, BarIndex};
+use backtestd_core::outcomes::Outcome;
+use backtestd_core::outcomes::{EpisodeEnd, Event};
+use backtestd_core::pipeline::{CheckpointFacts, Pipeline, PipelineConfig, PipelineError};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{Store, StoreError};
 
 /// Rows a chunk: a prime, so that boundaries fall elsewhere than in a daemon's chunks.
 const CHUNK_ROWS: i64 = 389;
@@ -107,7 +107,7 @@ pub fn check_facts(
             if orphans.is_empty() {
                 let stored = store.outcomes(low, high)?;
                 counts[2] += stored.len();
-                let matured = |o: &Outcome| inside(crate::market::Ts(o.matured().0 - 1).bar());
+                let matured = |o: &Outcome| inside(backtestd_core::market::Ts(o.matured().0 - 1).bar());
                 compare(&mut area, &facts.outcomes, &stored, matured, outcome_name, outcome_fields);
             }
         }
@@ -204,7 +204,11 @@ fn event_fields(e: &Event) -> Fields {
 }
 
 fn end_name(end: &EpisodeEnd) -> String {
-    format!("{} exit {}", crate::events::event_id(&end.event_type, &end.symbol, end.onset), end.exit)
+    format!(
+        "{} exit {}",
+        backtestd_core::outcomes::event_id(&end.event_type, &end.symbol, end.onset),
+        end.exit
+    )
 }
 
 fn end_fields(_: &EpisodeEnd) -> Fields {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Area;
-use crate::lake::{LakeError, metadata_hashes, parquet_bytes, verify_parquet};
+use backtestd_store::lake::{LakeError, metadata_hashes, parquet_bytes, verify_parquet};
 
 /// Every parquet file under a folder, sorted; none when it is not there.
 ///

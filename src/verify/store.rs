@@ -1,7 +1,7 @@
 //! The store reads back.
 
 use super::Area;
-use crate::store::{Store, StoreError};
+use backtestd_store::{Store, StoreError};
 
 /// Decodes every record. `progress` hears the number of records read.
 ///

@@ -1,11 +1,11 @@
 //! Aggregators against brute force, and their laws: repeats, order and restarts change nothing.
 
-use backtestd::binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator, journal};
-use backtestd::binance::wire::{Frame, parse_frame};
-use backtestd::binance::{
+use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator, journal};
+use backtestd_binance::wire::{Frame, parse_frame};
+use backtestd_binance::{
     BookTicker, ForceOrder, MarkUpdate, Route, Side, Stamped, StreamKind, StreamState, StreamStatus, Update,
 };
-use backtestd::market::{
+use backtestd_core::market::{
     BAR_MS, BarIndex, LiquidationBar, MarkBar, Market, QuoteBar, Symbol, Ts, parse_time,
 };
 use proptest::prelude::*;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backtestd::binance::aggregate::{LiquidationAggregator, MarkAggregator};
-use backtestd::binance::{Rest, RestConfig, Stamped, StreamState, Subscription, Update, WsClient, WsConfig};
-use backtestd::market::{BARS_PER_DAY, Bar, BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
-use backtestd::sim::{Exchange, ExchangeConfig, Fault, FaultKind, RunningExchange, Scenario};
+use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator};
+use backtestd_binance::venue::{Exchange, ExchangeConfig, RunningExchange};
+use backtestd_binance::{Rest, RestConfig, Stamped, StreamState, Subscription, Update, WsClient, WsConfig};
+use backtestd_core::market::{BARS_PER_DAY, Bar, BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 

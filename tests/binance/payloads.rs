@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use backtestd::binance::wire::{self, Dropped, Frame, Prices, parse_frame};
-use backtestd::binance::{Route, Side, Update};
-use backtestd::market::{Market, Ts};
+use backtestd_binance::wire::{self, Dropped, Frame, Prices, parse_frame};
+use backtestd_binance::{Route, Side, Update};
+use backtestd_core::market::{Market, Ts};
 use serde_json::Value;
 
 fn data() -> PathBuf {

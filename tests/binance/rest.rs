@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use backtestd::binance::{Hole, Limits, Pauses, Rest, RestConfig, RestError};
-use backtestd::daemon::clock::ScaledClock;
-use backtestd::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_binance::clock::ScaledClock;
+use backtestd_binance::{Hole, Limits, Pauses, Rest, RestConfig, RestError};
+use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
 use futures_util::{StreamExt, stream};
 
 use crate::server::{self, ok, parameter, response};

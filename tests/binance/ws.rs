@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use backtestd::binance::{
+use backtestd_binance::clock::{ScaledClock, SystemClock};
+use backtestd_binance::{
     Silence, Stamped, StreamKind, StreamState, Subscription, Update, WsClient, WsConfig,
 };
-use backtestd::daemon::clock::{Clock, ScaledClock, SystemClock};
-use backtestd::market::{Market, Symbol, Ts};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{Market, Symbol, Ts};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{sleep, timeout};
 

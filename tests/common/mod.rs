@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use backtestd::market::{
+use backtestd_core::market::{
     Bar, BarIndex, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
     Source, Symbol,
 };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use backtestd::market::{BarIndex, Symbol, Ts};
-use backtestd::store::Store;
+use backtestd_core::market::{BarIndex, Symbol, Ts};
+use backtestd_store::Store;
 
 use crate::support::{Home, begin, committed, exchange, follow_signals};
 
@@ -92,7 +92,7 @@ async fn fifty_kills_leave_what_an_uninterrupted_run_leaves_and_every_signal_com
         right.len()
     );
 
-    let live_from = backtestd::market::parse_time(&live_from).unwrap().bar();
+    let live_from = backtestd_core::market::parse_time(&live_from).unwrap().bar();
     let seen = seen.lock().unwrap();
     let seqs: Vec<u64> = seen.iter().map(|(seq, ..)| *seq).collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no number is missing or doubled");

@@ -1,8 +1,8 @@
 //! Best quotes, collected live: there is no history of them, so what was not heard stays unknown.
 
-use backtestd::market::{BarIndex, QuoteBar, Symbol};
-use backtestd::sim::{Fault, FaultKind, Scenario};
-use backtestd::store::Store;
+use backtestd_core::market::{BarIndex, QuoteBar, Symbol};
+use backtestd_lab::sim::{Fault, FaultKind, Scenario};
+use backtestd_store::Store;
 use serde_json::Value;
 
 use crate::support::{Home, begin, committed, exchange_of};

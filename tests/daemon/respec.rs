@@ -1,18 +1,18 @@
 //! Specs that change while it runs: what changed is computed again beside the live ticks, and the store ends where a
 //! replay of all of history ends.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backtestd::daemon::client::Client;
-use backtestd::graph::EngineOptions;
-use backtestd::market::{BarIndex, DAY_MS, Source, Symbol, Ts};
-use backtestd::pipeline::{Pipeline, PipelineConfig};
-use backtestd::sim::Scenario;
-use backtestd::spec::CompiledSpec;
-use backtestd::store::Store;
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{BarIndex, DAY_MS, Source, Symbol, Ts};
+use backtestd_core::pipeline::{Pipeline, PipelineConfig};
+use backtestd_lab::sim::Scenario;
+use backtestd_store::Store;
 use serde_json::{Value, json};
 
 use crate::support::{Home, begin, committed, copy_tree, exchange, exchange_of, spec_dir};
@@ -42,7 +42,7 @@ fn stored_and_replayed(state: &Path, spec: &Path, through: BarIndex) -> (Vec<Str
     stored.extend(store.episode_ends(first, end).unwrap().iter().map(|x| format!("{x:?}")));
     stored.extend(store.outcomes(first, end).unwrap().iter().map(|x| format!("{x:?}")));
     let config = PipelineConfig {
-        spec: Arc::new(CompiledSpec::load(spec).unwrap()),
+        spec: Arc::new(load_specs(spec).unwrap()),
         symbols: symbols.clone(),
         collected: collected(),
         engine: EngineOptions::BATCH,
@@ -71,7 +71,7 @@ fn assert_replayed(state: &Path, spec: &Path, through: BarIndex) -> usize {
 }
 
 /// A home with specs of its own.
-fn home_with_specs(exchange: &backtestd::sim::RunningExchange) -> (Home, std::path::PathBuf) {
+fn home_with_specs(exchange: &backtestd_binance::venue::RunningExchange) -> (Home, std::path::PathBuf) {
     let mut home = Home::new(exchange, SPEED, DAYS);
     let spec = home.path("spec");
     copy_tree(&spec_dir(), &spec);

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use backtestd::daemon::client::Client;
-use backtestd::market::{DAY_MS, Ts, parse_time};
-use backtestd::sim::{Exchange, ExchangeConfig, Limits, RunningExchange, Scenario};
+use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
+use backtestd_core::market::{DAY_MS, Ts, parse_time};
+use backtestd_lab::sim::Scenario;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::discovery::scores::inverse_scale;
-use backtestd::discovery::{DaySum, LeftOut, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
-use backtestd::market::{BAR_MS, DAY_MS, Ts};
+use backtestd_core::discovery::scores::inverse_scale;
+use backtestd_core::discovery::{DaySum, LeftOut, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
+use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 
 use crate::world::{Dice, EVENTS, FIRST_DAY, SYMBOLS, conditions, config};
 
@@ -59,8 +59,13 @@ fn weights(table: &OutcomeTable, event: &str, bars: u32) -> BTreeMap<usize, (f64
             continue;
         }
         let typical = |symbol: u16| {
-            let before: Vec<f64> =
-                firsts.get(&symbol).into_iter().flatten().filter(|(d, _)| *d < day).map(|(_, w)| *w).collect();
+            let before: Vec<f64> = firsts
+                .get(&symbol)
+                .into_iter()
+                .flatten()
+                .filter(|(d, _)| *d < day)
+                .map(|(_, w)| *w)
+                .collect();
             let mut last: Vec<f64> = before.iter().rev().take(32).copied().collect();
             last.sort_by(f64::total_cmp);
             (last.len() >= 5).then(|| last[last.len() / 2])

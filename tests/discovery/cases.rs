@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Candidate, DirectionRule, Discovery, DiscoveryConfig, OutcomeRow, OutcomeTable, PromotionTrack, Repeats,
     TableBuilder, discover,
 };
-use backtestd::lake::{OutcomeDefaults, OutcomeFile, OutcomeFileError, read_outcome_table};
-use backtestd::market::{DAY_MS, Ts};
-use backtestd::spec::gates::CatalogueKind;
+use backtestd_core::market::{DAY_MS, Ts};
+use backtestd_core::spec::gates::CatalogueKind;
+use backtestd_store::lake::{OutcomeDefaults, OutcomeFile, OutcomeFileError, read_outcome_table};
 
 use super::world::config;
 
@@ -17,7 +17,7 @@ fn case(name: &str) -> PathBuf {
 }
 
 fn read(name: &str, repeats: Repeats) -> Result<OutcomeFile, OutcomeFileError> {
-    let cost = |_: &backtestd::market::Symbol| 12.0;
+    let cost = |_: &backtestd_core::market::Symbol| 12.0;
     read_outcome_table(&case(name), &OutcomeDefaults { cost_bps: &cost, entry_lag_bars: 1, repeats })
 }
 
@@ -162,21 +162,31 @@ fn what_can_never_be_accepted_helps_no_other() {
             let first = original.timestamp[0] / DAY_MS;
             (row.timestamp, row.exit) = (
                 Ts((first + (day - first) / 8) * DAY_MS + i as i64 * 300_000 % (200 * 300_000)),
-                Ts((first + (day - first) / 8) * DAY_MS + (i as i64 * 300_000 % (200 * 300_000)) + 14 * 300_000),
+                Ts((first + (day - first) / 8) * DAY_MS
+                    + (i as i64 * 300_000 % (200 * 300_000))
+                    + 14 * 300_000),
             );
         }
         true
     });
     let found = discover(&crowded, &closed());
     let few = of(&found, "BADPRINT", "AAAUSDT");
-    assert!(few.n_events >= 50 && few.n_clusters < 30 && few.q_value >= 1.0, "{} {}", few.n_events, few.n_clusters);
+    assert!(
+        few.n_events >= 50 && few.n_clusters < 30 && few.q_value >= 1.0,
+        "{} {}",
+        few.n_events,
+        few.n_clusters
+    );
 }
 
 #[test]
 fn the_same_rows_twice_are_refused_by_number_or_count_once() {
     let once = discover(&table("few_events"), &closed());
     let refused = read("few_events_twice", Repeats::Refuse).unwrap_err().to_string();
-    assert!(refused.contains(" repeats row ") && refused.contains("40 rows repeat an earlier one"), "{refused}");
+    assert!(
+        refused.contains(" repeats row ") && refused.contains("40 rows repeat an earlier one"),
+        "{refused}"
+    );
     let file = read("few_events_twice", Repeats::Collapse).unwrap();
     assert_eq!((file.collapsed.repeated, file.collapsed.contradicting), (40, 0));
     assert_eq!(discover(&file.table, &closed()), once);
@@ -201,7 +211,10 @@ fn a_symbol_that_hardly_moves_does_not_silence_its_pool() {
         });
         worlds.push((format!("{factor} times as quiet"), world));
     }
-    worlds.push(("a tenth".to_owned(), with(&quiet, |i, _| usize::from(quiet.symbol[i]) != peg || i % 10 == 0)));
+    worlds.push((
+        "a tenth".to_owned(),
+        with(&quiet, |i, _| usize::from(quiet.symbol[i]) != peg || i % 10 == 0),
+    ));
     for (name, world) in worlds {
         let found = discover(&world, &closed());
         let with = of(&found, "E1", "ALL");
@@ -246,11 +259,16 @@ fn one_tiny_sigma_neither_decides_nor_reverses_a_unit() {
 
 #[test]
 fn a_precise_sibling_leaves_the_others_their_weights() {
-    let (six, seven) = (discover(&table("shrink"), &closed()), discover(&table("shrink_with_peg"), &closed()));
+    let (six, seven) =
+        (discover(&table("shrink"), &closed()), discover(&table("shrink_with_peg"), &closed()));
     for symbol in ["S00", "S01", "S02", "S03", "S04", "S05"] {
         let weight = |d: &Discovery| of(d, "E1", symbol).shrinkage_weight_state.unwrap();
         let shrunk = |d: &Discovery| of(d, "E1", symbol).effect_shrunk_state_bps.unwrap();
-        assert!(weight(&six) > 0.85 && (weight(&seven) - weight(&six)).abs() < 0.05, "{symbol}: {}", weight(&seven));
+        assert!(
+            weight(&six) > 0.85 && (weight(&seven) - weight(&six)).abs() < 0.05,
+            "{symbol}: {}",
+            weight(&seven)
+        );
         assert!((shrunk(&seven) - shrunk(&six)).abs() < 2.5, "{symbol}: {} {}", shrunk(&six), shrunk(&seven));
     }
 }
@@ -261,12 +279,17 @@ fn a_return_that_never_varies_is_no_test() {
     for constant in [0.001, 0.1, -0.07, 0.0, 1e-7, 1.0 / 3.0] {
         for noise in [0.0, 1e-16] {
             let world = with(&original, |i, row| {
-                row.forward_return = f64::from(row.direction) * (constant + noise * (i % 3) as f64 * constant);
+                row.forward_return =
+                    f64::from(row.direction) * (constant + noise * (i % 3) as f64 * constant);
                 true
             });
             let found = discover(&world, &closed());
             let unit = of(&found, "E1", "AAAUSDT");
-            assert_eq!((unit.t_stat, unit.p_value, unit.p_any, unit.q_value), (None, 1.0, 1.0, 1.0), "{constant}");
+            assert_eq!(
+                (unit.t_stat, unit.p_value, unit.p_any, unit.q_value),
+                (None, 1.0, 1.0, 1.0),
+                "{constant}"
+            );
             assert_eq!((unit.lfsr, unit.ci_low_bps, unit.se_bps), (None, None, None), "{constant}");
             assert_eq!(unit.promotion_track, PromotionTrack::None);
         }

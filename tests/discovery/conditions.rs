@@ -1,24 +1,25 @@
 //! Filter verbs are conditions of hypotheses, or it is said why not.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use backtestd::blueprints::RunFacts;
-use backtestd::discovery::{
+use backtestd_core::blueprints::RunFacts;
+use backtestd_core::conclude::{Look, conclude_like, discovery_config, outcome_table};
+use backtestd_core::discovery::{
     Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey, TrialLedger,
     conclude_book, state_condition,
 };
-use backtestd::events::Event;
-use backtestd::market::{BarIndex, DAY_MS, Symbol, Ts};
-use backtestd::outcomes::{EntryPrice, Horizon, Outcome};
-use backtestd::research::{Look, conclude_like, discovery_config, outcome_table};
-use backtestd::spec::gates::CatalogueKind;
-use backtestd::spec::{CompiledSpec, FilterKind};
+use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::spec::gates::CatalogueKind;
+use backtestd_core::spec::{CompiledSpec, FilterKind};
 
 use crate::common::spec_dir;
 
 fn shipped() -> CompiledSpec {
-    CompiledSpec::load(&spec_dir()).unwrap()
+    load_specs(&spec_dir()).unwrap()
 }
 
 fn symbols() -> Vec<Symbol> {

@@ -3,23 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::discovery::DaySum;
-use backtestd::discovery::ash::{ash_fit, t_to_effective_se};
-use backtestd::discovery::bounds::LowerBound;
-use backtestd::discovery::cluster::{ClusterSum, ClusterT};
-use backtestd::discovery::eprocess::{
+use backtestd_core::discovery::DaySum;
+use backtestd_core::discovery::ash::{ash_fit, t_to_effective_se};
+use backtestd_core::discovery::bounds::LowerBound;
+use backtestd_core::discovery::cluster::{ClusterSum, ClusterT};
+use backtestd_core::discovery::eprocess::{
     MAX_BETS, MixParams, RunningScale, adjuster, geo_look_p, log_add, pair_p, sym_log_e,
 };
-use backtestd::discovery::monitor::RetireDetector;
-use backtestd::discovery::multiplicity::{
+use backtestd_core::discovery::monitor::RetireDetector;
+use backtestd_core::discovery::multiplicity::{
     Groups, bh_adjust, bh_reject, by_adjust, ebh_adjust, ebh_reject, grouped_bb, grouped_bb_adjust, harmonic,
     weigh,
 };
-use backtestd::discovery::scores::{day_score_t, inverse_scale};
-use backtestd::discovery::seed_compat::{bh_per_group, fixed_shrink, seed_shrinkage, seed_two_stage};
-use backtestd::discovery::shrink::{Child, lambda, moment_variance, shrink};
-use backtestd::discovery::signs::SignProcesses;
-use backtestd::discovery::special::{normal_isf, t_sf};
+use backtestd_core::discovery::scores::{day_score_t, inverse_scale};
+use backtestd_core::discovery::seed_compat::{bh_per_group, fixed_shrink, seed_shrinkage, seed_two_stage};
+use backtestd_core::discovery::shrink::{Child, lambda, moment_variance, shrink};
+use backtestd_core::discovery::signs::SignProcesses;
+use backtestd_core::discovery::special::{normal_isf, t_sf};
 use serde_json::Value;
 
 #[test]

@@ -8,12 +8,12 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use backtestd::discovery::{OutcomeTable, Repeats, discover};
-use backtestd::lake::{
+use backtestd_core::discovery::{OutcomeTable, Repeats, discover};
+use backtestd_core::market::{Symbol, Ts};
+use backtestd_store::lake::{
     OutcomeDefaults, dictionary_column, f64_column, read_outcome_table, read_parquet, string_column, table,
     ts_column, verify_parquet, write_discovery, write_phase2_reports,
 };
-use backtestd::market::{Symbol, Ts};
 use parquet::arrow::ArrowWriter;
 
 use super::world::{config, world};
@@ -204,7 +204,10 @@ fn what_no_market_can_say_is_refused_with_its_row_and_what_to_do() {
         f64_column((0..n).map(|i| if i == at { value } else { other }))
     };
     check(changed(&t, "forward_return", with(4, -3.2, 0.01)), "row 4, column forward_return: '-3.2' is not");
-    check(changed(&t, "cost_bps_round_trip", with(2, -12.0, 12.0)), "row 2, column cost_bps_round_trip: '-12'");
+    check(
+        changed(&t, "cost_bps_round_trip", with(2, -12.0, 12.0)),
+        "row 2, column cost_bps_round_trip: '-12'",
+    );
     let exits = |shift: i64| ts_column(t.timestamp.iter().map(|x| Ts(*x + shift)));
     check(changed(&t, "exit_ts", exits(-600_000)), "row 0, column exit_ts: ");
     check(changed(&t, "exit_ts", exits(300_000)), "an exit at or after the entry");
@@ -216,7 +219,8 @@ fn what_no_market_can_say_is_refused_with_its_row_and_what_to_do() {
     let mut twice = changed(&t, "state.HOT", Arc::new(BooleanArray::from(vec![true; n])));
     twice.push(("STATE.Hot".to_owned(), Arc::new(BooleanArray::from(vec![true; n]))));
     check(twice, "columns 'state.HOT' and 'STATE.Hot' are the same state");
-    let times = string_column((0..n).map(|i| Some(if i == 3 { "yesterday" } else { "2024-01-01T00:00:00Z" })));
+    let times =
+        string_column((0..n).map(|i| Some(if i == 3 { "yesterday" } else { "2024-01-01T00:00:00Z" })));
     check(changed(&t, "timestamp", times), "row 3, column timestamp: 'yesterday' is not a time");
 }
 
@@ -225,7 +229,8 @@ fn an_infinite_value_is_read_and_left_to_discovery_to_count() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("outcomes.parquet");
     let t = world(1, 40, None);
-    let inside = |i: &usize| (t.exit[*i] - 1).div_euclid(86_400_000) == t.timestamp[*i].div_euclid(86_400_000);
+    let inside =
+        |i: &usize| (t.exit[*i] - 1).div_euclid(86_400_000) == t.timestamp[*i].div_euclid(86_400_000);
     let used: Vec<usize> = (0..t.len()).filter(inside).collect();
     let returns = t.forward_return.iter().enumerate().map(|(i, r)| match i {
         i if i == used[3] => f64::INFINITY,
@@ -292,7 +297,10 @@ fn state_columns_of_every_kind_are_read_and_told() {
     let file = read_outcome_table(&path, &defaults()).unwrap();
     let ids: Vec<&str> = file.table.conditions.iter().map(|c| &*c.id).collect();
     assert_eq!(ids, ["mood_calm", "mood_wild", "LOUD", "NEW"]);
-    assert_eq!(file.states, ["state.mood: 2 labels", "STATE.LOUD: true or false", "state.NEW: true or false"]);
+    assert_eq!(
+        file.states,
+        ["state.mood: 2 labels", "STATE.LOUD: true or false", "state.NEW: true or false"]
+    );
     for i in 0..t.len() {
         let held: Vec<bool> = (0..4).map(|c| file.table.is_active(i, c)).collect();
         assert_eq!(held, [i % 2 == 0, i % 2 == 1, i % 4 == 0 || i % 4 == 3, i % 3 > 0 && i % 2 == 1], "{i}");
@@ -323,7 +331,7 @@ fn the_command_names_the_specs_and_says_what_it_collapsed() {
         hash
     };
     let shipped = hash_under(&root.join("spec"));
-    assert_eq!(shipped, backtestd::spec::CompiledSpec::load(&root.join("spec")).unwrap().hash);
+    assert_eq!(shipped, backtestd_store::load_specs(&root.join("spec")).unwrap().hash);
     // Other gates, another hash.
     let other = dir.path().join("spec");
     for file in ["gates.yaml", "global_defaults.yaml", "multiplicity/families.yaml"] {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Accounting, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger, book_of,
     conclude_book, conclude_in,
 };
-use backtestd::market::{DAY_MS, Ts};
-use backtestd::spec::gates::{CatalogueKind, GatesSpec, Procedure};
+use backtestd_core::market::{DAY_MS, Ts};
+use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, Procedure};
 
 use super::world::{Edge, FIRST_DAY, config, world};
 
@@ -156,7 +156,7 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let third = look(&mut ledger, &small, FIRST_DAY + 2);
     let again = conclude_in(&small, &book_of(&early, &small, &config), &third, &config);
     assert_eq!(again.summary.trials, large.units);
-    let rejected = |d: &backtestd::discovery::Discovery| -> Vec<String> {
+    let rejected = |d: &backtestd_core::discovery::Discovery| -> Vec<String> {
         d.candidates.iter().filter(|c| c.is_discovery).map(|c| c.candidate_id.clone()).collect()
     };
     assert_eq!(rejected(&again), rejected(&before));

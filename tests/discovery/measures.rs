@@ -1,5 +1,6 @@
 //! Relative prices and variance: a run's files against the raw bars of its store.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +8,13 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int8Type, Int32Type, Int64Type, TimestampMillisecondType};
 use arrow::{compute::cast, datatypes::DataType};
-use backtestd::lake::read_parquet;
-use backtestd::market::{BAR_MS, BarIndex, DAY_MS, Market, RawBlock, Ts};
-use backtestd::research::{PlaceboRequest, Request, RunSummary, run};
-use backtestd::spec::{CompiledSpec, TestStatistic};
-use backtestd::store::{Delivery, Fsync, Origin, RawPut, Records, Store};
+use backtestd::research::{Request, RunSummary, run};
+use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Market, RawBlock, Ts};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_core::spec::{CompiledSpec, TestStatistic};
+use backtestd_store::lake::read_parquet;
+use backtestd_store::{Delivery, Fsync, Origin, Store};
 
 use super::common::{START, market, spec_dir, symbols};
 
@@ -112,7 +115,7 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
     let mut store = Store::open_with(&dir.path().join("state"), Fsync::Never).unwrap();
     fill(&mut store, &raw);
     let data = dir.path().join("data");
-    let summary = research(&mut store, CompiledSpec::load(&spec_dir()).unwrap(), &data);
+    let summary = research(&mut store, load_specs(&spec_dir()).unwrap(), &data);
     let closes = closes(&raw);
     let close = |symbol: &str, bar: i64, leg: usize| {
         closes.get(&(symbol.to_owned(), bar)).map_or(f64::NAN, |legs| legs[leg])
@@ -222,7 +225,7 @@ fn what_is_tested_beside_discovery_is_counted_in_ledgers_of_its_own() {
     let mut store = Store::open_with(&dir.path().join("state"), Fsync::Never).unwrap();
     fill(&mut store, &wide_basis());
     let data = dir.path().join("data");
-    let spec = || CompiledSpec::load(&spec_dir()).unwrap();
+    let spec = || load_specs(&spec_dir()).unwrap();
     let counts = |summary: &RunSummary| {
         summary.measures.iter().map(|m| (m.statistic, m.trials, m.tested)).collect::<Vec<_>>()
     };

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use backtestd::discovery::cluster::{ClusterSum, ClusterT};
-use backtestd::discovery::multiplicity::{bh_adjust, by_adjust, ebh_reject};
-use backtestd::discovery::special::{log_normal_cdf, normal_isf, t_sf};
+use backtestd_core::discovery::cluster::{ClusterSum, ClusterT};
+use backtestd_core::discovery::multiplicity::{bh_adjust, by_adjust, ebh_reject};
+use backtestd_core::discovery::special::{log_normal_cdf, normal_isf, t_sf};
 
 use super::python::{Wanted, python};
 use super::world::Dice;

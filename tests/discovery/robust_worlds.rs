@@ -1,8 +1,8 @@
 //! Worlds with everything that goes wrong in data, and rules that must not be.
 
-use backtestd::discovery::shrink::{Child, between_variance, moment_variance, shrink};
-use backtestd::discovery::{DiscoveryConfig, OutcomeTable, discover};
-use backtestd::spec::gates::{CatalogueKind, NullKind};
+use backtestd_core::discovery::shrink::{Child, between_variance, moment_variance, shrink};
+use backtestd_core::discovery::{DiscoveryConfig, OutcomeTable, discover};
+use backtestd_core::spec::gates::{CatalogueKind, NullKind};
 
 use super::world::{Dice, Edge, config, world};
 
@@ -46,9 +46,10 @@ fn unbounded(mut config: DiscoveryConfig) -> DiscoveryConfig {
 
 fn is_found(table: &OutcomeTable, config: &DiscoveryConfig, event: &str, scope: &str) -> bool {
     let found = discover(table, config);
-    found.candidates.iter().any(|c| {
-        c.is_discovery && *c.event_type == *event && c.scope.label() == scope && c.state.is_none()
-    })
+    found
+        .candidates
+        .iter()
+        .any(|c| c.is_discovery && *c.event_type == *event && c.scope.label() == scope && c.state.is_none())
 }
 
 #[test]
@@ -90,7 +91,8 @@ fn rules_that_look_at_the_return_they_weigh_publish_falsely() {
         let mut peeking = table.clone();
         for i in 0..table.len() {
             let root = libm::sqrt(f64::from(table.horizons[usize::from(table.horizon[i])].bars));
-            let scaled = f64::from(table.direction[i]) * table.forward_return[i] / (table.sigma_bar[i] * root);
+            let scaled =
+                f64::from(table.direction[i]) * table.forward_return[i] / (table.sigma_bar[i] * root);
             if scaled < -0.5 {
                 peeking.forward_return[i] = f64::NAN;
             }
@@ -132,5 +134,8 @@ fn shrunk_effects_are_nearer_to_the_truth_than_by_moments_and_than_raw() {
     let [[ours, moments, raw], [ours_beside, moments_beside, raw_beside]] = errors.map(|e| e.map(f64::sqrt));
     // Without a precise child moments are a little better, as they shrink more.
     assert!(ours <= 1.03 * moments && ours < 0.7 * raw, "{ours} {moments} {raw}");
-    assert!(ours_beside < 0.95 * moments_beside && ours_beside < raw_beside, "{ours_beside} {moments_beside}");
+    assert!(
+        ours_beside < 0.95 * moments_beside && ours_beside < raw_beside,
+        "{ours_beside} {moments_beside}"
+    );
 }

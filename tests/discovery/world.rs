@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use backtestd::discovery::{
+use backtestd_core::discovery::{
     Condition, DiscoveryConfig, OutcomeRow, OutcomeTable, TableBuilder, default_exit, label_condition,
 };
-use backtestd::market::{BAR_MS, DAY_MS, Ts};
+use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

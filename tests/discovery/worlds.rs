@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::discovery::multiplicity::bh_reject;
-use backtestd::discovery::special::t_sf;
-use backtestd::discovery::{
+use backtestd_core::discovery::multiplicity::bh_reject;
+use backtestd_core::discovery::special::t_sf;
+use backtestd_core::discovery::{
     Candidate, DirectionRule, Discovery, EVENT_QUALITY_GATE, Exclusion, OutcomeTable, PromotionTrack,
     TableBuilder, conclude_book, discover,
 };
-use backtestd::spec::gates::{CatalogueKind, EvidenceKind, NullKind};
+use backtestd_core::spec::gates::{CatalogueKind, EvidenceKind, NullKind};
 
 use super::world::{Edge, FIRST_DAY, config, world};
 
 const NULL_WORLDS: u64 = 30;
 
 /// The null is tested gross and with the whole budget: the hardest setting for the error rate.
-fn strict_null() -> backtestd::discovery::DiscoveryConfig {
+fn strict_null() -> backtestd_core::discovery::DiscoveryConfig {
     let mut config = config();
     config.gates.evidence.hypothesis = NullKind::Gross;
     config.gates.multiplicity.catalogue = CatalogueKind::Closed;
@@ -237,13 +237,13 @@ fn iid_t_and_bh(table: &OutcomeTable) -> usize {
     bh_reject(&p, p.len(), 0.05).0
 }
 
-fn row_of(table: &OutcomeTable, i: usize) -> backtestd::discovery::OutcomeRow<'_> {
-    backtestd::discovery::OutcomeRow {
+fn row_of(table: &OutcomeTable, i: usize) -> backtestd_core::discovery::OutcomeRow<'_> {
+    backtestd_core::discovery::OutcomeRow {
         event_type: &table.event_types[usize::from(table.event[i])],
         family: &table.families[usize::from(table.event[i])],
         symbol: table.symbols[usize::from(table.symbol[i])].as_str(),
-        timestamp: backtestd::market::Ts(table.timestamp[i]),
-        exit: backtestd::market::Ts(table.exit[i]),
+        timestamp: backtestd_core::market::Ts(table.timestamp[i]),
+        exit: backtestd_core::market::Ts(table.exit[i]),
         direction: table.direction[i],
         horizon: &table.horizons[usize::from(table.horizon[i])].label,
         forward_return: table.forward_return[i],

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use backtestd::graph::{Engine, EngineOptions, Program, compile};
-use backtestd::spec::explain;
+use backtestd_core::graph::{Engine, EngineOptions, Program, compile};
+use backtestd_core::spec::explain;
 
 use crate::real::{FIRST, present};
 use crate::reference::{ROWS, engine, market, rows, run, symbols};

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use backtestd::graph::EventNode;
+use backtestd_core::graph::EventNode;
 
 use crate::script::{Fixture, Script, fixture, folder};
 use crate::shipped::shipped;

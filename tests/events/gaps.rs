@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use backtestd::graph::EngineOptions;
-use backtestd::market::{Source, TickBlock};
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{Source, TickBlock};
 
 use crate::real::{FIRST, present};
 use crate::reference::{ROWS, engine, market, run};

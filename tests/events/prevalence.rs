@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use backtestd::clean::{CleanPolicy, Joiner};
-use backtestd::graph::{Engine, EngineOptions};
-use backtestd::market::{BarIndex, RawBlock, Source, Symbol, SymbolColumns};
-use backtestd::pipeline::{Pipeline, PipelineConfig};
-use backtestd::spec::load_yaml;
+use backtestd_core::clean::{CleanPolicy, Joiner};
+use backtestd_core::graph::{Engine, EngineOptions};
+use backtestd_core::market::{BarIndex, RawBlock, Source, Symbol, SymbolColumns};
+use backtestd_core::pipeline::{Pipeline, PipelineConfig};
+use backtestd_store::load_yaml;
 use serde::Deserialize;
 
 use crate::common::{slice, spec_dir};

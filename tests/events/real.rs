@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use backtestd::binance::archive::{FileKind, FileSpec, read_file};
-use backtestd::market::{BarIndex, Market, RawSymbol, Source, Symbol};
-use backtestd::store::Records;
+use backtestd_binance::archive::{FileKind, FileSpec, read_file};
+use backtestd_core::market::Records;
+use backtestd_core::market::{BarIndex, Market, RawSymbol, Source, Symbol};
 
 use crate::common::data_dir;
 

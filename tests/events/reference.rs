@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use backtestd::clean::{CleanPolicy, Joiner};
-use backtestd::graph::{Engine, EngineOptions};
-use backtestd::market::{
+use backtestd_core::clean::{CleanPolicy, Joiner};
+use backtestd_core::graph::{Engine, EngineOptions};
+use backtestd_core::market::{
     BarIndex, BookDepth, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol, Source,
     Symbol, SymbolColumns, TickBlock,
 };
@@ -173,7 +173,7 @@ fn fill(s: usize, recorded: &RawSymbol) -> RawSymbol {
 }
 
 fn crowd(out: &mut RawSymbol) {
-    let row = |ts: backtestd::market::Ts| (ts.bar() - FIRST) as usize;
+    let row = |ts: backtestd_core::market::Ts| (ts.bar() - FIRST) as usize;
     for print in out.funding.iter_mut().filter(|p| CROWDED.contains(&row(p.ts))) {
         print.rate += 3e-4;
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use backtestd::market::BarIndex;
-use backtestd::spec::load_yaml;
+use backtestd_core::market::BarIndex;
+use backtestd_store::load_yaml;
 use serde::Deserialize;
 
 /// Offset 0 of every script: Thursday 2025-03-06, 12:00 UTC.

@@ -1,17 +1,18 @@
 //! The shipped specs, compiled once.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use backtestd::graph::{Graph, Program, SeriesDef, compile, expand_macros, names_in};
-use backtestd::spec::CompiledSpec;
+use backtestd_core::graph::{Graph, Program, SeriesDef, compile, expand_macros, names_in};
+use backtestd_core::spec::CompiledSpec;
 
 use crate::common::spec_dir;
 
 /// The shipped specs.
 pub fn shipped() -> &'static CompiledSpec {
     static SPEC: OnceLock<CompiledSpec> = OnceLock::new();
-    SPEC.get_or_init(|| CompiledSpec::load(&spec_dir()).unwrap_or_else(|e| panic!("{e}")))
+    SPEC.get_or_init(|| load_specs(&spec_dir()).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// The graph of some events and what they read, nothing else: the same detectors, cheaper.

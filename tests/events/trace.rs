@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use backtestd::graph::{Detection, EngineOutput};
-use backtestd::market::BarIndex;
+use backtestd_core::graph::{Detection, EngineOutput};
+use backtestd_core::market::BarIndex;
 use sha2::{Digest, Sha256};
 
 use crate::shipped::shipped;

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backtestd::clean::{CleanPolicy, Joiner};
-use backtestd::graph::{Engine, EngineOptions};
-use backtestd::market::{RawBlock, Source, Symbol};
+use backtestd_core::clean::{CleanPolicy, Joiner};
+use backtestd_core::graph::{Engine, EngineOptions};
+use backtestd_core::market::{RawBlock, Source, Symbol};
 
 use crate::python::{Wanted, python};
 use crate::real::{FIRST, present, say, year};

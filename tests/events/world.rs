@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use backtestd::clean::{CleanPolicy, Joiner};
-use backtestd::graph::{Engine, EngineOptions, EngineOutput};
-use backtestd::market::{
+use backtestd_core::clean::{CleanPolicy, Joiner};
+use backtestd_core::graph::{Engine, EngineOptions, EngineOutput};
+use backtestd_core::market::{
     Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock,
     RawSymbol, Source, Symbol, TickBlock,
 };

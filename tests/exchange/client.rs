@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use backtestd::binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
-use backtestd::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_time};
-use backtestd::sim::{Fault, FaultKind};
+use backtestd_binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
+use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_time};
+use backtestd_lab::sim::{Fault, FaultKind};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};

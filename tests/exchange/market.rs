@@ -1,7 +1,7 @@
 //! The market behind it: what is planted, and nothing else.
 
-use backtestd::market::{BARS_PER_DAY, BarIndex};
-use backtestd::sim::{Scenario, SimBar};
+use backtestd_core::market::{BARS_PER_DAY, BarIndex};
+use backtestd_lab::sim::{Scenario, SimBar};
 
 /// Forward return in bps over `bars` after the entry close, signed by `direction`.
 fn forward(closes: &[f64], event: usize, direction: f64, bars: usize) -> Option<f64> {
@@ -22,7 +22,7 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
     let edge = |event: &str| scenario.edges.iter().find(|e| e.event_type == event).unwrap().clone();
     let (basis_edge, flush_edge) = (edge("SPOT_PERP_BASIS_SHOCK"), edge("OI_FLUSH"));
     let thin_edge = edge("VOL_SPIKE");
-    let market = backtestd::sim::Market::new(11, std::sync::Arc::new(scenario));
+    let market = backtestd_lab::sim::Market::new(11, std::sync::Arc::new(scenario));
     let bars = 300 * BARS_PER_DAY as usize;
     let (mut after_jump, mut after_flush, mut after_breakout) = (Vec::new(), Vec::new(), Vec::new());
     let (mut after_thin_spike, mut after_busy_spike) = (Vec::new(), Vec::new());
@@ -93,7 +93,7 @@ fn the_planted_drift_follows_its_pattern_and_nothing_else_drifts() {
 #[test]
 fn without_edges_the_market_is_a_martingale_with_a_market_s_volatility() {
     let scenario = Scenario { edges: Vec::new(), ..Scenario::default() };
-    let market = backtestd::sim::Market::new(5, std::sync::Arc::new(scenario));
+    let market = backtestd_lab::sim::Market::new(5, std::sync::Arc::new(scenario));
     for symbol in 0..6 {
         let data = market.bars(symbol, market.genesis(), 200 * BARS_PER_DAY as usize);
         let returns: Vec<f64> = data.iter().map(|b| (b.perp.close / b.perp.open - 1.0) * 10_000.0).collect();

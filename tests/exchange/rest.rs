@@ -1,7 +1,7 @@
 //! What it answers over REST: pages, refusals, limits.
 
-use backtestd::market::{BAR_MS, BARS_PER_DAY, parse_time};
-use backtestd::sim::{ExchangeConfig, Limits};
+use backtestd_binance::venue::{ExchangeConfig, Limits};
+use backtestd_core::market::{BAR_MS, BARS_PER_DAY, parse_time};
 use serde_json::Value;
 
 use crate::support::{START, config, get, rows, start};

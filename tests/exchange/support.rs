@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use backtestd::market::parse_time;
-use backtestd::sim::{Exchange, ExchangeConfig, RunningExchange, Scenario};
+use backtestd_binance::venue::{Exchange, ExchangeConfig, RunningExchange};
+use backtestd_core::market::parse_time;
+use backtestd_lab::sim::Scenario;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;

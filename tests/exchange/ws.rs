@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use backtestd::market::parse_time;
-use backtestd::sim::ExchangeConfig;
+use backtestd_binance::venue::ExchangeConfig;
+use backtestd_core::market::parse_time;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;

@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use backtestd::binance::aggregate::QuoteAggregator;
-use backtestd::binance::update::{BookTicker, Stamped, Update};
-use backtestd::market::{BarIndex, Market, QuoteBar, Ts};
-use backtestd::store::Store;
+use backtestd_binance::aggregate::QuoteAggregator;
+use backtestd_binance::update::{BookTicker, Stamped, Update};
+use backtestd_core::market::{BarIndex, Market, QuoteBar, Ts};
+use backtestd_store::Store;
 use serde_json::Value;
 
 use crate::{args, bar_at, data, run, store, symbol};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use backtestd::graph::{
+use backtestd_core::graph::{
     Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Onset, Op, Output, Rolling, Rolling2, SymbolRef,
     Type, Universe,
 };
-use backtestd::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
+use backtestd_core::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 
 /// A graph in the making. Every node is also a feature, so that a run shows all series.
 #[derive(Default)]

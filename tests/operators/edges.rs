@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use backtestd::graph::engine::EngineOptions;
-use backtestd::graph::{Graph, Literal, NodeId, Op, Rolling, Rolling2, Universe};
-use backtestd::market::{BarIndex, Source, SymbolColumns, TickBlock};
+use backtestd_core::graph::engine::EngineOptions;
+use backtestd_core::graph::{Graph, Literal, NodeId, Op, Rolling, Rolling2, Universe};
+use backtestd_core::market::{BarIndex, Source, SymbolColumns, TickBlock};
 
 use super::build::{Build, Noise, awkward_block, columns, roll, symbol, three_symbols};
 use super::{LIVE, assert_same, check_against_twin, run, run_in_pieces};
@@ -145,7 +145,7 @@ fn last_of(op: Op, x: &[f64]) -> f64 {
     let mut b = Build::default();
     let source = b.source(Source::Close);
     let zero = b.number(0.0);
-    let flag = b.node(Op::Compare(backtestd::graph::Cmp::Gt), &[source, zero]);
+    let flag = b.node(Op::Compare(backtestd_core::graph::Cmp::Gt), &[source, zero]);
     let is_flag =
         matches!(op, Op::Roll { f: Rolling::Count | Rolling::Any | Rolling::All, .. } | Op::Held { .. });
     let node = b.node(op, &[if is_flag { flag } else { source }]);
@@ -214,7 +214,7 @@ fn across() -> Arc<Graph> {
             b.node(roll(Rolling::Mean, 5, 2), &[node]);
         }
     }
-    b.node(Op::Of(backtestd::graph::SymbolRef::Named(symbol("ZECUSDT"))), &[x]);
+    b.node(Op::Of(backtestd_core::graph::SymbolRef::Named(symbol("ZECUSDT"))), &[x]);
     b.done()
 }
 

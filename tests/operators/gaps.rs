@@ -1,12 +1,12 @@
 //! Holes in the input: the engine goes on, and forgets them when its windows have passed.
 
+use backtestd_store::load_specs;
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd::graph::engine::{EngineOptions, EngineOutput};
-use backtestd::graph::{Graph, NodeFacts, Output, facts};
-use backtestd::market::{BarIndex, Source, TickBlock};
-use backtestd::spec::CompiledSpec;
+use backtestd_core::graph::engine::{EngineOptions, EngineOutput};
+use backtestd_core::graph::{Graph, NodeFacts, Output, facts};
+use backtestd_core::market::{BarIndex, Source, TickBlock};
 
 use super::market::{market, symbols};
 use super::run;
@@ -19,7 +19,7 @@ const UNKNOWN_BY_VALUE: &str = "ms_spread_ar_288";
 /// The shipped graph with every event's `when` as a feature, in the order of the events.
 fn graph() -> Graph {
     let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"));
-    let mut graph = (*CompiledSpec::load(dir).unwrap().graph).clone();
+    let mut graph = (*load_specs(dir).unwrap().graph).clone();
     graph.features.extend(graph.events.iter().map(|e| Output {
         name: format!("when {}", e.event_type),
         node: graph.nodes[e.detect.ix()].inputs[0],

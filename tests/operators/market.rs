@@ -1,7 +1,7 @@
 //! A made-up market with every source column, regimes, gaps and a listed-later column: enough to exercise the
 //! shipped specs, and nothing about prices can be learned from it.
 
-use backtestd::market::{BARS_PER_DAY, BarIndex, Source, Symbol, SymbolColumns, TickBlock};
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 
 /// splitmix64, folded to about normal.
 struct Noise(u64);

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use backtestd::graph::engine::{Engine, EngineOptions};
-use backtestd::graph::{Literal, Op, Rolling, Rolling2};
-use backtestd::market::{BarIndex, Source, TickBlock};
+use backtestd_core::graph::engine::{Engine, EngineOptions};
+use backtestd_core::graph::{Literal, Op, Rolling, Rolling2};
+use backtestd_core::market::{BarIndex, Source, TickBlock};
 
 use super::build::{Build, Noise, columns, roll, symbol};
 

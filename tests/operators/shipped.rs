@@ -1,11 +1,11 @@
 //! The shipped specs through the engine.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use backtestd::graph::engine::EngineOptions;
-use backtestd::market::BarIndex;
-use backtestd::spec::CompiledSpec;
+use backtestd_core::graph::engine::EngineOptions;
+use backtestd_core::market::BarIndex;
 
 use super::build::{Noise, slice};
 use super::market::{market, symbols};
@@ -13,7 +13,7 @@ use super::{LIVE, assert_same, run, run_in_pieces};
 
 #[test]
 fn the_shipped_graph_gives_the_same_bits_in_any_pieces_and_from_any_prefix() {
-    let spec = CompiledSpec::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
+    let spec = load_specs(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
     let symbols = symbols(3);
     let block = market(BarIndex(5_800_000), 4600, 3, true);
     let whole = run(&spec.graph, &symbols, &block, EngineOptions::BATCH);

@@ -1,7 +1,7 @@
 //! The brute-force twin: every operator straight from the table, over whole series, with no state and no sharing.
 
-use backtestd::graph::{Cmp, EventNode, Graph, Node, Onset, Op, Rolling, Rolling2, SymbolRef, Universe};
-use backtestd::market::{BarIndex, Source, Symbol, TickBlock};
+use backtestd_core::graph::{Cmp, EventNode, Graph, Node, Onset, Op, Rolling, Rolling2, SymbolRef, Universe};
+use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};
 
 const U: f64 = f64::NAN;
 /// Nothing to compare: the spread of the window is mere rounding, so that the direct formula has no digits left.
@@ -57,7 +57,7 @@ impl Twin<'_> {
                 if event.needs.iter().any(|s| self.block.symbols[symbol].get(*s).is_none()) {
                     return vec![U; self.block.rows];
                 }
-                let of = |id: &backtestd::graph::NodeId| values[id.ix()][symbol].as_slice();
+                let of = |id: &backtestd_core::graph::NodeId| values[id.ix()][symbol].as_slice();
                 let operands: Vec<&[f64]> = self.graph.node(event.detect).inputs.iter().map(of).collect();
                 let onsets = detect(event, &operands);
                 match node.op {
@@ -187,8 +187,8 @@ impl Twin<'_> {
             Op::Ln => a.ln(),
             Op::Exp => a.exp(),
             Op::Sqrt => a.sqrt(),
-            Op::NormCdf => backtestd::graph::ops::normal::cdf(a),
-            Op::NormInv => backtestd::graph::ops::normal::inverse(a),
+            Op::NormCdf => backtestd_core::graph::ops::normal::cdf(a),
+            Op::NormInv => backtestd_core::graph::ops::normal::inverse(a),
             Op::Min2 if a.is_nan() || b.is_nan() => U,
             Op::Max2 if a.is_nan() || b.is_nan() => U,
             Op::Min2 => a.min(b),

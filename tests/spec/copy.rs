@@ -1,9 +1,11 @@
 //! A copy of the shipped specs that a test may change.
 
+use backtestd_store::load_specs;
 use std::fs;
 use std::path::PathBuf;
 
-use backtestd::spec::{CompiledSpec, spec_files};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::spec_files;
 
 use crate::shipped_dir;
 
@@ -36,12 +38,12 @@ impl Copy {
     }
 
     pub fn load(&self) -> CompiledSpec {
-        CompiledSpec::load(self.dir.path()).unwrap_or_else(|errors| panic!("{errors}"))
+        load_specs(self.dir.path()).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     /// The errors as drawn, with the directory shown as `spec`.
     pub fn refused(&self) -> String {
-        let errors = CompiledSpec::load(self.dir.path()).expect_err("these specs are broken");
+        let errors = load_specs(self.dir.path()).expect_err("these specs are broken");
         errors.to_string().replace(&self.dir.path().display().to_string(), "spec")
     }
 

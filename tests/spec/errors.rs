@@ -1,9 +1,10 @@
 //! A battery of realistic mistakes over every kind of spec file. Each must name file, line and column, show the text with
 //! a caret under it, and say what to do. The whole of what is said is in one snapshot, to be read as a user would.
 
+use backtestd_store::load_specs;
 use std::fmt::Write as _;
 
-use backtestd::spec::{CompiledSpec, SpecErrors};
+use backtestd_core::spec::SpecErrors;
 
 use crate::copy::Copy;
 
@@ -201,8 +202,7 @@ fn all() -> String {
     let mut out = String::new();
     for (what, file, from, to) in MISTAKES.iter() {
         let copy = Copy::new().edit(file, from, to);
-        let said =
-            if CompiledSpec::load(copy.dir.path()).is_ok() { "accepted".to_owned() } else { copy.refused() };
+        let said = if load_specs(copy.dir.path()).is_ok() { "accepted".to_owned() } else { copy.refused() };
         let _ = writeln!(out, "-- {what}\n\n{said}\n");
     }
     out
@@ -218,7 +218,7 @@ fn every_mistake_has_a_place_a_caret_and_advice() {
     let mut lacking = Vec::new();
     for (what, file, from, to) in MISTAKES.iter() {
         let copy = Copy::new().edit(file, from, to);
-        let Err(SpecErrors(errors)) = CompiledSpec::load(copy.dir.path()) else {
+        let Err(SpecErrors(errors)) = load_specs(copy.dir.path()) else {
             lacking.push(format!("{what}: it is accepted"));
             continue;
         };

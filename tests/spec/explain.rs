@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use backtestd::explain::{Census, ExplainError, History, Outcome, Trace, Tracer};
-use backtestd::graph::EngineOptions;
-use backtestd::market::{BarIndex, Market, RawBlock, Source, Symbol};
-use backtestd::pipeline::{Facts, Pipeline, PipelineConfig};
-use backtestd::spec::CompiledSpec;
-use backtestd::store::{Delivery, Origin, Store};
+use backtestd_core::explain::{Census, ExplainError, History, Outcome, Trace, Tracer};
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{BarIndex, Market, RawBlock, Source, Symbol};
+use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{Delivery, Origin, Store};
 
 use crate::common::{START, collected, market, slice, symbols};
 use crate::copy::Copy;

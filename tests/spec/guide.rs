@@ -15,10 +15,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd::clean::{CleanPolicy, Joiner};
-use backtestd::graph::{Engine, EngineOptions, EventDef, Onset, SeriesDef, Span, compile, parse};
-use backtestd::market::{Bar, BarIndex, RawBlock, Source, Symbol, parse_time};
-use backtestd::spec::CompiledSpec;
+use backtestd_core::clean::{CleanPolicy, Joiner};
+use backtestd_core::graph::{Engine, EngineOptions, EventDef, Onset, SeriesDef, Span, compile, parse};
+use backtestd_core::market::{Bar, BarIndex, RawBlock, Source, Symbol, parse_time};
+use backtestd_core::spec::CompiledSpec;
 
 use crate::{shipped, shipped_dir};
 

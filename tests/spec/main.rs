@@ -10,6 +10,7 @@ mod guide;
 mod new_event;
 mod schemas;
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,16 +18,17 @@ use std::process::Command;
 
 use copy::Copy;
 
-use backtestd::graph::facts;
-use backtestd::market::Source;
-use backtestd::spec::{CompiledSpec, GraphSize, SpecReport, explain, spec_files};
+use backtestd_core::graph::facts;
+use backtestd_core::market::Source;
+use backtestd_core::spec::{CompiledSpec, GraphSize, SpecReport, explain};
+use backtestd_store::spec_files;
 
 fn shipped_dir() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))
 }
 
 fn shipped() -> CompiledSpec {
-    CompiledSpec::load(shipped_dir()).unwrap_or_else(|errors| panic!("{errors}"))
+    load_specs(shipped_dir()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]

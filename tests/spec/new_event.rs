@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use backtestd::spec::SpecReport;
+use backtestd_core::spec::SpecReport;
 
 use crate::copy::Copy;
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use backtestd::spec::{schema_kind, schemas, spec_files};
+use backtestd_core::spec::{schema_kind, schemas};
+use backtestd_store::spec_files;
 use serde_json::{Value, json};
 
 use crate::{shipped, shipped_dir};
@@ -32,7 +33,7 @@ fn the_checked_in_schemas_are_those_of_the_types() {
 
 #[test]
 fn no_schema_is_left_over() {
-    let known: Vec<String> = schemas().iter().map(backtestd::spec::SpecSchema::file_name).collect();
+    let known: Vec<String> = schemas().iter().map(backtestd_core::spec::SpecSchema::file_name).collect();
     for entry in fs::read_dir(shipped_dir().join("schemas")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "blueprint.schema.json" || known.contains(&name), "{name} is of no kind");

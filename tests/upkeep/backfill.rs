@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use backtestd::sim::RunningExchange;
-use backtestd::store::Store;
+use backtestd_binance::venue::RunningExchange;
+use backtestd_store::Store;
 use serde_json::Value;
 
 use crate::support::exchange;

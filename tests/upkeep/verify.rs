@@ -1,20 +1,22 @@
 //! Every kind of damage is found and named.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use backtestd::blueprints::{PublishContext, publish_version};
-use backtestd::graph::EngineOptions;
-use backtestd::lake::export_raw;
-use backtestd::market::{BarIndex, Market, Source, Ts};
-use backtestd::pipeline::{Facts, Pipeline, PipelineConfig};
-use backtestd::spec::CompiledSpec;
-use backtestd::store::{Delivery, FACTS_FIRST, Fsync, Origin, RawPut, Records, Store, TickCommit};
+use backtestd::publish::{PublishContext, publish_version};
 use backtestd::verify::{
     Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
 };
+use backtestd_core::graph::EngineOptions;
+use backtestd_core::market::{BarIndex, Market, Source, Ts};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::lake::export_raw;
+use backtestd_store::{Delivery, FACTS_FIRST, Fsync, Origin, Store, TickCommit};
 use serde_json::Value;
 
 use crate::common::{START, market, spec_dir, symbols};
@@ -22,7 +24,7 @@ use crate::common::{START, market, spec_dir, symbols};
 const ROWS: usize = 2200;
 
 fn spec() -> Arc<CompiledSpec> {
-    Arc::new(CompiledSpec::load(&spec_dir()).unwrap())
+    Arc::new(load_specs(&spec_dir()).unwrap())
 }
 
 /// A store as a daemon leaves it: raw log, facts in chunks of 500, checkpoints. `tamper` sees facts before they are
@@ -110,8 +112,8 @@ fn a_tampered_event_a_lost_outcome_and_a_foreign_end_are_named_with_both_values(
                 lost.horizon.label
             ));
             let end = facts.ends.last().unwrap().clone();
-            let foreign = backtestd::events::EpisodeEnd { onset: end.onset - 1, ..end };
-            let id = backtestd::events::event_id(&foreign.event_type, &foreign.symbol, foreign.onset);
+            let foreign = backtestd_core::outcomes::EpisodeEnd { onset: end.onset - 1, ..end };
+            let id = backtestd_core::outcomes::event_id(&foreign.event_type, &foreign.symbol, foreign.onset);
             changed.push(format!("{id} exit {}: record: expected absent, found present", foreign.exit));
             facts.ends.push(foreign);
         }
@@ -156,7 +158,7 @@ fn facts_of_other_specs_are_a_finding_that_names_both_hashes() {
         gates.replace("max_clustering_5b: 0.20", "max_clustering_5b: 0.21"),
     )
     .unwrap();
-    let other = Arc::new(CompiledSpec::load(&tree).unwrap());
+    let other = Arc::new(load_specs(&tree).unwrap());
     let area = check_facts(&store, &other, FactsRange::default(), &mut |_, _| {}).unwrap();
     let finding = &area.findings[0];
     assert_eq!((finding.field.as_str(), &finding.expected), ("ontology_spec_hash", &other.hash));
@@ -194,8 +196,8 @@ fn publish(dir: &Path, at_ms: i64) {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at_ms),
         code_version: "test".to_owned(),
-        verdicts: backtestd::blueprints::Verdicts::default(),
-        lives: backtestd::blueprints::Lives::new(),
+        verdicts: backtestd_core::blueprints::Verdicts::default(),
+        lives: backtestd_core::blueprints::Lives::new(),
         reasons: Vec::new(),
     };
     publish_version(&dir.join("blueprints"), &[], &context).unwrap();

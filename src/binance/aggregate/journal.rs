@@ -14,11 +14,9 @@
 //! symbol = length u8 | UTF-8
 //! ```
 
-use crate::binance::routes::{Route, StreamKind};
-use crate::binance::update::{
-    BookTicker, ForceOrder, MarkUpdate, Side, Stamped, StreamState, StreamStatus, Update,
-};
-use crate::market::{Market, Symbol, Ts};
+use crate::routes::{Route, StreamKind};
+use crate::update::{BookTicker, ForceOrder, MarkUpdate, Side, Stamped, StreamState, StreamStatus, Update};
+use backtestd_core::market::{Market, Symbol, Ts};
 
 const VERSION: u8 = 1;
 const NONE: i64 = -1;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::binance::routes::StreamKind;
-use crate::binance::update::{ForceOrder, Side, Stamped, StreamState, StreamStatus, Update};
-use crate::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
+use crate::routes::StreamKind;
+use crate::update::{ForceOrder, Side, Stamped, StreamState, StreamStatus, Update};
+use backtestd_core::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
 
 /// 2026-04-14T00:00:00Z. Of the orders of a symbol within one second the stream shows one: the *latest* before this
 /// day, the *largest* since. Counts and sums before and after are not comparable.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::binance::update::{MarkUpdate, Stamped, Update};
-use crate::market::{BarIndex, MarkBar, Symbol};
+use crate::update::{MarkUpdate, Stamped, Update};
+use backtestd_core::market::{BarIndex, MarkBar, Symbol};
 
 /// The last value of a bar counts only if it came this close to the bar's end.
 const LAST_MINUTE_MS: i64 = 60_000;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::binance::update::BookTicker;
-use crate::market::{BAR_MS, BarIndex, QuoteBar, Ts};
+use crate::update::BookTicker;
+use backtestd_core::market::{BAR_MS, BarIndex, QuoteBar, Ts};
 
 /// Distance of snapshots.
 const SECOND_MS: i64 = 1000;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::quote_seconds::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
-use crate::binance::update::{BookTicker, Stamped, Update};
-use crate::market::{BarIndex, Market, QuoteBar, Symbol};
+use crate::update::{BookTicker, Stamped, Update};
+use backtestd_core::market::{BarIndex, Market, QuoteBar, Symbol};
 
 /// Last quotes at the end of each second, averaged over the bar (see [`QuoteSeconds::summarise`]).
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::table::{Column, Table};
 use super::{ArchiveError, Finding};
-use crate::market::{BookDepth, Ts};
+use backtestd_core::market::{BookDepth, Ts};
 
 const TIME: usize = 0;
 const PERCENTAGE: usize = 1;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::table::{Column, Row, Table};
 use super::{ArchiveError, Finding};
-use crate::binance::aggregate::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
-use crate::market::{BarIndex, DAY_MS, QuoteBar, Symbol, Ts};
+use crate::aggregate::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
+use backtestd_core::market::{BarIndex, DAY_MS, QuoteBar, Symbol, Ts};
 
 const UPDATE_ID: usize = 0;
 const BID: usize = 1;

@@ -8,7 +8,7 @@ use super::{
     ArchiveError, FileContent, FileKind, FileSpec, book_depth, book_ticker, funding, klines, lake,
     liquidations, mark, metrics, no_symbol, parquet, unfinished,
 };
-use crate::store::{RawPut, Records};
+use backtestd_core::market::{RawPut, Records};
 
 /// Bytes between two reports of progress.
 const REPORT_EVERY: u64 = 1 << 20;

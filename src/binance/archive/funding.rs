@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::ArchiveError;
 use super::table::{Column, Table};
-use crate::market::{FundingPrint, Symbol, Ts};
+use backtestd_core::market::{FundingPrint, Symbol, Ts};
 
 const TIME: usize = 0;
 const INTERVAL: usize = 1;

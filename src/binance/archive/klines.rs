@@ -10,7 +10,7 @@ use std::path::Path;
 use super::decimal::DecimalSum;
 use super::table::{Column, Row, Table};
 use super::{ArchiveError, Finding};
-use crate::market::{BAR_MS, Bar, BarIndex, Ts};
+use backtestd_core::market::{BAR_MS, Bar, BarIndex, Ts};
 
 const OPEN_TIME: usize = 0;
 const CLOSE_TIME: usize = 6;

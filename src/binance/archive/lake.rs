@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::table::{Column, Row, Table};
 use super::{ArchiveError, FileKind};
-use crate::market::{BAR_MS, BookDepth, LiquidationBar, MarkBar, QuoteBar, Symbol, Ts};
-use crate::store::Records;
+use backtestd_core::market::Records;
+use backtestd_core::market::{BAR_MS, BookDepth, LiquidationBar, MarkBar, QuoteBar, Symbol, Ts};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::table::{Column, Table};
 use super::{ArchiveError, Finding};
-use crate::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
 
 const SYMBOL: usize = 0;
 const SIDE: usize = 1;

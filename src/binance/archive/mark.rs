@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{ArchiveError, FileKind, Finding, klines};
-use crate::market::MarkBar;
+use backtestd_core::market::MarkBar;
 
 /// Reads one of the three kinds; the columns of the other two stay unknown and merge in from their own files.
 pub(super) fn read(
@@ -18,7 +18,7 @@ pub(super) fn read(
     Ok(bars.into_iter().map(|b| mark_bar(kind, b.bar, b.close)).collect())
 }
 
-pub(super) fn mark_bar(kind: FileKind, bar: crate::market::BarIndex, close: f64) -> MarkBar {
+pub(super) fn mark_bar(kind: FileKind, bar: backtestd_core::market::BarIndex, close: f64) -> MarkBar {
     let of = |wanted| if kind == wanted { close } else { f64::NAN };
     MarkBar {
         bar,

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::table::{Column, Table};
 use super::{ArchiveError, Finding};
-use crate::market::{BAR_MS, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;
@@ -124,7 +124,7 @@ pub(super) fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::parse_time;
+    use backtestd_core::market::parse_time;
 
     #[test]
     fn a_label_is_the_instant_until_labels_became_starts() {

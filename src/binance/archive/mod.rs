@@ -29,8 +29,8 @@ pub use content::read_file;
 pub use error::ArchiveError;
 pub use name::{FileKind, NameFacts, from_path};
 
-use crate::market::{Market, Symbol};
-use crate::store::RawPut;
+use backtestd_core::market::RawPut;
+use backtestd_core::market::{Market, Symbol};
 
 /// What is to be read.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::market::{Market, Symbol};
+use backtestd_core::market::{Market, Symbol};
 
 /// Kinds of file that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

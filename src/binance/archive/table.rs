@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use super::ArchiveError;
-use crate::market::{Ts, parse_time};
+use backtestd_core::market::{Ts, parse_time};
 
 /// A column: the name in messages, its place in header-less files, and the names it goes by in headers.
 #[derive(Debug)]

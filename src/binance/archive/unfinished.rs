@@ -7,7 +7,7 @@
 //! not be mistaken for one.
 
 use super::Finding;
-use crate::market::Bar;
+use backtestd_core::market::Bar;
 
 /// Shorter tables say too little about what is usual.
 const MIN_BARS: usize = 500;

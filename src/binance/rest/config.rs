@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::binance::limits::Limits;
+use crate::limits::Limits;
 
 /// Settings of the REST client.
 #[derive(Clone, Debug)]

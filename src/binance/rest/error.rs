@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::binance::wire::WireError;
+use crate::wire::WireError;
 
 /// A request that failed after the client's own retries.
 #[derive(Debug, Clone, thiserror::Error)]

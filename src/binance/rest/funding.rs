@@ -2,8 +2,8 @@
 
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
-use crate::binance::wire::{self, FundingInfo, FundingRow, RateType};
-use crate::market::{FundingPrint, Market, Symbol, Ts};
+use crate::wire::{self, FundingInfo, FundingRow, RateType};
+use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 
 /// Rows per request.
 const PAGE_ROWS: usize = 1000;

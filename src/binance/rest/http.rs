@@ -9,11 +9,11 @@ use reqwest::{Client, Response, StatusCode};
 
 use super::RestError;
 use super::config::RestConfig;
-use crate::binance::backoff::Backoff;
-use crate::binance::limits::{Gate, Pool};
-use crate::binance::wire::{WireError, parse_refusal};
-use crate::daemon::clock::Clock;
-use crate::market::{Market, Ts};
+use crate::backoff::Backoff;
+use crate::limits::{Gate, Pool};
+use crate::wire::{WireError, parse_refusal};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{Market, Ts};
 
 /// The longest ban the exchange documents.
 const LONGEST_BAN: Duration = Duration::from_secs(3 * 86_400);

@@ -2,9 +2,9 @@
 
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
-use crate::binance::limits::futures_klines_weight;
-use crate::binance::wire::{self, KlineRow, Prices};
-use crate::market::{Bar, BarIndex, MarkBar, Market, Symbol, Ts};
+use crate::limits::futures_klines_weight;
+use crate::wire::{self, KlineRow, Prices};
+use backtestd_core::market::{Bar, BarIndex, MarkBar, Market, Symbol, Ts};
 
 /// Rows per USD-M request: the most rows per unit of weight (499 for 2; 1500 would cost 10).
 const FUTURES_PAGE_ROWS: i64 = 499;

@@ -19,8 +19,8 @@ pub use http::install_tls;
 pub use klines::{Hole, KlineRange};
 
 use super::wire::{self, ExchangeInfo, PremiumIndex, QuoteRow};
-use crate::daemon::clock::Clock;
-use crate::market::{BAR_MS, Market, OpenInterest, Symbol, Ts};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{BAR_MS, Market, OpenInterest, Symbol, Ts};
 use http::{Budget, Call, Http};
 
 /// Rows per open-interest request.

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::scalar::Scalar;
 use super::{Dropped, WireError};
-use crate::binance::update::{
+use crate::update::{
     BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Trade, Update,
 };
-use crate::market::{Bar, Market, Symbol};
+use backtestd_core::market::{Bar, Market, Symbol};
 
 /// A usable update, or why the payload was left out.
 pub(super) type Meaning = Result<Result<Update, Dropped>, WireError>;

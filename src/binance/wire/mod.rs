@@ -19,7 +19,7 @@ pub use rows::{
 };
 
 use super::update::Update;
-use crate::market::{Bar, Ts};
+use backtestd_core::market::{Bar, Ts};
 
 /// What one websocket message says.
 #[derive(Clone, Debug, PartialEq)]

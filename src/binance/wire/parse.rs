@@ -21,7 +21,7 @@ use super::frames::{
     Meaning, RawBookTicker, RawContract, RawDepth, RawForceOrder, RawKline, RawMark, RawShutdown, RawTrade,
 };
 use super::{Control, Frame, WireError};
-use crate::binance::routes::{Route, StreamKind};
+use crate::routes::{Route, StreamKind};
 
 /// Reads one frame that came over `route`.
 ///

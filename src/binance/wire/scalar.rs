@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::WireError;
-use crate::market::{Symbol, Ts};
+use backtestd_core::market::{Symbol, Ts};
 
 /// Times at or above this are microseconds (in milliseconds it would be the year 5138).
 const MICROSECONDS_FROM: i64 = 100_000_000_000_000;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::liveness::Silence;
-use crate::binance::routes::Route;
+use crate::routes::Route;
 
 /// Updates between the sockets and the daemon. At the highest rates seen on a few hundred symbols (some 20,000 a
 /// second) it holds a quarter of a second; beyond that quotes merge and sockets wait.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::binance::routes::StreamKind;
-use crate::market::Ts;
+use crate::routes::StreamKind;
+use backtestd_core::market::Ts;
 
 /// How often a limit doubles when replacing the socket did not help (a symbol may really be that quiet).
 const DOUBLINGS: u32 = 5;

@@ -8,7 +8,7 @@
 //! ```
 //! A supervisor keeps its shard connected: it replaces a socket that ended (waiting longer after each failure), that is
 //! near the exchange's 24 h limit (new one first, then the old one goes), or on which a kind of stream went silent. What a
-//! disconnection costs is not hidden: it appears as [`StreamStatus`](crate::binance::StreamStatus) among the updates.
+//! disconnection costs is not hidden: it appears as [`StreamStatus`](crate::StreamStatus) among the updates.
 
 mod config;
 mod liveness;
@@ -30,8 +30,8 @@ pub use outlet::WsStats;
 use super::rest::install_tls;
 use super::routes::Subscription;
 use super::update::Stamped;
-use crate::daemon::clock::Clock;
-use crate::market::Market;
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Market;
 use outlet::Outlet;
 use supervisor::Supervisor;
 

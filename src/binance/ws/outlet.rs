@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::binance::update::{Stamped, Update};
-use crate::market::{Market, Symbol};
+use crate::update::{Stamped, Update};
+use backtestd_core::market::{Market, Symbol};
 
 /// What happened on all connections, for metrics. Only ever grows.
 #[derive(Debug, Default)]
@@ -101,8 +101,8 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binance::update::{BookTicker, MarkUpdate};
-    use crate::market::Ts;
+    use crate::update::{BookTicker, MarkUpdate};
+    use backtestd_core::market::Ts;
 
     fn quote(symbol: &str, id: i64) -> Stamped {
         let update = Update::BookTicker(BookTicker {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::WsError;
-use crate::binance::routes::{Route, StreamKind, Subscription};
-use crate::market::Market;
+use crate::routes::{Route, StreamKind, Subscription};
+use backtestd_core::market::Market;
 
 /// Longest SUBSCRIBE message. The exchange documents no limit; larger ones were seen to be cut off.
 const MESSAGE_BYTES: usize = 4000;
@@ -69,7 +69,7 @@ fn messages<'s>(names: impl Iterator<Item = &'s str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::Symbol;
+    use backtestd_core::market::Symbol;
 
     fn symbols(n: usize) -> impl Iterator<Item = Symbol> {
         (0..n).map(|i| Symbol::new(&format!("COIN{i}USDT")).unwrap())

@@ -15,11 +15,11 @@ use super::config::WsConfig;
 use super::liveness::{Liveness, Patience, Silent};
 use super::outlet::{Outlet, ReceiverGone, WsStats};
 use super::plan::Shard;
-use crate::binance::routes::{Route, StreamKind};
-use crate::binance::update::{Stamped, Update};
-use crate::binance::wire::{Frame, WireError, parse_frame, parse_frame_bytes};
-use crate::daemon::clock::Clock;
-use crate::market::Ts;
+use crate::routes::{Route, StreamKind};
+use crate::update::{Stamped, Update};
+use crate::wire::{Frame, WireError, parse_frame, parse_frame_bytes};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Ts;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

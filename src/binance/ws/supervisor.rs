@@ -12,11 +12,11 @@ use super::liveness::{Patience, Silent};
 use super::outlet::{Outlet, WsStats};
 use super::plan::Shard;
 use super::session::{Ended, Report, Session};
-use crate::binance::backoff::Backoff;
-use crate::binance::routes::StreamKind;
-use crate::binance::update::{Stamped, StreamState, StreamStatus, Update};
-use crate::daemon::clock::Clock;
-use crate::market::Ts;
+use crate::backoff::Backoff;
+use crate::routes::StreamKind;
+use crate::update::{Stamped, StreamState, StreamStatus, Update};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Ts;
 
 /// Reports of a session that may wait for its supervisor.
 const REPORTS: usize = 16;

@@ -10,11 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{number, text};
-use crate::blueprints::{Blueprint, Status, read_current};
-use crate::discovery::DirectionRule;
-use crate::market::{BarIndex, Market};
-use crate::sim::{PlantedEdge, Scenario, Side};
-use crate::store::Store;
+use crate::publish::read_current;
+use backtestd_core::blueprints::{Blueprint, Status};
+use backtestd_core::discovery::DirectionRule;
+use backtestd_core::market::{BarIndex, Market};
+use backtestd_lab::sim::{PlantedEdge, Scenario, Side};
+use backtestd_store::Store;
 
 /// A planted edge and what became of it.
 #[derive(Debug, Serialize)]
@@ -95,7 +96,7 @@ impl Score {
         let store = Store::open(state)?;
         let mut bars = BTreeMap::from([(Market::Perp, 0), (Market::Spot, 0)]);
         for (key, summary) in store.series()? {
-            if key.kind == crate::store::Kind::Bars {
+            if key.kind == backtestd_core::market::Kind::Bars {
                 *bars.entry(key.market).or_default() += summary.records;
             }
         }

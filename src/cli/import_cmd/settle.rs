@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::binance::aggregate::{OLDEST_QUOTE_MS, QuoteSeconds};
-use crate::binance::archive::{FileContent, QuoteEdge};
-use crate::market::{BarIndex, LiquidationBar, Market, QuoteBar, Symbol};
-use crate::store::{Kind, MergeReport, RawPut, Records, SeriesKey, Store, StoreError};
+use backtestd_binance::aggregate::{OLDEST_QUOTE_MS, QuoteSeconds};
+use backtestd_binance::archive::{FileContent, QuoteEdge};
+use backtestd_core::market::{BarIndex, LiquidationBar, Market, QuoteBar, Symbol};
+use backtestd_core::market::{Kind, RawPut, Records, SeriesKey};
+use backtestd_store::{MergeReport, Store, StoreError};
 
 /// A file's records as they are to be stored.
 #[derive(Debug, Default)]
@@ -55,7 +56,7 @@ impl Settled {
         let expected = expected.min(report.conflicts);
         report.conflicts -= expected;
         report.filled += expected;
-        let time = |at: crate::market::Ts| if series.kind.is_bar_like() { at.bar().0 } else { at.0 };
+        let time = |at: backtestd_core::market::Ts| if series.kind.is_bar_like() { at.bar().0 } else { at.0 };
         report.listed.retain(|c| !self.completed.contains(&(c.series.clone(), time(c.at))));
     }
 

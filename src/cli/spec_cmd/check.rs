@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::say;
 use crate::cli::FINDINGS;
-use crate::spec::{CompiledSpec, Diagnostic, SpecErrors, SpecReport};
+use backtestd_core::spec::{CompiledSpec, Diagnostic, SpecErrors, SpecReport};
 
 pub(super) fn run(loaded: Result<CompiledSpec, SpecErrors>, json: bool) -> anyhow::Result<ExitCode> {
     let spec = match loaded {

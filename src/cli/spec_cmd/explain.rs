@@ -1,5 +1,6 @@
 //! `backtestd spec explain`: what a name means, how often it fires, and why it has its value on a bar.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,10 +13,10 @@ use super::say;
 use crate::cli::Progress;
 use crate::daemon::client::{Client, ClientError};
 use crate::daemon::config::resolve;
-use crate::explain::{Census, History, Tracer};
-use crate::market::{BarIndex, Market, Symbol, Ts, parse_time};
-use crate::spec::{CompiledSpec, Explanation, explain};
-use crate::store::{Store, StoreError};
+use backtestd_core::explain::{Census, History, Tracer};
+use backtestd_core::market::{BarIndex, Market, Symbol, Ts, parse_time};
+use backtestd_core::spec::{CompiledSpec, Explanation, explain};
+use backtestd_store::{Store, StoreError};
 
 /// Say what an event, state, feature, source or template verb means; with --at, why it has its value on a bar.
 ///
@@ -115,7 +116,7 @@ impl ExplainCmd {
         }
         let (text, json) = match self.bars()? {
             Bars::Open(store) => {
-                let spec = Arc::new(CompiledSpec::load(spec_dir)?);
+                let spec = Arc::new(load_specs(spec_dir)?);
                 let history = history(&store, spec, self.from()?)?;
                 self.trace(&store, &history, place, bar)?
             }
@@ -154,7 +155,7 @@ impl ExplainCmd {
     // -- in general --------------------------------------------------------------------------------------
 
     fn in_general(&self, spec_dir: &Path) -> anyhow::Result<()> {
-        let spec = Arc::new(CompiledSpec::load(spec_dir)?);
+        let spec = Arc::new(load_specs(spec_dir)?);
         let Explanation { mut text, mut json, dot } = explain(&spec, &self.name, self.full)?;
         if self.dot {
             anyhow::ensure!(!dot.is_empty(), "'{}' has no graph", self.name);

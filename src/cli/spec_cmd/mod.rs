@@ -5,6 +5,7 @@ mod explain;
 mod new_event;
 mod schema;
 
+use backtestd_store::load_specs;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::spec::CompiledSpec;
+use backtestd_core::spec::CompiledSpec;
 
 /// Check, hash, explain and extend the specs.
 ///
@@ -52,8 +53,8 @@ enum Action {
 /// When the specs do not load, there is no such name, or a file or the store cannot be used.
 pub fn run(args: &SpecArgs, spec_dir: &Path) -> anyhow::Result<ExitCode> {
     match &args.action {
-        Action::Check { json } => check::run(CompiledSpec::load(spec_dir), *json),
-        Action::Hash { json } => hash(&CompiledSpec::load(spec_dir)?, *json),
+        Action::Check { json } => check::run(load_specs(spec_dir), *json),
+        Action::Hash { json } => hash(&load_specs(spec_dir)?, *json),
         Action::Explain(cmd) => cmd.run(spec_dir),
         Action::NewEvent(cmd) => cmd.run(spec_dir),
         Action::Schema(cmd) => cmd.run(),

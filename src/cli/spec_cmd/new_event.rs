@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::say;
-use crate::lake::write_bytes;
-use crate::spec::{Addition, new_event, read_files};
+use backtestd_core::spec::{Addition, new_event};
+use backtestd_store::lake::write_bytes;
+use backtestd_store::read_files;
 
 /// Write a commented event file that passes `spec check`, and enter it in the registry and the taxonomy.
 ///

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::say;
-use crate::lake::write_bytes;
-use crate::spec::schemas;
+use backtestd_core::spec::schemas;
+use backtestd_store::lake::write_bytes;
 
 /// Write the JSON Schemas of every kind of spec file: what an editor completes and checks keys with.
 #[derive(Debug, clap::Args)]

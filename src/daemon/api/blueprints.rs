@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Problem;
 use crate::daemon::shared::{EventQuery, Query, Shared};
-use crate::market::Symbol;
+use backtestd_core::market::Symbol;
 
 /// Events shown in an explanation.
 const EXPLAIN_EVENTS: usize = 10;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Problem;
 use crate::daemon::shared::{EventQuery, Query, Shared};
-use crate::market::{Symbol, parse_time};
+use backtestd_core::market::{Symbol, parse_time};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 10_000;

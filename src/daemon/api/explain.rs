@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::Problem;
 use super::events::params;
 use crate::daemon::shared::{Query, Shared};
-use crate::explain::{Census, ExplainError, History, Stretch, Tracer};
-use crate::market::{RawBlock, Symbol, Ts, parse_time};
+use backtestd_core::explain::{Census, ExplainError, History, Stretch, Tracer};
+use backtestd_core::market::{RawBlock, Symbol, Ts, parse_time};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! The API over a real socket, against queues that the tests answer themselves.
 
+use backtestd_store::load_specs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -12,15 +13,14 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::binance::install_tls;
 use crate::daemon::client::{Client, ClientError};
-use crate::daemon::clock::ScaledClock;
 use crate::daemon::config::resolve;
 use crate::daemon::shared::{Control, Query, Refusal, Reloaded, RunReport, Ticket};
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
-use crate::explain::History;
-use crate::market::{RawBlock, Source, Symbol, parse_time};
-use crate::spec::CompiledSpec;
+use backtestd_binance::clock::ScaledClock;
+use backtestd_binance::install_tls;
+use backtestd_core::explain::History;
+use backtestd_core::market::{RawBlock, Source, Symbol, parse_time};
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -315,8 +315,7 @@ async fn the_openapi_status_schema_names_every_key_of_the_status() {
 #[tokio::test]
 async fn an_explanation_replays_the_log_under_the_specs_in_force() {
     let mut fixture = Fixture::start().await;
-    let spec =
-        CompiledSpec::load(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
+    let spec = load_specs(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
     let first = parse_time("2026-03-01").unwrap().bar();
     let history = History {
         spec: Arc::new(spec),

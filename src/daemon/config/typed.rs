@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{ConfigError, Key, Value};
-use crate::market::{BARS_PER_DAY, BarIndex, DAY_MS, Symbol, Ts, parse_time};
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, DAY_MS, Symbol, Ts, parse_time};
 
 /// Where history begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,7 +217,7 @@ fn schedule(text: &str) -> Option<RecomputeSchedule> {
     if text == "off" {
         return Some(RecomputeSchedule::Off);
     }
-    let bars = crate::outcomes::Horizon::parse(text)?.bars;
+    let bars = backtestd_core::outcomes::Horizon::parse(text)?.bars;
     (BARS_PER_DAY % i64::from(bars) == 0).then_some(RecomputeSchedule::EveryBars(bars))
 }
 

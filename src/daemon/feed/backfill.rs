@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use crate::binance::{Rest, RestError};
 use crate::daemon::shared::Shared;
 use crate::daemon::storage::{Job, Storage, StorageError};
+use backtestd_binance::{Rest, RestError};
 
 use super::page::{RETRY_PAUSE, fetch_page, page_length};
 use super::{Covered, Stretch};
-use crate::market::BarIndex;
-use crate::store::{Origin, RawPut, SeriesKey};
+use backtestd_core::market::BarIndex;
+use backtestd_core::market::{RawPut, SeriesKey};
+use backtestd_store::Origin;
 
 /// Series fetched at once. The limiter decides the pace; this only hides the round trips.
 const CONCURRENT_SERIES: usize = 4;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::binance::Rest;
-use crate::market::{BarIndex, Market, Symbol, Ts};
-use crate::store::{RawPut, Records};
+use backtestd_binance::Rest;
+use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_core::market::{RawPut, Records};
 
 /// What asking for bars gave.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,8 +7,9 @@
 //! Stretches are ascending and do not touch. A slot inside that has no bar is the exchange's own hole: it is not asked
 //! for again.
 
-use crate::market::BarIndex;
-use crate::store::{Kind, SeriesKey, Store, StoreError};
+use backtestd_core::market::BarIndex;
+use backtestd_core::market::{Kind, SeriesKey};
+use backtestd_store::{Store, StoreError};
 
 /// Slots looked at in one read.
 const SCAN_SLOTS: i64 = 8192;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Stretch;
-use crate::binance::{Rest, RestError};
-use crate::market::{BAR_MS, BarIndex, DAY_MS, Ts};
-use crate::store::{Kind, Records, SeriesKey};
+use backtestd_binance::{Rest, RestError};
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Ts};
+use backtestd_core::market::{Kind, Records, SeriesKey};
 
 /// Bars a page of a series of bars: four requests of the cheapest size.
 const BARS_A_PAGE: i64 = 1996;

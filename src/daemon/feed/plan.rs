@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::binance::Subscription;
 use crate::daemon::config::Config;
-use crate::market::{Market, Source, Symbol};
-use crate::store::{Kind, SeriesKey};
+use backtestd_binance::Subscription;
+use backtestd_core::market::{Kind, SeriesKey};
+use backtestd_core::market::{Market, Source, Symbol};
 
 /// The followed series.
 #[derive(Clone, Debug, PartialEq, Eq)]

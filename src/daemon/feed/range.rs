@@ -11,10 +11,11 @@ use tokio::runtime::Handle;
 use super::covered::{extended, next_unasked};
 use super::page::{PageOf, RETRY_PAUSE, fetch_page, page_length};
 use super::{Covered, Stretch};
-use crate::binance::{Rest, RestError};
-use crate::daemon::clock::Clock;
-use crate::market::BAR_MS;
-use crate::store::{Delivery, MergeReport, Origin, RawPut, SeriesKey, Store, StoreError};
+use backtestd_binance::{Rest, RestError};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::BAR_MS;
+use backtestd_core::market::{RawPut, SeriesKey};
+use backtestd_store::{Delivery, MergeReport, Origin, Store, StoreError};
 
 /// Series fetched at once; the limiter decides the pace.
 const CONCURRENT_SERIES: usize = 4;

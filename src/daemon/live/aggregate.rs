@@ -1,10 +1,10 @@
 //! Mark prices, liquidations and best quotes of the streams as records of the raw log.
 
-use crate::binance::Stamped;
-use crate::binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
 use crate::daemon::config::{ClockConfig, ClockSource, Collect};
-use crate::market::{BarIndex, Symbol};
-use crate::store::{RawPut, Records};
+use backtestd_binance::Stamped;
+use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
+use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::market::{RawPut, Records};
 
 /// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until the next.
 const HURRIED_QUOTE_MS: i64 = 60_000;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::market::{BarIndex, Market, Symbol};
+use backtestd_core::market::{BarIndex, Market, Symbol};
 
 /// A series of bars.
 pub type Series = (Market, Symbol);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::daemon::clock::Clock;
-use crate::market::{BarIndex, Ts};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{BarIndex, Ts};
 
 /// Least real time that a tick waits for late bars, however fast the clock runs: a simulated exchange in accelerated
 /// time still needs real milliseconds to send them.

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{Exit, Spec};
-use crate::binance::Stamped;
 use crate::daemon::feed::{Asked, Backfill};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
 use crate::daemon::storage::{Advanced, Install, PutDone, RunInput, Step, StorageError};
-use crate::market::BarIndex;
-use crate::store::RawPut;
+use backtestd_binance::Stamped;
+use backtestd_core::market::BarIndex;
+use backtestd_core::market::RawPut;
 use tokio::sync::oneshot;
 
 use super::runs::FinishedRun;

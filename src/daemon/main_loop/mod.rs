@@ -33,9 +33,9 @@ use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
 use super::systemd::ServiceManager;
-use crate::binance::{Rest, Stamped};
-use crate::market::BarIndex;
-use crate::spec::CompiledSpec;
+use backtestd_binance::{Rest, Stamped};
+use backtestd_core::market::BarIndex;
+use backtestd_core::spec::CompiledSpec;
 
 use closing::Closing;
 pub use event::Signal;

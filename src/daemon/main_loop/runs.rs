@@ -15,7 +15,7 @@ use crate::daemon::shared::{Refusal, RunReport, Ticket};
 use crate::daemon::status::Phase;
 use crate::daemon::storage::{Job, LastRun, RunInput, Storage};
 use crate::daemon::stream_log::EntryKind;
-use crate::market::{BARS_PER_DAY, BarIndex};
+use backtestd_core::market::{BARS_PER_DAY, BarIndex};
 
 type Waiter = oneshot::Sender<Result<RunReport, String>>;
 type TicketReply = oneshot::Sender<Result<Ticket, Refusal>>;
@@ -259,7 +259,7 @@ async fn carry_out(
     let looking = Arc::clone(&input);
     let discovery = tokio::task::spawn_blocking(move || discover::candidates(&looking)).await;
     let discovery = discovery.map_err(panicked)?;
-    let outcomes = if crate::research::needs_outcomes(&discovery) {
+    let outcomes = if backtestd_core::conclude::needs_outcomes(&discovery) {
         let (first, end) = (input.first, input.looked.closed_end);
         storage.ask(|reply| Job::Outcomes { first, end, reply }).await.map_err(|e| e.to_string())?
     } else {

@@ -1,5 +1,6 @@
 //! The spec in force and its successors. A tree that does not compile changes nothing but the status.
 
+use backtestd_store::load_specs;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,6 @@ use super::{MainLoop, Spec, answer};
 use crate::daemon::shared::{Refusal, Reloaded};
 use crate::daemon::status::ChangeState;
 use crate::daemon::storage::{Install, Job, Step};
-use crate::spec::CompiledSpec;
 
 /// The spec in force, and what is on its way to replace it.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl MainLoop {
         self.specs.reading = true;
         let dir = self.config.spec.clone();
         self.tasks.spawn(async move {
-            let read = tokio::task::spawn_blocking(move || CompiledSpec::load(&dir));
+            let read = tokio::task::spawn_blocking(move || load_specs(&dir));
             let result = match read.await {
                 Ok(Ok(spec)) => Ok(Arc::new(spec)),
                 Ok(Err(errors)) => Err(errors.to_string()),

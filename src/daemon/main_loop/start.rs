@@ -1,5 +1,6 @@
 //! Starting and stopping: what must exist before the loop turns, and what is told to whom.
 
+use backtestd_store::load_specs;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,9 +15,7 @@ use super::specs::Specs;
 use super::stream_state::StreamStates;
 use super::ticks::Gaps;
 use super::{Inputs, MainLoop, Signal};
-use crate::binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
 use crate::daemon::api::{self, ApiError};
-use crate::daemon::clock::{Clock, ScaledClock, SystemClock};
 use crate::daemon::config::{ClockSource, Config};
 use crate::daemon::feed::{self, Follow};
 use crate::daemon::live::{Aggregates, TickBook};
@@ -25,8 +24,11 @@ use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
 use crate::daemon::storage::{Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
-use crate::market::Market;
-use crate::spec::{CompiledSpec, SpecErrors};
+use backtestd_binance::clock::{ScaledClock, SystemClock};
+use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Market;
+use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
 const SIGNAL_QUEUE: usize = 8;
@@ -106,7 +108,7 @@ impl Daemon {
     pub async fn start(config: Config, clock: Option<Arc<dyn Clock>>) -> Result<Self, DaemonError> {
         install_tls();
         let config = Arc::new(config);
-        let spec = CompiledSpec::load(&config.spec)
+        let spec = load_specs(&config.spec)
             .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
         let clock = match clock {
@@ -242,7 +244,7 @@ impl Daemon {
 
 fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
     let now = shared.clock.now();
-    let series = |(market, symbol): &(Market, crate::market::Symbol)| SeriesStatus {
+    let series = |(market, symbol): &(Market, backtestd_core::market::Symbol)| SeriesStatus {
         symbol: symbol.clone(),
         market: *market,
         watermark: None,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::binance::{Route, StreamKind, StreamState, StreamStatus};
 use crate::daemon::shared::Shared;
 use crate::daemon::status;
-use crate::market::Ts;
+use backtestd_binance::{Route, StreamKind, StreamState, StreamStatus};
+use backtestd_core::market::Ts;
 
 /// State of each kind of stream on each connection.
 #[derive(Debug, Default)]

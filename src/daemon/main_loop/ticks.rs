@@ -7,13 +7,14 @@ use tokio::time::Instant;
 use super::closing::{ASK_DEADLINE, Closing};
 use super::event::{Done, Handled};
 use super::{LIVE_LAG_BARS, MainLoop};
-use crate::binance::{Stamped, Update};
 use crate::daemon::feed::{self, Asked, Backfill};
 use crate::daemon::live::Series;
 use crate::daemon::status::Phase;
 use crate::daemon::storage::{Advanced, Job, PutDone};
-use crate::market::{BAR_MS, BarIndex, Symbol, Ts};
-use crate::store::{Origin, RawPut, Records};
+use backtestd_binance::{Stamped, Update};
+use backtestd_core::market::{BAR_MS, BarIndex, Symbol, Ts};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_store::Origin;
 
 /// Closed bars compared with REST after each tick.
 const RECONCILED_BARS: i64 = 3;
@@ -357,7 +358,7 @@ impl MainLoop {
         let Stamped { arrival, update } = stamped;
         match update {
             Update::Kline(kline) => {
-                let route = crate::binance::StreamKind::Kline.route(kline.market);
+                let route = backtestd_binance::StreamKind::Kline.route(kline.market);
                 route.into_iter().for_each(|route| self.streams.heard(route, arrival));
                 if !kline.closed || !kline.is_grid_bar() {
                     return Handled::Idle;
@@ -374,7 +375,7 @@ impl MainLoop {
         }
     }
 
-    fn on_closed_bar(&mut self, series: Series, bar: crate::market::Bar, arrival: Ts) -> Handled {
+    fn on_closed_bar(&mut self, series: Series, bar: backtestd_core::market::Bar, arrival: Ts) -> Handled {
         use crate::daemon::live::Delivery;
         let slot = bar.bar;
         let delivery = self.book.deliver(&series, slot);

@@ -13,12 +13,12 @@ use super::facts::{Facts, SIGNATURE, pipeline_config, signature};
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{ChangeState, ChangeStatus};
-use crate::events::{EpisodeEnd, Event};
-use crate::market::BarIndex;
-use crate::outcomes::Outcome;
-use crate::pipeline::{Change, ChangePlan, Pipeline, PipelineConfig, Rebuild};
-use crate::spec::CompiledSpec;
-use crate::store::{CheckpointLadder, Replacement, Store};
+use backtestd_core::market::BarIndex;
+use backtestd_core::outcomes::Outcome;
+use backtestd_core::outcomes::{EpisodeEnd, Event};
+use backtestd_core::pipeline::{Change, ChangePlan, Pipeline, PipelineConfig, Rebuild};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{CheckpointLadder, Replacement, Store};
 
 /// Most rows of history a step.
 const STEP_ROWS: usize = 512;

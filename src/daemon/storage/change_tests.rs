@@ -1,20 +1,22 @@
 //! A spec change recomputes what changed and ends where a replay of everything ends: in the store, in the pipeline's
 //! state, and in what both say about the rows that follow.
 
+use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::change::{Install, Step};
 use super::facts::Facts;
-use crate::daemon::clock::ScaledClock;
 use crate::daemon::config::resolve;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{ChangeState, ChangeStatus};
-use crate::market::{BarIndex, Market, RawBlock, Symbol, Ts};
-use crate::spec::CompiledSpec;
-use crate::store::{Delivery, Fsync, Origin, RawPut, Records, Store};
+use backtestd_binance::clock::ScaledClock;
+use backtestd_core::market::{BarIndex, Market, RawBlock, Symbol, Ts};
+use backtestd_core::market::{RawPut, Records};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{Delivery, Fsync, Origin, Store};
 
 #[path = "../../../tests/common/mod.rs"]
 pub(super) mod common;
@@ -44,7 +46,7 @@ impl Tree {
 
     /// A word, wherever it stands.
     fn rename(&self, from: &str, to: &str) -> &Self {
-        for file in crate::spec::spec_files(self.0.path()).unwrap() {
+        for file in backtestd_store::spec_files(self.0.path()).unwrap() {
             let path = self.0.path().join(file);
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, text.replace(from, to)).unwrap();
@@ -79,7 +81,7 @@ impl Tree {
     }
 
     fn load(&self) -> Arc<CompiledSpec> {
-        Arc::new(CompiledSpec::load(self.0.path()).unwrap_or_else(|e| panic!("{e}")))
+        Arc::new(load_specs(self.0.path()).unwrap_or_else(|e| panic!("{e}")))
     }
 }
 
@@ -186,7 +188,7 @@ fn computed() -> &'static PathBuf {
     let (_, path) = MADE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        let spec = Arc::new(CompiledSpec::load(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}")));
+        let spec = Arc::new(load_specs(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}")));
         let mut bench = Bench::open(&path, spec);
         bench.put(&common::market(11, SYMBOLS, (BEFORE + AFTER) as usize));
         bench.advance(at(BEFORE), 512);
@@ -200,7 +202,7 @@ fn computed() -> &'static PathBuf {
 pub(super) fn running(dir: &tempfile::TempDir) -> Bench {
     let state = dir.path().join("state");
     copy(computed(), &state);
-    Bench::open(&state, Arc::new(CompiledSpec::load(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"))))
+    Bench::open(&state, Arc::new(load_specs(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"))))
 }
 
 /// The facts of a spec computed from nothing but the raw log.

@@ -9,17 +9,16 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::StorageError;
-use crate::discovery::definition::hex;
-use crate::discovery::{
+use crate::research::{ResearchError, look_at, read_ledger};
+use backtestd_core::conclude::{closed_through, discovery_config, exclusions, lacking, outcome_table};
+use backtestd_core::discovery::definition::hex;
+use backtestd_core::discovery::{
     Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, Lacking, OutcomeTable, TrialLedger,
 };
-use crate::market::{BarIndex, DAY_MS, Symbol, Ts};
-use crate::pipeline::QualityReport;
-use crate::research::{
-    ResearchError, closed_through, discovery_config, exclusions, lacking, look_at, outcome_table, read_ledger,
-};
-use crate::spec::{CompiledSpec, TestStatistic};
-use crate::store::Store;
+use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
+use backtestd_core::pipeline::QualityReport;
+use backtestd_core::spec::{CompiledSpec, TestStatistic};
+use backtestd_store::Store;
 
 /// What a run looks at.
 #[derive(Clone, Debug)]

@@ -7,16 +7,17 @@ use tokio::sync::oneshot;
 use super::StorageError;
 use super::change::{Install, Step};
 use super::evidence::Looked;
-use crate::blueprints::Blueprint;
 use crate::daemon::feed::{Covered, Stretch};
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
-use crate::market::{BarIndex, Symbol, Ts};
-use crate::outcomes::Outcome;
-use crate::pipeline::QualityReport;
 use crate::report::SymbolFacts;
-use crate::spec::CompiledSpec;
-use crate::store::{MergeReport, Origin, RawPut, SeriesKey};
+use backtestd_core::blueprints::Blueprint;
+use backtestd_core::market::{BarIndex, Symbol, Ts};
+use backtestd_core::market::{RawPut, SeriesKey};
+use backtestd_core::outcomes::Outcome;
+use backtestd_core::pipeline::QualityReport;
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{MergeReport, Origin};
 use serde::{Deserialize, Serialize};
 
 /// Where a reply goes.

@@ -1,20 +1,22 @@
 //! From the first publication to the last line of a retired blueprint, as a daemon lives through it: days are committed to
 //! the store, the evidence book takes each of them, runs publish, and the process ends and starts again in between.
 
+use backtestd_store::load_specs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::change_tests::common;
 use super::evidence::{Evidence, LookError};
 use super::job::RunInput;
-use crate::blueprints::{Blueprint, Status, match_event, read_current, read_version};
 use crate::daemon::discover::{self, Found};
-use crate::events::Event;
-use crate::market::{BarIndex, DAY_MS, Symbol, Ts};
-use crate::outcomes::Outcome;
-use crate::pipeline::QualityReport;
-use crate::spec::CompiledSpec;
-use crate::store::{Fsync, Store, TickCommit};
+use crate::publish::{read_current, read_version};
+use backtestd_core::blueprints::{Blueprint, Status, match_event};
+use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_core::outcomes::Outcome;
+use backtestd_core::pipeline::QualityReport;
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{Fsync, Store, TickCommit};
 
 const FIRST_DAY: i64 = 20_000;
 const EVENT: &str = "VOL_SPIKE";
@@ -146,14 +148,14 @@ fn pooled(blueprints: &[Blueprint]) -> Option<&Blueprint> {
 #[test]
 fn an_edge_is_published_confirmed_live_suspended_when_it_dies_and_retired() {
     let root = tempfile::tempdir().unwrap();
-    let spec = Arc::new(CompiledSpec::load(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}")));
+    let spec = Arc::new(load_specs(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}")));
     let mut daemon = Process::start(root.path(), &spec, FIRST_DAY);
 
     let published = daemon.live(60.0, 300, |lines| pooled(lines).is_some());
     let line = pooled(&published.blueprints).unwrap().clone();
     let facts = line.publication.clone().unwrap();
     assert_eq!((line.status, &line.monitoring), (Status::Active, &None));
-    assert_eq!(facts.closed_through, crate::discovery::ledger::date(daemon.day - 1));
+    assert_eq!(facts.closed_through, backtestd_core::discovery::ledger::date(daemon.day - 1));
     assert!(daemon.triggers(&published.blueprints) > 0, "tomorrow's event is a signal");
 
     // It goes on: confirmed on days that the publication had not seen, and a new version says so.

@@ -24,9 +24,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::feed::Follow;
 use super::shared::Shared;
-use crate::pipeline::PipelineError;
-use crate::spec::CompiledSpec;
-use crate::store::StoreError;
+use backtestd_core::pipeline::PipelineError;
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::StoreError;
 
 pub use change::{Install, Step};
 pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};

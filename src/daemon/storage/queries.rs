@@ -9,10 +9,10 @@ use super::facts::Facts;
 use super::signal::read_entries;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::{EventQuery, Query};
-use crate::events::Event;
-use crate::explain::History;
-use crate::market::{BarIndex, Market, Symbol, Ts};
-use crate::store::{Store, StoreError};
+use backtestd_core::explain::History;
+use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_store::{Store, StoreError};
 
 /// Bars read at once.
 const CHUNK_BARS: i64 = 2016;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::StorageError;
-use crate::blueprints::{Blueprint, match_event};
 use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
-use crate::events::Event;
-use crate::market::{BarIndex, Ts};
 use crate::research::tables::{carry_label, vol_label};
-use crate::store::Store;
+use backtestd_core::blueprints::{Blueprint, match_event};
+use backtestd_core::market::{BarIndex, Ts};
+use backtestd_core::outcomes::Event;
+use backtestd_store::Store;
 
 /// The first bar whose events are announced.
 const FROM: &str = "signals/from";
@@ -93,7 +93,7 @@ impl Signals {
 
     /// The blueprints to match against.
     pub(super) fn set_blueprints(&mut self, shared: &Shared, blueprints: Vec<Blueprint>) {
-        use crate::blueprints::Status;
+        use backtestd_core::blueprints::Status;
         let count = |status| blueprints.iter().filter(|b| b.status == status).count() as u64;
         let (active, watch) = (count(Status::Active), count(Status::Watch));
         let is_confirmed = |b: &&Blueprint| {

@@ -10,14 +10,15 @@ use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::queries;
-use crate::blueprints::{current_version, version_name};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
-use crate::market::{BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
-use crate::spec::CompiledSpec;
-use crate::store::{Delivery, SeriesKey, Store, StoreOptions};
+use backtestd_core::market::SeriesKey;
+use backtestd_core::market::{BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::{Delivery, Store, StoreOptions};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
@@ -85,8 +86,8 @@ impl Worker {
     fn open(shared: Arc<Shared>, follow: Arc<Follow>, spec: Arc<CompiledSpec>) -> Result<Self, StorageError> {
         let config = Arc::clone(&shared.config);
         let fsync = match config.fsync {
-            Fsync::EveryTick => crate::store::Fsync::EveryCommit,
-            Fsync::Os => crate::store::Fsync::Never,
+            Fsync::EveryTick => backtestd_store::Fsync::EveryCommit,
+            Fsync::Os => backtestd_store::Fsync::Never,
         };
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
@@ -154,7 +155,7 @@ impl Worker {
 
     fn put(
         &mut self,
-        puts: &[crate::store::RawPut],
+        puts: &[backtestd_core::market::RawPut],
         delivery: Delivery<'_>,
     ) -> Result<PutDone, StorageError> {
         // Noted before the write: a crash in between costs a replay that changes nothing.
@@ -170,7 +171,7 @@ impl Worker {
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
-        let keys: Vec<SeriesKey> = puts.iter().map(crate::store::RawPut::series).collect();
+        let keys: Vec<SeriesKey> = puts.iter().map(backtestd_core::market::RawPut::series).collect();
         self.show_watermarks_of(&keys)?;
         Ok(PutDone { report, dirty_from: self.facts.dirty })
     }
@@ -240,7 +241,7 @@ impl Worker {
         record: &serde_json::Value,
         last: &LastRun,
         announce: Option<(crate::daemon::stream_log::EntryKind, serde_json::Value)>,
-        blueprints: Option<Vec<crate::blueprints::Blueprint>>,
+        blueprints: Option<Vec<backtestd_core::blueprints::Blueprint>>,
     ) -> Result<Vec<String>, StorageError> {
         self.store.put_run(run_id, record.to_string().as_bytes())?;
         self.store.put_meta(LAST_RUN, &serde_json::to_vec(last).unwrap_or_default())?;
@@ -308,7 +309,7 @@ impl Worker {
             .bars
             .iter()
             .map(|(market, symbol)| SeriesKey {
-                kind: crate::store::Kind::Bars,
+                kind: backtestd_core::market::Kind::Bars,
                 market: *market,
                 symbol: symbol.clone(),
             })
@@ -317,7 +318,7 @@ impl Worker {
     }
 
     fn show_watermarks_of(&self, keys: &[SeriesKey]) -> Result<(), StorageError> {
-        for key in keys.iter().filter(|k| k.kind == crate::store::Kind::Bars) {
+        for key in keys.iter().filter(|k| k.kind == backtestd_core::market::Kind::Bars) {
             let Some((_, last)) = self.store.range(key.market, &key.symbol)? else { continue };
             self.shared.update(|s| {
                 for row in s.symbols.iter_mut().filter(|r| r.market == key.market && r.symbol == key.symbol) {
@@ -331,7 +332,8 @@ impl Worker {
 
 /// Perp bars of a symbol in the whole store, and the slots between its first and last that have none.
 fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
-    let key = SeriesKey { kind: crate::store::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
+    let key =
+        SeriesKey { kind: backtestd_core::market::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
     let summary = store.summary(&key)?;
     let bars = summary.map_or(0, |s| s.records);
     let slots = summary.map_or(0, |s| (s.last - s.first + 1).unsigned_abs());

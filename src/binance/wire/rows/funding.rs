@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::{one_or_many, read};
-use crate::binance::wire::WireError;
-use crate::binance::wire::scalar::Scalar;
-use crate::market::{Symbol, Ts};
+use crate::wire::WireError;
+use crate::wire::scalar::Scalar;
+use backtestd_core::market::{Symbol, Ts};
 
 /// Kind of a funding settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

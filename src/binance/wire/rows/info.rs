@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::read;
-use crate::binance::wire::WireError;
-use crate::binance::wire::scalar::Scalar;
-use crate::market::{Market, Symbol, Ts};
+use crate::wire::WireError;
+use crate::wire::scalar::Scalar;
+use backtestd_core::market::{Market, Symbol, Ts};
 
 /// `/exchangeInfo` of either market.
 #[derive(Clone, Debug, PartialEq)]

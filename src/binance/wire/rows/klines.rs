@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::read;
-use crate::binance::wire::scalar::Scalar;
-use crate::binance::wire::{WireError, check_range};
-use crate::market::{Bar, BarIndex, Ts};
+use crate::wire::scalar::Scalar;
+use crate::wire::{WireError, check_range};
+use backtestd_core::market::{Bar, BarIndex, Ts};
 
 /// One row of `/klines`, `/markPriceKlines` and their kin.
 #[derive(Clone, Copy, Debug, PartialEq)]

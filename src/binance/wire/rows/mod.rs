@@ -20,7 +20,7 @@ pub use quotes::{QuoteRow, parse_book_tickers};
 
 use super::WireError;
 use super::scalar::Scalar;
-use crate::market::Ts;
+use backtestd_core::market::Ts;
 
 /// Reads a body that borrows from it.
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8], what: &'static str) -> Result<T, WireError> {

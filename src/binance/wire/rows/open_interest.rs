@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::read;
-use crate::binance::wire::WireError;
-use crate::binance::wire::scalar::Scalar;
-use crate::market::{BAR_MS, OpenInterest, Symbol, Ts};
+use crate::wire::WireError;
+use crate::wire::scalar::Scalar;
+use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
 
 /// Length of the history's grid (the 5-minute period is the only one asked for).
 const OPEN_INTEREST_GRID_MS: i64 = BAR_MS;

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::one_or_many;
-use crate::binance::wire::WireError;
-use crate::binance::wire::scalar::Scalar;
-use crate::market::{Symbol, Ts};
+use crate::wire::WireError;
+use crate::wire::scalar::Scalar;
+use backtestd_core::market::{Symbol, Ts};
 
 /// One row of `/ticker/bookTicker`.
 #[derive(Clone, Debug, PartialEq)]

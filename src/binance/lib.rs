@@ -1,0 +1,25 @@
+//! Binance's public market data: the client (wire format, routes, REST, websocket, aggregation to bars), the archive
+//! reader, and a simulated venue that speaks the same protocol on loopback.
+
+#![forbid(unsafe_code)]
+
+pub mod aggregate;
+pub mod archive;
+mod backoff;
+pub mod clock;
+pub mod limits;
+pub mod rest;
+pub mod routes;
+pub mod update;
+pub mod venue;
+pub mod wire;
+pub mod ws;
+
+pub use limits::Limits;
+pub use rest::{FundingRecord, Hole, KlineRange, Pauses, Rest, RestConfig, RestError, install_tls};
+pub use routes::{Route, StreamKind, Subscription};
+pub use update::{
+    BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Stamped, StreamState,
+    StreamStatus, Trade, Update,
+};
+pub use ws::{QUEUE_UPDATES, Silence, WsClient, WsConfig, WsError, WsStats};

@@ -1,0 +1,72 @@
+//! Websockets. Futures: `/market/{ws,stream}` and `/public/{ws,stream}`; `/ws` and `/stream` without a route are the legacy
+//! form that acknowledges everything and sends quotes only. Spot: the same under `/spot`, since one port serves both.
+//!
+//! Frames are thinned when the clock runs fast (see [`stream::Kind::period_ms`]); closing frames of klines and forced orders never are.
+
+mod control;
+mod frames;
+mod session;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::state::Venue;
+use backtestd_lab::sim::FaultKind;
+use control::Subscriptions;
+use stream::Route;
+
+/// All websocket routes.
+pub(crate) fn routes() -> Router<Arc<Venue>> {
+    let doors =
+        [("/market", Route::Market), ("/public", Route::Public), ("", Route::Legacy), ("/spot", Route::Spot)];
+    doors.into_iter().fold(Router::new(), |router, (prefix, route)| {
+        router
+            .route(
+                &format!("{prefix}/ws"),
+                get(move |State(venue), upgrade| async move { open(venue, upgrade, route, false, Vec::new()) }),
+            )
+            .route(
+                &format!("{prefix}/ws/{{*streams}}"),
+                get(move |State(venue), Path(streams): Path<String>, upgrade| async move {
+                    open(venue, upgrade, route, false, names(&streams))
+                }),
+            )
+            .route(
+                &format!("{prefix}/stream"),
+                get(move |State(venue), Query(query): Query<BTreeMap<String, String>>, upgrade| async move {
+                    let streams = query.get("streams").map(|list| names(list)).unwrap_or_default();
+                    open(venue, upgrade, route, true, streams)
+                }),
+            )
+    })
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn open(
+    venue: Arc<Venue>,
+    upgrade: WebSocketUpgrade,
+    route: Route,
+    is_combined: bool,
+    names: Vec<String>,
+) -> Response {
+    let is_cut = venue.market.scenario().fault(FaultKind::Disconnect, venue.now().bar(), None).is_some();
+    if is_cut || *venue.stopping.borrow() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let mut subscriptions = Subscriptions::new(route, is_combined);
+    if !subscriptions.add(names) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    upgrade.on_upgrade(move |socket| session::serve(socket, venue, route, subscriptions))
+}

@@ -1,0 +1,464 @@
+//! From candidates to blueprints. Pure: the same candidates, specs and facts give the same lines.
+
+use std::collections::BTreeMap;
+
+use super::diff::{Verdict, Verdicts};
+use super::record::{
+    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage,
+    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
+};
+use crate::discovery::ledger::date;
+use crate::discovery::{
+    Candidate, Cohort, Condition, DiscoverySummary, EVENT_QUALITY_GATE, PromotionTrack, Scope,
+};
+use crate::market::{Symbol, Ts};
+use crate::outcomes::EntryPrice;
+use crate::spec::strategies::{OnWeakened, StrategiesSpec};
+use crate::tradability::BridgeResult;
+
+const NS_PER_SECOND: i64 = 1_000_000_000;
+
+/// Costs of one fill, bps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SideCosts {
+    /// Taker fee.
+    pub fee_bps: f64,
+    /// Slippage.
+    pub slippage_bps: f64,
+}
+
+/// What is known about the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFacts {
+    /// The run.
+    pub run_id: String,
+    /// Version and commit of the program.
+    pub code_version: String,
+    /// Close of the last bar that the run had seen.
+    pub data_watermark: Ts,
+    /// Open of the first bar of the evidence.
+    pub discovery_start: Ts,
+    /// End of the evidence.
+    pub discovery_end: Ts,
+}
+
+/// What candidates are compiled with.
+#[derive(Clone, Copy)]
+pub struct CompileInputs<'a> {
+    /// Hash of the specs in force; candidates of other specs are refused.
+    pub ontology_spec_hash: &'a str,
+    /// How rules are traded.
+    pub strategies: &'a StrategiesSpec,
+    /// Which price enters.
+    pub price: EntryPrice,
+    /// Costs by symbol.
+    pub costs: &'a dyn Fn(&Symbol) -> SideCosts,
+    /// Hash of an event type's file.
+    pub event_spec_hash: &'a dyn Fn(&str) -> Option<String>,
+    /// The run.
+    pub run: &'a RunFacts,
+    /// How candidates were selected.
+    pub selection: &'a SelectionFacts,
+}
+
+/// What all candidates of a run share about their selection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SelectionFacts {
+    /// Hash of the catalogue.
+    pub catalogue_hash: String,
+    /// Trials in all: m.
+    pub trials: usize,
+    /// By cohort.
+    pub cohorts: Vec<Cohort>,
+    /// The publishing procedure.
+    pub procedure: String,
+    /// Its level.
+    pub max_q_value: f64,
+    /// Hypotheses that it rejected: k.
+    pub rejected: usize,
+    /// Link of the evidence book's chain, hex.
+    pub replay: Option<String>,
+}
+
+impl SelectionFacts {
+    /// Of a discovery.
+    #[must_use]
+    pub fn of(summary: &DiscoverySummary, max_q_value: f64, replay: Option<String>) -> Self {
+        Self {
+            catalogue_hash: summary.catalogue_hash.clone(),
+            trials: summary.trials,
+            cohorts: summary.cohorts.clone(),
+            procedure: summary.publish_with.clone(),
+            max_q_value,
+            rejected: summary
+                .discoveries_by_procedure
+                .get(summary.publish_with.as_str())
+                .copied()
+                .unwrap_or(0),
+            replay,
+        }
+    }
+}
+
+/// Candidates that cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// They were made under other specs.
+    #[error(
+        "candidate {candidate_id} was made under specs {candidate}, but the specs in force are {in_force}; run discovery again"
+    )]
+    OtherSpecs {
+        /// The candidate.
+        candidate_id: String,
+        /// Its hash.
+        candidate: String,
+        /// The hash in force.
+        in_force: String,
+    },
+    /// Its event has no file.
+    #[error("candidate {candidate_id}: event {event_type} is not in the specs in force; run discovery again")]
+    UnknownEvent {
+        /// The candidate.
+        candidate_id: String,
+        /// The event type.
+        event_type: String,
+    },
+}
+
+/// What came of a run's candidates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compiled {
+    /// Blueprints by id. Revision 1 and not yet published: the next version's number is not the run's to know.
+    pub blueprints: Vec<Blueprint>,
+    /// What became of every candidate, by id.
+    pub verdicts: Verdicts,
+    /// Where the candidates stopped, in words; says why there are no blueprints when there are none.
+    pub reasons: Vec<String>,
+}
+
+/// Compiles the candidates that passed every gate and the bridge, best q first within the limits of the spec. `bridge`
+/// holds the results by index.
+///
+/// # Errors
+/// When a candidate was made under other specs.
+pub fn compile(
+    candidates: &[Candidate],
+    bridge: &BTreeMap<usize, BridgeResult>,
+    inputs: &CompileInputs<'_>,
+) -> Result<Compiled, CompileError> {
+    for candidate in candidates {
+        if &*candidate.ontology_spec_hash != inputs.ontology_spec_hash {
+            return Err(CompileError::OtherSpecs {
+                candidate_id: candidate.candidate_id.clone(),
+                candidate: candidate.ontology_spec_hash.to_string(),
+                in_force: inputs.ontology_spec_hash.to_owned(),
+            });
+        }
+    }
+    let mut out = Compiled::default();
+    let mut passed: Vec<usize> = Vec::new();
+    for (at, candidate) in candidates.iter().enumerate() {
+        let tradable = bridge.get(&at).is_some_and(|b| b.columns.tradable);
+        if candidate.promotion_track == PromotionTrack::Standard && candidate.gate_phase2_final && tradable {
+            passed.push(at);
+        } else {
+            out.reject(candidate, inputs, why_not(candidate, bridge.get(&at)));
+        }
+    }
+    passed.sort_by(|a, b| {
+        rank(&candidates[*a]).partial_cmp(&rank(&candidates[*b])).unwrap_or_else(|| a.cmp(b))
+    });
+
+    let limits = inputs.strategies.selection;
+    let mut per_event: BTreeMap<&str, u32> = BTreeMap::new();
+    for at in passed.iter().copied() {
+        let candidate = &candidates[at];
+        let of_event = per_event.entry(&candidate.event_type).or_default();
+        let limit = match () {
+            () if *of_event >= limits.max_per_event => Some(("max_per_event", limits.max_per_event)),
+            () if out.blueprints.len() >= limits.max_total as usize => Some(("max_total", limits.max_total)),
+            () => None,
+        };
+        if let Some((name, most)) = limit {
+            out.reject(
+                candidate,
+                inputs,
+                format!("selection: {name} {most} is used up by candidates with smaller q"),
+            );
+            continue;
+        }
+        *of_event += 1;
+        let Some(result) = bridge.get(&at) else { continue };
+        let blueprint = blueprint(candidate, result, inputs)?;
+        out.verdicts.insert(
+            candidate.candidate_id.clone(),
+            Verdict {
+                direction_rule: candidate.direction_rule,
+                compiled_as: Some(blueprint.id.clone()),
+                weakened: None,
+                why: String::new(),
+            },
+        );
+        out.blueprints.push(blueprint);
+    }
+    out.blueprints.sort_by(|a, b| a.id.cmp(&b.id));
+    out.reasons = reasons(candidates, passed.len(), out.blueprints.len());
+    Ok(out)
+}
+
+impl Compiled {
+    fn reject(&mut self, candidate: &Candidate, inputs: &CompileInputs<'_>, why: String) {
+        let verdict = Verdict {
+            direction_rule: candidate.direction_rule,
+            compiled_as: None,
+            weakened: (is_unfit(candidate) || inputs.strategies.on_weakened == OnWeakened::Watch)
+                .then_some(Status::Watch),
+            why,
+        };
+        self.verdicts.insert(candidate.candidate_id.clone(), verdict);
+    }
+}
+
+/// Best first: smallest q, then largest expectancy, then id.
+fn rank(candidate: &Candidate) -> (f64, f64, &str) {
+    let expectancy = candidate.after_cost_expectancy_bps.unwrap_or(f64::NEG_INFINITY);
+    (candidate.q_value, -expectancy, &candidate.candidate_id)
+}
+
+/// Its event's detector is not healthy there: it was not judged, which is no reason to take it away.
+fn is_unfit(candidate: &Candidate) -> bool {
+    candidate.fail_reasons.iter().any(|r| r.gate == EVENT_QUALITY_GATE)
+}
+
+fn why_not(candidate: &Candidate, bridge: Option<&BridgeResult>) -> String {
+    if is_unfit(candidate) {
+        let texts: Vec<String> = candidate
+            .fail_reasons
+            .iter()
+            .filter(|r| r.gate == EVENT_QUALITY_GATE)
+            .map(ToString::to_string)
+            .collect();
+        return texts.join("; ");
+    }
+    if !candidate.is_discovery {
+        return format!("no discovery any more: q is {}", candidate.q_value);
+    }
+    if candidate.fail_reasons.is_empty() {
+        let looked = bridge.map_or("the bridge has not looked at it", |_| "its track is not standard");
+        return looked.to_owned();
+    }
+    let texts: Vec<String> = candidate.fail_reasons.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// The funnel in sentences.
+fn reasons(candidates: &[Candidate], passed: usize, published: usize) -> Vec<String> {
+    let discoveries = candidates.iter().filter(|c| c.is_discovery).count();
+    let mut out = vec![format!(
+        "{} hypotheses with data, {discoveries} discoveries, {passed} passed every gate and the bridge, {published} blueprints",
+        candidates.len()
+    )];
+    let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|c| c.is_discovery) {
+        for reason in &candidate.fail_reasons {
+            *failed.entry(reason.gate).or_default() += 1;
+        }
+    }
+    out.extend(failed.iter().map(|(gate, n)| format!("{n} of the discoveries failed {gate}")));
+    if discoveries == 0
+        && let Some(best) = candidates.iter().min_by(|a, b| a.q_value.total_cmp(&b.q_value))
+    {
+        if best.q_value >= 1.0 {
+            out.push("no hypothesis has a q below 1: nothing stands out from chance".to_owned());
+            return out;
+        }
+        out.push(format!(
+            "the smallest q is {}: {} {} {} on {}{}",
+            best.q_value,
+            best.event_type,
+            best.direction_rule,
+            best.horizon.label,
+            best.scope.label(),
+            best.state.as_ref().map(|s| format!(" when {}", s.expression)).unwrap_or_default(),
+        ));
+    }
+    out
+}
+
+fn blueprint(
+    candidate: &Candidate,
+    bridge: &BridgeResult,
+    inputs: &CompileInputs<'_>,
+) -> Result<Blueprint, CompileError> {
+    let rule = &bridge.rule;
+    let mode = match candidate.scope {
+        Scope::Single(_) => ScopeMode::SingleSymbol,
+        Scope::Pooled(_) => ScopeMode::MultiSymbol,
+    };
+    let symbol_scope = SymbolScope::new(mode, candidate.scope.symbols());
+    let event_spec_hash =
+        (inputs.event_spec_hash)(&candidate.event_type).ok_or_else(|| CompileError::UnknownEvent {
+            candidate_id: candidate.candidate_id.clone(),
+            event_type: candidate.event_type.to_string(),
+        })?;
+    let condition = candidate.state.as_ref().map(|s| s.expression.to_string());
+    let has_barrier = rule.has_barrier();
+    let mut blueprint = Blueprint {
+        schema: BLUEPRINT_SCHEMA.to_owned(),
+        id: String::new(),
+        revision: 1,
+        status: Status::Active,
+        status_reason: None,
+        event_type: candidate.event_type.to_string(),
+        canonical_family: candidate.canonical_family.to_string(),
+        template_verb: candidate.template_verb.to_string(),
+        template_aliases: candidate.template_aliases.iter().map(ToString::to_string).collect(),
+        state_id: candidate.state_id().to_owned(),
+        condition: condition.unwrap_or_else(|| UNCONDITIONAL.to_owned()),
+        bar_type: symbol_scope.bar_types.first().cloned(),
+        costs: costs(&symbol_scope.symbols, bridge, inputs),
+        symbol_scope,
+        direction_rule: candidate.direction_rule,
+        entry: Entry {
+            trigger: candidate.event_type.to_string(),
+            entry_lag_bars: rule.entry_lag_bars,
+            bar: "5m".to_owned(),
+            price: rule.price,
+            cooldown_bars: rule.cooldown_bars,
+            conditions: candidate.state.iter().flat_map(Condition::parts).map(str::to_owned).collect(),
+        },
+        exit: Exit {
+            time_stop_bars: rule.time_stop_bars,
+            horizon: candidate.horizon.label.to_string(),
+            stop: rule.stop_bps.map(|bps| Barrier { bps }),
+            target: rule.target_bps.map(|bps| Barrier { bps }),
+            intrabar_path: has_barrier.then_some(rule.intrabar_path),
+            stop_gap_fill: has_barrier.then_some(rule.stop_gap_fill),
+        },
+        fill_convention: Some(fill_convention(rule.price).to_owned()),
+        sizing: rule.sizing,
+        evidence: evidence(candidate, bridge),
+        publication: publication(candidate, inputs),
+        monitoring: None,
+        promotion_track: candidate.promotion_track,
+        discovered_through_ns: Some(inputs.run.data_watermark.nanos()),
+        max_signal_age_ns: Some(i64::from(inputs.strategies.entry.max_signal_age_seconds) * NS_PER_SECOND),
+        lineage: Lineage {
+            run_id: inputs.run.run_id.clone(),
+            candidate_id: candidate.candidate_id.clone(),
+            ontology_spec_hash: inputs.ontology_spec_hash.to_owned(),
+            event_spec_hash,
+            code_version: inputs.run.code_version.clone(),
+            data_watermark: inputs.run.data_watermark.rfc3339(),
+            data_watermark_ns: inputs.run.data_watermark.nanos(),
+            discovery_start: inputs.run.discovery_start.rfc3339(),
+            discovery_end: inputs.run.discovery_end.rfc3339(),
+            first_published: None,
+        },
+    };
+    blueprint.id = blueprint.identity();
+    Ok(blueprint)
+}
+
+/// What stood at this run; an older publication of the same blueprint takes its place when versions are compared.
+fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<PublicationFacts> {
+    let selection = inputs.selection;
+    let cohort = selection.cohorts.iter().find(|c| c.cohort == candidate.cohort);
+    Some(PublicationFacts {
+        closed_through: date(inputs.run.discovery_end.day() - 1),
+        definition_hash: candidate.definition_hash.to_string(),
+        catalogue_hash: selection.catalogue_hash.clone(),
+        cohort: candidate.cohort,
+        cohort_trials: cohort.map_or(0, |c| c.units as u64),
+        cohort_budget: cohort.map_or(0.0, |c| c.budget),
+        trials: selection.trials as u64,
+        procedure: selection.procedure.clone(),
+        max_q_value: selection.max_q_value,
+        rejected: selection.rejected as u64,
+        p_threshold: candidate.p_threshold,
+        p_any: candidate.p_any,
+        q_value: candidate.q_value,
+        claim_gross_bps: candidate.effect_shrunk_bps()?,
+        cost_bps: candidate.cost_bps?,
+        replay: selection.replay.clone(),
+    })
+}
+
+const fn fill_convention(price: EntryPrice) -> &'static str {
+    match price {
+        EntryPrice::Close => {
+            "entry at the close of bar (event + entry_lag_bars); time exit at the close of bar (entry + time_stop_bars); \
+             exits cannot trigger on the entry bar; a bar is named by its close boundary (open + 300 s)"
+        }
+        EntryPrice::Open => {
+            "entry at the open of bar (event + entry_lag_bars); time exit at the open of bar (entry + time_stop_bars); \
+             exits cannot trigger on the entry bar; a bar is named by its close boundary (open + 300 s)"
+        }
+    }
+}
+
+/// Of several symbols the dearest one's: nobody pays more than the file says.
+fn costs(symbols: &[Symbol], bridge: &BridgeResult, inputs: &CompileInputs<'_>) -> Costs {
+    let dearest = symbols.iter().map(|s| (inputs.costs)(s)).fold((0.0_f64, 0.0_f64), |worst, c| {
+        if c.fee_bps + c.slippage_bps > worst.0 + worst.1 { (c.fee_bps, c.slippage_bps) } else { worst }
+    });
+    Costs {
+        fee_bps_per_side: dearest.0,
+        slippage_bps_per_side: dearest.1,
+        round_trip_bps: 2.0 * (dearest.0 + dearest.1),
+        funding_included: bridge.funding_included,
+    }
+}
+
+fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
+    let finite = |x: f64| Some(x).filter(|x| x.is_finite());
+    Evidence {
+        n_events: candidate.n_events,
+        n_clusters: candidate.n_clusters,
+        effect_raw_bps: candidate.effect_raw_bps,
+        effect_shrunk_bps: candidate.effect_shrunk_bps(),
+        se_bps: candidate.se_bps,
+        t_stat: candidate.t_stat,
+        df: candidate.df,
+        p_value: finite(candidate.p_value),
+        e_value: finite(candidate.e_value),
+        e_sym: finite(candidate.e_sym),
+        e_bet: finite(candidate.e_bet),
+        e_sup: finite(candidate.e_sup),
+        e_sup_date: candidate.e_sup_date.as_deref().map(str::to_owned),
+        e_value_gross: finite(candidate.e_value_gross),
+        p_any: finite(candidate.p_any),
+        p_any_gross: finite(candidate.p_any_gross),
+        q_value: finite(candidate.q_value),
+        lfsr: candidate.lfsr,
+        lfsr_net: candidate.lfsr_net,
+        posterior_mean_bps: candidate.posterior_mean_bps,
+        posterior_sd_bps: candidate.posterior_sd_bps,
+        cost_bps: candidate.cost_bps,
+        skewness: candidate.skewness,
+        worst_score: candidate.worst_score,
+        weight_sum: finite(candidate.weight_sum),
+        n_purged: candidate.n_purged,
+        n_dropped: candidate.n_dropped,
+        anytime_lower_bps: candidate.anytime_lower_bps,
+        ci_low_bps: candidate.ci_low_bps,
+        ci_high_bps: candidate.ci_high_bps,
+        after_cost_expectancy_bps: candidate.after_cost_expectancy_bps,
+        stressed_after_cost_expectancy_bps: candidate.stressed_after_cost_expectancy_bps,
+        first_half_bps: candidate.first_half_bps,
+        second_half_bps: candidate.second_half_bps,
+        shrinkage: ShrinkageWeights {
+            family: candidate.shrinkage_weight_family,
+            event: candidate.shrinkage_weight_event,
+            state: candidate.shrinkage_weight_state,
+        },
+        bridge: Some(BridgeEvidence {
+            trades: bridge.columns.trades,
+            gross_bps: bridge.columns.gross_bps,
+            after_cost_bps: bridge.columns.after_cost_bps,
+            stressed_bps: bridge.columns.stressed_bps,
+            hit_rate: bridge.columns.hit_rate,
+            max_drawdown_bps: bridge.columns.max_drawdown_bps,
+        }),
+    }
+}

@@ -1,0 +1,99 @@
+//! What a blueprint trades and how: scope, entry, exit, size, costs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::market::{IntrabarPath, StopGapFill, Symbol, bar_type};
+use crate::outcomes::EntryPrice;
+
+/// Whether one symbol was tested or several pooled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopeMode {
+    /// The evidence is one symbol's.
+    SingleSymbol,
+    /// The evidence pools the symbols.
+    MultiSymbol,
+}
+
+/// Symbols with their NautilusTrader names, in symbol order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SymbolScope {
+    /// One or several.
+    pub mode: ScopeMode,
+    /// Exchange symbols.
+    pub symbols: Vec<Symbol>,
+    /// `BTCUSDT-PERP.BINANCE`, aligned with `symbols`.
+    pub instruments: Vec<String>,
+    /// `BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL`, aligned with `symbols`.
+    #[serde(default)]
+    pub bar_types: Vec<String>,
+}
+
+impl SymbolScope {
+    /// Sorts the symbols and names their instruments.
+    #[must_use]
+    pub fn new(mode: ScopeMode, symbols: &[Symbol]) -> Self {
+        let mut symbols = symbols.to_vec();
+        symbols.sort();
+        symbols.dedup();
+        let instruments: Vec<String> = symbols.iter().map(Symbol::nautilus_perp).collect();
+        let bar_types = symbols.iter().map(bar_type).collect();
+        Self { mode, symbols, instruments, bar_types }
+    }
+}
+
+/// How a position is opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The event type.
+    pub trigger: String,
+    /// Bars from the deciding bar to the entry bar; at least 1.
+    pub entry_lag_bars: u32,
+    /// Bar length.
+    pub bar: String,
+    /// Which price of the entry bar.
+    pub price: EntryPrice,
+    /// An event is taken only if its bar is at least this many bars after the last taken one of the same symbol.
+    pub cooldown_bars: u32,
+    /// All must be known and true on the deciding bar.
+    pub conditions: Vec<String>,
+}
+
+/// How a position is closed. Exits cannot trigger on the entry bar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Bars from the entry bar to the exit bar.
+    pub time_stop_bars: u32,
+    /// The same as a label.
+    pub horizon: String,
+    /// Loss at which it is closed.
+    pub stop: Option<Barrier>,
+    /// Gain at which it is closed.
+    pub target: Option<Barrier>,
+    /// Which of high and low comes first inside a bar; stated where a barrier exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intrabar_path: Option<IntrabarPath>,
+    /// Where a stop fills when the bar opens beyond it; stated where a barrier exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_gap_fill: Option<StopGapFill>,
+}
+
+/// A price distance from the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Barrier {
+    /// Distance from the entry price, bps, positive.
+    pub bps: f64,
+}
+
+/// What each trade of the evidence paid.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Costs {
+    /// Taker fee per fill, bps.
+    pub fee_bps_per_side: f64,
+    /// Slippage per fill, bps.
+    pub slippage_bps_per_side: f64,
+    /// Both, twice, bps.
+    pub round_trip_bps: f64,
+    /// Whether the bridge charged the funding settled while the position was open.
+    pub funding_included: bool,
+}

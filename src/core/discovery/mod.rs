@@ -1,0 +1,64 @@
+//! Discovery: from booked outcomes to candidates. Evidence is accumulated one closed UTC day at a time and stays valid
+//! although it is looked at every day; shrinkage estimates and never tests; multiplicity is accounted for over the whole
+//! catalogue of hypotheses; gates judge what is left.
+//!
+//! ```text
+//! OutcomeTable ── catalogue ── evidence (day by day) ── conclude ── candidates
+//!  └ repeats         │            │    ├ record             ├ diagnostics: cluster
+//!        definition, ledger       │    └ influence          ├ estimates: tree (shrink), ash
+//!                              scores, eprocess, bounds     ├ multiplicity (ledger, membership)
+//!                                                           └ gating
+//! ```
+//!
+//! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
+//! plain functions and public, so that they can be checked against other implementations one by one.
+
+pub mod ash;
+pub mod bounds;
+mod candidate;
+mod catalogue;
+mod catalogue_spec;
+pub mod cluster;
+mod conclude;
+mod condition;
+pub mod definition;
+pub mod eprocess;
+mod evidence;
+mod exclusion;
+mod gating;
+pub mod ledger;
+mod measured;
+mod membership;
+pub mod monitor;
+pub mod multiplicity;
+mod record;
+mod repeats;
+mod run;
+pub mod scores;
+pub mod seed_compat;
+pub mod shrink;
+pub mod signs;
+pub mod special;
+mod table;
+mod tree;
+
+pub use candidate::{
+    BridgeColumns, Candidate, DirectionRule, FailReason, Influence, PromotionTrack, Scope, candidate_id,
+};
+pub use catalogue::{Block, Catalogue, UnitPlace};
+pub use catalogue_spec::{
+    CatalogueSpec, ConditionRule, ConditionScope, EventEntry, SideLabel, TestedFilter, Untested,
+};
+pub use condition::{
+    Condition, ConditionTest, label_condition, negated_condition, state_condition, written_condition,
+};
+pub use definition::Definitions;
+pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
+pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
+pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
+pub use measured::{MeasuredTest, measured_test};
+pub use membership::{LeastCounts, LeftOutSymbol};
+pub use record::DayRecord;
+pub use repeats::{Collapsed, Repeats};
+pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
+pub use table::{OutcomeRow, OutcomeTable, TableBuilder, TableError, Tested, default_exit};

@@ -1,0 +1,15 @@
+//! Events and their outcomes.
+//!
+//! An [`Event`] is the record of a detection; detection itself runs inside the graph ([`crate::graph::Op::Detect`]) and
+//! nothing detects again. An [`Outcome`] is what happened after an event over one horizon, booked by the
+//! [`OutcomeBook`] when the last bar of the holding window closes.
+
+mod book;
+mod event;
+mod legs;
+mod record;
+
+pub use book::{BookConfig, BookError, OutcomeBook, RoundTripCost};
+pub use event::{EpisodeEnd, Event, event_id};
+pub use legs::{Leg, LegBook, Measured, RelativePrice};
+pub use record::{EntryPrice, Horizon, Outcome};

@@ -1,0 +1,142 @@
+//! The core as one step: raw records in, facts out.
+//!
+//! `clean` joins the raw log to the grid, `graph` computes features, states and detections, `events` and `outcomes` book
+//! them. The daemon pushes one row at a time, the backfill and `research` hundreds; the facts are the same bit for bit,
+//! and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`] anywhere between two pushes.
+
+mod assemble;
+mod availability;
+mod change;
+mod checkpoint;
+mod config;
+mod quality;
+
+use std::sync::Arc;
+
+use crate::clean::Joiner;
+use crate::graph::{Engine, EngineOutput, EventId};
+use crate::market::{BarIndex, RawBlock, Source, Symbol, TickBlock};
+use crate::outcomes::{EpisodeEnd, Event};
+use crate::outcomes::{Outcome, OutcomeBook};
+
+use assemble::Assembler;
+pub use availability::{LackingSeries, PartialSource};
+pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
+pub use checkpoint::{CheckpointFacts, PipelineError};
+pub use config::PipelineConfig;
+pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityReport, Tally};
+
+/// What a stretch of rows produced.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// First row.
+    pub first: BarIndex,
+    /// Number of rows.
+    pub rows: usize,
+    /// The cleaned source columns, per symbol.
+    pub columns: TickBlock,
+    /// Features, states and per-event counters, per symbol.
+    pub output: EngineOutput,
+    /// Detections, sorted by (bar, symbol order, event order).
+    pub events: Vec<Event>,
+    /// Episodes that ended, same order.
+    pub ends: Vec<EpisodeEnd>,
+    /// Outcomes that matured, by (exit bar, symbol order, event, horizon).
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Raw records in, facts out.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: PipelineConfig,
+    joiner: Joiner,
+    engine: Engine,
+    book: OutcomeBook,
+    assembler: Assembler,
+    quality: QualityCounter,
+}
+
+impl Pipeline {
+    /// A pipeline whose first row is `first`.
+    ///
+    /// # Errors
+    /// When the specs' rules for sources or calendars cannot be used.
+    pub fn new(config: PipelineConfig, first: BarIndex) -> Result<Self, PipelineError> {
+        let joiner = Joiner::new(&config.symbols, config.clean_policy()?, first)?;
+        let engine = Engine::new(Arc::clone(&config.spec.graph), &config.symbols, first, config.engine);
+        let book = OutcomeBook::new(config.book());
+        let assembler = Assembler::new(&config.spec.graph, &config.symbols);
+        let quality = QualityCounter::new(&config.symbols, &config.spec, first);
+        Ok(Self { config, joiner, engine, book, assembler, quality })
+    }
+
+    /// The row that the next push must start with.
+    #[must_use]
+    pub fn next_bar(&self) -> BarIndex {
+        self.engine.next_bar()
+    }
+
+    /// Takes the next rows of the raw log.
+    ///
+    /// # Errors
+    /// When the block does not start at [`Pipeline::next_bar`].
+    pub fn push(&mut self, raw: &RawBlock) -> Result<Facts, PipelineError> {
+        if raw.first != self.next_bar() {
+            return Err(PipelineError::OutOfOrder { expected: self.next_bar(), got: raw.first });
+        }
+        let columns = self.joiner.push(raw)?;
+        let output = self.engine.push(&columns)?;
+        let (events, ends) = self.assembler.assemble(&output);
+        let outcomes = self.book.push(raw, &columns, &events);
+        let facts = Facts { first: raw.first, rows: raw.rows, columns, output, events, ends, outcomes };
+        self.quality.observe(&facts);
+        Ok(facts)
+    }
+
+    /// Detector health and availability are counted from row `from` on; by default from the first row. A push must not
+    /// begin before it and end after it.
+    pub fn count_quality_from(&mut self, from: BarIndex) {
+        self.quality.restart(from);
+    }
+
+    /// Detector health and availability of sources over the counted rows: a function of the rows, however they were
+    /// pushed.
+    #[must_use]
+    pub fn quality(&self) -> QualityReport {
+        self.quality_of(&self.config.symbols)
+    }
+
+    /// [`Pipeline::quality`] of some of the symbols.
+    #[must_use]
+    pub fn quality_of(&self, symbols: &[Symbol]) -> QualityReport {
+        let lacking: Vec<_> = (0..self.config.symbols.len()).map(|ix| self.unavailable(ix)).collect();
+        let lacks = |symbol: usize, event: usize| {
+            lacking[symbol].iter().find(|(id, _)| usize::from(id.0) == event).map(|(_, source)| *source)
+        };
+        self.quality.report(&self.config.spec, symbols, lacks)
+    }
+
+    /// Events that cannot occur on a symbol because a source column is missing there.
+    #[must_use]
+    pub fn unavailable(&self, symbol: usize) -> Vec<(EventId, Source)> {
+        self.config.symbols.get(symbol).map_or_else(Vec::new, |s| self.engine.unavailable(s))
+    }
+
+    /// Outcomes that wait for their exit bar.
+    #[must_use]
+    pub fn open_outcomes(&self) -> usize {
+        self.book.open_count()
+    }
+
+    /// The config it was built with.
+    #[must_use]
+    pub const fn config(&self) -> &PipelineConfig {
+        &self.config
+    }
+
+    /// The engine, for explanations.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

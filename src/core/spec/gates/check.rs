@@ -1,0 +1,205 @@
+//! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
+
+use super::{EvidenceSpec, GatesSpec, InfluenceSpec, MonitoringSpec, Phase2Override, Procedure};
+use crate::spec::ranges::{OutOfRanges, Ranges};
+
+/// Bets that the processes have room for.
+const MAX_BETS: usize = 8;
+/// Days of history that a book has room for.
+const MOST_HISTORY_DAYS: u32 = 400;
+
+impl GatesSpec {
+    /// Checks the ranges that the formulas need.
+    ///
+    /// # Errors
+    /// Every value outside its range.
+    pub fn validate(&self) -> Result<(), OutOfRanges> {
+        let mut found = Ranges::of("gates.yaml");
+        self.evidence.check(&mut found);
+        found.check(
+            self.multiplicity.publish_with != Procedure::SeedCompat,
+            "multiplicity.publish_with",
+            "seed_compat",
+            "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
+             looks and may not publish (its q is reported as q_value_seed)",
+        );
+        let s = &self.shrinkage;
+        found.share("shrinkage.interval_level", s.interval_level);
+        found.check(
+            s.ash_null_penalty >= 1.0,
+            "shrinkage.ash_null_penalty",
+            s.ash_null_penalty,
+            "at least 1",
+        );
+        self.monitoring.check(&mut found);
+        let base = &self.gate_v1_phase2.base;
+        found.share("gate_v1_phase2.base.max_q_value", base.max_q_value);
+        let stress = [
+            ("gate_v1_phase2.base.conservative_cost_multiplier", base.conservative_cost_multiplier),
+            ("gate_v1_bridge.stress_cost_multiplier", self.gate_v1_bridge.stress_cost_multiplier),
+        ];
+        for (field, value) in stress {
+            found.check(value >= 1.0, field, value, "at least 1 (a stress cannot be cheaper than the cost)");
+        }
+        for profile in self.gate_v1_phase2.profiles.values() {
+            profile.events.values().for_each(|relaxed| relaxed.check(&mut found));
+        }
+        found.result()
+    }
+}
+
+/// Bets of which none can lose everything on a day's score of `worst`.
+fn bets(found: &mut Ranges, field: &'static str, bets: &[f64], worst: f64, rule: &'static str) {
+    found.check(!bets.is_empty(), field, "[]", "a list with at least one bet");
+    for &bet in bets {
+        found.check(bet > 0.0 && bet * worst < 1.0, field, bet, rule);
+    }
+}
+
+impl EvidenceSpec {
+    fn check(&self, found: &mut Ranges) {
+        found.positive("evidence.default_sigma_bar", self.default_sigma_bar);
+        found.share("evidence.mix_sym", self.mix_sym);
+        found.positive("evidence.sym_rho", self.sym_rho);
+        found.positive("evidence.bet_loss_clip", self.bet_loss_clip);
+        let rule = "positive and below 1 / bet_loss_clip";
+        bets(found, "evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
+        found.check(
+            self.bet_lambdas.len() <= MAX_BETS,
+            "evidence.bet_lambdas",
+            format!("a list of {}", self.bet_lambdas.len()),
+            "a list of at most 8 bets",
+        );
+        self.influence.check(self.bet_loss_clip, found);
+        found.share("evidence.scale_decay", self.scale_decay);
+        found.positive("evidence.scale_prior_days", self.scale_prior_days);
+        found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
+    }
+}
+
+impl InfluenceSpec {
+    fn check(&self, loss_clip: f64, found: &mut Ranges) {
+        found.check(
+            self.max_day_score >= loss_clip && self.max_day_score.is_finite(),
+            "evidence.influence.max_day_score",
+            self.max_day_score,
+            "at least evidence.bet_loss_clip, which bounds losses by itself",
+        );
+        found.positive("evidence.influence.min_sigma_bar", self.min_sigma_bar);
+        found.share("evidence.influence.min_sigma_share", self.min_sigma_share);
+        found.check(
+            (1..=self.history_days).contains(&self.min_history_days),
+            "evidence.influence.min_history_days",
+            self.min_history_days,
+            "from 1 to history_days",
+        );
+        found.check(
+            self.history_days <= MOST_HISTORY_DAYS,
+            "evidence.influence.history_days",
+            self.history_days,
+            "at most 400: that many are kept for every symbol of every event and holding period",
+        );
+        found.positive("evidence.influence.max_cost_to_move", self.max_cost_to_move);
+        found.check(
+            self.max_pool_weight >= 1.0 && self.max_pool_weight.is_finite(),
+            "evidence.influence.max_pool_weight",
+            self.max_pool_weight,
+            "at least 1",
+        );
+    }
+}
+
+impl MonitoringSpec {
+    fn check(&self, found: &mut Ranges) {
+        found.check(
+            self.live_confirmed_e > 1.0,
+            "monitoring.live_confirmed_e",
+            self.live_confirmed_e,
+            "above 1",
+        );
+        found.check(self.suspend_at > 1.0, "monitoring.suspend_at", self.suspend_at, "above 1");
+        found.check(
+            self.retire_at >= self.suspend_at,
+            "monitoring.retire_at",
+            self.retire_at,
+            "at least suspend_at",
+        );
+        found.positive("monitoring.score_clip", self.score_clip);
+        let rule = "positive and below 1 / score_clip";
+        bets(found, "monitoring.bet_lambdas", &self.bet_lambdas, self.score_clip, rule);
+        let share = self.floor_share_of_claim;
+        found.check((0.0..=1.0).contains(&share), "monitoring.floor_share_of_claim", share, "from 0 to 1");
+    }
+}
+
+impl Phase2Override {
+    fn check(&self, found: &mut Ranges) {
+        if let Some(k) = self.conservative_cost_multiplier {
+            found.check(k >= 1.0, "gate_v1_phase2.profiles.*.conservative_cost_multiplier", k, "at least 1");
+        }
+        if let Some(q) = self.max_q_value {
+            found.share("gate_v1_phase2.profiles.*.max_q_value", q);
+        }
+        if let Some(a) = self.min_after_cost_expectancy_bps {
+            let rule = "at least 0 (no relaxation allows a loss after costs)";
+            found.check(a >= 0.0, "gate_v1_phase2.profiles.*.min_after_cost_expectancy_bps", a, rule);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> GatesSpec {
+        serde_saphyr::from_str(include_str!("../../../../spec/gates.yaml")).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_gates_are_valid() {
+        shipped().validate().unwrap();
+    }
+
+    #[test]
+    fn a_bet_that_could_lose_everything_is_refused() {
+        let mut gates = shipped();
+        gates.evidence.bet_lambdas.push(0.17);
+        assert_eq!(
+            gates.validate().unwrap_err().to_string(),
+            "gates.yaml: evidence.bet_lambdas is 0.17, but must be positive and below 1 / bet_loss_clip"
+        );
+    }
+
+    #[test]
+    fn more_bets_than_the_processes_have_room_for_are_refused() {
+        let mut gates = shipped();
+        gates.evidence.bet_lambdas = (1..=10).map(|i| f64::from(i) * 0.01).collect();
+        assert_eq!(
+            gates.validate().unwrap_err().to_string(),
+            "gates.yaml: evidence.bet_lambdas is a list of 10, but must be a list of at most 8 bets"
+        );
+    }
+
+    #[test]
+    fn every_value_that_cannot_be_used_is_found_at_once() {
+        let mut gates = shipped();
+        gates.evidence.mix_sym = 1.0;
+        gates.evidence.influence.max_day_score = 5.0;
+        gates.evidence.influence.min_history_days = 0;
+        gates.multiplicity.publish_with = Procedure::SeedCompat;
+        gates.monitoring.retire_at = 10.0;
+        gates.gate_v1_bridge.stress_cost_multiplier = f64::NAN;
+        let fields: Vec<&str> = gates.validate().unwrap_err().0.iter().map(|e| e.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "evidence.mix_sym",
+                "evidence.influence.max_day_score",
+                "evidence.influence.min_history_days",
+                "multiplicity.publish_with",
+                "monitoring.retire_at",
+                "gate_v1_bridge.stress_cost_multiplier"
+            ]
+        );
+    }
+}

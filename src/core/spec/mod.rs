@@ -1,0 +1,41 @@
+//! Specs: YAML files to typed, checked values. Everything that can change a result lives in `spec/` and is covered
+//! by the ontology hash; nothing here knows how an expression is evaluated.
+
+mod calendars;
+mod compiled;
+mod defaults;
+mod definitions;
+mod diagnostic;
+mod explain;
+mod files;
+pub mod gates;
+mod hash;
+mod lexicon;
+mod load;
+mod new_event;
+mod ranges;
+mod report;
+mod schema;
+mod sources;
+pub mod strategies;
+mod texts;
+mod validate;
+mod yaml;
+mod yaml11;
+
+pub use calendars::{Calendars, HolidaysFile, MacroFile, Release, Session, SessionHours, SessionsFile};
+pub use compiled::{CompiledSpec, EventMeta, FeatureMeta, StateMeta};
+pub use defaults::{
+    Conditioning, CostModel, FundingTerms, GlobalDefaults, Leader, SymbolCosts, SymbolFunding,
+    UniverseDefaults,
+};
+pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
+pub use explain::{Explanation, UnknownName, explain, unknown_name};
+pub use hash::{content_hash, ontology_hash};
+pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
+pub use new_event::{Addition, NewEventError, new_event};
+pub use ranges::{OutOfRange, OutOfRanges};
+pub use report::{GraphSize, SpecReport};
+pub use schema::{SpecSchema, schema_kind, schemas};
+pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
+pub use yaml::{Ordered, Spanned, parse_yaml};

@@ -1,0 +1,210 @@
+//! `spec/strategies/default.yaml`: how a discovery is traded, and what the bridge asks of it besides the gates of
+//! `gates.yaml`.
+//!
+//! Whatever is set here, the bridge simulates; only then does a blueprint carry it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ranges::{OutOfRanges, Ranges};
+use crate::market::{IntrabarPath, Sizing, StopGapFill};
+
+/// `spec/strategies/default.yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrategiesSpec {
+    /// Version of this file's layout; 1.
+    pub schema_version: u32,
+    /// How positions are opened.
+    pub entry: EntryRules,
+    /// How they are closed before their time.
+    pub exit: ExitRules,
+    /// How large they are.
+    pub sizing: Sizing,
+    /// What the bridge measures and asks.
+    pub robustness: RobustnessSpec,
+    /// How many blueprints there may be.
+    pub selection: SelectionSpec,
+    /// What becomes of a blueprint that is still a discovery but fails another gate.
+    pub on_weakened: OnWeakened,
+}
+
+/// How positions are opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EntryRules {
+    /// Fewest bars between two entries of one rule on one symbol.
+    pub cooldown: Cooldown,
+    /// A signal is too old to act on after this many seconds.
+    pub max_signal_age_seconds: u32,
+}
+
+/// A cool-down: `none`, `horizon` (the holding time: one position at a time), or a number of bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a cool-down is a number of bars, `none` or `horizon`")]
+pub enum Cooldown {
+    /// In bars.
+    Bars(u32),
+    /// By name.
+    Named(NamedCooldown),
+}
+
+/// A cool-down by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedCooldown {
+    /// Every event is traded.
+    None,
+    /// The holding time.
+    Horizon,
+}
+
+impl Cooldown {
+    /// In bars, for a holding time.
+    #[must_use]
+    pub const fn bars(self, horizon_bars: u32) -> u32 {
+        match self {
+            Self::Bars(bars) => bars,
+            Self::Named(NamedCooldown::None) => 0,
+            Self::Named(NamedCooldown::Horizon) => horizon_bars,
+        }
+    }
+}
+
+/// How positions are closed before their time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExitRules {
+    /// Loss at which a position is closed, bps from the entry; absent = none.
+    pub stop_bps: Option<f64>,
+    /// Gain at which it is closed, bps; absent = none.
+    pub target_bps: Option<f64>,
+    /// Order in which a bar visits its extremes.
+    pub intrabar_path: IntrabarPath,
+    /// Fill of a stop that the open has jumped over.
+    pub stop_gap_fill: StopGapFill,
+}
+
+/// What the bridge measures and asks besides `gate_v1_bridge`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RobustnessSpec {
+    /// Multiples of the round-trip cost at which the result is reported.
+    pub cost_multiples: Vec<f64>,
+    /// Additional bars of entry lag at which it is reported.
+    pub delay_bars: Vec<u32>,
+    /// With the first of these delays it must still earn this after cost, bps; absent = not asked.
+    pub min_delayed_after_cost_bps: Option<f64>,
+    /// At least this share of the traded symbols must earn something after cost.
+    pub min_positive_symbol_share: f64,
+}
+
+/// How many blueprints there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionSpec {
+    /// Per event type, best q first.
+    pub max_per_event: u32,
+    /// In all, best q first.
+    pub max_total: u32,
+}
+
+/// What becomes of a published blueprint that would not be published today. Never its end: that is monitoring's, or a
+/// changed definition's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnWeakened {
+    /// Nothing: a publication stands.
+    Keep,
+    /// It is listed as `watch` for as long as that holds.
+    Watch,
+}
+
+impl StrategiesSpec {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// Every value outside its range.
+    pub fn validate(&self) -> Result<(), OutOfRanges> {
+        let mut found = Ranges::of("strategies/default.yaml");
+        found.check(self.schema_version == 1, "schema_version", self.schema_version, "1");
+        for (field, barrier) in
+            [("exit.stop_bps", self.exit.stop_bps), ("exit.target_bps", self.exit.target_bps)]
+        {
+            let bps = barrier.unwrap_or(1.0);
+            found.check(bps.is_finite() && bps > 0.0, field, bps, "positive, or null for none");
+        }
+        let stop = self.exit.stop_bps.unwrap_or(1.0);
+        found.check(stop < 10_000.0, "exit.stop_bps", stop, "below 10000 (all of the position)");
+        found.positive("sizing.risk_per_trade", self.sizing.risk_per_trade);
+        found.positive("sizing.target_vol", self.sizing.target_vol);
+        found.positive("sizing.max_position_scale", self.sizing.max_position_scale);
+        let RobustnessSpec { cost_multiples, delay_bars, min_positive_symbol_share: share, .. } =
+            &self.robustness;
+        let rule = "a list of numbers of at least 0";
+        found.check(!cost_multiples.is_empty(), "robustness.cost_multiples", "[]", rule);
+        for &multiple in cost_multiples {
+            let ok = multiple.is_finite() && multiple >= 0.0;
+            found.check(ok, "robustness.cost_multiples", multiple, rule);
+        }
+        let rule = "at least 1 (0 is the rule itself)";
+        found.check(!delay_bars.contains(&0), "robustness.delay_bars", 0, rule);
+        let field = "robustness.min_positive_symbol_share";
+        found.check((0.0..=1.0).contains(share), field, share, "between 0 and 1");
+        found.result()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../spec/strategies/default.yaml");
+
+    #[test]
+    fn the_shipped_file_is_valid() {
+        let spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
+        spec.validate().unwrap();
+        assert_eq!(spec.entry.cooldown.bars(12), 12);
+    }
+
+    #[test]
+    fn a_cooldown_may_be_a_number_of_bars_or_none() {
+        for (text, bars) in [("cooldown: 7", 7), ("cooldown: none", 0)] {
+            let text = SHIPPED.replace("cooldown: horizon", text);
+            let spec: StrategiesSpec = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(spec.entry.cooldown.bars(12), bars);
+        }
+    }
+
+    #[test]
+    fn a_stop_beyond_the_whole_position_is_refused() {
+        let text = SHIPPED.replace("stop_bps: null", "stop_bps: 10000");
+        let spec: StrategiesSpec = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(
+            spec.validate().unwrap_err().to_string(),
+            "strategies/default.yaml: exit.stop_bps is 10000, but must be below 10000 (all of the position)"
+        );
+    }
+
+    #[test]
+    fn every_value_that_cannot_be_used_is_found_at_once() {
+        let mut spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
+        spec.exit.target_bps = Some(-5.0);
+        spec.sizing.target_vol = f64::INFINITY;
+        spec.robustness.cost_multiples = vec![1.0, -1.0, f64::NAN];
+        spec.robustness.delay_bars.push(0);
+        let found: Vec<(&str, String)> =
+            spec.validate().unwrap_err().0.into_iter().map(|e| (e.field, e.value)).collect();
+        assert_eq!(
+            found,
+            [
+                ("exit.target_bps", "-5".to_owned()),
+                ("sizing.target_vol", "inf".to_owned()),
+                ("robustness.cost_multiples", "-1".to_owned()),
+                ("robustness.cost_multiples", "NaN".to_owned()),
+                ("robustness.delay_bars", "0".to_owned()),
+            ]
+        );
+    }
+}

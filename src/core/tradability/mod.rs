@@ -1,0 +1,40 @@
+//! Tradability: what a discovery is worth as the rule that would be published.
+//!
+//! Discovery asks whether an effect exists. This room asks what the published rule earns on the same events: one position
+//! after another with its cool-down, after the full round-trip cost and funding, under higher costs, with later entries,
+//! in each half of the time and on each symbol. It adds no evidence (the sample is discovery's own, with the trades over
+//! midnight that discovery purges); it can only take candidates away, and it says why.
+//!
+//! ```text
+//! candidate ── sample: its events ── rule: what would be traded
+//!                                     │
+//!                replay: booked outcomes, no barrier      simulate: bars, with stop, target and delay
+//!                                     │
+//!                          equity: trades in numbers ── evaluate: gates
+//! ```
+//!
+//! Conventions, the same as a blueprint's consumer must follow:
+//! - entry at the close (or open, as the rule says) of bar event + lag; time exit at the same price of bar entry +
+//!   holding time;
+//! - stop and target are checked from the bar after the entry bar; inside a bar the path decides which comes first
+//!   (`OHLC`, or the extreme nearer to the open first); a stop that the open has jumped over fills at the open (or at
+//!   its trigger, as the rule says), a target always at its price;
+//! - a gap row can neither trigger nor fill: a trade whose entry or time exit falls on one is dropped and counted;
+//! - an event within the cool-down of the last taken one of its symbol is skipped and counted;
+//! - costs are the full round trip; funding is what settled strictly inside the holding window.
+//!
+//! Pure: no clock, no I/O, no randomness.
+
+mod equity;
+mod evaluate;
+mod rule;
+mod sample;
+mod walk;
+
+pub use equity::{Summary, mean, summarize};
+pub use evaluate::{
+    BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, is_evaluated, rule_of,
+};
+pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
+pub use sample::{Sample, SampleError};
+pub use walk::{replay, simulate};

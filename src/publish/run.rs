@@ -1,0 +1,175 @@
+//! A run's own blueprints: `reports/strategy_blueprints/<run_id>/{blueprints.jsonl, blueprint_summary.json}`, written
+//! once. They do not depend on what is published: no version, revision 1.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::directory::BLUEPRINTS_FILE;
+use super::version::{PublishError, file_entry, io_error, jsonl, sync_folder, write_synced};
+use backtestd_core::blueprints::FileEntry;
+use backtestd_core::blueprints::canonical_json;
+use backtestd_core::blueprints::{Compiled, RunFacts};
+use backtestd_core::discovery::Candidate;
+use backtestd_core::tradability::BridgeResult;
+
+/// Name of the summary's file.
+const SUMMARY_FILE: &str = "blueprint_summary.json";
+/// The value of its `schema`.
+const SUMMARY_SCHEMA: &str = "backtestd.blueprint_summary/1";
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    schema: &'a str,
+    run_id: &'a str,
+    code_version: &'a str,
+    ontology_spec_hash: &'a str,
+    data_watermark: String,
+    discovery_start: String,
+    discovery_end: String,
+    files: BTreeMap<&'a str, FileEntry>,
+    hypotheses: usize,
+    discoveries: usize,
+    blueprints: usize,
+    reasons: &'a [String],
+    bridge: Vec<BridgeLine<'a>>,
+}
+
+/// What the bridge found about one candidate, whether it became a blueprint or not.
+#[derive(Serialize)]
+struct BridgeLine<'a> {
+    candidate_id: &'a str,
+    event_type: &'a str,
+    horizon: &'a str,
+    state_id: &'a str,
+    symbol: &'a str,
+    direction_rule: String,
+    blueprint_id: Option<&'a str>,
+    tradable: bool,
+    trades: u64,
+    cooled_down: u64,
+    dropped: u64,
+    gross_bps: Option<f64>,
+    cost_bps: Option<f64>,
+    funding_bps: Option<f64>,
+    after_cost_bps: Option<f64>,
+    worst_bps: Option<f64>,
+    hit_rate: Option<f64>,
+    max_drawdown_bps: Option<f64>,
+    sized_total_bps: Option<f64>,
+    sized_max_drawdown_bps: Option<f64>,
+    after_cost_bps_by_cost_multiple: BTreeMap<String, Option<f64>>,
+    after_cost_bps_by_delay_bars: Option<BTreeMap<String, Option<f64>>>,
+    after_cost_bps_halves: [Option<f64>; 2],
+    after_cost_bps_by_symbol: BTreeMap<&'a str, f64>,
+    fail_reasons: Vec<String>,
+}
+
+/// Writes the run's folder under `reports` and returns it. Writing the same content again changes nothing.
+///
+/// # Errors
+/// When a file cannot be written, or the run is there already with other content (a run is immutable).
+pub fn write_run(
+    reports: &Path,
+    ontology_spec_hash: &str,
+    run: &RunFacts,
+    candidates: &[Candidate],
+    bridge: &BTreeMap<usize, BridgeResult>,
+    compiled: &Compiled,
+) -> Result<PathBuf, PublishError> {
+    let lines = jsonl(&compiled.blueprints);
+    let summary = Summary {
+        schema: SUMMARY_SCHEMA,
+        run_id: &run.run_id,
+        code_version: &run.code_version,
+        ontology_spec_hash,
+        data_watermark: run.data_watermark.rfc3339(),
+        discovery_start: run.discovery_start.rfc3339(),
+        discovery_end: run.discovery_end.rfc3339(),
+        files: BTreeMap::from([(BLUEPRINTS_FILE, file_entry(&lines, compiled.blueprints.len()))]),
+        hypotheses: candidates.len(),
+        discoveries: candidates.iter().filter(|c| c.is_discovery).count(),
+        blueprints: compiled.blueprints.len(),
+        reasons: &compiled.reasons,
+        bridge: bridge
+            .iter()
+            .filter_map(|(at, result)| Some(bridge_line(candidates.get(*at)?, result, compiled)))
+            .collect(),
+    };
+    let summary = canonical_json(&summary) + "\n";
+
+    let parent = reports.join("strategy_blueprints");
+    let folder = parent.join(&run.run_id);
+    let files = [(BLUEPRINTS_FILE, &lines), (SUMMARY_FILE, &summary)];
+    if folder.exists() {
+        for (name, text) in files {
+            let path = folder.join(name);
+            let before = fs::read_to_string(&path).map_err(|e| io_error(&path, e))?;
+            if before != **text {
+                let what =
+                    "this run has been written with other content; a run is immutable, use another run id";
+                return Err(io_error(&path, io::Error::other(what)));
+            }
+        }
+        return Ok(folder);
+    }
+    let unfinished = parent.join(format!(".new-{}", run.run_id));
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(|e| io_error(&unfinished, e))?;
+    }
+    fs::create_dir_all(&unfinished).map_err(|e| io_error(&unfinished, e))?;
+    for (name, text) in files {
+        write_synced(&unfinished.join(name), text.as_bytes())?;
+    }
+    sync_folder(&unfinished)?;
+    fs::rename(&unfinished, &folder).map_err(|e| io_error(&folder, e))?;
+    sync_folder(&parent)?;
+    Ok(folder)
+}
+
+fn bridge_line<'a>(
+    candidate: &'a Candidate,
+    result: &'a BridgeResult,
+    compiled: &'a Compiled,
+) -> BridgeLine<'a> {
+    let delayed = result.delayed.as_ref();
+    BridgeLine {
+        candidate_id: &candidate.candidate_id,
+        event_type: &candidate.event_type,
+        horizon: &candidate.horizon.label,
+        state_id: candidate.state_id(),
+        symbol: candidate.scope.label(),
+        direction_rule: candidate.direction_rule.to_string(),
+        blueprint_id: compiled.verdicts.get(&candidate.candidate_id).and_then(|v| v.compiled_as.as_deref()),
+        tradable: result.columns.tradable,
+        trades: result.columns.trades,
+        cooled_down: result.cooled_down,
+        dropped: result.dropped,
+        gross_bps: result.summary.gross_bps,
+        cost_bps: result.summary.cost_bps,
+        funding_bps: result.summary.funding_bps,
+        after_cost_bps: result.summary.net_bps,
+        worst_bps: result.summary.worst_bps,
+        hit_rate: result.summary.hit_rate,
+        max_drawdown_bps: result.summary.max_drawdown_bps,
+        sized_total_bps: result.summary.sized_total_bps,
+        sized_max_drawdown_bps: result.summary.sized_max_drawdown_bps,
+        after_cost_bps_by_cost_multiple: result
+            .at_cost_multiples
+            .iter()
+            .map(|(multiple, net)| (format!("x{multiple}"), *net))
+            .collect(),
+        after_cost_bps_by_delay_bars: delayed
+            .map(|delays| delays.iter().map(|d| (format!("+{}", d.bars), d.after_cost_bps)).collect()),
+        after_cost_bps_halves: result.halves_bps,
+        after_cost_bps_by_symbol: result
+            .symbols
+            .iter()
+            .map(|s| (s.symbol.as_str(), s.after_cost_bps))
+            .collect(),
+        fail_reasons: result.fail_reasons.iter().map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,72 @@
+//! What a run leaves behind, whoever ran it: its files, and the version that follows from them.
+
+use std::path::Path;
+
+use backtestd_core::blueprints::{RunFacts, lives_of};
+use backtestd_core::conclude::Conclusions;
+use backtestd_core::discovery::{Catalogue, EvidenceBook};
+use backtestd_core::market::Ts;
+use backtestd_core::spec::CompiledSpec;
+use backtestd_store::lake::{LakeError, write_phase2_reports};
+
+use super::{
+    Publication, PublishContext, PublishError, publish_version, read_current, write_promotion_audit,
+    write_run,
+};
+
+/// Files of a run that could not be written, or a version that could not be published.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFilesError {
+    /// The run's blueprints or the version.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A parquet file.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}
+
+/// Writes what every run leaves below `data_root/reports`: `strategy_blueprints/`, `phase2/` and `promotions/`, each in a
+/// folder of the run's name. Writing the same content again changes nothing.
+///
+/// # Errors
+/// When a file cannot be written, or the run is there already with other content.
+pub fn write_run_files(
+    data_root: &Path,
+    spec: &CompiledSpec,
+    facts: &RunFacts,
+    conclusions: &Conclusions,
+) -> Result<(), RunFilesError> {
+    let reports = data_root.join("reports");
+    let candidates = &conclusions.discovery.candidates;
+    write_run(&reports, &spec.hash, facts, candidates, &conclusions.bridge, &conclusions.compiled)?;
+    write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
+    write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
+    Ok(())
+}
+
+/// Publishes what a run concluded, with what monitoring says about what is in force.
+///
+/// # Errors
+/// When the version in force cannot be read or the new one cannot be written; the directory is then as before.
+pub fn publish_conclusions(
+    data_root: &Path,
+    spec: &CompiledSpec,
+    facts: &RunFacts,
+    conclusions: &Conclusions,
+    (catalogue, book): (&Catalogue, &EvidenceBook),
+    now: Ts,
+) -> Result<Publication, PublishError> {
+    let dir = data_root.join("blueprints");
+    let published = read_current(&dir)?.map(|version| version.blueprints).unwrap_or_default();
+    let context = PublishContext {
+        published_at: now,
+        run_id: facts.run_id.clone(),
+        ontology_spec_hash: spec.hash.clone(),
+        data_watermark: facts.data_watermark,
+        code_version: facts.code_version.clone(),
+        verdicts: conclusions.compiled.verdicts.clone(),
+        lives: lives_of(&published, catalogue, book, &spec.gates.monitoring),
+        reasons: conclusions.compiled.reasons.clone(),
+    };
+    publish_version(&dir, &conclusions.compiled.blueprints, &context)
+}

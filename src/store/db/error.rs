@@ -1,0 +1,104 @@
+//! What can go wrong in the store.
+
+use std::path::PathBuf;
+
+use backtestd_core::market::BarIndex;
+
+/// An error of the store. Messages name the directory, keyspace or key and say what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the state directory open.
+    #[error(
+        "the state directory {} is in use by {}; stop that process or choose another directory with $BACKTESTD_STATE",
+        dir.display(), holder(*pid)
+    )]
+    Locked {
+        /// The state directory.
+        dir: PathBuf,
+        /// Process id written in the lock file, if it could be read.
+        pid: Option<u32>,
+    },
+    /// The database was written with another layout.
+    #[error(
+        "the store in {} has schema version {found}, this program reads {expected}; use the program version that wrote \
+         it, or move the directory away and import again",
+        dir.display()
+    )]
+    Schema {
+        /// The state directory.
+        dir: PathBuf,
+        /// Version found.
+        found: u32,
+        /// Version this program writes.
+        expected: u32,
+    },
+    /// Stored bytes that do not decode.
+    #[error(
+        "the store is damaged: keyspace '{keyspace}', key {key}: {detail}; restore the directory from a copy"
+    )]
+    Corrupt {
+        /// Keyspace.
+        keyspace: &'static str,
+        /// Key, hexadecimal.
+        key: String,
+        /// What does not fit.
+        detail: String,
+    },
+    /// The storage engine failed.
+    #[error("the store could not {action}: {source}")]
+    Engine {
+        /// What was being done.
+        action: &'static str,
+        /// The engine's error.
+        source: Box<fjall::Error>,
+    },
+    /// The file system failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File or directory.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A tick was committed twice or out of order.
+    #[error(
+        "tick {through} was handed over for commit, but the store is already at {committed}; rewind first"
+    )]
+    NotForward {
+        /// Last committed bar.
+        committed: BarIndex,
+        /// Bar of the rejected commit.
+        through: BarIndex,
+    },
+    /// A record that the layout cannot hold.
+    #[error("{what} cannot be stored: {detail}")]
+    Unstorable {
+        /// The record.
+        what: String,
+        /// Why not.
+        detail: String,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl StoreError {
+    /// After a failure of the engine or the disk nothing more may be written: the process has to end and recover.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Engine { .. } | Self::Io { .. } | Self::Corrupt { .. })
+    }
+}
+
+/// Attaches what was being done to an engine error.
+pub(super) trait During<T> {
+    fn during(self, action: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> During<T> for Result<T, fjall::Error> {
+    fn during(self, action: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Engine { action, source: Box::new(source) })
+    }
+}

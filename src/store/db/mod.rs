@@ -1,0 +1,36 @@
+//! The embedded database (fjall, an LSM tree): the raw input log, the facts computed from it, checkpoints, runs.
+//!
+//! One thread owns the [`Store`]; its calls block. Keys sort by (market, symbol, time) for the raw log and by
+//! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout). One
+//! [`Store::put`] or [`Store::commit`] is one atomic batch. No module here knows what a feature or an event means.
+
+mod append;
+mod checkpoint;
+mod commit;
+mod digest;
+mod error;
+mod evidence;
+mod facts;
+mod facts_marks;
+mod kv;
+mod lock;
+mod merge;
+mod open;
+mod origin;
+mod put;
+mod raw;
+mod replace;
+mod verify;
+
+pub use checkpoint::{CheckpointLadder, Rewound};
+pub use commit::{FeatureRow, TickCommit};
+pub use error::StoreError;
+pub use facts::Revision;
+pub use facts_marks::{FACTS_DIRTY, FACTS_FIRST};
+pub use kv::summary::Summary;
+pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
+pub use open::{Fsync, SCHEMA_VERSION, Store, StoreOptions};
+pub use origin::Origin;
+pub use raw::SeriesRows;
+pub use replace::{Replaced, Replacement};
+pub use verify::{Damage, Decoded};

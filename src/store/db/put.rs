@@ -1,0 +1,305 @@
+//! Putting records into the raw input log: merged with what is there, in one atomic batch.
+
+use std::collections::BTreeMap;
+
+use fjall::{Keyspace, OwnedWriteBatch};
+
+use super::error::During;
+use super::kv::series::{self, Columns, Record, canonical};
+use super::kv::summary;
+use super::merge::{LISTED_CONFLICTS, merge};
+use super::raw::{column_names, corrupt};
+use super::{Conflict, Delivery, MergeReport, Store, StoreError, Summary};
+use backtestd_core::market::{
+    Bar, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar, Symbol,
+};
+use backtestd_core::market::{RawPut, Records, SeriesKey};
+
+/// Below this many records a put looks each one up; above, it scans the stretch that they cover.
+const LOOKUPS: usize = 16;
+
+/// A record on its way in.
+type Row = (i64, Columns);
+
+fn rows<R: Record>(records: &[R]) -> Vec<Row> {
+    records.iter().map(|r| (r.time(), r.columns().map(canonical))).collect()
+}
+
+impl Store {
+    /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change nothing.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn put(&mut self, puts: &[RawPut], delivery: Delivery<'_>) -> Result<MergeReport, StoreError> {
+        let mut total = MergeReport::default();
+        for (_, report) in self.put_each(puts, delivery)? {
+            total.add(report);
+        }
+        Ok(total)
+    }
+
+    /// [`Store::put`] with a report for each series. Survives `kill -9`; power loss after [`Store::sync`].
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_each(
+        &mut self,
+        puts: &[RawPut],
+        delivery: Delivery<'_>,
+    ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
+        self.put_each_with(puts, delivery, &[])
+    }
+
+    /// [`Store::put_each`] with small keyed blobs ([`Store::meta`]) that must move with the records.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_each_with(
+        &mut self,
+        puts: &[RawPut],
+        delivery: Delivery<'_>,
+        meta: &[(String, Vec<u8>)],
+    ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
+        let mut batch = self.db.batch();
+        let reports = self.stage(&mut batch, puts, delivery)?;
+        for (name, value) in meta {
+            batch.insert(&self.spaces.meta, super::facts::user_key(name), value.as_slice());
+        }
+        if !batch.is_empty() {
+            batch.commit().during("store raw records")?;
+        }
+        Ok(reports)
+    }
+
+    /// Adds the writes of `puts` to a batch.
+    pub(super) fn stage(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        puts: &[RawPut],
+        delivery: Delivery<'_>,
+    ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
+        let mut by_series: BTreeMap<SeriesKey, Vec<Row>> = BTreeMap::new();
+        for put in puts {
+            by_series.entry(put.series()).or_default().extend(match &put.records {
+                Records::Bars(_, r) => rows(r),
+                Records::Funding(r) => rows(r),
+                Records::OpenInterest(r) => rows(r),
+                Records::Mark(r) => rows(r),
+                Records::Liquidations(r) => rows(r),
+                Records::Quotes(r) => rows(r),
+                Records::Depth(r) => rows(r),
+            });
+        }
+        let mut reports = Vec::new();
+        for (key, rows) in by_series {
+            let report = self.stage_series(batch, &key, rows, delivery)?;
+            reports.push((key, report));
+        }
+        Ok(reports)
+    }
+
+    fn stage_series(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        key: &SeriesKey,
+        mut rows: Vec<Row>,
+        delivery: Delivery<'_>,
+    ) -> Result<MergeReport, StoreError> {
+        let names = column_names(key.kind);
+        let space = &self.spaces.raw[key.kind.index()];
+        let mut report = MergeReport::default();
+        rows.sort_by_key(|(time, _)| *time);
+        let rows = fold_repeats(&mut report, key, rows, delivery);
+        let (Some(first), Some(last)) = (rows.first().map(|r| r.0), rows.last().map(|r| r.0)) else {
+            return Ok(report);
+        };
+        let mut extent = self.summary(key)?;
+        let overlaps = extent.is_some_and(|s| s.first <= last && first <= s.last);
+        let mut stored = Stored::new(self, key, overlaps, rows.len(), first, last)?;
+        for (time, new) in rows {
+            let before = stored.at(time)?;
+            let mut columns = before.unwrap_or(new);
+            if let Some(before) = &before {
+                let merged = merge(&mut columns, &new, names.len());
+                list_conflicts(&mut report, key, time, before, &columns, merged.conflicts, delivery);
+                if merged.conflicts != 0 {
+                    report.conflicts += 1;
+                } else if merged.filled {
+                    report.filled += 1;
+                } else {
+                    report.unchanged += 1;
+                    continue;
+                }
+            } else {
+                report.inserted += 1;
+            }
+            let value = series::encode(delivery.origin, &columns[..names.len()]);
+            batch.insert(space, series::key(key.market, &key.symbol, time), value);
+            widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
+        }
+        if let (false, Some(extent)) = (report.is_noop(), extent) {
+            batch.insert(&self.spaces.summaries, summary::key(key), summary::encode(&extent));
+        }
+        Ok(report)
+    }
+}
+
+/// The convenient forms of [`Store::put`] for one series.
+macro_rules! put_fns {
+    ($($(#[$doc:meta])* $name:ident($record:ty) => $variant:ident;)*) => {
+        impl Store {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// As [`Store::put`].
+            pub fn $name(
+                &mut self,
+                symbol: &Symbol,
+                records: &[$record],
+                delivery: Delivery<'_>,
+            ) -> Result<MergeReport, StoreError> {
+                let records = Records::$variant(records.to_vec());
+                self.put(&[RawPut { symbol: symbol.clone(), records }], delivery)
+            })*
+        }
+    };
+}
+
+put_fns! {
+    /// Merges settlements.
+    put_funding(FundingPrint) => Funding;
+    /// Merges open interest.
+    put_open_interest(OpenInterest) => OpenInterest;
+    /// Merges mark and index prices.
+    put_mark(MarkBar) => Mark;
+    /// Merges liquidations.
+    put_liquidations(LiquidationBar) => Liquidations;
+    /// Merges top-of-book bars.
+    put_quotes(QuoteBar) => Quotes;
+    /// Merges depth snapshots.
+    put_depth(BookDepth) => Depth;
+}
+
+impl Store {
+    /// Merges bars.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_bars(
+        &mut self,
+        market: Market,
+        symbol: &Symbol,
+        bars: &[Bar],
+        delivery: Delivery<'_>,
+    ) -> Result<MergeReport, StoreError> {
+        self.put(
+            &[RawPut { symbol: symbol.clone(), records: Records::Bars(market, bars.to_vec()) }],
+            delivery,
+        )
+    }
+}
+
+/// What is stored already where a delivery wants to write, handed out in time order.
+enum Stored<'a> {
+    Nothing,
+    Lookup { space: &'a Keyspace, key: &'a SeriesKey },
+    Scanned(std::iter::Peekable<std::vec::IntoIter<Row>>),
+}
+
+impl<'a> Stored<'a> {
+    fn new(
+        store: &'a Store,
+        key: &'a SeriesKey,
+        overlaps: bool,
+        count: usize,
+        first: i64,
+        last: i64,
+    ) -> Result<Self, StoreError> {
+        if !overlaps {
+            return Ok(Self::Nothing);
+        }
+        if count <= LOOKUPS {
+            return Ok(Self::Lookup { space: &store.spaces.raw[key.kind.index()], key });
+        }
+        let mut rows = Vec::new();
+        store.scan(key.kind, key.market, &key.symbol, first, last + 1, |t, c, _| rows.push((t, *c)))?;
+        Ok(Self::Scanned(rows.into_iter().peekable()))
+    }
+
+    /// The stored columns at `time`; times must rise from call to call.
+    fn at(&mut self, time: i64) -> Result<Option<Columns>, StoreError> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Lookup { space, key } => {
+                let bytes = series::key(key.market, &key.symbol, time);
+                let Some(value) = space.get(&bytes).during("look up a raw record")? else { return Ok(None) };
+                let width = column_names(key.kind).len();
+                let (columns, _) =
+                    series::decode(&value, width).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
+                Ok(Some(columns))
+            }
+            Self::Scanned(rows) => {
+                while rows.next_if(|(t, _)| *t < time).is_some() {}
+                Ok(rows.next_if(|(t, _)| *t == time).map(|(_, c)| c))
+            }
+        }
+    }
+}
+
+fn widen(extent: &mut Option<Summary>, time: i64, is_new: bool, columns: &[f64]) {
+    let s = extent.get_or_insert(Summary { first: time, last: time, records: 0, known: 0 });
+    s.first = s.first.min(time);
+    s.last = s.last.max(time);
+    s.records += u64::from(is_new);
+    for (i, v) in columns.iter().enumerate() {
+        if !v.is_nan() {
+            s.known |= 1 << i;
+        }
+    }
+}
+
+/// Merges records that a delivery holds more than once, so that putting it twice changes nothing the second time.
+fn fold_repeats(
+    report: &mut MergeReport,
+    key: &SeriesKey,
+    rows: Vec<Row>,
+    delivery: Delivery<'_>,
+) -> Vec<Row> {
+    let mut out: Vec<Row> = Vec::with_capacity(rows.len());
+    for (time, new) in rows {
+        match out.last_mut() {
+            Some((t, columns)) if *t == time => {
+                let before = *columns;
+                let merged = merge(columns, &new, column_names(key.kind).len());
+                list_conflicts(report, key, time, &before, columns, merged.conflicts, delivery);
+                report.contradictions += u64::from(merged.conflicts != 0);
+            }
+            _ => out.push((time, new)),
+        }
+    }
+    out
+}
+
+fn list_conflicts(
+    report: &mut MergeReport,
+    key: &SeriesKey,
+    time: i64,
+    before: &Columns,
+    after: &Columns,
+    conflicts: u32,
+    delivery: Delivery<'_>,
+) {
+    for (i, field) in column_names(key.kind).iter().enumerate() {
+        if conflicts & (1 << i) == 0 || report.listed.len() >= LISTED_CONFLICTS {
+            continue;
+        }
+        report.listed.push(Conflict {
+            series: key.clone(),
+            at: key.kind.instant(time),
+            field,
+            old: before[i],
+            new: after[i],
+            label: delivery.label.to_owned(),
+        });
+    }
+}

@@ -1,0 +1,212 @@
+//! The raw input log: what a record is, and reading stretches of it (`put` writes them).
+
+use super::error::During;
+use super::kv::series::{self, Columns, Record};
+use super::kv::{hex, summary, time_at_end};
+use super::{Origin, Store, StoreError, Summary};
+use backtestd_core::market::{
+    Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar,
+    RawBlock, RawSymbol, Source, Symbol,
+};
+use backtestd_core::market::{Kind, SeriesKey};
+
+/// A stretch of a raw series, by column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeriesRows {
+    /// Names of the columns.
+    pub names: &'static [&'static str],
+    /// Bar numbers or milliseconds, by kind.
+    pub times: Vec<i64>,
+    /// One column per name.
+    pub columns: Vec<Vec<f64>>,
+    /// Where each record came from.
+    pub origins: Vec<Origin>,
+}
+
+pub(super) const fn column_names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Bars => &Bar::NAMES,
+        Kind::Funding => FundingPrint::NAMES,
+        Kind::OpenInterest => OpenInterest::NAMES,
+        Kind::Mark => MarkBar::NAMES,
+        Kind::Liquidations => LiquidationBar::NAMES,
+        Kind::Quotes => QuoteBar::NAMES,
+        Kind::Depth => BookDepth::NAMES,
+    }
+}
+
+impl Store {
+    /// Extent and known columns of a series.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn summary(&self, series: &SeriesKey) -> Result<Option<Summary>, StoreError> {
+        let key = summary::key(series);
+        let Some(value) = self.spaces.summaries.get(&key).during("read a series summary")? else {
+            return Ok(None);
+        };
+        summary::decode(&value).map(Some).ok_or_else(|| corrupt("summaries", &key, "not a summary"))
+    }
+
+    /// Every raw series with its extent, ordered by kind, market and symbol.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn series(&self) -> Result<Vec<(SeriesKey, Summary)>, StoreError> {
+        let mut out = Vec::new();
+        for pair in self.spaces.summaries.iter() {
+            let (key, value) = pair.into_inner().during("list the series")?;
+            let entry = summary::decode_key(&key).zip(summary::decode(&value));
+            out.push(entry.ok_or_else(|| corrupt("summaries", &key, "not a summary"))?);
+        }
+        Ok(out)
+    }
+
+    /// Symbols with bars in `market`, by name.
+    ///
+    /// # Errors
+    /// As [`Store::series`].
+    pub fn symbols(&self, market: Market) -> Result<Vec<Symbol>, StoreError> {
+        let all = self.series()?;
+        Ok(all
+            .into_iter()
+            .filter(|(k, _)| k.kind == Kind::Bars && k.market == market)
+            .map(|(k, _)| k.symbol)
+            .collect())
+    }
+
+    /// First and last bar of a symbol.
+    ///
+    /// # Errors
+    /// As [`Store::summary`].
+    pub fn range(&self, market: Market, symbol: &Symbol) -> Result<Option<(BarIndex, BarIndex)>, StoreError> {
+        let key = SeriesKey { kind: Kind::Bars, market, symbol: symbol.clone() };
+        Ok(self.summary(&key)?.map(|s| (BarIndex(s.first), BarIndex(s.last))))
+    }
+
+    /// Source columns for which the store has at least one known value of this symbol. What is not listed is
+    /// unavailable, rather than unknown.
+    ///
+    /// # Errors
+    /// As [`Store::summary`].
+    pub fn coverage(&self, symbol: &Symbol) -> Result<Vec<Source>, StoreError> {
+        let mut out = Vec::new();
+        let spot: &[Source] = &Source::SPOT_BAR;
+        let perp = Kind::ALL.map(|k| (k, Market::Perp, k.sources()));
+        for (kind, market, sources) in perp.into_iter().chain([(Kind::Bars, Market::Spot, spot)]) {
+            let key = SeriesKey { kind, market, symbol: symbol.clone() };
+            let Some(found) = self.summary(&key)? else { continue };
+            out.extend(
+                sources.iter().enumerate().filter(|(i, _)| found.known & (1 << i) != 0).map(|(_, s)| *s),
+            );
+            if kind == Kind::Funding {
+                out.extend([Source::IsFundingPrint, Source::FundingIntervalH]);
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+        Ok(out)
+    }
+
+    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn raw(&self, symbols: &[Symbol], first: BarIndex, rows: usize) -> Result<RawBlock, StoreError> {
+        let end = first + i64::try_from(rows).unwrap_or(i64::MAX);
+        let one = |symbol: &Symbol| -> Result<RawSymbol, StoreError> {
+            Ok(RawSymbol {
+                perp: self.bars(Market::Perp, symbol, first, end)?,
+                spot: self.bars(Market::Spot, symbol, first, end)?,
+                funding: self.instants(symbol, first, end)?,
+                open_interest: self.instants(symbol, first, end)?,
+                mark: self.records(Market::Perp, symbol, first.0, end.0)?,
+                liquidations: self.records(Market::Perp, symbol, first.0, end.0)?,
+                quotes: self.records(Market::Perp, symbol, first.0, end.0)?,
+                depth: self.instants(symbol, first, end)?,
+            })
+        };
+        let symbols = symbols.iter().map(one).collect::<Result<_, _>>()?;
+        Ok(RawBlock { first, rows, symbols })
+    }
+
+    /// Bars of `[first, end)`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn bars(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Vec<Bar>, StoreError> {
+        self.records(market, symbol, first.0, end.0)
+    }
+
+    fn instants<R: Record>(
+        &self,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Vec<R>, StoreError> {
+        self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
+    }
+
+    /// Records of a series with times in `[from, to)`, by column, with the place each came from.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn series_rows(&self, series: &SeriesKey, from: i64, to: i64) -> Result<SeriesRows, StoreError> {
+        let names = column_names(series.kind);
+        let mut out = SeriesRows { names, columns: vec![Vec::new(); names.len()], ..SeriesRows::default() };
+        self.scan(series.kind, series.market, &series.symbol, from, to, |time, values, origin| {
+            out.times.push(time);
+            out.origins.push(origin);
+            for (column, value) in out.columns.iter_mut().zip(values) {
+                column.push(*value);
+            }
+        })?;
+        Ok(out)
+    }
+
+    fn records<R: Record>(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<R>, StoreError> {
+        let mut out = Vec::new();
+        self.scan(R::KIND, market, symbol, from, to, |time, c, _| out.push(R::from_columns(time, c)))?;
+        Ok(out)
+    }
+
+    pub(super) fn scan(
+        &self,
+        kind: Kind,
+        market: Market,
+        symbol: &Symbol,
+        from: i64,
+        to: i64,
+        mut each: impl FnMut(i64, &Columns, Origin),
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let width = column_names(kind).len();
+        let range = series::key(market, symbol, from)..series::key(market, symbol, to);
+        for pair in self.spaces.raw[kind.index()].range(range) {
+            let (key, value) = pair.into_inner().during("read the raw log")?;
+            let time = time_at_end(&key).ok_or_else(|| corrupt(kind.name(), &key, "key too short"))?;
+            let (columns, origin) =
+                series::decode(&value, width).map_err(|d| corrupt(kind.name(), &key, &d))?;
+            each(time, &columns, origin);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn corrupt(keyspace: &'static str, key: &[u8], detail: &str) -> StoreError {
+    StoreError::Corrupt { keyspace, key: hex(key), detail: detail.to_owned() }
+}
