@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::condition::Condition;
+use super::membership::Influence;
 use crate::market::Side;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
@@ -164,44 +165,6 @@ pub struct BridgeColumns {
     pub gate_turnover: bool,
     /// All of the bridge's gates.
     pub tradable: bool,
-}
-
-/// How far single days, rows and symbols could move a unit, and whether its counts let it take part.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Influence {
-    /// As many events and days as it takes; without them its p is 1 in every procedure.
-    pub is_admitted: bool,
-    /// Day scores of the traded side that were larger than they count.
-    pub capped_days: u64,
-    /// Share of the largest day in the summed net score of the traded side; `None` where the sum is no gain. From 1 on
-    /// the evidence rests on that one day.
-    pub top_day_share: Option<f64>,
-    /// Events whose sigma counts as more than it is.
-    pub n_floored: u64,
-    /// Events that a pooled unit leaves out.
-    pub n_left_out_of_pool: u64,
-    /// Symbols that it leaves out as things stand. They are not traded: [`Candidate::scope`] is without them.
-    pub left_out_symbols: Vec<Symbol>,
-    /// `ln` of [`Candidate::e_value`], which ends at 1e304.
-    pub log_e_value: f64,
-    /// `ln` of [`Candidate::e_sup`], which ends at 1e304.
-    pub log_e_sup: f64,
-}
-
-impl Default for Influence {
-    /// Of a unit that takes part and that nothing had to be bounded for.
-    fn default() -> Self {
-        Self {
-            is_admitted: true,
-            capped_days: 0,
-            top_day_share: None,
-            n_floored: 0,
-            n_left_out_of_pool: 0,
-            left_out_symbols: Vec::new(),
-            log_e_value: 0.0,
-            log_e_sup: 0.0,
-        }
-    }
 }
 
 /// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.

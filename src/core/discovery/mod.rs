@@ -40,10 +40,11 @@ pub mod shrink;
 pub mod signs;
 pub mod special;
 mod table;
+mod table_error;
 mod tree;
 
 pub use candidate::{
-    BridgeColumns, Candidate, DirectionRule, FailReason, Influence, PromotionTrack, Scope, candidate_id,
+    BridgeColumns, Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id,
 };
 pub use catalogue::{Block, Catalogue, UnitPlace};
 pub use catalogue_spec::{
@@ -57,8 +58,9 @@ pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
-pub use membership::{LeastCounts, LeftOutSymbol};
+pub use membership::{Influence, LeastCounts, LeftOutSymbol};
 pub use record::DayRecord;
 pub use repeats::{Collapsed, Repeats};
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
-pub use table::{OutcomeRow, OutcomeTable, TableBuilder, TableError, Tested, default_exit};
+pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
+pub use table_error::TableError;

@@ -1,7 +1,8 @@
 //! Rows of one event and holding period that occur more than once. Counted twice, an event would be two; and where the
 //! copies differ, the result would depend on their order.
 
-use super::table::{OutcomeTable, TableError};
+use super::table::OutcomeTable;
+use super::table_error::TableError;
 use crate::market::Ts;
 
 /// Rows that an error names.
@@ -137,9 +138,9 @@ mod tests {
              and holding period is one row, after trimming, case and aliases: remove the others, or pass --deduplicate to \
              collapse them"
         );
+        assert!(table(&rows[..2], Repeats::Refuse).is_ok());
         let (table, collapsed) = table(&rows, Repeats::Collapse).unwrap();
         assert_eq!((table.len(), collapsed), (2, Collapsed { repeated: 2, contradicting: 0 }));
-        assert!(super::tests::table(&rows[..2], Repeats::Refuse).is_ok());
     }
 
     #[test]

@@ -152,7 +152,8 @@ mod tests {
             let deviation: f64 =
                 children.iter().map(|c| (c.mean - parent) * (c.mean - parent) / (tau2 + c.se * c.se)).sum();
             let k = count(children.len());
-            prop_assert!(if tau2 > 0.0 { (deviation - k).abs() < 1e-9 * k } else { deviation <= k * (1.0 + 1e-9) });
+            let is_root = if tau2 > 0.0 { (deviation - k).abs() < 1e-9 * k } else { deviation <= k * (1.0 + 1e-9) };
+            prop_assert!(is_root, "{}: {}", tau2, deviation);
         }
     }
 

@@ -12,9 +12,8 @@ use std::path::Path;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 
-use super::outcome_table::{
-    OutcomeFileError, Place, as_number, as_text, is_text, number_at, text_at, wrong_type,
-};
+use super::outcome_error::OutcomeFileError;
+use super::outcome_table::{Place, as_number, as_text, is_text, number_at, text_at, wrong_type};
 use backtestd_core::discovery::{Condition, label_condition, state_condition};
 
 /// Label columns beside `state.<name>`.

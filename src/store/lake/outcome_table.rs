@@ -10,17 +10,16 @@
 //! row; what nobody can score (an infinite or unknown return, cost or sigma) is read, dropped by discovery and counted.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 
+use super::outcome_error::OutcomeFileError;
 use super::outcome_states::StateColumns;
-use super::{LakeError, read_parquet};
-use backtestd_core::discovery::{
-    Collapsed, OutcomeRow, OutcomeTable, Repeats, TableBuilder, TableError, default_exit,
-};
+use super::read_parquet;
+use backtestd_core::discovery::{Collapsed, OutcomeRow, OutcomeTable, Repeats, TableBuilder, default_exit};
 use backtestd_core::market::{BAR_MS, Symbol, Ts, parse_time};
 use backtestd_core::outcomes::Horizon;
 
@@ -43,78 +42,6 @@ pub struct OutcomeFile {
     pub collapsed: Collapsed,
     /// How each state column was read, in words.
     pub states: Vec<String>,
-}
-
-/// An outcome table that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum OutcomeFileError {
-    /// Not a readable parquet file.
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// A required column is absent.
-    #[error("{}: column '{column}' is missing; it has {present}", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: &'static str,
-        /// What is there.
-        present: String,
-    },
-    /// A column of the wrong type.
-    #[error("{}: column '{column}' is {found}, but must hold {wanted}", path.display())]
-    Type {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: String,
-        /// Its type.
-        found: String,
-        /// What would be accepted.
-        wanted: &'static str,
-    },
-    /// A required value is null.
-    #[error("{}: row {row}, column {column}: the value is null", path.display())]
-    Null {
-        /// The file.
-        path: PathBuf,
-        /// Row, from 0.
-        row: usize,
-        /// The column.
-        column: &'static str,
-    },
-    /// A value that cannot be used.
-    #[error("{}: row {row}, column {column}: '{value}' is not {wanted}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Row, from 0.
-        row: usize,
-        /// The column.
-        column: String,
-        /// What was given.
-        value: String,
-        /// What would be accepted.
-        wanted: &'static str,
-    },
-    /// Two columns of one state.
-    #[error("{}: columns '{first}' and '{second}' are the same state; keep one of them", path.display())]
-    SameState {
-        /// The file.
-        path: PathBuf,
-        /// One of them.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A row that contradicts the table.
-    #[error("{}: {why}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: TableError,
-    },
 }
 
 /// Reads an outcome table.

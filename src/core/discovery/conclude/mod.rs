@@ -12,9 +12,7 @@ use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::bounds::LowerBound;
-use super::candidate::{
-    Candidate, DirectionRule, FailReason, Influence, PromotionTrack, Scope, candidate_id,
-};
+use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::ClusterT;
 use super::definition::digest;
@@ -23,7 +21,7 @@ use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
 use super::ledger::{Accounting, date};
-use super::membership::pool_members;
+use super::membership::{Influence, pool_members};
 use super::special::normal_isf;
 use super::tree::{TreeEstimate, tree_estimates};
 use crate::market::Symbol;

@@ -24,6 +24,8 @@ pub(super) struct Histories {
     day: i32,
     /// The typical weight of the median symbol.
     pool: Option<f64>,
+    /// What it is the median of; kept for its memory.
+    medians: Vec<f64>,
 }
 
 /// Weights of one symbol.
@@ -43,7 +45,7 @@ struct History {
 
 impl Histories {
     pub(super) fn new(symbols: usize) -> Self {
-        Self { symbols: vec![History::default(); symbols], day: i32::MIN, pool: None }
+        Self { symbols: vec![History::default(); symbols], day: i32::MIN, pool: None, medians: Vec::new() }
     }
 
     /// Bounds rows that follow those before them.
@@ -95,9 +97,10 @@ impl Histories {
         self.day = day;
         self.symbols.iter_mut().for_each(|history| history.close_day(spec));
         if has_pooled {
-            let mut typical: Vec<f64> = self.symbols.iter().filter_map(|h| h.typical).collect();
-            typical.sort_by(f64::total_cmp);
-            self.pool = typical.get(typical.len() / 2).copied();
+            self.medians.clear();
+            self.medians.extend(self.symbols.iter().filter_map(|history| history.typical));
+            self.medians.sort_unstable_by(f64::total_cmp);
+            self.pool = self.medians.get(self.medians.len() / 2).copied();
         }
     }
 
@@ -111,13 +114,22 @@ impl Histories {
 impl History {
     fn close_day(&mut self, spec: &InfluenceSpec) {
         let Some(new) = self.today.take() else { return };
-        if self.recent.len() >= spec.history_days as usize
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.sorted.remove(self.sorted.partition_point(|x| *x < oldest));
-        }
+        let oldest =
+            (self.recent.len() >= spec.history_days as usize).then(|| self.recent.pop_front()).flatten();
         self.recent.push_back(new);
-        self.sorted.insert(self.sorted.partition_point(|x| *x < new), new);
+        let to = self.sorted.partition_point(|x| *x < new);
+        match oldest.map(|oldest| self.sorted.partition_point(|x| *x < oldest)) {
+            // The numbers between the one that goes and the one that comes move by one place.
+            Some(from) if from < to => {
+                self.sorted.copy_within(from + 1..to, from);
+                self.sorted[to - 1] = new;
+            }
+            Some(from) => {
+                self.sorted.copy_within(to..from, to + 1);
+                self.sorted[to] = new;
+            }
+            None => self.sorted.insert(to, new),
+        }
         let is_known = self.sorted.len() >= spec.min_history_days as usize;
         self.typical = is_known.then(|| self.sorted[self.sorted.len() / 2]);
     }
@@ -210,6 +222,22 @@ mod tests {
         assert_eq!((rows[27].pool, rows[29].pool), (FULL, FULL));
         assert!((last.inv_scale * share(last.pool) - 1000.0).abs() < 20.0, "{}", last.pool);
         assert_eq!(share(FULL), 1.0);
+    }
+
+    /// Against sorting the last days anew.
+    #[test]
+    fn the_median_is_that_of_the_last_days() {
+        let (mut history, mut days) = (History::default(), Vec::new());
+        for day in 0..200_u32 {
+            let weight = f64::from(day * 7919 % 101) + if day % 5 == 0 { 0.0 } else { 0.5 };
+            days.push(weight);
+            history.today = Some(weight);
+            history.close_day(&spec());
+            let mut last: Vec<f64> = days.iter().rev().take(8).copied().collect();
+            last.sort_by(f64::total_cmp);
+            assert_eq!(history.sorted, last, "{day}");
+            assert_eq!(history.typical, (day >= 2).then(|| last[last.len() / 2]), "{day}");
+        }
     }
 
     #[test]

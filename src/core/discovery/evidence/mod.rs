@@ -16,6 +16,7 @@ use super::catalogue::Catalogue;
 use super::eprocess::MixParams;
 use super::table::OutcomeTable;
 use crate::market::Ts;
+use crate::spec::TestStatistic;
 use crate::spec::gates::{EvidenceSpec, InfluenceSpec};
 use block::{BlockEvidence, Layout};
 use rows::{Packer, Sigmas, Taken};
@@ -68,6 +69,15 @@ impl RowCounts {
     }
 }
 
+/// A pool of own returns leaves out what costs more than it moves. Of what is only measured (a spread moves less than two
+/// legs cost on any symbol) every symbol stays.
+fn influence_on(statistic: TestStatistic, spec: InfluenceSpec) -> InfluenceSpec {
+    match statistic {
+        TestStatistic::OwnReturn => spec,
+        _ => InfluenceSpec { max_cost_to_move: f64::INFINITY, ..spec },
+    }
+}
+
 /// Evidence of a whole catalogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceBook {
@@ -101,7 +111,7 @@ impl EvidenceBook {
             through_day: None,
             params,
             default_sigma_bar: spec.default_sigma_bar,
-            influence: spec.influence,
+            influence: influence_on(catalogue.statistic, spec.influence),
             blocks,
         }
     }
