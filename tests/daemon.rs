@@ -3,10 +3,14 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/journal.rs"]
+mod journal;
 #[path = "daemon/quotes.rs"]
 mod quotes;
 #[path = "daemon/respec.rs"]
 mod respec;
+#[path = "daemon/statistics.rs"]
+mod statistics;
 #[path = "daemon/support.rs"]
 mod support;
 
@@ -29,6 +33,10 @@ async fn it_backfills_goes_live_answers_and_stops_within_five_seconds() {
     daemon.assert_alive();
     assert!(committed(&ticks) > committed(&live));
     assert_eq!(ticks["symbols"].as_array().unwrap().len(), 4, "two perpetuals, two spot pairs");
+    for series in ticks["symbols"].as_array().unwrap() {
+        assert_eq!(series["listed_as"], "TRADING", "{series}");
+        assert!(series["tick_size"].as_f64().unwrap() > 0.0, "{series}");
+    }
     assert!(ticks["spec"]["hash"].as_str().unwrap().starts_with("sha256:"));
 
     let client = Client::new(&home.socket()).unwrap();
@@ -40,7 +48,15 @@ async fn it_backfills_goes_live_answers_and_stops_within_five_seconds() {
 
     let (code, last_words) = home.start_in_vain(&[]);
     assert_eq!(code, Some(1));
+    assert!(last_words.contains("another daemon answers on"), "{last_words}");
+    let socket = format!("--socket={}", home.path("other.sock").display());
+    let (code, last_words) = home.start_in_vain(&[&socket]);
+    assert_eq!(code, Some(1));
     assert!(last_words.contains("is in use by process"), "{last_words}");
+    assert!(!home.path("other.sock").exists(), "its socket goes with it");
+    let (code, last_words) = home.start_in_vain(&[&socket, "--symbols=BTCUSTD,SOLUSDT"]);
+    assert_eq!(code, Some(2));
+    assert!(last_words.contains("no perpetual contract 'BTCUSTD' (did you mean 'BTCUSDT'?)"), "{last_words}");
 
     let (status, took) = daemon.terminate();
     assert_eq!(status.code(), Some(0));

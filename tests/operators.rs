@@ -15,6 +15,8 @@ mod gaps;
 mod market;
 #[path = "operators/pandas.rs"]
 mod pandas;
+#[path = "common/recorded.rs"]
+mod recorded;
 #[path = "operators/shipped.rs"]
 mod shipped;
 #[path = "operators/twin.rs"]
@@ -197,7 +199,6 @@ fn a_checkpoint_of_another_graph_or_a_damaged_one_is_refused() {
     let CheckpointError::OtherGraph { expected, found } = refused(&other, &symbols, &bytes) else {
         panic!("another graph was accepted")
     };
-    assert_eq!(found, engine.graph_fingerprint());
     assert_ne!(found, expected);
     assert!(matches!(refused(&graph, &symbols[..2], &bytes), CheckpointError::OtherSymbols { .. }));
     let mut damaged = bytes.clone();

@@ -12,7 +12,7 @@ use backtestd_core::market::{RawPut, Records};
 use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
 use backtestd_core::outcomes::{EpisodeEnd, Event};
 use backtestd_core::spec::TestStatistic;
-use backtestd_store::{Delivery, FeatureRow, Fsync, Origin, Store, StoreError, TickCommit};
+use backtestd_store::{Delivery, Fsync, Origin, Store, StoreError, TickCommit};
 
 const T0: BarIndex = BarIndex(6_000_000);
 const FILE: Delivery<'static> = Delivery { origin: Origin::Archive, label: "file.zip" };
@@ -106,7 +106,7 @@ fn coverage_lists_columns_with_a_known_value_only() {
     let bare = Bar { taker_buy_quote: f64::NAN, taker_buy_volume: f64::NAN, ..bar(0, 100.0) };
     store.put_bars(Market::Perp, &btc(), &[bare], FILE).unwrap();
     store
-        .put_funding(&btc(), &[FundingPrint { ts: Ts(0), rate: 0.1, interval_hours: f64::NAN }], FILE)
+        .put_records(&btc(), &[FundingPrint { ts: Ts(0), rate: 0.1, interval_hours: f64::NAN }], FILE)
         .unwrap();
     let names: Vec<_> = store.coverage(&btc()).unwrap().iter().map(|s| s.name()).collect();
     assert_eq!(
@@ -140,7 +140,7 @@ fn consecutive_blocks_hand_over_every_record_once_by_the_close_of_their_rows() {
             value: f64::NAN,
         })
         .collect();
-    store.put_open_interest(&btc(), &oi, FILE).unwrap();
+    store.put_records(&btc(), &oi, FILE).unwrap();
     let symbols = [Symbol::new("ETHUSDT").unwrap(), btc()];
     let whole = store.raw(&symbols, T0, 40).unwrap();
     assert!(whole.symbols[0].perp.is_empty());
@@ -165,12 +165,6 @@ fn facts_read_back_bit_for_bit_after_a_restart() {
     let (first, second) = (event(0, 3.5), event(4, f64::NAN));
     let outcomes = [outcome(&first, 1, -0.01), outcome(&first, 3, f64::NAN), outcome(&second, 1, 0.5)];
     let ends = [EpisodeEnd { event_type: "VOL_SHOCK".into(), symbol: btc(), onset: T0, exit: T0 + 2 }];
-    let rows = [FeatureRow {
-        bar: T0,
-        symbol: btc(),
-        features: vec![f64::NAN, -0.0, 1e-300],
-        states: vec![1, -1, 0],
-    }];
     {
         let mut store = open(dir.path());
         store
@@ -180,7 +174,6 @@ fn facts_read_back_bit_for_bit_after_a_restart() {
                 events: &[first.clone(), second.clone()],
                 episode_ends: &ends,
                 outcomes: &outcomes,
-                features: &rows,
                 checkpoint: Some(b"state"),
                 meta: &[("spec", b"sha256:1")],
                 ..TickCommit::default()
@@ -193,7 +186,6 @@ fn facts_read_back_bit_for_bit_after_a_restart() {
     assert_eq!(bits(&store.events(T0, end).unwrap()), bits(&[first, second]));
     assert_eq!(bits(&store.outcomes(T0, end).unwrap()), bits(&outcomes));
     assert_eq!(store.episode_ends(T0, end).unwrap(), ends);
-    assert_eq!(bits(&store.feature_rows(T0, end).unwrap()), bits(&rows));
     assert_eq!(store.latest_checkpoint(T0 + 6).unwrap(), Some((T0 + 6, b"state".to_vec())));
     assert_eq!(store.latest_checkpoint(T0 + 5).unwrap(), None);
     assert_eq!(store.meta("spec").unwrap().unwrap(), b"sha256:1");
@@ -315,8 +307,43 @@ fn signals_resume_updates_survive_until_a_tick_takes_them_and_first_arrivals_sta
     assert_eq!(store.updates().unwrap(), [(3, b"c".to_vec())]);
     let seqs = |after| store.signals_after(after, 2).unwrap().iter().map(|s| s.0).collect::<Vec<_>>();
     assert_eq!((seqs(0), seqs(3), seqs(5)), (vec![1, 2], vec![4, 5], vec![]));
-    assert_eq!(store.prune_signals(2).unwrap(), 3);
+    assert_eq!(store.prune_signals(4).unwrap(), 3);
     assert_eq!((store.last_signal().unwrap(), store.signals_after(0, 9).unwrap().len()), (5, 2));
+    assert_eq!((store.prune_signals(99).unwrap(), store.first_signal().unwrap()), (1, Some(5)));
+    assert_eq!(store.last_signal().unwrap(), 5, "the numbering goes on from the newest");
+}
+
+#[test]
+fn what_only_grows_shrinks_when_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let arrivals: Vec<_> = (0..5).map(|n| (format!("event {n}"), Ts(n))).collect();
+    store.commit(&TickCommit { through: T0, arrivals: &arrivals, ..TickCommit::default() }).unwrap();
+    for id in ["a", "b", "c"] {
+        store.put_run(id, b"{}").unwrap();
+    }
+    assert_eq!(store.prune_arrivals(Ts(3)).unwrap(), 3);
+    assert_eq!(store.arrival("event 2").unwrap(), None);
+    assert_eq!(store.arrival("event 3").unwrap(), Some(Ts(3)));
+    assert_eq!(store.prune_arrivals(Ts(3)).unwrap(), 0);
+    assert_eq!(store.drop_runs(["a", "c"]).unwrap(), 2);
+    let left: Vec<String> = store.runs().unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(left, ["b"]);
+    let event = event(0, 1.0);
+    for n in 1..=3 {
+        let through = T0 + n;
+        store
+            .commit(&TickCommit { through, events: std::slice::from_ref(&event), ..TickCommit::default() })
+            .unwrap();
+        store.rewind(T0 - 1).unwrap();
+        store.commit(&TickCommit { through: T0, ..TickCommit::default() }).unwrap();
+    }
+    let believed = |store: &Store| -> Vec<BarIndex> {
+        store.revisions(T0, T0 + 9).unwrap().iter().map(|r| r.believed_until).collect()
+    };
+    assert_eq!(believed(&store), [T0 + 1, T0 + 2, T0 + 3]);
+    assert_eq!(store.prune_revisions(T0 + 3).unwrap(), 2);
+    assert_eq!(believed(&store), [T0 + 3]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The shipped specs as one graph: every feature, state and event.
 //!
-//! The bars are BTCUSDT's of 2025 where the recorded archive lies beside the checkout, and made up where it does not;
+//! The bars are BTCUSDT's of 2025 where the large recordings are (see tests/data/INDEX.md), and made up where not;
 //! the columns that no archive has (quotes, liquidations, ...) are always made up.
 
 use backtestd_store::load_specs;
@@ -17,6 +17,8 @@ use divan::counter::ItemsCount;
 
 #[path = "../../tests/operators/market.rs"]
 mod market;
+#[path = "../../tests/common/recorded.rs"]
+mod recorded;
 
 /// Longest window of the catalogue, and what stands below it: after so many rows every structure is full.
 const WARM_ROWS: usize = 26_000;
@@ -40,7 +42,7 @@ fn graph() -> Arc<Graph> {
 }
 
 fn archive() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/archive/futures/um/monthly/klines/BTCUSDT/5m")
+    recorded::recordings_dir().join("archive/futures/um/monthly/klines/BTCUSDT/5m")
 }
 
 /// Recorded bars, oldest first; empty without the archive.
@@ -75,7 +77,7 @@ fn block() -> &'static TickBlock {
         let first = bars.first().map_or(BarIndex(5_800_000), |bar| bar.bar);
         let mut block = market::market(first, ROWS, FEW, true);
         if bars.is_empty() {
-            eprintln!("no recorded bars beside the checkout: the market is made up");
+            recorded::skipped("no recorded bars, so the market is made up");
             return block;
         }
         let step = (bars.len() - ROWS) / (FEW - 1);

@@ -1,5 +1,6 @@
 //! The clocks that a process can run by: the system's, or a virtual one that runs faster.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backtestd_core::clock::Clock;
@@ -17,6 +18,27 @@ impl Clock for SystemClock {
 
     fn wall_until(&self, at: Ts) -> Duration {
         Duration::from_millis(u64::try_from(at.0 - self.now().0).unwrap_or(0))
+    }
+}
+
+/// A clock that is set once, when the exchange has said what time it is. Until then it shows the system's time.
+#[derive(Clone, Debug, Default)]
+pub struct LateClock(Arc<OnceLock<ScaledClock>>);
+
+impl LateClock {
+    /// Sets it. Only the first time counts.
+    pub fn set(&self, clock: ScaledClock) {
+        self.0.get_or_init(|| clock);
+    }
+}
+
+impl Clock for LateClock {
+    fn now(&self) -> Ts {
+        self.0.get().map_or_else(|| SystemClock.now(), Clock::now)
+    }
+
+    fn wall_until(&self, at: Ts) -> Duration {
+        self.0.get().map_or_else(|| SystemClock.wall_until(at), |clock| clock.wall_until(at))
     }
 }
 

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::client::Client;
 use crate::daemon::config::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Start,
+    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
 };
 use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
-use backtestd_core::market::{DAY_MS, Symbol, Ts};
+use backtestd_core::market::{DAY_MS, Kind, Symbol, Ts};
 use backtestd_lab::sim::Scenario;
 use backtestd_store::StoreOptions;
 use backtestd_store::lake::write_bytes;
@@ -91,7 +91,7 @@ impl DemoCmd {
         for dir in [&data_root, &state] {
             start_afresh(dir)?;
         }
-        let spec = copy_specs(&self.spec.spec, &state.join("spec"))?;
+        let spec = copy_specs(&self.spec.or_shipped(), &state.join("spec"))?;
         let exchange = self.exchange().await?;
         self.say(&format!("exchange    simulated Binance on {} (seed {})", exchange.rest_url(), self.seed));
 
@@ -165,13 +165,7 @@ impl DemoCmd {
             spec,
             symbols,
             spot_symbols,
-            collect: Collect {
-                funding: true,
-                open_interest: true,
-                mark: false,
-                liquidations: false,
-                quotes: false,
-            },
+            collect: [Kind::Funding, Kind::OpenInterest].into_iter().collect(),
             start: Start::DaysBack(self.days),
             // At this speed a round trip on loopback is a good part of a virtual minute.
             grace_ms: 120_000,
@@ -182,6 +176,7 @@ impl DemoCmd {
                 RecomputeSchedule::EveryBars(288)
             },
             keep_reports: 10,
+            retention: Retention::default(),
             fsync: Fsync::EveryTick,
             store_cache_mb: StoreOptions::default().cache_mb,
             checkpoint_every_ticks: 288,

@@ -1,6 +1,6 @@
 //! Where things are: the same three flags, variables and defaults for every command that needs them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The embedded store.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,10 +24,59 @@ pub struct DataRoot {
     pub data_root: PathBuf,
 }
 
+/// Where the specs are unless somebody says otherwise.
+const DEFAULT_SPEC: &str = "./spec";
+
 /// The spec tree.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SpecDir {
     /// Directory of the specs.
-    #[arg(long = "spec", env = "BACKTESTD_SPEC", default_value = "./spec", value_name = "DIR")]
+    #[arg(long = "spec", env = "BACKTESTD_SPEC", default_value = DEFAULT_SPEC, value_name = "DIR")]
     pub spec: PathBuf,
+}
+
+impl SpecDir {
+    /// The tree that was asked for. Where none was and there is no `./spec`, the tree of the checkout in which
+    /// `cargo run` found the program or in which it was built; for commands that work on a copy of the shipped specs.
+    #[must_use]
+    pub fn or_shipped(&self) -> PathBuf {
+        if self.spec.is_dir() || self.spec != Path::new(DEFAULT_SPEC) {
+            return self.spec.clone();
+        }
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let program = std::env::current_exe().ok();
+        shipped(manifest.as_deref(), program.as_deref()).unwrap_or_else(|| self.spec.clone())
+    }
+}
+
+/// The spec tree in a checkout's folder, or in the nearest folder above the program.
+fn shipped(manifest: Option<&Path>, program: Option<&Path>) -> Option<PathBuf> {
+    let above = program.into_iter().flat_map(Path::ancestors);
+    manifest
+        .into_iter()
+        .chain(above)
+        .map(|dir| dir.join("spec"))
+        .find(|spec| spec.join("sources.yaml").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_specs_are_found_from_the_manifest_and_from_a_program_in_the_target_folder() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = root.join("target/release/backtestd");
+        let elsewhere = std::env::temp_dir();
+        assert_eq!(shipped(Some(root), None), Some(root.join("spec")));
+        assert_eq!(shipped(None, Some(&program)), Some(root.join("spec")));
+        assert_eq!(shipped(Some(&elsewhere), Some(&program)), Some(root.join("spec")));
+        assert_eq!(shipped(None, None), None);
+    }
+
+    #[test]
+    fn a_tree_that_was_asked_for_is_never_replaced_by_the_shipped_one() {
+        let asked = SpecDir { spec: PathBuf::from("./no/such/tree") };
+        assert_eq!(asked.or_shipped(), asked.spec);
+    }
 }

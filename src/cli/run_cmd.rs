@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::daemon::Daemon;
 use crate::daemon::config::{Config, ConfigArgs, LogFormat};
+use crate::daemon::{Daemon, DaemonError};
 
 /// What is logged unless `RUST_LOG` says otherwise: our own events, and from libraries only what is wrong.
 const DEFAULT_FILTER: &str = "warn,backtestd=info";
@@ -42,6 +42,12 @@ impl RunCmd {
         let result = runtime.block_on(serve(resolved.config));
         // A blocking thread that is still busy (a run) must not hold up the exit.
         runtime.shutdown_background();
+        if let Err(error) = &result
+            && matches!(error.downcast_ref(), Some(DaemonError::Unlisted(_)))
+        {
+            eprintln!("backtestd: {error}");
+            return Ok(ExitCode::from(2));
+        }
         result?;
         Ok(ExitCode::SUCCESS)
     }

@@ -241,6 +241,12 @@ pub struct SeriesStatus {
     /// Arrival of the last update of any kind.
     #[serde(serialize_with = "optional_time")]
     pub last_update: Option<Ts>,
+    /// The exchange's word for its state, `TRADING` when orders match; null until the exchange has been asked.
+    pub listed_as: Option<String>,
+    /// Price step, quote currency.
+    pub tick_size: Option<f64>,
+    /// Quantity step, base units.
+    pub step_size: Option<f64>,
 }
 
 /// A websocket connection.

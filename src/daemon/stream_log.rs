@@ -1,10 +1,11 @@
-//! The signal stream: numbered entries, the newest kept in memory, all of them in the store.
+//! The signal stream: numbered entries, the newest kept in memory, those of the retention time in the store.
 //!
 //! An entry is offered here only after the commit that holds it is durable. Readers hold a position, never a
 //! subscription that could overflow: whoever falls behind the memory window reads the store and catches up, so
 //! nothing is lost and nothing is sent twice.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -59,11 +60,13 @@ pub enum Page {
 pub struct StreamLog {
     window: RwLock<VecDeque<StreamEntry>>,
     last: watch::Sender<u64>,
+    /// The first entry that is kept.
+    first: AtomicU64,
 }
 
 impl Default for StreamLog {
     fn default() -> Self {
-        Self { window: RwLock::default(), last: watch::Sender::new(0) }
+        Self { window: RwLock::default(), last: watch::Sender::new(0), first: AtomicU64::new(1) }
     }
 }
 
@@ -71,6 +74,17 @@ impl StreamLog {
     /// Sets the position found in the store at start.
     pub fn resume_at(&self, last: u64) {
         self.last.send_replace(last);
+    }
+
+    /// The store keeps entries from this one on.
+    pub fn kept_from(&self, first: u64) {
+        self.first.store(first, Ordering::Relaxed);
+    }
+
+    /// Sequence number of the first entry that is kept.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// Appends entries that are durable by now. They continue the numbering.

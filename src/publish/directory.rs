@@ -123,21 +123,6 @@ pub fn read_current(dir: &Path) -> Result<Option<Version>, DirectoryError> {
     current_version(dir)?.map(|number| read_version(dir, number)).transpose()
 }
 
-/// The version that was in force at `at_ns`: what a backtest must use, whatever `current` says now.
-///
-/// # Errors
-/// When a version up to then cannot be read or is damaged.
-pub fn version_as_of(dir: &Path, at_ns: i64) -> Result<Option<Version>, DirectoryError> {
-    let Some(current) = current_version(dir)? else { return Ok(None) };
-    for number in list_versions(dir)?.into_iter().rev().filter(|n| *n <= current) {
-        let version = read_version(dir, number)?;
-        if version.manifest.published_at_ns <= at_ns {
-            return Ok(Some(version));
-        }
-    }
-    Ok(None)
-}
-
 /// Reads version `number` and checks hash, length, line count, ids and counts.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ pub(crate) mod tests;
 pub use audit::write_promotion_audit;
 pub use directory::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, Version, current_version, list_versions, read_current,
-    read_version, version_as_of, version_name,
+    read_version, version_name,
 };
 pub use run::write_run;
 pub use run_files::{RunFilesError, publish_conclusions, write_run_files};

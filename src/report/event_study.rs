@@ -60,6 +60,22 @@ pub(super) fn studies(candidates: &[Candidate]) -> String {
     out
 }
 
+/// The band of uncertainty around the path; empty where no point has a standard error.
+fn band(points: &[Point], x: &dyn Fn(u32) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+    let banded: Vec<&Point> = points.iter().filter(|p| p.half.is_some()).collect();
+    if banded.is_empty() {
+        return String::new();
+    }
+    let mut path = format!("{:.1},{:.1}", x(0), y(0.0));
+    for p in &banded {
+        let _ = write!(path, " {:.1},{:.1}", x(p.bars), y(p.mean + p.half.unwrap_or(0.0)));
+    }
+    for p in banded.iter().rev() {
+        let _ = write!(path, " {:.1},{:.1}", x(p.bars), y(p.mean - p.half.unwrap_or(0.0)));
+    }
+    format!(r#"<polygon points="{path}" class="band"/>"#)
+}
+
 fn study(out: &mut String, event_type: &str, points: &[Point]) {
     const W: f64 = 240.0;
     const H: f64 = 132.0;
@@ -84,17 +100,7 @@ fn study(out: &mut String, event_type: &str, points: &[Point]) {
         thousands(days),
         escape(event_type)
     );
-    let banded: Vec<&Point> = points.iter().filter(|p| p.half.is_some()).collect();
-    if !banded.is_empty() {
-        let mut path = format!("{:.1},{:.1}", x(0), y(0.0));
-        for p in &banded {
-            let _ = write!(path, " {:.1},{:.1}", x(p.bars), y(p.mean + p.half.unwrap_or(0.0)));
-        }
-        for p in banded.iter().rev() {
-            let _ = write!(path, " {:.1},{:.1}", x(p.bars), y(p.mean - p.half.unwrap_or(0.0)));
-        }
-        let _ = write!(out, r#"<polygon points="{path}" class="band"/>"#);
-    }
+    out.push_str(&band(points, &x, &y));
     let _ =
         write!(out, r#"<line x1="{LEFT}" x2="{RIGHT}" y1="{:.1}" y2="{:.1}" class="axis"/>"#, y(0.0), y(0.0));
     let cost = points.iter().map(|p| p.cost).fold(0.0, f64::max);

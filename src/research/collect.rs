@@ -90,6 +90,7 @@ pub fn collect(
     let history_from = history_start(store, &symbols, request)?;
     let mut measures = Measures::new(&request.spec, &config.book());
     let mut pipeline = Pipeline::new(config, history_from)?;
+    pipeline.prime(&store.lead_in(&symbols, history_from, pipeline.lead_in_rows())?)?;
     pipeline.count_quality_from(request.first);
     let mut lake = request.write_features.then(|| FeatureLake::new(request, &symbols));
     let mut history =

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
-use super::measures::{look_at_measures, write_measures};
+use super::measures::{MeasureLook, look_at_measures, write_measures};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
@@ -17,13 +17,14 @@ use super::{ResearchError, look_at, read_ledger};
 use crate::publish::{PublishError, publish_conclusions, read_current, write_run_files};
 use crate::report::{ReportInput, SymbolFacts, render};
 use backtestd_core::blueprints::{Blueprint, Life, RunFacts, lives_of};
-use backtestd_core::conclude::Stage;
 use backtestd_core::conclude::{
-    Conclusions, Look, MeasureCount, PlaceboInputs, closed_through, conclude, discovery_config, exclusions,
-    find, lacking, needs_outcomes, outcome_table, placebo,
+    Conclusions, History, Look, MeasureCount, Placebo, PlaceboInputs, Stage, closed_through, conclude,
+    discovery_config, exclusions, find, lacking, needs_outcomes, outcome_table, placebo,
 };
 use backtestd_core::discovery::definition::hex;
-use backtestd_core::discovery::{Accounting, Catalogue, EvidenceBook, MeasuredTest, OutcomeTable};
+use backtestd_core::discovery::{
+    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, MeasuredTest, OutcomeTable,
+};
 use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::pipeline::POOLED;
 use backtestd_lab::calibrate::Lab;
@@ -82,13 +83,8 @@ pub fn run(
         lacking: &lacking,
     };
     let discovery = find(&look, &config);
-    let both = (collected.outcomes.as_slice(), collected.measured.as_slice());
-    let (mut measures, mut measure_counts) = (Vec::new(), Vec::new());
-    for beside in &measure_looks {
-        let tests = beside.tests(&request.spec, both, &look, &config)?;
-        measure_counts.push(MeasureCount::of(beside.statistic(), &beside.accounting, &tests));
-        measures.extend(tests);
-    }
+    let run = Ran { request, look, config: &config, collected: &collected, facts: &facts };
+    let (measures, measure_counts) = tests_beside(&run, &measure_looks)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
     let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
     lap("discovery");
@@ -113,29 +109,8 @@ pub fn run(
     lap("write");
     let twin = match &collected.history {
         Some(history) => {
-            let inputs = PlaceboInputs {
-                spec: &request.spec,
-                outcomes: &collected.outcomes,
-                history,
-                look: Look {
-                    catalogue: &catalogue,
-                    book: &book,
-                    accounting: &accounting,
-                    excluded: &excluded,
-                    lacking: &lacking,
-                },
-                config: &config,
-                facts: &facts,
-                real: &stages_passed,
-                groups: Lab::default().placement.volatility_groups,
-            };
-            let twin =
-                placebo(&inputs, request.placebo, &mut |done, total| progress("placebo", done, total))?;
+            let twin = placebo_of(&run, history, &stages_passed, &phase2, progress)?;
             lap("placebo");
-            write_bytes(
-                &phase2.join("placement_null.json"),
-                &serde_json::to_vec_pretty(&twin).unwrap_or_default(),
-            )?;
             Some(twin)
         }
         None => None,
@@ -150,6 +125,54 @@ pub fn run(
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
+}
+
+/// A run whose conclusions stand.
+struct Ran<'a> {
+    request: &'a Request,
+    look: Look<'a>,
+    config: &'a DiscoveryConfig,
+    collected: &'a Collected,
+    facts: &'a RunFacts,
+}
+
+/// Runs the null twins of a run and writes what they came to beside its candidates.
+fn placebo_of(
+    run: &Ran<'_>,
+    history: &History,
+    real: &[Stage],
+    phase2: &Path,
+    progress: &mut dyn FnMut(&'static str, u64, u64),
+) -> Result<Placebo, ResearchError> {
+    let inputs = PlaceboInputs {
+        spec: &run.request.spec,
+        outcomes: &run.collected.outcomes,
+        history,
+        look: run.look,
+        config: run.config,
+        facts: run.facts,
+        real,
+        groups: Lab::default().placement.volatility_groups,
+    };
+    let request = run.request.placebo;
+    let twin = placebo(&inputs, request, &mut |done, total| progress("placebo", done, total))?;
+    write_bytes(&phase2.join("placement_null.json"), &serde_json::to_vec_pretty(&twin).unwrap_or_default())?;
+    Ok(twin)
+}
+
+/// The tests of what no single leg can trade, and how many there are by statistic.
+fn tests_beside(
+    run: &Ran<'_>,
+    looks: &[MeasureLook],
+) -> Result<(Vec<MeasuredTest>, Vec<MeasureCount>), ResearchError> {
+    let both = (run.collected.outcomes.as_slice(), run.collected.measured.as_slice());
+    let (mut tests, mut counts) = (Vec::new(), Vec::new());
+    for beside in looks {
+        let found = beside.tests(&run.request.spec, both, &run.look, run.config)?;
+        counts.push(MeasureCount::of(beside.statistic(), &beside.accounting, &found));
+        tests.extend(found);
+    }
+    Ok((tests, counts))
 }
 
 /// Link of the book's chain, as a daemon that took one day after another has it.

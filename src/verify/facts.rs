@@ -150,7 +150,9 @@ fn open(
         area.find("meta facts/first", "first row", "the bar that the facts begin with", "nothing");
         return Ok(None);
     };
-    Ok(Some(Pipeline::new(config.clone(), first)?))
+    let mut pipeline = Pipeline::new(config.clone(), first)?;
+    pipeline.prime(&store.lead_in(&config.symbols, first, pipeline.lead_in_rows())?)?;
+    Ok(Some(pipeline))
 }
 
 /// A fact's fields by name, as text that is equal exactly when the bits are.

@@ -1,5 +1,7 @@
 //! Aggregators against brute force, and their laws: repeats, order and restarts change nothing.
 
+use std::path::Path;
+
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator, journal};
 use backtestd_binance::wire::{Frame, parse_frame};
 use backtestd_binance::{
@@ -9,6 +11,9 @@ use backtestd_core::market::{
     BAR_MS, BarIndex, LiquidationBar, MarkBar, Market, QuoteBar, Symbol, Ts, parse_time,
 };
 use proptest::prelude::*;
+
+use crate::payloads::{USDM, unzipped};
+use crate::recorded::{extract, recording};
 
 const BAR: BarIndex = BarIndex(5_900_000);
 
@@ -79,19 +84,19 @@ fn quotes_of(updates: &[Stamped]) -> QuoteBar {
 
 fn quotes_in(bar: BarIndex, updates: &[Stamped]) -> QuoteBar {
     let mut aggregator = QuoteAggregator::new(&[symbol()], bar);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(bar).remove(0).1
 }
 
 fn marks_of(updates: &[Stamped]) -> Option<MarkBar> {
     let mut aggregator = MarkAggregator::new(&[symbol()], BAR);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(BAR).pop().map(|(_, bar)| bar)
 }
 
 fn liquidations_of(updates: &[Stamped]) -> LiquidationBar {
     let mut aggregator = LiquidationAggregator::new(&[symbol()], BAR);
-    updates.iter().for_each(|u| aggregator.observe(u));
+    updates.iter().for_each(|u| _ = aggregator.observe(u));
     aggregator.finish(BAR).remove(0).1
 }
 
@@ -218,7 +223,7 @@ proptest! {
     fn a_quote_aggregator_restarts_from_its_pending_updates(quotes in some_quotes(), cut in 0usize..400) {
         let cut = cut.min(quotes.len());
         let mut before = QuoteAggregator::new(&[symbol()], BAR);
-        quotes[..cut].iter().for_each(|u| before.observe(u));
+        quotes[..cut].iter().for_each(|u| _ = before.observe(u));
         let mut replayed = journalled(&before.pending());
         replayed.extend_from_slice(&quotes[cut..]);
         prop_assert_eq!(format!("{:?}", quotes_of(&replayed)), format!("{:?}", quotes_of(&quotes)));
@@ -261,11 +266,11 @@ proptest! {
         updates.splice(0..0, orders);
         let cut = cut.min(updates.len());
         let mut before = LiquidationAggregator::new(&[symbol()], BAR);
-        updates[..cut].iter().for_each(|u| before.observe(u));
+        updates[..cut].iter().for_each(|u| _ = before.observe(u));
         let mut after = LiquidationAggregator::new(&[symbol()], BAR);
-        journalled(&before.pending()).iter().chain(&updates[cut..]).for_each(|u| after.observe(u));
+        journalled(&before.pending()).iter().chain(&updates[cut..]).for_each(|u| _ = after.observe(u));
         let mut whole = LiquidationAggregator::new(&[symbol()], BAR);
-        updates.iter().for_each(|u| whole.observe(u));
+        updates.iter().for_each(|u| _ = whole.observe(u));
         for bar in [BAR, BAR.next()] {
             prop_assert_eq!(after.finish(bar), whole.finish(bar));
         }
@@ -305,11 +310,10 @@ proptest! {
     }
 }
 
-#[test]
-fn real_recorded_quotes_make_the_bar_that_brute_force_makes() {
-    // Futures quotes of 2024-08-08 from 23:54, stamped by a recorder whose clock ran 1.27 s behind the exchange's.
-    let text = crate::payloads::recording("usdm_btcusdt_20240808.gz");
-    let quotes: Vec<Stamped> = text
+/// Futures quotes of 2024-08-08 from 23:54, stamped by a recorder whose clock ran 1.27 s behind the exchange's: the bar
+/// of 23:55 by the aggregator, which must be that of brute force.
+fn bar_of_recorded_quotes(path: &Path) -> QuoteBar {
+    let quotes: Vec<Stamped> = unzipped(path)
         .lines()
         .filter(|line| line.contains("@bookTicker"))
         .map(|line| {
@@ -321,8 +325,22 @@ fn real_recorded_quotes_make_the_bar_that_brute_force_makes() {
     let bar = parse_time("2024-08-08T23:55:00Z").unwrap().bar();
     let got = quotes_in(bar, &quotes);
     assert!(same_quotes(&got, &brute_force_quotes(bar, &quotes)), "{got:?}");
-    assert!(got.coverage > 0.8 && got.spread_bps_mean < 0.1, "{got:?}");
     assert_eq!(format!("{got:?}"), format!("{:?}", quotes_in(bar, &disturbed(&quotes, 5))));
+    got
+}
+
+#[test]
+fn real_recorded_quotes_make_the_bar_that_brute_force_makes() {
+    let bar = bar_of_recorded_quotes(&extract(USDM));
+    // The last quote is of 23:55:11.265 and counts for five seconds. The numbers come from a script over the messages.
+    assert_eq!(bar.coverage, 16.0 / 300.0);
+    assert!((bar.spread_bps_mean / 0.016_175_702_400_258_965 - 1.0).abs() < 1e-9, "{bar:?}");
+    assert!((bar.imb_mean / 0.162_279_470_462_075_16 - 1.0).abs() < 1e-9, "{bar:?}");
+    assert!((bar.bid_depth_usd / 311_837.120_918_75 - 1.0).abs() < 1e-9, "{bar:?}");
+    if let Some(whole) = recording(USDM) {
+        let bar = bar_of_recorded_quotes(&whole);
+        assert!(bar.coverage > 0.8 && bar.spread_bps_mean < 0.1, "{bar:?}");
+    }
 }
 
 #[test]
@@ -358,7 +376,7 @@ fn the_time_between_two_processes_is_not_covered() {
     aggregator.observe(&status(0, StreamState::Live, into_bar(0)));
     let pending = journalled(&aggregator.pending());
     let mut restarted = LiquidationAggregator::new(&[symbol()], BAR);
-    pending.iter().for_each(|u| restarted.observe(u));
+    pending.iter().for_each(|u| _ = restarted.observe(u));
     restarted.interrupted(into_bar(30_000));
     restarted.observe(&status(0, StreamState::Live, into_bar(90_000)));
     assert_eq!(restarted.finish(BAR)[0].1.coverage, 0.8);
@@ -418,6 +436,21 @@ fn what_can_be_downloaded_again_has_no_journal_form() {
     let depth = parse_frame(r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#, Route::Spot);
     let Ok(Frame::Update(update)) = depth else { panic!("{depth:?}") };
     assert_eq!(journal::encode(&Stamped { arrival: Ts(0), update }), None);
+}
+
+#[test]
+fn a_batch_holds_its_instant_and_what_has_a_form_of_its_own() {
+    let kept = [order(into_bar(10), Side::Buy, 1.0, 2.0), status(0, StreamState::Live, into_bar(0))];
+    let bytes = journal::encode_batch(into_bar(20), &kept);
+    let batch = journal::decode_batch(&bytes).unwrap();
+    assert_eq!((batch.at, batch.updates.len()), (into_bar(20), 2));
+    assert_eq!(journal::encode_batch(batch.at, &batch.updates), bytes);
+    let empty = journal::decode_batch(&journal::encode_batch(into_bar(30), &[])).unwrap();
+    assert_eq!((empty.at, empty.updates), (into_bar(30), vec![]));
+    for cut in (1..bytes.len()).filter(|cut| *cut != 9) {
+        let first_record = 11 + usize::from(u16::from_le_bytes([bytes[9], bytes[10]]));
+        assert_eq!(journal::decode_batch(&bytes[..cut]).is_ok(), cut == first_record, "cut at {cut}");
+    }
 }
 
 #[test]

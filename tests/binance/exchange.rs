@@ -6,7 +6,9 @@ use std::time::Duration;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, RunningExchange};
 use backtestd_binance::{Rest, RestConfig, Stamped, StreamState, Subscription, Update, WsClient, WsConfig};
-use backtestd_core::market::{BARS_PER_DAY, Bar, BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{
+    BARS_PER_DAY, Bar, BarIndex, DAY_MS, Kind, Market, Records, SeriesKey, Symbol, Ts, parse_time,
+};
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -133,10 +135,13 @@ async fn every_request_is_understood_by_the_other_side() {
     let exchange = start(Vec::new()).await;
     let rest = rest(&exchange);
     let btc = &symbols(&["BTCUSDT"])[0];
-    let info = rest.exchange_info(Market::Perp).await.unwrap();
+    let info = rest.exchange_info(Market::Perp, &[]).await.unwrap();
     let contract = info.symbols.iter().find(|s| s.symbol == *btc).unwrap();
     assert!(contract.is_trading() && contract.is_perpetual() && contract.tick_size > 0.0);
-    assert!(rest.exchange_info(Market::Spot).await.unwrap().symbols.iter().any(|s| s.symbol == *btc));
+    let pair = rest.exchange_info(Market::Spot, std::slice::from_ref(btc)).await.unwrap();
+    assert_eq!(pair.symbols.iter().map(|s| &s.symbol).collect::<Vec<_>>(), [btc]);
+    let both = symbols(&["BTCUSDT", "NOSUCHUSDT"]);
+    assert!(rest.exchange_info(Market::Spot, &both).await.unwrap_err().is_unknown_symbol());
 
     let now = rest.server_time(Market::Perp).await.unwrap();
     let (from, to) = (now.bar() - 7 * BARS_PER_DAY, now.bar() + 5);
@@ -154,14 +159,11 @@ async fn every_request_is_understood_by_the_other_side() {
     let funding = rest.funding_rates(btc, Ts(now.0 - 7 * DAY_MS), now).await.unwrap();
     assert_eq!(funding.len(), 21);
     assert!(funding.iter().all(|f| f.print.interval_hours == 8.0 && f.print.ts.0 % 60_000 == 0));
-    rest.funding_info().await.unwrap();
-    let open_interest = rest.open_interest_hist(btc, day_ago, now).await.unwrap();
+    let series = SeriesKey { kind: Kind::OpenInterest, market: Market::Perp, symbol: btc.clone() };
+    let page = rest.history(&series, day_ago.0, now.0, now).await.unwrap();
+    let Records::OpenInterest(open_interest) = page.records else { panic!("{page:?}") };
     assert!(open_interest.len() >= 286, "{}", open_interest.len());
     assert!(open_interest.windows(2).all(|w| w[1].ts.0 - w[0].ts.0 == 300_000));
-    assert!(rest.open_interest(btc).await.unwrap().contracts > 0.0);
-    assert_eq!(rest.premium_index(Some(btc)).await.unwrap()[0].symbol, *btc);
-    assert!(rest.premium_index(None).await.unwrap().len() > 3);
-    assert!(rest.book_tickers(Market::Perp).await.unwrap().iter().all(|q| q.bid <= q.ask));
     let unknown = rest.klines(Market::Perp, &symbols(&["NOSUCHUSDT"])[0], from, to).await.unwrap_err();
     assert!(unknown.is_unknown_symbol(), "{unknown}");
     exchange.shutdown().await;

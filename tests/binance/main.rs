@@ -4,6 +4,8 @@
 mod aggregate;
 mod exchange;
 mod payloads;
+#[path = "../common/recorded.rs"]
+mod recorded;
 mod rest;
 mod server;
 mod ws;

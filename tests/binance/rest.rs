@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use backtestd_binance::clock::ScaledClock;
 use backtestd_binance::{Hole, Limits, Pauses, Rest, RestConfig, RestError};
-use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Kind, Market, Records, SeriesKey, Symbol, Ts};
 use futures_util::{StreamExt, stream};
 
 use crate::server::{self, ok, parameter, response};
@@ -59,7 +59,7 @@ async fn a_stop_shuts_the_host_for_every_request() {
     let first = rest.server_time(Market::Perp).await.unwrap_err();
     assert!(first.is_retryable());
     assert_eq!(first.retry_after(), Some(Duration::from_secs(100)));
-    let second = rest.open_interest(&btc()).await.unwrap_err();
+    let second = rest.exchange_info(Market::Perp, &[]).await.unwrap_err();
     assert!(matches!(second, RestError::Stopped { .. }), "{second}");
     assert_eq!(http.requests().len(), 1, "the second request was not sent");
     // The other host has its own counter.
@@ -103,7 +103,7 @@ async fn a_firewall_page_stops_the_host_for_minutes() {
 async fn what_cannot_succeed_is_asked_once() {
     for (status, body) in [(451, "{}"), (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#), (404, "")] {
         let http = server::http(move |_, _| response(status, &[], body)).await;
-        let error = client(config(&http.url)).open_interest(&btc()).await.unwrap_err();
+        let error = client(config(&http.url)).exchange_info(Market::Perp, &[]).await.unwrap_err();
         assert!(!error.is_retryable(), "{error}");
         assert_eq!(error.is_unknown_symbol(), status == 400);
         assert_eq!(http.requests().len(), 1);
@@ -301,11 +301,12 @@ async fn mark_index_and_premium_are_joined_by_slot() {
 
 #[tokio::test]
 async fn a_symbol_that_is_not_ascii_is_percent_encoded() {
-    let http = server::http(|_, _| ok(r#"{"openInterest":"12.5","symbol":"币安人生USDT","time":5}"#)).await;
+    let http = server::http(|_, _| ok(r#"{"rateLimits":[],"symbols":[]}"#)).await;
     let symbol = Symbol::new("币安人生USDT").unwrap();
-    let value = client(config(&http.url)).open_interest(&symbol).await.unwrap();
-    assert_eq!((value.contracts, value.ts), (12.5, Ts(5)));
-    assert_eq!(http.requests(), ["/fapi/v1/openInterest?symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT"]);
+    let info = client(config(&http.url)).exchange_info(Market::Spot, &[symbol]).await.unwrap();
+    assert_eq!(info.symbols, []);
+    let name = "%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT";
+    assert_eq!(http.requests(), [format!("/api/v3/exchangeInfo?symbols=%5B%22{name}%22%5D")]);
 }
 
 #[tokio::test]
@@ -358,8 +359,10 @@ async fn open_interest_history_comes_in_windows_with_defects_as_unknown() {
         ok(format!("[{}]", rows.join(",")))
     })
     .await;
-    let values =
-        client(config(&http.url)).open_interest_hist(&btc(), Ts(0), Ts(1000 * 300_000)).await.unwrap();
+    let series = SeriesKey { kind: Kind::OpenInterest, market: Market::Perp, symbol: btc() };
+    let end = 1000 * 300_000;
+    let page = client(config(&http.url)).history(&series, 0, end, Ts(end)).await.unwrap();
+    let Records::OpenInterest(values) = page.records else { panic!("{page:?}") };
     assert_eq!(values.len(), 1000);
     assert!(
         values.iter().enumerate().all(|(i, v)| v.ts.0 == i as i64 * 300_000 && v.contracts == i as f64 + 1.0)
@@ -369,14 +372,39 @@ async fn open_interest_history_comes_in_windows_with_defects_as_unknown() {
 
 #[tokio::test]
 async fn the_client_slows_itself_down_before_the_exchange_must() {
-    let http = server::http(|_, _| ok(r#"{"openInterest":"1","symbol":"BTCUSDT","time":5}"#)).await;
+    let http = server::http(|_, _| ok(TIME)).await;
     let mut settings = config(&http.url);
     // 600 a minute: a burst of 72, then 7 a second.
     settings.limits = Limits { futures_weight_per_minute: 600, ..Limits::default() };
     let rest = client(settings);
     let started = Instant::now();
     for _ in 0..79 {
-        rest.open_interest(&btc()).await.unwrap();
+        rest.server_time(Market::Perp).await.unwrap();
     }
     assert!(started.elapsed() >= Duration::from_millis(850), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_limit_that_the_exchange_states_is_the_one_that_counts() {
+    // 600 a minute, as the exchange says; the client was told 60000.
+    let limit = r#"{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":600}"#;
+    let http = server::http(move |_, target| {
+        if target.contains("exchangeInfo") {
+            return ok(format!(r#"{{"rateLimits":[{limit}],"symbols":[]}}"#));
+        }
+        ok(TIME)
+    })
+    .await;
+    for (follows_exchange, at_least) in [(true, Duration::from_millis(850)), (false, Duration::ZERO)] {
+        let mut settings = config(&http.url);
+        settings.limits = Limits { futures_weight_per_minute: 60_000, follows_exchange, ..Limits::default() };
+        let rest = client(settings);
+        rest.exchange_info(Market::Perp, &[]).await.unwrap();
+        let started = Instant::now();
+        for _ in 0..79 {
+            rest.server_time(Market::Perp).await.unwrap();
+        }
+        let took = started.elapsed();
+        assert!(took >= at_least && (follows_exchange || took < Duration::from_millis(800)), "{took:?}");
+    }
 }

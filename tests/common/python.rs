@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+use crate::common::recorded::skipped;
+
 /// What a test asks of Python.
 pub struct Wanted {
     /// Name of the virtual environment.
@@ -21,7 +23,7 @@ pub struct Wanted {
 pub fn python(wanted: &Wanted) -> Option<PathBuf> {
     static FOUND: Mutex<BTreeMap<&'static str, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    let look = || find(wanted).inspect_err(|why| eprintln!("SKIPPED: {why}")).ok();
+    let look = || find(wanted).inspect_err(|why| skipped(why)).ok();
     found.entry(wanted.venv).or_insert_with(look).clone()
 }
 

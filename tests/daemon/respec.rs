@@ -48,6 +48,7 @@ fn stored_and_replayed(state: &Path, spec: &Path, through: BarIndex) -> (Vec<Str
         engine: EngineOptions::BATCH,
     };
     let mut pipeline = Pipeline::new(config, first).unwrap();
+    pipeline.prime(&store.lead_in(&symbols, first, pipeline.lead_in_rows()).unwrap()).unwrap();
     let raw = store.raw(&symbols, first, (end - first) as usize).unwrap();
     let facts = pipeline.push(&raw).unwrap();
     let mut replayed: Vec<String> = facts.events.iter().map(|x| format!("{x:?}")).collect();

@@ -1,7 +1,6 @@
 //! Recorded history of 2025: klines, open interest, settlements and spot of BTCUSDT and SOLUSDT, prices of ETHUSDT.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -9,7 +8,7 @@ use backtestd_binance::archive::{FileKind, FileSpec, read_file};
 use backtestd_core::market::Records;
 use backtestd_core::market::{BarIndex, Market, RawSymbol, Source, Symbol};
 
-use crate::common::data_dir;
+use crate::common::recorded::{recording, recordings_dir};
 
 /// 2025-01-01, 00:00 UTC.
 pub const FIRST: BarIndex = BarIndex(5_785_632);
@@ -26,16 +25,7 @@ pub struct Recorded {
 
 /// Whether the recorded history is beside the checkout; says so when it is not.
 pub fn present() -> bool {
-    let there = data_dir().join("INDEX.md").exists();
-    if !there {
-        say(&format!("SKIPPED: no recorded history in {}", data_dir().display()));
-    }
-    there
-}
-
-/// Past the test harness, which keeps what a passing test prints to itself.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    recording("frames").is_some()
 }
 
 /// The symbols with full klines, then the one with prices only.
@@ -80,7 +70,7 @@ fn full(name: &str) -> Recorded {
 
 fn prices(name: &str) -> Recorded {
     let mut out = beside(name);
-    let file = data_dir().join(format!("frames/perp_{name}_5m_ohlcv_2025_2026.parquet"));
+    let file = recordings_dir().join(format!("frames/perp_{name}_5m_ohlcv_2025_2026.parquet"));
     take(&mut out, &file, FileKind::Klines, Market::Perp);
     out.columns.extend(BARS);
     tidy(&mut out.raw);
@@ -97,19 +87,19 @@ fn beside(name: &str) -> Recorded {
             take(&mut out, &file, FileKind::Metrics, Market::Perp);
         }
     }
-    let spot = data_dir().join(format!("frames/spot_{name}_5m_ohlcv_2025_2026.parquet"));
+    let spot = recordings_dir().join(format!("frames/spot_{name}_5m_ohlcv_2025_2026.parquet"));
     take(&mut out, &spot, FileKind::Klines, Market::Spot);
     take(&mut out, &funding_file(), FileKind::Funding, Market::Perp);
     out
 }
 
 fn funding_file() -> PathBuf {
-    data_dir().join("frames/perp_funding_16_symbols_2025_2026.parquet")
+    recordings_dir().join("frames/perp_funding_16_symbols_2025_2026.parquet")
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
-        std::fs::read_dir(data_dir().join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
+        std::fs::read_dir(recordings_dir().join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -134,6 +124,8 @@ fn take(out: &mut Recorded, file: &Path, kind: FileKind, market: Market) {
             Records::Bars(Market::Spot, bars) => out.raw.spot.extend(bars),
             Records::OpenInterest(all) => out.raw.open_interest.extend(all),
             Records::Funding(prints) => out.raw.funding.extend(prints),
+            // No event reads them.
+            Records::LongShortRatio(_) => {}
             other => panic!("{} has no use for {other:?}", file.display()),
         }
     }

@@ -10,8 +10,9 @@ use backtestd_core::clean::{CleanPolicy, Joiner};
 use backtestd_core::graph::{Engine, EngineOptions};
 use backtestd_core::market::{RawBlock, Source, Symbol};
 
+use crate::common::recorded::{say, skipped};
 use crate::python::{Wanted, python};
-use crate::real::{FIRST, present, say, year};
+use crate::real::{FIRST, present, year};
 use crate::shipped::{graph_of, shipped};
 
 /// January to June; the first months fill the longest windows (52 days), then more than three are compared warm.
@@ -105,8 +106,10 @@ fn kline_only_events_have_the_bars_sides_and_severities_of_an_independent_implem
         return;
     }
     let Some(python) = python(&PYTHON) else {
-        say("SKIPPED: the twin needs python3 with numpy and pandas, and neither the system nor pip \
-             (tests/events/twin/requirements.txt) has them");
+        skipped(
+            "the twin needs python3 with numpy and pandas, and neither the system nor pip \
+             (tests/events/twin/requirements.txt) has them",
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -9,14 +9,17 @@ use backtestd_core::market::{BarIndex, Market, QuoteBar, Ts};
 use backtestd_store::Store;
 use serde_json::Value;
 
-use crate::{args, bar_at, data, run, store, symbol};
+use crate::common::recorded::{extract, recording};
+use crate::{args, bar_at, run, store, symbol};
 
 const HEADER: &str =
     "update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time\n";
 
-/// The recorded quotes of five minutes, as rows of the archive, in the order of their reception.
-fn recorded_rows() -> Vec<(i64, String)> {
-    let file = std::fs::File::open(data("ws_recordings/usdm_btcusdt_20240808.gz")).unwrap();
+const RECORDED: &str = "ws_recordings/usdm_btcusdt_20240808.gz";
+
+/// Recorded quotes as rows of the archive, in the order of their reception.
+fn rows_of(recording: &Path) -> Vec<(i64, String)> {
+    let file = std::fs::File::open(recording).unwrap();
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
     let quotes = text.lines().filter(|line| line.contains("@bookTicker"));
@@ -29,6 +32,13 @@ fn recorded_rows() -> Vec<(i64, String)> {
             (d["T"].as_i64().unwrap(), row)
         })
         .collect()
+}
+
+/// Those of the 18 seconds around 2024-08-08 23:55 that the repository has.
+fn recorded_rows() -> Vec<(i64, String)> {
+    let rows = rows_of(&extract(RECORDED));
+    assert_eq!(rows.len(), 4300);
+    rows
 }
 
 fn write_zip(dir: &Path, name: &str, rows: &[String]) -> PathBuf {
@@ -83,22 +93,35 @@ fn text(bars: &[QuoteBar]) -> Vec<String> {
 
 #[test]
 fn a_book_ticker_file_comes_to_what_the_stream_of_the_same_quotes_comes_to() {
+    let bars = imported_as_live(&recorded_rows());
+    // From 23:54:53.301 on; the last quote, of 23:55:11.265, counts for five seconds.
+    let seconds: Vec<f64> = bars.iter().map(|b| (b.coverage * 300.0).round()).collect();
+    assert_eq!(seconds, [7.0, 16.0]);
+    assert!((0.01..1.0).contains(&bars[1].spread_bps_mean), "a tick is 0.016 bps of BTC: {bars:?}");
+
+    if let Some(whole) = recording(RECORDED) {
+        let rows = rows_of(&whole);
+        assert_eq!(rows.len(), 66_089);
+        let bars = imported_as_live(&rows);
+        let busy = bars.iter().find(|b| b.coverage > 0.7).expect("most of a bar was recorded");
+        assert!((0.01..1.0).contains(&busy.spread_bps_mean), "{busy:?}");
+    }
+}
+
+/// Imports the rows as a file, twice; the bars, which must be those that the live aggregator makes of the rows.
+fn imported_as_live(rows: &[(i64, String)]) -> Vec<QuoteBar> {
     let (dir, mut store) = store();
-    let rows = recorded_rows();
-    assert_eq!(rows.len(), 66_089);
     let csv: Vec<String> = rows.iter().map(|(_, row)| row.clone()).collect();
     let path = write_zip(dir.path(), "BTCUSDT-bookTicker-2024-08-08", &csv);
     let summary = run(&mut store, &args(std::slice::from_ref(&path)));
     assert!(summary.refused.is_empty(), "{:?}", summary.refused);
-    let expected = live(&rows);
+    let expected = live(rows);
     assert_eq!(text(&stored(&store, expected[0].bar, expected.len())), text(&expected));
-    let busy = expected.iter().find(|b| b.coverage > 0.7).expect("most of a bar was recorded");
-    assert!((0.01..1.0).contains(&busy.spread_bps_mean), "a tick is 0.016 bps of BTC: {busy:?}");
-
     let digest = store.digest().unwrap();
     let again = run(&mut store, &args(&[path]));
     assert!(again.total().is_noop(), "{:?}", again.total());
     assert_eq!(store.digest().unwrap(), digest);
+    expected
 }
 
 #[test]
@@ -106,8 +129,8 @@ fn a_bar_split_over_two_files_is_whole_whatever_their_order() {
     let rows = recorded_rows();
     let expected = text(&live(&rows));
     let first = Ts(rows[0].0).bar();
-    // Inside the second bar, two minutes before the recording ends.
-    let cut = rows.iter().position(|(ts, _)| *ts >= first.next().open().0 + 100_000).unwrap();
+    // Inside the second bar, six seconds before the recording ends.
+    let cut = rows.iter().position(|(ts, _)| *ts >= first.next().open().0 + 5_000).unwrap();
     let part = |rows: &[(i64, String)]| rows.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>();
     for reversed in [false, true] {
         let (dir, mut store) = store();

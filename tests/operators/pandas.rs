@@ -8,6 +8,7 @@ use backtestd_core::graph::{Literal, Op, Rolling, Rolling2};
 use backtestd_core::market::{BarIndex, Source, TickBlock};
 
 use super::build::{Build, Noise, columns, roll, symbol};
+use super::recorded::skipped;
 
 /// Reads rows `x,y` from stdin, prints a row of statistics for each.
 const SCRIPT: &str = r"
@@ -110,7 +111,7 @@ fn pandas(x: &[f64], y: &[f64]) -> Option<Vec<Vec<f64>>> {
 fn rolling_statistics_agree_with_pandas() {
     let (x, y) = data(3000);
     let Some(theirs) = pandas(&x, &y) else {
-        eprintln!("SKIPPED: comparison with pandas (python3 with numpy and pandas is not installed)");
+        skipped("python3 with numpy and pandas is not at hand, so pandas was not asked");
         return;
     };
     let ours = ours(&x, &y);

@@ -49,6 +49,9 @@ impl World {
 
     /// The rows of the block for some of its symbols, as a store would give them.
     fn raw(&self, wanted: &[Symbol], first: BarIndex, rows: usize) -> RawBlock {
+        if first < START {
+            return RawBlock::empty(first, rows, wanted.len());
+        }
         let from = (first - START) as usize;
         let mut block = slice(&self.raw, from, from + rows);
         let all = symbols(SYMBOLS);
@@ -159,6 +162,26 @@ fn features_and_states_have_the_values_of_the_whole_graph() {
         known += usize::from(shown.is_some());
     }
     assert!(known > 12, "{known} known values compared");
+}
+
+#[test]
+fn a_feature_of_long_short_ratios_reads_the_record_of_the_bar_before() {
+    let feature = "features:\n  crowding:\n    expr: ln(ls_ratio_accounts / ls_ratio_top_positions)\n    unit: ln\n    \
+                   doc: all accounts against the positions of the top traders\n";
+    let spec = Copy::new().edit("features/positioning.yaml", "features:\n", feature).load();
+    let world = World::new(spec, vec![collected().into_iter().collect(); SYMBOLS]);
+    for row in [700, 3_000, ROWS - 1] {
+        // The snapshot at the open of the bar; that of its close is a minute too late for it.
+        let at = (START + row as i64).open();
+        let record = world.raw.symbols[1].long_short_ratio.iter().find(|r| r.ts == at).unwrap();
+        let json = world.trace("crowding", 1, row).json();
+        let root = json["nodes"].as_array().unwrap().iter().find(|n| n["id"] == json["root"]).unwrap();
+        assert_eq!(
+            root["value"].as_f64(),
+            Some(libm::log(record.accounts / record.top_positions)),
+            "row {row}"
+        );
+    }
 }
 
 /// An event that is as simple as possible: a bar closes above its open.

@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::recorded::skipped;
 use copy::Copy;
 
 use backtestd_core::graph::facts;
@@ -352,7 +353,7 @@ fn the_files_mean_the_same_to_a_yaml_1_1_reader() {
     let files: Vec<PathBuf> =
         spec_files(shipped_dir()).unwrap().iter().map(|f| shipped_dir().join(f)).collect();
     let Some(theirs) = pyyaml(&files) else {
-        eprintln!("SKIPPED: python3 with PyYAML is not at hand, so YAML 1.1 was not compared");
+        skipped("python3 with PyYAML is not at hand, so YAML 1.1 was not compared");
         return;
     };
     for file in files {

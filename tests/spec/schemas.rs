@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use backtestd_core::spec::{schema_kind, schemas};
+use backtestd_core::spec::schemas;
 use backtestd_store::spec_files;
 use serde_json::{Value, json};
 
+use crate::common::recorded::skipped;
 use crate::{shipped, shipped_dir};
 
 /// How to bring `spec/schemas/` up to date.
@@ -20,6 +21,14 @@ fn yaml(path: &str) -> Value {
 /// The schema of a kind.
 fn schema(kind: &str) -> Value {
     schemas().into_iter().find(|s| s.kind == kind).unwrap().schema
+}
+
+/// The kind of a file, by its path below the spec directory: a file of its own goes before the pattern of its folder.
+fn schema_kind(path: &str) -> Option<&'static str> {
+    let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
+    let all = schemas();
+    let of = |files: &str| all.iter().find(|schema| schema.files == files).map(|schema| schema.kind);
+    of(path).or_else(|| of(&folder?))
 }
 
 #[test]
@@ -118,13 +127,13 @@ fn another_validator_agrees() {
     let mut python = Command::new("python3");
     python.arg("-c").arg(SCRIPT).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = python.spawn() else {
-        eprintln!("SKIPPED: python3 is not at hand, so no other validator was asked");
+        skipped("python3 is not at hand, so no other validator was asked");
         return;
     };
     child.stdin.take().unwrap().write_all(Value::from(input).to_string().as_bytes()).unwrap_or_default();
     let output = child.wait_with_output().unwrap();
     if !output.status.success() {
-        eprintln!("SKIPPED: python3 has no jsonschema, so no other validator was asked");
+        skipped("python3 has no jsonschema, so no other validator was asked");
         return;
     }
     let theirs: Vec<bool> = serde_json::from_slice(&output.stdout).unwrap();

@@ -11,7 +11,7 @@ use backtestd::verify::{
     Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
 };
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{BarIndex, Market, Source, Ts};
+use backtestd_core::market::{BarIndex, FundingPrint, Market, Source, Ts};
 use backtestd_core::market::{RawPut, Records};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig};
 use backtestd_core::spec::CompiledSpec;
@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::common::{START, market, spec_dir, symbols};
 
 const ROWS: usize = 2200;
+const FILE: Delivery<'_> = Delivery { origin: Origin::Archive, label: "test" };
 
 fn spec() -> Arc<CompiledSpec> {
     Arc::new(load_specs(&spec_dir()).unwrap())
@@ -29,21 +30,25 @@ fn spec() -> Arc<CompiledSpec> {
 
 /// A store as a daemon leaves it: raw log, facts in chunks of 500, checkpoints. `tamper` sees facts before they are
 /// committed.
-fn build(dir: &Path, mut tamper: impl FnMut(&mut Facts)) -> Store {
+fn build(dir: &Path, tamper: impl FnMut(&mut Facts)) -> Store {
+    build_from(dir, true, tamper)
+}
+
+/// [`build`], with or without what was known before the first bar.
+fn build_from(dir: &Path, primed: bool, mut tamper: impl FnMut(&mut Facts)) -> Store {
     let mut store = Store::open_with(dir, Fsync::Never).unwrap();
     let names = symbols(2);
     for (symbol, raw) in names.iter().zip(market(7, 2, ROWS).symbols) {
         let put = |records| RawPut { symbol: symbol.clone(), records };
-        let puts = [
-            put(Records::Bars(Market::Perp, raw.perp)),
-            put(Records::Bars(Market::Spot, raw.spot)),
-            put(Records::Funding(raw.funding)),
-            put(Records::OpenInterest(raw.open_interest)),
-            put(Records::Mark(raw.mark)),
-            put(Records::Liquidations(raw.liquidations)),
-            put(Records::Quotes(raw.quotes)),
-        ];
-        store.put(&puts, Delivery { origin: Origin::Archive, label: "test" }).unwrap();
+        let puts: Vec<RawPut> = raw.into_records().into_iter().map(put).collect();
+        store.put(&puts, FILE).unwrap();
+        // What a store holds of the time before the facts: the settlement at their first bar's open and the one before.
+        let before = [8, 0].map(|hours| FundingPrint {
+            ts: Ts(START.open().0 - hours * 3_600_000),
+            rate: 0.0004,
+            interval_hours: f64::NAN,
+        });
+        store.put(&[put(Records::Funding(before.to_vec()))], FILE).unwrap();
     }
     store.put_meta(FACTS_FIRST, &START.0.to_le_bytes()).unwrap();
     let collected: BTreeSet<Source> = Source::ALL.iter().copied().collect();
@@ -54,6 +59,9 @@ fn build(dir: &Path, mut tamper: impl FnMut(&mut Facts)) -> Store {
         engine: EngineOptions { slack_rows: 64, threads: false },
     };
     let mut pipeline = Pipeline::new(config, START).unwrap();
+    if primed {
+        pipeline.prime(&store.lead_in(&names, START, pipeline.lead_in_rows()).unwrap()).unwrap();
+    }
     while pipeline.next_bar() < START + ROWS as i64 {
         let first = pipeline.next_bar();
         let rows = 500.min((START + ROWS as i64 - first) as usize);
@@ -94,6 +102,20 @@ fn a_sound_store_is_proved_whole_and_from_a_checkpoint_on() {
     let tail = facts(&store, FactsRange { from: Some(START + 1700), end: None });
     assert_eq!(lines(&tail), [""; 0]);
     assert!(tail.checked.contains(&(START + 1500).to_string()), "from the checkpoint: {}", tail.checked);
+}
+
+#[test]
+fn facts_that_begin_without_the_settlement_before_them_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = f64::NAN;
+    let store = build_from(dir.path(), false, |facts| {
+        let column = facts.columns.symbols[0].get(Source::FundingRate).unwrap();
+        if facts.first == START {
+            seen = column[0];
+        }
+    });
+    assert!(seen.is_nan(), "the first row of a pipeline that knows nothing of the time before");
+    assert_ne!(lines(&facts(&store, FactsRange::default())), [""; 0]);
 }
 
 #[test]

@@ -13,12 +13,19 @@
 //!   kind 4 stream:      route u8 | shard u32 | kind u8 | state u8 | since i64     (the reason is not kept)
 //! symbol = length u8 | UTF-8
 //! ```
+//!
+//! The store keeps them in batches, each with the instant at which it was made:
+//!
+//! ```text
+//! version u8 = 1 | at i64 | once for each update: length u16, record as above
+//! ```
 
 use crate::routes::{Route, StreamKind};
 use crate::update::{BookTicker, ForceOrder, MarkUpdate, Side, Stamped, StreamState, StreamStatus, Update};
 use backtestd_core::market::{Market, Symbol, Ts};
 
 const VERSION: u8 = 1;
+const BATCH_VERSION: u8 = 1;
 const NONE: i64 = -1;
 const STATES: [StreamState; 3] = [StreamState::Live, StreamState::Stale, StreamState::Down];
 
@@ -143,6 +150,50 @@ pub fn decode(bytes: &[u8]) -> Result<Stamped, JournalError> {
         return Err(reader.error("trailing bytes"));
     }
     Ok(Stamped { arrival, update })
+}
+
+/// Updates that were journalled together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// When it was made: the process was there until then.
+    pub at: Ts,
+    /// The updates.
+    pub updates: Vec<Stamped>,
+}
+
+/// The bytes of a batch; updates that have no form of their own are left out.
+#[must_use]
+pub fn encode_batch<'u>(at: Ts, updates: impl IntoIterator<Item = &'u Stamped>) -> Vec<u8> {
+    let mut out = vec![BATCH_VERSION];
+    out.extend(at.0.to_le_bytes());
+    for record in updates.into_iter().filter_map(encode) {
+        // A record has at most 112 bytes.
+        out.extend((record.len() as u16).to_le_bytes());
+        out.extend(record);
+    }
+    out
+}
+
+/// The inverse of [`encode_batch`].
+///
+/// # Errors
+/// When the bytes were not written by [`encode_batch`] or are cut.
+pub fn decode_batch(bytes: &[u8]) -> Result<Batch, JournalError> {
+    let mut reader = Reader { bytes, at: 0 };
+    if reader.byte()? != BATCH_VERSION {
+        return Err(reader.error("unknown version of a batch"));
+    }
+    let at = Ts(reader.long()?);
+    let mut updates = Vec::new();
+    while reader.at < bytes.len() {
+        let len = usize::from(u16::from_le_bytes(reader.take()?));
+        let Some(record) = bytes.get(reader.at..reader.at + len) else {
+            return Err(reader.error("cut short"));
+        };
+        updates.push(decode(record)?);
+        reader.at += len;
+    }
+    Ok(Batch { at, updates })
 }
 
 struct Reader<'b> {

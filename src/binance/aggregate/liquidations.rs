@@ -6,11 +6,10 @@ use crate::routes::StreamKind;
 use crate::update::{ForceOrder, Side, Stamped, StreamState, StreamStatus, Update};
 use backtestd_core::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
 
-/// 2026-04-14T00:00:00Z. Of the orders of a symbol within one second the stream shows one: the *latest* before this
-/// day, the *largest* since. Counts and sums before and after are not comparable.
-pub const LARGEST_ORDER_SINCE: Ts = Ts(1_776_124_800_000);
-
 /// Sums of liquidation orders per bar with the share of the bar during which the stream was connected.
+///
+/// Of the orders of a symbol within one second the stream shows one: the *latest* before 2026-04-14, the *largest* since.
+/// Counts and sums before and after are not comparable.
 ///
 /// An order belongs to the bar of its trade time; it arrives about a second later, so a bar is finished some seconds
 /// after its close. Value is filled quantity × average price. The same order twice counts once (two sockets during a
@@ -42,6 +41,8 @@ struct Order {
 struct Connection {
     spans: Vec<(Ts, Option<Ts>)>,
     latest: Option<StreamStatus>,
+    /// Known from before a restart only.
+    is_of_before: bool,
 }
 
 impl LiquidationAggregator {
@@ -52,32 +53,32 @@ impl LiquidationAggregator {
         Self { open: first, symbols, connections: BTreeMap::new() }
     }
 
-    /// Takes note of an order or of a change of the liquidation stream; anything else is ignored.
-    pub fn observe(&mut self, stamped: &Stamped) {
+    /// Takes note of an order or of a change of the liquidation stream; anything else is ignored. Whether it counts: an
+    /// update that a restart would need.
+    pub fn observe(&mut self, stamped: &Stamped) -> bool {
         match &stamped.update {
             Update::ForceOrder(order) => self.on_order(order),
             Update::Stream(status) if status.kind == StreamKind::ForceOrder => {
                 self.connections.entry((status.route as usize, status.shard)).or_default().change(status);
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 
-    fn on_order(&mut self, order: &ForceOrder) {
+    fn on_order(&mut self, order: &ForceOrder) -> bool {
         let bar = order.trade_ts.bar();
-        if bar < self.open {
-            return;
-        }
-        if let Some(bars) = self.symbols.get_mut(&order.symbol) {
-            bars.entry(bar).or_default().insert(Order::new(order));
-        }
+        let bars = self.symbols.get_mut(&order.symbol).filter(|_| bar >= self.open);
+        bars.is_some_and(|bars| bars.entry(bar).or_default().insert(Order::new(order)))
     }
 
     /// After a restart: this process was not there from `since` (the last instant it is known to have lived) until the
-    /// streams say that they are live again.
+    /// streams say that they are live again. A connection that does not come back, because streams are laid out otherwise
+    /// now, counts for the bars that it was part of, and no longer.
     pub fn interrupted(&mut self, since: Ts) {
         for connection in self.connections.values_mut() {
             connection.end(since);
+            connection.is_of_before = true;
         }
     }
 
@@ -88,6 +89,7 @@ impl LiquidationAggregator {
         for connection in self.connections.values_mut() {
             connection.spans.retain(|(_, to)| to.is_none_or(|to| to > bar.close()));
         }
+        self.connections.retain(|_, c| !(c.is_of_before && c.spans.is_empty()));
         let finish_one = |(symbol, bars): (&Symbol, &mut BTreeMap<BarIndex, BTreeSet<Order>>)| {
             let kept = bars.split_off(&bar.next());
             let finished = std::mem::replace(bars, kept);
@@ -141,6 +143,7 @@ impl Connection {
             StreamState::Stale | StreamState::Down => self.end(status.since),
         }
         self.latest = Some(status.clone());
+        self.is_of_before = false;
     }
 
     fn end(&mut self, at: Ts) {

@@ -24,15 +24,19 @@ impl MarkAggregator {
         Self { open: first, symbols: symbols.iter().map(|s| (s.clone(), BTreeMap::new())).collect() }
     }
 
-    /// Takes note of a mark price; anything else is ignored.
-    pub fn observe(&mut self, stamped: &Stamped) {
-        let Some(update) = mark(stamped) else { return };
+    /// Takes note of a mark price; anything else is ignored. Whether it is the newest of its bar.
+    pub fn observe(&mut self, stamped: &Stamped) -> bool {
+        let Some(update) = mark(stamped) else { return false };
         let bar = update.event_ts.bar();
-        let Some(bars) = self.symbols.get_mut(&update.symbol).filter(|_| bar >= self.open) else { return };
+        let Some(bars) = self.symbols.get_mut(&update.symbol).filter(|_| bar >= self.open) else {
+            return false;
+        };
         let is_newer = |kept: &Stamped| mark(kept).is_none_or(|kept| rank(kept) < rank(update));
-        if bars.get(&bar).is_none_or(is_newer) {
+        let is_newest = bars.get(&bar).is_none_or(is_newer);
+        if is_newest {
             bars.insert(bar, stamped.clone());
         }
+        is_newest
     }
 
     /// The known records for `bar`, and forgets it. Bars are finished in order.

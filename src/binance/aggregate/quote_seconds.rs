@@ -79,12 +79,14 @@ impl Quote {
 }
 
 impl QuoteSeconds {
-    /// Takes note of a quote.
-    pub fn observe(&mut self, quote: Quote) {
+    /// Takes note of a quote. Whether it is the newest of its second.
+    pub fn observe(&mut self, quote: Quote) -> bool {
         let last = self.0.entry(quote.second()).or_insert(quote);
-        if (last.ts, last.update_id) < (quote.ts, quote.update_id) {
+        let is_newest = (last.ts, last.update_id) <= (quote.ts, quote.update_id);
+        if is_newest {
             *last = quote;
         }
+        is_newest
     }
 
     /// Takes note of everything that another one holds.
@@ -226,7 +228,11 @@ mod tests {
             (QuoteSeconds::default(), QuoteSeconds::default(), QuoteSeconds::default());
         for (i, q) in all.iter().enumerate() {
             whole.observe(*q);
-            if i < 500 { left.observe(*q) } else { right.observe(*q) }
+            if i < 500 {
+                left.observe(*q)
+            } else {
+                right.observe(*q)
+            };
         }
         let mut other_way = right.clone();
         other_way.union(&left);

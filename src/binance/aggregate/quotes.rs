@@ -37,20 +37,20 @@ impl QuoteAggregator {
         self
     }
 
-    /// Takes note of a quote; anything else is ignored.
-    pub fn observe(&mut self, stamped: &Stamped) {
-        let Update::BookTicker(ticker) = &stamped.update else { return };
+    /// Takes note of a quote; anything else is ignored. Whether it is the newest of its second.
+    pub fn observe(&mut self, stamped: &Stamped) -> bool {
+        let Update::BookTicker(ticker) = &stamped.update else { return false };
         if ticker.market != Market::Perp {
-            return;
+            return false;
         }
-        let Some(kept) = self.symbols.get_mut(&ticker.symbol) else { return };
+        let Some(kept) = self.symbols.get_mut(&ticker.symbol) else { return false };
         let quote = Quote::of(ticker, stamped.arrival);
         // Older ones can no longer count in any open bar.
         if quote.ts.0 < self.open.open().0 - self.oldest_quote_ms {
-            return;
+            return false;
         }
         kept.is_stamped = ticker.event_ts.is_some();
-        kept.seconds.observe(quote);
+        kept.seconds.observe(quote)
     }
 
     /// The record of every symbol for `bar`, and forgets what no later bar needs. Bars are finished in order.

@@ -8,7 +8,7 @@ use super::{
     ArchiveError, FileContent, FileKind, FileSpec, book_depth, book_ticker, funding, klines, lake,
     liquidations, mark, metrics, no_symbol, parquet, unfinished,
 };
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{Kind, RawPut, Records};
 
 /// Bytes between two reports of progress.
 const REPORT_EVERY: u64 = 1 << 20;
@@ -92,14 +92,14 @@ impl<R: Read> Read for Watched<'_, R> {
     }
 }
 
-/// Whether the table is one of the lake's own, by the column that only it has.
-fn is_lake_table(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<bool, ArchiveError> {
-    let Some(mark) = lake::mark_of(kind) else { return Ok(false) };
+/// The kind of one of the lake's own tables, by its columns; `None` for any other.
+fn lake_kind(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<Option<Kind>, ArchiveError> {
     let start = input
         .fill_buf()
         .map_err(|e| ArchiveError::Container { file: file.to_owned(), detail: e.to_string() })?;
     let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    Ok(line.split(|b| *b == b',').any(|name| super::table::normal_name(name) == mark))
+    let header: Vec<String> = line.split(|b| *b == b',').map(super::table::normal_name).collect();
+    Ok(lake::kind_of(kind, &header))
 }
 
 fn read_table(
@@ -110,8 +110,8 @@ fn read_table(
 ) -> Result<(), ArchiveError> {
     let symbol = spec.symbol.as_ref();
     let named = || symbol.cloned().ok_or_else(|| no_symbol(file));
-    if spec.kind == FileKind::MarkIndex || is_lake_table(file, &mut input, spec.kind)? {
-        for (symbol, records) in lake::read(file, input, spec.kind, symbol)? {
+    if let Some(kind) = lake_kind(file, &mut input, spec.kind)? {
+        for (symbol, records) in lake::read(file, input, kind, symbol)? {
             out.puts.push(RawPut { symbol, records });
         }
         return Ok(());
@@ -132,9 +132,7 @@ fn read_table(
             }
         }
         FileKind::Metrics => {
-            for (symbol, snapshots) in metrics::read(file, input, symbol, labels(file), findings)? {
-                out.puts.push(RawPut { symbol, records: Records::OpenInterest(snapshots) });
-            }
+            out.puts.extend(metrics::read(file, input, symbol, labels(file), findings)?);
         }
         FileKind::MarkKlines | FileKind::IndexKlines | FileKind::PremiumKlines | FileKind::MarkIndex => {
             let bars = mark::read(file, input, spec.kind, spec.interval_ms, findings)?;
@@ -150,6 +148,10 @@ fn read_table(
             let quotes = book_ticker::read(file, input, &symbol, findings)?;
             out.puts.push(RawPut { symbol, records: Records::Quotes(quotes.bars) });
             out.edges.extend(quotes.edges);
+        }
+        FileKind::Lake => {
+            let detail = "not a table of the lake: timestamp, symbol and the columns of one kind of record";
+            return Err(ArchiveError::Container { file: file.to_owned(), detail: detail.to_owned() });
         }
         FileKind::BookDepth => {
             let symbol = named()?;

@@ -1,7 +1,8 @@
-//! Open interest from the daily metrics files.
+//! Open interest and long/short ratios from the daily metrics files.
 //!
 //! Labels are floored to the 5-minute grid (they are often some seconds late). Rows that fall into one slot are
-//! reduced to the first with a known value; a reported 0 is a defect of the source and means unknown.
+//! reduced to the first with a known value, of each ratio by itself; a reported 0 is a defect of the source and means
+//! unknown.
 //!
 //! What a label means changed: the end of its 5 minutes until early 2026, the start of them from 2026-06-25 on (the
 //! files then cover 00:00 to 23:55 again). The start-labelled value describes an instant up to 5 minutes later, so
@@ -13,12 +14,16 @@ use std::path::Path;
 
 use super::table::{Column, Table};
 use super::{ArchiveError, Finding};
-use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{
+    BAR_MS, Columns, Kind, MAX_COLUMNS, Market, OpenInterest, RawPut, Records, Symbol, Ts,
+};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;
 const CONTRACTS: usize = 2;
 const VALUE: usize = 3;
+/// In the order of the stored columns.
+const RATIOS: [usize; 4] = [4, 5, 6, 7];
 
 const COLUMNS: &[Column] = &[
     Column {
@@ -40,7 +45,15 @@ const COLUMNS: &[Column] = &[
         aliases: &["sum_open_interest_value", "open_interest_value", "sumopeninterestvalue", "oi_value"],
         required: false,
     },
+    ratio(RATIOS[0], "count_toptrader_long_short_ratio", &["count_toptrader_long_short_ratio"]),
+    ratio(RATIOS[1], "sum_toptrader_long_short_ratio", &["sum_toptrader_long_short_ratio"]),
+    ratio(RATIOS[2], "count_long_short_ratio", &["count_long_short_ratio"]),
+    ratio(RATIOS[3], "sum_taker_long_short_vol_ratio", &["sum_taker_long_short_vol_ratio"]),
 ];
+
+const fn ratio(place: usize, name: &'static str, aliases: &'static [&'static str]) -> Column {
+    Column { name, place, aliases, required: false }
+}
 
 /// 2026-06-25T00:00:00Z: from here labels are the start of their period.
 const START_LABELS_FROM: Ts = Ts(1_782_345_600_000);
@@ -65,23 +78,59 @@ pub(super) fn unless_zero(v: f64) -> f64 {
     if v == 0.0 { f64::NAN } else { v }
 }
 
-/// Reads snapshots by symbol.
+/// The records of one symbol, by the instant that they describe.
+#[derive(Default)]
+struct Slots {
+    open_interest: BTreeMap<Ts, OpenInterest>,
+    ratios: BTreeMap<i64, Columns>,
+}
+
+impl Slots {
+    /// Fills what the slot does not know yet; rows without any ratio leave no record.
+    fn add_ratios(&mut self, ts: Ts, ratios: [f64; RATIOS.len()]) {
+        if ratios.iter().all(|v| v.is_nan()) {
+            return;
+        }
+        let slot = self.ratios.entry(ts.0).or_insert([f64::NAN; MAX_COLUMNS]);
+        for (known, ratio) in slot.iter_mut().zip(ratios) {
+            if known.is_nan() {
+                *known = ratio;
+            }
+        }
+    }
+
+    fn into_records(self) -> [Records; 2] {
+        let ratios: Vec<(i64, Columns)> = self.ratios.into_iter().collect();
+        [
+            self.open_interest.into_values().collect::<Vec<_>>().into(),
+            Records::of(Kind::LongShortRatio, Market::Perp, &ratios),
+        ]
+    }
+}
+
+/// Reads snapshots.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
     named: Option<&Symbol>,
     labels: Labels,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
+) -> Result<Vec<RawPut>, ArchiveError> {
     // A header-less file starts with a digit as well: its first column is a time.
     let mut table = Table::open(file, input, COLUMNS, "metrics")?;
-    let mut out: BTreeMap<Symbol, BTreeMap<Ts, OpenInterest>> = BTreeMap::new();
+    let mut out: BTreeMap<Symbol, Slots> = BTreeMap::new();
     let (mut late, mut zeros, mut doubled) = (0_u64, 0_u64, 0_u64);
     while let Some(row) = table.next_row()? {
         let label = row.time(TIME)?;
         let symbol = super::row_symbol(&row, SYMBOL, named, file)?;
         let (contracts, value) = (row.number(CONTRACTS)?, row.number(VALUE)?);
-        for (column, v) in [(CONTRACTS, contracts), (VALUE, value)] {
+        let mut ratios = [f64::NAN; RATIOS.len()];
+        for (ratio, column) in ratios.iter_mut().zip(RATIOS) {
+            *ratio = row.number(column)?;
+        }
+        let amounts =
+            [(CONTRACTS, contracts), (VALUE, value)].into_iter().chain(RATIOS.into_iter().zip(ratios));
+        for (column, v) in amounts {
             if v < 0.0 {
                 return Err(row.bad(column, row.text(column)?, "amounts cannot be negative"));
             }
@@ -93,7 +142,9 @@ pub(super) fn read(
         late += u64::from(labels == Labels::Archive && label.0.rem_euclid(BAR_MS) != 0);
         zeros += u64::from(contracts == 0.0);
         let new = OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) };
-        match out.entry(symbol).or_default().entry(ts) {
+        let slots = out.entry(symbol).or_default();
+        slots.add_ratios(ts, ratios.map(unless_zero));
+        match slots.open_interest.entry(ts) {
             std::collections::btree_map::Entry::Vacant(slot) => {
                 slot.insert(new);
             }
@@ -118,7 +169,10 @@ pub(super) fn read(
             });
         }
     }
-    Ok(out.into_iter().map(|(s, slots)| (s, slots.into_values().collect())).collect())
+    let puts = out.into_iter().flat_map(|(symbol, slots)| {
+        slots.into_records().map(|records| RawPut { symbol: symbol.clone(), records })
+    });
+    Ok(puts.filter(|put| !put.records.rows().is_empty()).collect())
 }
 
 #[cfg(test)]

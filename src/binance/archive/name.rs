@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backtestd_core::market::{Market, Symbol};
+use backtestd_core::market::{Kind, Market, Symbol};
 
 /// Kinds of file that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -12,7 +12,7 @@ pub enum FileKind {
     Klines,
     /// Funding settlements.
     Funding,
-    /// Open interest (the daily metrics files).
+    /// The daily metrics files: open interest and other statistics.
     Metrics,
     /// Mark price klines.
     MarkKlines,
@@ -28,6 +28,8 @@ pub enum FileKind {
     BookDepth,
     /// Mark, index and premium per bar in one table, as the lake has them.
     MarkIndex,
+    /// A table of the lake's raw log, of the kind that its columns name.
+    Lake,
 }
 
 impl FileKind {
@@ -45,6 +47,7 @@ impl FileKind {
             Self::BookTicker => "book_ticker",
             Self::BookDepth => "book_depth",
             Self::MarkIndex => "mark_index",
+            Self::Lake => "lake",
         }
     }
 
@@ -61,6 +64,8 @@ impl FileKind {
             "bookticker" | "bookticker5m" => Self::BookTicker,
             "bookdepth" => Self::BookDepth,
             "markindex" => Self::MarkIndex,
+            // Folders of the lake that no kind of the archive is named after.
+            _ if Kind::ALL.iter().any(|kind| kind.facts().lake.replace('_', "") == word) => Self::Lake,
             _ => return None,
         })
     }

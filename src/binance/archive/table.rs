@@ -1,5 +1,6 @@
 //! Comma-separated tables: header or none, columns by name or by place, numbers and times with a line to blame.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::ArchiveError;
 use backtestd_core::market::{Ts, parse_time};
 
 /// A column: the name in messages, its place in header-less files, and the names it goes by in headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Column {
     pub name: &'static str,
     pub place: usize,
@@ -27,7 +28,7 @@ pub(super) struct Table<R: Read> {
     records: u64,
     width: usize,
     places: Vec<Option<usize>>,
-    columns: &'static [Column],
+    columns: Cow<'static, [Column]>,
 }
 
 /// One row; columns are named by their index in the table's column list.
@@ -35,7 +36,7 @@ pub(super) struct Row<'a> {
     file: &'a Path,
     record: &'a ByteRecord,
     places: &'a [Option<usize>],
-    columns: &'static [Column],
+    columns: &'a [Column],
     pub line: u64,
 }
 
@@ -44,7 +45,7 @@ impl<R: Read> Table<R> {
     pub(super) fn open(
         file: &Path,
         input: R,
-        columns: &'static [Column],
+        columns: impl Into<Cow<'static, [Column]>>,
         kind: &'static str,
     ) -> Result<Self, ArchiveError> {
         Self::open_as(file, input, columns, kind, |first| first.first().is_some_and(u8::is_ascii_alphabetic))
@@ -54,10 +55,11 @@ impl<R: Read> Table<R> {
     pub(super) fn open_as(
         file: &Path,
         input: R,
-        columns: &'static [Column],
+        columns: impl Into<Cow<'static, [Column]>>,
         kind: &'static str,
         is_header: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, ArchiveError> {
+        let columns = columns.into();
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -85,7 +87,7 @@ impl<R: Read> Table<R> {
             table.map_header(kind)?;
         } else {
             table.pending = true;
-            for (place, column) in table.places.iter_mut().zip(columns) {
+            for (place, column) in table.places.iter_mut().zip(table.columns.iter()) {
                 if column.place >= table.width {
                     *place = None;
                     if column.required {
@@ -104,7 +106,7 @@ impl<R: Read> Table<R> {
 
     fn map_header(&mut self, kind: &'static str) -> Result<(), ArchiveError> {
         let names: Vec<String> = self.record.iter().map(normal_name).collect();
-        for (place, column) in self.places.iter_mut().zip(self.columns) {
+        for (place, column) in self.places.iter_mut().zip(self.columns.iter()) {
             // Aliases are in order of preference.
             *place = column.aliases.iter().find_map(|alias| names.iter().position(|n| n == alias));
             if place.is_none() && column.required {
@@ -145,7 +147,7 @@ impl<R: Read> Table<R> {
             file: &self.file,
             record: &self.record,
             places: &self.places,
-            columns: self.columns,
+            columns: &self.columns,
             line,
         }))
     }

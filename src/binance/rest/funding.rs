@@ -2,7 +2,7 @@
 
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
-use crate::wire::{self, FundingInfo, FundingRow, RateType};
+use crate::wire::{self, FundingRow, RateType};
 use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 
 /// Rows per request.
@@ -62,16 +62,6 @@ impl Rest {
             }
         }
         Ok(records(rows, from, to))
-    }
-
-    /// Contracts with an adjusted cap, floor or interval; all others settle every 8 hours.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn funding_info(&self) -> Result<Vec<FundingInfo>, RestError> {
-        let path = "/fapi/v1/fundingInfo";
-        let call = Call { market: Market::Perp, path, query: Vec::new(), budget: Budget::Funding };
-        self.http.get(&call, wire::parse_funding_info).await
     }
 }
 

@@ -12,10 +12,9 @@ mod scalar;
 pub use error::WireError;
 pub use parse::{parse_frame, parse_frame_bytes};
 pub use rows::{
-    ExchangeInfo, FundingInfo, FundingRow, KlineRow, OpenInterestRow, PremiumIndex, Prices, QuoteRow,
-    RateLimit, RateType, SymbolInfo, parse_book_tickers, parse_exchange_info, parse_funding_info,
-    parse_funding_rates, parse_klines, parse_open_interest, parse_open_interest_hist, parse_premium_index,
-    parse_refusal, parse_server_time,
+    ExchangeInfo, FundingRow, KlineRow, Prices, RateLimit, RateType, StatisticsRow, SymbolInfo,
+    parse_exchange_info, parse_funding_rates, parse_klines, parse_refusal, parse_server_time,
+    parse_statistics,
 };
 
 use super::update::Update;

@@ -1,8 +1,9 @@
 //! Bytes of a joiner's state.
 //!
 //! ```text
-//! version u32 | next bar i64 | symbols u32 | per symbol: name (u32 length, bytes), funding, open interest, depth
-//! as-of: held u8 (0, 1) [ts i64, 2 x f64] | pending u32, each ts i64, 2 x f64      all little-endian
+//! version u32 | next bar i64 | kinds u32, each code u8 | symbols u32 | per symbol: name (u32 length, bytes), funding,
+//! then each of the kinds, as an as-of:
+//! held u8 (0, 1) [ts i64, columns f64] | pending u32, each ts i64, columns f64      all little-endian
 //! then the first 8 bytes of the SHA-256 of everything before
 //! ```
 use sha2::{Digest, Sha256};
@@ -10,18 +11,30 @@ use sha2::{Digest, Sha256};
 use super::CleanError;
 use super::asof::AsOf;
 use super::joiner::{CHECKPOINT_VERSION, Joiner, State};
-use crate::market::{BarIndex, Ts};
+use crate::market::{BarIndex, Columns, Kind, MAX_COLUMNS, Ts};
+
+/// Columns of funding: rate and hours of the interval.
+const PRINT_COLUMNS: usize = 2;
+
+/// The codes of the kinds that a joiner holds beside funding.
+fn codes(joiner: &Joiner) -> Vec<u8> {
+    joiner.kinds().map(|kind| kind.facts().code).collect()
+}
 
 pub(super) fn write(joiner: &Joiner) -> Vec<u8> {
     let mut out = CHECKPOINT_VERSION.to_le_bytes().to_vec();
     out.extend_from_slice(&joiner.next.0.to_le_bytes());
+    let codes = codes(joiner);
+    push_len(&mut out, codes.len());
+    out.extend_from_slice(&codes);
     push_len(&mut out, joiner.symbols.len());
     for (symbol, state) in joiner.symbols.iter().zip(&joiner.states) {
         push_len(&mut out, symbol.as_str().len());
         out.extend_from_slice(symbol.as_str().as_bytes());
-        push_asof(&mut out, &state.funding, |(a, b)| [a, b]);
-        push_asof(&mut out, &state.open_interest, |v| v);
-        push_asof(&mut out, &state.depth, |v| v);
+        push_asof(&mut out, &state.funding, |(rate, hours)| [*rate, *hours]);
+        for (kind, as_of) in &state.instants {
+            push_asof(&mut out, as_of, |columns| columns.iter().copied().take(kind.columns().len()));
+        }
     }
     let sum = Sha256::digest(&out);
     out.extend_from_slice(&sum[..8]);
@@ -32,10 +45,14 @@ fn push_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn push_asof<K: Copy>(out: &mut Vec<u8>, asof: &AsOf<K>, values: impl Fn(K) -> [f64; 2]) {
-    let record = |out: &mut Vec<u8>, (ts, k): &(Ts, K)| {
+fn push_asof<'a, K, V: IntoIterator<Item = f64>>(
+    out: &mut Vec<u8>,
+    asof: &'a AsOf<K>,
+    values: impl Fn(&'a K) -> V,
+) {
+    let record = |out: &mut Vec<u8>, (ts, k): &'a (Ts, K)| {
         out.extend_from_slice(&ts.0.to_le_bytes());
-        for v in values(*k) {
+        for v in values(k) {
             out.extend_from_slice(&v.to_le_bytes());
         }
     };
@@ -61,6 +78,10 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
         return Err(bad("another version"));
     }
     let next = BarIndex(r.i64()?);
+    let kinds = r.u32()? as usize;
+    if r.bytes(kinds)? != codes(joiner) {
+        return Err(bad("other kinds of records"));
+    }
     if r.u32()? as usize != joiner.symbols.len() {
         return Err(bad("another number of symbols"));
     }
@@ -70,11 +91,9 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
         if r.bytes(len)? != symbol.as_str().as_bytes() {
             return Err(bad("other symbols"));
         }
-        states.push(State {
-            funding: r.asof(|[a, b]| (a, b))?,
-            open_interest: r.asof(|v| v)?,
-            depth: r.asof(|v| v)?,
-        });
+        let funding = r.asof(PRINT_COLUMNS, |c| (c[0], c[1]))?;
+        let instant = |kind: Kind| Ok((kind, r.asof(kind.columns().len(), |c| c)?));
+        states.push(State { funding, instants: joiner.kinds().map(instant).collect::<Result<_, _>>()? });
     }
     if !r.0.is_empty() {
         return Err(bad("bytes are left over"));
@@ -101,12 +120,16 @@ impl<'a> Reader<'a> {
     fn i64(&mut self) -> Result<i64, CleanError> {
         Ok(i64::from_le_bytes(self.array()?))
     }
-    fn record(&mut self) -> Result<(Ts, [f64; 2]), CleanError> {
+    fn record(&mut self, width: usize) -> Result<(Ts, Columns), CleanError> {
         let ts = Ts(self.i64()?);
-        Ok((ts, [f64::from_le_bytes(self.array()?), f64::from_le_bytes(self.array()?)]))
+        let mut columns = [f64::NAN; MAX_COLUMNS];
+        for column in columns.iter_mut().take(width) {
+            *column = f64::from_le_bytes(self.array()?);
+        }
+        Ok((ts, columns))
     }
-    fn asof<K>(&mut self, make: impl Fn([f64; 2]) -> K) -> Result<AsOf<K>, CleanError> {
-        let next = |r: &mut Self| r.record().map(|(ts, v)| (ts, make(v)));
+    fn asof<K>(&mut self, width: usize, make: impl Fn(Columns) -> K) -> Result<AsOf<K>, CleanError> {
+        let next = |r: &mut Self| r.record(width).map(|(ts, columns)| (ts, make(columns)));
         let held = if self.bytes(1)?[0] == 1 { Some(next(self)?) } else { None };
         let n = self.u32()?;
         let pending = (0..n).map(|_| next(self)).collect::<Result<_, _>>()?;

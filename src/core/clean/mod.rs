@@ -14,6 +14,7 @@ mod checkpoint;
 mod error;
 mod from_spec;
 mod joiner;
+mod order;
 mod policy;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ pub use error::ConcludeError;
 pub use funnel::{Stage, funnel};
 pub use measures::{MeasureCount, statistic_words};
 pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest, placebo};
-pub use placement::{DayMap, History, PRICES, SymbolHistory, events_of, flip_days};
+pub use placement::{DayMap, History, PRICES, SymbolHistory};
 
 /// What follows from the outcomes.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{ConcludeError, History, Look, Stage, conclude_like, events_of, flip_days};
+use super::placement::{events_of, flip_days};
+use super::{ConcludeError, History, Look, Stage, conclude_like};
 use crate::blueprints::RunFacts;
 use crate::discovery::DiscoveryConfig;
 use crate::graph::EngineOptions;

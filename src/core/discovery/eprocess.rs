@@ -239,19 +239,6 @@ pub fn adjuster(e: f64) -> f64 {
     if l.abs() < 1e-4 { 0.5 + l / 6.0 + l * l / 24.0 } else { (e - 1.0 - l) / (l * l) }
 }
 
-/// p-values at looks on a geometric grid: the running minimum of `min(1, looks * p_k)`.
-#[must_use]
-pub fn geo_look_p(p_by_look: &[f64], looks: f64) -> Vec<f64> {
-    let mut best = 1.0f64;
-    p_by_look
-        .iter()
-        .map(|p| {
-            best = best.min(looks * p);
-            best
-        })
-        .collect()
-}
-
 #[cfg(test)]
 pub(crate) fn lab_params() -> MixParams {
     MixParams {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use libm::sqrt;
 
-use super::cluster::count;
 use super::multiplicity::{bh_adjust, bh_reject, simes};
 use super::special::t_sf;
 
@@ -137,22 +136,9 @@ pub fn seed_q_values(rows: &[SeedRow], level: f64, min_sample_size: f64) -> Vec<
     q
 }
 
-/// Kish's effective sample size of weights.
-#[must_use]
-pub fn kish(weights: &[f64]) -> f64 {
-    let sum: f64 = weights.iter().sum();
-    let squares: f64 = weights.iter().map(|w| w * w).sum();
-    if squares > 0.0 { sum * sum / squares } else { count(0) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halving_weights_are_worth_less_than_three_events() {
-        assert!((kish(&[1.0, 0.5, 0.25, 0.125]) - 2.647_058_823_529_412).abs() < 1e-12);
-    }
 
     #[test]
     fn a_pinned_family_example_of_the_prior_system_is_reproduced() {

@@ -86,7 +86,7 @@ impl Census {
     /// # Errors
     /// When it is another one.
     pub fn push(&mut self, raw: &RawBlock) -> Result<(), ExplainError> {
-        let output = self.replay.push(raw)?;
+        let Some(output) = self.replay.push(raw)? else { return Ok(()) };
         let ix = usize::from(self.event.0);
         for (count, out) in self.counts.iter_mut().zip(&output.symbols) {
             count.known_rows += out.known_rows[ix];

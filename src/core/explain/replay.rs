@@ -28,7 +28,7 @@ pub struct History {
     pub end: BarIndex,
 }
 
-/// A stretch of the raw log that is wanted next.
+/// A stretch of the raw log that is wanted next. The first one lies before the history: what was known when it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Symbols, in this order.
@@ -47,6 +47,7 @@ pub(super) struct Replay {
     pub(super) symbols: Vec<Symbol>,
     /// Columns that the last block did not have, per symbol.
     pub(super) absent: Vec<BTreeSet<Source>>,
+    is_primed: bool,
     end: BarIndex,
 }
 
@@ -71,24 +72,34 @@ impl Replay {
             engine: Engine::new(Arc::clone(&subject.graph), &symbols, history.first, options),
             absent: vec![BTreeSet::new(); symbols.len()],
             symbols,
+            is_primed: false,
             end,
         })
     }
 
-    /// The next rows before `end`.
+    /// What was known before the first row, then the next rows before `end`.
     pub(super) fn wants(&self) -> Option<Stretch> {
         let first = self.engine.next_bar();
+        if !self.is_primed {
+            let rows = self.joiner.lead_in_rows();
+            return Some(Stretch { symbols: self.symbols.clone(), first: first - rows as i64, rows });
+        }
         let rows = (self.end - first).min(CHUNK_ROWS);
         (rows > 0).then(|| Stretch { symbols: self.symbols.clone(), first, rows: rows as usize })
     }
 
-    /// Takes the stretch that was wanted.
-    pub(super) fn push(&mut self, raw: &RawBlock) -> Result<EngineOutput, ExplainError> {
+    /// Takes the stretch that was wanted; the one before the first row gives none.
+    pub(super) fn push(&mut self, raw: &RawBlock) -> Result<Option<EngineOutput>, ExplainError> {
+        if !self.is_primed {
+            self.joiner.prime(raw)?;
+            self.is_primed = true;
+            return Ok(None);
+        }
         let block = self.joiner.push(raw)?;
         for (absent, columns) in self.absent.iter_mut().zip(&block.symbols) {
             *absent = Source::ALL.iter().copied().filter(|s| columns.get(*s).is_none()).collect();
         }
-        Ok(self.engine.push(&block)?)
+        Ok(Some(self.engine.push(&block)?))
     }
 
     /// Every node's value on the last row, per symbol.

@@ -110,7 +110,7 @@ impl Tracer {
         if raw.first == self.at && self.at > self.first {
             self.before = Some(self.replay.values());
         }
-        let output = self.replay.push(raw)?;
+        let Some(output) = self.replay.push(raw)? else { return Ok(()) };
         if let Some(detector) = &mut self.detector {
             let missing = self.replay.engine.unavailable(&self.replay.symbols[self.position]);
             detector.observe(&output, self.position, self.at);

@@ -76,6 +76,21 @@ impl Pipeline {
         self.engine.next_bar()
     }
 
+    /// Rows before the first one that [`Pipeline::prime`] wants.
+    #[must_use]
+    pub fn lead_in_rows(&self) -> usize {
+        self.joiner.lead_in_rows()
+    }
+
+    /// Takes in the [`Pipeline::lead_in_rows`] before the first row: a settlement or an open interest that was known when
+    /// it began is held on it. Of a new pipeline only; one that was restored holds them already.
+    ///
+    /// # Errors
+    /// When the block does not end at [`Pipeline::next_bar`].
+    pub fn prime(&mut self, history: &RawBlock) -> Result<(), PipelineError> {
+        Ok(self.joiner.prime(history)?)
+    }
+
     /// Takes the next rows of the raw log.
     ///
     /// # Errors

@@ -31,11 +31,10 @@ pub use defaults::{
 };
 pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
 pub use explain::{Explanation, UnknownName, explain, unknown_name};
-pub use hash::{content_hash, ontology_hash};
 pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
 pub use new_event::{Addition, NewEventError, new_event};
 pub use ranges::{OutOfRange, OutOfRanges};
 pub use report::{GraphSize, SpecReport};
-pub use schema::{SpecSchema, schema_kind, schemas};
+pub use schema::{SpecSchema, schemas};
 pub use sources::{Hold, Join, SourceGroup, SourcesSpec};
 pub use yaml::{Ordered, Spanned, parse_yaml};

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::equity::summarize;
 use super::sample::{Sample, SampleError};
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
 use crate::market::Symbol;
 use crate::outcomes::{EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
 use crate::spec::strategies::StrategiesSpec;
-use crate::tradability::{Market, Rule, Simulation, Summary, Trade, mean, replay, simulate, summarize};
+use crate::tradability::{Market, Rule, Simulation, Summary, Trade, mean, replay, simulate};
 
 /// What the bridge judges by.
 #[derive(Clone, Copy, Debug)]

@@ -31,10 +31,8 @@ mod rule;
 mod sample;
 mod walk;
 
-pub use equity::{Summary, mean, summarize};
-pub use evaluate::{
-    BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, is_evaluated, rule_of,
-};
+pub use equity::{Summary, mean};
+pub use evaluate::{BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, is_evaluated};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use walk::{replay, simulate};

@@ -68,6 +68,20 @@ pub(super) async fn stream(
             "position {after} lies ahead of the stream, whose last entry is {last}: was the state directory replaced?"
         )));
     }
+    let first = shared.stream.first();
+    if after + 1 < first {
+        let days = shared.config.retention.signals_days;
+        return Err(Problem::new(
+            410,
+            format!(
+                "entries {} to {} are no longer kept (retention.signals_days = {days}); GET /v1/events has the events of \
+                 then; go on with after={}",
+                after + 1,
+                first - 1,
+                first - 1
+            ),
+        ));
+    }
     shared.metrics.signal_readers.fetch_add(1, Ordering::Relaxed);
     let reader = Reader {
         next: after + 1,
@@ -92,7 +106,8 @@ impl Reader {
             return Some(vec![self.heartbeat()]);
         }
         loop {
-            if *self.stopping.borrow() {
+            // A reader that is overtaken by the retention comes back and is told what it missed.
+            if *self.stopping.borrow() || self.next < self.shared.stream.first() {
                 return None;
             }
             self.end.mark_unchanged();

@@ -157,6 +157,22 @@ async fn a_signal_reader_without_an_id_starts_at_the_present_and_hears_heartbeat
 }
 
 #[tokio::test]
+async fn a_position_before_what_is_kept_is_told_what_it_missed_and_where_to_go_on() {
+    let fixture = Fixture::start().await;
+    fixture.shared.stream.resume_at(9);
+    fixture.shared.stream.kept_from(5);
+    let error = fixture.client().get("/v1/signals", &[("after", "2".into())]).await.unwrap_err();
+    let ClientError::Problem { status: 410, detail, .. } = error else { panic!("{error}") };
+    assert!(
+        detail.starts_with("entries 3 to 4 are no longer kept (retention.signals_days = 90)"),
+        "{detail}"
+    );
+    assert!(detail.ends_with("go on with after=4"), "{detail}");
+    // From the first one that is kept on, it goes on.
+    SignalReader::open(&fixture, Some(4)).await;
+}
+
+#[tokio::test]
 async fn a_position_ahead_of_the_stream_is_an_error() {
     let fixture = Fixture::start().await;
     let error = fixture.client().get("/v1/signals", &[("after", "7".into())]).await.unwrap_err();

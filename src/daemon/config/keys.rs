@@ -69,7 +69,7 @@ pub const KEYS: &[Key] = &[
         "BACKTESTD_COLLECT",
         List,
         "funding,open_interest,mark,liquidations,quotes",
-        "Series beside bars: funding, open_interest, mark, liquidations, quotes",
+        "Series beside bars",
     ),
     key(
         "start",
@@ -98,6 +98,34 @@ pub const KEYS: &[Key] = &[
         Number,
         "10",
         "HTML reports of the daemon's own runs that are kept, the newest so many; 0 writes none",
+    ),
+    key(
+        "retention.signals_days",
+        "BACKTESTD_RETENTION_SIGNALS_DAYS",
+        Number,
+        "90",
+        "Days that entries of the signal stream are kept; what a replay detects further back is not announced",
+    ),
+    key(
+        "retention.arrivals_days",
+        "BACKTESTD_RETENTION_ARRIVALS_DAYS",
+        Number,
+        "400",
+        "Days that the arrival of an event is kept (`arrival_ts`)",
+    ),
+    key(
+        "retention.revisions_days",
+        "BACKTESTD_RETENTION_REVISIONS_DAYS",
+        Number,
+        "400",
+        "Days that events are kept as they were before a rewind changed or removed them",
+    ),
+    key(
+        "retention.runs",
+        "BACKTESTD_RETENTION_RUNS",
+        Number,
+        "1000",
+        "Records of runs that are kept, the newest so many",
     ),
     key(
         "fsync",
@@ -190,6 +218,15 @@ impl Key {
     #[must_use]
     pub fn flag_alias(&self) -> String {
         self.name.replace('.', "_")
+    }
+
+    /// The line for `--help`. What can be collected is up to the table of kinds.
+    #[must_use]
+    pub fn help_line(&self) -> String {
+        match self.name {
+            "collect" => format!("{}: {}", self.help, super::Collect::wanted()),
+            _ => self.help.to_owned(),
+        }
     }
 
     /// By dotted name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{ConfigError, Key, Value};
+use super::{Collect, ConfigError, Key, Value};
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, DAY_MS, Symbol, Ts, parse_time};
 
 /// Where history begins.
@@ -85,19 +85,23 @@ pub struct BinanceUrls {
     pub spot_ws: String,
 }
 
-/// Which series beside bars are collected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Collect {
-    /// Funding settlements.
-    pub funding: bool,
-    /// Open interest.
-    pub open_interest: bool,
-    /// Mark and index price.
-    pub mark: bool,
-    /// Forced orders (live only: there is no history of them).
-    pub liquidations: bool,
-    /// Best quotes (live only; history comes from archives).
-    pub quotes: bool,
+/// How long the store keeps what would otherwise only grow. Raw records, facts, trials and evidence stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days of the signal stream.
+    pub signals_days: u32,
+    /// Days of arrivals.
+    pub arrivals_days: u32,
+    /// Days of events as they were before a rewind.
+    pub revisions_days: u32,
+    /// Records of runs.
+    pub runs: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { signals_days: 90, arrivals_days: 400, revisions_days: 400, runs: 1000 }
+    }
 }
 
 /// Everything the daemon can be told.
@@ -125,6 +129,8 @@ pub struct Config {
     pub recompute: RecomputeSchedule,
     /// HTML reports of the daemon's own runs that are kept; 0 writes none.
     pub keep_reports: usize,
+    /// How long the store keeps what would otherwise only grow.
+    pub retention: Retention,
     /// Durability of commits.
     pub fsync: Fsync,
     /// The store's block cache, MiB.
@@ -169,6 +175,12 @@ impl Reader<'_> {
         self.read(name, "a path", |t| (!t.is_empty()).then(|| t.into()))
     }
 
+    fn days(&self, name: &'static str) -> Result<u32, ConfigError> {
+        self.read(name, "a number of days, 1 to 36500", |t| {
+            t.parse().ok().filter(|n| (1..=36_500).contains(n))
+        })
+    }
+
     fn url(&self, name: &'static str, schemes: [&str; 2]) -> Result<String, ConfigError> {
         let expected = format!("a URL starting with {} or {}", schemes[0], schemes[1]);
         self.read(name, &expected, |t| {
@@ -187,22 +199,6 @@ fn symbols(text: &str) -> Option<Vec<Symbol>> {
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-fn collect(text: &str) -> Option<Collect> {
-    let mut collect = Collect::default();
-    for item in items(text) {
-        match item {
-            "funding" => collect.funding = true,
-            "open_interest" => collect.open_interest = true,
-            "mark" => collect.mark = true,
-            "liquidations" => collect.liquidations = true,
-            "quotes" => collect.quotes = true,
-            "none" => {}
-            _ => return None,
-        }
-    }
-    Some(collect)
 }
 
 fn start(text: &str) -> Option<Start> {
@@ -250,11 +246,7 @@ impl Config {
             socket: r.path("socket")?,
             symbols: perp,
             spot_symbols: spot,
-            collect: r.read(
-                "collect",
-                "a list out of funding, open_interest, mark, liquidations, quotes (or 'none')",
-                collect,
-            )?,
+            collect: r.read("collect", &Collect::wanted(), |t| Collect::parse(items(t)))?,
             start: r.read("start", "a date (2024-01-01), a time, or a number of days (365d)", start)?,
             grace_ms: r.read("grace_ms", "a number of milliseconds, 0 to 240000", |t| {
                 t.parse().ok().filter(|n| (0..=240_000).contains(n))
@@ -266,6 +258,14 @@ impl Config {
             )?,
             keep_reports: r
                 .read("keep_reports", "a number, 0 to 10000", |t| t.parse().ok().filter(|n| *n <= 10_000))?,
+            retention: Retention {
+                signals_days: r.days("retention.signals_days")?,
+                arrivals_days: r.days("retention.arrivals_days")?,
+                revisions_days: r.days("retention.revisions_days")?,
+                runs: r.read("retention.runs", "a number, 1 to 100000", |t| {
+                    t.parse().ok().filter(|n| (1..=100_000).contains(n))
+                })?,
+            },
             fsync: r.read("fsync", "'every_tick' or 'os'", |t| match t {
                 "every_tick" => Some(Fsync::EveryTick),
                 "os" => Some(Fsync::Os),
@@ -314,6 +314,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtestd_core::market::Kind;
 
     #[test]
     fn the_defaults_are_valid() {
@@ -324,7 +325,8 @@ mod tests {
         .unwrap();
         assert_eq!(config.spot_symbols, config.symbols);
         assert_eq!(config.recompute, RecomputeSchedule::EveryBars(288));
-        assert!(config.collect.funding && config.collect.liquidations);
+        assert!(config.collect.has(Kind::Funding) && config.collect.has(Kind::Liquidations));
+        assert_eq!(config.retention, Retention::default());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! Stretches are ascending and do not touch. A slot inside that has no bar is the exchange's own hole: it is not asked
 //! for again.
 
-use backtestd_core::market::BarIndex;
+use backtestd_core::market::{BAR_MS, BarIndex};
 use backtestd_core::market::{Kind, SeriesKey};
 use backtestd_store::{Store, StoreError};
 
@@ -81,7 +81,8 @@ pub fn extend(store: &mut Store, covered: &Covered) -> Result<(), StoreError> {
 }
 
 /// The next stretch of a daemon's history before `end` that is neither stored nor remembered, `at_most` long. Instants
-/// that were imported from the start on count as asked for up to their end.
+/// that were imported from the start on count as asked for up to their end. Those of the `lead_in_rows` before `first` are
+/// wanted too: they hold on the first rows.
 ///
 /// # Errors
 /// When the engine fails.
@@ -89,6 +90,7 @@ pub fn next_missing(
     store: &mut Store,
     series: &SeriesKey,
     first: BarIndex,
+    lead_in_rows: usize,
     end: i64,
     at_most: i64,
 ) -> Result<Option<Stretch>, StoreError> {
@@ -100,7 +102,8 @@ pub fn next_missing(
             &Covered { series: series.clone(), stretch: Stretch { from: start, to: to.min(end) } },
         )?;
     }
-    next_unasked(store, series, Stretch { from: start, to: end }, at_most)
+    let lead_in = if series.kind.is_bar_like() { 0 } else { lead_in_rows as i64 * BAR_MS };
+    next_unasked(store, series, Stretch { from: start - lead_in, to: end }, at_most)
 }
 
 /// The next part of `wanted` that is neither stored nor remembered, `at_most` long.

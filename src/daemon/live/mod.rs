@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod tick_book;
+mod unsaved;
 
-pub use aggregate::Aggregates;
+pub use aggregate::{Aggregates, Journalled};
 pub use tick_book::{Delivery, Series, TickBook};

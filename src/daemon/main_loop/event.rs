@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::{Exit, Spec};
-use crate::daemon::feed::{Asked, Backfill};
+use crate::daemon::feed::{Asked, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
 use crate::daemon::storage::{Advanced, Install, PutDone, RunInput, Step, StorageError};
-use backtestd_binance::Stamped;
+use backtestd_binance::{RestError, Stamped};
 use backtestd_core::market::BarIndex;
 use backtestd_core::market::RawPut;
 use tokio::sync::oneshot;
@@ -35,6 +35,8 @@ pub(super) enum Event {
     Signal(Signal),
     /// A tick's close or the end of its grace.
     TickTimer,
+    /// Time to write down what the open bar is made of.
+    JournalDue,
     /// Time to tell the service manager that the loop turns.
     Alive,
     /// A task came back.
@@ -55,10 +57,12 @@ pub(super) enum Done {
     Advanced(Result<Advanced, StorageError>),
     WentLive(Result<BarIndex, StorageError>),
     Put { label: &'static str, result: Result<PutDone, StorageError> },
+    Journalled(Result<(), StorageError>),
     Instants { bar: BarIndex, puts: Vec<RawPut> },
     AskedForMissing { bar: BarIndex, asked: Asked },
     Reconciled(Asked),
     Repaired(Asked),
+    Listed(Result<Listing, RestError>),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
     ChangeStepped(Result<Step, StorageError>),

@@ -12,6 +12,8 @@
 
 mod closing;
 mod event;
+mod journal;
+mod listing;
 mod runs;
 mod specs;
 mod start;
@@ -62,6 +64,7 @@ struct MainLoop {
     troubles: BTreeMap<&'static str, String>,
     book: TickBook,
     aggregates: Aggregates,
+    journal: journal::JournalTimer,
     streams: StreamStates,
     closing: Option<Closing>,
     /// End of the history that the last catch-up fetched.
@@ -71,6 +74,8 @@ struct MainLoop {
     /// A put changed committed history.
     repair_due: bool,
     gaps: ticks::Gaps,
+    /// The exchange has said which of the followed symbols it lists.
+    is_listing_known: bool,
     runs: Runs,
     specs: Specs,
     tasks: JoinSet<Done>,
@@ -136,7 +141,7 @@ impl MainLoop {
     }
 
     async fn next_event(&mut self) -> Event {
-        let timer = self.timer();
+        let (timer, journal_due) = (self.timer(), self.journal_due());
         let inputs = &mut self.inputs;
         tokio::select! {
             biased;
@@ -153,6 +158,7 @@ impl MainLoop {
             Some(control) = inputs.control.recv() => Event::Control(control),
             Some(()) = inputs.spec_changes.recv() => Event::SpecTreeChanged,
             () = sleep_until(timer.unwrap_or(inputs.next_alive)), if timer.is_some() => Event::TickTimer,
+            () = sleep_until(journal_due.unwrap_or(inputs.next_alive)), if journal_due.is_some() => Event::JournalDue,
             Some(update) = inputs.updates.recv() => Event::Update(update),
         }
     }
@@ -170,6 +176,7 @@ impl MainLoop {
             Event::Signal(Signal::Stop) => Handled::Exit(Exit::Stop),
             Event::Update(update) => self.on_update(update),
             Event::TickTimer => self.on_tick_timer(),
+            Event::JournalDue => self.on_journal_due(),
             Event::Alive => {
                 self.service.alive();
                 self.inputs.next_alive = Instant::now() + self.service.alive_every();
@@ -186,9 +193,11 @@ impl MainLoop {
             Done::Advanced(Ok(advanced)) => self.on_advanced(&advanced),
             Done::WentLive(Ok(first)) => self.on_went_live(first),
             Done::Put { label, result: Ok(put) } => self.on_put(label, &put),
+            Done::Journalled(Ok(())) => self.on_journalled(),
             Done::Instants { bar, puts } => self.on_instants(bar, puts),
             Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
             Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
+            Done::Listed(answer) => self.on_listed(answer),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
             Done::SpecInstalled { result: Ok(install), spec, replies } => {
                 self.on_spec_installed(&install, spec, replies)
@@ -202,6 +211,7 @@ impl MainLoop {
             | Done::ChangeStepped(Err(error))
             | Done::RunLooked { result: Err(error), .. }
             | Done::Put { result: Err(error), .. }
+            | Done::Journalled(Err(error))
             | Done::SpecInstalled { result: Err(error), .. } => {
                 Handled::Exit(Exit::Failed(error.to_string()))
             }
@@ -254,7 +264,12 @@ impl MainLoop {
         match exit {
             Exit::Stop => {
                 tracing::info!("stopping");
-                let close = self.storage.ask(|reply| Job::Close { reply });
+                let batch = self.aggregates.journal(self.shared.clock.now());
+                let storage = &self.storage;
+                let close = async {
+                    storage.ask(|reply| Job::Journal { batch, anew_after: None, reply }).await?;
+                    storage.ask(|reply| Job::Close { reply }).await
+                };
                 match tokio::time::timeout(STOP_DEADLINE, close).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(error)) => Err(format!("closing the store failed: {error}")),

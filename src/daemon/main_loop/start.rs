@@ -1,6 +1,6 @@
 //! Starting and stopping: what must exist before the loop turns, and what is told to whom.
 
-use backtestd_store::load_specs;
+use backtestd_store::{Origin, load_specs};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::closing::ASK_DEADLINE;
+use super::journal::JournalTimer;
+use super::listing;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
@@ -17,14 +20,14 @@ use super::ticks::Gaps;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
 use crate::daemon::config::{ClockSource, Config};
-use crate::daemon::feed::{self, Follow};
+use crate::daemon::feed::{self, Follow, Listing, Unlisted};
 use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
-use crate::daemon::storage::{Storage, StorageError};
+use crate::daemon::storage::{Job, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
-use backtestd_binance::clock::{ScaledClock, SystemClock};
+use backtestd_binance::clock::{LateClock, ScaledClock, SystemClock};
 use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Market;
@@ -34,6 +37,8 @@ use backtestd_core::spec::{CompiledSpec, SpecErrors};
 const SIGNAL_QUEUE: usize = 8;
 /// How long the exchange may take to say what time it is, at the start.
 const CLOCK_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the start waits for the exchange to say which symbols it lists.
+const LISTING_DEADLINE: Duration = Duration::from_secs(5);
 /// Time for open API connections to end.
 const API_STOP_DEADLINE: Duration = Duration::from_millis(500);
 
@@ -57,6 +62,9 @@ pub enum DaemonError {
     /// The REST client could not be made, or the exchange did not say what time it is.
     #[error("the exchange cannot be reached: {0}; check binance.futures_rest")]
     Rest(#[from] RestError),
+    /// The exchange does not know what it is asked to follow.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unlisted(Vec<Unlisted>),
     /// A stream does not exist.
     #[error(transparent)]
     Streams(#[from] WsError),
@@ -96,11 +104,52 @@ pub struct Daemon {
     signals: mpsc::Sender<Signal>,
     websocket: WsClient,
     api: JoinSet<Result<(), String>>,
+    socket: SocketFile,
     _watch: SpecWatch,
 }
 
+/// The API socket's file; it goes with the daemon, however that ends.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Says once when the statistics asked for after each bar are more than the exchange lets through.
+fn warn_of_overload(config: &Config) {
+    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, ASK_DEADLINE) {
+        tracing::warn!(
+            wanted,
+            served,
+            "more requests for statistics after each bar than the exchange's limit lets through while a tick waits; \
+             follow fewer symbols or leave a statistic out of `collect`"
+        );
+    }
+}
+
+/// Serves the API on the Unix socket and, where configured, on a loopback port.
+async fn serve(
+    config: &Config,
+    shared: &Arc<Shared>,
+) -> Result<(JoinSet<Result<(), String>>, SocketFile), DaemonError> {
+    let listener = api::listen_unix(&config.socket).await?;
+    let socket = SocketFile(config.socket.clone());
+    let mut api = JoinSet::new();
+    let served = api::serve_unix(listener, Arc::clone(shared), shared.stopping());
+    api.spawn(async move { served.await.map_err(|error| format!("the API socket failed: {error}")) });
+    if let Some(address) = config.http_listen {
+        let served = api::serve_loopback(address, Arc::clone(shared), shared.stopping());
+        api.spawn(async move { served.await.map_err(|error| error.to_string()) });
+    }
+    Ok((api, socket))
+}
+
 impl Daemon {
-    /// Opens the store, binds the API, subscribes the streams and tells the service manager that it is ready.
+    /// Binds the API, asks the exchange what it lists, opens the store, subscribes the streams and tells the service
+    /// manager that it is ready.
     /// `clock` is given when the exchange lives in this process; otherwise the configuration says whose time it is.
     ///
     /// # Errors
@@ -111,24 +160,30 @@ impl Daemon {
         let spec = load_specs(&config.spec)
             .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
-        let clock = match clock {
+        // The API answers before the exchange does: who asks why nothing happens yet is told.
+        let late = LateClock::default();
+        let is_late = clock.is_none() && config.clock.source == ClockSource::Exchange;
+        let clock: Arc<dyn Clock> = match clock {
             Some(clock) => clock,
-            None => exchange_clock(&config).await?,
+            None if is_late => Arc::new(late.clone()),
+            None => Arc::new(SystemClock),
         };
-        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        warn_of_overload(&config);
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
+        let (mut api, socket) = serve(&config, &shared).await?;
+        if is_late {
+            show_detail(&shared, "asking the exchange what time it is");
+            late.set(ask_time(&config).await?);
+            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
+        }
+        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        show_detail(&shared, "asking the exchange which symbols it lists");
+        let listing = check_listing(&rest, &follow, &shared).await?;
+        show_detail(&shared, "opening the store");
         let (storage, opened, storage_ended) =
             Storage::start(Arc::clone(&shared), Arc::clone(&follow), Arc::clone(&spec)).await?;
-        let listener = api::listen_unix(&config.socket).await?;
-        let mut api = JoinSet::new();
-        let served = api::serve_unix(listener, Arc::clone(&shared), shared.stopping());
-        api.spawn(async move { served.await.map_err(|error| format!("the API socket failed: {error}")) });
-        if let Some(address) = config.http_listen {
-            let served = api::serve_loopback(address, Arc::clone(&shared), shared.stopping());
-            api.spawn(async move { served.await.map_err(|error| error.to_string()) });
-        }
         api.spawn({
             let storage = storage.clone();
             async move {
@@ -152,17 +207,31 @@ impl Daemon {
             storage_ended,
             next_alive: Instant::now(),
         };
+        let (aggregates, closed) = Aggregates::restored(
+            &follow.symbols,
+            clock.now(),
+            &config.clock,
+            &opened.journalled,
+            config.collect,
+        );
+        if !closed.is_empty() {
+            let label = "websocket, before the restart";
+            let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
+            storage.ask(put).await?;
+        }
         let main_loop = MainLoop {
             book: TickBook::new(follow.bars.clone(), opened.next),
-            aggregates: Aggregates::new(&follow.symbols, clock.now().bar(), &config.clock),
+            aggregates,
+            journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,
-            troubles: std::collections::BTreeMap::new(),
+            troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
             streams: StreamStates::default(),
             closing: None,
             advancing: false,
             repair_due: false,
             gaps: Gaps::default(),
+            is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
             tasks: JoinSet::new(),
@@ -175,7 +244,7 @@ impl Daemon {
             service,
             inputs,
         };
-        Ok(Self { main_loop, shared, signals, websocket, api, _watch: watch })
+        Ok(Self { main_loop, shared, signals, websocket, api, socket, _watch: watch })
     }
 
     /// The shared state: status and stream, for callers in this process.
@@ -218,7 +287,7 @@ impl Daemon {
     /// # Errors
     /// When something that must not fail has failed.
     pub async fn run(self) -> Result<(), DaemonError> {
-        let Self { main_loop, shared, websocket, mut api, signals, _watch } = self;
+        let Self { main_loop, shared, websocket, mut api, signals, socket, _watch } = self;
         let (failed, api_failed) = oneshot::channel();
         let api_watch = tokio::spawn(async move {
             while let Some(ended) = api.join_next().await {
@@ -236,7 +305,7 @@ impl Daemon {
         shared.stop();
         websocket.close().await;
         let _ = tokio::time::timeout(API_STOP_DEADLINE, api_watch).await;
-        let _ = std::fs::remove_file(&shared.config.socket);
+        drop(socket);
         drop(signals);
         result.map_err(DaemonError::Failed)
     }
@@ -251,13 +320,50 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
         lag_ms: None,
         gaps_open: 0,
         last_update: None,
+        listed_as: None,
+        tick_size: None,
+        step_size: None,
     };
     shared.update(|s| {
-        "opening the store".clone_into(&mut s.detail);
         s.symbols = follow.bars.iter().map(series).collect();
         s.spec.hash.clone_from(&spec.hash);
         s.spec.loaded_at = Some(now);
     });
+}
+
+/// Symbols that do not trade, as a cause of degradation.
+fn idle_trouble(listing: &Listing) -> Option<(&'static str, String)> {
+    Some((listing::TROUBLE, listing.not_trading()?))
+}
+
+fn show_detail(shared: &Shared, detail: &str) {
+    shared.update(|s| detail.clone_into(&mut s.detail));
+}
+
+/// Refuses symbols that the exchange does not list. When it does not answer in time, the start goes on without.
+async fn check_listing(
+    rest: &Rest,
+    follow: &Follow,
+    shared: &Shared,
+) -> Result<Option<Listing>, DaemonError> {
+    match tokio::time::timeout(LISTING_DEADLINE, Listing::ask(rest, &follow.bars)).await {
+        Ok(Ok(listing)) if listing.unlisted().is_empty() => {
+            listing::show(shared, &listing);
+            if let Some(idle) = listing.not_trading() {
+                tracing::warn!("{idle}");
+            }
+            Ok(Some(listing))
+        }
+        Ok(Ok(listing)) => Err(DaemonError::Unlisted(listing.unlisted().to_vec())),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the exchange does not say which symbols it lists; asking again later");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::warn!("the exchange does not say yet which symbols it lists; asking again later");
+            Ok(None)
+        }
+    }
 }
 
 /// The clock that the configuration asks for: the system's, or the exchange's, extrapolated.
@@ -265,15 +371,19 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
 /// # Errors
 /// When the exchange does not say what time it is.
 pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError> {
-    let system: Arc<dyn Clock> = Arc::new(SystemClock);
-    if config.clock.source == ClockSource::System {
-        return Ok(system);
-    }
-    let rest = Rest::new(rest_config(config), system)?;
+    Ok(match config.clock.source {
+        ClockSource::System => Arc::new(SystemClock),
+        ClockSource::Exchange => Arc::new(ask_time(config).await?),
+    })
+}
+
+/// The exchange's clock.
+async fn ask_time(config: &Config) -> Result<ScaledClock, RestError> {
+    let rest = Rest::new(rest_config(config), Arc::new(SystemClock))?;
     let deadline = Instant::now() + CLOCK_DEADLINE;
     loop {
         match rest.server_time(Market::Perp).await {
-            Ok(now) => return Ok(Arc::new(ScaledClock::new(now, config.clock.speed))),
+            Ok(now) => return Ok(ScaledClock::new(now, config.clock.speed)),
             Err(error) if error.is_retryable() && Instant::now() < deadline => {
                 tracing::warn!(%error, "the exchange does not say what time it is yet");
                 tokio::time::sleep(Duration::from_millis(500)).await;

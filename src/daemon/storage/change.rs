@@ -80,8 +80,13 @@ impl Changing {
     }
 
     /// Begins anew: rows that it has read are no longer what the raw log gives.
-    pub(super) fn restart(&mut self, first: BarIndex, shared: &Shared) -> Result<(), StorageError> {
-        self.rebuild = Rebuild::new(&self.plan, &self.config, first)?;
+    pub(super) fn restart(
+        &mut self,
+        store: &Store,
+        first: BarIndex,
+        shared: &Shared,
+    ) -> Result<(), StorageError> {
+        self.rebuild = new_rebuild(store, &self.plan, &self.config, first)?;
         self.found = Found::default();
         self.checkpoints.clear();
         shared.update(|s| {
@@ -101,6 +106,18 @@ impl Changing {
         }
         Ok(())
     }
+}
+
+/// The changed part before the first row, holding what was known by then.
+fn new_rebuild(
+    store: &Store,
+    plan: &Arc<ChangePlan>,
+    config: &PipelineConfig,
+    first: BarIndex,
+) -> Result<Option<Rebuild>, StorageError> {
+    let Some(mut rebuild) = Rebuild::new(plan, config, first)? else { return Ok(None) };
+    rebuild.prime(&store.lead_in(&config.symbols, first, rebuild.lead_in_rows())?)?;
+    Ok(Some(rebuild))
 }
 
 impl Facts {
@@ -159,7 +176,7 @@ impl Facts {
         let rows_total = if needs_history { status.rows_total } else { 0 };
         shared.update(|s| s.spec.change = Some(ChangeStatus { rows_total, ..status }));
         let mut changing = Changing {
-            rebuild: Rebuild::new(&plan, &config, self.first)?,
+            rebuild: new_rebuild(store, &plan, &config, self.first)?,
             plan,
             config,
             found: Found::default(),

@@ -128,16 +128,9 @@ impl Bench {
     fn put(&mut self, market: &RawBlock) {
         let delivery = Delivery { origin: Origin::Archive, label: "test" };
         for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
-            let records = [
-                Records::Bars(Market::Perp, raw.perp.clone()),
-                Records::Bars(Market::Spot, raw.spot.clone()),
-                Records::Funding(raw.funding.clone()),
-                Records::OpenInterest(raw.open_interest.clone()),
-                Records::Mark(raw.mark.clone()),
-                Records::Liquidations(raw.liquidations.clone()),
-                Records::Quotes(raw.quotes.clone()),
-            ];
-            let puts = records.map(|records| RawPut { symbol: symbol.clone(), records });
+            let records = raw.clone().into_records().into_iter();
+            let puts: Vec<RawPut> =
+                records.map(|records| RawPut { symbol: symbol.clone(), records }).collect();
             self.store.put(&puts, delivery).unwrap();
         }
     }
@@ -439,7 +432,7 @@ fn a_repair_of_rows_that_were_run_already_begins_the_change_anew() {
     };
     changed.facts.note_dirty(&mut changed.store, at(300)).unwrap();
     put(&mut changed);
-    changed.facts.restart_change_behind(at(300), &changed.shared).unwrap();
+    changed.facts.restart_change_behind(&changed.store, at(300), &changed.shared).unwrap();
     assert_eq!(changed.change().restarts, 1);
     changed.finish();
     changed.advance(at(BEFORE), 512);

@@ -3,6 +3,7 @@
 //! The facts in the store are a function of the raw log, the spec, the followed series and the first row. The last
 //! three are the *signature* kept beside the facts: opened under another one, the facts are dropped and computed again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::StorageError;
 use super::change::Changing;
+use super::journal::Journal;
 use super::signal::{self, Signals};
 use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
@@ -17,13 +19,15 @@ use crate::daemon::shared::Shared;
 use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::publish::read_current;
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::Records;
-use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, RawBlock, Source, Ts};
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Ts};
 use backtestd_core::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{FACTS_DIRTY, FACTS_FIRST, Store, TickCommit};
 
 pub(super) const SIGNATURE: &str = "facts/signature";
+/// Part of the signature: how facts follow from the raw log. 2: instants that were known when the first row began are held
+/// on it. A build that derives something else from the same records counts up, and facts of before are computed anew.
+const DERIVATION: u8 = 2;
 const FIRST: &str = FACTS_FIRST;
 const DIRTY: &str = FACTS_DIRTY;
 /// Counts of detector health when the last midnight was reached.
@@ -42,27 +46,23 @@ pub(super) struct Facts {
     /// Committed rows from here on were computed from raw records that have changed since.
     pub(super) dirty: Option<BarIndex>,
     pub(super) signals: Signals,
+    pub(super) journal: Journal,
     lags: Lags,
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
     pub(super) changing: Option<Changing>,
 }
 
-/// Publication lags of instants, at most a bar: what is older has been read by the row before.
-#[derive(Clone, Copy, Debug)]
-struct Lags {
-    funding_ms: i64,
-    open_interest_ms: i64,
-}
+/// Publication lags of the kinds at instants, ms, at most a bar: what is older has been read by the row before.
+type Lags = BTreeMap<Kind, i64>;
 
-impl Lags {
-    fn of(spec: &CompiledSpec) -> Self {
-        let lag = |source| {
-            let seconds = spec.sources.rule(source).map_or(0, |rule| rule.lag_s);
-            (i64::from(seconds) * 1000).min(BAR_MS)
-        };
-        Self { funding_ms: lag(Source::FundingRate), open_interest_ms: lag(Source::Oi) }
-    }
+fn lags(spec: &CompiledSpec) -> Lags {
+    let instants = Kind::ALL.iter().filter(|kind| !kind.is_bar_like());
+    let lag = |kind: &Kind| {
+        let seconds = kind.sources().iter().filter_map(|s| Some(spec.sources.rule(*s)?.lag_s)).max();
+        (*kind, (i64::from(seconds.unwrap_or(0)) * 1000).min(BAR_MS))
+    };
+    instants.map(lag).collect()
 }
 
 /// What a push committed.
@@ -95,13 +95,14 @@ impl Facts {
         let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
-            pipeline: Pipeline::new(config, first)?,
-            lags: Lags::of(&spec),
+            pipeline: new_pipeline(store, config, first)?,
+            lags: lags(&spec),
             spec,
             first,
             last_checkpoint: None,
             dirty,
             signals,
+            journal: Journal::default(),
             changing: None,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
@@ -123,7 +124,7 @@ impl Facts {
     /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored already.
     fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
         let config = self.pipeline.config().clone();
-        self.pipeline = Pipeline::new(config.clone(), self.first)?;
+        self.pipeline = new_pipeline(store, config.clone(), self.first)?;
         self.last_checkpoint = None;
         let Some(row) = row else { return Ok(()) };
         if let Some((bar, bytes)) = store.latest_checkpoint(row)? {
@@ -152,28 +153,18 @@ impl Facts {
         let mut block = store.raw(symbols, first, rows)?;
         let close = first.open();
         for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
-            let funding = before.funding.into_iter().filter(|x| x.ts.0 + self.lags.funding_ms > close.0);
-            now.funding.splice(0..0, funding);
-            let interest =
-                before.open_interest.into_iter().filter(|x| x.ts.0 + self.lags.open_interest_ms > close.0);
-            now.open_interest.splice(0..0, interest);
+            now.prepend_instants(before, |kind, ts| ts.0 + self.lag_ms(kind) > close.0);
         }
         Ok(block)
     }
 
+    fn lag_ms(&self, kind: Kind) -> i64 {
+        self.lags.get(&kind).copied().unwrap_or(0)
+    }
+
     /// The first row that depends on a record.
     pub(super) fn first_row_of(&self, records: &Records) -> Option<BarIndex> {
-        // An instant is first read by the bar that closes when its lag has passed; on the boundary, by the one before.
-        let row_of = |ts: Ts, lag_ms: i64| Ts(ts.0 + lag_ms - 1).bar();
-        match records {
-            Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
-            Records::Mark(r) => r.iter().map(|x| x.bar).min(),
-            Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
-            Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
-            Records::Funding(r) => r.iter().map(|x| row_of(x.ts, self.lags.funding_ms)).min(),
-            Records::OpenInterest(r) => r.iter().map(|x| row_of(x.ts, self.lags.open_interest_ms)).min(),
-            Records::Depth(r) => r.iter().map(|x| row_of(x.ts, 0)).min(),
-        }
+        records.first_row(self.lag_ms(records.kind()))
     }
 
     /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
@@ -208,9 +199,11 @@ impl Facts {
             signals: &entries.iter().map(signal::encode).collect::<Vec<_>>(),
             checkpoint: checkpoint.as_deref(),
             arrivals: &arrivals,
+            updates_through: self.journal.taken_in(through),
             meta: &closed_quality,
             ..TickCommit::default()
         })?;
+        self.journal.committed(through);
         let commit_ms = started.elapsed().as_secs_f64() * 1000.0;
         if has_checkpoint {
             self.last_checkpoint = Some(through);
@@ -232,11 +225,12 @@ impl Facts {
     /// A change under way has read rows that have changed now: it begins anew.
     pub(super) fn restart_change_behind(
         &mut self,
+        store: &Store,
         bar: BarIndex,
         shared: &Shared,
     ) -> Result<(), StorageError> {
         match &mut self.changing {
-            Some(changing) if changing.has_passed(bar) => changing.restart(self.first, shared),
+            Some(changing) if changing.has_passed(bar) => changing.restart(store, self.first, shared),
             _ => Ok(()),
         }
     }
@@ -280,7 +274,7 @@ impl Facts {
             self.signals.begin_anew(store, next)?;
         }
         check_signature(store, &spec, follow, self.first)?;
-        let pipeline = Pipeline::new(pipeline_config(&spec, follow, shared), self.first)?;
+        let pipeline = new_pipeline(store, pipeline_config(&spec, follow, shared), self.first)?;
         self.stand_under(spec, pipeline);
         self.last_checkpoint = None;
         self.set_dirty(store, None)
@@ -289,7 +283,7 @@ impl Facts {
     /// From here on this is the pipeline.
     pub(super) fn stand_under(&mut self, spec: Arc<CompiledSpec>, pipeline: Pipeline) {
         self.signals.set_states(state_names(&spec));
-        self.lags = Lags::of(&spec);
+        self.lags = lags(&spec);
         self.spec = spec;
         self.pipeline = pipeline;
     }
@@ -338,6 +332,14 @@ pub(super) fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared:
     }
 }
 
+/// A pipeline before its first row, holding what was known by then.
+fn new_pipeline(store: &Store, config: PipelineConfig, first: BarIndex) -> Result<Pipeline, StorageError> {
+    let mut pipeline = Pipeline::new(config, first)?;
+    let lead_in = store.lead_in(&pipeline.config().symbols, first, pipeline.lead_in_rows())?;
+    pipeline.prime(&lead_in)?;
+    Ok(pipeline)
+}
+
 fn word(bytes: &[u8]) -> Option<i64> {
     bytes.get(..8)?.try_into().ok().map(i64::from_le_bytes)
 }
@@ -366,6 +368,7 @@ fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageErro
 /// What the facts depend on beside the raw log.
 pub(super) fn signature(spec: &CompiledSpec, follow: &Follow, first: BarIndex) -> [u8; 32] {
     let mut hash = Sha256::new();
+    hash.update([DERIVATION]);
     hash.update(spec.hash.as_bytes());
     hash.update(first.0.to_le_bytes());
     for (symbol, sources) in follow.symbols.iter().zip(&follow.collected) {
@@ -392,7 +395,7 @@ fn check_signature(
         return Ok(());
     }
     if let Some(committed) = store.committed()? {
-        tracing::info!(%committed, "facts were made under another spec, symbols, sources or start: computing anew");
+        tracing::info!(%committed, "facts were made under another spec, symbols, sources or start, or by an earlier build: computing anew");
         store.rewind(BEFORE_ALL)?;
     }
     store.put_meta(SIGNATURE, &signature)?;

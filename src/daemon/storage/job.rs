@@ -8,6 +8,7 @@ use super::StorageError;
 use super::change::{Install, Step};
 use super::evidence::Looked;
 use crate::daemon::feed::{Covered, Stretch};
+use crate::daemon::live::Journalled;
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
 use crate::report::SymbolFacts;
@@ -51,6 +52,16 @@ pub enum Job {
         covered: Option<Covered>,
         /// What it changed.
         reply: Reply<PutDone>,
+    },
+    /// Add to the journal of what unfinished bars are made of.
+    Journal {
+        /// The batch.
+        batch: Vec<u8>,
+        /// The batch holds everything that bars after this one are made of: what lies before it goes with the commit of
+        /// this bar.
+        anew_after: Option<BarIndex>,
+        /// Done.
+        reply: Reply<()>,
     },
     /// Push rows before `end` through the pipeline and commit them: one chunk, or first a rewind if a put changed
     /// committed history. Ask again until [`Advanced::next`] reaches `end`.
@@ -119,10 +130,12 @@ pub enum Job {
 }
 
 /// The store as it was opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// First row that is not committed.
     pub next: BarIndex,
+    /// What the process before left of bars that it did not finish.
+    pub journalled: Journalled,
 }
 
 /// What a put changed.

@@ -4,12 +4,15 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
+#[cfg(test)]
+mod bounds_tests;
 mod change;
 #[cfg(test)]
 mod change_tests;
 mod evidence;
 mod facts;
 mod job;
+mod journal;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
 use crate::research::tables::{carry_label, vol_label};
 use backtestd_core::blueprints::{Blueprint, match_event};
-use backtestd_core::market::{BarIndex, Ts};
+use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_store::Store;
 
@@ -26,10 +26,12 @@ pub(super) struct Signals {
     next_seq: u64,
     /// Events before it are history, not signals. None: the store has never been live.
     from: Option<BarIndex>,
-    /// Ids announced: a replay must not announce them again.
-    announced: BTreeSet<String>,
+    /// Bars and ids of the events that were announced and are recent enough to be detected as news again: a replay must
+    /// not announce them twice.
+    announced: BTreeSet<(BarIndex, String)>,
     blueprints: Vec<Blueprint>,
     states: Vec<String>,
+    retention_days: u32,
 }
 
 impl Signals {
@@ -47,14 +49,15 @@ impl Signals {
             announced: BTreeSet::new(),
             blueprints: Vec::new(),
             states,
+            retention_days: shared.config.retention.signals_days,
         };
         loop {
             let page = read_entries(store, signals.next_seq, PAGE)?;
             let Some(last) = page.last() else { break };
             signals.next_seq = last.seq + 1;
-            let ids = page.iter().filter_map(|e| e.data["event_id"].as_str().map(str::to_owned));
-            signals.announced.extend(ids);
+            signals.announced.extend(page.iter().filter_map(announcement));
         }
+        shared.stream.kept_from(store.first_signal()?.unwrap_or(1));
         shared.stream.resume_at(signals.next_seq - 1);
         signals.set_blueprints(shared, blueprints);
         let last = signals.next_seq - 1;
@@ -113,8 +116,9 @@ impl Signals {
         let Some(from) = self.from else { return Vec::new() };
         let mut seq = self.next_seq;
         let mut entries = Vec::new();
+        let from = from.max(self.oldest_news(now));
         for event in events.iter().filter(|e| e.bar >= from) {
-            if self.announced.contains(&event.id()) {
+            if self.announced.contains(&(event.bar, event.id())) {
                 continue;
             }
             entries.push(StreamEntry {
@@ -132,10 +136,44 @@ impl Signals {
         let Some(last) = entries.last() else { return };
         let last = last.seq;
         self.next_seq = last + 1;
-        let ids = entries.iter().filter_map(|e| e.data["event_id"].as_str().map(str::to_owned));
-        self.announced.extend(ids);
+        self.announced.extend(entries.iter().filter_map(announcement));
         shared.stream.append(entries);
         shared.update(|s| s.last_signal_seq = last);
+    }
+
+    /// Events on bars before it are no news any more, so that what was announced of them need not be remembered.
+    fn oldest_news(&self, now: Ts) -> BarIndex {
+        Ts(now.0 - i64::from(self.retention_days) * DAY_MS).bar()
+    }
+
+    /// Forgets entries that arrived before the retention time, in the store and here. Their events lie before it too, and
+    /// are not announced again.
+    pub(super) fn prune(&mut self, store: &mut Store, shared: &Shared, now: Ts) -> Result<u64, StorageError> {
+        let oldest = self.oldest_news(now);
+        let mut next = store.first_signal()?.unwrap_or(1);
+        let first_kept = 'kept: loop {
+            let page = read_entries(store, next, PAGE)?;
+            for entry in &page {
+                let arrived = entry.data["arrival_ns"].as_i64();
+                if arrived.is_some_and(|ns| ns >= oldest.open().nanos()) {
+                    break 'kept entry.seq;
+                }
+            }
+            match page.last() {
+                Some(last) => next = last.seq + 1,
+                None => break next,
+            }
+        };
+        let dropped = store.prune_signals(first_kept)?;
+        shared.stream.kept_from(store.first_signal()?.unwrap_or(1));
+        self.announced = self.announced.split_off(&(oldest, String::new()));
+        Ok(dropped)
+    }
+
+    /// How many announcements are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.announced.len()
     }
 
     /// Announces something that is not a detection.
@@ -184,6 +222,13 @@ impl Signals {
             "blueprints": match_event(event, &self.states, &self.blueprints),
         })
     }
+}
+
+/// Bar and id of the event that an entry announces.
+fn announcement(entry: &StreamEntry) -> Option<(BarIndex, String)> {
+    let id = entry.data["event_id"].as_str()?.to_owned();
+    let opened_ns = entry.data["timestamp_ns"].as_i64()?;
+    Some((Ts(opened_ns.div_euclid(1_000_000)).bar(), id))
 }
 
 /// An entry as the store keeps it: sequence number and JSON.

@@ -9,7 +9,7 @@ use super::StorageError;
 use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
-use super::queries;
+use super::{journal, queries};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     /// None until the first run.
     evidence: Option<Evidence>,
     commits: u32,
+    /// The UTC day on which the retention was last looked after.
+    pruned_on: Option<i64>,
 }
 
 /// Runs until told to close.
@@ -54,7 +56,9 @@ pub(super) fn run(
             return Err(StorageError::Failed(text));
         }
     };
-    let _ = opened.send(Ok(Opened { next: worker.facts.next() }));
+    let journalled = journal::read(&worker.store, &worker.follow);
+    let next = worker.facts.next();
+    reply(opened, journalled.map(|journalled| Opened { next, journalled }))?;
     while let Some(job) = jobs.blocking_recv() {
         if worker.handle(job)? {
             break;
@@ -92,7 +96,7 @@ impl Worker {
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
-        let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0 };
+        let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0, pruned_on: None };
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
@@ -105,7 +109,8 @@ impl Worker {
             Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
-                let next = covered::next_missing(&mut self.store, &series, first, end, at_most);
+                let lead_in_rows = self.facts.pipeline.lead_in_rows();
+                let next = covered::next_missing(&mut self.store, &series, first, lead_in_rows, end, at_most);
                 reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
@@ -117,6 +122,10 @@ impl Worker {
                     Ok(done)
                 });
                 reply(to, result)?;
+            }
+            Job::Journal { batch, anew_after, reply: to } => {
+                let added = self.facts.journal.add(&mut self.store, batch, anew_after);
+                reply(to, added)?;
             }
             Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,
             Job::GoLive { first, reply: to } => {
@@ -166,7 +175,7 @@ impl Worker {
         }
         let report = self.store.put(puts, delivery)?;
         if let Some(bar) = touched.filter(|_| !report.is_noop()) {
-            self.facts.restart_change_behind(bar, &self.shared)?;
+            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
         }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
@@ -198,7 +207,24 @@ impl Worker {
             tracing::debug!(rows, ms, commit_ms = committed.commit_ms, "pushed and committed");
             self.show_store()?;
         }
+        if self.pruned_on != Some(now.day()) {
+            self.prune(now)?;
+            self.pruned_on = Some(now.day());
+        }
         Ok(Advanced { next: self.facts.next(), rows: rows as u64, events, rewound_to })
+    }
+
+    /// Drops what is older than its retention.
+    fn prune(&mut self, now: Ts) -> Result<(), StorageError> {
+        let retention = self.shared.config.retention;
+        let before = |days: u32| Ts(now.0 - i64::from(days) * DAY_MS);
+        let signals = self.facts.signals.prune(&mut self.store, &self.shared, now)?;
+        let arrivals = self.store.prune_arrivals(before(retention.arrivals_days))?;
+        let revisions = self.store.prune_revisions(before(retention.revisions_days).bar())?;
+        if signals + arrivals + revisions > 0 {
+            tracing::info!(signals, arrivals, revisions, "dropped what is older than its retention");
+        }
+        Ok(())
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -252,7 +278,11 @@ impl Worker {
         if let Some((kind, data)) = announce {
             self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;
         }
-        let reported = self.runs_in_order()?.into_iter().filter(|(_, record)| record["report"].is_string());
+        let runs = self.runs_in_order()?;
+        let retention = self.shared.config.retention.runs.max(self.shared.config.keep_reports);
+        let old = &runs[..runs.len().saturating_sub(retention)];
+        self.store.drop_runs(old.iter().map(|(run_id, _)| run_id.as_str()))?;
+        let reported = runs.into_iter().filter(|(_, record)| record["report"].is_string());
         let mut reported: Vec<String> = reported.map(|(run_id, _)| run_id).collect();
         reported.truncate(reported.len().saturating_sub(self.shared.config.keep_reports));
         Ok(reported)

@@ -51,6 +51,26 @@ pub fn judge(
 ) -> Vec<Criterion> {
     let a = &lab.acceptance;
     let mut out = Vec::new();
+    any_false(&mut out, worlds, pipeline, a);
+    if let Some(world) = worlds.get(&WorldKind::Struct) {
+        structured(&mut out, world, a);
+    }
+    unchanged(&mut out, worlds);
+    valid_p(&mut out, worlds, scores, a);
+    beyond_cost(&mut out, worlds, a);
+    retired(&mut out, worlds, lab);
+    canaries(&mut out, worlds, a);
+    out.sort_by_key(|c| c.number);
+    out
+}
+
+/// Criterion 2: worlds without an edge in which anything was found.
+fn any_false(
+    out: &mut Vec<Criterion>,
+    worlds: &BTreeMap<WorldKind, WorldTally>,
+    pipeline: &[PipelineTally],
+    a: &Acceptance,
+) {
     for level in pipeline.iter().filter(|p| p.world == "null") {
         let bound = false_runs_bound(level.runs, a);
         for (what, any) in
@@ -73,9 +93,10 @@ pub fn judge(
             ));
         }
     }
-    if let Some(world) = worlds.get(&WorldKind::Struct) {
-        structured(&mut out, world, a);
-    }
+}
+
+/// Criterion 3: what is published stays, and the daily look is the full conclusion.
+fn unchanged(out: &mut Vec<Criterion>, worlds: &BTreeMap<WorldKind, WorldTally>) {
     for world in worlds.values() {
         out.push(exact(
             3,
@@ -90,6 +111,15 @@ pub fn judge(
             world.runs,
         ));
     }
+}
+
+/// Criterion 5: anytime p-values are valid.
+fn valid_p(
+    out: &mut Vec<Criterion>,
+    worlds: &BTreeMap<WorldKind, WorldTally>,
+    scores: Option<&ScoresTally>,
+    a: &Acceptance,
+) {
     if let Some(world) = worlds.get(&WorldKind::Null) {
         for (level, ratio) in &world.p_any_ratio {
             let bound = 1.0 + 2.0 * ratio.se.unwrap_or(0.0);
@@ -100,6 +130,10 @@ pub fn judge(
         let what = format!("resampled real day scores, fade side: P(p_any <= {level}) / {level}");
         out.push(at_most(5, what, *ratio, a.scores_ratio, a));
     }
+}
+
+/// Criterion 6: published numbers are true after costs.
+fn beyond_cost(out: &mut Vec<Criterion>, worlds: &BTreeMap<WorldKind, WorldTally>, a: &Acceptance) {
     if let Some(world) = worlds.get(&WorldKind::Subcost) {
         out.push(at_most(
             6,
@@ -118,6 +152,11 @@ pub fn judge(
             a,
         ));
     }
+}
+
+/// Criterion 7: an edge that lives is not suspended, and one that dies is.
+fn retired(out: &mut Vec<Criterion>, worlds: &BTreeMap<WorldKind, WorldTally>, lab: &Lab) {
+    let a = &lab.acceptance;
     if let Some(world) = worlds.get(&WorldKind::Retire) {
         out.push(at_most(
             7,
@@ -129,6 +168,10 @@ pub fn judge(
         let what = format!("retire: suspended within {} days of death", lab.retire.horizon_days);
         out.push(at_least(7, what, world.retire.retired_dead, a.retired_dead, a));
     }
+}
+
+/// Criterion 8: deciders that are known to be wrong fail.
+fn canaries(out: &mut Vec<Criterion>, worlds: &BTreeMap<WorldKind, WorldTally>, a: &Acceptance) {
     if let Some(world) = worlds.get(&WorldKind::Null) {
         for (decider, name) in
             [(Decider::IidT, "independent t and BH"), (Decider::DailyCr2, "daily CR2 and BH")]
@@ -147,8 +190,6 @@ pub fn judge(
             }
         }
     }
-    out.sort_by_key(|c| c.number);
-    out
 }
 
 fn structured(out: &mut Vec<Criterion>, world: &WorldTally, a: &Acceptance) {

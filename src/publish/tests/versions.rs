@@ -131,15 +131,3 @@ fn a_torn_version_is_refused_with_the_file_and_the_reason() {
     assert!(error.contains("length is"), "{error}");
     assert!(publish_version(root.path(), &[], &context(2)).is_err(), "nothing is published on damage");
 }
-
-#[test]
-fn a_backtest_reads_the_version_that_was_in_force_at_its_time() {
-    let root = tempfile::tempdir().unwrap();
-    publish_version(root.path(), &[], &context(10)).unwrap();
-    publish_version(root.path(), &[example()], &context(20)).unwrap();
-    let at = |ms: i64| version_as_of(root.path(), Ts(ms).nanos()).unwrap().map(|v| v.manifest.version);
-    assert_eq!(at(9), None);
-    assert_eq!(at(10).as_deref(), Some("v000001"));
-    assert_eq!(at(19).as_deref(), Some("v000001"));
-    assert_eq!(at(20).as_deref(), Some("v000002"));
-}

@@ -154,7 +154,6 @@ impl Store {
             (&self.spaces.outcomes, Some(&mut out.outcomes)),
             (&self.spaces.checkpoints, Some(&mut out.checkpoints)),
             (&self.spaces.episode_ends, None),
-            (&self.spaces.features, None),
         ] {
             let before = batch.len();
             for pair in space.range(after.clone()..) {

@@ -4,28 +4,15 @@ use fjall::OwnedWriteBatch;
 
 use super::checkpoint::CheckpointLadder;
 use super::error::During;
-use super::kv::{blob, event, feature_row, outcome, push_time};
+use super::kv::{blob, event, outcome, push_time};
 use super::raw::corrupt;
 use super::{Delivery, MergeReport, Origin, Store, StoreError};
 use backtestd_core::market::RawPut;
-use backtestd_core::market::{BarIndex, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Ts};
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::outcomes::{EpisodeEnd, Event};
 
 pub(super) const COMMITTED: &str = "committed";
-
-/// Features and states of a symbol on a bar.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeatureRow {
-    /// The bar.
-    pub bar: BarIndex,
-    /// The symbol.
-    pub symbol: Symbol,
-    /// In the graph's feature order; NaN unknown.
-    pub features: Vec<f64>,
-    /// In the graph's state order: 1, 0, -1 unknown.
-    pub states: Vec<i8>,
-}
 
 /// Everything a tick (or a stretch of them, in a backfill) produced.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +27,6 @@ pub struct TickCommit<'a> {
     pub episode_ends: &'a [EpisodeEnd],
     /// Outcomes that matured.
     pub outcomes: &'a [Outcome],
-    /// Feature rows, where they are kept.
-    pub features: &'a [FeatureRow],
     /// Signals by their sequence number, as JSON.
     pub signals: &'a [(u64, Vec<u8>)],
     /// Updates up to this number are taken in and can go.
@@ -64,6 +49,7 @@ impl Store {
         if let Some(committed) = self.committed()?.filter(|c| tick.through <= *c) {
             return Err(StoreError::NotForward { committed, through: tick.through });
         }
+        check_boundary(tick);
         let mut batch = self.db.batch();
         let delivery = Delivery { origin: Origin::Stream, label: "live" };
         let mut report = MergeReport::default();
@@ -79,10 +65,6 @@ impl Store {
         for o in tick.outcomes {
             let value = outcome::encode(o).map_err(|e| unstorable(&o.event.id(), &e))?;
             batch.insert(&self.spaces.outcomes, outcome::key(o), value);
-        }
-        for row in tick.features {
-            let key = feature_row::key(row.bar, &row.symbol);
-            batch.insert(&self.spaces.features, key, feature_row::encode(row));
         }
         for (seq, json) in tick.signals {
             batch.insert(&self.spaces.signals, seq.to_be_bytes(), blob::wrap(json));
@@ -148,6 +130,15 @@ impl Store {
             <[u8; 8]>::try_from(&bytes[..]).map_err(|_| corrupt("meta", key.as_bytes(), "not 8 bytes"))?;
         Ok(Some(i64::from_le_bytes(bytes)))
     }
+}
+
+/// Nothing of a tick may lie after the bar it ends with, and signals are numbered in order: in builds that assert.
+fn check_boundary(tick: &TickCommit<'_>) {
+    let close = tick.through.close();
+    debug_assert!(tick.events.iter().all(|e| e.bar <= tick.through), "an event lies after its tick");
+    debug_assert!(tick.episode_ends.iter().all(|e| e.exit <= tick.through), "an end lies after its tick");
+    debug_assert!(tick.outcomes.iter().all(|o| o.matured() <= close), "an outcome matures after its tick");
+    debug_assert!(tick.signals.is_sorted_by(|a, b| a.0 + 1 == b.0), "signals are not numbered in order");
 }
 
 pub(super) fn unstorable(what: &str, error: &postcard::Error) -> StoreError {

@@ -84,14 +84,6 @@ fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
-impl StoreError {
-    /// After a failure of the engine or the disk nothing more may be written: the process has to end and recover.
-    #[must_use]
-    pub const fn is_fatal(&self) -> bool {
-        matches!(self, Self::Engine { .. } | Self::Io { .. } | Self::Corrupt { .. })
-    }
-}
-
 /// Attaches what was being done to an engine error.
 pub(super) trait During<T> {
     fn during(self, action: &'static str) -> Result<T, StoreError>;

@@ -8,12 +8,15 @@ use fjall::OwnedWriteBatch;
 use super::commit::from_bar;
 use super::error::During;
 use super::kv::event::Interner;
-use super::kv::{blob, event, feature_row, outcome, time_at};
+use super::kv::{blob, event, outcome, time_at};
 use super::raw::corrupt;
-use super::{FeatureRow, Store, StoreError};
+use super::{Store, StoreError};
 use backtestd_core::market::{BarIndex, Ts};
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::outcomes::{EpisodeEnd, Event};
+
+/// Keys removed in one batch.
+const DROPPED_AT_ONCE: usize = 10_000;
 
 /// An event as it was known before a rewind changed or removed it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,14 +52,6 @@ impl Store {
         self.read(&self.spaces.episode_ends, "episode_ends", first, end, |k, v| {
             event::decode_end(k, v, &mut names)
         })
-    }
-
-    /// Feature rows of `[first, end)`, by (bar, symbol).
-    ///
-    /// # Errors
-    /// When the engine fails or stored bytes are damaged.
-    pub fn feature_rows(&self, first: BarIndex, end: BarIndex) -> Result<Vec<FeatureRow>, StoreError> {
-        self.read(&self.spaces.features, "features", first, end, feature_row::decode)
     }
 
     /// Outcomes that matured on bars of `[first, end)`, by (maturity, symbol, type, event bar, horizon). Outcomes of
@@ -155,6 +150,14 @@ impl Store {
         Ok(out)
     }
 
+    /// The first signal that is kept.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn first_signal(&self) -> Result<Option<u64>, StoreError> {
+        self.spaces.signals.first_key_value().map(|pair| Ok(numbered("signals", pair)?.0)).transpose()
+    }
+
     /// The last signal's sequence number; 0 before the first.
     ///
     /// # Errors
@@ -163,18 +166,74 @@ impl Store {
         self.spaces.signals.last_key_value().map_or(Ok(0), |pair| Ok(numbered("signals", pair)?.0))
     }
 
-    /// Drops all but the newest `keep` signals. Returns how many went.
+    /// Drops the signals before number `first`. The newest one stays: the numbering goes on from it. Returns how many went.
     ///
     /// # Errors
     /// When the engine fails.
-    pub fn prune_signals(&mut self, keep: u64) -> Result<u64, StoreError> {
-        let upto = self.last_signal()?.saturating_sub(keep);
+    pub fn prune_signals(&mut self, first: u64) -> Result<u64, StoreError> {
+        let first = first.min(self.last_signal()?);
+        let old = self.spaces.signals.range(..first.to_be_bytes()).map(|pair| Ok((pair.key()?, true)));
+        self.drop_old(&self.spaces.signals, old)
+    }
+
+    /// Drops arrivals before an instant. Returns how many went.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn prune_arrivals(&mut self, before: Ts) -> Result<u64, StoreError> {
+        let is_old = |value: &[u8]| {
+            let ms = blob::unwrap(value).and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
+            ms.is_some_and(|ms| ms < before.0)
+        };
+        let all = self.spaces.arrivals.iter().map(|pair| {
+            let (key, value) = pair.into_inner()?;
+            Ok((key, is_old(&value)))
+        });
+        self.drop_old(&self.spaces.arrivals, all)
+    }
+
+    /// Drops what events were before rewinds, where that was believed until before `bar`. Returns how many went.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn prune_revisions(&mut self, bar: BarIndex) -> Result<u64, StoreError> {
+        let all = self.spaces.revisions.iter().map(|pair| {
+            let (key, value) = pair.into_inner()?;
+            Ok((key, event::decode_revision(&value).is_some_and(|(until, _)| until < bar)))
+        });
+        self.drop_old(&self.spaces.revisions, all)
+    }
+
+    /// Drops records of runs. Returns how many went.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn drop_runs<'r>(&mut self, run_ids: impl IntoIterator<Item = &'r str>) -> Result<u64, StoreError> {
+        let old = run_ids.into_iter().map(|id| Ok((id.as_bytes().into(), true)));
+        self.drop_old(&self.spaces.runs, old)
+    }
+
+    /// Removes the keys that are marked, a batch at a time.
+    fn drop_old(
+        &self,
+        space: &fjall::Keyspace,
+        keys: impl Iterator<Item = Result<(fjall::UserKey, bool), fjall::Error>>,
+    ) -> Result<u64, StoreError> {
+        const ACTION: &str = "drop what is no longer kept";
+        let mut dropped = 0;
         let mut batch = self.db.batch();
-        for pair in self.spaces.signals.range(0_u64.to_be_bytes()..=upto.to_be_bytes()) {
-            batch.remove(&self.spaces.signals, pair.key().during("read signals")?);
+        for found in keys {
+            let (key, is_old) = found.during(ACTION)?;
+            if !is_old {
+                continue;
+            }
+            batch.remove(space, key);
+            dropped += 1;
+            if batch.len() >= DROPPED_AT_ONCE {
+                std::mem::replace(&mut batch, self.db.batch()).commit().during(ACTION)?;
+            }
         }
-        let dropped = batch.len() as u64;
-        batch.commit().during("drop old signals")?;
+        batch.commit().during(ACTION)?;
         Ok(dropped)
     }
 

@@ -28,8 +28,6 @@ pub enum Fsync {
     /// Before every commit returns.
     #[default]
     EveryCommit,
-    /// Before every n-th commit returns.
-    EveryNth(u32),
     /// When the operating system gets round to it, and on [`Store::sync`].
     Never,
 }
@@ -55,7 +53,6 @@ pub struct Store {
     pub(super) spaces: Spaces,
     dir: PathBuf,
     fsync: Fsync,
-    commits: u32,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
     _lock: DirLock,
@@ -65,11 +62,11 @@ pub struct Store {
 pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
-    pub(super) raw: [Keyspace; Kind::ALL.len()],
+    /// One for each kind, in the order of [`Kind::ALL`].
+    pub(super) raw: Vec<Keyspace>,
     pub(super) events: Keyspace,
     pub(super) episode_ends: Keyspace,
     pub(super) outcomes: Keyspace,
-    pub(super) features: Keyspace,
     pub(super) revisions: Keyspace,
     pub(super) checkpoints: Keyspace,
     pub(super) trials: Keyspace,
@@ -105,14 +102,12 @@ impl Spaces {
             db.keyspace(name, options).during("open a keyspace")
         };
         let raw = |kind: Kind| open(kind.name(), scanned);
-        let [a, b, c, d, e, f, g] = Kind::ALL;
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
             events: open("events", scanned)?,
             episode_ends: open("episode_ends", small)?,
             outcomes: open("outcomes", scanned)?,
-            features: open("features", scanned)?,
             revisions: open("revisions", small)?,
             checkpoints: open("checkpoints", blobs)?,
             trials: open("trials", small)?,
@@ -121,7 +116,7 @@ impl Spaces {
             updates: open("updates", small)?,
             runs: open("runs", small)?,
             arrivals: open("arrivals", small)?,
-            raw: [raw(a)?, raw(b)?, raw(c)?, raw(d)?, raw(e)?, raw(f)?, raw(g)?],
+            raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -165,15 +160,8 @@ impl Store {
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let mut store = Self {
-            db,
-            spaces,
-            dir: dir.to_owned(),
-            fsync: options.fsync,
-            commits: 0,
-            rewinds: 0,
-            _lock: lock,
-        };
+        let mut store =
+            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _lock: lock };
         store.check_schema()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;
@@ -226,10 +214,8 @@ impl Store {
         batch: OwnedWriteBatch,
         action: &'static str,
     ) -> Result<(), StoreError> {
-        self.commits = self.commits.wrapping_add(1);
         let sync = match self.fsync {
             Fsync::EveryCommit => true,
-            Fsync::EveryNth(n) => self.commits.is_multiple_of(n.max(1)),
             Fsync::Never => false,
         };
         let mode = if sync { PersistMode::SyncAll } else { PersistMode::Buffer };

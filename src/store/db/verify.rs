@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
-use super::kv::{blob, event, feature_row, hex, outcome, series, time_at_end};
-use super::raw::column_names;
+use super::kv::{blob, event, hex, outcome, series, time_at_end};
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::market::{Kind, SeriesKey};
@@ -44,7 +43,7 @@ impl Store {
         let mut check = Check { out: Decoded::default(), read: 0, progress };
         let known: BTreeMap<SeriesKey, Summary> = self.series()?.into_iter().collect();
         let mut extents: BTreeMap<SeriesKey, Summary> = BTreeMap::new();
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             check.raw(&self.spaces.raw[kind.index()], kind, &mut extents);
         }
         check.summaries(&known, &extents);
@@ -54,7 +53,6 @@ impl Store {
             event::decode_end(k, v, &mut names).is_some()
         });
         check.each(&self.spaces.outcomes, "outcomes", |k, v| outcome::event_key(k).is_some() && v.len() > 1);
-        check.each(&self.spaces.features, "features", |k, v| feature_row::decode(k, v).is_some());
         check.each(&self.spaces.revisions, "revisions", |k, v| {
             event::decode_revision(v).is_some_and(|(_, old)| event::decode(k, old, &mut names).is_some())
         });
@@ -122,7 +120,7 @@ impl Check<'_> {
 
     fn raw(&mut self, space: &fjall::Keyspace, kind: Kind, extents: &mut BTreeMap<SeriesKey, Summary>) {
         let name = kind.name();
-        let columns = column_names(kind);
+        let columns = kind.columns();
         self.out.records.entry(name).or_default();
         for pair in space.iter() {
             let Some((key, value)) = self.step(name, pair) else { return };

@@ -42,6 +42,8 @@ pub fn export_clean(
         return Ok(out);
     };
     let mut joiner = Joiner::new(&symbols, policy, from).map_err(|e| LakeError::format(lake, e))?;
+    let lead_in = store.lead_in(&symbols, from, joiner.lead_in_rows())?;
+    joiner.prime(&lead_in).map_err(|e| LakeError::format(lake, e))?;
     let mut gap_age: BTreeMap<Market, i64> = BTreeMap::new();
     for month in Month::between(from.open(), (to - 1).open()) {
         let start = joiner.next_bar();

@@ -6,16 +6,10 @@ use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int8Array, Int64Array, ListBuilder, RecordBatch,
     StringArray, StringBuilder, TimestampNanosecondArray,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, TimeUnit};
+use arrow::datatypes::{Field, Int32Type, Schema};
 
 use super::LakeError;
 use backtestd_core::market::Ts;
-
-/// `timestamp[ns, UTC]`.
-#[must_use]
-pub fn timestamp_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
-}
 
 /// Numbers; NaN is null.
 #[must_use]

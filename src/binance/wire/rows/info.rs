@@ -5,15 +5,11 @@ use serde::Deserialize;
 use super::read;
 use crate::wire::WireError;
 use crate::wire::scalar::Scalar;
-use backtestd_core::market::{Market, Symbol, Ts};
+use backtestd_core::market::Symbol;
 
 /// `/exchangeInfo` of either market.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeInfo {
-    /// Which market it describes.
-    pub market: Market,
-    /// Time inside the body; it may come from a cache.
-    pub server_ts: Ts,
     /// Request limits in force.
     pub rate_limits: Vec<RateLimit>,
     /// All contracts or pairs.
@@ -51,21 +47,11 @@ pub struct SymbolInfo {
     pub status: String,
     /// `PERPETUAL`, `TRADIFI_PERPETUAL`, `CURRENT_QUARTER`, …; empty for spot.
     pub contract_type: String,
-    /// Base asset.
-    pub base: String,
-    /// Quote asset.
-    pub quote: String,
     /// Price step from the filters, quote currency; NaN if not stated. (Not derived from `pricePrecision`: that is
     /// another thing.)
     pub tick_size: f64,
     /// Quantity step, base units; NaN if not stated.
     pub step_size: f64,
-    /// Smallest order value, quote currency; NaN if not stated.
-    pub min_notional: f64,
-    /// Listing time (futures).
-    pub onboard_ts: Option<Ts>,
-    /// Delivery or delisting time (futures).
-    pub delivery_ts: Option<Ts>,
 }
 
 impl SymbolInfo {
@@ -85,8 +71,6 @@ impl SymbolInfo {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawExchangeInfo<'a> {
-    #[serde(borrow)]
-    server_time: Scalar<'a>,
     #[serde(borrow)]
     rate_limits: Vec<RawRateLimit<'a>>,
     #[serde(borrow)]
@@ -116,14 +100,6 @@ struct RawSymbol<'a> {
     #[serde(borrow, default)]
     contract_type: Option<Scalar<'a>>,
     #[serde(borrow)]
-    base_asset: Scalar<'a>,
-    #[serde(borrow)]
-    quote_asset: Scalar<'a>,
-    #[serde(borrow, default)]
-    onboard_date: Option<Scalar<'a>>,
-    #[serde(borrow, default)]
-    delivery_date: Option<Scalar<'a>>,
-    #[serde(borrow)]
     filters: Vec<RawFilter<'a>>,
 }
 
@@ -137,22 +113,17 @@ struct RawFilter<'a> {
     tick_size: Option<Scalar<'a>>,
     #[serde(borrow, default)]
     step_size: Option<Scalar<'a>>,
-    #[serde(borrow, default)]
-    notional: Option<Scalar<'a>>,
-    #[serde(borrow, default)]
-    min_notional: Option<Scalar<'a>>,
 }
 
 /// `/fapi/v1/exchangeInfo` or `/api/v3/exchangeInfo`.
 ///
 /// # Errors
 /// When the body is not such an object.
-pub fn parse_exchange_info(body: &[u8], market: Market) -> Result<ExchangeInfo, WireError> {
-    const WHAT: &str = "exchangeInfo response";
-    let raw: RawExchangeInfo<'_> = read(body, WHAT)?;
+pub fn parse_exchange_info(body: &[u8]) -> Result<ExchangeInfo, WireError> {
+    let raw: RawExchangeInfo<'_> = read(body, "exchangeInfo response")?;
     let rate_limits = raw.rate_limits.iter().map(rate_limit).collect::<Result<_, _>>()?;
     let symbols = raw.symbols.iter().map(symbol_info).collect::<Result<_, _>>()?;
-    Ok(ExchangeInfo { market, server_ts: raw.server_time.time(WHAT, "serverTime")?, rate_limits, symbols })
+    Ok(ExchangeInfo { rate_limits, symbols })
 }
 
 fn rate_limit(raw: &RawRateLimit<'_>) -> Result<RateLimit, WireError> {
@@ -188,13 +159,8 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
             Some(text) => text.text(WHAT, "contractType")?.to_owned(),
             None => String::new(),
         },
-        base: raw.base_asset.text(WHAT, "baseAsset")?.to_owned(),
-        quote: raw.quote_asset.text(WHAT, "quoteAsset")?.to_owned(),
         tick_size: f64::NAN,
         step_size: f64::NAN,
-        min_notional: f64::NAN,
-        onboard_ts: optional_time(raw.onboard_date.as_ref(), "onboardDate")?,
-        delivery_ts: optional_time(raw.delivery_date.as_ref(), "deliveryDate")?,
     };
     for filter in &raw.filters {
         let number = |value: &Option<Scalar<'_>>, field| match value {
@@ -204,19 +170,8 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
         match filter.filter_type.text(WHAT, "filterType")? {
             "PRICE_FILTER" => info.tick_size = number(&filter.tick_size, "tickSize")?,
             "LOT_SIZE" => info.step_size = number(&filter.step_size, "stepSize")?,
-            // Futures call it `notional`, spot `minNotional`.
-            "MIN_NOTIONAL" | "NOTIONAL" if filter.notional.is_some() => {
-                info.min_notional = number(&filter.notional, "notional")?;
-            }
-            "MIN_NOTIONAL" | "NOTIONAL" => {
-                info.min_notional = number(&filter.min_notional, "minNotional")?;
-            }
             _ => {}
         }
     }
     Ok(info)
-}
-
-fn optional_time(value: Option<&Scalar<'_>>, field: &'static str) -> Result<Option<Ts>, WireError> {
-    value.map_or(Ok(None), |v| v.time_if_any("exchangeInfo symbol", field))
 }

@@ -3,20 +3,15 @@
 mod funding;
 mod info;
 mod klines;
-mod open_interest;
-mod quotes;
+mod statistics;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use funding::{
-    FundingInfo, FundingRow, PremiumIndex, RateType, parse_funding_info, parse_funding_rates,
-    parse_premium_index,
-};
+pub use funding::{FundingRow, RateType, parse_funding_rates};
 pub use info::{ExchangeInfo, RateLimit, SymbolInfo, parse_exchange_info};
 pub use klines::{KlineRow, Prices, parse_klines};
-pub use open_interest::{OpenInterestRow, parse_open_interest, parse_open_interest_hist};
-pub use quotes::{QuoteRow, parse_book_tickers};
+pub use statistics::{StatisticsRow, parse_statistics};
 
 use super::WireError;
 use super::scalar::Scalar;
@@ -25,14 +20,6 @@ use backtestd_core::market::Ts;
 /// Reads a body that borrows from it.
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8], what: &'static str) -> Result<T, WireError> {
     serde_json::from_slice(body).map_err(|e| WireError::shape(what, &e, body))
-}
-
-/// A body that is one object or an array of them, told apart by its first character.
-fn one_or_many<'de, T: Deserialize<'de>>(body: &'de [u8], what: &'static str) -> Result<Vec<T>, WireError> {
-    match body.iter().find(|b| !b.is_ascii_whitespace()) {
-        Some(b'{') => Ok(vec![read(body, what)?]),
-        _ => read(body, what),
-    }
 }
 
 #[derive(Deserialize)]

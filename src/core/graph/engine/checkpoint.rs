@@ -135,12 +135,6 @@ impl Engine {
         r.finish()?;
         Ok(engine)
     }
-
-    /// Identifies the graph in checkpoints: hex sha256 of its nodes and event parameters.
-    #[must_use]
-    pub fn graph_fingerprint(&self) -> String {
-        hex(&fingerprint(&self.graph))
-    }
 }
 
 /// The bytes without the checksum, if they are an intact checkpoint of this version.

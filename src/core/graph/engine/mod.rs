@@ -37,7 +37,7 @@ pub use checkpoint::CheckpointError;
 pub use compose::{ComposeError, lacking};
 pub use output::{Columns, Detection, EngineOutput, EpisodeExit, Suppressed, SymbolOutput};
 
-use crate::graph::{EventId, Graph, NodeId};
+use crate::graph::{EventId, Graph};
 use crate::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 use cross::Roster;
 use plan::Plan;
@@ -243,13 +243,6 @@ impl Engine {
     pub fn node_values(&self, symbol: &Symbol) -> Option<Vec<f64>> {
         let state = &self.symbols[self.roster.position(symbol)?];
         Some(self.plan.places.iter().map(|place| state.values.last(*place)).collect())
-    }
-
-    /// One node's value on the last row pushed.
-    #[must_use]
-    pub fn node_value(&self, symbol: &Symbol, node: NodeId) -> Option<f64> {
-        let place = self.plan.places.get(node.ix())?;
-        Some(self.symbols[self.roster.position(symbol)?].values.last(*place))
     }
 
     /// Bytes of history held for all symbols: what a checkpoint and the buffers' slack cost.

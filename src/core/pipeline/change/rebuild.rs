@@ -102,6 +102,20 @@ impl Rebuild {
         self.engine.next_bar()
     }
 
+    /// See [`crate::pipeline::Pipeline::lead_in_rows`].
+    #[must_use]
+    pub fn lead_in_rows(&self) -> usize {
+        self.joiner.lead_in_rows()
+    }
+
+    /// See [`crate::pipeline::Pipeline::prime`].
+    ///
+    /// # Errors
+    /// When the block does not end at [`Rebuild::next_bar`].
+    pub fn prime(&mut self, history: &RawBlock) -> Result<(), PipelineError> {
+        Ok(self.joiner.prime(history)?)
+    }
+
     /// Takes the next rows of the raw log, and the events that are stored for them.
     ///
     /// # Errors

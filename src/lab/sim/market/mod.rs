@@ -10,6 +10,7 @@ mod diurnal;
 mod edges;
 mod factor;
 pub mod intrabar;
+mod step;
 mod symbol;
 mod tape;
 

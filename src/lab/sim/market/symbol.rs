@@ -1,12 +1,11 @@
 //! One contract and its spot pair: the recursion from bar to bar.
 
-use crate::sim::scenario::{FaultKind, Pattern, Scenario, SpotScenario, SymbolScenario};
+use crate::sim::scenario::{Scenario, SpotScenario, SymbolScenario};
 use backtestd_core::market::{BarIndex, DAY_MS};
 use backtestd_core::market::{Draws, derive};
 
-use super::diurnal::Diurnal;
 use super::edges::{EdgeWatch, Observation};
-use super::factor::{FactorBar, Reversion, fat_normal};
+use super::factor::Reversion;
 
 /// Trades of one market in one bar. Prices are whole ticks, quantities whole lots.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,27 +65,26 @@ pub struct SimBar {
 #[derive(Clone, Debug)]
 pub struct SymbolParams {
     pub listing: SymbolScenario,
-    key: u64,
-    own_sigma: f64,
-    interest: f64,
-    own_step: Reversion,
-    activity_step: Reversion,
-    flow_step: Reversion,
-    basis_slow_step: Reversion,
-    basis_fast_step: Reversion,
-    interest_step: Reversion,
+    pub(super) key: u64,
+    pub(super) own_sigma: f64,
+    pub(super) interest: f64,
+    pub(super) own_step: Reversion,
+    pub(super) activity_step: Reversion,
+    pub(super) flow_step: Reversion,
+    pub(super) basis_slow_step: Reversion,
+    pub(super) basis_fast_step: Reversion,
+    pub(super) interest_step: Reversion,
 }
 
-const OWN_SD: f64 = 0.25;
+pub(super) const OWN_SD: f64 = 0.25;
 const ACTIVITY_SD: f64 = 0.40;
 const FLOW_SD: f64 = 0.030;
 const BASIS_SLOW_SD_BPS: f64 = 5.0;
 const BASIS_FAST_SD_BPS: f64 = 0.9;
-const BASIS_SHOCK_KEEP: f64 = 0.92;
 /// Funding: premium within this distance of the interest component settles at the interest component.
 const FUNDING_DEAD_BAND: f64 = 0.0005;
 const FUNDING_CAP: f64 = 0.02;
-/// ln of the mean range of a Brownian bar of sd 1: the centre of `log_range` in quiet times.
+/// Settlements are eight hours apart.
 const FUNDING_INTERVAL_MS: i64 = DAY_MS / 3;
 
 impl SymbolParams {
@@ -109,24 +107,24 @@ impl SymbolParams {
 /// The recursion's memory.
 #[derive(Clone, Debug)]
 pub struct SymbolState {
-    price: f64,
-    close: f64,
-    spot_close: f64,
-    own: f64,
-    activity: f64,
-    flow: f64,
-    basis_slow: f64,
-    basis_fast: f64,
-    basis_shock: f64,
-    index: f64,
-    premium: f64,
-    premium_sum: f64,
-    premium_count: f64,
-    log_open_interest: f64,
-    burst_left: u32,
-    burst_sign: f64,
-    build_left: u32,
-    edges: EdgeWatch,
+    pub(super) price: f64,
+    pub(super) close: f64,
+    pub(super) spot_close: f64,
+    pub(super) own: f64,
+    pub(super) activity: f64,
+    pub(super) flow: f64,
+    pub(super) basis_slow: f64,
+    pub(super) basis_fast: f64,
+    pub(super) basis_shock: f64,
+    pub(super) index: f64,
+    pub(super) premium: f64,
+    pub(super) premium_sum: f64,
+    pub(super) premium_count: f64,
+    pub(super) log_open_interest: f64,
+    pub(super) burst_left: u32,
+    pub(super) burst_sign: f64,
+    pub(super) build_left: u32,
+    pub(super) edges: EdgeWatch,
 }
 
 impl SymbolState {
@@ -157,180 +155,7 @@ impl SymbolState {
         }
     }
 
-    /// Makes the next bar.
-    pub fn step(
-        &mut self,
-        params: &SymbolParams,
-        scenario: &Scenario,
-        clock: &Diurnal,
-        bar: BarIndex,
-        factor: &FactorBar,
-    ) -> SimBar {
-        let mut draws = Draws::new(params.key, bar);
-        let clock = clock.at(bar);
-        if scenario.fault(FaultKind::Halt, bar, Some(&params.listing.name)).is_some() {
-            return self.halted(params, scenario, bar, clock.volatility);
-        }
-
-        // What the planted patterns do to this bar.
-        let mut is_whipsaw = false;
-        let mut is_flush = false;
-        let mut basis_jump = false;
-        for (index, edge) in scenario.edges.iter().enumerate() {
-            let due = self.edges.injects(index, edge, bar, draws.uniform());
-            match edge.pattern {
-                Pattern::ThinRangeSpike => is_whipsaw |= due,
-                Pattern::OpenInterestDrop => is_flush |= due,
-                Pattern::BasisJump => basis_jump |= due && params.listing.spot.is_some(),
-            }
-        }
-
-        // Volatility is settled before the return is drawn.
-        self.own = params.own_step.step(self.own, draws.normal());
-        let shared = libm::log(factor.volatility) - clock.volatility;
-        let own_volatility = libm::exp(0.5 * shared + self.own - OWN_SD * OWN_SD + clock.volatility);
-        let own_sigma = params.own_sigma * own_volatility;
-        let market_sigma = params.listing.beta * factor.sigma;
-        let sigma = (own_sigma * own_sigma + market_sigma * market_sigma).sqrt();
-
-        let mut z = fat_normal(&mut draws);
-        if draws.uniform() < 1.0e-4 {
-            z += draws.sign() * draws.between(4.0, 7.0);
-        }
-        self.own += 0.05 * (z.abs() - 2.5).max(0.0);
-        let mut ret = params.listing.beta * factor.ret + own_sigma * z;
-        if is_whipsaw {
-            ret = draws.sign() * sigma * draws.between(1.0, 1.8);
-        }
-        if is_flush {
-            ret = draws.sign() * sigma * draws.between(2.5, 4.0);
-        }
-        ret = ret.clamp(-0.4, 0.4) + self.edges.drift(bar);
-
-        // Extremes of a Brownian bridge over the bar, given its return.
-        let (bridge_up, bridge_down) = if is_whipsaw {
-            // Equal wicks on both sides of the body: neither a breakout nor a rejected sweep.
-            let wick = sigma * draws.between(4.4, 6.4);
-            (wick + ret.max(0.0), -wick + ret.min(0.0))
-        } else {
-            let scale = 0.85 * sigma;
-            let up = 2.0 * scale * scale * draws.exponential();
-            let down = 2.0 * scale * scale * draws.exponential();
-            (0.5 * (ret + (ret * ret + up).sqrt()), 0.5 * (ret - (ret * ret + down).sqrt()))
-        };
-        let open_price = self.price;
-        self.price = open_price * (1.0 + ret);
-        let decimals = params.listing.tick_decimals;
-        let open = self.close;
-        let close = round_to(self.price, decimals).max(tick(decimals));
-        let high = round_to(open_price * (1.0 + bridge_up), decimals).max(open).max(close);
-        let low = round_to(open_price * (1.0 + bridge_down.max(-0.9)), decimals)
-            .max(tick(decimals))
-            .min(open)
-            .min(close);
-        self.close = close;
-        let log_range = libm::log(libm::log(high / low).max(1.0e-5));
-
-        // Turnover follows the clock, volatility and the range; aggressors follow the move.
-        self.activity = params.activity_step.step(self.activity, draws.normal());
-        self.flow = params.flow_step.step(self.flow, draws.normal());
-        if self.burst_left == 0 && draws.uniform() < 14.0e-4 {
-            self.burst_left = 3;
-            self.burst_sign = draws.sign();
-        }
-        let range_surprise = log_range - libm::log(1.45 * sigma);
-        let usual_log_turnover = libm::log(params.listing.turnover) - 0.35
-            + clock.turnover
-            + 0.8 * (shared + self.own)
-            + self.activity;
-        let mut log_turnover =
-            usual_log_turnover + 0.45 * range_surprise.clamp(-1.5, 3.0) + 0.22 * draws.normal();
-        let mut taker = 0.496 + self.flow + 0.05 * libm::tanh(ret / sigma) + 0.02 * draws.normal();
-        if is_whipsaw {
-            // Price falls through an empty book on both sides: no more turnover than in an ordinary bar, no net flow.
-            log_turnover = usual_log_turnover + 0.22 * draws.normal();
-            taker = 0.497 + 0.01 * draws.normal();
-        } else if self.burst_left > 0 {
-            self.burst_left -= 1;
-            log_turnover += 0.7;
-            taker += 0.16 * self.burst_sign;
-        }
-        let perp = trade_series(
-            &mut draws,
-            (open, high, low, close),
-            params.listing.lot_decimals,
-            log_turnover,
-            taker,
-            2600.0,
-        );
-
-        // Basis: a slow level (carry), fast noise, and shocks that fade. The spot price carries them, the perp does not.
-        self.basis_slow = params.basis_slow_step.step(self.basis_slow, draws.normal());
-        self.basis_fast = params.basis_fast_step.step(self.basis_fast, draws.normal());
-        self.basis_shock *= BASIS_SHOCK_KEEP;
-        if basis_jump {
-            self.basis_shock += draws.sign() * draws.between(13.0, 24.0);
-        }
-        let level = 1.0 + self.basis_slow;
-        let basis = level + self.basis_fast + self.basis_shock;
-        let spot =
-            params.listing.spot.map(|spot| self.spot_bar(&mut draws, &spot, &perp, basis, log_turnover));
-        let (index_open, premium_open) = (self.index, self.premium);
-        self.index = self.price * libm::exp(-(basis + 0.3 * draws.normal()) / 10_000.0);
-        self.premium = (level + 0.3 * self.basis_fast + 0.3 * self.basis_shock) / 10_000.0;
-        let (predicted_rate, settled_rate) = self.fund(params, bar);
-
-        // Contracts: slow level, noise with activity, builds of three bars, flushes.
-        let target = libm::log(params.listing.open_interest);
-        self.log_open_interest = target
-            + params.interest_step.step(self.log_open_interest - target, 0.0)
-            + 0.0007 * libm::exp(0.3 * self.activity) * draws.normal();
-        if self.build_left == 0 && draws.uniform() < 12.0e-4 {
-            self.build_left = 3;
-        }
-        if self.build_left > 0 {
-            self.build_left -= 1;
-            self.log_open_interest += draws.between(0.0012, 0.0025);
-        }
-        if is_flush {
-            self.log_open_interest -= draws.between(0.016, 0.035);
-        }
-        let open_interest = round_to(libm::exp(self.log_open_interest), params.listing.lot_decimals.min(3));
-        let stress = (ret.abs() / sigma - 1.2).max(0.0);
-        let expected = if is_flush { 14.0 } else { 0.25 + 1.1 * stress * stress };
-        let forced_orders = (expected * draws.exponential()).min(60.0) as u32;
-
-        self.edges.observe(
-            bar,
-            Observation {
-                log_range: log_range - clock.volatility,
-                log_turnover: libm::log(perp.quote_volume) - clock.turnover,
-                close,
-                log_open_interest: libm::log(open_interest),
-                basis_bps: spot.map_or(f64::NAN, |s| 10_000.0 * libm::log(close / s.close)),
-            },
-            &scenario.edges,
-        );
-        let first = draws.between(0.08, 0.55);
-        SimBar {
-            bar,
-            perp,
-            spot,
-            index: (index_open, self.index),
-            premium: (premium_open, self.premium),
-            predicted_rate,
-            settled_rate,
-            open_interest,
-            sigma,
-            forced_orders,
-            turning: (first, draws.between(first + 0.1, 0.95)),
-            // The path tends to visit the side it does not end on first.
-            high_first: (ret < 0.0) == (draws.uniform() < 0.75),
-            is_halted: false,
-        }
-    }
-
-    fn spot_bar(
+    pub(super) fn spot_bar(
         &mut self,
         draws: &mut Draws,
         spot: &SpotScenario,
@@ -351,7 +176,7 @@ impl SymbolState {
     }
 
     /// Running prediction and, on a settlement, the rate: mean premium plus the clamped interest term.
-    fn fund(&mut self, params: &SymbolParams, bar: BarIndex) -> (f64, f64) {
+    pub(super) fn fund(&mut self, params: &SymbolParams, bar: BarIndex) -> (f64, f64) {
         self.premium_sum += self.premium;
         self.premium_count += 1.0;
         let mean = self.premium_sum / self.premium_count;
@@ -365,7 +190,13 @@ impl SymbolState {
         (rate, rate)
     }
 
-    fn halted(&mut self, params: &SymbolParams, scenario: &Scenario, bar: BarIndex, clock: f64) -> SimBar {
+    pub(super) fn halted(
+        &mut self,
+        params: &SymbolParams,
+        scenario: &Scenario,
+        bar: BarIndex,
+        clock: f64,
+    ) -> SimBar {
         let flat = |price: f64| SeriesBar {
             open: price,
             high: price,
@@ -410,7 +241,7 @@ impl SymbolState {
 }
 
 /// Volumes of a bar that is consistent with itself: whole lots, taker part within the total, value = price × volume.
-fn trade_series(
+pub(super) fn trade_series(
     draws: &mut Draws,
     (open, high, low, close): (f64, f64, f64, f64),
     lot_decimals: usize,

@@ -13,7 +13,6 @@
 
 pub(super) mod blob;
 pub(super) mod event;
-pub(super) mod feature_row;
 pub(super) mod outcome;
 pub(super) mod series;
 pub(super) mod summary;
