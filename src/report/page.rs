@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::blueprint_cards::cards;
+use super::bounded::bounded;
 use super::calibration_chart::{Line, calibration};
 use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
 use super::event_study::studies;
@@ -188,6 +189,7 @@ fn funnel_section(out: &mut String, input: &ReportInput<'_>) {
         );
     }
     let _ = write!(out, r#"<div class="panel">{}</div>"#, funnel(input.funnel, input.placebo));
+    out.push_str(&bounded(input.candidates));
     if let Some(placebo) = input.placebo {
         twin_table(out, placebo);
     }
