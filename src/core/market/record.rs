@@ -75,7 +75,7 @@ pub trait Rows {
     }
     /// Time and columns of each, in the order of the list; of records that say nothing too.
     fn each(&self, take: &mut dyn FnMut(i64, &Columns, bool));
-    /// Earliest time.
+    /// The earliest time of any of them.
     fn first(&self) -> Option<i64>;
     /// Writes a column onto slots that begin with number `first`: `out[i]` is the value at time `first + i`.
     fn spread(&self, column: usize, first: i64, out: &mut [f64]);
