@@ -113,7 +113,7 @@ async fn names_its_report(home: &Home, run: &serde_json::Value) {
     let path = home.path("data/reports/research").join(run_id).join("report.html");
     assert_eq!(run["report"].as_str(), path.to_str());
     let page = std::fs::read_to_string(&path).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.contains(run_id) && page.ends_with("</html>\n"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains(run_id) && page.ends_with("</html>\n"));
     let printed = home.command(&["status", "--socket"]).arg(home.socket()).output().unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.contains(&format!("report      {}", path.display())), "{printed}");
