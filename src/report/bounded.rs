@@ -1,13 +1,14 @@
 //! What was bounded in a run: days, sigmas and symbols that could have decided more than they may.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use super::format::{escape, thousands};
+use maud::{Markup, html};
+
+use super::format::thousands;
 use backtestd_core::discovery::Candidate;
 
 /// A note; empty where nothing had to be bounded and every hypothesis had the counts that it takes.
-pub(super) fn bounded(candidates: &[Candidate]) -> String {
+pub(super) fn bounded(candidates: &[Candidate]) -> Markup {
     let mut said: Vec<String> = Vec::new();
     let few = candidates.iter().filter(|c| !c.influence.is_admitted).count();
     if few > 0 {
@@ -49,11 +50,9 @@ pub(super) fn bounded(candidates: &[Candidate]) -> String {
             names.join(", ")
         ));
     }
-    let mut out = String::new();
-    if !said.is_empty() {
-        let _ = write!(out, r#"<p class="note">{}.</p>"#, escape(&said.join(". ")));
+    html! {
+        @if !said.is_empty() { p.note { (said.join(". ")) "." } }
     }
-    out
 }
 
 fn rests_on_one_day(c: &Candidate) -> bool {
@@ -68,12 +67,12 @@ mod tests {
 
     #[test]
     fn what_was_bounded_is_said_and_nothing_else() {
-        assert_eq!(bounded(&[candidate()]), "");
+        assert_eq!(bounded(&[candidate()]).into_string(), "");
         let mut bent = candidate();
         (bent.influence.is_admitted, bent.influence.capped_days, bent.influence.n_floored) = (false, 2, 7);
         bent.influence.left_out_symbols = vec![Symbol::new("USDCUSDT").unwrap()];
         bent.influence.top_day_share = Some(1.4);
-        let note = bounded(&[candidate(), bent]);
+        let note = bounded(&[candidate(), bent]).into_string();
         for part in [
             "1 of 2 hypotheses have too few events or days",
             "1 have days whose score counts as less than it is, most often VOL_SHOCK on BTCUSDT (2 days)",

@@ -5,14 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::blueprint_cards::cards;
-<<<<<<< HEAD
 use super::bounded::bounded;
-use super::calibration_chart::{Line, calibration};
-use super::charts::{Dot, Histogram, funnel, histogram, scatter, twin_name};
-=======
 use super::charts::{funnel, twin_name};
 use super::document::{document, number_heads, table};
->>>>>>> 06280430e4ed717de09d85a445e0cc84a368d595
 use super::event_study::studies;
 use super::evidence::evidence;
 use super::format::{number, thousands};
@@ -164,23 +159,6 @@ fn blueprints(input: &ReportInput<'_>) -> Markup {
     }
 }
 
-<<<<<<< HEAD
-fn funnel_section(out: &mut String, input: &ReportInput<'_>) {
-    out.push_str(
-        r#"<h2>Where hypotheses stopped</h2><p class="note">Each stage counts what passed it and all stages before. Logarithmic lengths.</p>"#,
-    );
-    if let Some(placebo) = input.placebo {
-        let _ = write!(
-            out,
-            r#"<p class="legend"><b class="key bar"></b>this run <b class="key twin0"></b>events moved to other days, mean of {0} draws <b class="key twin1"></b>days with random signs, mean of {0} draws</p>"#,
-            placebo.draws
-        );
-    }
-    let _ = write!(out, r#"<div class="panel">{}</div>"#, funnel(input.funnel, input.placebo));
-    out.push_str(&bounded(input.candidates));
-    if let Some(placebo) = input.placebo {
-        twin_table(out, placebo);
-=======
 fn funnel_section(input: &ReportInput<'_>) -> Markup {
     html! {
         h2 { "Where hypotheses stopped" }
@@ -193,8 +171,8 @@ fn funnel_section(input: &ReportInput<'_>) -> Markup {
             }
         }
         div.panel { (funnel(input.funnel, input.placebo)) }
+        (bounded(input.candidates))
         @if let Some(placebo) = input.placebo { (twin_table(placebo)) }
->>>>>>> 06280430e4ed717de09d85a445e0cc84a368d595
     }
 }
 
