@@ -74,7 +74,8 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     gates.multiplicity.catalogue = CatalogueKind::Closed;
     let families: FamiliesFile = load_yaml(&dir.join("multiplicity/families.yaml")).with_context(advice)?;
     let defaults: GlobalDefaults = load_yaml(&dir.join("global_defaults.yaml")).with_context(advice)?;
-    let files = read_files(dir)?;
+    let files = read_files(dir).with_context(advice)?;
+    let texts = files.iter().map(|(path, file)| (path.as_str(), &*file.text));
     let config = DiscoveryConfig {
         excluded: Vec::new(),
         lacking: Vec::new(),
@@ -83,7 +84,7 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
         catalogue: None,
         closed_through: None,
         entry_lag_bars: defaults.entry_lag_bars.get(),
-        spec_hash: ontology_hash(files.iter().map(|(path, file)| (path.as_str(), &*file.text))).into(),
+        spec_hash: ontology_hash(texts).into(),
     };
     Ok((config, defaults))
 }

@@ -340,6 +340,17 @@ fn a_trace_reads_as_a_person_would_ask() {
 }
 
 #[test]
+fn the_operators_are_listed_with_their_calls_and_in_words() {
+    let spec = shipped();
+    let list = backtestd_core::spec::explain(&spec, "operators", false).unwrap();
+    assert!(list.text.contains("W  hma(x, window=, [min=], [on=])"), "{}", list.text);
+    assert!(
+        list.text.contains("hma(close, window=16, min=8): the Hull moving average of close over 80 minutes")
+    );
+    assert_eq!(list.json["operators"].as_array().unwrap().len(), backtestd_core::graph::operators().count());
+}
+
+#[test]
 fn names_symbols_and_bars_that_do_not_exist_are_refused() {
     let world = world();
     let error = |name: &str, symbol: &str, row: i64| {

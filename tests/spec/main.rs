@@ -6,9 +6,13 @@ mod common;
 mod copy;
 mod errors;
 mod explain;
+mod extend;
 mod guide;
+mod leaves;
 mod new_event;
+mod readers;
 mod schemas;
+mod tree;
 
 use backtestd_store::load_specs;
 use std::collections::BTreeMap;
@@ -166,6 +170,38 @@ fn an_explanation_says_formula_words_reach_and_sources() {
 }
 
 #[test]
+fn an_event_that_can_never_be_tested_is_a_finding() {
+    let findings = |copy: Copy| SpecReport::of(&copy.load()).findings;
+    let never = Copy::new().edit("events/vol_shock.yaml", "horizons: [60m, 4h]", "horizons: [1d]");
+    assert_eq!(
+        findings(never),
+        [
+            "events/vol_shock.yaml: VOL_SHOCK is never tested: no window of its horizons (1d) closes on the event's own UTC \
+             day; add a shorter one"
+        ]
+    );
+    let partly = Copy::new().edit("events/vol_shock.yaml", "horizons: [60m, 4h]", "horizons: [60m, 1d]");
+    assert_eq!(findings(partly), Vec::<String>::new());
+}
+
+#[test]
+fn an_explanation_names_the_events_that_share_rows_by_construction() {
+    let spec = shipped();
+    let found = explain(&spec, "RANGE_BREAKOUT", false).unwrap();
+    let lines: Vec<&str> = found.text.lines().filter(|l| l.starts_with("overlaps")).collect();
+    assert_eq!(
+        lines,
+        [
+            "overlaps    BREAKOUT_TRIGGER: disjoint",
+            "overlaps    FALSE_BREAKOUT: follows a channel exit",
+            "overlaps    SUPPORT_RESISTANCE_BREAK: outside the channel",
+        ]
+    );
+    assert_eq!(found.json["overlaps"][0]["events"][0], "BREAKOUT_TRIGGER");
+    assert!(!explain(&spec, "VOL_SPIKE", false).unwrap().text.contains("overlaps"));
+}
+
+#[test]
 fn line_ends_do_not_change_the_hash_and_a_threshold_does() {
     let base = shipped();
     let copy = Copy::new();
@@ -220,6 +256,7 @@ fn a_misspelt_name_is_underlined_in_the_yaml_file() {
        |
     10 |   exit: held(vol_raito <= 1.25, 3)
        |              ^^^^^^^^^ not a source, feature, state or let-binding
+       |
        = help: did you mean 'vol_ratio'?
 
     1 error in the specs
@@ -239,6 +276,7 @@ fn a_number_where_a_truth_value_belongs_is_underlined() {
       |
     7 |   when: rsurp and tq(rsurp, 0.995) > 1
       |         ^^^^^ a number
+      |
       = help: compare it with something, as in `x > 0`
 
     1 error in the specs
@@ -258,6 +296,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     13 | horizons: [60m, 7h]
        |                 ^^
+       |
        = help: did you mean '4h'?
 
     error: the macro tq(x, p) is called without 'p'
@@ -265,6 +304,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
       |
     7 |   when: rsurp >= tq(rsurp)
       |                  ^^
+      |
       = help: it is called as `tq(x, p)`
 
     error: expected ',' or ')', found the end of the expression
@@ -272,6 +312,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     13 |     expr: abs(trend_z
        |                      ^
+       |
        = help: close what is open, or take the last operator away
 
     error: 'n' of `held` is a whole number, at least 1
@@ -279,6 +320,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     32 |     expr: latch(held(chop <= 0.4, 0), chop >= 0.8)
        |                                   ^ 0
+       |
        = help: it is called as `held(c, n, [on=])`
 
     4 errors in the specs

@@ -108,7 +108,7 @@ impl Slots {
     }
 }
 
-/// Reads snapshots.
+/// Reads the records of every symbol in the file.
 pub(super) fn read(
     file: &Path,
     input: impl Read,

@@ -75,8 +75,10 @@ pub trait Rows {
     }
     /// Time and columns of each, in the order of the list; of records that say nothing too.
     fn each(&self, take: &mut dyn FnMut(i64, &Columns, bool));
-    /// Earliest time.
+    /// The earliest time of any of them.
     fn first(&self) -> Option<i64>;
+    /// Whether time never falls, or, `strictly`, always rises.
+    fn is_ordered(&self, strictly: bool) -> bool;
     /// Writes a column onto slots that begin with number `first`: `out[i]` is the value at time `first + i`.
     fn spread(&self, column: usize, first: i64, out: &mut [f64]);
 }
@@ -94,6 +96,10 @@ impl<R: Record> Rows for Vec<R> {
 
     fn first(&self) -> Option<i64> {
         self.iter().map(Record::time).min()
+    }
+
+    fn is_ordered(&self, strictly: bool) -> bool {
+        self.is_sorted_by(|a, b| a.time() < b.time() || !strictly && a.time() == b.time())
     }
 
     fn spread(&self, column: usize, first: i64, out: &mut [f64]) {

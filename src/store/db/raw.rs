@@ -4,6 +4,7 @@ use super::error::During;
 use super::kv::series;
 use super::kv::{hex, summary, time_at_end};
 use super::{Origin, Store, StoreError, Summary};
+use backtestd_core::market::FundingPrint;
 use backtestd_core::market::{
     Bar, BarIndex, Columns, Kind, Log, Market, RawBlock, RawSymbol, Record, SeriesKey, Source, Symbol,
 };
@@ -148,6 +149,19 @@ impl Store {
         end: BarIndex,
     ) -> Result<Vec<Bar>, StoreError> {
         self.records(market, symbol, first.0, end.0)
+    }
+
+    /// Settlements of `first.open() < ts <= end.open()`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn funding(
+        &self,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Vec<FundingPrint>, StoreError> {
+        self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
     /// Records of a series with times in `[from, to)`, by column, with the place each came from.
