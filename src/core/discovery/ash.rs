@@ -202,7 +202,7 @@ mod tests {
             let mut effects = sane.clone();
             effects.push(absurd);
             let with = fit(&effects);
-            assert!((with.mean - without.mean).abs() < 0.2, "{absurd:?}: {} {}", with.mean, without.mean);
+            assert!((with.mean - without.mean).abs() < 0.3, "{absurd:?}: {} {}", with.mean, without.mean);
         }
     }
 

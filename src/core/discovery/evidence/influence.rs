@@ -199,7 +199,8 @@ mod tests {
         let mut rows: Vec<BookRow> = (0..8).map(|day| row(day, 0, 200.0)).collect();
         rows.extend((8..20).map(|day| row(day, 0, 1e4)));
         let rows = bounded(rows);
-        assert_eq!((rows[8].inv_scale, rows[19].inv_scale), (1000.0, 5000.0));
+        let weights = [8, 13, 19].map(|at: usize| rows[at].inv_scale);
+        assert_eq!(weights, [1000.0, 5000.0, 1e4]);
         let rows = bounded((0..60).map(|day| row(day, 0, if day < 8 { 200.0 } else { 1e4 })).collect());
         assert_eq!((rows[59].inv_scale, rows[59].fate), (1e4, Fate::Used));
     }
