@@ -105,7 +105,8 @@ fn looking_every_day_publishes_what_one_batch_over_the_history_publishes() {
     };
     // Every event type, symbol and horizon of the lab occurs, so that the table's own catalogue is the lab's.
     assert_eq!(config.catalogue(&world.table).units, names.catalogue(&families()).units);
-    let batch = discover(&world.table, &config).candidates.iter().filter(|c| c.is_discovery).count();
+    let batch =
+        discover(&world.table, &config).candidates.iter().filter(|c| c.judgement.is_discovery).count();
     assert_eq!(batch, run.publications.len());
 }
 

@@ -117,15 +117,15 @@ fn print_rows(discovery: &Discovery, states: &[String]) {
         );
     }
     let capped: Vec<&Candidate> =
-        discovery.candidates.iter().filter(|c| c.influence.capped_days > 0).collect();
-    if let Some(most) = capped.iter().max_by_key(|c| c.influence.capped_days) {
+        discovery.candidates.iter().filter(|c| c.measured.influence.capped_days > 0).collect();
+    if let Some(most) = capped.iter().max_by_key(|c| c.measured.influence.capped_days) {
         println!(
             "bounded      day scores of {} hypotheses count as less than they are, most often ({} days) of {} on {} over {}",
             capped.len(),
-            most.influence.capped_days,
-            most.event_type,
-            most.scope.label(),
-            most.horizon.label
+            most.measured.influence.capped_days,
+            most.measured.event_type,
+            most.measured.scope.label(),
+            most.measured.horizon.label
         );
     }
     for untested in s.untested.iter().take(SHOWN) {
@@ -147,23 +147,28 @@ fn print_summary(discovery: &Discovery, out: &Path) {
     let mut best: Vec<&Candidate> = discovery
         .candidates
         .iter()
-        .filter(|c| c.is_discovery || c.promotion_track != PromotionTrack::None)
+        .filter(|c| c.judgement.is_discovery || c.judgement.promotion_track != PromotionTrack::None)
         .collect();
-    best.sort_by(|a, b| a.q_value.total_cmp(&b.q_value).then_with(|| a.candidate_id.cmp(&b.candidate_id)));
+    best.sort_by(|a, b| {
+        a.measured
+            .q_value
+            .total_cmp(&b.measured.q_value)
+            .then_with(|| a.measured.candidate_id.cmp(&b.measured.candidate_id))
+    });
     for c in best.iter().take(20) {
         println!(
             "  {:<28} {:<10} {:<5} {:<24} {:<6} n {:<6} raw {:>7.2} bps  q {:.4}  {}",
-            c.event_type,
-            c.scope.label(),
-            c.horizon.label,
+            c.measured.event_type,
+            c.measured.scope.label(),
+            c.measured.horizon.label,
             c.state_id(),
-            c.direction_rule.to_string(),
-            c.n_events,
-            c.effect_raw_bps.unwrap_or(f64::NAN),
-            c.q_value,
-            if c.gate_phase2_final { "passed".to_owned() } else { first_reason(c) },
+            c.measured.direction_rule.to_string(),
+            c.measured.n_events,
+            c.measured.effect_raw_bps.unwrap_or(f64::NAN),
+            c.measured.q_value,
+            if c.judgement.gate_phase2_final { "passed".to_owned() } else { first_reason(c) },
         );
-        if c.influence.top_day_share.is_some_and(|share| share >= 1.0) {
+        if c.measured.influence.top_day_share.is_some_and(|share| share >= 1.0) {
             println!("    its evidence rests on one day: without it the sum of its scores is no gain");
         }
     }
@@ -171,5 +176,5 @@ fn print_summary(discovery: &Discovery, out: &Path) {
 }
 
 fn first_reason(c: &Candidate) -> String {
-    c.fail_reasons.first().map_or_else(String::new, ToString::to_string)
+    c.judgement.fail_reasons.first().map_or_else(String::new, ToString::to_string)
 }

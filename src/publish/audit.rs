@@ -28,40 +28,40 @@ pub fn write_promotion_audit(
     let bridge =
         |f: &dyn Fn(&BridgeColumns) -> bool| bool_column(candidates.iter().map(|c| c.bridge.as_ref().map(f)));
     let blueprint =
-        |c: &Candidate| compiled.verdicts.get(&c.candidate_id).and_then(|v| v.compiled_as.clone());
+        |c: &Candidate| compiled.verdicts.get(&c.measured.candidate_id).and_then(|v| v.compiled_as.clone());
     let verdict = |c: &Candidate| {
-        let mut reasons: Vec<String> = c.fail_reasons.iter().map(ToString::to_string).collect();
-        let why = compiled.verdicts.get(&c.candidate_id).map(|v| v.why.clone()).unwrap_or_default();
+        let mut reasons: Vec<String> = c.judgement.fail_reasons.iter().map(ToString::to_string).collect();
+        let why = compiled.verdicts.get(&c.measured.candidate_id).map(|v| v.why.clone()).unwrap_or_default();
         if reasons.is_empty() && !why.is_empty() {
             reasons.push(why);
         }
         reasons
     };
     let columns = vec![
-        ("candidate_id", text(&|c| c.candidate_id.clone())),
-        ("canonical_family", text(&|c| c.canonical_family.to_string())),
-        ("event_type", text(&|c| c.event_type.to_string())),
-        ("template_verb", text(&|c| c.template_verb.to_string())),
-        ("horizon", text(&|c| c.horizon.label.to_string())),
+        ("candidate_id", text(&|c| c.measured.candidate_id.clone())),
+        ("canonical_family", text(&|c| c.measured.canonical_family.to_string())),
+        ("event_type", text(&|c| c.measured.event_type.to_string())),
+        ("template_verb", text(&|c| c.measured.template_verb.to_string())),
+        ("horizon", text(&|c| c.measured.horizon.label.to_string())),
         ("state_id", text(&|c| c.state_id().to_owned())),
-        ("symbol", text(&|c| c.scope.label().to_owned())),
-        ("direction_rule", text(&|c| c.direction_rule.to_string())),
-        ("q_value", f64_column(candidates.iter().map(|c| c.q_value))),
-        ("is_discovery", gate(&|c| c.is_discovery)),
-        ("gate_sample_size", gate(&|c| c.gate_sample_size)),
-        ("gate_lfsr", gate(&|c| c.gate_lfsr)),
-        ("gate_economic", gate(&|c| c.gate_economic)),
-        ("gate_economic_conservative", gate(&|c| c.gate_economic_conservative)),
-        ("gate_stability", gate(&|c| c.gate_stability)),
-        ("gate_state_information", gate(&|c| c.gate_state_information)),
-        ("gate_phase2_final", gate(&|c| c.gate_phase2_final)),
+        ("symbol", text(&|c| c.measured.scope.label().to_owned())),
+        ("direction_rule", text(&|c| c.measured.direction_rule.to_string())),
+        ("q_value", f64_column(candidates.iter().map(|c| c.measured.q_value))),
+        ("is_discovery", gate(&|c| c.judgement.is_discovery)),
+        ("gate_sample_size", gate(&|c| c.judgement.gate_sample_size)),
+        ("gate_lfsr", gate(&|c| c.judgement.gate_lfsr)),
+        ("gate_economic", gate(&|c| c.judgement.gate_economic)),
+        ("gate_economic_conservative", gate(&|c| c.judgement.gate_economic_conservative)),
+        ("gate_stability", gate(&|c| c.judgement.gate_stability)),
+        ("gate_state_information", gate(&|c| c.judgement.gate_state_information)),
+        ("gate_phase2_final", gate(&|c| c.judgement.gate_phase2_final)),
         ("gate_bridge_has_trades", bridge(&|b| b.gate_has_trades)),
         ("gate_bridge_after_cost_positive", bridge(&|b| b.gate_after_cost_positive)),
         ("gate_bridge_stressed_positive", bridge(&|b| b.gate_stressed_positive)),
         ("gate_bridge_edge_cost_ratio", bridge(&|b| b.gate_edge_cost_ratio)),
         ("gate_bridge_turnover", bridge(&|b| b.gate_turnover)),
         ("gate_bridge_tradable", bridge(&|b| b.tradable)),
-        ("promotion_track", text(&|c| c.promotion_track.to_string())),
+        ("promotion_track", text(&|c| c.judgement.promotion_track.to_string())),
         ("promoted", gate(&|c| blueprint(c).is_some())),
         ("blueprint_id", string_column(candidates.iter().map(blueprint))),
         ("reasons", list_column(candidates.iter().map(verdict))),

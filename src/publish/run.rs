@@ -95,7 +95,7 @@ pub fn write_run(
         files: BTreeMap::from([(BLUEPRINTS_FILE, file_entry(&lines, compiled.blueprints.len()))]),
         hypotheses,
         hypotheses_with_data: candidates.len(),
-        discoveries: candidates.iter().filter(|c| c.is_discovery).count(),
+        discoveries: candidates.iter().filter(|c| c.judgement.is_discovery).count(),
         blueprints: compiled.blueprints.len(),
         reasons: &compiled.reasons,
         bridge: bridge
@@ -141,13 +141,16 @@ fn bridge_line<'a>(
 ) -> BridgeLine<'a> {
     let delayed = result.delayed.as_ref();
     BridgeLine {
-        candidate_id: &candidate.candidate_id,
-        event_type: &candidate.event_type,
-        horizon: &candidate.horizon.label,
+        candidate_id: &candidate.measured.candidate_id,
+        event_type: &candidate.measured.event_type,
+        horizon: &candidate.measured.horizon.label,
         state_id: candidate.state_id(),
-        symbol: candidate.scope.label(),
-        direction_rule: candidate.direction_rule.to_string(),
-        blueprint_id: compiled.verdicts.get(&candidate.candidate_id).and_then(|v| v.compiled_as.as_deref()),
+        symbol: candidate.measured.scope.label(),
+        direction_rule: candidate.measured.direction_rule.to_string(),
+        blueprint_id: compiled
+            .verdicts
+            .get(&candidate.measured.candidate_id)
+            .and_then(|v| v.compiled_as.as_deref()),
         tradable: result.columns.tradable,
         trades: result.columns.trades,
         cooled_down: result.cooled_down,

@@ -10,7 +10,7 @@ use backtestd_core::discovery::Candidate;
 /// A note; empty where nothing had to be bounded and every hypothesis had the counts that it takes.
 pub(super) fn bounded(candidates: &[Candidate]) -> Markup {
     let mut said: Vec<String> = Vec::new();
-    let few = candidates.iter().filter(|c| !c.influence.is_admitted).count();
+    let few = candidates.iter().filter(|c| !c.measured.influence.is_admitted).count();
     if few > 0 {
         said.push(format!(
             "{} of {} hypotheses have too few events or days to be accepted; their p counts as 1",
@@ -18,21 +18,23 @@ pub(super) fn bounded(candidates: &[Candidate]) -> Markup {
             thousands(candidates.len() as u64)
         ));
     }
-    let capped = candidates.iter().filter(|c| c.influence.capped_days > 0).count();
-    if let Some(most) = candidates.iter().max_by_key(|c| c.influence.capped_days).filter(|_| capped > 0) {
+    let capped = candidates.iter().filter(|c| c.measured.influence.capped_days > 0).count();
+    if let Some(most) =
+        candidates.iter().max_by_key(|c| c.measured.influence.capped_days).filter(|_| capped > 0)
+    {
         said.push(format!(
             "{} have days whose score counts as less than it is, most often {} on {} ({} days)",
             thousands(capped as u64),
-            most.event_type,
-            most.scope.label(),
-            most.influence.capped_days
+            most.measured.event_type,
+            most.measured.scope.label(),
+            most.measured.influence.capped_days
         ));
     }
-    let one_day = candidates.iter().filter(|c| c.is_discovery && rests_on_one_day(c)).count();
+    let one_day = candidates.iter().filter(|c| c.judgement.is_discovery && rests_on_one_day(c)).count();
     if one_day > 0 {
         said.push(format!("{one_day} of the discoveries would have no gain without their largest day"));
     }
-    let floored: u64 = candidates.iter().map(|c| c.influence.n_floored).max().unwrap_or(0);
+    let floored: u64 = candidates.iter().map(|c| c.measured.influence.n_floored).max().unwrap_or(0);
     if floored > 0 {
         said.push(format!(
             "up to {} events of a hypothesis have a sigma that counts as more than it is",
@@ -40,7 +42,7 @@ pub(super) fn bounded(candidates: &[Candidate]) -> Markup {
         ));
     }
     let mut apart: BTreeMap<&str, usize> = BTreeMap::new();
-    for symbol in candidates.iter().flat_map(|c| &c.influence.left_out_symbols) {
+    for symbol in candidates.iter().flat_map(|c| &c.measured.influence.left_out_symbols) {
         *apart.entry(symbol.as_str()).or_default() += 1;
     }
     if !apart.is_empty() {
@@ -56,7 +58,7 @@ pub(super) fn bounded(candidates: &[Candidate]) -> Markup {
 }
 
 fn rests_on_one_day(c: &Candidate) -> bool {
-    c.influence.top_day_share.is_some_and(|share| share >= 1.0)
+    c.measured.influence.top_day_share.is_some_and(|share| share >= 1.0)
 }
 
 #[cfg(test)]
@@ -69,9 +71,13 @@ mod tests {
     fn what_was_bounded_is_said_and_nothing_else() {
         assert_eq!(bounded(&[candidate()]).into_string(), "");
         let mut bent = candidate();
-        (bent.influence.is_admitted, bent.influence.capped_days, bent.influence.n_floored) = (false, 2, 7);
-        bent.influence.left_out_symbols = vec![Symbol::new("USDCUSDT").unwrap()];
-        bent.influence.top_day_share = Some(1.4);
+        (
+            bent.measured.influence.is_admitted,
+            bent.measured.influence.capped_days,
+            bent.measured.influence.n_floored,
+        ) = (false, 2, 7);
+        bent.measured.influence.left_out_symbols = vec![Symbol::new("USDCUSDT").unwrap()];
+        bent.measured.influence.top_day_share = Some(1.4);
         let note = bounded(&[candidate(), bent]).into_string();
         for part in [
             "1 of 2 hypotheses have too few events or days",

@@ -25,23 +25,23 @@ struct Point {
 
 /// The studies of every event type with data, family by family; none without data.
 pub(super) fn studies(candidates: &[Candidate]) -> Option<Markup> {
-    let has_pooled = candidates.iter().any(|c| matches!(c.scope, Scope::Pooled(_)));
+    let has_pooled = candidates.iter().any(|c| matches!(c.measured.scope, Scope::Pooled(_)));
     let mut families: BTreeMap<&str, BTreeMap<&str, Vec<Point>>> = BTreeMap::new();
-    for c in candidates.iter().filter(|c| c.state.is_none()) {
-        if has_pooled != matches!(c.scope, Scope::Pooled(_)) {
+    for c in candidates.iter().filter(|c| c.measured.state.is_none()) {
+        if has_pooled != matches!(c.measured.scope, Scope::Pooled(_)) {
             continue;
         }
-        let Some(raw) = c.effect_raw_bps.filter(|v| v.is_finite()) else { continue };
-        let events = families.entry(&c.canonical_family).or_default();
-        events.entry(&c.event_type).or_default().push(Point {
-            bars: c.horizon.bars,
-            label: c.horizon.label.to_string(),
-            mean: c.direction_rule.sign() * raw,
-            half: c.se_bps.map(|se| BAND * se),
-            cost: c.cost_bps.unwrap_or(0.0),
-            n: c.n_events,
-            days: c.n_clusters,
-            is_discovery: c.is_discovery,
+        let Some(raw) = c.measured.effect_raw_bps.filter(|v| v.is_finite()) else { continue };
+        let events = families.entry(&c.measured.canonical_family).or_default();
+        events.entry(&c.measured.event_type).or_default().push(Point {
+            bars: c.measured.horizon.bars,
+            label: c.measured.horizon.label.to_string(),
+            mean: c.measured.direction_rule.sign() * raw,
+            half: c.measured.se_bps.map(|se| BAND * se),
+            cost: c.measured.cost_bps.unwrap_or(0.0),
+            n: c.measured.n_events,
+            days: c.measured.n_clusters,
+            is_discovery: c.judgement.is_discovery,
         });
     }
     families.values_mut().flat_map(BTreeMap::values_mut).for_each(|points| points.sort_by_key(|p| p.bars));

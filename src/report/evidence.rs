@@ -11,8 +11,8 @@ use backtestd_core::discovery::Candidate;
 /// The four charts of the evidence.
 pub(super) fn evidence(candidates: &[Candidate], placebo: Option<&Placebo>) -> Markup {
     // A test that is undefined (too few days) has p = 1 exactly and says nothing about calibration.
-    let p_values = ascending(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));
-    let p_any = ascending(candidates.iter().map(|c| c.p_any));
+    let p_values = ascending(candidates.iter().map(|c| c.measured.p_value).filter(|p| *p < 1.0));
+    let p_any = ascending(candidates.iter().map(|c| c.measured.p_any));
     let tests = p_values.len() as u64;
     html! {
         h2 { "Evidence" }
@@ -60,7 +60,7 @@ fn p_histogram(p_values: &[f64]) -> Markup {
 }
 
 fn e_histogram(candidates: &[Candidate]) -> Markup {
-    let log_e: Vec<f64> = candidates.iter().map(|c| libm::log10(c.e_pair.max(1e-300))).collect();
+    let log_e: Vec<f64> = candidates.iter().map(|c| libm::log10(c.measured.e_pair.max(1e-300))).collect();
     histogram(&Histogram {
         values: &log_e,
         range: (-3.0, 5.0),
@@ -89,12 +89,18 @@ fn calibration_lines(p_values: &[f64], p_any: &[f64], placebo: Option<&Placebo>)
 
 fn dots(candidates: &[Candidate]) -> Vec<Dot> {
     let dot = |c: &Candidate| {
-        let (raw, shrunk) = c.effect_raw_bps.zip(c.effect_shrunk_bps())?;
-        let name = format!("{} {} {} {}", c.event_type, c.direction_rule, c.horizon.label, c.scope.label());
+        let (raw, shrunk) = c.measured.effect_raw_bps.zip(c.effect_shrunk_bps())?;
+        let name = format!(
+            "{} {} {} {}",
+            c.measured.event_type,
+            c.measured.direction_rule,
+            c.measured.horizon.label,
+            c.measured.scope.label()
+        );
         (raw.is_finite() && shrunk.is_finite()).then_some(Dot {
             raw,
             shrunk,
-            is_discovery: c.is_discovery,
+            is_discovery: c.judgement.is_discovery,
             name,
         })
     };

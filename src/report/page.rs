@@ -111,7 +111,7 @@ fn head(input: &ReportInput<'_>) -> Markup {
         n => format!("{n} blueprints out of {} hypotheses", thousands(input.hypotheses)),
     };
     let bars: u64 = input.symbols.iter().map(|s| s.bars).sum();
-    let discoveries = input.candidates.iter().filter(|c| c.is_discovery).count() as u64;
+    let discoveries = input.candidates.iter().filter(|c| c.judgement.is_discovery).count() as u64;
     let counts = [
         (bars, "bars of 5 minutes"),
         (input.events, "events"),

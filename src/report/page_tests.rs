@@ -129,7 +129,7 @@ fn a_source_known_in_part_is_listed_with_its_stretch_and_the_events_that_need_it
 #[test]
 fn the_funnel_counts_what_passed_every_stage_before() {
     let mut unstable = candidate();
-    unstable.gate_stability = false;
+    unstable.judgement.gate_stability = false;
     let candidates = [candidate(), unstable];
     let input_page = page(&candidates, &[]);
     let counts: Vec<&str> =
@@ -162,7 +162,8 @@ fn a_placebo_stands_beside_the_run_with_its_mean_and_its_worst_draw() {
 
 #[test]
 fn every_event_type_with_data_has_its_study() {
-    let all_states = Candidate { state: None, ..candidate() };
+    let mut all_states = candidate();
+    all_states.measured.state = None;
     let page = page(&[all_states, candidate()], &[]);
     assert_eq!(page.matches("<figure").count(), 1);
     assert!(page.contains("Mean path after"));

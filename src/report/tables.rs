@@ -19,7 +19,7 @@ pub(super) fn candidates(
 ) -> Markup {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|a, b| {
-        let key = |at: usize| (candidates[at].q_value, candidates[at].p_any);
+        let key = |at: usize| (candidates[at].measured.q_value, candidates[at].measured.p_any);
         let (a_key, b_key) = (key(*a), key(*b));
         a_key.0.total_cmp(&b_key.0).then(a_key.1.total_cmp(&b_key.1)).then(a.cmp(b))
     });
@@ -37,22 +37,22 @@ pub(super) fn candidates(
 }
 
 fn candidate(c: &Candidate, bridge_net_bps: Option<f64>) -> Markup {
-    let stopped = c.fail_reasons.iter().map(|r| r.gate).collect::<Vec<_>>().join(", ");
-    let why = c.fail_reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let stopped = c.judgement.fail_reasons.iter().map(|r| r.gate).collect::<Vec<_>>().join(", ");
+    let why = c.judgement.fail_reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     html! {
-        tr class=[c.is_discovery.then_some("hit")] {
-            td { (c.event_type) }
-            td { (c.direction_rule) }
-            (texts([&*c.horizon.label, c.scope.label(), c.state_id()]))
+        tr class=[c.judgement.is_discovery.then_some("hit")] {
+            td { (c.measured.event_type) }
+            td { (c.measured.direction_rule) }
+            (texts([&*c.measured.horizon.label, c.measured.scope.label(), c.state_id()]))
             (numbers([
-                thousands(c.n_events),
-                thousands(c.n_clusters),
-                signed(c.effect_raw_bps, 1),
+                thousands(c.measured.n_events),
+                thousands(c.measured.n_clusters),
+                signed(c.measured.effect_raw_bps, 1),
                 signed(c.effect_shrunk_bps(), 1),
-                signed(c.after_cost_expectancy_bps, 1),
-                number(c.t_stat, 1),
-                probability(c.p_any),
-                probability(c.q_value),
+                signed(c.judgement.after_cost_expectancy_bps, 1),
+                number(c.measured.t_stat, 1),
+                probability(c.measured.p_any),
+                probability(c.measured.q_value),
                 signed(bridge_net_bps, 1),
             ]))
             td.why.one title=(why) { (stopped.replace("_GATE", "").replace('_', " ").to_lowercase()) }

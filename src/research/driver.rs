@@ -306,7 +306,7 @@ fn summarise(
         .collect();
     let unknown = collected.outcomes.iter().filter(|o| o.forward_return.is_nan()).count() as u64;
     let discovery = &conclusions.discovery;
-    let passed = discovery.candidates.iter().filter(|c| c.gate_phase2_final).count() as u64;
+    let passed = discovery.candidates.iter().filter(|c| c.judgement.gate_phase2_final).count() as u64;
     let root = &request.data_root;
     RunSummary {
         ontology_spec_hash: request.spec.hash.clone(),

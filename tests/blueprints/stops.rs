@@ -66,11 +66,13 @@ fn world() -> World {
     let look =
         Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &[], lacking: &[] };
     let mut discovery = find(&look, &config);
-    for candidate in discovery.candidates.iter_mut().filter(|c| c.state.is_none() && c.n_events >= 30) {
-        candidate.is_discovery = true;
-        candidate.gate_phase2_final = true;
-        candidate.promotion_track = PromotionTrack::Standard;
-        candidate.fail_reasons.clear();
+    for candidate in
+        discovery.candidates.iter_mut().filter(|c| c.measured.state.is_none() && c.measured.n_events >= 30)
+    {
+        candidate.judgement.is_discovery = true;
+        candidate.judgement.gate_phase2_final = true;
+        candidate.judgement.promotion_track = PromotionTrack::Standard;
+        candidate.judgement.fail_reasons.clear();
     }
     let facts = RunFacts {
         run_id: "stops".to_owned(),
@@ -104,12 +106,14 @@ fn positions(world: &World, candidate: &Candidate, at: usize, lag: i64) -> Vec<P
     let raw: &RawSymbol = &world.raw.symbols[at];
     let bars: BTreeMap<i64, &Bar> =
         raw.perp.iter().filter(|b| b.bar < world.end).map(|b| (b.bar.0, b)).collect();
-    let hold = i64::from(candidate.horizon.bars);
+    let hold = i64::from(candidate.measured.horizon.bars);
     let mut events: Vec<&Outcome> = world
         .outcomes
         .iter()
-        .filter(|o| o.event.symbol == symbols(SYMBOLS)[at] && o.event.event_type == candidate.event_type)
-        .filter(|o| o.horizon == candidate.horizon && o.event.direction != 0)
+        .filter(|o| {
+            o.event.symbol == symbols(SYMBOLS)[at] && o.event.event_type == candidate.measured.event_type
+        })
+        .filter(|o| o.horizon == candidate.measured.horizon && o.event.direction != 0)
         .filter(|o| o.event.bar.0 + 1 + hold < world.end.0)
         .collect();
     events.sort_by_key(|o| o.event.bar);
@@ -120,7 +124,8 @@ fn positions(world: &World, candidate: &Candidate, at: usize, lag: i64) -> Vec<P
             continue;
         }
         last = event;
-        let up = (outcome.event.direction > 0) == (candidate.direction_rule == DirectionRule::Follow);
+        let up =
+            (outcome.event.direction > 0) == (candidate.measured.direction_rule == DirectionRule::Follow);
         let Some(entry) = bars.get(&(event + lag)) else { continue };
         let (price, due) = (entry.close, event + lag + hold);
         let stop = if up { price * (1.0 - STOP_BPS / 1e4) } else { price * (1.0 + STOP_BPS / 1e4) };
@@ -171,13 +176,17 @@ fn what_is_published_with_a_stop_is_what_a_loop_over_the_raw_bars_earns() {
         let candidate = &candidates[*at];
         let all = |lag: i64| -> Vec<Position> {
             let names = symbols(SYMBOLS);
-            let scope = candidate.scope.symbols();
+            let scope = candidate.measured.scope.symbols();
             let mine = names.iter().enumerate().filter(|(_, s)| scope.contains(s));
             mine.flat_map(|(at, _)| positions(&world, candidate, at, lag)).collect()
         };
         let own = all(1);
-        let what =
-            format!("{} {} {}", candidate.event_type, candidate.horizon.label, candidate.scope.label());
+        let what = format!(
+            "{} {} {}",
+            candidate.measured.event_type,
+            candidate.measured.horizon.label,
+            candidate.measured.scope.label()
+        );
         assert_eq!(result.columns.trades, own.len() as u64, "{what}");
         assert_eq!(result.summary.stopped, own.iter().filter(|p| p.stopped).count() as u64, "{what}");
         close(result.columns.gross_bps, mean(own.iter().map(|p| p.gross)), &what);
@@ -187,7 +196,7 @@ fn what_is_published_with_a_stop_is_what_a_loop_over_the_raw_bars_earns() {
         in_time += own.iter().filter(|p| !p.stopped).count();
         late += own.iter().filter(|p| p.late).count();
         let published_as = world.conclusions.compiled.blueprints.iter();
-        for blueprint in published_as.filter(|b| b.lineage.candidate_id == candidate.candidate_id) {
+        for blueprint in published_as.filter(|b| b.lineage.candidate_id == candidate.measured.candidate_id) {
             published += 1;
             assert_eq!(blueprint.exit.stop.map(|stop| stop.bps), Some(STOP_BPS));
             assert_eq!(blueprint.exit.intrabar_path, Some(IntrabarPath::Ohlc));

@@ -42,15 +42,14 @@ fn unbounded() -> DiscoveryConfig {
 }
 
 fn of<'a>(discovery: &'a Discovery, event: &str, scope: &str) -> &'a Candidate {
-    let mut found = discovery
-        .candidates
-        .iter()
-        .filter(|c| *c.event_type == *event && c.scope.label() == scope && c.state.is_none());
+    let mut found = discovery.candidates.iter().filter(|c| {
+        *c.measured.event_type == *event && c.measured.scope.label() == scope && c.measured.state.is_none()
+    });
     found.next().unwrap_or_else(|| panic!("{event} on {scope}"))
 }
 
 fn discoveries(discovery: &Discovery) -> usize {
-    discovery.candidates.iter().filter(|c| c.is_discovery).count()
+    discovery.candidates.iter().filter(|c| c.judgement.is_discovery).count()
 }
 
 /// The rows of a table with other numbers in some of them.
@@ -81,8 +80,8 @@ fn with(table: &OutcomeTable, mut change: impl FnMut(usize, &mut OutcomeRow<'_>)
 fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
     let clean = discover(&table("bad_print_clean"), &closed());
     let marginal = of(&clean, "MARG", "AAAUSDT");
-    assert!((marginal.q_value - 0.073).abs() < 5e-4, "{}", marginal.q_value);
-    assert_eq!(marginal.promotion_track, PromotionTrack::FallbackOnly);
+    assert!((marginal.measured.q_value - 0.073).abs() < 5e-4, "{}", marginal.measured.q_value);
+    assert_eq!(marginal.judgement.promotion_track, PromotionTrack::FallbackOnly);
     assert_eq!(discoveries(&clean), 0);
 
     let original = table("bad_print_clean");
@@ -106,12 +105,16 @@ fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
     for (name, world) in worlds {
         let found = discover(&world, &closed());
         let with = of(&found, "MARG", "AAAUSDT");
-        assert_eq!(with.q_value.to_bits(), marginal.q_value.to_bits(), "{name}");
-        assert_eq!(with.promotion_track, marginal.promotion_track, "{name}: {:?}", with.fail_reasons);
+        assert_eq!(with.measured.q_value.to_bits(), marginal.measured.q_value.to_bits(), "{name}");
+        assert_eq!(
+            with.judgement.promotion_track, marginal.judgement.promotion_track,
+            "{name}: {:?}",
+            with.judgement.fail_reasons
+        );
         assert_eq!(discoveries(&found), 0, "{name}");
     }
     let capped = discover(&table("bad_print"), &closed());
-    assert_eq!(of(&capped, "BADPRINT", "AAAUSDT").influence.capped_days, 1);
+    assert_eq!(of(&capped, "BADPRINT", "AAAUSDT").measured.influence.capped_days, 1);
     // An event that pays a little, and once a lot: its evidence rests on that day.
     let once = with(&original, |i, row| {
         if usize::from(original.event[i]) == bad {
@@ -120,11 +123,17 @@ fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
         }
         true
     });
-    assert!(of(&discover(&once, &closed()), "BADPRINT", "AAAUSDT").influence.top_day_share.unwrap() > 0.9);
+    assert!(
+        of(&discover(&once, &closed()), "BADPRINT", "AAAUSDT").measured.influence.top_day_share.unwrap()
+            > 0.9
+    );
 
     // Without the cap on a day the print is a discovery and takes the marginal one with it.
     let free = discover(&table("bad_print"), &unbounded());
-    assert!(of(&free, "BADPRINT", "AAAUSDT").is_discovery && of(&free, "MARG", "AAAUSDT").q_value < 0.05);
+    assert!(
+        of(&free, "BADPRINT", "AAAUSDT").judgement.is_discovery
+            && of(&free, "MARG", "AAAUSDT").measured.q_value < 0.05
+    );
 }
 
 #[test]
@@ -142,18 +151,28 @@ fn what_can_never_be_accepted_helps_no_other() {
     });
     let found = discover(&lucky, &closed());
     let few = of(&found, "BADPRINT", "AAAUSDT");
-    assert!(few.p_any < 2e-3 && few.n_events < 50, "{} {}", few.p_any, few.n_events);
-    assert!(!few.influence.is_admitted && !few.is_discovery && few.q_value >= 1.0);
+    assert!(
+        few.measured.p_any < 2e-3 && few.measured.n_events < 50,
+        "{} {}",
+        few.measured.p_any,
+        few.measured.n_events
+    );
+    assert!(
+        !few.measured.influence.is_admitted && !few.judgement.is_discovery && few.measured.q_value >= 1.0
+    );
     let clean = discover(&original, &closed());
     assert_eq!(
-        of(&found, "MARG", "AAAUSDT").q_value.to_bits(),
-        of(&clean, "MARG", "AAAUSDT").q_value.to_bits(),
+        of(&found, "MARG", "AAAUSDT").measured.q_value.to_bits(),
+        of(&clean, "MARG", "AAAUSDT").measured.q_value.to_bits(),
         "k counts none of them, and m all of them"
     );
     // Were they let in, the marginal one would be found beside them.
     let mut open = closed();
     (open.gates.gate_v1_phase2.base.min_sample_size, open.gates.gate_v1_phase2.base.min_clusters) = (1, 1);
-    assert!(of(&discover(&lucky, &open), "MARG", "AAAUSDT").q_value < of(&clean, "MARG", "AAAUSDT").q_value);
+    assert!(
+        of(&discover(&lucky, &open), "MARG", "AAAUSDT").measured.q_value
+            < of(&clean, "MARG", "AAAUSDT").measured.q_value
+    );
     // Enough events, on too few days.
     let crowded = with(&original, |i, row| {
         if usize::from(original.event[i]) == bad {
@@ -172,10 +191,10 @@ fn what_can_never_be_accepted_helps_no_other() {
     let found = discover(&crowded, &closed());
     let few = of(&found, "BADPRINT", "AAAUSDT");
     assert!(
-        few.n_events >= 50 && few.n_clusters < 30 && few.q_value >= 1.0,
+        few.measured.n_events >= 50 && few.measured.n_clusters < 30 && few.measured.q_value >= 1.0,
         "{} {}",
-        few.n_events,
-        few.n_clusters
+        few.measured.n_events,
+        few.measured.n_clusters
     );
 }
 
@@ -190,14 +209,14 @@ fn the_same_rows_twice_are_refused_by_number_or_count_once() {
     let file = read("few_events_twice", Repeats::Collapse).unwrap();
     assert_eq!((file.collapsed.repeated, file.collapsed.contradicting), (40, 0));
     assert_eq!(discover(&file.table, &closed()), once);
-    assert!(once.candidates.iter().all(|c| c.promotion_track == PromotionTrack::None));
+    assert!(once.candidates.iter().all(|c| c.judgement.promotion_track == PromotionTrack::None));
 }
 
 #[test]
 fn a_symbol_that_hardly_moves_does_not_silence_its_pool() {
     let alone = discover(&table("pool"), &closed());
     let pool = of(&alone, "E1", "ALL");
-    assert!(pool.p_any < 1e-20 && pool.promotion_track == PromotionTrack::Standard);
+    assert!(pool.measured.p_any < 1e-20 && pool.judgement.promotion_track == PromotionTrack::Standard);
     let quiet = table("pool_with_peg");
     let peg = quiet.symbols.iter().position(|s| s.as_str() == "PEG").unwrap();
     // As it is; three, ten and a hundred times as quiet; with a tenth of its rows.
@@ -219,17 +238,28 @@ fn a_symbol_that_hardly_moves_does_not_silence_its_pool() {
         let found = discover(&world, &closed());
         let with = of(&found, "E1", "ALL");
         // The very same evidence: its rows are in the table, in its own unit, and not in the pool.
-        assert_eq!(with.p_any.to_bits(), pool.p_any.to_bits(), "{name}");
-        assert_eq!(with.promotion_track, PromotionTrack::Standard, "{name}: {:?}", with.fail_reasons);
-        let rows = of(&found, "E1", "PEG").n_events;
-        assert_eq!(with.influence.n_left_out_of_pool, rows, "{name}");
-        assert_eq!(with.influence.left_out_symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(), ["PEG"]);
-        assert!(with.scope.symbols().iter().all(|s| s.as_str() != "PEG"), "what is not tested is not traded");
+        assert_eq!(with.measured.p_any.to_bits(), pool.measured.p_any.to_bits(), "{name}");
+        assert_eq!(
+            with.judgement.promotion_track,
+            PromotionTrack::Standard,
+            "{name}: {:?}",
+            with.judgement.fail_reasons
+        );
+        let rows = of(&found, "E1", "PEG").measured.n_events;
+        assert_eq!(with.measured.influence.n_left_out_of_pool, rows, "{name}");
+        assert_eq!(
+            with.measured.influence.left_out_symbols.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
+            ["PEG"]
+        );
+        assert!(
+            with.measured.scope.symbols().iter().all(|s| s.as_str() != "PEG"),
+            "what is not tested is not traded"
+        );
         let told = &found.summary.left_out_of_pool;
         assert_eq!((told.len(), told[0].symbol.as_str(), told[0].rows), (1, "PEG", rows), "{name}");
     }
     let free = discover(&quiet, &unbounded());
-    assert!(of(&free, "E1", "ALL").p_any > 0.05, "without the rule the pool is silent");
+    assert!(of(&free, "E1", "ALL").measured.p_any > 0.05, "without the rule the pool is silent");
 }
 
 #[test]
@@ -243,9 +273,9 @@ fn one_tiny_sigma_neither_decides_nor_reverses_a_unit() {
             });
             let found = discover(&world, &closed());
             let after = of(&found, "E1", "ALL");
-            assert_eq!(after.direction_rule, DirectionRule::Follow, "{sigma} at {at}");
-            assert_eq!(after.promotion_track, PromotionTrack::Standard, "{sigma} at {at}");
-            assert!(after.p_any < 1e-15, "{sigma} at {at}: {}", after.p_any);
+            assert_eq!(after.measured.direction_rule, DirectionRule::Follow, "{sigma} at {at}");
+            assert_eq!(after.judgement.promotion_track, PromotionTrack::Standard, "{sigma} at {at}");
+            assert!(after.measured.p_any < 1e-15, "{sigma} at {at}: {}", after.measured.p_any);
         }
     }
     let world = with(&original, |i, row| {
@@ -254,7 +284,10 @@ fn one_tiny_sigma_neither_decides_nor_reverses_a_unit() {
     });
     assert_eq!(discover(&world, &closed()).summary.rows_floored, 1);
     let free = discover(&world, &unbounded());
-    assert!(of(&free, "E1", "ALL").p_any > 1e-6, "without the bounds one sigma takes the evidence away");
+    assert!(
+        of(&free, "E1", "ALL").measured.p_any > 1e-6,
+        "without the bounds one sigma takes the evidence away"
+    );
 }
 
 #[test]
@@ -262,8 +295,8 @@ fn a_precise_sibling_leaves_the_others_their_weights() {
     let (six, seven) =
         (discover(&table("shrink"), &closed()), discover(&table("shrink_with_peg"), &closed()));
     for symbol in ["S00", "S01", "S02", "S03", "S04", "S05"] {
-        let weight = |d: &Discovery| of(d, "E1", symbol).shrinkage_weight_state.unwrap();
-        let shrunk = |d: &Discovery| of(d, "E1", symbol).effect_shrunk_state_bps.unwrap();
+        let weight = |d: &Discovery| of(d, "E1", symbol).measured.shrinkage_weight_state.unwrap();
+        let shrunk = |d: &Discovery| of(d, "E1", symbol).measured.effect_shrunk_state_bps.unwrap();
         assert!(
             weight(&six) > 0.85 && (weight(&seven) - weight(&six)).abs() < 0.05,
             "{symbol}: {}",
@@ -286,12 +319,16 @@ fn a_return_that_never_varies_is_no_test() {
             let found = discover(&world, &closed());
             let unit = of(&found, "E1", "AAAUSDT");
             assert_eq!(
-                (unit.t_stat, unit.p_value, unit.p_any, unit.q_value),
+                (unit.measured.t_stat, unit.measured.p_value, unit.measured.p_any, unit.measured.q_value),
                 (None, 1.0, 1.0, 1.0),
                 "{constant}"
             );
-            assert_eq!((unit.lfsr, unit.ci_low_bps, unit.se_bps), (None, None, None), "{constant}");
-            assert_eq!(unit.promotion_track, PromotionTrack::None);
+            assert_eq!(
+                (unit.measured.lfsr, unit.measured.ci_low_bps, unit.measured.se_bps),
+                (None, None, None),
+                "{constant}"
+            );
+            assert_eq!(unit.judgement.promotion_track, PromotionTrack::None);
         }
     }
 }

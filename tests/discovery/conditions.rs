@@ -269,19 +269,20 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
         conclude_like(&look, &spec, &config, &outcomes, &facts, &mut BTreeMap::new()).unwrap().discovery;
     assert_eq!((twin.summary.cohorts.len(), twin.summary.trials), (2, full.units));
     let of = |state: &str| {
-        twin.candidates.iter().find(|c| c.state_id() == state && c.scope.label() == "ALL").unwrap()
+        twin.candidates.iter().find(|c| c.state_id() == state && c.measured.scope.label() == "ALL").unwrap()
     };
     let filtered = of("not_LOW_LIQUIDITY_STATE_and_not_SPREAD_ELEVATED_STATE");
-    assert_eq!((of("").cohort, filtered.cohort), (1, 2));
+    assert_eq!((of("").measured.cohort, filtered.measured.cohort), (1, 2));
     // The same outcomes, two budgets: the small second cohort has more of its budget for each of its trials.
     let share = |cohort: u32| {
         let c = accounting.of(cohort).unwrap();
         c.budget / c.units as f64
     };
-    let ratio = filtered.p_threshold.unwrap() / of("").p_threshold.unwrap();
+    let ratio = filtered.measured.p_threshold.unwrap() / of("").measured.p_threshold.unwrap();
     assert!((ratio / (share(2) / share(1)) - 1.0).abs() < 1e-12, "{ratio}");
     assert!(
-        filtered.is_discovery
-            && (filtered.p_any, filtered.effect_raw_bps) == (of("").p_any, of("").effect_raw_bps)
+        filtered.judgement.is_discovery
+            && (filtered.measured.p_any, filtered.measured.effect_raw_bps)
+                == (of("").measured.p_any, of("").measured.effect_raw_bps)
     );
 }

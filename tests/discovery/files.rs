@@ -77,12 +77,12 @@ fn a_table_survives_the_way_through_parquet() {
     assert_eq!(a.candidates.len(), b.candidates.len());
     // Conditions are numbered by name in a file; everything else is the same.
     for c in &a.candidates {
-        let same = b.candidates.iter().find(|o| o.candidate_id == c.candidate_id).unwrap();
+        let same = b.candidates.iter().find(|o| o.measured.candidate_id == c.measured.candidate_id).unwrap();
         assert_eq!(
-            (c.n_events, c.n_clusters, c.p_any.to_bits()),
-            (same.n_events, same.n_clusters, same.p_any.to_bits())
+            (c.measured.n_events, c.measured.n_clusters, c.measured.p_any.to_bits()),
+            (same.measured.n_events, same.measured.n_clusters, same.measured.p_any.to_bits())
         );
-        assert_eq!(c.q_value.to_bits(), same.q_value.to_bits());
+        assert_eq!(c.measured.q_value.to_bits(), same.measured.q_value.to_bits());
     }
 }
 
@@ -176,7 +176,7 @@ fn candidates_are_written_with_the_contracts_columns_and_the_same_bytes_every_ti
     write_phase2_reports(dir.path(), &discovery).unwrap();
     let csv = std::fs::read_to_string(dir.path().join("ALPHA_ONE/phase2_candidates.csv")).unwrap();
     assert!(csv.starts_with("candidate_id,canonical_family,event_type,"));
-    let rows = discovery.candidates.iter().filter(|c| &*c.event_type == "ALPHA_ONE").count();
+    let rows = discovery.candidates.iter().filter(|c| &*c.measured.event_type == "ALPHA_ONE").count();
     assert_eq!(csv.lines().count(), rows + 1);
 }
 

@@ -132,11 +132,14 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let after = conclude_in(&large, &book_of(&table, &large, &config), &second, &config);
     assert_eq!((after.summary.trials, after.summary.cohorts.len()), (large.units, 2));
 
-    let q: BTreeMap<&str, f64> =
-        after.candidates.iter().map(|c| (c.candidate_id.as_str(), c.q_value_global)).collect();
+    let q: BTreeMap<&str, f64> = after
+        .candidates
+        .iter()
+        .map(|c| (c.measured.candidate_id.as_str(), c.measured.q_value_global))
+        .collect();
     for c in &before.candidates {
         // More rejections elsewhere can only help; its own share is what it was, to the last bit.
-        assert!(q[c.candidate_id.as_str()] <= c.q_value_global);
+        assert!(q[c.measured.candidate_id.as_str()] <= c.measured.q_value_global);
     }
     assert!(before.summary.discoveries > 0);
     // The definition: reject p <= q k gamma_b / m_b.
@@ -145,19 +148,32 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
         c.budget / c.units as f64
     };
     let level = 0.05;
-    let k = after.candidates.iter().filter(|c| c.q_value_global <= level).count();
+    let k = after.candidates.iter().filter(|c| c.measured.q_value_global <= level).count();
     for c in &after.candidates {
-        let threshold = level * k as f64 * share(c.cohort);
-        assert_eq!(c.q_value_global <= level, c.p_any <= threshold, "{} {}", c.p_any, threshold);
-        assert!((c.p_threshold.unwrap() - threshold).abs() < 1e-15);
-        assert_eq!(c.cohort, if ["GAMMA_ONE", "GAMMA_TWO"].contains(&&*c.event_type) { 2 } else { 1 });
+        let threshold = level * k as f64 * share(c.measured.cohort);
+        assert_eq!(
+            c.measured.q_value_global <= level,
+            c.measured.p_any <= threshold,
+            "{} {}",
+            c.measured.p_any,
+            threshold
+        );
+        assert!((c.measured.p_threshold.unwrap() - threshold).abs() < 1e-15);
+        assert_eq!(
+            c.measured.cohort,
+            if ["GAMMA_ONE", "GAMMA_TWO"].contains(&&*c.measured.event_type) { 2 } else { 1 }
+        );
     }
     // Looking at the small catalogue again: what was added stays counted, and nothing moved back.
     let third = look(&mut ledger, &small, FIRST_DAY + 2);
     let again = conclude_in(&small, &book_of(&early, &small, &config), &third, &config);
     assert_eq!(again.summary.trials, large.units);
     let rejected = |d: &backtestd_core::discovery::Discovery| -> Vec<String> {
-        d.candidates.iter().filter(|c| c.is_discovery).map(|c| c.candidate_id.clone()).collect()
+        d.candidates
+            .iter()
+            .filter(|c| c.judgement.is_discovery)
+            .map(|c| c.measured.candidate_id.clone())
+            .collect()
     };
     assert_eq!(rejected(&again), rejected(&before));
 }

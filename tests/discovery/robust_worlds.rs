@@ -46,10 +46,12 @@ fn unbounded(mut config: DiscoveryConfig) -> DiscoveryConfig {
 
 fn is_found(table: &OutcomeTable, config: &DiscoveryConfig, event: &str, scope: &str) -> bool {
     let found = discover(table, config);
-    found
-        .candidates
-        .iter()
-        .any(|c| c.is_discovery && *c.event_type == *event && c.scope.label() == scope && c.state.is_none())
+    found.candidates.iter().any(|c| {
+        c.judgement.is_discovery
+            && *c.measured.event_type == *event
+            && c.measured.scope.label() == scope
+            && c.measured.state.is_none()
+    })
 }
 
 #[test]
@@ -57,8 +59,9 @@ fn spoilt_worlds_without_an_edge_publish_nothing_and_without_the_bounds_they_wou
     let (mut false_worlds, mut without) = (0, 0);
     for seed in 0..25 {
         let table = spoil(world(5000 + seed, 150, None), seed);
-        let published =
-            |config: &DiscoveryConfig| discover(&table, config).candidates.iter().any(|c| c.is_discovery);
+        let published = |config: &DiscoveryConfig| {
+            discover(&table, config).candidates.iter().any(|c| c.judgement.is_discovery)
+        };
         false_worlds += usize::from(published(&gross()));
         without += usize::from(published(&unbounded(gross())));
     }
@@ -85,8 +88,9 @@ fn rules_that_look_at_the_return_they_weigh_publish_falsely() {
     let (mut honest, mut hindsight) = (0, 0);
     for seed in 0..12 {
         let table = world(7000 + seed, 150, None);
-        let published =
-            |table: &OutcomeTable| discover(table, &gross()).candidates.iter().any(|c| c.is_discovery);
+        let published = |table: &OutcomeTable| {
+            discover(table, &gross()).candidates.iter().any(|c| c.judgement.is_discovery)
+        };
         honest += usize::from(published(&table));
         let mut peeking = table.clone();
         for i in 0..table.len() {

@@ -31,7 +31,7 @@ fn worlds_without_an_edge_publish_nothing_and_an_iid_test_would() {
         let table = world(1000 + seed, 150, None);
         // p_any never rises, so what the last day publishes is everything that any day published.
         let discovery = discover(&table, &config);
-        false_worlds += u64::from(discovery.candidates.iter().any(|c| c.is_discovery));
+        false_worlds += u64::from(discovery.candidates.iter().any(|c| c.judgement.is_discovery));
         canary_worlds += u64::from(iid_t_and_bh(&table) > 0);
     }
     assert!(false_worlds <= 2, "{false_worlds} of {NULL_WORLDS} null worlds published something");
@@ -43,18 +43,28 @@ fn a_planted_edge_is_found_on_its_side_and_nothing_else_is() {
     for seed in 0..6 {
         let table = world(2000 + seed, 240, Some(Edge { event: "BETA_ONE", bps: -55.0 }));
         let discovery = discover(&table, &config());
-        let passed: Vec<&Candidate> = discovery.candidates.iter().filter(|c| c.gate_phase2_final).collect();
+        let passed: Vec<&Candidate> =
+            discovery.candidates.iter().filter(|c| c.judgement.gate_phase2_final).collect();
         assert!(!passed.is_empty(), "seed {seed}: {:?}", discovery.summary);
         for c in &passed {
-            assert_eq!(&*c.event_type, "BETA_ONE", "seed {seed}");
-            assert_eq!(c.direction_rule, DirectionRule::Fade);
-            assert_eq!(c.promotion_track, PromotionTrack::Standard);
-            assert!(c.fail_reasons.is_empty());
-            assert!(c.anytime_lower_bps.unwrap() > 0.0 && c.anytime_lower_bps < c.effect_raw_bps);
-            assert!(c.lfsr.unwrap() < 0.05 && c.p_any <= c.p_any_gross.max(c.p_any));
+            assert_eq!(&*c.measured.event_type, "BETA_ONE", "seed {seed}");
+            assert_eq!(c.measured.direction_rule, DirectionRule::Fade);
+            assert_eq!(c.judgement.promotion_track, PromotionTrack::Standard);
+            assert!(c.judgement.fail_reasons.is_empty());
+            assert!(
+                c.measured.anytime_lower_bps.unwrap() > 0.0
+                    && c.measured.anytime_lower_bps < c.measured.effect_raw_bps
+            );
+            assert!(
+                c.measured.lfsr.unwrap() < 0.05
+                    && c.measured.p_any <= c.measured.p_any_gross.max(c.measured.p_any)
+            );
         }
-        let wrong =
-            discovery.candidates.iter().filter(|c| c.is_discovery && &*c.event_type != "BETA_ONE").count();
+        let wrong = discovery
+            .candidates
+            .iter()
+            .filter(|c| c.judgement.is_discovery && &*c.measured.event_type != "BETA_ONE")
+            .count();
         assert_eq!(wrong, 0, "seed {seed}");
     }
 }
@@ -76,20 +86,20 @@ fn an_excluded_event_keeps_its_place_in_the_catalogue_with_p_1_and_its_number_am
     let bound = discover(&table, &config);
     assert_eq!(bound.summary.hypotheses, free.summary.hypotheses, "nobody pays less");
     assert_eq!(bound.summary.catalogue_hash, free.summary.catalogue_hash);
-    let is_out = |c: &&Candidate| &*c.event_type == "BETA_ONE" && c.scope.label() == "ALL";
+    let is_out = |c: &&Candidate| &*c.measured.event_type == "BETA_ONE" && c.measured.scope.label() == "ALL";
     assert!(
-        free.candidates.iter().filter(is_out).any(|c| c.gate_phase2_final),
+        free.candidates.iter().filter(is_out).any(|c| c.judgement.gate_phase2_final),
         "the edge is there to be found"
     );
     for c in bound.candidates.iter().filter(is_out) {
-        assert_eq!((c.q_value, c.q_value_global, c.q_value_ebh), (1.0, 1.0, 1.0));
-        assert!(!c.is_discovery && c.promotion_track == PromotionTrack::None);
-        let first = &c.fail_reasons[0];
+        assert_eq!((c.measured.q_value, c.measured.q_value_global, c.measured.q_value_ebh), (1.0, 1.0, 1.0));
+        assert!(!c.judgement.is_discovery && c.judgement.promotion_track == PromotionTrack::None);
+        let first = &c.judgement.fail_reasons[0];
         assert_eq!((first.gate, first.value, first.threshold), (EVENT_QUALITY_GATE, Some(612.0), 500.0));
     }
     let others = |d: &Discovery| -> Vec<(String, f64)> {
         let kept = d.candidates.iter().filter(|c| !is_out(c));
-        kept.map(|c| (c.candidate_id.clone(), c.q_value)).collect()
+        kept.map(|c| (c.measured.candidate_id.clone(), c.measured.q_value)).collect()
     };
     for ((id, with), (_, without)) in others(&bound).iter().zip(others(&free)) {
         assert!(*with >= without, "{id}: q fell from {without} to {with} because another was left out");
@@ -106,7 +116,7 @@ fn an_edge_below_the_cost_is_not_published() {
     // 9 bps gross against 12 bps of cost: real, and worthless.
     let table = world(3000, 400, Some(Edge { event: "BETA_ONE", bps: 9.0 }));
     let discovery = discover(&table, &config());
-    assert!(discovery.candidates.iter().all(|c| !c.gate_phase2_final));
+    assert!(discovery.candidates.iter().all(|c| !c.judgement.gate_phase2_final));
 }
 
 #[test]
@@ -127,8 +137,8 @@ fn advancing_day_by_day_is_one_batch_bit_for_bit() {
             let now: Vec<String> = conclude_book(&catalogue, &daily, &config)
                 .candidates
                 .into_iter()
-                .filter(|c| c.is_discovery)
-                .map(|c| c.candidate_id)
+                .filter(|c| c.judgement.is_discovery)
+                .map(|c| c.measured.candidate_id)
                 .collect();
             assert!(published.iter().all(|id| now.contains(id)), "a discovery was taken back");
             published = now;
@@ -186,8 +196,8 @@ fn a_row_that_nobody_can_score_is_dropped_and_counted_and_its_units_go_on_withou
     assert_eq!(discover(&costly, &config), without);
     assert_eq!((without.summary.rows_dropped, without.summary.quarantined), (1, 0));
     assert_eq!(without.summary.rows_used, clean.summary.rows_used - 1);
-    assert!(without.candidates.iter().all(|c| c.effect_raw_bps.is_some_and(f64::is_finite)));
-    assert!(without.candidates.iter().any(|c| c.n_dropped == 1));
+    assert!(without.candidates.iter().all(|c| c.measured.effect_raw_bps.is_some_and(f64::is_finite)));
+    assert!(without.candidates.iter().any(|c| c.measured.n_dropped == 1));
 }
 
 #[test]
@@ -199,7 +209,7 @@ fn one_symbol_makes_one_unit_not_two() {
         builder.push(&row, &[]).unwrap();
     }
     let discovery = discover(&builder.finish(), &config());
-    assert!(discovery.candidates.iter().all(|c| c.scope.label() != "ALL"));
+    assert!(discovery.candidates.iter().all(|c| c.measured.scope.label() != "ALL"));
 }
 
 #[test]
@@ -208,9 +218,12 @@ fn the_one_look_evidence_agrees_with_the_anytime_evidence_on_a_strong_edge() {
     config.gates.evidence.publish_on = EvidenceKind::Cr2T;
     let table = world(2000, 240, Some(Edge { event: "BETA_ONE", bps: -55.0 }));
     let discovery = discover(&table, &config);
-    let passed: BTreeMap<&str, usize> =
-        discovery.candidates.iter().filter(|c| c.gate_phase2_final).fold(BTreeMap::new(), |mut m, c| {
-            *m.entry(c.event_type.as_ref()).or_default() += 1;
+    let passed: BTreeMap<&str, usize> = discovery
+        .candidates
+        .iter()
+        .filter(|c| c.judgement.gate_phase2_final)
+        .fold(BTreeMap::new(), |mut m, c| {
+            *m.entry(c.measured.event_type.as_ref()).or_default() += 1;
             m
         });
     assert_eq!(passed.keys().copied().collect::<Vec<_>>(), ["BETA_ONE"]);

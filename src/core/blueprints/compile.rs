@@ -147,10 +147,10 @@ pub fn compile(
     inputs: &CompileInputs<'_>,
 ) -> Result<Compiled, CompileError> {
     for candidate in candidates {
-        if &*candidate.ontology_spec_hash != inputs.ontology_spec_hash {
+        if &*candidate.measured.ontology_spec_hash != inputs.ontology_spec_hash {
             return Err(CompileError::OtherSpecs {
-                candidate_id: candidate.candidate_id.clone(),
-                candidate: candidate.ontology_spec_hash.to_string(),
+                candidate_id: candidate.measured.candidate_id.clone(),
+                candidate: candidate.measured.ontology_spec_hash.to_string(),
                 in_force: inputs.ontology_spec_hash.to_owned(),
             });
         }
@@ -159,7 +159,10 @@ pub fn compile(
     let mut passed: Vec<usize> = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
         let tradable = bridge.get(&at).is_some_and(|b| b.columns.tradable);
-        if candidate.promotion_track == PromotionTrack::Standard && candidate.gate_phase2_final && tradable {
+        if candidate.judgement.promotion_track == PromotionTrack::Standard
+            && candidate.judgement.gate_phase2_final
+            && tradable
+        {
             passed.push(at);
         } else {
             out.reject(candidate, inputs, why_not(candidate, bridge.get(&at)));
@@ -173,7 +176,7 @@ pub fn compile(
     let mut per_event: BTreeMap<&str, u32> = BTreeMap::new();
     for at in passed.iter().copied() {
         let candidate = &candidates[at];
-        let of_event = per_event.entry(&candidate.event_type).or_default();
+        let of_event = per_event.entry(&candidate.measured.event_type).or_default();
         let limit = match () {
             () if *of_event >= limits.max_per_event => Some(("max_per_event", limits.max_per_event)),
             () if out.blueprints.len() >= limits.max_total as usize => Some(("max_total", limits.max_total)),
@@ -191,9 +194,9 @@ pub fn compile(
         let Some(result) = bridge.get(&at) else { continue };
         let blueprint = blueprint(candidate, result, inputs)?;
         out.verdicts.insert(
-            candidate.candidate_id.clone(),
+            candidate.measured.candidate_id.clone(),
             Verdict {
-                direction_rule: candidate.direction_rule,
+                direction_rule: candidate.measured.direction_rule,
                 compiled_as: Some(blueprint.id.clone()),
                 weakened: None,
                 why: String::new(),
@@ -209,30 +212,31 @@ pub fn compile(
 impl Compiled {
     fn reject(&mut self, candidate: &Candidate, inputs: &CompileInputs<'_>, why: String) {
         let verdict = Verdict {
-            direction_rule: candidate.direction_rule,
+            direction_rule: candidate.measured.direction_rule,
             compiled_as: None,
             weakened: (is_unfit(candidate) || inputs.strategies.on_weakened == OnWeakened::Watch)
                 .then_some(Status::Watch),
             why,
         };
-        self.verdicts.insert(candidate.candidate_id.clone(), verdict);
+        self.verdicts.insert(candidate.measured.candidate_id.clone(), verdict);
     }
 }
 
 /// Best first: smallest q, then largest expectancy, then id.
 fn rank(candidate: &Candidate) -> (f64, f64, &str) {
-    let expectancy = candidate.after_cost_expectancy_bps.unwrap_or(f64::NEG_INFINITY);
-    (candidate.q_value, -expectancy, &candidate.candidate_id)
+    let expectancy = candidate.judgement.after_cost_expectancy_bps.unwrap_or(f64::NEG_INFINITY);
+    (candidate.measured.q_value, -expectancy, &candidate.measured.candidate_id)
 }
 
 /// Its event's detector is not healthy there: it was not judged, which is no reason to take it away.
 fn is_unfit(candidate: &Candidate) -> bool {
-    candidate.fail_reasons.iter().any(|r| r.gate == EVENT_QUALITY_GATE)
+    candidate.judgement.fail_reasons.iter().any(|r| r.gate == EVENT_QUALITY_GATE)
 }
 
 fn why_not(candidate: &Candidate, bridge: Option<&BridgeResult>) -> String {
     if is_unfit(candidate) {
         let texts: Vec<String> = candidate
+            .judgement
             .fail_reasons
             .iter()
             .filter(|r| r.gate == EVENT_QUALITY_GATE)
@@ -240,46 +244,46 @@ fn why_not(candidate: &Candidate, bridge: Option<&BridgeResult>) -> String {
             .collect();
         return texts.join("; ");
     }
-    if !candidate.is_discovery {
-        return format!("no discovery any more: q is {}", candidate.q_value);
+    if !candidate.judgement.is_discovery {
+        return format!("no discovery any more: q is {}", candidate.measured.q_value);
     }
-    if candidate.fail_reasons.is_empty() {
+    if candidate.judgement.fail_reasons.is_empty() {
         let looked = bridge.map_or("the bridge has not looked at it", |_| "its track is not standard");
         return looked.to_owned();
     }
-    let texts: Vec<String> = candidate.fail_reasons.iter().map(ToString::to_string).collect();
+    let texts: Vec<String> = candidate.judgement.fail_reasons.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
 
 /// The funnel in sentences.
 fn reasons(candidates: &[Candidate], passed: usize, published: usize) -> Vec<String> {
-    let discoveries = candidates.iter().filter(|c| c.is_discovery).count();
+    let discoveries = candidates.iter().filter(|c| c.judgement.is_discovery).count();
     let mut out = vec![format!(
         "{} hypotheses with data, {discoveries} discoveries, {passed} passed every gate and the bridge, {published} blueprints",
         candidates.len()
     )];
     let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
-    for candidate in candidates.iter().filter(|c| c.is_discovery) {
-        for reason in &candidate.fail_reasons {
+    for candidate in candidates.iter().filter(|c| c.judgement.is_discovery) {
+        for reason in &candidate.judgement.fail_reasons {
             *failed.entry(reason.gate).or_default() += 1;
         }
     }
     out.extend(failed.iter().map(|(gate, n)| format!("{n} of the discoveries failed {gate}")));
     if discoveries == 0
-        && let Some(best) = candidates.iter().min_by(|a, b| a.q_value.total_cmp(&b.q_value))
+        && let Some(best) = candidates.iter().min_by(|a, b| a.measured.q_value.total_cmp(&b.measured.q_value))
     {
-        if best.q_value >= 1.0 {
+        if best.measured.q_value >= 1.0 {
             out.push("no hypothesis has a q below 1: nothing stands out from chance".to_owned());
             return out;
         }
         out.push(format!(
             "the smallest q is {}: {} {} {} on {}{}",
-            best.q_value,
-            best.event_type,
-            best.direction_rule,
-            best.horizon.label,
-            best.scope.label(),
-            best.state.as_ref().map(|s| format!(" when {}", s.expression)).unwrap_or_default(),
+            best.measured.q_value,
+            best.measured.event_type,
+            best.measured.direction_rule,
+            best.measured.horizon.label,
+            best.measured.scope.label(),
+            best.measured.state.as_ref().map(|s| format!(" when {}", s.expression)).unwrap_or_default(),
         ));
     }
     out
@@ -291,17 +295,18 @@ fn blueprint(
     inputs: &CompileInputs<'_>,
 ) -> Result<Blueprint, CompileError> {
     let rule = &bridge.rule;
-    let mode = match candidate.scope {
+    let mode = match candidate.measured.scope {
         Scope::Single(_) => ScopeMode::SingleSymbol,
         Scope::Pooled(_) => ScopeMode::MultiSymbol,
     };
-    let symbol_scope = SymbolScope::new(mode, candidate.scope.symbols());
-    let event_spec_hash =
-        (inputs.event_spec_hash)(&candidate.event_type).ok_or_else(|| CompileError::UnknownEvent {
-            candidate_id: candidate.candidate_id.clone(),
-            event_type: candidate.event_type.to_string(),
-        })?;
-    let condition = candidate.state.as_ref().map(|s| s.expression.to_string());
+    let symbol_scope = SymbolScope::new(mode, candidate.measured.scope.symbols());
+    let event_spec_hash = (inputs.event_spec_hash)(&candidate.measured.event_type).ok_or_else(|| {
+        CompileError::UnknownEvent {
+            candidate_id: candidate.measured.candidate_id.clone(),
+            event_type: candidate.measured.event_type.to_string(),
+        }
+    })?;
+    let condition = candidate.measured.state.as_ref().map(|s| s.expression.to_string());
     let has_barrier = rule.has_barrier();
     let mut blueprint = Blueprint {
         schema: BLUEPRINT_SCHEMA.to_owned(),
@@ -309,27 +314,33 @@ fn blueprint(
         revision: 1,
         status: Status::Active,
         status_reason: None,
-        event_type: candidate.event_type.to_string(),
-        canonical_family: candidate.canonical_family.to_string(),
-        template_verb: candidate.template_verb.to_string(),
-        template_aliases: candidate.template_aliases.iter().map(ToString::to_string).collect(),
+        event_type: candidate.measured.event_type.to_string(),
+        canonical_family: candidate.measured.canonical_family.to_string(),
+        template_verb: candidate.measured.template_verb.to_string(),
+        template_aliases: candidate.measured.template_aliases.iter().map(ToString::to_string).collect(),
         state_id: candidate.state_id().to_owned(),
         condition: condition.unwrap_or_else(|| UNCONDITIONAL.to_owned()),
         bar_type: symbol_scope.bar_types.first().cloned(),
         costs: costs(&symbol_scope.symbols, bridge, inputs),
         symbol_scope,
-        direction_rule: candidate.direction_rule,
+        direction_rule: candidate.measured.direction_rule,
         entry: Entry {
-            trigger: candidate.event_type.to_string(),
+            trigger: candidate.measured.event_type.to_string(),
             entry_lag_bars: rule.entry_lag_bars,
             bar: "5m".to_owned(),
             price: rule.price,
             cooldown_bars: rule.cooldown_bars,
-            conditions: candidate.state.iter().flat_map(Condition::parts).map(str::to_owned).collect(),
+            conditions: candidate
+                .measured
+                .state
+                .iter()
+                .flat_map(Condition::parts)
+                .map(str::to_owned)
+                .collect(),
         },
         exit: Exit {
             time_stop_bars: rule.time_stop_bars,
-            horizon: candidate.horizon.label.to_string(),
+            horizon: candidate.measured.horizon.label.to_string(),
             stop: rule.stop_bps.map(|bps| Barrier { bps }),
             target: rule.target_bps.map(|bps| Barrier { bps }),
             intrabar_path: has_barrier.then_some(rule.intrabar_path),
@@ -340,12 +351,12 @@ fn blueprint(
         evidence: evidence(candidate, bridge),
         publication: publication(candidate, inputs),
         monitoring: None,
-        promotion_track: candidate.promotion_track,
+        promotion_track: candidate.judgement.promotion_track,
         discovered_through_ns: Some(inputs.run.data_watermark.nanos()),
         max_signal_age_ns: Some(i64::from(inputs.strategies.entry.max_signal_age_seconds) * NS_PER_SECOND),
         lineage: Lineage {
             run_id: inputs.run.run_id.clone(),
-            candidate_id: candidate.candidate_id.clone(),
+            candidate_id: candidate.measured.candidate_id.clone(),
             ontology_spec_hash: inputs.ontology_spec_hash.to_owned(),
             event_spec_hash,
             code_version: inputs.run.code_version.clone(),
@@ -363,23 +374,23 @@ fn blueprint(
 /// What stood at this run; an older publication of the same blueprint takes its place when versions are compared.
 fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<PublicationFacts> {
     let selection = inputs.selection;
-    let cohort = selection.cohorts.iter().find(|c| c.cohort == candidate.cohort);
+    let cohort = selection.cohorts.iter().find(|c| c.cohort == candidate.measured.cohort);
     Some(PublicationFacts {
         closed_through: date(inputs.run.discovery_end.day() - 1),
-        definition_hash: candidate.definition_hash.to_string(),
+        definition_hash: candidate.measured.definition_hash.to_string(),
         catalogue_hash: selection.catalogue_hash.clone(),
-        cohort: candidate.cohort,
+        cohort: candidate.measured.cohort,
         cohort_trials: cohort.map_or(0, |c| c.units as u64),
         cohort_budget: cohort.map_or(0.0, |c| c.budget),
         trials: selection.trials as u64,
         procedure: selection.procedure.clone(),
         max_q_value: selection.max_q_value,
         rejected: selection.rejected as u64,
-        p_threshold: candidate.p_threshold,
-        p_any: candidate.p_any,
-        q_value: candidate.q_value,
+        p_threshold: candidate.measured.p_threshold,
+        p_any: candidate.measured.p_any,
+        q_value: candidate.measured.q_value,
         claim_gross_bps: candidate.effect_shrunk_bps()?,
-        cost_bps: candidate.cost_bps?,
+        cost_bps: candidate.measured.cost_bps?,
         replay: selection.replay.clone(),
     })
 }
@@ -413,44 +424,44 @@ fn costs(symbols: &[Symbol], bridge: &BridgeResult, inputs: &CompileInputs<'_>) 
 fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
     let finite = |x: f64| Some(x).filter(|x| x.is_finite());
     Evidence {
-        n_events: candidate.n_events,
-        n_clusters: candidate.n_clusters,
-        effect_raw_bps: candidate.effect_raw_bps,
+        n_events: candidate.measured.n_events,
+        n_clusters: candidate.measured.n_clusters,
+        effect_raw_bps: candidate.measured.effect_raw_bps,
         effect_shrunk_bps: candidate.effect_shrunk_bps(),
-        se_bps: candidate.se_bps,
-        t_stat: candidate.t_stat,
-        df: candidate.df,
-        p_value: finite(candidate.p_value),
-        e_value: finite(candidate.e_value),
-        e_sym: finite(candidate.e_sym),
-        e_bet: finite(candidate.e_bet),
-        e_sup: finite(candidate.e_sup),
-        e_sup_date: candidate.e_sup_date.as_deref().map(str::to_owned),
-        e_value_gross: finite(candidate.e_value_gross),
-        p_any: finite(candidate.p_any),
-        p_any_gross: finite(candidate.p_any_gross),
-        q_value: finite(candidate.q_value),
-        lfsr: candidate.lfsr,
-        lfsr_net: candidate.lfsr_net,
-        posterior_mean_bps: candidate.posterior_mean_bps,
-        posterior_sd_bps: candidate.posterior_sd_bps,
-        cost_bps: candidate.cost_bps,
-        skewness: candidate.skewness,
-        worst_score: candidate.worst_score,
-        weight_sum: finite(candidate.weight_sum),
-        n_purged: candidate.n_purged,
-        n_dropped: candidate.n_dropped,
-        anytime_lower_bps: candidate.anytime_lower_bps,
-        ci_low_bps: candidate.ci_low_bps,
-        ci_high_bps: candidate.ci_high_bps,
-        after_cost_expectancy_bps: candidate.after_cost_expectancy_bps,
-        stressed_after_cost_expectancy_bps: candidate.stressed_after_cost_expectancy_bps,
-        first_half_bps: candidate.first_half_bps,
-        second_half_bps: candidate.second_half_bps,
+        se_bps: candidate.measured.se_bps,
+        t_stat: candidate.measured.t_stat,
+        df: candidate.measured.df,
+        p_value: finite(candidate.measured.p_value),
+        e_value: finite(candidate.measured.e_value),
+        e_sym: finite(candidate.measured.e_sym),
+        e_bet: finite(candidate.measured.e_bet),
+        e_sup: finite(candidate.measured.e_sup),
+        e_sup_date: candidate.measured.e_sup_date.as_deref().map(str::to_owned),
+        e_value_gross: finite(candidate.measured.e_value_gross),
+        p_any: finite(candidate.measured.p_any),
+        p_any_gross: finite(candidate.measured.p_any_gross),
+        q_value: finite(candidate.measured.q_value),
+        lfsr: candidate.measured.lfsr,
+        lfsr_net: candidate.measured.lfsr_net,
+        posterior_mean_bps: candidate.measured.posterior_mean_bps,
+        posterior_sd_bps: candidate.measured.posterior_sd_bps,
+        cost_bps: candidate.measured.cost_bps,
+        skewness: candidate.measured.skewness,
+        worst_score: candidate.measured.worst_score,
+        weight_sum: finite(candidate.measured.weight_sum),
+        n_purged: candidate.measured.n_purged,
+        n_dropped: candidate.measured.n_dropped,
+        anytime_lower_bps: candidate.measured.anytime_lower_bps,
+        ci_low_bps: candidate.measured.ci_low_bps,
+        ci_high_bps: candidate.measured.ci_high_bps,
+        after_cost_expectancy_bps: candidate.judgement.after_cost_expectancy_bps,
+        stressed_after_cost_expectancy_bps: candidate.judgement.stressed_after_cost_expectancy_bps,
+        first_half_bps: candidate.measured.first_half_bps,
+        second_half_bps: candidate.measured.second_half_bps,
         shrinkage: ShrinkageWeights {
-            family: candidate.shrinkage_weight_family,
-            event: candidate.shrinkage_weight_event,
-            state: candidate.shrinkage_weight_state,
+            family: candidate.measured.shrinkage_weight_family,
+            event: candidate.measured.shrinkage_weight_event,
+            state: candidate.measured.shrinkage_weight_state,
         },
         bridge: Some(BridgeEvidence {
             trades: bridge.columns.trades,

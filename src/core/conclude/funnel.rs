@@ -33,13 +33,13 @@ pub fn funnel(
         Stage { name: "With data", what: "at least one matured event", count: candidates.len() as u64 },
     ];
     let tests: [(&'static str, &'static str, Test); 7] = [
-        ("Discoveries", "q within the limit, over the whole catalogue", |c| c.is_discovery),
-        ("Sample size", "enough events and days", |c| c.gate_sample_size),
-        ("Sign certain", "local false sign rate within the limit", |c| c.gate_lfsr),
-        ("Pays its cost", "shrunk effect beyond the round trip", |c| c.gate_economic),
-        ("Pays stressed cost", "the same at the stressed cost", |c| c.gate_economic_conservative),
-        ("Both halves agree", "first and second half have the traded sign", |c| c.gate_stability),
-        ("All gates", "state information too", |c| c.gate_phase2_final),
+        ("Discoveries", "q within the limit, over the whole catalogue", |c| c.judgement.is_discovery),
+        ("Sample size", "enough events and days", |c| c.judgement.gate_sample_size),
+        ("Sign certain", "local false sign rate within the limit", |c| c.judgement.gate_lfsr),
+        ("Pays its cost", "shrunk effect beyond the round trip", |c| c.judgement.gate_economic),
+        ("Pays stressed cost", "the same at the stressed cost", |c| c.judgement.gate_economic_conservative),
+        ("Both halves agree", "first and second half have the traded sign", |c| c.judgement.gate_stability),
+        ("All gates", "state information too", |c| c.judgement.gate_phase2_final),
     ];
     let mut left: Vec<(usize, &Candidate)> = candidates.iter().enumerate().collect();
     for (name, what, test) in tests {

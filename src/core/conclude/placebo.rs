@@ -147,7 +147,7 @@ pub fn placebo(
             let found = conclude_like(&look, spec, config, &drawn, facts, &mut markets)?;
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
-            twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));
+            twin.p_values.extend(candidates.iter().map(|c| c.measured.p_value).filter(|p| *p < 1.0));
             twin.funnels.push(found.funnel());
             progress((at * request.draws + draw + 1) as u64, total);
         }

@@ -88,7 +88,7 @@ impl Scope {
 }
 
 /// How far a candidate may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromotionTrack {
     /// Passed every gate of the promotion profile: may be published.
@@ -96,6 +96,7 @@ pub enum PromotionTrack {
     /// Worth watching on paper: passed `gate_v1_fallback` only. Never published as active.
     FallbackOnly,
     /// Neither.
+    #[default]
     None,
 }
 
@@ -167,9 +168,9 @@ pub struct BridgeColumns {
     pub tradable: bool,
 }
 
-/// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.
+/// What one hypothesis has shown: the first stage of a [`Candidate`], before anything is decided about it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct Measured {
     /// `cand_` + 24 hex digits; see [`candidate_id`].
     pub candidate_id: String,
     /// Canonical family.
@@ -293,18 +294,23 @@ pub struct Candidate {
     pub q_value_seed: Option<f64>,
     /// q of the publishing procedure.
     pub q_value: f64,
-    /// `q_value <= max_q_value`.
-    pub is_discovery: bool,
-
-    /// Economic estimate minus cost, bps.
-    pub after_cost_expectancy_bps: Option<f64>,
-    /// Economic estimate minus stressed cost, bps.
-    pub stressed_after_cost_expectancy_bps: Option<f64>,
     /// Mean of the first half of the events (days kept whole), bps.
     pub first_half_bps: Option<f64>,
     /// Mean of the second half, bps.
     pub second_half_bps: Option<f64>,
+    /// Hash of the specs that made it.
+    pub ontology_spec_hash: Arc<str>,
+}
 
+/// What the gates say of a [`Measured`]: the second stage of a [`Candidate`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// `q_value <= max_q_value`.
+    pub is_discovery: bool,
+    /// Economic estimate minus cost, bps.
+    pub after_cost_expectancy_bps: Option<f64>,
+    /// Economic estimate minus stressed cost, bps.
+    pub stressed_after_cost_expectancy_bps: Option<f64>,
     /// Economic gate.
     pub gate_economic: bool,
     /// Economic gate at the stressed cost.
@@ -319,27 +325,44 @@ pub struct Candidate {
     pub gate_lfsr: bool,
     /// All of the above, and a discovery.
     pub gate_phase2_final: bool,
-    /// The bridge's verdict; `None` where it did not look.
-    pub bridge: Option<BridgeColumns>,
     /// How far it may go.
     pub promotion_track: PromotionTrack,
     /// Every gate that failed.
     pub fail_reasons: Vec<FailReason>,
-    /// Hash of the specs that made it.
-    pub ontology_spec_hash: Arc<str>,
+}
+
+/// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What it has shown.
+    pub measured: Measured,
+    /// What the gates say of that.
+    pub judgement: Judgement,
+    /// The bridge's verdict; `None` where it did not look.
+    pub bridge: Option<BridgeColumns>,
 }
 
 impl Candidate {
+    /// The third stage: what the bridge says of a candidate that the gates let through. A candidate that cannot be traded
+    /// is not published.
+    pub fn bridge(&mut self, columns: BridgeColumns, reasons: &[FailReason]) {
+        if self.judgement.promotion_track == PromotionTrack::Standard && !columns.tradable {
+            self.judgement.promotion_track = PromotionTrack::None;
+        }
+        self.judgement.fail_reasons.extend(reasons.iter().cloned());
+        self.bridge = Some(columns);
+    }
+
     /// The `state_id` column: empty without a condition.
     #[must_use]
     pub fn state_id(&self) -> &str {
-        self.state.as_ref().map_or("", |s| &s.id)
+        self.measured.state.as_ref().map_or("", |s| &s.id)
     }
 
     /// The estimate to show for sizing: posterior mean, else the hierarchical one.
     #[must_use]
     pub fn effect_shrunk_bps(&self) -> Option<f64> {
-        self.posterior_mean_bps.or(self.effect_shrunk_state_bps)
+        self.measured.posterior_mean_bps.or(self.measured.effect_shrunk_state_bps)
     }
 }
 

@@ -1,50 +1,72 @@
 //! The gates of `gate_v1_phase2` on one candidate, every failure with its number and its threshold. Gates only remove
 //! rows after the error-controlled selection; they never make a discovery.
 
-use super::candidate::{Candidate, FailReason, PromotionTrack};
+use super::candidate::{FailReason, Judgement, Measured, PromotionTrack};
 use crate::spec::gates::{Estimate, GatesSpec, Phase2Thresholds, Profile};
 
-/// Fills the economic numbers, the gates, the reasons and the track.
-pub(super) fn judge(candidate: &mut Candidate, gates: &GatesSpec, min_events_state: u32) {
-    let active = gates.gate_v1_phase2.resolve(gates.profile, &candidate.event_type);
+/// The economic numbers, the gates, the reasons and the track of what a hypothesis has shown. `excluded` are the reasons
+/// for which its detector is not trusted; they stand first.
+pub(super) fn judge(
+    measured: &Measured,
+    gates: &GatesSpec,
+    min_events_state: u32,
+    excluded: impl Iterator<Item = FailReason>,
+) -> Judgement {
+    let active = gates.gate_v1_phase2.resolve(gates.profile, &measured.event_type);
     let estimate = match gates.shrinkage.economic_estimate {
-        Estimate::Posterior => candidate.posterior_mean_bps,
-        Estimate::Hierarchical => candidate.effect_shrunk_state_bps,
+        Estimate::Posterior => measured.posterior_mean_bps,
+        Estimate::Hierarchical => measured.effect_shrunk_state_bps,
     };
-    candidate.after_cost_expectancy_bps = net(estimate, candidate.cost_bps, 1.0);
-    candidate.stressed_after_cost_expectancy_bps =
-        net(estimate, candidate.cost_bps, active.conservative_cost_multiplier);
-    let verdict = Verdict::new(candidate, estimate, &active, min_events_state);
-    candidate.is_discovery = verdict.discovery;
-    candidate.gate_economic = verdict.economic;
-    candidate.gate_economic_conservative = verdict.conservative;
-    candidate.gate_stability = verdict.stability;
-    candidate.gate_state_information = verdict.information;
-    candidate.gate_sample_size = verdict.sample;
-    candidate.gate_lfsr = verdict.lfsr;
-    candidate.gate_phase2_final = verdict.is_final();
-    candidate.fail_reasons = verdict.reasons.clone();
-    let limits = gates.gate_v1_phase2.resolve(Profile::Promotion, &candidate.event_type);
-    let promotion = Verdict::new(candidate, estimate, &limits, min_events_state);
+    let verdict = Verdict::new(measured, estimate, &active, min_events_state);
+    let mut judgement = Judgement {
+        is_discovery: verdict.discovery,
+        after_cost_expectancy_bps: net(estimate, measured.cost_bps, 1.0),
+        stressed_after_cost_expectancy_bps: net(
+            estimate,
+            measured.cost_bps,
+            active.conservative_cost_multiplier,
+        ),
+        gate_economic: verdict.economic,
+        gate_economic_conservative: verdict.conservative,
+        gate_stability: verdict.stability,
+        gate_state_information: verdict.information,
+        gate_sample_size: verdict.sample,
+        gate_lfsr: verdict.lfsr,
+        gate_phase2_final: verdict.is_final(),
+        promotion_track: PromotionTrack::None,
+        fail_reasons: verdict.reasons.clone(),
+    };
+    promote(&mut judgement, measured, gates, &verdict, (estimate, min_events_state));
+    judgement.fail_reasons.splice(0..0, excluded);
+    judgement
+}
+
+/// The track, and what keeps a row from `standard` although the profile in force lets it pass.
+fn promote(
+    judgement: &mut Judgement,
+    measured: &Measured,
+    gates: &GatesSpec,
+    verdict: &Verdict,
+    (estimate, min_events_state): (Option<f64>, u32),
+) {
+    let limits = gates.gate_v1_phase2.resolve(Profile::Promotion, &measured.event_type);
+    let promotion = Verdict::new(measured, estimate, &limits, min_events_state);
     if verdict.is_final() && promotion.is_final() {
-        candidate.promotion_track = PromotionTrack::Standard;
+        judgement.promotion_track = PromotionTrack::Standard;
         return;
     }
-    // What keeps a row from `standard` although the profile in force lets it pass.
     let unsaid: Vec<FailReason> =
-        promotion.reasons.into_iter().filter(|r| !candidate.fail_reasons.contains(r)).collect();
+        promotion.reasons.into_iter().filter(|r| !judgement.fail_reasons.contains(r)).collect();
     if verdict.is_final() {
-        candidate.fail_reasons.extend(unsaid);
+        judgement.fail_reasons.extend(unsaid);
     }
     let mut fallback = Verdict::default();
-    candidate.promotion_track = if fallback.passes_fallback(candidate, gates) {
-        PromotionTrack::FallbackOnly
-    } else {
-        PromotionTrack::None
-    };
+    if fallback.passes_fallback(measured, judgement.after_cost_expectancy_bps, gates) {
+        judgement.promotion_track = PromotionTrack::FallbackOnly;
+    }
     // Of rows that the paper tier would look at, what it asks for beside q.
-    if candidate.q_value <= gates.gate_v1_fallback.max_q_value {
-        candidate.fail_reasons.append(&mut fallback.reasons);
+    if measured.q_value <= gates.gate_v1_fallback.max_q_value {
+        judgement.fail_reasons.append(&mut fallback.reasons);
     }
 }
 
@@ -65,7 +87,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn new(c: &Candidate, estimate: Option<f64>, limits: &Phase2Thresholds, min_events_state: u32) -> Self {
+    fn new(c: &Measured, estimate: Option<f64>, limits: &Phase2Thresholds, min_events_state: u32) -> Self {
         let mut v = Self::default();
         let after = net(estimate, c.cost_bps, 1.0);
         let stressed = net(estimate, c.cost_bps, limits.conservative_cost_multiplier);
@@ -108,13 +130,13 @@ impl Verdict {
     }
 
     /// A pool that leaves every symbol out trades nothing.
-    fn holds_symbols(&mut self, c: &Candidate) -> bool {
+    fn holds_symbols(&mut self, c: &Measured) -> bool {
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let symbols = c.scope.symbols().len() as f64;
         self.at_least("POOL_GATE", "pool_symbols", Some(symbols), 1.0)
     }
 
-    fn both_halves(&mut self, c: &Candidate) -> bool {
+    fn both_halves(&mut self, c: &Measured) -> bool {
         let mut all = true;
         for (metric, value) in [("first_half_bps", c.first_half_bps), ("second_half_bps", c.second_half_bps)]
         {
@@ -161,7 +183,7 @@ impl Verdict {
     }
 
     /// `gate_v1_fallback`: worth paper trading.
-    fn passes_fallback(&mut self, c: &Candidate, gates: &GatesSpec) -> bool {
+    fn passes_fallback(&mut self, c: &Measured, after_cost_bps: Option<f64>, gates: &GatesSpec) -> bool {
         let f = gates.gate_v1_fallback;
         let gate = "FALLBACK_GATE";
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
@@ -169,7 +191,7 @@ impl Verdict {
         let least = f.min_after_cost_expectancy_bps;
         let q = self.at_most(gate, "q_value", Some(c.q_value), f.max_q_value);
         let t = self.at_least(gate, "t_stat", c.t_stat, f.min_t_stat);
-        let after = self.at_least(gate, "after_cost_expectancy_bps", c.after_cost_expectancy_bps, least);
+        let after = self.at_least(gate, "after_cost_expectancy_bps", after_cost_bps, least);
         let events = self.at_least(gate, "n_events", Some(n), f64::from(f.min_sample_size));
         q && t && after && events && !c.is_tied
     }

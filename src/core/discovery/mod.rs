@@ -44,7 +44,8 @@ mod table_error;
 mod tree;
 
 pub use candidate::{
-    BridgeColumns, Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id,
+    BridgeColumns, Candidate, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
+    candidate_id,
 };
 pub use catalogue::{Block, Catalogue, UnitPlace};
 pub use catalogue_spec::{

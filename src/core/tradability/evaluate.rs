@@ -78,7 +78,7 @@ pub struct SymbolResult {
 /// Whether the bridge looks at a candidate: a discovery, or one on a promotion track.
 #[must_use]
 pub fn is_evaluated(candidate: &Candidate) -> bool {
-    candidate.is_discovery || candidate.promotion_track != PromotionTrack::None
+    candidate.judgement.is_discovery || candidate.judgement.promotion_track != PromotionTrack::None
 }
 
 /// Evaluates every candidate that is a discovery or on a promotion track, writes its `bridge` columns, and takes the
@@ -98,11 +98,7 @@ pub fn apply<S: AsRef<str>>(
         let at = trading.at;
         let result = evaluate(trading, inputs);
         let candidate = &mut candidates[at];
-        candidate.bridge = Some(result.columns.clone());
-        if candidate.promotion_track == PromotionTrack::Standard && !result.columns.tradable {
-            candidate.promotion_track = PromotionTrack::None;
-        }
-        candidate.fail_reasons.extend(result.fail_reasons.iter().cloned());
+        candidate.bridge(result.columns.clone(), &result.fail_reasons);
         results.insert(at, result);
     }
     Ok(results)

@@ -96,7 +96,7 @@ fn a_trade_pays_the_full_round_trip_and_receives_or_pays_funding() {
     close(result.at_cost_multiples[2].1, -3.0);
     close(result.columns.edge_cost_ratio, 20.0 / 12.0);
     assert!(result.columns.tradable && result.funding_included);
-    assert_eq!(candidate.promotion_track, PromotionTrack::Standard);
+    assert_eq!(candidate.judgement.promotion_track, PromotionTrack::Standard);
     assert_eq!(candidate.bridge, Some(result.columns));
     assert_eq!(result.delayed, None, "without bars a delay cannot be told");
 }
@@ -105,8 +105,8 @@ fn a_trade_pays_the_full_round_trip_and_receives_or_pays_funding() {
 fn what_does_not_pay_under_stress_loses_the_track_and_says_why() {
     let (candidate, result) = judge(&outcomes("BTCUSDT", 40, 14.0), &strategies());
     assert!(result.columns.gate_after_cost_positive && !result.columns.gate_stressed_positive);
-    assert_eq!(candidate.promotion_track, PromotionTrack::None);
-    let reasons: Vec<String> = candidate.fail_reasons.iter().map(ToString::to_string).collect();
+    assert_eq!(candidate.judgement.promotion_track, PromotionTrack::None);
+    let reasons: Vec<String> = candidate.judgement.fail_reasons.iter().map(ToString::to_string).collect();
     assert_eq!(reasons, ["BRIDGE_STRESSED_GATE: bridge_stressed_bps -3 is not > 0"]);
 }
 
@@ -114,7 +114,7 @@ fn what_does_not_pay_under_stress_loses_the_track_and_says_why() {
 fn too_few_trades_are_not_enough_however_good() {
     let (candidate, result) = judge(&outcomes("BTCUSDT", 19, 200.0), &strategies());
     assert!(!result.columns.gate_has_trades && !result.columns.tradable);
-    assert_eq!(candidate.fail_reasons[0].gate, "BRIDGE_TRADES_GATE");
+    assert_eq!(candidate.judgement.fail_reasons[0].gate, "BRIDGE_TRADES_GATE");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn without_bars_a_rule_with_a_stop_cannot_pass_and_that_is_the_reason() {
     let (candidate, result) = judge(&outcomes("BTCUSDT", 40, 20.0), &stopped);
     assert_eq!((result.columns.trades, result.dropped), (0, 40));
     assert!(!result.columns.tradable);
-    let reasons: Vec<String> = candidate.fail_reasons.iter().map(ToString::to_string).collect();
+    let reasons: Vec<String> = candidate.judgement.fail_reasons.iter().map(ToString::to_string).collect();
     let why = "BRIDGE_BARS_GATE: bridge_symbols_with_bars 0 is not >= 1";
     assert!(reasons.iter().any(|r| r == why), "{reasons:?}");
 }
@@ -175,10 +175,10 @@ fn a_later_entry_that_must_pay_is_a_gate() {
     for (threshold, passes) in [(-9999.0, true), (-11.0, false)] {
         asked.robustness.min_delayed_after_cost_bps = Some(threshold);
         let (candidate, result) = judge_over(&booked, &asked, &mut falling_market());
-        assert_eq!(result.columns.tradable, passes, "{:?}", candidate.fail_reasons);
+        assert_eq!(result.columns.tradable, passes, "{:?}", candidate.judgement.fail_reasons);
     }
     let (candidate, _) = judge(&booked, &asked);
-    assert_eq!(candidate.fail_reasons[0].gate, "BRIDGE_BARS_GATE");
+    assert_eq!(candidate.judgement.fail_reasons[0].gate, "BRIDGE_BARS_GATE");
 }
 
 #[test]
@@ -215,7 +215,8 @@ fn on_turned_days_a_position_fares_as_the_opposite_one() {
 #[test]
 fn an_unknown_condition_is_an_error_that_names_it() {
     let mut foreign = candidate();
-    foreign.state = Some(crate::discovery::Condition { id: "GONE".into(), expression: "GONE".into() });
+    foreign.measured.state =
+        Some(crate::discovery::Condition { id: "GONE".into(), expression: "GONE".into() });
     let error = Sample::of_candidate(&foreign, &[], &["HERE"]).unwrap_err();
     assert!(error.to_string().contains("'GONE' is no state"), "{error}");
 }

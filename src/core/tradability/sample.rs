@@ -40,21 +40,22 @@ impl Sample {
         states: &[S],
     ) -> Result<Self, SampleError> {
         let unknown = || SampleError::UnknownState {
-            candidate_id: candidate.candidate_id.clone(),
+            candidate_id: candidate.measured.candidate_id.clone(),
             state_id: candidate.state_id().to_owned(),
         };
-        let asked: Vec<&str> = candidate.state.iter().map(|c| &*c.expression).collect();
+        let asked: Vec<&str> = candidate.measured.state.iter().map(|c| &*c.expression).collect();
         let condition = ConditionTest::resolve(&asked, states).ok_or_else(unknown)?;
-        let symbols = candidate.scope.symbols();
+        let symbols = candidate.measured.scope.symbols();
         let mut sample = Self::default();
         for outcome in outcomes {
             let event = &outcome.event;
-            let is_ours = event.event_type == candidate.event_type
-                && outcome.horizon == candidate.horizon
-                && outcome.entry_lag_bars == candidate.entry_lag_bars
+            let is_ours = event.event_type == candidate.measured.event_type
+                && outcome.horizon == candidate.measured.horizon
+                && outcome.entry_lag_bars == candidate.measured.entry_lag_bars
                 && symbols.contains(&event.symbol)
                 && condition.holds(event);
-            let Some(side) = candidate.direction_rule.side(event.direction).filter(|_| is_ours) else {
+            let Some(side) = candidate.measured.direction_rule.side(event.direction).filter(|_| is_ours)
+            else {
                 continue;
             };
             sample.signals.push(Signal {

@@ -40,10 +40,10 @@ pub(super) struct Trading {
 /// The rule that a candidate would be published as.
 const fn rule_of(candidate: &Candidate, price: EntryPrice, strategies: &StrategiesSpec) -> Rule {
     Rule {
-        entry_lag_bars: candidate.entry_lag_bars,
+        entry_lag_bars: candidate.measured.entry_lag_bars,
         price,
-        time_stop_bars: candidate.horizon.bars,
-        cooldown_bars: strategies.entry.cooldown.bars(candidate.horizon.bars),
+        time_stop_bars: candidate.measured.horizon.bars,
+        cooldown_bars: strategies.entry.cooldown.bars(candidate.measured.horizon.bars),
         stop_bps: strategies.exit.stop_bps,
         target_bps: strategies.exit.target_bps,
         intrabar_path: strategies.exit.intrabar_path,

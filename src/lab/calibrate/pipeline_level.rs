@@ -141,15 +141,15 @@ impl PipelineLevel {
             ..PipelineRun::default()
         };
         for c in &conclusions.discovery.candidates {
-            let is_false = self.is_false(&c.event_type, c.direction_rule);
+            let is_false = self.is_false(&c.measured.event_type, c.measured.direction_rule);
             let add = |n: &mut (usize, usize)| {
                 n.0 += 1;
                 n.1 += usize::from(is_false);
             };
-            if c.is_discovery {
+            if c.judgement.is_discovery {
                 add(&mut run.discoveries);
             }
-            if c.gate_phase2_final {
+            if c.judgement.gate_phase2_final {
                 add(&mut run.gated);
             }
         }

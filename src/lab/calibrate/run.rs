@@ -238,12 +238,12 @@ impl Study {
         let by_unit: BTreeMap<usize, Candidate> = conclusion
             .candidates
             .into_iter()
-            .filter_map(|c| Some((*self.units.get(&c.candidate_id)?, c)))
+            .filter_map(|c| Some((*self.units.get(&c.measured.candidate_id)?, c)))
             .collect();
         let theirs = by_unit
             .iter()
-            .filter(|(_, c)| c.is_discovery)
-            .map(|(unit, c)| (*unit, c.direction_rule == DirectionRule::Follow));
+            .filter(|(_, c)| c.judgement.is_discovery)
+            .map(|(unit, c)| (*unit, c.measured.direction_rule == DirectionRule::Follow));
         *agrees &= theirs.eq(rejected.iter().map(|r| (r.unit, r.follow)));
         by_unit
     }
@@ -262,12 +262,12 @@ impl Study {
             unit: new.unit,
             day,
             follow: new.follow,
-            horizon_bars: candidate.map_or(0, |c| c.horizon.bars),
-            n: (sums.n, candidate.map_or(0, |c| c.n_clusters as usize)),
+            horizon_bars: candidate.map_or(0, |c| c.measured.horizon.bars),
+            n: (sums.n, candidate.map_or(0, |c| c.measured.n_clusters as usize)),
             truth_bps: side * sums.truth(),
-            raw_bps: candidate.and_then(|c| c.effect_raw_bps).unwrap_or(f64::NAN),
-            claim_bps: candidate.and_then(|c| c.posterior_mean_bps),
-            passed_gates: candidate.is_some_and(|c| c.gate_phase2_final),
+            raw_bps: candidate.and_then(|c| c.measured.effect_raw_bps).unwrap_or(f64::NAN),
+            claim_bps: candidate.and_then(|c| c.measured.posterior_mean_bps),
+            passed_gates: candidate.is_some_and(|c| c.judgement.gate_phase2_final),
             later_bps: None,
             watched: Watched::default(),
         }

@@ -26,12 +26,12 @@ pub fn candidates_table(rows: &[&Candidate]) -> Result<RecordBatch, LakeError> {
     columns.extend(evidence(rows));
     columns.extend(verdicts(rows));
     columns.extend(bridge(rows));
-    columns.push(text("promotion_track", rows, |c| c.promotion_track.to_string()));
+    columns.push(text("promotion_track", rows, |c| c.judgement.promotion_track.to_string()));
     columns.push((
         "fail_reasons".to_owned(),
-        list_column(rows.iter().map(|c| c.fail_reasons.iter().map(ToString::to_string).collect())),
+        list_column(rows.iter().map(|c| c.judgement.fail_reasons.iter().map(ToString::to_string).collect())),
     ));
-    columns.push(text("ontology_spec_hash", rows, |c| c.ontology_spec_hash.to_string()));
+    columns.push(text("ontology_spec_hash", rows, |c| c.measured.ontology_spec_hash.to_string()));
     table(columns)
 }
 
@@ -55,112 +55,116 @@ fn flag(name: &str, rows: &[&Candidate], f: impl Fn(&Candidate) -> bool) -> Colu
 
 fn identity(rows: &[&Candidate]) -> Vec<Column> {
     vec![
-        text("candidate_id", rows, |c| c.candidate_id.clone()),
-        text("canonical_family", rows, |c| c.canonical_family.to_string()),
-        text("event_type", rows, |c| c.event_type.to_string()),
-        text("template_verb", rows, |c| c.template_verb.to_string()),
-        text("horizon", rows, |c| c.horizon.label.to_string()),
+        text("candidate_id", rows, |c| c.measured.candidate_id.clone()),
+        text("canonical_family", rows, |c| c.measured.canonical_family.to_string()),
+        text("event_type", rows, |c| c.measured.event_type.to_string()),
+        text("template_verb", rows, |c| c.measured.template_verb.to_string()),
+        text("horizon", rows, |c| c.measured.horizon.label.to_string()),
         text("state_id", rows, |c| c.state_id().to_owned()),
-        text("symbol", rows, |c| c.scope.label().to_owned()),
-        text("direction_rule", rows, |c| c.direction_rule.to_string()),
-        text("condition", rows, |c| c.state.as_ref().map_or_else(String::new, |s| s.expression.to_string())),
+        text("symbol", rows, |c| c.measured.scope.label().to_owned()),
+        text("direction_rule", rows, |c| c.measured.direction_rule.to_string()),
+        text("condition", rows, |c| {
+            c.measured.state.as_ref().map_or_else(String::new, |s| s.expression.to_string())
+        }),
         (
             "template_aliases".to_owned(),
             list_column(
-                rows.iter().map(|c| c.template_aliases.iter().map(AsRef::as_ref).collect::<Vec<&str>>()),
+                rows.iter()
+                    .map(|c| c.measured.template_aliases.iter().map(AsRef::as_ref).collect::<Vec<&str>>()),
             ),
         ),
-        whole("horizon_bars", rows, |c| u64::from(c.horizon.bars)),
-        whole("entry_lag_bars", rows, |c| u64::from(c.entry_lag_bars)),
+        whole("horizon_bars", rows, |c| u64::from(c.measured.horizon.bars)),
+        whole("entry_lag_bars", rows, |c| u64::from(c.measured.entry_lag_bars)),
     ]
 }
 
 fn statistics(rows: &[&Candidate]) -> Vec<Column> {
     vec![
-        whole("n_events", rows, |c| c.n_events),
-        whole("n_clusters", rows, |c| c.n_clusters),
-        number("effective_n", rows, |c| c.effective_n),
-        whole("n_purged", rows, |c| c.n_purged),
-        whole("n_dropped", rows, |c| c.n_dropped),
-        number("cost_bps", rows, |c| c.cost_bps),
-        number("effect_raw_bps", rows, |c| c.effect_raw_bps),
-        number("se_bps", rows, |c| c.se_bps),
-        number("t_stat", rows, |c| c.t_stat),
-        number("df", rows, |c| c.df),
-        number("p_value", rows, |c| Some(c.p_value)),
-        number("effect_shrunk_family_bps", rows, |c| c.effect_shrunk_family_bps),
-        number("effect_shrunk_event_bps", rows, |c| c.effect_shrunk_event_bps),
-        number("effect_shrunk_state_bps", rows, |c| c.effect_shrunk_state_bps),
-        number("shrinkage_weight_family", rows, |c| c.shrinkage_weight_family),
-        number("shrinkage_weight_event", rows, |c| c.shrinkage_weight_event),
-        number("shrinkage_weight_state", rows, |c| c.shrinkage_weight_state),
-        number("posterior_mean_bps", rows, |c| c.posterior_mean_bps),
-        number("posterior_sd_bps", rows, |c| c.posterior_sd_bps),
-        number("ci_low_bps", rows, |c| c.ci_low_bps),
-        number("ci_high_bps", rows, |c| c.ci_high_bps),
+        whole("n_events", rows, |c| c.measured.n_events),
+        whole("n_clusters", rows, |c| c.measured.n_clusters),
+        number("effective_n", rows, |c| c.measured.effective_n),
+        whole("n_purged", rows, |c| c.measured.n_purged),
+        whole("n_dropped", rows, |c| c.measured.n_dropped),
+        number("cost_bps", rows, |c| c.measured.cost_bps),
+        number("effect_raw_bps", rows, |c| c.measured.effect_raw_bps),
+        number("se_bps", rows, |c| c.measured.se_bps),
+        number("t_stat", rows, |c| c.measured.t_stat),
+        number("df", rows, |c| c.measured.df),
+        number("p_value", rows, |c| Some(c.measured.p_value)),
+        number("effect_shrunk_family_bps", rows, |c| c.measured.effect_shrunk_family_bps),
+        number("effect_shrunk_event_bps", rows, |c| c.measured.effect_shrunk_event_bps),
+        number("effect_shrunk_state_bps", rows, |c| c.measured.effect_shrunk_state_bps),
+        number("shrinkage_weight_family", rows, |c| c.measured.shrinkage_weight_family),
+        number("shrinkage_weight_event", rows, |c| c.measured.shrinkage_weight_event),
+        number("shrinkage_weight_state", rows, |c| c.measured.shrinkage_weight_state),
+        number("posterior_mean_bps", rows, |c| c.measured.posterior_mean_bps),
+        number("posterior_sd_bps", rows, |c| c.measured.posterior_sd_bps),
+        number("ci_low_bps", rows, |c| c.measured.ci_low_bps),
+        number("ci_high_bps", rows, |c| c.measured.ci_high_bps),
     ]
 }
 
 fn evidence(rows: &[&Candidate]) -> Vec<Column> {
     vec![
-        number("e_value", rows, |c| Some(c.e_value)),
-        number("e_sym", rows, |c| Some(c.e_sym)),
-        number("e_bet", rows, |c| Some(c.e_bet)),
-        number("e_sup", rows, |c| Some(c.e_sup)),
-        number("p_any", rows, |c| Some(c.p_any)),
-        number("e_pair", rows, |c| Some(c.e_pair)),
-        number("e_value_gross", rows, |c| Some(c.e_value_gross)),
-        number("p_any_gross", rows, |c| Some(c.p_any_gross)),
-        number("lfsr", rows, |c| c.lfsr),
-        number("lfsr_net", rows, |c| c.lfsr_net),
-        number("anytime_lower_bps", rows, |c| c.anytime_lower_bps),
-        number("skewness", rows, |c| c.skewness),
-        number("worst_score", rows, |c| c.worst_score),
-        number("weight_sum", rows, |c| Some(c.weight_sum)),
-        ("e_sup_date".to_owned(), string_column(rows.iter().map(|c| c.e_sup_date.as_deref()))),
-        flag("quarantined", rows, |c| c.quarantined),
-        flag("is_admitted", rows, |c| c.influence.is_admitted),
-        whole("capped_days", rows, |c| c.influence.capped_days),
-        number("top_day_share", rows, |c| c.influence.top_day_share),
-        whole("n_floored", rows, |c| c.influence.n_floored),
-        whole("n_left_out_of_pool", rows, |c| c.influence.n_left_out_of_pool),
+        number("e_value", rows, |c| Some(c.measured.e_value)),
+        number("e_sym", rows, |c| Some(c.measured.e_sym)),
+        number("e_bet", rows, |c| Some(c.measured.e_bet)),
+        number("e_sup", rows, |c| Some(c.measured.e_sup)),
+        number("p_any", rows, |c| Some(c.measured.p_any)),
+        number("e_pair", rows, |c| Some(c.measured.e_pair)),
+        number("e_value_gross", rows, |c| Some(c.measured.e_value_gross)),
+        number("p_any_gross", rows, |c| Some(c.measured.p_any_gross)),
+        number("lfsr", rows, |c| c.measured.lfsr),
+        number("lfsr_net", rows, |c| c.measured.lfsr_net),
+        number("anytime_lower_bps", rows, |c| c.measured.anytime_lower_bps),
+        number("skewness", rows, |c| c.measured.skewness),
+        number("worst_score", rows, |c| c.measured.worst_score),
+        number("weight_sum", rows, |c| Some(c.measured.weight_sum)),
+        ("e_sup_date".to_owned(), string_column(rows.iter().map(|c| c.measured.e_sup_date.as_deref()))),
+        flag("quarantined", rows, |c| c.measured.quarantined),
+        flag("is_admitted", rows, |c| c.measured.influence.is_admitted),
+        whole("capped_days", rows, |c| c.measured.influence.capped_days),
+        number("top_day_share", rows, |c| c.measured.influence.top_day_share),
+        whole("n_floored", rows, |c| c.measured.influence.n_floored),
+        whole("n_left_out_of_pool", rows, |c| c.measured.influence.n_left_out_of_pool),
         (
             "left_out_symbols".to_owned(),
-            list_column(
-                rows.iter()
-                    .map(|c| c.influence.left_out_symbols.iter().map(Symbol::as_str).collect::<Vec<&str>>()),
-            ),
+            list_column(rows.iter().map(|c| {
+                c.measured.influence.left_out_symbols.iter().map(Symbol::as_str).collect::<Vec<&str>>()
+            })),
         ),
-        number("log_e_value", rows, |c| Some(c.influence.log_e_value)),
-        number("log_e_sup", rows, |c| Some(c.influence.log_e_sup)),
-        flag("direction_tied", rows, |c| c.is_tied),
-        text("definition_hash", rows, |c| c.definition_hash.to_string()),
-        whole("cohort", rows, |c| u64::from(c.cohort)),
-        number("p_threshold", rows, |c| c.p_threshold),
-        text("group_id", rows, |c| c.group_id.to_string()),
-        number("q_value_group", rows, |c| Some(c.q_value_group)),
-        number("q_value_global", rows, |c| Some(c.q_value_global)),
-        number("q_value_by", rows, |c| Some(c.q_value_by)),
-        number("q_value_ebh", rows, |c| Some(c.q_value_ebh)),
-        number("q_value_seed", rows, |c| c.q_value_seed),
-        number("q_value", rows, |c| Some(c.q_value)),
-        flag("is_discovery", rows, |c| c.is_discovery),
+        number("log_e_value", rows, |c| Some(c.measured.influence.log_e_value)),
+        number("log_e_sup", rows, |c| Some(c.measured.influence.log_e_sup)),
+        flag("direction_tied", rows, |c| c.measured.is_tied),
+        text("definition_hash", rows, |c| c.measured.definition_hash.to_string()),
+        whole("cohort", rows, |c| u64::from(c.measured.cohort)),
+        number("p_threshold", rows, |c| c.measured.p_threshold),
+        text("group_id", rows, |c| c.measured.group_id.to_string()),
+        number("q_value_group", rows, |c| Some(c.measured.q_value_group)),
+        number("q_value_global", rows, |c| Some(c.measured.q_value_global)),
+        number("q_value_by", rows, |c| Some(c.measured.q_value_by)),
+        number("q_value_ebh", rows, |c| Some(c.measured.q_value_ebh)),
+        number("q_value_seed", rows, |c| c.measured.q_value_seed),
+        number("q_value", rows, |c| Some(c.measured.q_value)),
+        flag("is_discovery", rows, |c| c.judgement.is_discovery),
     ]
 }
 
 fn verdicts(rows: &[&Candidate]) -> Vec<Column> {
     vec![
-        number("after_cost_expectancy_bps", rows, |c| c.after_cost_expectancy_bps),
-        number("stressed_after_cost_expectancy_bps", rows, |c| c.stressed_after_cost_expectancy_bps),
-        number("first_half_bps", rows, |c| c.first_half_bps),
-        number("second_half_bps", rows, |c| c.second_half_bps),
-        flag("gate_economic", rows, |c| c.gate_economic),
-        flag("gate_economic_conservative", rows, |c| c.gate_economic_conservative),
-        flag("gate_stability", rows, |c| c.gate_stability),
-        flag("gate_state_information", rows, |c| c.gate_state_information),
-        flag("gate_sample_size", rows, |c| c.gate_sample_size),
-        flag("gate_lfsr", rows, |c| c.gate_lfsr),
-        flag("gate_phase2_final", rows, |c| c.gate_phase2_final),
+        number("after_cost_expectancy_bps", rows, |c| c.judgement.after_cost_expectancy_bps),
+        number("stressed_after_cost_expectancy_bps", rows, |c| {
+            c.judgement.stressed_after_cost_expectancy_bps
+        }),
+        number("first_half_bps", rows, |c| c.measured.first_half_bps),
+        number("second_half_bps", rows, |c| c.measured.second_half_bps),
+        flag("gate_economic", rows, |c| c.judgement.gate_economic),
+        flag("gate_economic_conservative", rows, |c| c.judgement.gate_economic_conservative),
+        flag("gate_stability", rows, |c| c.judgement.gate_stability),
+        flag("gate_state_information", rows, |c| c.judgement.gate_state_information),
+        flag("gate_sample_size", rows, |c| c.judgement.gate_sample_size),
+        flag("gate_lfsr", rows, |c| c.judgement.gate_lfsr),
+        flag("gate_phase2_final", rows, |c| c.judgement.gate_phase2_final),
     ]
 }
 
@@ -211,10 +215,11 @@ pub fn write_discovery(dir: &Path, discovery: &Discovery) -> Result<(), LakeErro
 /// # Errors
 /// When the disk refuses.
 pub fn write_phase2_reports(dir: &Path, discovery: &Discovery) -> Result<(), LakeError> {
-    let events: BTreeSet<&str> = discovery.candidates.iter().map(|c| c.event_type.as_ref()).collect();
+    let events: BTreeSet<&str> =
+        discovery.candidates.iter().map(|c| c.measured.event_type.as_ref()).collect();
     for event in events {
         let rows: Vec<&Candidate> =
-            discovery.candidates.iter().filter(|c| c.event_type.as_ref() == event).collect();
+            discovery.candidates.iter().filter(|c| c.measured.event_type.as_ref() == event).collect();
         let dir = dir.join(event);
         let batch = write_candidates(&dir, &rows, &discovery.summary.ontology_spec_hash)?;
         let path = dir.join("phase2_candidates.csv");

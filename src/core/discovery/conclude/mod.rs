@@ -12,11 +12,11 @@ use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::bounds::LowerBound;
-use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id};
+use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::ClusterT;
 use super::definition::digest;
-use super::eprocess::e_of_log;
+use super::eprocess::{MixParams, SignProcess, e_of_log};
 use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
@@ -135,6 +135,7 @@ struct Parts<'a> {
     lower: Option<f64>,
 }
 
+/// The stages of a candidate, in the only order in which they can be taken: measured, then judged. The bridge comes last.
 fn candidate(
     catalogue: &Catalogue,
     book: &EvidenceBook,
@@ -142,6 +143,42 @@ fn candidate(
     unit: &Unit<'_>,
     parts: &Parts<'_>,
 ) -> Candidate {
+    let measured = measure(catalogue, book, context, unit, parts);
+    let condition = catalogue.condition(unit.place);
+    let event_type = &catalogue.blocks[unit.place.block].event_type;
+    let scope = catalogue.scope(unit.place);
+    let excluded = exclusion::of(context.excluded, event_type, &scope).map(FailReason::from);
+    let judgement = judge(&measured, context.gates, condition.map_or(0, |c| c.min_events), excluded);
+    Candidate { measured, judgement, bridge: None }
+}
+
+/// How much of the evidence rests on single days and symbols, and what was bounded.
+fn influence(
+    unit: &Unit<'_>,
+    net: SignProcess,
+    params: &MixParams,
+    left_out_symbols: Vec<Symbol>,
+) -> Influence {
+    Influence {
+        is_admitted: unit.is_admitted,
+        capped_days: u64::from(net.capped()),
+        top_day_share: unit.top_day_share,
+        n_floored: u64::from(unit.left_out.floored),
+        n_left_out_of_pool: u64::from(unit.left_out.apart),
+        left_out_symbols,
+        log_e_value: net.log_e(params),
+        log_e_sup: net.log_sup(),
+    }
+}
+
+/// The first stage: everything that the unit and its neighbours have shown.
+fn measure(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    context: &Context<'_>,
+    unit: &Unit<'_>,
+    parts: &Parts<'_>,
+) -> Measured {
     let gates = context.gates;
     let params = book.params();
     let block = &catalogue.blocks[unit.place.block];
@@ -163,7 +200,7 @@ fn candidate(
     let (traded, left_out_symbols) = traded_scope(catalogue, book, unit.place, &scope);
     let state_id = condition.map_or("", |c| c.condition.id.as_ref());
     let cohort = context.accounting.cohort(catalogue, unit.place);
-    let mut candidate = Candidate {
+    Measured {
         candidate_id: candidate_id(
             &block.event_type,
             &block.horizon.label,
@@ -216,16 +253,7 @@ fn candidate(
         skewness: net.skewness(),
         worst_score: net.worst(),
         quarantined: evidence.quarantined,
-        influence: Influence {
-            is_admitted: unit.is_admitted,
-            capped_days: u64::from(net.capped()),
-            top_day_share: unit.top_day_share,
-            n_floored: u64::from(unit.left_out.floored),
-            n_left_out_of_pool: u64::from(unit.left_out.apart),
-            left_out_symbols,
-            log_e_value: net.log_e(params),
-            log_e_sup: net.log_sup(),
-        },
+        influence: influence(unit, net, params, left_out_symbols),
         weight_sum: unit.totals.weight,
         e_sup_date: unit.sup_day.map(|day| date(day).into()),
         is_tied: unit.is_tied,
@@ -239,27 +267,10 @@ fn candidate(
         q_value_ebh: parts.q.ebh,
         q_value_seed: parts.seed,
         q_value: parts.q.of(gates.multiplicity.publish_with),
-        is_discovery: false,
-        after_cost_expectancy_bps: None,
-        stressed_after_cost_expectancy_bps: None,
         first_half_bps: first.map(|m| bps * m),
         second_half_bps: second.map(|m| bps * m),
-        gate_economic: false,
-        gate_economic_conservative: false,
-        gate_stability: false,
-        gate_state_information: false,
-        gate_sample_size: false,
-        gate_lfsr: false,
-        gate_phase2_final: false,
-        bridge: None,
-        promotion_track: PromotionTrack::None,
-        fail_reasons: Vec::new(),
         ontology_spec_hash: Arc::clone(context.spec_hash),
-    };
-    judge(&mut candidate, gates, condition.map_or(0, |c| c.min_events));
-    let exclusions = exclusion::of(context.excluded, &block.event_type, &scope);
-    candidate.fail_reasons.splice(0..0, exclusions.map(FailReason::from));
-    candidate
+    }
 }
 
 /// The scope without the symbols that its pool leaves out, and these.
