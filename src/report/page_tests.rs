@@ -170,6 +170,15 @@ fn every_event_type_with_data_has_its_study() {
 }
 
 #[test]
+fn names_inside_charts_are_text_too() {
+    let mut named = Candidate { state: None, event_type: "A<b>".into(), ..candidate() };
+    named.horizon.label = "<1h".into();
+    let page = page(&[named], &[]);
+    assert!(page.contains("aria-label=\"Mean path after A&lt;b&gt;\"") && page.contains("<title>&lt;1h: "));
+    assert!(!page.contains("A<b>") && !page.contains("<1h"));
+}
+
+#[test]
 fn what_became_of_a_publication_is_a_row_with_its_numbers() {
     assert!(!page(&[], &[example()]).contains("After publication"), "an old line says nothing of it");
     let mut lived = published(1);
