@@ -18,7 +18,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// Every route.
+    /// Every route, in the order of the enum.
     pub const ALL: [Self; 3] = [Self::FuturesPublic, Self::FuturesMarket, Self::Spot];
 
     /// Path of the combined-stream endpoint below the host.
@@ -65,24 +65,24 @@ impl Route {
 pub enum StreamKind {
     /// `<s>@kline_5m` (and other intervals).
     Kline,
-    /// `<s>@aggTrade`.
+    /// Aggregated trades: `<s>@aggTrade`.
     AggTrade,
-    /// `<s>@trade`.
+    /// Single trades: `<s>@trade`.
     Trade,
-    /// `<s>@markPrice[@1s]`, `!markPrice@arr[@1s]`.
+    /// Mark prices: `<s>@markPrice[@1s]`, `!markPrice@arr[@1s]`.
     MarkPrice,
-    /// `<s>@forceOrder`, `!forceOrder@arr`.
+    /// Liquidation orders: `<s>@forceOrder`, `!forceOrder@arr`.
     ForceOrder,
-    /// `<s>@bookTicker`, `!bookTicker`.
+    /// Best bid and ask: `<s>@bookTicker`, `!bookTicker`.
     BookTicker,
     /// `<s>@depth…`: differences and partial books.
     Depth,
-    /// `!contractInfo`.
+    /// Listings and settlements of contracts: `!contractInfo`.
     ContractInfo,
 }
 
 impl StreamKind {
-    /// Every kind.
+    /// Every kind, in the order of the enum.
     pub const ALL: [Self; 8] = [
         Self::Kline,
         Self::AggTrade,

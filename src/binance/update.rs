@@ -9,7 +9,7 @@ use super::routes::{Route, StreamKind};
 pub struct Stamped {
     /// The process clock at reception.
     pub arrival: Ts,
-    /// What arrived.
+    /// The update itself, as decoded.
     pub update: Update,
 }
 
@@ -28,7 +28,7 @@ pub enum Update {
     AggTrade(Trade),
     /// A single trade.
     Trade(Trade),
-    /// Book levels.
+    /// Changed or best levels of an order book.
     Depth(DepthUpdate),
     /// A contract was listed, settled or re-bracketed (USD-M).
     Contract(ContractUpdate),
@@ -52,7 +52,7 @@ pub struct KlineUpdate {
     pub bar: Bar,
     /// The exchange calls it final. Sent once: a reconnect can miss it, so REST confirms every bar.
     pub closed: bool,
-    /// Event time.
+    /// Event time that the exchange stamped, UTC ms.
     pub event_ts: Ts,
 }
 
@@ -67,7 +67,7 @@ impl KlineUpdate {
 /// Mark price, index price, predicted funding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarkUpdate {
-    /// The contract.
+    /// The contract that is priced.
     pub symbol: Symbol,
     /// Mark price, quote currency.
     pub mark: f64,
@@ -77,7 +77,7 @@ pub struct MarkUpdate {
     pub predicted_rate: f64,
     /// End of the running interval.
     pub next_funding_ts: Option<Ts>,
-    /// Event time.
+    /// Event time that the exchange stamped, UTC ms.
     pub event_ts: Ts,
 }
 
@@ -94,7 +94,7 @@ pub enum Side {
 /// latest before), so sums are lower bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForceOrder {
-    /// The contract.
+    /// The contract whose position was liquidated.
     pub symbol: Symbol,
     /// Side of the order: [`Side::Sell`] = a long was liquidated.
     pub side: Side,
@@ -106,7 +106,7 @@ pub struct ForceOrder {
     pub price: f64,
     /// Average fill price.
     pub average_price: f64,
-    /// Trade time.
+    /// Trade time of the order, UTC ms.
     pub trade_ts: Ts,
     /// Event time, about a second after the trade.
     pub event_ts: Ts,
@@ -158,9 +158,9 @@ pub struct Trade {
     pub trade_ids: (i64, i64),
     /// The buyer rested in the book: the taker sold.
     pub buyer_is_maker: bool,
-    /// Trade time.
+    /// Time of the trade, UTC ms.
     pub trade_ts: Ts,
-    /// Event time.
+    /// Event time that the exchange stamped, UTC ms.
     pub event_ts: Ts,
 }
 
@@ -188,24 +188,24 @@ pub struct DepthUpdate {
 /// News about a contract.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContractUpdate {
-    /// The contract.
+    /// The contract that the news is about.
     pub symbol: Symbol,
     /// Contract type as the exchange writes it.
     pub contract_type: String,
     /// Status as the exchange writes it; unknown values will come.
     pub status: String,
-    /// Listing time.
+    /// Listing time of the contract, where given.
     pub onboard_ts: Option<Ts>,
     /// Delivery or delisting time.
     pub delivery_ts: Option<Ts>,
-    /// Event time.
+    /// Event time that the exchange stamped, UTC ms.
     pub event_ts: Ts,
 }
 
 /// How a stream kind on one route is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamStatus {
-    /// The route.
+    /// The route that carries the stream.
     pub route: Route,
     /// Which of the route's connections (a route is split when it has more streams than one socket may carry).
     pub shard: usize,
@@ -226,7 +226,7 @@ pub enum StreamState {
     Live,
     /// Subscribed, but silent for longer than its kind ever is: the socket is being replaced.
     Stale,
-    /// No connection.
+    /// No connection carries the stream.
     Down,
 }
 

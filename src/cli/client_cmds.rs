@@ -76,7 +76,7 @@ pub struct BlueprintsCmd {
 /// Example: backtestd explain bp_5f1c9a0e7d2b4c88
 #[derive(Debug, clap::Args)]
 pub struct ExplainCmd {
-    /// Blueprint id.
+    /// Id of the blueprint, `bp_` and 16 hex digits.
     id: String,
     #[command(flatten)]
     connection: Connection,

@@ -14,7 +14,7 @@ pub struct ConfigCmd {
     /// Print every key (the default and only action).
     #[arg(long)]
     show: bool,
-    /// Print JSON.
+    /// Print the configuration as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use backtestd_store::{load_yaml, read_files};
 /// Example: backtestd discover --outcomes outcomes.parquet --out ./candidates
 #[derive(Debug, clap::Args)]
 pub struct DiscoverArgs {
-    /// Outcome table.
+    /// Outcome table in parquet format.
     #[arg(long, value_name = "FILE")]
     outcomes: PathBuf,
     /// Folder for phase2_candidates.parquet and summary.json.

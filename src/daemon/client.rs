@@ -7,13 +7,13 @@ use serde_json::Value;
 /// Why a request to the daemon did not give an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers.
+    /// No daemon answers on the socket.
     #[error(
         "no daemon answers on {}: {reason}; start one with `backtestd run`, or name its socket with --socket",
         socket.display()
     )]
     NotRunning {
-        /// The socket.
+        /// Path of the daemon's Unix socket.
         socket: PathBuf,
         /// The operating system's words.
         reason: String,
@@ -21,7 +21,7 @@ pub enum ClientError {
     /// The daemon answered with a problem document.
     #[error("{detail}")]
     Problem {
-        /// HTTP status.
+        /// HTTP status of the answer.
         status: u16,
         /// What the daemon says.
         detail: String,

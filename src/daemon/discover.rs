@@ -20,7 +20,7 @@ use backtestd_core::tradability::Markets;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its id.
+    /// Id of the run.
     pub run_id: String,
     /// The clock: the instant of publication.
     pub now: Ts,
@@ -33,17 +33,17 @@ pub struct Request {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Id.
+    /// Id of the run.
     pub run_id: String,
     /// Version in force after it.
     pub version: String,
     /// Whether it is new.
     pub changed: bool,
-    /// Hypotheses tested.
+    /// Number of hypotheses tested.
     pub hypotheses: u64,
-    /// Discoveries.
+    /// Number of discoveries of the publishing procedure.
     pub discoveries: u64,
-    /// Trials ever.
+    /// Number of trials in the ledger: every hypothesis ever looked at.
     pub trials: u64,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
@@ -59,11 +59,11 @@ pub struct Found {
     pub watch: u64,
     /// Lines of the version.
     pub blueprints: Vec<Blueprint>,
-    /// When.
+    /// The `now` of the request: the instant that the version is published under.
     pub finished_at: Ts,
     /// Close of the last bar it saw.
     pub watermark: Ts,
-    /// Specs.
+    /// Hash of the specs that the run was made under.
     pub spec_hash: String,
     /// The HTML report, if one was written.
     pub report: Option<PathBuf>,

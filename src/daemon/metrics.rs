@@ -8,7 +8,7 @@ use super::status::{Phase, Status};
 /// Prometheus metric kinds in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only rises.
+    /// A counter: its value only rises.
     Counter,
     /// Rises and falls.
     Gauge,

@@ -47,7 +47,7 @@ pub enum Control {
 /// An accepted run.
 #[derive(Debug)]
 pub struct Ticket {
-    /// Its id.
+    /// Id of the run that was accepted.
     pub run_id: String,
     /// Gets the outcome at the end.
     pub done: oneshot::Receiver<Result<RunReport, String>>,
@@ -56,17 +56,17 @@ pub struct Ticket {
 /// The end of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunReport {
-    /// Its id.
+    /// Id of the run that ended.
     pub run_id: String,
     /// The version in force after it; none before the first publication.
     pub version: Option<String>,
     /// Whether it published a new version.
     pub changed: bool,
-    /// Hypotheses tested.
+    /// Number of hypotheses tested.
     pub hypotheses: u64,
-    /// Discoveries.
+    /// Number of discoveries of the publishing procedure.
     pub discoveries: u64,
-    /// Trials ever.
+    /// Number of trials in the ledger: every hypothesis ever looked at.
     pub trials: u64,
     /// Wall time, ms.
     pub duration_ms: u64,
@@ -105,7 +105,7 @@ pub enum Query {
     Events(EventQuery, oneshot::Sender<Result<Vec<serde_json::Value>, String>>),
     /// Entries of the stream log from a sequence number on.
     Stream {
-        /// First wanted.
+        /// Sequence number of the first entry wanted.
         from: u64,
         /// How many at most.
         limit: usize,
@@ -116,24 +116,24 @@ pub enum Query {
     Runs {
         /// How many at most.
         limit: usize,
-        /// The records.
+        /// Where the records go, as JSON.
         reply: oneshot::Sender<Result<Vec<serde_json::Value>, String>>,
     },
     /// What the facts are a function of: specs in force, symbols, columns, first and last row.
     History {
-        /// The answer.
+        /// Where the answer goes.
         reply: oneshot::Sender<Result<History, String>>,
     },
     /// A stretch of the raw log.
     Raw {
-        /// Which.
+        /// Symbols and rows that are wanted.
         stretch: Stretch,
-        /// The records.
+        /// Where the records go.
         reply: oneshot::Sender<Result<RawBlock, String>>,
     },
 }
 
-/// Which events.
+/// Which events of the registry are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventQuery {
     /// Detected strictly after this instant; none = the newest `limit`.
@@ -149,13 +149,13 @@ pub struct EventQuery {
 /// The shared state.
 #[derive(Debug)]
 pub struct Shared {
-    /// The clock.
+    /// The clock of the daemon: the system's or the exchange's.
     pub clock: Arc<dyn Clock>,
-    /// The configuration.
+    /// The configuration in force since the start.
     pub config: Arc<Config>,
     /// Signals and version notices.
     pub stream: StreamLog,
-    /// Counters.
+    /// Counters for `GET /metrics`.
     pub metrics: Metrics,
     /// Explanations that may be computed at once; one more gets 503.
     pub explaining: Semaphore,

@@ -38,16 +38,16 @@ impl Phase {
 /// The whole answer.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
-    /// Program version.
+    /// Version of the running program.
     pub version: String,
-    /// Process id.
+    /// Process id of the daemon.
     pub pid: u32,
     /// Wall seconds since the start; filled in when read.
     pub uptime_s: u64,
     /// The daemon's clock (virtual time against a simulated exchange); filled in when read.
     #[serde(serialize_with = "time")]
     pub now: Ts,
-    /// The phase.
+    /// Phase of the daemon's life.
     pub state: Phase,
     /// The phase in words: what is being done, or what is missing.
     pub detail: String,
@@ -59,13 +59,13 @@ pub struct Status {
     pub symbols: Vec<SeriesStatus>,
     /// One entry per websocket connection.
     pub streams: Vec<StreamStatus>,
-    /// The store.
+    /// What the store holds on disk.
     pub store: StoreStatus,
     /// Progress of the backfill.
     pub backfill: BackfillStatus,
     /// Counters of the live part.
     pub live: LiveStatus,
-    /// Discovery.
+    /// Discovery runs, past and next.
     pub discovery: DiscoveryStatus,
     /// The published version.
     pub blueprints: BlueprintsStatus,
@@ -76,7 +76,7 @@ pub struct Status {
 /// The spec in force.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SpecStatus {
-    /// `ontology_spec_hash`.
+    /// The `ontology_spec_hash` of the specs.
     pub hash: String,
     /// When it came into force.
     #[serde(serialize_with = "optional_time")]
@@ -106,9 +106,9 @@ pub enum ChangeState {
 pub struct ChangeStatus {
     /// How far it is.
     pub state: ChangeState,
-    /// Hash before.
+    /// Hash of the specs before the change.
     pub from: String,
-    /// Hash after.
+    /// Hash of the specs after the change.
     pub to: String,
     /// Why all of history has to be replayed; null: only what changed is recomputed.
     pub why_everything: Option<&'static str>,
@@ -141,7 +141,7 @@ pub struct ReplacedFacts {
     pub events_changed: u64,
     /// Events that are gone.
     pub events_removed: u64,
-    /// Outcomes written.
+    /// Number of outcomes written.
     pub outcomes_written: u64,
 }
 
@@ -159,9 +159,9 @@ impl From<Replaced> for ReplacedFacts {
 /// An event type that cannot be computed here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unavailable {
-    /// Symbol.
+    /// Symbol on which the event cannot occur.
     pub symbol: String,
-    /// Event type.
+    /// Event type that cannot occur.
     pub event_type: String,
     /// Column not collected, or never known on any row.
     pub missing: String,
@@ -183,13 +183,13 @@ pub struct QualityStatus {
 /// An event type outside `gate_e1`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QualityFinding {
-    /// Event type.
+    /// Event type that is out of bounds.
     pub event_type: String,
     /// The symbol on which it is furthest out of bounds, or `ALL`.
     pub symbol: String,
     /// What was counted: `onsets_per_10k`, `join_rate` or `clustering_5b`.
     pub metric: &'static str,
-    /// Its value.
+    /// Value of the metric that was measured.
     pub value: f64,
     /// `>=` or `<=`.
     pub relation: &'static str,
@@ -227,9 +227,9 @@ impl QualityStatus {
 /// A followed series of bars.
 #[derive(Clone, Debug, Serialize)]
 pub struct SeriesStatus {
-    /// Symbol.
+    /// Symbol of the series.
     pub symbol: Symbol,
-    /// Market.
+    /// Market of the series.
     pub market: Market,
     /// Close of the newest bar in the store.
     #[serde(serialize_with = "optional_time")]
@@ -265,7 +265,7 @@ pub struct StreamStatus {
     pub reconnects: u64,
 }
 
-/// The store.
+/// What the store holds and how long its commits take.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct StoreStatus {
     /// Open time of the last committed tick.
@@ -317,7 +317,7 @@ pub struct LiveStatus {
     pub last_tick_delay_ms: Option<i64>,
 }
 
-/// Discovery.
+/// Discovery runs and the trials they have spent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DiscoveryStatus {
     /// The last finished run.
@@ -350,7 +350,7 @@ pub struct DiscoveryStatus {
 /// The published version.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BlueprintsStatus {
-    /// `vNNNNNN`.
+    /// Name of the version in force, `vNNNNNN`.
     pub version: Option<String>,
     /// Blueprints with status `active`.
     pub active: u64,

@@ -18,7 +18,7 @@ const WINDOW: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
-    /// A detection.
+    /// An event was detected.
     Signal,
     /// A version was published.
     BlueprintVersion,
@@ -40,7 +40,7 @@ impl EntryKind {
 pub struct StreamEntry {
     /// Position, from 1, without holes.
     pub seq: u64,
-    /// Kind.
+    /// What the entry is about.
     pub kind: EntryKind,
     /// The JSON of the `data:` line.
     pub data: Arc<serde_json::value::Value>,

@@ -37,7 +37,7 @@ pub enum ExportError {
     /// A number that cannot be stored.
     #[error("{symbol} bar {open}: {source}")]
     Number {
-        /// Symbol.
+        /// Symbol of the bar.
         symbol: Symbol,
         /// Open time of the bar.
         open: Ts,
@@ -137,7 +137,7 @@ fn batch(
     Ok(RecordBatch::try_new(Arc::new(schema), columns).map_err(format)?)
 }
 
-/// `2020-01-01T00-05-00-000000000Z`
+/// The time as file names carry it, `2020-01-01T00-05-00-000000000Z`
 fn stamp(ts: Ts) -> String {
     let text = ts.rfc3339();
     let (whole, milliseconds) =

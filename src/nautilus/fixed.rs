@@ -9,7 +9,7 @@ const MOST_DECIMALS: u32 = 9;
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("{value} cannot be stored with {digits} decimals in 128 bits")]
 pub struct FixedError {
-    /// The number.
+    /// The number that cannot be stored.
     pub value: f64,
     /// The decimals asked for.
     pub digits: u32,

@@ -20,7 +20,7 @@ pub const CURRENT: &str = "current";
 /// A version that was read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Version {
-    /// Its manifest.
+    /// The manifest of the version.
     pub manifest: Manifest,
     /// Its lines, by id.
     pub blueprints: Vec<Blueprint>,
@@ -32,15 +32,15 @@ pub enum DirectoryError {
     /// A file that cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file or directory that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system reported.
         source: io::Error,
     },
     /// A file that does not hold what it should.
     #[error("{}: {what}", path.display())]
     Damaged {
-        /// The file.
+        /// Path of the damaged file.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -48,9 +48,9 @@ pub enum DirectoryError {
     /// A field that contradicts what is written elsewhere.
     #[error("{}: {field} is {found}, but should be {expected}", path.display())]
     Differs {
-        /// The file.
+        /// Path of the file that contradicts itself or another.
         path: PathBuf,
-        /// The field.
+        /// Name of the field.
         field: &'static str,
         /// What it should be.
         expected: String,
@@ -60,7 +60,7 @@ pub enum DirectoryError {
     /// `current` points nowhere useful.
     #[error("{}: points to '{target}', which is no version of this directory (vNNNNNN)", path.display())]
     BadCurrent {
-        /// The link.
+        /// Path of the link `current`.
         path: PathBuf,
         /// Where it points.
         target: String,
@@ -74,7 +74,7 @@ pub fn version_number(name: &str) -> Option<u32> {
     (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }
 
-/// `vNNNNNN`.
+/// Name of the version with this number, `vNNNNNN`.
 #[must_use]
 pub fn version_name(number: u32) -> String {
     format!("v{number:06}")

@@ -35,7 +35,7 @@ const LOCK_FILE: &str = ".lock";
 pub struct PublishContext {
     /// The instant of publication.
     pub published_at: Ts,
-    /// The run.
+    /// Id of the run that is published.
     pub run_id: String,
     /// Hash of the specs in force.
     pub ontology_spec_hash: String,
@@ -58,9 +58,9 @@ pub struct Publication {
     pub version: String,
     /// Whether it is new.
     pub changed: bool,
-    /// Its manifest.
+    /// The manifest of the version in force.
     pub manifest: Manifest,
-    /// Its lines.
+    /// Blueprints of the version in force, by id.
     pub blueprints: Vec<Blueprint>,
 }
 
@@ -73,9 +73,9 @@ pub enum PublishError {
     /// A file that could not be written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file that could not be written.
         path: PathBuf,
-        /// Why.
+        /// What the operating system reported.
         source: io::Error,
     },
 }

@@ -22,7 +22,7 @@ const WAKE_UPS: usize = 1;
 /// What a look at the directory found.
 #[derive(Debug)]
 pub enum Sighting {
-    /// Nothing new.
+    /// Nothing has changed since the last look.
     Unchanged,
     /// Another version is in force.
     Version(Box<Version>),

@@ -7,7 +7,7 @@ use super::format::{number, probability, signed, thousands};
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::discovery::DirectionRule;
 
-/// All cards.
+/// A card for every blueprint.
 pub(super) fn cards(blueprints: &[Blueprint]) -> Markup {
     html! {
         div.cards { @for blueprint in blueprints { (card(blueprint)) } }

@@ -15,7 +15,7 @@ const POINTS: usize = 90;
 pub(super) struct Line<'a> {
     /// Style class of the line.
     pub(super) class: &'a str,
-    /// p-values, ascending.
+    /// The p-values in ascending order.
     pub(super) p: &'a [f64],
 }
 

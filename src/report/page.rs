@@ -27,18 +27,18 @@ const CANDIDATES_SHOWN: usize = 40;
 /// Bars of one symbol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolFacts {
-    /// Name.
+    /// Name of the symbol.
     pub symbol: String,
     /// Bars with data.
     pub bars: u64,
-    /// Missing bars.
+    /// Slots of the 5-minute grid without a bar.
     pub gaps: u64,
 }
 
 /// What a report is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportInput<'a> {
-    /// The run.
+    /// Id of the run.
     pub run_id: &'a str,
     /// First bar, as text.
     pub start: &'a str,

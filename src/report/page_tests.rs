@@ -171,8 +171,10 @@ fn every_event_type_with_data_has_its_study() {
 
 #[test]
 fn names_inside_charts_are_text_too() {
-    let mut named = Candidate { state: None, event_type: "A<b>".into(), ..candidate() };
-    named.horizon.label = "<1h".into();
+    let mut named = candidate();
+    named.measured.state = None;
+    named.measured.event_type = "A<b>".into();
+    named.measured.horizon.label = "<1h".into();
     let page = page(&[named], &[]);
     assert!(page.contains("aria-label=\"Mean path after A&lt;b&gt;\"") && page.contains("<title>&lt;1h: "));
     assert!(!page.contains("A<b>") && !page.contains("<1h"));

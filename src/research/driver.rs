@@ -95,19 +95,7 @@ pub fn run(
     let phase2 = request.data_root.join("reports/phase2").join(&run_id);
     write_measures(&phase2, &measures, &request.spec.hash)?;
     let stages_passed = conclusions.funnel();
-    let (version, published) = if request.publish {
-        let publication = publish_conclusions(
-            &request.data_root,
-            &request.spec,
-            &facts,
-            &conclusions,
-            (&catalogue, &book),
-            now,
-        )?;
-        (Some(publication.version), publication.blueprints)
-    } else {
-        (None, in_force(request, &catalogue, &book)?)
-    };
+    let (version, published) = version_of(request, &facts, &conclusions, (&catalogue, &book), now)?;
     lap("write");
     let twin = match &collected.history {
         Some(history) => {
@@ -175,6 +163,22 @@ fn tests_beside(
         tests.extend(found);
     }
     Ok((tests, counts))
+}
+
+/// The version that the run made or found, and its lines.
+fn version_of(
+    request: &Request,
+    facts: &RunFacts,
+    conclusions: &Conclusions,
+    (catalogue, book): (&Catalogue, &EvidenceBook),
+    now: Ts,
+) -> Result<(Option<String>, Vec<Blueprint>), ResearchError> {
+    if !request.publish {
+        return Ok((None, in_force(request, catalogue, book)?));
+    }
+    let publication =
+        publish_conclusions(&request.data_root, &request.spec, facts, conclusions, (catalogue, book), now)?;
+    Ok((Some(publication.version), publication.blueprints))
 }
 
 /// Link of the book's chain, as a daemon that took one day after another has it.

@@ -16,7 +16,7 @@ pub enum ResearchError {
         "the store has no perp bars of {symbol}; import or backfill it first (`backtestd import --help`)"
     )]
     NoBars {
-        /// The symbol.
+        /// Symbol that was requested.
         symbol: Symbol,
     },
     /// The store failed.

@@ -13,7 +13,7 @@ use backtestd_core::spec::CompiledSpec;
 /// One batch run.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The specs.
+    /// The specs that the run is made under.
     pub spec: Arc<CompiledSpec>,
     /// Symbols to report on, in name order. The leaders are computed too where the store has them.
     pub symbols: Vec<Symbol>,

@@ -15,18 +15,18 @@ use backtestd_core::pipeline::{EventQuality, POOLED, PartialSource, QualityRepor
 /// Wall time of a stage.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageTime {
-    /// Stage.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// Wall time.
+    /// Wall time of the stage, ms.
     pub ms: u64,
 }
 
 /// Detections of one event type over all symbols.
 #[derive(Clone, Debug, Serialize)]
 pub struct EventCount {
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: String,
-    /// Event type.
+    /// Event type that was counted.
     pub event_type: String,
     /// Detections; null where no symbol has the sources.
     pub events: Option<u64>,
@@ -37,9 +37,9 @@ pub struct EventCount {
 /// An event type that fails `gate_e1` on a symbol.
 #[derive(Clone, Debug, Serialize)]
 pub struct EventFinding {
-    /// Event type.
+    /// Event type that fails `gate_e1`.
     pub event_type: String,
-    /// Symbol.
+    /// Symbol on which it fails.
     pub symbol: String,
     /// What is out of bounds, in words.
     pub finding: String,
@@ -50,7 +50,7 @@ pub struct EventFinding {
 /// An event type that cannot occur.
 #[derive(Clone, Debug, Serialize)]
 pub struct UnavailableEvent {
-    /// Event type.
+    /// Event type that cannot occur.
     pub event_type: String,
     /// First source column that is missing or never known.
     pub missing: String,
@@ -61,11 +61,11 @@ pub struct UnavailableEvent {
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunSummary {
-    /// Name.
+    /// Id of the run.
     pub run_id: String,
-    /// Specs.
+    /// Hash of the specs that the run was made under.
     pub ontology_spec_hash: String,
-    /// Program.
+    /// Version and commit of the program.
     pub code_version: String,
     /// First bar of the range, open time.
     pub start: String,
@@ -101,7 +101,7 @@ pub struct RunSummary {
     pub discoveries: u64,
     /// Candidates that passed every gate of discovery.
     pub passed_gates: u64,
-    /// Blueprints compiled.
+    /// Number of blueprints compiled.
     pub blueprints: u64,
     /// Why there are none, or what else a reader should know.
     pub reasons: Vec<String>,
@@ -113,9 +113,9 @@ pub struct RunSummary {
     pub measures: Vec<MeasureCount>,
     /// Where the run is.
     pub run_dir: PathBuf,
-    /// The report.
+    /// Path of the HTML report.
     pub report: PathBuf,
-    /// Wall times.
+    /// Wall time of each stage, in order.
     pub stages: Vec<StageTime>,
     /// Largest resident set of this process so far, MiB (Linux).
     pub peak_memory_mib: Option<u64>,

@@ -13,7 +13,7 @@ use backtestd_store::lake::{LakeError, bool_column, f64_column, string_column, t
 /// An event with what is known about it besides the detection itself.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    /// The detection.
+    /// The detection itself.
     pub event: Event,
     /// First row on which its episode was no longer open; `None` while it is open.
     pub exit: Option<BarIndex>,

@@ -4,12 +4,11 @@ use backtestd_core::graph::{Cmp, EventNode, Graph, Node, Onset, Op, Rolling, Rol
 use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};
 
 const U: f64 = f64::NAN;
-/// Nothing to compare: the spread of the window is mere rounding, so that the direct formula has no digits left.
+/// Nothing to compare: the window spreads by mere rounding, which the direct formula cannot resolve.
 pub const SKIP: f64 = f64::MAX;
 
 /// `values[node][symbol][row]`
 pub type Values = Vec<Vec<Vec<f64>>>;
-
 pub struct Twin<'a> {
     pub graph: &'a Graph,
     pub symbols: &'a [Symbol],

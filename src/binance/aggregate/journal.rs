@@ -35,7 +35,7 @@ const STATES: [StreamState; 3] = [StreamState::Live, StreamState::Stale, StreamS
 pub struct JournalError {
     /// What is wrong.
     pub detail: &'static str,
-    /// Where.
+    /// Byte offset in the record at which it went wrong.
     pub at: usize,
     /// Length of the record.
     pub len: usize,

@@ -50,9 +50,9 @@ const LONGEST_SILENCE_MS: i64 = 32 * DAY_MS;
 /// The quotes around a bar that lies at an end of a file: what a neighbouring file needs to sum the bar up anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuoteEdge {
-    /// The contract.
+    /// The contract that is quoted.
     pub symbol: Symbol,
-    /// The bar.
+    /// The bar at the edge of the file.
     pub bar: BarIndex,
     /// Its quotes and those just before it.
     pub quotes: QuoteSeconds,

@@ -8,7 +8,7 @@ pub enum ArchiveError {
     /// The file cannot be opened or read.
     #[error("{}: {source}", file.display())]
     Io {
-        /// The file.
+        /// Path of the file that cannot be opened or read.
         file: PathBuf,
         /// The system's error.
         source: std::io::Error,
@@ -16,7 +16,7 @@ pub enum ArchiveError {
     /// The container (zip, gzip, parquet) is damaged or not what it claims to be.
     #[error("{}: {detail}", file.display())]
     Container {
-        /// The file.
+        /// Path of the damaged file.
         file: PathBuf,
         /// What is wrong.
         detail: String,
@@ -24,23 +24,23 @@ pub enum ArchiveError {
     /// A row has another number of fields than the first one.
     #[error("{}:{line}: {found} fields where {expected} belong; repair or cut the file and import it again", file.display())]
     Width {
-        /// The file.
+        /// Path of the file with the uneven row.
         file: PathBuf,
         /// Line, from 1.
         line: u64,
         /// Fields that belong there.
         expected: usize,
-        /// Fields found.
+        /// Fields found in the row.
         found: usize,
     },
     /// A column that the kind needs is not there.
     #[error("{}: no column '{column}' (found: {found}); is this really a {kind} file?", file.display())]
     Column {
-        /// The file.
+        /// Path of the file without the column.
         file: PathBuf,
         /// Column that is missing.
         column: &'static str,
-        /// Columns found.
+        /// Columns that the file has.
         found: String,
         /// What was read.
         kind: &'static str,
@@ -48,11 +48,11 @@ pub enum ArchiveError {
     /// A value that is not what its column holds.
     #[error("{}:{line}: {field} is '{value}': {problem}", file.display())]
     Value {
-        /// The file.
+        /// Path of the file with the unusable value.
         file: PathBuf,
         /// Line, from 1; for parquet the row, from 1.
         line: u64,
-        /// Column.
+        /// Column that the value belongs to.
         field: &'static str,
         /// The text found.
         value: String,
@@ -62,7 +62,7 @@ pub enum ArchiveError {
     /// What the file holds cannot be told from its name.
     #[error("{}: cannot tell the {what} from the name; give {flag}", file.display())]
     Unnamed {
-        /// The file.
+        /// Path of the file whose name says too little.
         file: PathBuf,
         /// What is missing.
         what: &'static str,
@@ -72,7 +72,7 @@ pub enum ArchiveError {
     /// Bars of a width that does not divide five minutes.
     #[error("{}: bars of {interval} cannot be made into 5-minute bars; import 5m, 1m or 1s klines", file.display())]
     Interval {
-        /// The file.
+        /// Path of the file with bars of the wrong width.
         file: PathBuf,
         /// The width found.
         interval: String,

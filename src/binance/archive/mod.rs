@@ -50,7 +50,7 @@ pub struct FileSpec {
 /// Something that was repaired or left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The file.
+    /// Path of the file, as text.
     pub file: String,
     /// Line, when one is to blame.
     pub line: Option<u64>,

@@ -10,7 +10,7 @@ use backtestd_core::market::{Kind, Market, Symbol};
 pub enum FileKind {
     /// Klines of trades (1s, 1m, 5m), or `ohlcv` tables.
     Klines,
-    /// Funding settlements.
+    /// Funding settlements of perpetuals.
     Funding,
     /// The daily metrics files: open interest and other statistics.
     Metrics,
@@ -74,11 +74,11 @@ impl FileKind {
 /// What the name of a file says; `None` where it is silent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameFacts {
-    /// The symbol.
+    /// Symbol that the name gives.
     pub symbol: Option<Symbol>,
-    /// The market.
+    /// Market that the name gives.
     pub market: Option<Market>,
-    /// The kind.
+    /// Kind of content that the name gives.
     pub kind: Option<FileKind>,
     /// Width of a kline in milliseconds.
     pub interval_ms: Option<i64>,

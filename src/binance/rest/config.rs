@@ -11,7 +11,7 @@ pub struct RestConfig {
     pub futures_url: String,
     /// Spot host, scheme included.
     pub spot_url: String,
-    /// Request limits.
+    /// Request limits that the client keeps to.
     pub limits: Limits,
     /// Time to get a connection.
     pub connect_timeout: Duration,
@@ -21,7 +21,7 @@ pub struct RestConfig {
     pub response_cap_bytes: usize,
     /// Attempts per request, the first one included.
     pub max_attempts: u32,
-    /// Waiting times.
+    /// How long the client waits after failures and refusals.
     pub pauses: Pauses,
     /// Seed of the jitter.
     pub seed: u64,

@@ -26,7 +26,7 @@ pub enum RestError {
     Stopped {
         /// Path of the request.
         endpoint: &'static str,
-        /// HTTP status.
+        /// HTTP status of the answer: 429, 418 or 403.
         status: u16,
         /// What the body said, or what kind of body it was.
         message: String,
@@ -47,7 +47,7 @@ pub enum RestError {
     Server {
         /// Path of the request.
         endpoint: &'static str,
-        /// HTTP status.
+        /// HTTP status of the answer: 408 or 5xx.
         status: u16,
         /// What the body said.
         message: String,
@@ -57,7 +57,7 @@ pub enum RestError {
     Refused {
         /// Path of the request.
         endpoint: &'static str,
-        /// HTTP status.
+        /// HTTP status of the answer.
         status: u16,
         /// The exchange's code, 0 if the body had none.
         code: i64,
@@ -69,7 +69,7 @@ pub enum RestError {
     TooLarge {
         /// Path of the request.
         endpoint: &'static str,
-        /// The cap.
+        /// Largest body that the client reads, bytes.
         cap_bytes: usize,
     },
     /// The body is not what the endpoint documents.

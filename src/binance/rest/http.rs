@@ -40,7 +40,7 @@ pub(super) enum Budget {
     Funding,
 }
 
-/// One request.
+/// One GET request with the budget it draws on.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub market: Market,

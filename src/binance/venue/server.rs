@@ -31,7 +31,7 @@ pub struct ExchangeConfig {
     pub start: Ts,
     /// Virtual milliseconds per real one.
     pub speed: f64,
-    /// Request limits.
+    /// Request limits that the exchange enforces.
     pub limits: Limits,
     /// How far back `/futures/data` answers, days (the venue: 30).
     pub futures_data_days: i64,
@@ -66,9 +66,9 @@ pub enum ExchangeError {
     /// The address is taken or not ours.
     #[error("cannot listen on {addr}: {source}; choose a free loopback port, or port 0 for any")]
     Listen {
-        /// Which address.
+        /// Address that could not be bound.
         addr: SocketAddr,
-        /// Why.
+        /// What the operating system reported.
         source: std::io::Error,
     },
     /// The clock would start before the market does.
@@ -76,7 +76,7 @@ pub enum ExchangeError {
         "start {start} lies before the scenario's genesis {genesis}; choose a later start or an earlier genesis"
     )]
     BeforeGenesis {
-        /// Asked for.
+        /// Start of the clock that was asked for.
         start: Ts,
         /// First instant there is.
         genesis: Ts,

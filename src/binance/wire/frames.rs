@@ -109,10 +109,10 @@ pub(super) struct RawTrade<'a> {
     event_time: Scalar<'a>,
     #[serde(borrow, rename = "s")]
     symbol: Scalar<'a>,
-    /// Aggregate id.
+    /// Id of an aggregated trade.
     #[serde(borrow, default)]
     a: Option<Scalar<'a>>,
-    /// Trade id.
+    /// Id of a single trade.
     #[serde(borrow, default)]
     t: Option<Scalar<'a>>,
     #[serde(borrow)]

@@ -23,7 +23,7 @@ use backtestd_core::market::{Bar, Ts};
 /// What one websocket message says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
-    /// One update.
+    /// A message with a single update.
     Update(Update),
     /// Several updates of one message (mark prices of a shard of the market).
     Updates(Vec<Update>),
@@ -31,7 +31,7 @@ pub enum Frame {
     Control(Control),
     /// The spot server is going away: reconnect at once.
     ServerShutdown {
-        /// Event time.
+        /// Event time that the exchange stamped, UTC ms.
         event_ts: Ts,
     },
     /// Understood and left out.
@@ -56,9 +56,9 @@ pub struct Control {
     pub id: Option<i64>,
     /// `result`: `None` = absent, `Some(None)` = null.
     pub result: Option<Option<String>>,
-    /// Error code.
+    /// Error code of the exchange, where there is one.
     pub code: Option<i64>,
-    /// Error text.
+    /// Error text of the exchange, where there is one.
     pub message: Option<String>,
 }
 

@@ -106,7 +106,7 @@ impl Scalar<'_> {
         }
     }
 
-    /// Text.
+    /// The text of a string; any other scalar is an error.
     pub(crate) fn text(&self, what: &'static str, field: &'static str) -> Result<&str, WireError> {
         match self {
             Self::Text(text) => Ok(text),

@@ -108,7 +108,7 @@ struct Heard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Silent {
     pub kind: StreamKind,
-    /// Since when.
+    /// When the kind was last heard, or first expected.
     pub since: Ts,
     /// Not one message of it on this socket.
     pub never_heard: bool,

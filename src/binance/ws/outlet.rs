@@ -13,7 +13,7 @@ use backtestd_core::market::{Market, Symbol};
 /// What happened on all connections, for metrics. Only ever grows.
 #[derive(Debug, Default)]
 pub struct WsStats {
-    /// Messages received.
+    /// Messages received on all sockets.
     pub frames: AtomicU64,
     /// Updates handed over.
     pub updates: AtomicU64,

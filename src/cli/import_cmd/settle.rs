@@ -16,7 +16,7 @@ use backtestd_store::{MergeReport, Store, StoreError};
 /// A file's records as they are to be stored.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// Records.
+    /// Raw records to be written to the store.
     pub puts: Vec<RawPut>,
     /// Quotes to keep for a neighbouring file, by their name in the store; empty: no longer needed.
     pub kept: Vec<(String, Vec<u8>)>,

@@ -35,7 +35,7 @@ pub struct ExplainCmd {
     /// The bar that holds this time: RFC 3339 (UTC without an offset), a date, or ms since the epoch.
     #[arg(long, value_name = "TIME", requires = "symbol")]
     at: Option<String>,
-    /// Whose bar.
+    /// Symbol whose bar is explained.
     #[arg(long, value_name = "SYMBOL", requires = "at")]
     symbol: Option<Symbol>,
     /// Replay from here instead of from the first stored bar; recursions (class S) depend on it.
@@ -53,7 +53,7 @@ pub struct ExplainCmd {
     /// Do not count how often the event fires in the store.
     #[arg(long, conflicts_with = "at")]
     no_store: bool,
-    /// Print JSON.
+    /// Print the explanation as JSON.
     #[arg(long)]
     json: bool,
     /// Directory of the embedded store.
@@ -294,7 +294,7 @@ fn time(text: &str) -> anyhow::Result<Ts> {
     Ok(parse_time(&format!("{text}Z")).or_else(|_| parse_time(&format!("{text}:00Z"))).map_err(|_| error)?)
 }
 
-/// `20250304T1235`.
+/// Parses the time of an event id, such as `20250304T1235` (UTC).
 fn parse_stamp(stamp: &str) -> anyhow::Result<Ts> {
     let digits: String = stamp.chars().filter(char::is_ascii_digit).collect();
     anyhow::ensure!(digits.len() == 12 && stamp.len() == 13, "'{stamp}' is not yyyymmddThhmm");

@@ -30,7 +30,7 @@ enum Action {
     ///
     /// Example: backtestd spec check --spec ./spec
     Check {
-        /// Print JSON.
+        /// Print the report as JSON.
         #[arg(long)]
         json: bool,
     },

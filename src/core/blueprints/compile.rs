@@ -21,16 +21,16 @@ const NS_PER_SECOND: i64 = 1_000_000_000;
 /// Costs of one fill, bps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SideCosts {
-    /// Taker fee.
+    /// Taker fee of one fill, bps of notional.
     pub fee_bps: f64,
-    /// Slippage.
+    /// Slippage of one fill, bps of notional.
     pub slippage_bps: f64,
 }
 
 /// What is known about the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
-    /// The run.
+    /// Id of the discovery run.
     pub run_id: String,
     /// Version and commit of the program.
     pub code_version: String,
@@ -55,7 +55,7 @@ pub struct CompileInputs<'a> {
     pub costs: &'a dyn Fn(&Symbol) -> SideCosts,
     /// Hash of an event type's file.
     pub event_spec_hash: &'a dyn Fn(&str) -> Option<String>,
-    /// The run.
+    /// What is known about the run that found the candidates.
     pub run: &'a RunFacts,
     /// How candidates were selected.
     pub selection: &'a SelectionFacts,
@@ -68,11 +68,11 @@ pub struct SelectionFacts {
     pub catalogue_hash: String,
     /// Trials in all: m.
     pub trials: usize,
-    /// By cohort.
+    /// Cohorts of the trials, in ascending order.
     pub cohorts: Vec<Cohort>,
     /// The publishing procedure.
     pub procedure: String,
-    /// Its level.
+    /// q-value that a hypothesis may not exceed to be rejected.
     pub max_q_value: f64,
     /// Hypotheses that it rejected: k.
     pub rejected: usize,
@@ -108,9 +108,9 @@ pub enum CompileError {
         "candidate {candidate_id} was made under specs {candidate}, but the specs in force are {in_force}; run discovery again"
     )]
     OtherSpecs {
-        /// The candidate.
+        /// Id of the candidate that cannot be compiled.
         candidate_id: String,
-        /// Its hash.
+        /// Hash of the specs that the candidate was made under.
         candidate: String,
         /// The hash in force.
         in_force: String,
@@ -118,7 +118,7 @@ pub enum CompileError {
     /// Its event has no file.
     #[error("candidate {candidate_id}: event {event_type} is not in the specs in force; run discovery again")]
     UnknownEvent {
-        /// The candidate.
+        /// Id of the candidate that cannot be compiled.
         candidate_id: String,
         /// The event type.
         event_type: String,
@@ -294,19 +294,18 @@ fn blueprint(
     bridge: &BridgeResult,
     inputs: &CompileInputs<'_>,
 ) -> Result<Blueprint, CompileError> {
-    let rule = &bridge.rule;
-    let mode = match candidate.measured.scope {
+    let (rule, measured) = (&bridge.rule, &candidate.measured);
+    let mode = match measured.scope {
         Scope::Single(_) => ScopeMode::SingleSymbol,
         Scope::Pooled(_) => ScopeMode::MultiSymbol,
     };
-    let symbol_scope = SymbolScope::new(mode, candidate.measured.scope.symbols());
-    let event_spec_hash = (inputs.event_spec_hash)(&candidate.measured.event_type).ok_or_else(|| {
-        CompileError::UnknownEvent {
-            candidate_id: candidate.measured.candidate_id.clone(),
-            event_type: candidate.measured.event_type.to_string(),
-        }
-    })?;
-    let condition = candidate.measured.state.as_ref().map(|s| s.expression.to_string());
+    let symbol_scope = SymbolScope::new(mode, measured.scope.symbols());
+    let event_spec_hash =
+        (inputs.event_spec_hash)(&measured.event_type).ok_or_else(|| CompileError::UnknownEvent {
+            candidate_id: measured.candidate_id.clone(),
+            event_type: measured.event_type.to_string(),
+        })?;
+    let condition = measured.state.as_ref().map(|s| s.expression.to_string());
     let has_barrier = rule.has_barrier();
     let mut blueprint = Blueprint {
         schema: BLUEPRINT_SCHEMA.to_owned(),
@@ -314,33 +313,27 @@ fn blueprint(
         revision: 1,
         status: Status::Active,
         status_reason: None,
-        event_type: candidate.measured.event_type.to_string(),
-        canonical_family: candidate.measured.canonical_family.to_string(),
-        template_verb: candidate.measured.template_verb.to_string(),
-        template_aliases: candidate.measured.template_aliases.iter().map(ToString::to_string).collect(),
+        event_type: measured.event_type.to_string(),
+        canonical_family: measured.canonical_family.to_string(),
+        template_verb: measured.template_verb.to_string(),
+        template_aliases: measured.template_aliases.iter().map(ToString::to_string).collect(),
         state_id: candidate.state_id().to_owned(),
         condition: condition.unwrap_or_else(|| UNCONDITIONAL.to_owned()),
         bar_type: symbol_scope.bar_types.first().cloned(),
         costs: costs(&symbol_scope.symbols, bridge, inputs),
         symbol_scope,
-        direction_rule: candidate.measured.direction_rule,
+        direction_rule: measured.direction_rule,
         entry: Entry {
-            trigger: candidate.measured.event_type.to_string(),
+            trigger: measured.event_type.to_string(),
             entry_lag_bars: rule.entry_lag_bars,
             bar: "5m".to_owned(),
             price: rule.price,
             cooldown_bars: rule.cooldown_bars,
-            conditions: candidate
-                .measured
-                .state
-                .iter()
-                .flat_map(Condition::parts)
-                .map(str::to_owned)
-                .collect(),
+            conditions: measured.state.iter().flat_map(Condition::parts).map(str::to_owned).collect(),
         },
         exit: Exit {
             time_stop_bars: rule.time_stop_bars,
-            horizon: candidate.measured.horizon.label.to_string(),
+            horizon: measured.horizon.label.to_string(),
             stop: rule.stop_bps.map(|bps| Barrier { bps }),
             target: rule.target_bps.map(|bps| Barrier { bps }),
             intrabar_path: has_barrier.then_some(rule.intrabar_path),
@@ -356,7 +349,7 @@ fn blueprint(
         max_signal_age_ns: Some(i64::from(inputs.strategies.entry.max_signal_age_seconds) * NS_PER_SECOND),
         lineage: Lineage {
             run_id: inputs.run.run_id.clone(),
-            candidate_id: candidate.measured.candidate_id.clone(),
+            candidate_id: measured.candidate_id.clone(),
             ontology_spec_hash: inputs.ontology_spec_hash.to_owned(),
             event_spec_hash,
             code_version: inputs.run.code_version.clone(),

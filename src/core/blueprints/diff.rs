@@ -36,7 +36,7 @@ pub struct Verdict {
     pub compiled_as: Option<String>,
     /// The status of a known blueprint that would not be published today; `None` leaves it as it is.
     pub weakened: Option<Status>,
-    /// What failed.
+    /// What failed, in words; empty where nothing did.
     pub why: String,
 }
 
@@ -57,7 +57,7 @@ pub enum Life {
 pub struct Diff {
     /// Lines of the next version, by id.
     pub blueprints: Vec<Blueprint>,
-    /// New ids.
+    /// Blueprints whose id is new in this version.
     pub added: Vec<Change>,
     /// Ids with new content.
     pub changed: Vec<Change>,

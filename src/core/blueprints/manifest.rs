@@ -10,9 +10,9 @@ pub const MANIFEST_SCHEMA: &str = "backtestd.blueprint_manifest/1";
 /// The manifest of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`MANIFEST_SCHEMA`].
+    /// Layout of the manifest: [`MANIFEST_SCHEMA`].
     pub schema: String,
-    /// `vNNNNNN`.
+    /// Name of the version, `vNNNNNN`.
     pub version: String,
     /// The version before; null for the first.
     pub parent: Option<String>,
@@ -28,7 +28,7 @@ pub struct Manifest {
     pub data_watermark: String,
     /// The files beside this one.
     pub files: BTreeMap<String, FileEntry>,
-    /// New blueprints.
+    /// Blueprints that this version lists for the first time.
     pub added: Vec<Change>,
     /// Blueprints whose content changed.
     pub changed: Vec<Change>,
@@ -49,18 +49,18 @@ pub struct Manifest {
 /// A file of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Lower-case hex.
+    /// SHA-256 of the file's bytes, lower-case hexadecimal.
     pub sha256: String,
-    /// Length.
+    /// Length of the file in bytes.
     pub bytes: u64,
-    /// Lines.
+    /// Number of lines in the file.
     pub rows: u64,
 }
 
 /// One blueprint's difference from the parent version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The blueprint.
+    /// Id of the blueprint, `bp_` and 16 hex digits.
     pub id: String,
     /// What happened, in words.
     pub why: String,
@@ -69,13 +69,13 @@ pub struct Change {
 /// Blueprints by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// All lines.
+    /// Number of blueprints of any status.
     pub total: u64,
-    /// Status `active`.
+    /// Blueprints with status `active`.
     pub active: u64,
-    /// Status `watch`.
+    /// Blueprints with status `watch`.
     pub watch: u64,
-    /// Status `retired`.
+    /// Blueprints with status `retired`.
     pub retired: u64,
 }
 

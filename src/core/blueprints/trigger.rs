@@ -13,7 +13,7 @@ use crate::outcomes::Event;
 /// One blueprint that an event triggered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Triggered {
-    /// The blueprint.
+    /// Id of the blueprint, `bp_` and 16 hex digits.
     pub id: String,
     /// Which way to go.
     pub side: Side,

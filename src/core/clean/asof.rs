@@ -7,7 +7,7 @@ use crate::market::Ts;
 pub(super) struct AsOf<K> {
     /// Not yet known, by instant.
     pub pending: Vec<(Ts, K)>,
-    /// Known last.
+    /// The last record that became known.
     pub held: Option<(Ts, K)>,
 }
 

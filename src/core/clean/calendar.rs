@@ -43,7 +43,7 @@ pub struct SessionHours {
 /// A scheduled release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReleaseTime {
-    /// When.
+    /// Scheduled instant of the release, UTC.
     pub at: Ts,
     /// The entry does not exist before.
     pub announced: Ts,

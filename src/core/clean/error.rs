@@ -27,7 +27,7 @@ pub enum CleanError {
     /// A rule of `spec/sources.yaml` that its columns cannot follow.
     #[error("sources.yaml, column '{column}': {problem}")]
     Rule {
-        /// The column.
+        /// Source column that the rule is about.
         column: &'static str,
         /// What is wrong.
         problem: &'static str,

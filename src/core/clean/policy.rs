@@ -36,7 +36,7 @@ pub struct CleanPolicy {
 const SETTLEMENTS_BEFORE: i64 = 2;
 
 impl CleanPolicy {
-    /// See [`super::Joiner::lead_in_rows`].
+    /// As [`super::Joiner::lead_in_rows`] says.
     pub(super) fn lead_in_rows(&self) -> usize {
         let intervals_ms = (1 + SETTLEMENTS_BEFORE) * LONGEST_INTERVAL_H * HOUR_MS;
         let funding_ms = intervals_ms + self.funding_grace_ms + self.funding_lag_ms;

@@ -10,7 +10,7 @@ use crate::tradability::BridgeResult;
 /// A stage of the funnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stage {
-    /// Short name.
+    /// Short label of the stage, as tables and charts show it.
     pub name: &'static str,
     /// What it asks.
     pub what: &'static str,

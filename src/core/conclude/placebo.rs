@@ -20,7 +20,7 @@ use crate::spec::CompiledSpec;
 pub struct PlaceboRequest {
     /// Draws of each null; 0: none.
     pub draws: usize,
-    /// Seed.
+    /// Seed of the random draws; the same seed gives the same placebo.
     pub seed: u64,
 }
 
@@ -41,15 +41,15 @@ pub struct NullTwin {
 /// The placebo of a run: `placement_null.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Placebo {
-    /// `backtestd.placement_null/1`.
+    /// Layout of the file, always `backtestd.placement_null/1`.
     pub schema: &'static str,
-    /// Seed.
+    /// Seed of the random draws.
     pub seed: u64,
     /// Draws of each null.
     pub draws: usize,
     /// The run's own funnel.
     pub real: Vec<Stage>,
-    /// The nulls.
+    /// One entry per null that was drawn.
     pub nulls: Vec<NullTwin>,
 }
 
@@ -95,7 +95,7 @@ impl Placebo {
 /// The run that a placebo belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceboInputs<'a> {
-    /// The specs.
+    /// The specs that the run was made under.
     pub spec: &'a Arc<CompiledSpec>,
     /// The run's outcomes.
     pub outcomes: &'a [Outcome],

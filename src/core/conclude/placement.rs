@@ -23,7 +23,7 @@ use crate::tradability::{BarSeries, Market, MarketError, Markets};
 pub struct SymbolHistory {
     /// Open, high, low, close; NaN on a gap.
     pub prices: [Vec<f64>; 4],
-    /// Settlements.
+    /// Funding settlements of the symbol, in time order.
     pub funding: Vec<FundingPrint>,
     /// Whether settlements are collected at all.
     pub has_funding: bool,
@@ -36,11 +36,11 @@ pub struct SymbolHistory {
 pub struct History {
     /// Names, in order.
     pub symbols: Vec<Symbol>,
-    /// First bar.
+    /// First bar of the history.
     pub first: BarIndex,
-    /// Bars.
+    /// Number of bars in the history.
     pub rows: usize,
-    /// By symbol.
+    /// One history per symbol, in the order of `symbols`.
     pub columns: Vec<SymbolHistory>,
 }
 
@@ -54,7 +54,7 @@ pub struct DayMap {
 }
 
 impl History {
-    /// Nothing yet.
+    /// An empty history that begins at `first`.
     #[must_use]
     pub fn new(symbols: Vec<Symbol>, first: BarIndex) -> Self {
         let columns = vec![SymbolHistory::default(); symbols.len()];

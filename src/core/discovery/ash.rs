@@ -10,14 +10,14 @@ use super::special::{normal_cdf, normal_isf, t_sf};
 pub struct AshPrior {
     /// Component standard deviations; the first is 0, the point mass.
     pub grid: Vec<f64>,
-    /// Their weights.
+    /// Mixture weight of each component of `grid`.
     pub pi: Vec<f64>,
 }
 
 /// What is believed about one effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AshPosterior {
-    /// Posterior mean.
+    /// Posterior mean of the effect.
     pub mean: f64,
     /// Posterior standard deviation.
     pub sd: f64,

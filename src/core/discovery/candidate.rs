@@ -21,12 +21,12 @@ use crate::outcomes::Horizon;
 pub enum DirectionRule {
     /// With the event's direction.
     Follow,
-    /// Against it.
+    /// Against the event's direction.
     Fade,
 }
 
 impl DirectionRule {
-    /// Both sides.
+    /// Both sides, follow first.
     pub const BOTH: [Self; 2] = [Self::Follow, Self::Fade];
 
     /// +1 follow, -1 fade.
@@ -63,7 +63,7 @@ impl fmt::Display for DirectionRule {
 pub enum Scope {
     /// Every symbol of the catalogue, or (of a candidate) every one that its pool holds, in symbol order. Written as `ALL`.
     Pooled(Arc<[Symbol]>),
-    /// One symbol.
+    /// The events of one symbol.
     Single(Symbol),
 }
 
@@ -95,7 +95,7 @@ pub enum PromotionTrack {
     Standard,
     /// Worth watching on paper: passed `gate_v1_fallback` only. Never published as active.
     FallbackOnly,
-    /// Neither.
+    /// Passed neither the promotion profile nor the fallback gate.
     #[default]
     None,
 }
@@ -154,7 +154,7 @@ pub struct BridgeColumns {
     pub hit_rate: Option<f64>,
     /// Deepest fall of cumulated after-cost return, bps (>= 0).
     pub max_drawdown_bps: Option<f64>,
-    /// Enough trades.
+    /// Gate: the bridge's sample has enough trades.
     pub gate_has_trades: bool,
     /// Positive after cost.
     pub gate_after_cost_positive: bool,
@@ -173,15 +173,15 @@ pub struct BridgeColumns {
 pub struct Measured {
     /// `cand_` + 24 hex digits; see [`candidate_id`].
     pub candidate_id: String,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub canonical_family: Arc<str>,
-    /// Event type.
+    /// Event type that triggers the rule.
     pub event_type: Arc<str>,
     /// The label of the winning side: `mean_reversion`, `continuation`, ... as the event's spec names it.
     pub template_verb: Arc<str>,
     /// Other verbs that are this very test.
     pub template_aliases: Arc<[Arc<str>]>,
-    /// Holding period.
+    /// Holding period from entry to exit.
     pub horizon: Horizon,
     /// State condition; `None` = every event (written as an empty `state_id`).
     pub state: Option<Condition>,
@@ -192,7 +192,7 @@ pub struct Measured {
     /// Bars from the deciding bar to the entry, at least 1.
     pub entry_lag_bars: u32,
 
-    /// Events used.
+    /// Events that enter the test.
     pub n_events: u64,
     /// Active UTC days.
     pub n_clusters: u64,
@@ -208,7 +208,7 @@ pub struct Measured {
     pub effect_raw_bps: Option<f64>,
     /// CR2 standard error, bps.
     pub se_bps: Option<f64>,
-    /// CR2 t.
+    /// CR2 t-statistic of `effect_raw_bps`.
     pub t_stat: Option<f64>,
     /// Bell-McCaffrey degrees of freedom.
     pub df: Option<f64>,
@@ -217,7 +217,7 @@ pub struct Measured {
 
     /// Family node of the hierarchical shrinkage, bps.
     pub effect_shrunk_family_bps: Option<f64>,
-    /// Event node.
+    /// Event node of the hierarchical shrinkage, bps.
     pub effect_shrunk_event_bps: Option<f64>,
     /// The unit's own hierarchical estimate.
     pub effect_shrunk_state_bps: Option<f64>,
@@ -231,9 +231,9 @@ pub struct Measured {
     pub posterior_mean_bps: Option<f64>,
     /// Its standard deviation.
     pub posterior_sd_bps: Option<f64>,
-    /// Credible interval.
+    /// Lower end of the posterior's credible interval, bps.
     pub ci_low_bps: Option<f64>,
-    /// Credible interval.
+    /// Upper end of the posterior's credible interval, bps.
     pub ci_high_bps: Option<f64>,
     /// Local false sign rate of the traded side.
     pub lfsr: Option<f64>,
@@ -280,7 +280,7 @@ pub struct Measured {
     pub cohort: u32,
     /// The largest p that the publishing procedure rejects in this cohort today; `None` where it compares no single p.
     pub p_threshold: Option<f64>,
-    /// Multiplicity group.
+    /// Multiplicity group that the hypothesis is tested in.
     pub group_id: Arc<str>,
     /// q of `grouped_bb`.
     pub q_value_group: f64,
@@ -311,7 +311,7 @@ pub struct Judgement {
     pub after_cost_expectancy_bps: Option<f64>,
     /// Economic estimate minus stressed cost, bps.
     pub stressed_after_cost_expectancy_bps: Option<f64>,
-    /// Economic gate.
+    /// Gate: the shrunk effect less the cost reaches `min_after_cost_expectancy_bps`.
     pub gate_economic: bool,
     /// Economic gate at the stressed cost.
     pub gate_economic_conservative: bool,

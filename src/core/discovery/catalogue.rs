@@ -26,11 +26,11 @@ const MAX_CONDITIONS: usize = 63;
 /// The units of one event and horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// Event type.
+    /// Event type of the block's units.
     pub event_type: Arc<str>,
-    /// Family.
+    /// Canonical family of the event type.
     pub family: Arc<str>,
-    /// Horizon.
+    /// Holding period of the block's units.
     pub horizon: Horizon,
     /// Number of the first unit.
     pub first_unit: usize,
@@ -49,11 +49,11 @@ pub struct Catalogue {
     pub blocks: Vec<Block>,
     /// What its units measure.
     pub statistic: TestStatistic,
-    /// Symbols, sorted.
+    /// Symbols of the catalogue, sorted by name.
     pub symbols: Arc<[Symbol]>,
     /// Whether a pooled scope follows the symbols.
     pub has_pooled: bool,
-    /// All conditions.
+    /// Conditions that blocks refer to by index.
     pub conditions: Vec<ConditionRule>,
     /// Bars from the deciding bar to the entry.
     pub entry_lag_bars: u32,
@@ -74,7 +74,7 @@ pub struct Catalogue {
 /// Where a unit stands in its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitPlace {
-    /// Block number.
+    /// Position of the unit's block in [`Catalogue::blocks`].
     pub block: usize,
     /// Symbol code, or the number of symbols for the pooled scope.
     pub scope: usize,

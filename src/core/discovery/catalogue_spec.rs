@@ -29,11 +29,11 @@ pub struct SideLabel {
 /// An event type to test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventEntry {
-    /// Event type.
+    /// Event type to be tested.
     pub event_type: Arc<str>,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: Arc<str>,
-    /// Holding periods.
+    /// Holding periods that the event is tested over.
     pub horizons: Vec<Horizon>,
     /// Label of the follow side.
     pub follow: SideLabel,
@@ -44,7 +44,7 @@ pub struct EventEntry {
 /// Which events a condition may be put on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConditionScope {
-    /// Any event.
+    /// Events of every type.
     Any,
     /// Events of one family.
     Family(Arc<str>),
@@ -67,7 +67,7 @@ impl ConditionScope {
 /// A condition, once, with everything that asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConditionRule {
-    /// The condition.
+    /// The condition on the event's states or regimes.
     pub condition: Condition,
     /// The events that it is put on: those of any of these.
     pub scopes: Vec<ConditionScope>,
@@ -78,9 +78,9 @@ pub struct ConditionRule {
 /// A filter verb of an event, and the conditions that it is tested as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TestedFilter {
-    /// Event type.
+    /// Event type that the verb belongs to.
     pub event_type: Arc<str>,
-    /// The verb.
+    /// The filter verb, as the lexicon names it.
     pub verb: String,
     /// Ids of the conditions.
     pub conditions: Vec<Arc<str>>,
@@ -89,7 +89,7 @@ pub struct TestedFilter {
 /// A hypothesis that is asked for and that an outcome table of own-leg returns cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Untested {
-    /// Event type.
+    /// Event type that the hypothesis is about.
     pub event_type: Arc<str>,
     /// Template verb, horizon or condition.
     pub what: String,
@@ -102,9 +102,9 @@ pub struct Untested {
 pub struct CatalogueSpec {
     /// What its tests measure.
     pub statistic: TestStatistic,
-    /// Event types.
+    /// Event types to test, with their horizons.
     pub events: Vec<EventEntry>,
-    /// Symbols.
+    /// Symbols whose events are tested.
     pub symbols: Vec<Symbol>,
     /// Conditions, each id once.
     pub conditions: Vec<ConditionRule>,

@@ -13,18 +13,18 @@ use super::special::t_sf;
 pub struct ClusterSum {
     /// Values in the cluster.
     pub n: f64,
-    /// Their sum.
+    /// Sum of the cluster's values.
     pub sum: f64,
 }
 
 /// A mean with its cluster-robust uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClusterT {
-    /// Values.
+    /// Number of values, over all clusters.
     pub n: f64,
-    /// Clusters.
+    /// Number of clusters (UTC days), G.
     pub clusters: usize,
-    /// Mean.
+    /// Mean of all values.
     pub mean: f64,
     /// CR1 standard error; degrees of freedom `G - 1`.
     pub se_cr1: f64,
@@ -44,9 +44,9 @@ const ROUNDING: f64 = 1e-9;
 /// Below these a CR2 test is undefined and its p is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClusterLimits {
-    /// Fewest clusters.
+    /// Fewest clusters that a test needs.
     pub clusters: usize,
-    /// Fewest values.
+    /// Fewest values that a test needs.
     pub n: f64,
     /// Fewest degrees of freedom.
     pub df: f64,

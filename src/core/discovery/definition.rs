@@ -41,9 +41,9 @@ pub struct Definitions {
     pub conditions: BTreeMap<Arc<str>, String>,
     /// Costs per side by symbol.
     pub costs: BTreeMap<Symbol, String>,
-    /// Entry price.
+    /// Which price of a bar enters and leaves: open or close.
     pub price: String,
-    /// The test.
+    /// Digest of the test's parameters and of the scale of its scores.
     pub test: String,
     /// By event type, what is measured where it is not the symbol's own return.
     pub measures: BTreeMap<Arc<str>, String>,
@@ -219,7 +219,7 @@ pub(super) fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// Lower-case hex.
+/// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {

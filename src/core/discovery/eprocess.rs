@@ -74,7 +74,7 @@ impl MixParams {
 pub struct RunningScale {
     /// Decayed sum of squares.
     pub num: f64,
-    /// Decayed count.
+    /// Decayed number of scores.
     pub den: f64,
 }
 
@@ -117,7 +117,7 @@ pub struct SignProcess {
     pub(super) cubes: f64,
     /// Smallest scaled score, not capped; `+inf` before the first.
     pub(super) worst: f64,
-    /// Scores taken.
+    /// Number of scores taken so far, one per active day.
     pub(super) days: u32,
     /// Scores that counted as `score_cap` scales, being more.
     pub(super) capped: u32,
@@ -125,7 +125,7 @@ pub struct SignProcess {
     pub(super) sup_at: u32,
     /// Sum of the wealths by bet size, times `2^(332 * exponent)`.
     pub(super) wealth: f64,
-    /// See `wealth`.
+    /// Exponent that the wealths share, in steps of 2^332; see `wealth`.
     pub(super) exponent: i32,
     /// Supremum of E, at least 1.
     pub(super) sup: f64,
@@ -134,20 +134,20 @@ pub struct SignProcess {
 }
 
 impl SignProcess {
-    /// `ln E_SYM`.
+    /// `ln E_SYM` after the scores taken so far.
     #[must_use]
     pub fn log_e_sym(&self, params: &MixParams) -> f64 {
         if self.days == 0 { 0.0 } else { sym_log_e(self.s, self.v, params.rho) }
     }
 
-    /// `ln E_BET`.
+    /// `ln E_BET` after the scores taken so far.
     #[must_use]
     pub fn log_e_bet(&self, params: &MixParams) -> f64 {
         log(self.wealth / params.bets_as_f64())
             + f64::from(self.exponent) * f64::from(RESCALE_EXPONENT) * LN_2
     }
 
-    /// `ln E_MIX`.
+    /// `ln E_MIX` after the scores taken so far.
     #[must_use]
     pub fn log_e(&self, params: &MixParams) -> f64 {
         if let Some(e) = self.near_e(params) {

@@ -14,13 +14,13 @@ pub const EVENT_QUALITY_GATE: &str = "EVENT_QUALITY_GATE";
 /// the others pay for them as before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exclusion {
-    /// Event type.
+    /// Event type whose units are left out.
     pub event_type: Arc<str>,
     /// Label of the scope: a symbol, or `ALL` for the pooled units.
     pub scope: String,
     /// What was counted. Never a return.
     pub metric: &'static str,
-    /// Its value.
+    /// Value of the metric that was measured.
     pub value: f64,
     /// `>=` or `<=`.
     pub relation: &'static str,
@@ -35,9 +35,9 @@ pub struct Exclusion {
 pub struct Lacking {
     /// The state or regime, as conditions name it.
     pub series: String,
-    /// The column.
+    /// Source column that the series needs and that was never known.
     pub column: String,
-    /// Where.
+    /// Names of the symbols on which it was never known.
     pub symbols: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ impl TrialKey {
         Self(Sha256::digest(definition.as_bytes()).into())
     }
 
-    /// In hexadecimal.
+    /// The key as lower-case hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {
         super::definition::hex(&self.0)
@@ -52,9 +52,9 @@ pub struct Trial {
     pub catalogue: [u8; 32],
     /// What it measures.
     pub statistic: TestStatistic,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: String,
-    /// Event type.
+    /// Event type that the unit tests.
     pub event_type: String,
     /// Label of the holding period.
     pub horizon: String,
@@ -87,7 +87,7 @@ pub enum LedgerError {
          (the first: {first}); take the change back, or start another study in an empty state directory"
     )]
     Closed {
-        /// New units.
+        /// Number of units that the ledger has not seen before.
         new: usize,
         /// Units in all.
         units: usize,
@@ -306,7 +306,7 @@ impl GroupNumbers {
 /// A multiplicity group within a cohort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Cohort.
+    /// Number of the cohort, from 1.
     pub cohort: u32,
     /// Trials, units that are gone included.
     pub units: usize,
@@ -317,11 +317,11 @@ pub struct Group {
 pub struct Accounting {
     /// Trials in all: m.
     pub total: usize,
-    /// Cohorts, ascending.
+    /// Cohorts in ascending order.
     pub cohorts: Vec<Cohort>,
     /// Cohort of each unit, by block and position in it.
     pub cohort_of: Vec<Vec<u32>>,
-    /// Multiplicity groups.
+    /// Multiplicity groups, each within one cohort.
     pub groups: Vec<Group>,
     /// Group of each unit, by block and position in it.
     pub group_of: Vec<Vec<usize>>,

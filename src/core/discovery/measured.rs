@@ -16,19 +16,19 @@ const BPS: f64 = 1e4;
 pub struct MeasuredTest {
     /// What is measured.
     pub statistic: TestStatistic,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub canonical_family: Arc<str>,
-    /// Event type.
+    /// Event type that triggers the test.
     pub event_type: Arc<str>,
     /// The verb of the side that the data favour.
     pub template_verb: Arc<str>,
-    /// Holding period.
+    /// Label of the holding period.
     pub horizon: Arc<str>,
     /// State condition, empty without one.
     pub state_id: String,
     /// Symbol, `ALL` when pooled.
     pub symbol: String,
-    /// Events used.
+    /// Events that enter the test.
     pub n_events: u64,
     /// Active UTC days.
     pub n_clusters: u64,
@@ -36,7 +36,7 @@ pub struct MeasuredTest {
     pub effect: Option<f64>,
     /// CR2 standard error.
     pub se: Option<f64>,
-    /// CR2 t.
+    /// CR2 t-statistic of `effect`.
     pub t_stat: Option<f64>,
     /// Bell-McCaffrey degrees of freedom.
     pub df: Option<f64>,

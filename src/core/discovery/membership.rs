@@ -18,7 +18,7 @@ use crate::spec::gates::GatesSpec;
 /// The counts that a unit needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeastCounts {
-    /// Events.
+    /// Events with a known return.
     pub events: u64,
     /// Active UTC days.
     pub days: u64,
@@ -84,7 +84,7 @@ impl Default for Influence {
 /// A symbol that pooled units of a holding period leave out, at least for a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOutSymbol {
-    /// The symbol.
+    /// The symbol that is left out.
     pub symbol: Symbol,
     /// The holding period.
     pub horizon: String,

@@ -7,7 +7,7 @@ use super::evidence::DaySum;
 use super::signs::SignProcesses;
 use crate::spec::gates::MonitoringSpec;
 
-/// Detector state.
+/// State of the e-detector: its running scale and the wealth of each bet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetireDetector {
     scale: RunningScale,
@@ -78,7 +78,7 @@ pub struct MonitorReport {
     pub sum: f64,
     /// Sum of round-trip costs.
     pub cost: f64,
-    /// The floor.
+    /// Least acceptable mean return per trade, decimal: below it the edge counts as lost.
     pub floor: f64,
     /// Fresh MIX process after costs: current `ln E`.
     pub log_e: f64,

@@ -87,7 +87,7 @@ pub struct BbDecision {
     pub selected: Vec<bool>,
     /// `q R / N`: the level inside a selected group.
     pub level_within: f64,
-    /// Hypotheses rejected.
+    /// Whether each hypothesis was rejected, in the order given.
     pub rejected: Vec<bool>,
 }
 

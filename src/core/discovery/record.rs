@@ -19,7 +19,7 @@ pub struct DayRecord {
     pub day: i64,
     /// Link of the chain after this day.
     pub link: [u8; 32],
-    /// The record.
+    /// The day's rows, encoded as the module describes.
     pub bytes: Vec<u8>,
 }
 

@@ -67,7 +67,7 @@ pub struct Discovery {
 /// The run in numbers: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DiscoverySummary {
-    /// `backtestd.discovery/1`.
+    /// Layout of the file, always `backtestd.discovery/1`.
     pub schema: &'static str,
     /// Hash of the catalogue.
     pub catalogue_hash: String,
@@ -109,7 +109,7 @@ pub struct DiscoverySummary {
     pub units_with_capped_days: usize,
     /// The procedure and evidence that decided.
     pub publish_with: String,
-    /// See `publish_with`.
+    /// The evidence that `publish_with` is applied to.
     pub publish_on: String,
     /// Units within `max_q_value` by each procedure.
     pub discoveries_by_procedure: BTreeMap<&'static str, usize>,

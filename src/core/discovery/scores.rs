@@ -20,11 +20,11 @@ pub(super) fn inverse_scale_of(sigma_bar: f64, root_bars: f64) -> Option<f64> {
 /// Ordinary t of day scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DayScoreT {
-    /// Mean score.
+    /// Mean of the day scores.
     pub mean: f64,
     /// Sample standard deviation (n - 1).
     pub sd: f64,
-    /// t.
+    /// t-statistic of the mean against zero.
     pub t: f64,
     /// Days less one.
     pub df: f64,

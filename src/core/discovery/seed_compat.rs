@@ -19,9 +19,9 @@ pub fn fixed_shrink(n: f64, mean: f64, parent: f64, lambda: f64) -> f64 {
 /// The seed's adaptive lambda and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedShrinkage {
-    /// Pooled within-variance.
+    /// Pooled variance within the children.
     pub within: f64,
-    /// Pooled mean.
+    /// Mean of all events of all children together.
     pub mean: f64,
     /// Between-variance, sampling noise included (the defect).
     pub between: f64,
@@ -29,7 +29,7 @@ pub struct SeedShrinkage {
     pub lambda: f64,
     /// Weight of each child.
     pub weights: Vec<f64>,
-    /// Shrunk means.
+    /// Shrunk mean of each child.
     pub shrunk: Vec<f64>,
     /// `shrunk / (sd / sqrt n)`.
     pub t: Vec<f64>,
@@ -92,9 +92,9 @@ pub struct SeedRow {
     pub event_type: Arc<str>,
     /// Symbol; `None` for a pooled unit, which the prior system did not have.
     pub symbol: Option<usize>,
-    /// Events.
+    /// Number of events in the unit.
     pub n: f64,
-    /// Their mean.
+    /// Mean return of those events.
     pub mean: f64,
     /// Their standard deviation (n in the denominator).
     pub sd: f64,

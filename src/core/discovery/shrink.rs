@@ -18,7 +18,7 @@ const MOST_STEPS: u32 = 400;
 /// A child node: its own mean and its robust standard error (positive).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Child {
-    /// Own mean.
+    /// The child's own mean.
     pub mean: f64,
     /// Its standard error.
     pub se: f64,
@@ -29,7 +29,7 @@ pub struct Child {
 pub struct Shrunk {
     /// Weight of the child's own mean, 0..1.
     pub weight: f64,
-    /// The estimate.
+    /// The shrunk estimate of the child's mean.
     pub mean: f64,
     /// Posterior standard deviation, `sqrt(w) SE`.
     pub sd: f64,

@@ -39,7 +39,7 @@ pub struct SignProcesses<const N: usize> {
     wealth: [f64x4; MAX_BETS],
     /// Suprema of E, at least 1.
     sup: f64x4,
-    /// Scores taken.
+    /// Number of scores taken so far.
     days: u32,
     /// Scores that counted as the cap, being more.
     capped: [u32; LANES],

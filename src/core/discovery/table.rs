@@ -13,11 +13,11 @@ use crate::outcomes::{Horizon, Outcome};
 /// One row before it is encoded.
 #[derive(Clone, Debug)]
 pub struct OutcomeRow<'a> {
-    /// Event type.
+    /// Event type of the row.
     pub event_type: &'a str,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: &'a str,
-    /// Symbol.
+    /// Symbol that the event happened on.
     pub symbol: &'a str,
     /// Open of the bar that decided the event.
     pub timestamp: Ts,
@@ -71,7 +71,7 @@ pub struct OutcomeTable {
 }
 
 impl OutcomeTable {
-    /// Rows.
+    /// Number of rows in the table.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.timestamp.len()
@@ -173,7 +173,7 @@ impl Tested {
     }
 }
 
-/// Encodes rows.
+/// Encodes rows into the columns of an [`OutcomeTable`].
 #[derive(Debug, Default)]
 pub struct TableBuilder {
     table: OutcomeTable,

@@ -8,7 +8,7 @@ pub enum TableError {
     Symbol {
         /// Row, from 0.
         row: usize,
-        /// Why.
+        /// Why the text is not a symbol.
         reason: String,
     },
     /// A horizon that cannot be read.
@@ -61,7 +61,7 @@ pub enum TableError {
     TooMany {
         /// Row, from 0.
         row: usize,
-        /// Column.
+        /// Column with too many distinct values.
         column: &'static str,
     },
 }

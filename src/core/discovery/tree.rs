@@ -15,11 +15,11 @@ use super::shrink::{Child, Shrunk, between_variance, shrink};
 /// A unit's place in the hierarchy: three levels, each with the weight of its own mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TreeEstimate {
-    /// Family node.
+    /// Estimate at the family node.
     pub family: f64,
     /// Weight of the family's own mean.
     pub family_weight: f64,
-    /// Event node.
+    /// Estimate at the event node.
     pub event: f64,
     /// Weight of the event's own mean.
     pub event_weight: f64,

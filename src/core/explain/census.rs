@@ -24,11 +24,11 @@ pub struct Census {
 /// One symbol's counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SymbolPrevalence {
-    /// The symbol.
+    /// Symbol that was counted.
     pub symbol: Symbol,
     /// Rows on which `when` was known.
     pub known_rows: u64,
-    /// Onsets.
+    /// Onsets that the detector reported.
     pub onsets: u64,
     /// Triggers dropped for want of a direction or severity.
     pub undetermined: u64,
@@ -45,7 +45,7 @@ pub struct SymbolPrevalence {
 pub struct Prevalence {
     /// First bar counted.
     pub first: String,
-    /// Bars counted.
+    /// Number of grid bars counted, gaps included.
     pub rows: i64,
     /// Declared range, onsets per 10 000 known rows.
     pub bounds: (f64, f64),
@@ -136,7 +136,7 @@ impl SymbolPrevalence {
 }
 
 impl Prevalence {
-    /// For people.
+    /// The counts as text, one line per symbol.
     #[must_use]
     pub fn text(&self) -> String {
         let (low, high) = self.bounds;

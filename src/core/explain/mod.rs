@@ -44,13 +44,13 @@ pub enum ExplainError {
     /// A name without a value of its own.
     #[error("'{name}' has no value on a bar: name an event, a state, a feature or a source column")]
     NoValue {
-        /// As given.
+        /// Name as the caller gave it.
         name: String,
     },
     /// A symbol without bars.
     #[error("there are no perp bars of {symbol}; there are bars of {}", list(known))]
     UnknownSymbol {
-        /// As given.
+        /// Symbol as the caller gave it.
         symbol: Symbol,
         /// Those with bars.
         known: Vec<Symbol>,
@@ -58,7 +58,7 @@ pub enum ExplainError {
     /// A bar that is not stored.
     #[error("the bar {at} is not stored: the history runs from {first} to {last}")]
     Outside {
-        /// The bar.
+        /// Bar that was asked for.
         at: BarIndex,
         /// First bar of the history.
         first: BarIndex,

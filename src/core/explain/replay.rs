@@ -16,7 +16,7 @@ const CHUNK_ROWS: i64 = 512;
 /// What is replayed: whose history, under which specs.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// The specs.
+    /// The specs that the history is replayed under.
     pub spec: Arc<CompiledSpec>,
     /// Symbols with perp bars, in name order.
     pub symbols: Vec<Symbol>,
@@ -33,9 +33,9 @@ pub struct History {
 pub struct Stretch {
     /// Symbols, in this order.
     pub symbols: Vec<Symbol>,
-    /// First row.
+    /// First row of the stretch.
     pub first: BarIndex,
-    /// Rows.
+    /// Number of rows in the stretch.
     pub rows: usize,
 }
 

@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// In words.
+    /// The kind as a word, for messages and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use crate::market::BarIndex;
 /// What came of the bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// An onset.
+    /// An onset on this bar.
     Fired,
     /// A trigger that the detector dropped.
     Suppressed,
@@ -43,12 +43,12 @@ impl Outcome {
     }
 }
 
-/// The verdict.
+/// What the detector did on the bar, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What came of the bar.
     pub outcome: Outcome,
-    /// One phrase.
+    /// The verdict in one phrase.
     pub headline: String,
     /// What decided, each a phrase.
     pub because: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Verdict {
 }
 
 impl Trace {
-    /// The verdict.
+    /// States in words what the detector did on the bar, or which value the series had.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match (&self.detector, self.detector_inputs()) {

@@ -38,7 +38,7 @@ impl SymbolColumns {
 /// Rows `[first, first + rows)` of the full 5-minute grid for every symbol (gaps are rows of NaN).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TickBlock {
-    /// First slot.
+    /// First slot of the block.
     pub first: BarIndex,
     /// Number of slots.
     pub rows: usize,

@@ -57,7 +57,7 @@ impl Draws {
         if self.bits() & 1 == 0 { 1.0 } else { -1.0 }
     }
 
-    /// Standard normal.
+    /// Draws from the standard normal distribution.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;

@@ -179,7 +179,7 @@ record! {
 /// Consecutive blocks therefore hand over every record exactly once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawBlock {
-    /// First slot.
+    /// First slot of the stretch.
     pub first: BarIndex,
     /// Number of slots.
     pub rows: usize,

@@ -28,7 +28,7 @@ impl Symbol {
         if fits { Ok(Self(text.into())) } else { Err(SymbolError(text)) }
     }
 
-    /// The name.
+    /// The symbol's name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,7 +73,7 @@ impl From<Symbol> for String {
 pub enum Market {
     /// USD-M perpetual futures.
     Perp,
-    /// Spot.
+    /// The spot market.
     Spot,
 }
 

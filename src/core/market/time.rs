@@ -96,7 +96,7 @@ impl Ts {
 }
 
 impl BarIndex {
-    /// Open time.
+    /// Open time of the bar, UTC ms.
     #[must_use]
     pub const fn open(self) -> Ts {
         Ts(self.0 * BAR_MS)

@@ -15,9 +15,9 @@ pub fn bar_type(symbol: &Symbol) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// Bought.
+    /// Bought first: gains when the price rises.
     Long,
-    /// Sold.
+    /// Sold first: gains when the price falls.
     Short,
 }
 
@@ -61,7 +61,7 @@ pub enum StopGapFill {
 pub enum SizingMode {
     /// By volatility: see [`Sizing::scale`].
     VolTarget,
-    /// Always `max_position_scale`.
+    /// Every position is `max_position_scale` of equity.
     Fixed,
 }
 
@@ -69,7 +69,7 @@ pub enum SizingMode {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sizing {
-    /// The rule.
+    /// The rule that sets the size of a position.
     pub mode: SizingMode,
     /// One standard deviation of the trade's return may cost at most this share of equity.
     pub risk_per_trade: f64,

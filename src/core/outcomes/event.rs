@@ -11,7 +11,7 @@ use crate::market::{BarIndex, Symbol, Ts};
 pub struct Event {
     /// Event type, as in the spec.
     pub event_type: Arc<str>,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: Arc<str>,
     /// Symbol it happened on.
     pub symbol: Symbol,
@@ -19,7 +19,7 @@ pub struct Event {
     pub bar: BarIndex,
     /// Signed side of the shock: -1, 0 (undirected), +1.
     pub direction: i8,
-    /// Event-specific magnitude.
+    /// Magnitude of the event, as its spec's `severity` measures it.
     pub severity: f64,
     /// Every state on the deciding bar, in the graph's state order: 1, 0, -1 = unknown.
     pub states: Arc<[i8]>,
@@ -56,9 +56,9 @@ pub fn event_id(event_type: &str, symbol: &Symbol, bar: BarIndex) -> String {
 /// The end of an episode, a record of its own: nothing learned after onset is written into the onset record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeEnd {
-    /// Event type.
+    /// Event type, as in the spec.
     pub event_type: Arc<str>,
-    /// Symbol.
+    /// Symbol that the episode was on.
     pub symbol: Symbol,
     /// The onset's bar.
     pub onset: BarIndex,

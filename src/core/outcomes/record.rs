@@ -55,7 +55,7 @@ pub enum EntryPrice {
 /// `close[t+L]` to `close[t+L+H]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The event.
+    /// The event that the outcome follows.
     pub event: Arc<Event>,
     /// The holding period.
     pub horizon: Horizon,

@@ -13,16 +13,16 @@ pub struct KnownSpan {
     days: u64,
     /// First row with a known value.
     pub first: Option<BarIndex>,
-    /// Last one.
+    /// Last row with a known value.
     pub last: Option<BarIndex>,
 }
 
 /// A source column that some days of the counted stretch lack. Days that the stretch only touches are not counted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartialSource {
-    /// Symbol.
+    /// Symbol whose column has holes.
     pub symbol: String,
-    /// Column.
+    /// Name of the source column.
     pub column: &'static str,
     /// Open of the first bar with a known value; null when there is none.
     pub known_from: Option<String>,
@@ -43,7 +43,7 @@ pub struct LackingSeries {
     pub series: String,
     /// The column that it needs and that was known on none of the counted rows.
     pub column: &'static str,
-    /// Where.
+    /// Symbols on which it cannot be known.
     pub symbols: Vec<String>,
 }
 

@@ -18,9 +18,9 @@ pub enum PipelineError {
     /// Rows must arrive in order and without holes (a gap is a row without a bar).
     #[error("rows must start at bar {expected}, but the block starts at {got}")]
     OutOfOrder {
-        /// Next row.
+        /// Row that the pipeline expects next.
         expected: BarIndex,
-        /// What came.
+        /// First row of the block that came.
         got: BarIndex,
     },
     /// The checkpoint was made by other specs, symbols or sources.

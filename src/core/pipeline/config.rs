@@ -12,7 +12,7 @@ use crate::spec::CompiledSpec;
 /// What a pipeline is built from.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
-    /// The specs.
+    /// The specs that the pipeline runs.
     pub spec: Arc<CompiledSpec>,
     /// Symbols in name order: the order of everything per symbol.
     pub symbols: Vec<Symbol>,

@@ -31,7 +31,7 @@ pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityR
 /// What a stretch of rows produced.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// First row.
+    /// First row of the stretch.
     pub first: BarIndex,
     /// Number of rows.
     pub rows: usize,

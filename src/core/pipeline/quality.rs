@@ -24,13 +24,13 @@ pub const POOLED: &str = "ALL";
 pub struct Tally {
     /// Rows on which `when` was known.
     pub known_rows: u64,
-    /// Emitted onsets.
+    /// Onsets that the detectors emitted.
     pub onsets: u64,
     /// Triggers dropped because direction or severity was unknown, or the direction 0.
     pub suppressed: u64,
     /// Onsets at most 5 bars after the previous one.
     pub clustered: u64,
-    /// Matured outcomes.
+    /// Outcomes whose holding period has ended.
     pub outcomes: u64,
     /// Of these, the ones whose entry or exit was a gap.
     pub outcomes_unknown: u64,
@@ -63,7 +63,7 @@ struct Counts {
 pub struct QualityFailure {
     /// `onsets_per_10k`, `join_rate` or `clustering_5b`.
     pub metric: &'static str,
-    /// Its value.
+    /// Value of the metric that was measured.
     pub value: f64,
     /// `>=` or `<=`.
     pub relation: &'static str,
@@ -74,18 +74,18 @@ pub struct QualityFailure {
 /// The verdict on one event type on one symbol.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventQuality {
-    /// Event type.
+    /// Event type that is judged.
     pub event_type: String,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: String,
     /// Symbol, or `ALL`.
     pub symbol: String,
-    /// The counts.
+    /// The counts that the verdict rests on.
     #[serde(flatten)]
     pub tally: Tally,
     /// Onsets per 10 000 known rows; `None` while no row was known.
     pub per_10k: Option<f64>,
-    /// Declared range.
+    /// Declared range of onsets per 10 000 known rows.
     pub bounds: (f64, f64),
     /// Share of matured outcomes with a known return.
     pub join_rate: Option<f64>,

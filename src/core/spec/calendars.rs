@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// All calendars.
+/// The calendar files of a spec directory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calendars {
-    /// `sessions.yaml`.
+    /// Trading sessions: `sessions.yaml`.
     pub sessions: SessionsFile,
-    /// `holidays.yaml`.
+    /// Dates without a session: `holidays.yaml`.
     pub holidays: HolidaysFile,
-    /// `macro.yaml`.
+    /// Scheduled releases: `macro.yaml`.
     pub releases: MacroFile,
 }
 
-/// `sessions.yaml`.
+/// Trading sessions by name: `sessions.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsFile {
@@ -61,7 +61,7 @@ pub struct HolidaysFile {
     pub holidays: BTreeMap<String, Vec<String>>,
 }
 
-/// `macro.yaml`.
+/// Scheduled releases: `macro.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MacroFile {

@@ -24,26 +24,26 @@ pub struct CompiledSpec {
     pub features: Vec<FeatureMeta>,
     /// The definitions as parsed, for explanations.
     pub program: Arc<Program>,
-    /// `global_defaults.yaml`.
+    /// Costs, horizons and other defaults: `global_defaults.yaml`.
     pub defaults: GlobalDefaults,
-    /// `sources.yaml`.
+    /// When source values may be used: `sources.yaml`.
     pub sources: SourcesSpec,
-    /// `gates.yaml`.
+    /// Thresholds of discovery and of the bridge: `gates.yaml`.
     pub gates: GatesSpec,
-    /// `multiplicity/*.yaml`.
+    /// Multiplicity groups and families: `multiplicity/*.yaml`.
     pub multiplicity: MultiplicitySpec,
-    /// `hypotheses/template_verb_lexicon.yaml`.
+    /// Meaning of the template verbs: `hypotheses/template_verb_lexicon.yaml`.
     pub lexicon: Lexicon,
-    /// `calendars/*.yaml`.
+    /// Sessions, holidays and releases: `calendars/*.yaml`.
     pub calendars: Calendars,
-    /// `strategies/default.yaml`.
+    /// How a discovery is traded: `strategies/default.yaml`.
     pub strategies: StrategiesSpec,
 }
 
 /// What a feature's file says beside its expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureMeta {
-    /// Name.
+    /// Name of the feature.
     pub name: String,
     /// Unit, documentation only.
     pub unit: String,
@@ -60,7 +60,7 @@ pub struct FeatureMeta {
 pub struct StateMeta {
     /// Name, as `state_id` carries it.
     pub id: String,
-    /// Canonical family.
+    /// Canonical family of the state.
     pub family: String,
     /// The event it belongs to.
     pub source_event: String,
@@ -81,13 +81,13 @@ pub struct StateMeta {
 pub struct EventMeta {
     /// `VOL_SHOCK`, or `NAME.proxy` / `NAME.variant` for an enabled variant.
     pub event_type: String,
-    /// Canonical family.
+    /// Canonical family of the event type.
     pub family: String,
     /// Template verbs, by the names of the lexicon.
     pub templates: Vec<String>,
     /// The relative price that it is about.
     pub relative: Option<RelativePrice>,
-    /// Holding periods.
+    /// Holding periods that are tested after the event.
     pub horizons: Vec<Horizon>,
     /// Declared range of onsets per 10 000 known rows.
     pub prevalence_per_10k: (f64, f64),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::market::{Symbol, Ts, parse_time};
 use crate::outcomes::{EntryPrice, RoundTripCost};
 
-/// The file.
+/// What holds for every event: `spec/global_defaults.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalDefaults {
@@ -43,9 +43,9 @@ pub struct GlobalDefaults {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CostModel {
-    /// Taker fee.
+    /// Taker fee per side, bps of notional.
     pub fee_bps_per_side: f64,
-    /// Slippage.
+    /// Slippage per side, bps of notional.
     pub slippage_bps_per_side: f64,
     /// Fees of the account by the instant they came into force, ascending. Before the first entry, and without any,
     /// `fee_bps_per_side` holds and the maker fee is unknown. Symbols with a fee of their own do not follow it.
@@ -73,10 +73,10 @@ pub struct FeeChange {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SymbolCosts {
-    /// Taker fee.
+    /// Taker fee per side, bps of notional.
     #[serde(default)]
     pub fee_bps_per_side: Option<f64>,
-    /// Slippage.
+    /// Slippage per side, bps of notional.
     #[serde(default)]
     pub slippage_bps_per_side: Option<f64>,
 }
@@ -149,7 +149,7 @@ impl Leader {
     }
 }
 
-/// Funding terms.
+/// Funding terms of perpetual contracts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FundingTerms {

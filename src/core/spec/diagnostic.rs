@@ -12,20 +12,20 @@ use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Sni
 pub struct SourceFile {
     /// As shown in messages.
     pub path: PathBuf,
-    /// Content.
+    /// Content of the file.
     pub text: Arc<str>,
 }
 
 /// A stretch of one line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
     /// Characters to underline, at least 1.
     pub width: usize,
-    /// The line.
+    /// The whole line, with tabs as spaces.
     pub text: String,
 }
 
@@ -52,7 +52,7 @@ impl SourceFile {
     }
 }
 
-/// One finding.
+/// One finding about a spec file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// File it is in, as shown.
@@ -93,7 +93,7 @@ impl Diagnostic {
         self
     }
 
-    /// With advice.
+    /// Adds a line of advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());

@@ -16,9 +16,9 @@ use crate::market::Source;
 /// What a name means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// For people.
+    /// The explanation as text for people.
     pub text: String,
-    /// For programs.
+    /// The explanation as JSON for programs.
     pub json: Value,
     /// The graph as a Graphviz file; empty for a name without one.
     pub dot: String,
@@ -28,7 +28,7 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' is not an event, state, feature, source or template verb{}", hint(near.as_deref()))]
 pub struct UnknownName {
-    /// As given.
+    /// Name as the caller gave it.
     pub name: String,
     /// What may have been meant.
     pub near: Option<String>,

@@ -35,7 +35,7 @@ pub(super) struct FeaturesFile {
     pub features: Ordered<FeatureEntry>,
 }
 
-/// A feature.
+/// A feature: a named number series.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FeatureEntry {
@@ -59,7 +59,7 @@ pub(super) struct StatesFile {
     pub states: Ordered<StateEntry>,
 }
 
-/// A state.
+/// A state: a named condition that hypotheses can be put on.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateEntry {
@@ -125,7 +125,7 @@ pub(super) struct EventFile {
     #[serde(default, rename = "let")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub lets: Ordered<Text>,
-    /// The detector.
+    /// The detector: when the event fires and how long it lasts.
     pub detect: DetectEntry,
     /// The side: a number whose sign counts. It must be known, and not 0 unless `undirected`.
     #[schemars(with = "String")]

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The file.
+/// What template verbs mean: `spec/hypotheses/template_verb_lexicon.yaml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lexicon {
@@ -34,7 +34,7 @@ pub struct TestVerb {
     /// Older names of the same test.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// In words.
+    /// What the test asks, in words.
     pub doc: String,
 }
 
@@ -85,7 +85,7 @@ pub struct FilterVerb {
     /// Feature whose sign must be that of the trade: with the event's direction on the follow side, against it on the other.
     #[serde(default)]
     pub agrees_with: Option<String>,
-    /// In words.
+    /// What the filter asks, in words.
     pub doc: String,
 }
 

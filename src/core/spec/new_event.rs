@@ -23,7 +23,7 @@ const LINE_CHARS: usize = 120;
 /// What a new event adds to the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addition {
-    /// Its family.
+    /// Canonical family that the event joins.
     pub family: String,
     /// Why this one, if it was not given; else empty.
     pub why_family: String,
@@ -45,7 +45,7 @@ pub enum NewEventError {
         or_rather(suggestion)
     )]
     Name {
-        /// As given.
+        /// Name as the caller gave it.
         given: String,
         /// What would be one.
         suggestion: String,
@@ -53,9 +53,9 @@ pub enum NewEventError {
     /// There is an event of this name.
     #[error("the event '{name}' exists already, in {file}; choose another name, or edit that file")]
     Exists {
-        /// Its name.
+        /// Name of the event that exists already.
         name: String,
-        /// Its file.
+        /// File that defines the event.
         file: String,
     },
     /// There is a file of this name.
@@ -67,7 +67,7 @@ pub enum NewEventError {
     /// No such family.
     #[error("'{given}' is not a family of the registry{}; the families are {}", did_you_mean(near.as_deref()), known.join(", "))]
     Family {
-        /// As given.
+        /// Family as the caller gave it.
         given: String,
         /// What may have been meant.
         near: Option<String>,
@@ -77,7 +77,7 @@ pub enum NewEventError {
     /// The name does not tell the family.
     #[error("say which family '{name}' belongs to with --family; the families are {}", known.join(", "))]
     WhichFamily {
-        /// The event.
+        /// Name of the new event.
         name: String,
         /// What there is.
         known: Vec<String>,

@@ -11,21 +11,21 @@ use crate::graph::{Node, Op, Rolling, SeriesDef, facts, names_in};
 /// What the specs hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SpecReport {
-    /// Ontology hash.
+    /// Ontology hash of the specs.
     pub hash: String,
     /// Events by family, in registry order of families.
     pub families: Vec<(String, usize)>,
-    /// Events.
+    /// Number of event types.
     pub events: usize,
-    /// States.
+    /// Number of states.
     pub states: usize,
-    /// Features.
+    /// Number of features.
     pub features: usize,
-    /// Macros.
+    /// Number of macros.
     pub macros: usize,
     /// Names of variants that are written down but not enabled.
     pub disabled_variants: Vec<String>,
-    /// The graph.
+    /// Size of the compiled graph.
     pub graph: GraphSize,
     /// What looks wrong although it compiles.
     pub findings: Vec<String>,
@@ -49,7 +49,7 @@ pub struct GraphSize {
 }
 
 impl SpecReport {
-    /// Summarises.
+    /// Summarises the compiled specs.
     #[must_use]
     pub fn of(spec: &CompiledSpec) -> Self {
         let mut families: Vec<(String, usize)> = Vec::new();

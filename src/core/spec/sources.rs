@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::market::Source;
 
-/// The file.
+/// When source values may be used, and for how long: `spec/sources.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesSpec {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ranges::{OutOfRanges, Ranges};
 use crate::market::{IntrabarPath, Sizing, StopGapFill};
 
-/// `spec/strategies/default.yaml`.
+/// How discoveries are traded: `spec/strategies/default.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StrategiesSpec {
@@ -43,9 +43,9 @@ pub struct EntryRules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a cool-down is a number of bars, `none` or `horizon`")]
 pub enum Cooldown {
-    /// In bars.
+    /// A fixed number of bars.
     Bars(u32),
-    /// By name.
+    /// A cool-down given by name.
     Named(NamedCooldown),
 }
 

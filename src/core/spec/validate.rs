@@ -11,7 +11,7 @@ use super::lexicon::{FilterKind, Lexicon};
 use super::load::Settings;
 use super::outline::Outline;
 use super::source_rules::{Misfit, misfits};
-use crate::graph::{LangError, nearest};
+use crate::graph::{LangError, Program, nearest};
 use crate::market::{Calendar, Source, parse_time};
 use crate::outcomes::{EntryPrice, Horizon};
 
@@ -294,6 +294,41 @@ pub(super) fn names(definitions: &Definitions, errors: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What to do about an event that the registry does not have.
+const NOT_REGISTERED: &str = "remove it here too, or enter it in events/canonical_event_registry.yaml";
+
+/// Families and relations name events of the registry.
+fn taxonomy(program: &Program, all: &Settings, refuse: &mut Refuse<'_>) {
+    const TAXONOMY: &str = "multiplicity/taxonomy.yaml";
+    let events = || program.events.iter().filter(|e| e.base.is_none()).map(|e| e.event_type.as_str());
+    let declared: BTreeMap<&str, BTreeSet<&str>> =
+        program.events.iter().filter(|e| e.base.is_none()).fold(BTreeMap::new(), |mut map, e| {
+            map.entry(e.family.as_str()).or_insert_with(BTreeSet::new).insert(e.event_type.as_str());
+            map
+        });
+    for (family, listed) in &all.multiplicity.taxonomy.families {
+        let of_family = declared.get(family.as_str());
+        let known = |event: &str| of_family.is_some_and(|declared| declared.contains(event));
+        for (at, event) in listed.iter().enumerate().filter(|(_, event)| !known(event)) {
+            let help = did_you_mean(nearest(event, events()), NOT_REGISTERED);
+            let message = format!("the registry has no event '{event}' in family '{family}'");
+            refuse.at(TAXONOMY, &format!("families.{family}[{at}]"), message, help);
+        }
+    }
+    for (i, relation) in all.multiplicity.taxonomy.relations.iter().enumerate() {
+        let named = relation.events.iter().enumerate();
+        for (at, event) in named.filter(|(_, event)| events().all(|known| known != *event)) {
+            let help = did_you_mean(nearest(event, events()), NOT_REGISTERED);
+            let message = format!("a relation names '{event}', which is not an event of the registry");
+            refuse.at(TAXONOMY, &format!("relations[{i}].events[{at}]"), message, help);
+        }
+        if relation.events.len() < 2 {
+            let help = "name the events that share rows; `spec explain` shows the relation with each";
+            refuse.at(TAXONOMY, &format!("relations[{i}].events"), "a relation is between events", help);
+        }
+    }
+}
+
 /// Names that settings and definitions share.
 pub(super) fn across(
     definitions: &Definitions,
@@ -302,7 +337,6 @@ pub(super) fn across(
     errors: &mut Vec<Diagnostic>,
 ) {
     const LEXICON: &str = "hypotheses/template_verb_lexicon.yaml";
-    const TAXONOMY: &str = "multiplicity/taxonomy.yaml";
     let program = &definitions.program;
     let mut refuse = Refuse::into(files, errors);
     let features = || program.features.iter().map(|f| f.name.as_str());
@@ -343,36 +377,10 @@ pub(super) fn across(
             refuse.at(LEXICON, &place(&format!("regimes[{at}]")), message, help);
         }
     }
-    let declared: BTreeMap<&str, BTreeSet<&str>> =
-        program.events.iter().filter(|e| e.base.is_none()).fold(BTreeMap::new(), |mut map, e| {
-            map.entry(e.family.as_str()).or_insert_with(BTreeSet::new).insert(e.event_type.as_str());
-            map
-        });
-    let not_registered = "remove it here too, or enter it in events/canonical_event_registry.yaml";
-    for (family, listed) in &all.multiplicity.taxonomy.families {
-        let of_family = declared.get(family.as_str());
-        let known = |event: &str| of_family.is_some_and(|declared| declared.contains(event));
-        for (at, event) in listed.iter().enumerate().filter(|(_, event)| !known(event)) {
-            let help = did_you_mean(nearest(event, events()), not_registered);
-            let message = format!("the registry has no event '{event}' in family '{family}'");
-            refuse.at(TAXONOMY, &format!("families.{family}[{at}]"), message, help);
-        }
-    }
-    for (i, relation) in all.multiplicity.taxonomy.relations.iter().enumerate() {
-        let named = relation.events.iter().enumerate();
-        for (at, event) in named.filter(|(_, event)| events().all(|known| known != *event)) {
-            let help = did_you_mean(nearest(event, events()), not_registered);
-            let message = format!("a relation names '{event}', which is not an event of the registry");
-            refuse.at(TAXONOMY, &format!("relations[{i}].events[{at}]"), message, help);
-        }
-        if relation.events.len() < 2 {
-            let help = "name the events that share rows; `spec explain` shows the relation with each";
-            refuse.at(TAXONOMY, &format!("relations[{i}].events"), "a relation is between events", help);
-        }
-    }
+    taxonomy(program, all, &mut refuse);
     for (profile, overrides) in &all.gates.gate_v1_phase2.profiles {
         for event in overrides.events.keys().filter(|e| program.events.iter().all(|d| d.event_type != **e)) {
-            let help = did_you_mean(nearest(event, events()), not_registered);
+            let help = did_you_mean(nearest(event, events()), NOT_REGISTERED);
             let message = format!("'{event}' is not an event of the registry");
             let place = format!("gate_v1_phase2.profiles.{}.events.{event}", profile.name());
             refuse.at("gates.yaml", &place, message, help);

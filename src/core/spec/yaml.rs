@@ -38,7 +38,7 @@ impl<V> Ordered<V> {
         self.0.iter().map(|(k, v)| (k.as_str(), v))
     }
 
-    /// By key.
+    /// The value of this key, if there is one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
         self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)

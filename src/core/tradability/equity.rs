@@ -6,7 +6,7 @@ use super::rule::{ExitReason, Simulation, Trade};
 /// rule and added, not compounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Trades.
+    /// Number of simulated trades.
     pub trades: u64,
     /// Of them closed by the stop.
     pub stopped: u64,
@@ -32,7 +32,7 @@ pub struct Summary {
     pub sized_max_drawdown_bps: Option<f64>,
 }
 
-/// Adds up.
+/// Adds the trades of a simulation up.
 #[must_use]
 pub(super) fn summarize(simulation: &Simulation) -> Summary {
     let trades = &simulation.trades;

@@ -16,7 +16,7 @@ use crate::spec::strategies::{RobustnessSpec, StrategiesSpec};
 /// What the bridge judges by.
 #[derive(Clone, Copy, Debug)]
 pub struct BridgeInputs<'a> {
-    /// `gate_v1_bridge`.
+    /// Limits of the bridge: `gate_v1_bridge`.
     pub gate: &'a BridgeGate,
     /// How rules are traded.
     pub strategies: &'a StrategiesSpec,
@@ -56,7 +56,7 @@ pub struct BridgeResult {
     pub delayed: Option<Vec<Delayed>>,
     /// Mean after cost of the first and the second half of the trades, bps.
     pub halves_bps: [Option<f64>; 2],
-    /// By symbol.
+    /// Results by symbol, in name order; symbols without trades are left out.
     pub symbols: Vec<SymbolResult>,
     /// Whether every trade's funding was known and charged.
     pub funding_included: bool,
@@ -67,9 +67,9 @@ pub struct BridgeResult {
 /// One symbol's part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymbolResult {
-    /// Symbol.
+    /// Symbol that was traded.
     pub symbol: Symbol,
-    /// Trades.
+    /// Number of trades on the symbol.
     pub trades: u64,
     /// Mean after cost, bps.
     pub after_cost_bps: f64,
@@ -173,7 +173,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// `gate_v1_bridge`.
+    /// Judges by the thresholds of `gate_v1_bridge`.
     fn gates(&mut self, columns: &mut BridgeColumns, gate: &BridgeGate, summary: &Summary) {
         let traded = Some(columns.trades as f64);
         columns.gate_has_trades =

@@ -47,9 +47,9 @@ impl Rule {
 /// An event that a rule may trade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
-    /// Symbol.
+    /// Symbol that the event is on.
     pub symbol: Symbol,
-    /// Deciding bar.
+    /// Bar that decided the event.
     pub bar: BarIndex,
     /// Side that the rule takes.
     pub side: Side,
@@ -64,13 +64,13 @@ pub struct Signal {
 pub struct BarSeries {
     /// Bar of the first row.
     pub first: BarIndex,
-    /// Opens.
+    /// Open prices, one per bar.
     pub open: Vec<f64>,
-    /// Highs.
+    /// Highest prices, one per bar.
     pub high: Vec<f64>,
-    /// Lows.
+    /// Lowest prices, one per bar.
     pub low: Vec<f64>,
-    /// Closes.
+    /// Close prices, one per bar.
     pub close: Vec<f64>,
 }
 
@@ -109,7 +109,7 @@ impl BarSeries {
 /// What one symbol's positions meet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Market {
-    /// Its bars.
+    /// Prices of the symbol's bars.
     pub bars: BarSeries,
     /// Funding settlements in time order, rate per unit long; absent = not collected.
     pub funding: Option<Vec<(Ts, f64)>>,
@@ -168,11 +168,11 @@ pub enum ExitReason {
 /// One simulated trade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trade {
-    /// Symbol.
+    /// Symbol that was traded.
     pub symbol: Symbol,
     /// Deciding bar of the event.
     pub event_bar: BarIndex,
-    /// Side.
+    /// Side of the position.
     pub side: Side,
     /// Instant of the entry.
     pub entry: Ts,
@@ -202,9 +202,9 @@ impl Trade {
 /// All trades of a rule, in (exit bar, symbol, event bar) order, and what was not traded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Simulation {
-    /// The trades.
+    /// Trades that were made, in the order given above.
     pub trades: Vec<Trade>,
-    /// Signals given.
+    /// Number of signals that the rule was given.
     pub signals: u64,
     /// Signals inside the cool-down of an earlier one.
     pub cooled_down: u64,

@@ -21,9 +21,9 @@ pub enum SampleError {
         "candidate {candidate_id}: condition '{state_id}' is no state of these specs; run discovery again"
     )]
     UnknownState {
-        /// The candidate.
+        /// Id of the candidate without a sample.
         candidate_id: String,
-        /// The condition.
+        /// Id of the unknown condition.
         state_id: String,
     },
 }

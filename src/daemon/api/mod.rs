@@ -34,7 +34,7 @@ use super::shared::Shared;
 pub const OPENAPI: &str = include_str!("openapi.json");
 const PAGE: &str = include_str!("page.html");
 
-/// All routes.
+/// The router with all routes of the API.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(page))

@@ -10,7 +10,7 @@ use crate::daemon::shared::{AskError, Refusal};
 /// A problem document on its way to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// HTTP status.
+    /// HTTP status of the answer.
     pub status: u16,
     /// What happened and what to do, for people.
     pub detail: String,
@@ -25,13 +25,13 @@ impl Problem {
         Self { status, detail, retry_after_s: None }
     }
 
-    /// 400.
+    /// A problem with status 400: the request is not acceptable.
     #[must_use]
     pub const fn bad_request(detail: String) -> Self {
         Self::new(400, detail)
     }
 
-    /// 404.
+    /// A problem with status 404: what was asked for does not exist.
     #[must_use]
     pub const fn not_found(detail: String) -> Self {
         Self::new(404, detail)

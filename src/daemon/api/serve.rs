@@ -22,13 +22,13 @@ pub enum ApiError {
         path.display()
     )]
     AlreadyServed {
-        /// The socket.
+        /// Path of the Unix socket.
         path: PathBuf,
     },
     /// A file is in the way.
     #[error("{} exists and is not a socket; move it away or choose another --socket", path.display())]
     NotASocket {
-        /// The path.
+        /// Path that is taken by something other than a socket.
         path: PathBuf,
     },
     /// The operating system refused.
@@ -36,7 +36,7 @@ pub enum ApiError {
     Io {
         /// Socket path or address.
         place: String,
-        /// Why.
+        /// What the operating system reported.
         source: io::Error,
     },
 }

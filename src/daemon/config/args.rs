@@ -10,7 +10,7 @@ use super::{ConfigError, KEYS, Resolved, resolve};
 /// `--config FILE` and one flag for each key.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// The file.
+    /// Path of the configuration file, if one was given.
     pub file: Option<PathBuf>,
     /// Flags given, by key name.
     pub flags: BTreeMap<&'static str, String>,

@@ -9,11 +9,11 @@ use super::{ConfigError, KEYS, Key, Kind};
 /// One setting of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The key.
+    /// Dotted name of the key.
     pub key: &'static str,
     /// The value as text; arrays are joined with commas.
     pub value: String,
-    /// 1-based line.
+    /// Line number in the file, from 1.
     pub line: usize,
 }
 
@@ -98,7 +98,7 @@ fn nearest(name: &str) -> Option<String> {
         .map(|(_, known)| known.to_owned())
 }
 
-/// Levenshtein distance.
+/// Levenshtein distance between two texts, in characters.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

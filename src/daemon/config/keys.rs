@@ -3,22 +3,22 @@
 /// What a value looks like in TOML; elsewhere it is text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A string.
+    /// A TOML string.
     Text,
-    /// A number.
+    /// A TOML number.
     Number,
     /// An array of strings; comma-separated text elsewhere.
     List,
 }
 
-/// One key.
+/// One configuration key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Dotted name as in the file.
     pub name: &'static str,
-    /// Environment variable.
+    /// Name of the environment variable.
     pub env: &'static str,
-    /// Value shape.
+    /// Shape of the value in TOML.
     pub kind: Kind,
     /// The value when nothing is given; `$X/...` and other computed defaults are explained in `help`.
     pub default: &'static str,

@@ -28,17 +28,17 @@ pub enum ConfigError {
     /// The file could not be read.
     #[error("{}: {source}; check the path given with --config", path.display())]
     Read {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system reported.
         source: std::io::Error,
     },
     /// The file is not TOML.
     #[error("{}:{line}: {message}", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// 1-based line.
+        /// Line number in the file, from 1.
         line: usize,
         /// The parser's words.
         message: String,
@@ -46,9 +46,9 @@ pub enum ConfigError {
     /// A key nobody reads.
     #[error("{}:{line}: unknown key '{key}'{}; `backtestd config --show` lists every key", path.display(), hint.as_ref().map(|h| format!(" (did you mean '{h}'?)")).unwrap_or_default())]
     UnknownKey {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// 1-based line.
+        /// Line number in the file, from 1.
         line: usize,
         /// The dotted key.
         key: String,

@@ -15,12 +15,12 @@ pub enum Origin {
     Env(&'static str),
     /// A line of the configuration file.
     File {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// 1-based line.
+        /// Line number in the file, from 1.
         line: usize,
     },
-    /// Nobody said.
+    /// The built-in default: the value was given nowhere.
     Default,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Origin {
 /// A value as text, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The text.
+    /// The value as text.
     pub text: String,
     /// Where it was given.
     pub origin: Origin,

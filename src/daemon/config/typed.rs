@@ -48,7 +48,7 @@ pub enum Fsync {
 /// Log lines for people or for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text.
+    /// Plain text for people.
     Text,
     /// One JSON object a line.
     Json,
@@ -63,10 +63,10 @@ pub enum ClockSource {
     Exchange,
 }
 
-/// The clock.
+/// Which clock the daemon lives by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClockConfig {
-    /// Whose time.
+    /// Where the time comes from.
     pub source: ClockSource,
     /// Virtual ms per real ms; only with [`ClockSource::Exchange`].
     pub speed: f64,
@@ -75,13 +75,13 @@ pub struct ClockConfig {
 /// Base URLs without trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BinanceUrls {
-    /// USD-M REST.
+    /// Base URL of the USD-M REST API.
     pub futures_rest: String,
     /// USD-M websocket, without `/public` or `/market`.
     pub futures_ws: String,
-    /// Spot REST.
+    /// Base URL of the spot REST API.
     pub spot_rest: String,
-    /// Spot websocket.
+    /// Base URL of the spot websocket.
     pub spot_ws: String,
 }
 
@@ -125,7 +125,7 @@ pub struct Config {
     pub start: Start,
     /// How long a tick waits for late bars, ms of the clock.
     pub grace_ms: i64,
-    /// Discovery schedule.
+    /// When discovery runs by itself.
     pub recompute: RecomputeSchedule,
     /// HTML reports of the daemon's own runs that are kept; 0 writes none.
     pub keep_reports: usize,
@@ -137,15 +137,15 @@ pub struct Config {
     pub store_cache_mb: u32,
     /// Ticks between checkpoints while live.
     pub checkpoint_every_ticks: u32,
-    /// Worker threads.
+    /// Number of threads for discovery and replay.
     pub max_analyzer_workers: usize,
     /// Read-only loopback HTTP.
     pub http_listen: Option<SocketAddr>,
-    /// Log format.
+    /// Format of the log lines.
     pub log_format: LogFormat,
-    /// The clock.
+    /// The clock that the daemon lives by.
     pub clock: ClockConfig,
-    /// The exchange.
+    /// Base URLs of the exchange.
     pub binance: BinanceUrls,
 }
 

@@ -21,7 +21,7 @@ const CONCURRENT_SERIES: usize = 4;
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfill {
-    /// Records fetched.
+    /// Number of records fetched.
     pub records: u64,
     /// Series that the exchange refuses, with its reason.
     pub refused: Vec<(SeriesKey, String)>,

@@ -19,18 +19,18 @@ const START_TOLERANCE_MS: i64 = 8 * 3_600_000;
 /// A part of a series: bar numbers or milliseconds, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// First.
+    /// First bar number or ms of the stretch.
     pub from: i64,
-    /// End, exclusive.
+    /// End of the stretch, exclusive.
     pub to: i64,
 }
 
 /// A stretch that has been asked for, whatever came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
-    /// The series.
+    /// The series that was asked for.
     pub series: SeriesKey,
-    /// The stretch.
+    /// The part of it that was asked for.
     pub stretch: Stretch,
 }
 

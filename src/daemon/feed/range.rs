@@ -22,11 +22,11 @@ const CONCURRENT_SERIES: usize = 4;
 /// What one series came to.
 #[derive(Clone, Debug)]
 pub struct SeriesDone {
-    /// The series.
+    /// The series that was fetched.
     pub series: SeriesKey,
     /// What was wanted of it.
     pub wanted: Stretch,
-    /// Records fetched.
+    /// Number of records fetched.
     pub fetched: u64,
     /// What they changed.
     pub report: MergeReport,
@@ -41,14 +41,14 @@ pub enum RangeEvent<'a> {
     Slots {
         /// Of this series.
         series: &'a SeriesKey,
-        /// How many.
+        /// Number of 5-minute slots.
         slots: u64,
     },
     /// A request failed and is made again.
     Waiting {
         /// Of this series.
         series: &'a SeriesKey,
-        /// Why.
+        /// Why the request failed.
         reason: String,
     },
 }

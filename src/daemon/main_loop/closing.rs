@@ -16,7 +16,7 @@ pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(5);
 /// The tick being closed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Closing {
-    /// Its bar.
+    /// Bar that the tick closes.
     pub bar: BarIndex,
     /// When the grace period ends.
     pub grace_ends: Instant,

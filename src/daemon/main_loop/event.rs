@@ -16,9 +16,9 @@ use super::runs::FinishedRun;
 /// A signal of the operating system, or its equivalent in tests and in the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM, SIGINT.
+    /// SIGTERM or SIGINT: stop in order.
     Stop,
-    /// SIGHUP.
+    /// SIGHUP: read the specs again.
     Reload,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Event {
     Update(Stamped),
     /// Something changed below the spec directory.
     SpecTreeChanged,
-    /// A signal.
+    /// A signal of the operating system.
     Signal(Signal),
     /// A tick's close or the end of its grace.
     TickTimer,

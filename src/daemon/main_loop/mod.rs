@@ -99,7 +99,7 @@ struct Inputs {
 /// Why the loop ended.
 #[derive(Debug)]
 enum Exit {
-    /// Asked to.
+    /// A stop was asked for.
     Stop,
     /// Something that must not fail has failed.
     Failed(String),

@@ -25,12 +25,12 @@ use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
-use crate::daemon::storage::{Job, Storage, StorageError};
+use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
 use backtestd_binance::clock::{LateClock, ScaledClock, SystemClock};
 use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::Market;
+use backtestd_core::market::{Market, Ts};
 use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
@@ -48,7 +48,7 @@ pub enum DaemonError {
     /// The spec tree is not valid; at the start there is no older one to stay in force.
     #[error("the specs in {} are not valid:\n{errors}", dir.display())]
     Spec {
-        /// The tree.
+        /// Path of the spec directory.
         dir: PathBuf,
         /// What is wrong.
         errors: Box<SpecErrors>,
@@ -71,9 +71,9 @@ pub enum DaemonError {
     /// The spec tree cannot be watched.
     #[error("{} cannot be watched: {reason}; check that it exists and that fs.inotify.max_user_watches suffices", dir.display())]
     Watch {
-        /// The tree.
+        /// Path of the spec directory.
         dir: PathBuf,
-        /// Why.
+        /// What the file watcher reported.
         reason: String,
     },
     /// The operating system refused a signal handler.
@@ -130,6 +130,30 @@ fn warn_of_overload(config: &Config) {
     }
 }
 
+/// The clock to begin with. The API answers before the exchange does, so that somebody who asks why nothing happens yet
+/// is told.
+fn clock_of(is_late: bool, late: &LateClock) -> Arc<dyn Clock> {
+    if is_late { Arc::new(late.clone()) } else { Arc::new(SystemClock) }
+}
+
+/// What the journal says of unfinished bars; those that have closed meanwhile go into the store.
+async fn restored(
+    config: &Config,
+    follow: &Follow,
+    now: Ts,
+    opened: &Opened,
+    storage: &Storage,
+) -> Result<Aggregates, DaemonError> {
+    let (aggregates, closed) =
+        Aggregates::restored(&follow.symbols, now, &config.clock, &opened.journalled, config.collect);
+    if !closed.is_empty() {
+        let label = "websocket, before the restart";
+        let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
+        storage.ask(put).await?;
+    }
+    Ok(aggregates)
+}
+
 /// Serves the API on the Unix socket and, where configured, on a loopback port.
 async fn serve(
     config: &Config,
@@ -160,14 +184,9 @@ impl Daemon {
         let spec = load_specs(&config.spec)
             .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
-        // The API answers before the exchange does: who asks why nothing happens yet is told.
         let late = LateClock::default();
         let is_late = clock.is_none() && config.clock.source == ClockSource::Exchange;
-        let clock: Arc<dyn Clock> = match clock {
-            Some(clock) => clock,
-            None if is_late => Arc::new(late.clone()),
-            None => Arc::new(SystemClock),
-        };
+        let clock = clock.unwrap_or_else(|| clock_of(is_late, &late));
         warn_of_overload(&config);
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
@@ -207,18 +226,7 @@ impl Daemon {
             storage_ended,
             next_alive: Instant::now(),
         };
-        let (aggregates, closed) = Aggregates::restored(
-            &follow.symbols,
-            clock.now(),
-            &config.clock,
-            &opened.journalled,
-            config.collect,
-        );
-        if !closed.is_empty() {
-            let label = "websocket, before the restart";
-            let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
-            storage.ask(put).await?;
-        }
+        let aggregates = restored(&config, &follow, clock.now(), &opened, &storage).await?;
         let main_loop = MainLoop {
             book: TickBook::new(follow.bars.clone(), opened.next),
             aggregates,

@@ -23,7 +23,7 @@ use backtestd_store::Store;
 /// What a run looks at.
 #[derive(Clone, Debug)]
 pub struct Looked {
-    /// How.
+    /// Configuration of discovery: thresholds, catalogue and exclusions.
     pub config: Arc<DiscoveryConfig>,
     /// What is tested.
     pub catalogue: Arc<Catalogue>,

@@ -25,25 +25,25 @@ use serde::{Deserialize, Serialize};
 /// Where a reply goes.
 pub type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
-/// A job.
+/// A job for the storage thread.
 #[derive(Debug)]
 pub enum Job {
     /// A question of the API.
     Query(Query),
     /// The next part of a series that was neither stored nor asked for, before `end` (bar number or ms, by kind).
     Missing {
-        /// The series.
+        /// The series that may have holes.
         series: SeriesKey,
         /// End of what is wanted, exclusive.
         end: i64,
-        /// Longest part.
+        /// Longest stretch to return, in bars or ms by kind.
         at_most: i64,
         /// None: nothing is missing.
         reply: Reply<Option<Stretch>>,
     },
     /// Merge raw records, and remember that a stretch has been asked for.
     Put {
-        /// The records.
+        /// Raw records to be merged into the log.
         puts: Vec<RawPut>,
         /// Kind of source.
         origin: Origin,
@@ -71,7 +71,7 @@ pub enum Job {
         end: BarIndex,
         /// The clock, as the arrival of what is detected now.
         now: Ts,
-        /// Reply.
+        /// Where the progress is reported.
         reply: Reply<Advanced>,
     },
     /// Signals begin at this bar, unless they already began earlier.
@@ -83,7 +83,7 @@ pub enum Job {
     },
     /// Put another spec in force, or begin to.
     InstallSpec {
-        /// The spec.
+        /// The spec that is to be in force.
         spec: Arc<CompiledSpec>,
         /// What is left to do.
         reply: Reply<Install>,
@@ -96,16 +96,16 @@ pub enum Job {
     /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the catalogue may
     /// not be looked at.
     RunInput {
-        /// Reply.
+        /// Where the input goes, or why there is none.
         reply: Reply<Result<RunInput, String>>,
     },
     /// Booked outcomes for the bridge.
     Outcomes {
         /// First bar on which they may have matured.
         first: BarIndex,
-        /// End, exclusive.
+        /// Bar at which the range ends, exclusive.
         end: BarIndex,
-        /// Reply.
+        /// Where the outcomes go.
         reply: Reply<Vec<Outcome>>,
     },
     /// Bars and settlements of a symbol for the bridge; none: it has no perp bars.
@@ -121,7 +121,7 @@ pub enum Job {
     },
     /// Keep the record of a finished run and announce a new version on the stream.
     FinishRun {
-        /// Id.
+        /// Id of the finished run.
         run_id: String,
         /// The record, JSON.
         record: serde_json::Value,
@@ -136,7 +136,7 @@ pub enum Job {
     },
     /// Sync and end the thread.
     Close {
-        /// Done.
+        /// Where the end of the last sync is reported.
         reply: Reply<()>,
     },
 }
@@ -175,7 +175,7 @@ pub struct Advanced {
 /// The last run, for a request that would look at the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastRun {
-    /// See [`Looked::fingerprint`].
+    /// What the run looked at: see [`Looked::fingerprint`].
     pub fingerprint: String,
     /// What came of it.
     pub report: RunReport,
@@ -190,7 +190,7 @@ pub struct RunInput {
     pub symbols: Vec<Symbol>,
     /// First row of the history.
     pub first: BarIndex,
-    /// The evidence.
+    /// The evidence and catalogue that the run looks at.
     pub looked: Looked,
     /// Detector health over the days that it looks at.
     pub quality: QualityReport,

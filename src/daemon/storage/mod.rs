@@ -51,9 +51,9 @@ pub enum StorageError {
     /// A record of our own in the store is not readable.
     #[error("the store's record '{key}' cannot be read: {detail}; was it written by another version?")]
     Record {
-        /// Its key.
+        /// Key of the record in the store.
         key: String,
-        /// Why.
+        /// Why the record cannot be read.
         detail: String,
     },
     /// A job failed; its asker has the details.

@@ -18,13 +18,13 @@ use backtestd_core::discovery::cluster::count;
 pub enum Verdict {
     /// Within the bound.
     Pass,
-    /// Outside.
+    /// Outside the bound.
     Fail,
     /// Too few cases to judge, or the world was not run.
     NotMeasured,
 }
 
-/// One bound.
+/// One acceptance criterion: a measured number and its bound.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Criterion {
     /// Number in the specification of the statistics, 2 to 8.
@@ -37,7 +37,7 @@ pub struct Criterion {
     pub relation: &'static str,
     /// The bound, Monte-Carlo allowance included where the criterion grants one.
     pub bound: f64,
-    /// The verdict.
+    /// Whether the number is within the bound.
     pub verdict: Verdict,
 }
 

@@ -151,7 +151,7 @@ pub struct PlacementSpec {
     pub volatility_groups: usize,
 }
 
-/// The bounds.
+/// The bounds of the acceptance criteria.
 #[allow(missing_docs, reason = "the fields are documented in lab.yaml")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

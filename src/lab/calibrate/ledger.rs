@@ -13,7 +13,7 @@ use backtestd_core::market::Ts;
 /// Sums of one unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct UnitSums {
-    /// Events.
+    /// Number of events of the unit so far.
     pub n: f64,
     /// Sum of expected returns in the event's direction, decimal.
     truth: f64,

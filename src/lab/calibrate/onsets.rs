@@ -6,12 +6,12 @@ use super::lab::WorldSpec;
 use super::prices::{DAY, Path};
 use backtestd_core::market::{Draws, derive};
 
-/// One detection.
+/// One detection of the lab, on a symbol's bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Onset {
     /// Deciding bar, from the first day of the study.
     pub bar: u32,
-    /// Symbol number.
+    /// Number of the symbol, from 0.
     pub symbol: u16,
     /// Event type number.
     pub event_type: u16,

@@ -55,7 +55,7 @@ pub struct PipelineLevel {
 /// Why a pipeline run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LevelError {
-    /// The pipeline.
+    /// The pipeline refused its input.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     /// Discovery, bridge or compiler.
@@ -66,9 +66,9 @@ pub enum LevelError {
 /// What one market came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PipelineRun {
-    /// Detections.
+    /// Number of detections.
     pub events: usize,
-    /// Booked outcomes.
+    /// Number of booked outcomes.
     pub outcomes: usize,
     /// Hypotheses in the catalogue.
     pub hypotheses: usize,
@@ -76,7 +76,7 @@ pub struct PipelineRun {
     pub discoveries: (usize, usize),
     /// After every gate.
     pub gated: (usize, usize),
-    /// Compiled blueprints.
+    /// Compiled blueprints: how many, and how many of them false.
     pub blueprints: (usize, usize),
     /// Planted edges with a blueprint.
     pub edges_found: BTreeSet<String>,
@@ -87,7 +87,7 @@ pub struct PipelineRun {
 pub struct PipelineTally {
     /// `null` or `planted`.
     pub world: &'static str,
-    /// Runs.
+    /// Number of simulated markets, one per run.
     pub runs: usize,
     /// Days of each.
     pub days: usize,
@@ -97,7 +97,7 @@ pub struct PipelineTally {
     pub events: f64,
     /// Mean booked outcomes per run.
     pub outcomes: f64,
-    /// Hypotheses.
+    /// Hypotheses in the catalogue of one run.
     pub hypotheses: usize,
     /// Share of runs with any false discovery.
     pub any_false_discovery: Estimate,

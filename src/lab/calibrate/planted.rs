@@ -17,7 +17,7 @@ pub(super) struct Cell {
     pub event_type: usize,
     /// Position in the list of horizons.
     pub horizon: usize,
-    /// Symbol number.
+    /// Number of the symbol, from 0.
     pub symbol: usize,
     /// Which conditions hold.
     pub holds: [bool; CONDITIONS],

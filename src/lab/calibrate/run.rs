@@ -37,13 +37,13 @@ pub struct Study {
 /// A hypothesis on the day of its first publication.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
-    /// Unit number.
+    /// Number of the unit in the catalogue.
     pub unit: usize,
     /// Day of the study, from 0.
     pub day: usize,
     /// Whether the rule follows the event.
     pub follow: bool,
-    /// Holding time.
+    /// Holding time in bars.
     pub horizon_bars: u32,
     /// Events and active days by then.
     pub n: (f64, usize),
@@ -68,11 +68,11 @@ pub struct TrueUnit {
     pub mu_bps: f64,
     /// `|mu| sqrt(n) / sd`.
     pub strength: f64,
-    /// Events.
+    /// Number of events.
     pub n: f64,
-    /// Active days.
+    /// Number of active days.
     pub days: usize,
-    /// Holding time.
+    /// Holding time in bars.
     pub horizon_bars: u32,
     /// Published on its own side.
     pub found: bool,
@@ -93,7 +93,7 @@ pub struct RunResult {
     pub agrees: bool,
     /// Publications in order.
     pub publications: Vec<Publication>,
-    /// True hypotheses.
+    /// Hypotheses that are true at the end.
     pub truths: Vec<TrueUnit>,
     /// One-sided anytime p of null hypotheses: how many, and how many at or below each acceptance level.
     pub p_any: (usize, Vec<usize>),
@@ -126,7 +126,7 @@ impl Study {
         Ok(Self { lab, names, catalogue, config, units })
     }
 
-    /// The lab.
+    /// The conditions of the experiment, as `lab.yaml` states them.
     #[must_use]
     pub const fn lab(&self) -> &Lab {
         &self.lab

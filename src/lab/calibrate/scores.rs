@@ -25,7 +25,7 @@ pub struct ScoreSeries {
 /// `P(p_any <= a) / a` over resampled series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoresTally {
-    /// Series.
+    /// Number of series resampled.
     pub series: usize,
     /// Draws of each.
     pub draws: usize,

@@ -13,7 +13,7 @@ use super::tally::{Estimate, WorldTally};
 /// A calibration: `calibration.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CalibrationSummary {
-    /// `backtestd.calibration/1`.
+    /// Layout of the file, always `backtestd.calibration/1`.
     pub schema: &'static str,
     /// What was simulated or read.
     pub level: &'static str,
@@ -21,7 +21,7 @@ pub struct CalibrationSummary {
     pub seed: u64,
     /// Days of a world.
     pub days: usize,
-    /// The program.
+    /// Version and commit of the program.
     pub code_version: &'static str,
     /// Worlds of outcome tables.
     pub worlds: Vec<WorldTally>,
@@ -29,7 +29,7 @@ pub struct CalibrationSummary {
     pub pipeline: Vec<PipelineTally>,
     /// Real day scores, resampled.
     pub scores: Option<ScoresTally>,
-    /// Verdicts.
+    /// The acceptance criteria, each with its verdict.
     pub criteria: Vec<Criterion>,
 }
 

@@ -13,7 +13,7 @@ use backtestd_core::discovery::cluster::count;
 /// An estimate with its standard error; both `None` without cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The value.
+    /// The estimated value.
     pub value: Option<f64>,
     /// One Monte-Carlo standard error; `None` with fewer than two independent parts.
     pub se: Option<f64>,
@@ -65,7 +65,7 @@ pub struct DeciderTally {
 /// One set of publications: all of them, or those that passed every gate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PublishedTally {
-    /// Per run.
+    /// Mean number of publications per run.
     pub per_run: Estimate,
     /// Share whose truth is not above 0.
     pub gross_false: Estimate,
@@ -95,18 +95,18 @@ pub struct RetireTally {
 /// Power in one class of true hypotheses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PowerClass {
-    /// Which.
+    /// Name of the class of true hypotheses.
     pub class: String,
-    /// Share found.
+    /// Share of the class that was found.
     pub found: Estimate,
 }
 
 /// All runs of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorldTally {
-    /// The world.
+    /// Kind of world that was simulated.
     pub world: WorldKind,
-    /// Runs.
+    /// Number of runs.
     pub runs: usize,
     /// Mean outcomes per run.
     pub rows: f64,
@@ -114,17 +114,17 @@ pub struct WorldTally {
     pub shrunk: usize,
     /// Runs in which the daily look and the full conclusion disagreed.
     pub disagreed: usize,
-    /// By decider.
+    /// Error rates by deciding procedure.
     pub deciders: BTreeMap<Decider, DeciderTally>,
     /// Everything that was rejected.
     pub published: PublishedTally,
     /// Only what passed every gate on the day of its rejection.
     pub gated: PublishedTally,
-    /// By class.
+    /// Power by class of true hypotheses.
     pub power: Vec<PowerClass>,
     /// `P(p_any <= a) / a` of null hypotheses, one-sided, by acceptance level.
     pub p_any_ratio: Vec<(f64, Estimate)>,
-    /// The monitor.
+    /// What the monitor did after publication.
     pub retire: RetireTally,
 }
 

@@ -22,7 +22,7 @@ pub const FIRST_DAY: i64 = 19_000;
 /// Bars from the deciding bar to the entry.
 const LAG: u32 = 1;
 
-/// A world.
+/// A simulated world of outcomes.
 #[derive(Clone, Debug)]
 pub struct World {
     /// What discovery is given.
@@ -40,13 +40,13 @@ pub struct World {
 /// A world that cannot be written as a table; cannot happen with names made here.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// A row.
+    /// A row that the outcome table refuses.
     #[error(transparent)]
     Row(#[from] TableError),
-    /// A name.
+    /// A name that cannot be a symbol.
     #[error(transparent)]
     Symbol(#[from] SymbolError),
-    /// A horizon.
+    /// A horizon that is no whole number of bars above 0.
     #[error("lab.yaml: world.horizons_bars holds {0}, which is no whole number of bars above 0")]
     Horizon(u32),
 }

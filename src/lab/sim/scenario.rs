@@ -13,7 +13,7 @@ pub const DEFAULT_SCENARIO: &str = include_str!("default_scenario.yaml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Free name.
+    /// Free name of the scenario.
     pub name: String,
     /// Open time of the first bar, RFC 3339; on the 5-minute grid.
     pub genesis: String,
@@ -22,7 +22,7 @@ pub struct Scenario {
     pub interest_rate_8h: f64,
     /// Sd of the common factor per bar at average volatility, bps.
     pub market_sigma_bps: f64,
-    /// Listed contracts.
+    /// Contracts that the exchange lists.
     pub symbols: Vec<SymbolScenario>,
     /// Planted edges; everything else is a martingale.
     #[serde(default)]
@@ -85,9 +85,9 @@ pub enum Pattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// Against it.
+    /// Against the pattern's direction.
     Fade,
-    /// With it.
+    /// With the pattern's direction.
     Follow,
 }
 
@@ -95,9 +95,9 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlantedEdge {
-    /// Short name.
+    /// Short name of the edge.
     pub id: String,
-    /// For people.
+    /// What the edge is, in words.
     pub doc: String,
     /// The catalogue event that fires on the pattern.
     pub event_type: String,
@@ -149,7 +149,7 @@ pub enum FaultKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What happens.
+    /// What goes wrong.
     pub kind: FaultKind,
     /// Period in bars.
     pub every_bars: i64,
@@ -171,9 +171,9 @@ pub enum ScenarioError {
     /// The file cannot be read.
     #[error("cannot read the scenario {path}: {source}; give an existing YAML file, or none for the default")]
     Read {
-        /// Which file.
+        /// Path of the scenario file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system reported.
         source: std::io::Error,
     },
     /// The text is not a scenario.

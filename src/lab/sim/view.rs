@@ -73,7 +73,7 @@ pub struct Digits {
     pub quote: usize,
 }
 
-/// One kline.
+/// One kline, finished or still open.
 #[derive(Clone, Copy, Debug)]
 pub struct Kline {
     /// First millisecond of the interval.

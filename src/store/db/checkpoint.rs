@@ -53,9 +53,9 @@ impl CheckpointLadder {
 pub struct Rewound {
     /// Events, now in the audit trail.
     pub events: u64,
-    /// Outcomes.
+    /// Outcomes that were removed.
     pub outcomes: u64,
-    /// Checkpoints.
+    /// Checkpoints that were removed.
     pub checkpoints: u64,
 }
 

@@ -21,7 +21,7 @@ pub struct TickCommit<'a> {
     pub through: BarIndex,
     /// Raw records that are not in the store yet.
     pub raw: &'a [RawPut],
-    /// Detections.
+    /// Events that were detected.
     pub events: &'a [Event],
     /// Episodes that ended.
     pub episode_ends: &'a [EpisodeEnd],

@@ -27,7 +27,7 @@ pub enum StoreError {
     Schema {
         /// The state directory.
         dir: PathBuf,
-        /// Version found.
+        /// Schema version found on disk.
         found: u32,
         /// Version this program writes.
         expected: u32,
@@ -37,9 +37,9 @@ pub enum StoreError {
         "the store is damaged: keyspace '{keyspace}', key {key}: {detail}; restore the directory from a copy"
     )]
     Corrupt {
-        /// Keyspace.
+        /// Keyspace of the damaged record.
         keyspace: &'static str,
-        /// Key, hexadecimal.
+        /// Key of the record, in hexadecimal.
         key: String,
         /// What does not fit.
         detail: String,
@@ -73,9 +73,9 @@ pub enum StoreError {
     /// A record that the layout cannot hold.
     #[error("{what} cannot be stored: {detail}")]
     Unstorable {
-        /// The record.
+        /// Kind of record that cannot be stored.
         what: String,
-        /// Why not.
+        /// Why it cannot be stored.
         detail: String,
     },
 }

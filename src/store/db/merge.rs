@@ -22,11 +22,11 @@ pub struct Delivery<'a> {
 /// Two known values for the same place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conflict {
-    /// The series.
+    /// The series that the values belong to.
     pub series: SeriesKey,
     /// Open of the bar, or the instant.
     pub at: Ts,
-    /// Column.
+    /// Column in which the values differ.
     pub field: &'static str,
     /// The value before.
     pub old: f64,

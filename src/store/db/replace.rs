@@ -43,7 +43,7 @@ pub struct Replaced {
     pub events_changed: u64,
     /// Events that are gone.
     pub events_removed: u64,
-    /// Outcomes written.
+    /// Number of outcomes written.
     pub outcomes_written: u64,
 }
 

@@ -13,7 +13,7 @@ use backtestd_core::market::{Kind, SeriesKey};
 /// A record that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Keyspace.
+    /// Keyspace of the damaged record.
     pub keyspace: &'static str,
     /// Key, readable where it has a meaning, else hexadecimal.
     pub key: String,

@@ -17,7 +17,7 @@ pub fn f64_column(values: impl IntoIterator<Item = f64>) -> ArrayRef {
     Arc::new(values.into_iter().map(|v| (!v.is_nan()).then_some(v)).collect::<Float64Array>())
 }
 
-/// Integers.
+/// A column of 64-bit integers; `None` becomes null.
 #[must_use]
 pub fn i64_column(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<Int64Array>())
@@ -29,13 +29,13 @@ pub fn state_column(values: impl IntoIterator<Item = i8>) -> ArrayRef {
     Arc::new(values.into_iter().map(|v| (v == 0 || v == 1).then_some(v)).collect::<Int8Array>())
 }
 
-/// Booleans.
+/// A column of booleans; `None` becomes null.
 #[must_use]
 pub fn bool_column(values: impl IntoIterator<Item = Option<bool>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<BooleanArray>())
 }
 
-/// Instants.
+/// A column of instants, ns UTC.
 #[must_use]
 pub fn ts_column(values: impl IntoIterator<Item = Ts>) -> ArrayRef {
     ts_column_opt(values.into_iter().map(Some))
@@ -48,7 +48,7 @@ pub fn ts_column_opt(values: impl IntoIterator<Item = Option<Ts>>) -> ArrayRef {
     Arc::new(values.with_timezone("UTC"))
 }
 
-/// Text.
+/// A column of text; `None` becomes null.
 #[must_use]
 pub fn string_column<S: AsRef<str>>(values: impl IntoIterator<Item = Option<S>>) -> ArrayRef {
     Arc::new(values.into_iter().collect::<StringArray>())

@@ -16,7 +16,7 @@ pub enum LakeError {
     /// Arrow or parquet failed.
     #[error("{}: {detail}", path.display())]
     Format {
-        /// The file.
+        /// Path of the file that failed.
         path: PathBuf,
         /// What is wrong.
         detail: String,
@@ -26,15 +26,15 @@ pub enum LakeError {
         "column '{column}' has type {data_type}, which no lake file uses; write it as one of the types in lake/hash.rs"
     )]
     Type {
-        /// The column.
+        /// Name of the column.
         column: String,
-        /// Its type.
+        /// Arrow type of the column.
         data_type: String,
     },
     /// The content is not what the file says it is.
     #[error("{}: content sha256 is {found}, its metadata says {expected}; write the file again", path.display())]
     Altered {
-        /// The file.
+        /// Path of the file that was altered.
         path: PathBuf,
         /// Hash in the metadata.
         expected: String,

@@ -13,7 +13,7 @@ use backtestd_core::market::{BarIndex, Ts};
 /// A calendar month, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Month {
-    /// Year.
+    /// Year of the Gregorian calendar.
     pub year: i16,
     /// Month, 1 to 12.
     pub month: i8,
@@ -22,9 +22,9 @@ pub struct Month {
 /// A partition of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LakeFile {
-    /// The file.
+    /// Path of the partition's file.
     pub path: PathBuf,
-    /// Rows.
+    /// Number of rows in the file.
     pub rows: usize,
     /// False when the file already had this content and was left alone.
     pub written: bool,

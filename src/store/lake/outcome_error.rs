@@ -15,9 +15,9 @@ pub enum OutcomeFileError {
     /// A required column is absent.
     #[error("{}: column '{column}' is missing; it has {present}", path.display())]
     Missing {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
-        /// The column.
+        /// Name of the column.
         column: &'static str,
         /// What is there.
         present: String,
@@ -25,11 +25,11 @@ pub enum OutcomeFileError {
     /// A column of the wrong type.
     #[error("{}: column '{column}' is {found}, but must hold {wanted}", path.display())]
     Type {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
-        /// The column.
+        /// Name of the column.
         column: String,
-        /// Its type.
+        /// The type that the column has.
         found: String,
         /// What would be accepted.
         wanted: &'static str,
@@ -37,21 +37,21 @@ pub enum OutcomeFileError {
     /// A required value is null.
     #[error("{}: row {row}, column {column}: the value is null", path.display())]
     Null {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
         /// Row, from 0.
         row: usize,
-        /// The column.
+        /// Name of the column.
         column: &'static str,
     },
     /// A value that cannot be used.
     #[error("{}: row {row}, column {column}: '{value}' is not {wanted}", path.display())]
     Value {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
         /// Row, from 0.
         row: usize,
-        /// The column.
+        /// Name of the column.
         column: String,
         /// What was given.
         value: String,
@@ -61,17 +61,17 @@ pub enum OutcomeFileError {
     /// Two columns of one state.
     #[error("{}: columns '{first}' and '{second}' are the same state; keep one of them", path.display())]
     SameState {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
         /// One of them.
         first: String,
-        /// The other.
+        /// Name of the other column.
         second: String,
     },
     /// A row that contradicts the table.
     #[error("{}: {why}", path.display())]
     Row {
-        /// The file.
+        /// The table that was read.
         path: PathBuf,
         /// What is wrong.
         why: TableError,

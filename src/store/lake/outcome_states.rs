@@ -35,7 +35,7 @@ struct StateColumn {
     /// As it is written.
     column: String,
     name: String,
-    /// By batch.
+    /// The column, one array for each batch.
     arrays: Vec<ArrayRef>,
     kind: Kind,
     /// Its first condition.

@@ -36,7 +36,7 @@ pub struct OutcomeDefaults<'a> {
 /// A table that was read, and what was noticed.
 #[derive(Debug)]
 pub struct OutcomeFile {
-    /// The table.
+    /// The outcomes that were read.
     pub table: OutcomeTable,
     /// Rows that repeated another.
     pub collapsed: Collapsed,

@@ -32,7 +32,7 @@ pub const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Rows.
+    /// Number of rows written.
     pub rows: usize,
     /// Bytes of the file.
     pub bytes: u64,
@@ -43,7 +43,7 @@ pub struct Written {
 /// A file read back.
 #[derive(Clone, Debug)]
 pub struct ParquetTable {
-    /// Columns.
+    /// Names and types of the columns.
     pub schema: SchemaRef,
     /// Rows, in batches.
     pub batches: Vec<RecordBatch>,

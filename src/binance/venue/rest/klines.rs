@@ -34,7 +34,7 @@ pub(super) fn continuous(request: &Request<'_>) -> Answer {
     }
 }
 
-/// Spot klines.
+/// Answers `/api/v3/klines`, the klines of the spot market.
 pub(super) fn spot(request: &Request<'_>) -> Answer {
     let symbol = request.params.symbol(request.venue, "symbol")?;
     if !request.venue.has_spot(symbol) {

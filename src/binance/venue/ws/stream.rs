@@ -15,7 +15,7 @@ pub(crate) enum Route {
     Market,
     /// Futures without a route, as before April 2026: accepts everything, sends quotes only.
     Legacy,
-    /// Spot.
+    /// Spot: every stream of the spot market.
     Spot,
 }
 

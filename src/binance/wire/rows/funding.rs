@@ -19,7 +19,7 @@ pub enum RateType {
 /// One row of `/fapi/v1/fundingRate`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FundingRow {
-    /// The contract.
+    /// The contract that settled.
     pub symbol: Symbol,
     /// Settlement time as sent, with its jitter of some milliseconds.
     pub raw_ts: Ts,

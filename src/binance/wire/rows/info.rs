@@ -41,7 +41,7 @@ pub struct RateLimit {
 /// What is known about a contract or pair.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymbolInfo {
-    /// The name.
+    /// Name of the contract or pair.
     pub symbol: Symbol,
     /// Status as written; values that nobody documented will come.
     pub status: String,

@@ -10,7 +10,7 @@ use backtestd_core::market::{Bar, BarIndex, Ts};
 /// One row of `/klines`, `/markPriceKlines` and their kin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KlineRow {
-    /// Open time.
+    /// Open time of the bar, UTC ms.
     pub open_ts: Ts,
     /// Close time as sent: open of the next bar minus 1 ms.
     pub close_ts: Ts,
@@ -58,7 +58,7 @@ pub fn parse_klines(body: &[u8], prices: Prices) -> Result<Vec<KlineRow>, WireEr
 /// Which prices a row may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prices {
-    /// Prices proper.
+    /// Prices proper, which cannot be negative.
     Positive,
     /// The premium index, which is a difference.
     Signed,

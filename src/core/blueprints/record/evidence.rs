@@ -79,7 +79,7 @@ pub struct PublicationFacts {
     pub trials: u64,
     /// The procedure that decided.
     pub procedure: String,
-    /// Its level.
+    /// q-value that a hypothesis could not exceed to be rejected.
     pub max_q_value: f64,
     /// Hypotheses that it rejected: k.
     pub rejected: u64,

@@ -27,7 +27,7 @@ pub const UNCONDITIONAL: &str = "all";
 /// A published trading rule with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blueprint {
-    /// [`BLUEPRINT_SCHEMA`].
+    /// Layout of the record: [`BLUEPRINT_SCHEMA`].
     pub schema: String,
     /// `bp_` and 16 hex digits; see [`Identity::id`].
     pub id: String,
@@ -40,7 +40,7 @@ pub struct Blueprint {
     pub status_reason: Option<String>,
     /// The triggering event.
     pub event_type: String,
-    /// Its family.
+    /// Canonical family of the event type.
     pub canonical_family: String,
     /// The label of the winning side.
     pub template_verb: String,
@@ -93,7 +93,7 @@ pub struct Blueprint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Open positions.
+    /// New positions may be opened.
     Active,
     /// Evidence is weakening: open none unless the consumer opts in.
     Watch,

@@ -11,9 +11,9 @@ pub struct Monitoring {
     pub since: String,
     /// Last day, `YYYY-MM-DD`.
     pub closed_through: String,
-    /// Active days.
+    /// UTC days with at least one event, since publication.
     pub active_days: u64,
-    /// Events.
+    /// Events since publication, on closed days.
     pub n_events: u64,
     /// Mean before costs, bps, in the traded direction.
     pub mean_bps: Option<f64>,

@@ -20,7 +20,7 @@ pub enum ScopeMode {
 pub struct SymbolScope {
     /// One or several.
     pub mode: ScopeMode,
-    /// Exchange symbols.
+    /// Symbols as the exchange names them.
     pub symbols: Vec<Symbol>,
     /// `BTCUSDT-PERP.BINANCE`, aligned with `symbols`.
     pub instruments: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Entry {
     pub trigger: String,
     /// Bars from the deciding bar to the entry bar; at least 1.
     pub entry_lag_bars: u32,
-    /// Bar length.
+    /// Bar length as text, `5m`.
     pub bar: String,
     /// Which price of the entry bar.
     pub price: EntryPrice,

@@ -63,7 +63,7 @@ impl Layout {
 /// Where a block's rows stand on their way to its units. Kept from one block to the next for its memory.
 #[derive(Default)]
 pub(in crate::discovery) struct Scratch {
-    /// All rows.
+    /// Places of all rows of the block.
     pooled: Places,
     /// The same, symbol after symbol.
     by_symbol: Places,

@@ -55,7 +55,7 @@ impl RowCounts {
         self.apart += (row.pool == 0) as u64;
     }
 
-    /// Both together.
+    /// The field-wise sum of both counts.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {

@@ -16,7 +16,7 @@ use crate::discovery::signs::SignProcesses;
 pub struct DaySum {
     /// UTC day since the epoch.
     pub day: i32,
-    /// Events.
+    /// Events of that day that enter the score.
     pub n: u32,
     /// Sum of returns in the event's direction, decimal.
     pub sum: f64,
@@ -128,7 +128,7 @@ pub struct UnitEvidence {
     sides: SignProcesses<4>,
     /// Events on the days that it has taken.
     events: u64,
-    /// Those days.
+    /// How many such days there are.
     days: u64,
     /// A score was not finite: the processes stand still from that day on. Rows that no number can score are dropped
     /// before, so that this is a guard and no state to expect.

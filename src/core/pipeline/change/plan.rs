@@ -21,7 +21,7 @@ pub enum Change {
         /// The definitions that changed beside it.
         summary: Box<ChangeSummary>,
     },
-    /// Only this.
+    /// Only the part of the graph and of the facts that the plan names.
     Part(Arc<ChangePlan>),
 }
 

@@ -103,7 +103,7 @@ impl Rebuild {
         self.engine.next_bar()
     }
 
-    /// See [`crate::pipeline::Pipeline::lead_in_rows`].
+    /// As [`crate::pipeline::Pipeline::lead_in_rows`] says.
     #[must_use]
     pub fn lead_in_rows(&self) -> usize {
         self.joiner.lead_in_rows()

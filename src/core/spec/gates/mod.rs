@@ -15,7 +15,7 @@ pub use multiplicity::{FamiliesFile, GroupKey, MultiplicitySpec, Relation, Taxon
 /// Most bets that a BET process can hold: its wealth is kept in this many registers.
 pub const MAX_BETS: usize = 8;
 
-/// `spec/gates.yaml`.
+/// Every threshold of discovery and of the bridge: `spec/gates.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatesSpec {
@@ -59,13 +59,13 @@ pub struct MonitoringSpec {
     pub floor_share_of_claim: f64,
 }
 
-/// Threshold profile.
+/// Threshold profile that candidates are judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// Exploring: per-event relaxations allowed, survivors stay `fallback_only` unless they also pass `promotion`.
     Discovery,
-    /// Publishing.
+    /// Publishing: survivors may be published.
     Promotion,
 }
 
@@ -210,7 +210,7 @@ pub struct ShrinkageSpec {
     pub economic_estimate: Estimate,
     /// Pseudo-count that favours the point mass at zero.
     pub ash_null_penalty: f64,
-    /// EM steps.
+    /// Number of EM iterations.
     pub ash_em_iterations: u32,
     /// Normal components: standard deviations `smax * 2^-k`, `k = 0..steps`.
     pub ash_grid_steps: u32,
@@ -224,7 +224,7 @@ pub struct ShrinkageSpec {
 pub struct Phase2Gates {
     /// Thresholds without an override.
     pub base: Phase2Thresholds,
-    /// Overrides.
+    /// Overrides by profile and event type.
     pub profiles: BTreeMap<Profile, ProfileOverrides>,
 }
 
@@ -291,7 +291,7 @@ pub struct FallbackGate {
     pub min_t_stat: f64,
     /// Shrunk effect minus cost at least this, bps.
     pub min_after_cost_expectancy_bps: f64,
-    /// Events.
+    /// Number of events at least this.
     pub min_sample_size: u32,
 }
 

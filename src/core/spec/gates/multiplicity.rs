@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MultiplicitySpec {
-    /// `families.yaml`.
+    /// Multiplicity groups: `families.yaml`.
     pub families: FamiliesFile,
-    /// `taxonomy.yaml`.
+    /// Which events belong together: `taxonomy.yaml`.
     pub taxonomy: TaxonomyFile,
 }
 

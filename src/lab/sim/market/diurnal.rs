@@ -5,9 +5,9 @@ use backtestd_core::market::{BARS_PER_DAY, BarIndex};
 /// Log factors of the time of day: their day mean is about zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clock {
-    /// On volatility.
+    /// Log factor of the time of day on volatility.
     pub volatility: f64,
-    /// On turnover.
+    /// Log factor of the time of day on turnover.
     pub turnover: f64,
 }
 

@@ -77,7 +77,7 @@ pub struct Observation {
     pub log_range: f64,
     /// ln of the value traded without its time-of-day norm; NaN when nothing was.
     pub log_turnover: f64,
-    /// Printed close.
+    /// Close price as printed, quote currency.
     pub close: f64,
     /// ln of published contracts.
     pub log_open_interest: f64,

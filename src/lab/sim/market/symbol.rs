@@ -10,13 +10,13 @@ use super::factor::Reversion;
 /// Trades of one market in one bar. Prices are whole ticks, quantities whole lots.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeriesBar {
-    /// First price.
+    /// First price of the bar, quote currency.
     pub open: f64,
-    /// Highest price.
+    /// Highest price of the bar, quote currency.
     pub high: f64,
-    /// Lowest price.
+    /// Lowest price of the bar, quote currency.
     pub low: f64,
-    /// Last price.
+    /// Last price of the bar, quote currency.
     pub close: f64,
     /// Quantity in base units.
     pub volume: f64,
@@ -33,9 +33,9 @@ pub struct SeriesBar {
 /// Everything the venue publishes about one symbol's bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimBar {
-    /// Which bar.
+    /// The bar on the 5-minute grid.
     pub bar: BarIndex,
-    /// The perpetual.
+    /// Trades of the perpetual.
     pub perp: SeriesBar,
     /// The spot pair.
     pub spot: Option<SeriesBar>,
@@ -262,7 +262,7 @@ pub(super) fn trade_series(
     SeriesBar { open, high, low, close, volume, quote_volume, trades, taker_buy_volume, taker_buy_quote }
 }
 
-/// 10^decimals.
+/// 10^decimals, counting at most 8 decimals.
 pub fn scale(decimals: usize) -> f64 {
     const POWERS: [f64; 9] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
     POWERS[decimals.min(8)]

@@ -74,7 +74,7 @@ impl Market {
         &self.scenario
     }
 
-    /// The seed.
+    /// Seed that the market is made from.
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed

@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 pub struct Summary {
     /// First time (bar number or milliseconds, by kind).
     pub first: i64,
-    /// Last time.
+    /// Last time (bar number or milliseconds, by kind).
     pub last: i64,
     /// Number of records.
     pub records: u64,
