@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::table::{Column, Row, Table};
-use super::{ArchiveError, FileKind};
-use backtestd_core::market::Records;
+use super::owner::Owner;
+use super::table::{Column, Row, Schema, Table};
+use super::{ArchiveError, FileKind, FileSpec, Finding};
 use backtestd_core::market::{BAR_MS, BookDepth, LiquidationBar, MarkBar, QuoteBar, Symbol, Ts};
+use backtestd_core::market::Records;
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;
@@ -19,49 +20,65 @@ const fn column(name: &'static str, aliases: &'static [&'static str], required: 
     Column { name, place: usize::MAX, aliases, required }
 }
 
-const QUOTES: &[Column] = &[
-    column("timestamp", &["timestamp"], true),
-    column("symbol", &["symbol"], false),
-    column("spread_bps_mean", &["spread_bps_mean"], true),
-    column("spread_bps_max", &["spread_bps_max"], true),
-    column("spread_bps_last", &["spread_bps_last"], true),
-    column("bid_depth_usd", &["bid_depth_usd"], true),
-    column("ask_depth_usd", &["ask_depth_usd"], true),
-    column("imb_mean", &["imb_mean"], true),
-    column("imb_last", &["imb_last"], true),
-    column("tob_coverage", &["tob_coverage"], true),
-];
-const LIQUIDATIONS: &[Column] = &[
-    column("timestamp", &["timestamp"], true),
-    column("symbol", &["symbol"], false),
-    column("liq_long_usd", &["liq_long_usd"], true),
-    column("liq_short_usd", &["liq_short_usd"], true),
-    column("liq_long_n", &["liq_long_n"], true),
-    column("liq_short_n", &["liq_short_n"], true),
-    column("liq_coverage", &["liq_coverage"], true),
-];
-const MARK: &[Column] = &[
-    column("timestamp", &["timestamp"], true),
-    column("symbol", &["symbol"], false),
-    column("mark_price", &["mark_price"], true),
-    column("index_price", &["index_price"], true),
-    column("premium", &["premium"], false),
-    column("predicted_rate", &["predicted_rate"], false),
-];
-const DEPTH: &[Column] = &[
-    column("timestamp", &["timestamp"], true),
-    column("symbol", &["symbol"], false),
-    column("depth_bid_1pct", &["depth_bid_1pct"], true),
-    column("depth_ask_1pct", &["depth_ask_1pct"], true),
-];
+const fn schema(kind: &'static str, columns: &'static [Column]) -> Schema {
+    Schema { kind, columns, ignored: &["source"], more: None }
+}
 
-/// The column by which the lake's own table of a kind is known.
+const QUOTES: Schema = schema(
+    "book_ticker",
+    &[
+        column("timestamp", &["timestamp"], true),
+        column("symbol", &["symbol"], false),
+        column("spread_bps_mean", &["spread_bps_mean"], true),
+        column("spread_bps_max", &["spread_bps_max"], true),
+        column("spread_bps_last", &["spread_bps_last"], true),
+        column("bid_depth_usd", &["bid_depth_usd"], true),
+        column("ask_depth_usd", &["ask_depth_usd"], true),
+        column("imb_mean", &["imb_mean"], true),
+        column("imb_last", &["imb_last"], true),
+        column("tob_coverage", &["tob_coverage"], true),
+    ],
+);
+const LIQUIDATIONS: Schema = schema(
+    "liquidations",
+    &[
+        column("timestamp", &["timestamp"], true),
+        column("symbol", &["symbol"], false),
+        column("liq_long_usd", &["liq_long_usd"], true),
+        column("liq_short_usd", &["liq_short_usd"], true),
+        column("liq_long_n", &["liq_long_n"], true),
+        column("liq_short_n", &["liq_short_n"], true),
+        column("liq_coverage", &["liq_coverage"], true),
+    ],
+);
+const MARK: Schema = schema(
+    "mark_index",
+    &[
+        column("timestamp", &["timestamp"], true),
+        column("symbol", &["symbol"], false),
+        column("mark_price", &["mark_price"], true),
+        column("index_price", &["index_price"], true),
+        column("premium", &["premium"], false),
+        column("predicted_rate", &["predicted_rate"], false),
+    ],
+);
+const DEPTH: Schema = schema(
+    "book_depth",
+    &[
+        column("timestamp", &["timestamp"], true),
+        column("symbol", &["symbol"], false),
+        column("depth_bid_1pct", &["depth_bid_1pct"], true),
+        column("depth_ask_1pct", &["depth_ask_1pct"], true),
+    ],
+);
+
+/// The column by which the lake's own table of a kind is known, squeezed.
 pub(super) const fn mark_of(kind: FileKind) -> Option<&'static str> {
     match kind {
-        FileKind::BookTicker => Some("tob_coverage"),
-        FileKind::Liquidations => Some("liq_coverage"),
-        FileKind::MarkIndex => Some("mark_price"),
-        FileKind::BookDepth => Some("depth_bid_1pct"),
+        FileKind::BookTicker => Some("tobcoverage"),
+        FileKind::Liquidations => Some("liqcoverage"),
+        FileKind::MarkIndex => Some("markprice"),
+        FileKind::BookDepth => Some("depthbid1pct"),
         _ => None,
     }
 }
@@ -70,12 +87,12 @@ pub(super) const fn mark_of(kind: FileKind) -> Option<&'static str> {
 pub(super) fn read(
     file: &Path,
     input: impl Read,
-    kind: FileKind,
-    named: Option<&Symbol>,
+    spec: &FileSpec,
+    findings: &mut Vec<Finding>,
 ) -> Result<BTreeMap<Symbol, Records>, ArchiveError> {
-    match kind {
+    match spec.kind {
         FileKind::BookTicker => {
-            let rows = by_symbol(file, input, QUOTES, "book_ticker", named, |row, ts| {
+            let rows = by_symbol(file, input, &QUOTES, spec, findings, |row, ts| {
                 let v: [f64; 8] = values(row)?;
                 share(row, 7, v[7])?;
                 Ok(QuoteBar {
@@ -93,7 +110,7 @@ pub(super) fn read(
             Ok(records(rows, Records::Quotes))
         }
         FileKind::Liquidations => {
-            let rows = by_symbol(file, input, LIQUIDATIONS, "liquidations", named, |row, ts| {
+            let rows = by_symbol(file, input, &LIQUIDATIONS, spec, findings, |row, ts| {
                 let v: [f64; 5] = values(row)?;
                 share(row, 4, v[4])?;
                 Ok(LiquidationBar {
@@ -108,14 +125,14 @@ pub(super) fn read(
             Ok(records(rows, Records::Liquidations))
         }
         FileKind::BookDepth => {
-            let rows = by_symbol(file, input, DEPTH, "book_depth", named, |row, ts| {
+            let rows = by_symbol(file, input, &DEPTH, spec, findings, |row, ts| {
                 let v: [f64; 2] = values(row)?;
                 Ok(BookDepth { ts, bid_1pct: v[0], ask_1pct: v[1] })
             })?;
             Ok(records(rows, Records::Depth))
         }
         _ => {
-            let rows = by_symbol(file, input, MARK, "mark_index", named, |row, ts| {
+            let rows = by_symbol(file, input, &MARK, spec, findings, |row, ts| {
                 let v: [f64; 4] = values(row)?;
                 let bar = on_grid(row, ts)?.bar();
                 Ok(MarkBar { bar, mark: v[0], index: v[1], premium: v[2], predicted_rate: v[3] })
@@ -132,18 +149,20 @@ fn records<T>(rows: BTreeMap<Symbol, Vec<T>>, kind: impl Fn(Vec<T>) -> Records) 
 fn by_symbol<T>(
     file: &Path,
     input: impl Read,
-    columns: &'static [Column],
-    kind: &'static str,
-    named: Option<&Symbol>,
+    schema: &'static Schema,
+    spec: &FileSpec,
+    findings: &mut Vec<Finding>,
     record: impl Fn(&Row<'_>, Ts) -> Result<T, ArchiveError>,
 ) -> Result<BTreeMap<Symbol, Vec<T>>, ArchiveError> {
-    let mut table = Table::open(file, input, columns, kind)?;
+    let mut table = Table::open(file, input, schema, findings)?;
+    let mut owner = Owner::new(file, spec);
     let mut out: BTreeMap<Symbol, Vec<T>> = BTreeMap::new();
     while let Some(row) = table.next_row()? {
-        let symbol = super::row_symbol(&row, SYMBOL, named, file)?;
+        let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
         let record = record(&row, row.time(TIME)?)?;
         out.entry(symbol).or_default().push(record);
     }
+    owner.report(findings);
     Ok(out)
 }
 

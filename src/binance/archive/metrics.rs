@@ -1,18 +1,23 @@
 //! Open interest from the daily metrics files.
 //!
-//! Labels are floored to the 5-minute grid (they are often some seconds late). Rows that fall into one slot are
-//! reduced to the first with a known value; a reported 0 is a defect of the source and means unknown.
+//! Labels are floored to the 5-minute grid (they are often some seconds late; one a few seconds early belongs to the slot
+//! that it just missed). Rows that fall into one slot are reduced to the first with a known value; a reported 0 is a defect
+//! of the source and means unknown.
 //!
 //! What a label means changed: the end of its 5 minutes until early 2026, the start of them from 2026-06-25 on (the
 //! files then cover 00:00 to 23:55 again). The start-labelled value describes an instant up to 5 minutes later, so
-//! from that day on 5 minutes are added: at worst the value is used one bar late, never early.
+//! from that day on 5 minutes are added: at worst the value is used one bar late, never early. The label 2026-06-25
+//! 00:00 is both the end of the day before and the start of its own, told apart by the rows around it. All of this is
+//! decided by columns and dates: only the lake's own table, known by its columns, holds instants.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::Path;
 
-use super::table::{Column, Table};
-use super::{ArchiveError, Finding};
+use super::owner::Owner;
+use super::table::{Column, Row, Schema, Table};
+use super::{ArchiveError, FileSpec, Finding};
 use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
 
 const TIME: usize = 0;
@@ -20,44 +25,61 @@ const SYMBOL: usize = 1;
 const CONTRACTS: usize = 2;
 const VALUE: usize = 3;
 
+const SCHEMA: Schema = Schema {
+    kind: "metrics",
+    columns: COLUMNS,
+    ignored: &[
+        "count_toptrader_long_short_ratio",
+        "sum_toptrader_long_short_ratio",
+        "count_long_short_ratio",
+        "sum_taker_long_short_vol_ratio",
+        "cmc_circulating_supply",
+        "source",
+        "exchange",
+        "pair",
+    ],
+    more: None,
+};
+
 const COLUMNS: &[Column] = &[
     Column {
         name: "create_time",
         place: 0,
-        aliases: &["create_time", "timestamp", "time", "datetime"],
+        aliases: &["create_time", "timestamp", "time", "datetime", "date"],
         required: true,
     },
-    Column { name: "symbol", place: 1, aliases: &["symbol"], required: false },
+    Column { name: "symbol", place: 1, aliases: &["symbol", "pair"], required: false },
     Column {
         name: "sum_open_interest",
         place: 2,
-        aliases: &["sum_open_interest", "open_interest", "sumopeninterest", "oi"],
+        aliases: &["sum_open_interest", "open_interest", "oi"],
         required: true,
     },
     Column {
         name: "sum_open_interest_value",
         place: 3,
-        aliases: &["sum_open_interest_value", "open_interest_value", "sumopeninterestvalue", "oi_value"],
+        aliases: &["sum_open_interest_value", "open_interest_value", "oi_value"],
         required: false,
     },
 ];
 
+/// The columns of the lake's own table, squeezed.
+const LAKE: [&str; 5] = ["timestamp", "symbol", "openinterest", "openinterestvalue", "source"];
+
 /// 2026-06-25T00:00:00Z: from here labels are the start of their period.
 const START_LABELS_FROM: Ts = Ts(1_782_345_600_000);
 
-/// What the times of a table mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Labels {
-    /// Labels of the archive, see the module's description.
-    Archive,
-    /// The instants themselves.
-    Instants,
+/// A label so little before the grid belongs to what comes, not to the slot before.
+const EARLY_MS: i64 = 5000;
+
+/// The slot of a label.
+const fn slot_of(label: Ts) -> Ts {
+    Ts(label.0 + EARLY_MS).bar().open()
 }
 
-/// The instant a label describes, on the grid.
-pub(super) const fn described(label: Ts) -> Ts {
-    let slot = label.bar().open();
-    if label.0 >= START_LABELS_FROM.0 { Ts(slot.0 + BAR_MS) } else { slot }
+/// The instant that a slot's label describes.
+const fn described(slot: Ts) -> Ts {
+    if slot.0 >= START_LABELS_FROM.0 { Ts(slot.0 + BAR_MS) } else { slot }
 }
 
 /// A reported 0 is a defect.
@@ -65,45 +87,92 @@ pub(super) fn unless_zero(v: f64) -> f64 {
     if v == 0.0 { f64::NAN } else { v }
 }
 
-/// Reads snapshots by symbol.
-pub(super) fn read(
-    file: &Path,
-    input: impl Read,
-    named: Option<&Symbol>,
-    labels: Labels,
-    findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
-    // A header-less file starts with a digit as well: its first column is a time.
-    let mut table = Table::open(file, input, COLUMNS, "metrics")?;
-    let mut out: BTreeMap<Symbol, BTreeMap<Ts, OpenInterest>> = BTreeMap::new();
-    let (mut late, mut zeros, mut doubled) = (0_u64, 0_u64, 0_u64);
-    while let Some(row) = table.next_row()? {
-        let label = row.time(TIME)?;
-        let symbol = super::row_symbol(&row, SYMBOL, named, file)?;
-        let (contracts, value) = (row.number(CONTRACTS)?, row.number(VALUE)?);
-        for (column, v) in [(CONTRACTS, contracts), (VALUE, value)] {
-            if v < 0.0 {
-                return Err(row.bad(column, row.text(column)?, "amounts cannot be negative"));
-            }
-        }
-        let ts = match labels {
-            Labels::Archive => described(label),
-            Labels::Instants => label,
-        };
-        late += u64::from(labels == Labels::Archive && label.0.rem_euclid(BAR_MS) != 0);
-        zeros += u64::from(contracts == 0.0);
-        let new = OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) };
-        match out.entry(symbol).or_default().entry(ts) {
-            std::collections::btree_map::Entry::Vacant(slot) => {
+/// Snapshots of one symbol.
+#[derive(Debug, Default)]
+struct Slots {
+    by_instant: BTreeMap<Ts, OpenInterest>,
+    /// Rows whose label is the day on which labels changed, in the order of the table.
+    between: Vec<OpenInterest>,
+    first: Option<Ts>,
+    last: Option<Ts>,
+    doubled: u64,
+}
+
+impl Slots {
+    fn put(&mut self, new: OpenInterest) {
+        match self.by_instant.entry(new.ts) {
+            Entry::Vacant(slot) => {
                 slot.insert(new);
             }
-            std::collections::btree_map::Entry::Occupied(mut slot) => {
-                doubled += 1;
+            Entry::Occupied(mut slot) => {
+                self.doubled += 1;
                 if slot.get().contracts.is_nan() {
                     slot.insert(new);
                 }
             }
         }
+    }
+
+    fn label(&mut self, slot: Ts, new: OpenInterest) {
+        self.first = self.first.or(Some(slot));
+        self.last = Some(slot);
+        if slot == START_LABELS_FROM {
+            self.between.push(new);
+        } else {
+            self.put(OpenInterest { ts: described(slot), ..new });
+        }
+    }
+
+    /// The row that is a neighbour of the day before ends that day; the others start their own.
+    fn settle(&mut self) {
+        let mut rows = std::mem::take(&mut self.between);
+        let has_before = self.by_instant.keys().next().is_some_and(|ts| *ts < START_LABELS_FROM);
+        let has_after = self.by_instant.keys().next_back().is_some_and(|ts| *ts > START_LABELS_FROM);
+        if self.first > self.last {
+            rows.reverse();
+        }
+        let ends = match (has_before, has_after) {
+            (true, false) => rows.len(),
+            (true, true) if rows.len() > 1 => 1,
+            _ => 0,
+        };
+        for (ix, row) in rows.into_iter().enumerate() {
+            let ts = if ix < ends { START_LABELS_FROM } else { described(START_LABELS_FROM) };
+            self.put(OpenInterest { ts, ..row });
+        }
+    }
+}
+
+/// Reads snapshots by symbol.
+pub(super) fn read(
+    file: &Path,
+    input: impl Read,
+    spec: &FileSpec,
+    findings: &mut Vec<Finding>,
+) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
+    // A header-less file starts with a digit as well: its first column is a time.
+    let mut table = Table::open(file, input, &SCHEMA, findings)?;
+    let is_lake = table.names() == LAKE;
+    let mut owner = Owner::new(file, spec);
+    let mut out: BTreeMap<Symbol, Slots> = BTreeMap::new();
+    let (mut late, mut zeros) = (0_u64, 0_u64);
+    while let Some(row) = table.next_row()? {
+        let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
+        let (label, new) = snapshot(&row)?;
+        zeros += u64::from(row.number(CONTRACTS)? == 0.0);
+        let slots = out.entry(symbol).or_default();
+        if is_lake {
+            slots.put(new);
+        } else {
+            late += u64::from(label.0.rem_euclid(BAR_MS) != 0);
+            slots.label(slot_of(label), new);
+        }
+    }
+    owner.report(findings);
+    let mut doubled = 0;
+    for slots in out.values_mut() {
+        slots.settle();
+        doubled += slots.doubled;
     }
     for (count, what) in [
         (late, "labels off the 5-minute grid, floored"),
@@ -118,20 +187,63 @@ pub(super) fn read(
             });
         }
     }
-    Ok(out.into_iter().map(|(s, slots)| (s, slots.into_values().collect())).collect())
+    Ok(out.into_iter().map(|(symbol, slots)| (symbol, slots.by_instant.into_values().collect())).collect())
+}
+
+fn snapshot(row: &Row<'_>) -> Result<(Ts, OpenInterest), ArchiveError> {
+    let ts = row.time(TIME)?;
+    let (contracts, value) = (row.number(CONTRACTS)?, row.number(VALUE)?);
+    for (column, v) in [(CONTRACTS, contracts), (VALUE, value)] {
+        if v < 0.0 {
+            return Err(row.bad(column, row.text(column)?, "amounts cannot be negative"));
+        }
+    }
+    Ok((ts, OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::FileKind;
     use backtestd_core::market::parse_time;
+
+    fn t(text: &str) -> Ts {
+        parse_time(text).unwrap()
+    }
 
     #[test]
     fn a_label_is_the_instant_until_labels_became_starts() {
-        let t = |s: &str| parse_time(s).unwrap();
+        let of = |label: &str| described(slot_of(t(label)));
         assert_eq!(START_LABELS_FROM, t("2026-06-25"));
-        assert_eq!(described(t("2025-04-15T12:51:46Z")), t("2025-04-15T12:50:00Z"));
-        assert_eq!(described(t("2026-06-24T23:55:00Z")), t("2026-06-24T23:55:00Z"));
-        assert_eq!(described(t("2026-06-25T00:00:00Z")), t("2026-06-25T00:05:00Z"));
+        assert_eq!(of("2025-04-15T12:51:46Z"), t("2025-04-15T12:50:00Z"));
+        assert_eq!(of("2025-04-15T12:49:59Z"), t("2025-04-15T12:50:00Z"), "a second early");
+        assert_eq!(of("2026-06-24T23:55:00Z"), t("2026-06-24T23:55:00Z"));
+        assert_eq!(of("2026-06-25T00:05:00Z"), t("2026-06-25T00:10:00Z"));
+    }
+
+    fn instants(labels: &[&str]) -> Vec<(String, f64)> {
+        let rows: String = labels
+            .iter()
+            .enumerate()
+            .map(|(i, label)| format!("{label},BTCUSDT,{},{}\n", i + 1, i + 1))
+            .collect();
+        let text = format!("create_time,symbol,sum_open_interest,sum_open_interest_value\n{rows}");
+        let spec = FileSpec::of(FileKind::Metrics);
+        let out = read(Path::new("x.csv"), text.as_bytes(), &spec, &mut Vec::new()).unwrap();
+        let shown = |o: &OpenInterest| (o.ts.to_string()[5..16].to_owned(), o.contracts);
+        out.values().next().unwrap().iter().map(shown).collect()
+    }
+
+    #[test]
+    fn the_label_at_the_change_is_told_by_its_neighbours() {
+        let at = |text: &str, v: f64| (text.to_owned(), v);
+        let (end, change, start) = ("2026-06-24 23:55:00", "2026-06-25 00:00:00", "2026-06-25 00:05:00");
+        assert_eq!(instants(&[end, change]), [at("06-24T23:55", 1.0), at("06-25T00:00", 2.0)]);
+        assert_eq!(instants(&[change, start]), [at("06-25T00:05", 1.0), at("06-25T00:10", 2.0)]);
+        let whole = [("06-24T23:55", 1.0), ("06-25T00:00", 2.0), ("06-25T00:05", 3.0), ("06-25T00:10", 4.0)];
+        assert_eq!(instants(&[end, change, change, start]), whole.map(|(text, v)| at(text, v)));
+        let reversed =
+            [("06-24T23:55", 4.0), ("06-25T00:00", 3.0), ("06-25T00:05", 2.0), ("06-25T00:10", 1.0)];
+        assert_eq!(instants(&[start, change, change, end]), reversed.map(|(text, v)| at(text, v)));
     }
 }

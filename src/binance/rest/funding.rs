@@ -14,7 +14,7 @@ const LONGEST_INTERVAL_HOURS: i64 = 8;
 /// A settlement with what the exchange says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FundingRecord {
-    /// Time floored to the minute, rate, interval.
+    /// Time to the minute, rate, interval.
     pub print: FundingPrint,
     /// Time as sent, with its jitter.
     pub raw_ts: Ts,
@@ -65,18 +65,14 @@ impl Rest {
     }
 }
 
-const fn floor_to_minute(ts: Ts) -> Ts {
-    Ts(ts.0 - ts.0.rem_euclid(60_000))
-}
-
 /// Sorts, removes repeats (key: minute and type), measures intervals, keeps `[from, to)`.
 fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
-    rows.sort_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type, row.raw_ts));
-    rows.dedup_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type));
+    rows.sort_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type, row.raw_ts));
+    rows.dedup_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type));
     let mut previous: Option<Ts> = None;
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
-        let ts = floor_to_minute(row.raw_ts);
+        let ts = FundingPrint::minute_of(row.raw_ts);
         let mut interval_hours = f64::NAN;
         if row.rate_type == RateType::Regular {
             if let Some(before) = previous {
@@ -86,7 +82,10 @@ fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
         }
         if ts >= from && ts < to {
             records.push(FundingRecord {
-                print: FundingPrint { ts, rate: row.rate, interval_hours },
+                print: match row.rate_type {
+                    RateType::Regular => FundingPrint::regular(ts, row.rate, interval_hours),
+                    RateType::Special => FundingPrint::special(ts, row.rate),
+                },
                 raw_ts: row.raw_ts,
                 mark_price: row.mark_price,
                 rate_type: row.rate_type,

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! version u32 | next bar i64 | symbols u32 | per symbol: name (u32 length, bytes), funding, open interest, depth
-//! as-of: held u8 (0, 1) [ts i64, 2 x f64] | pending u32, each ts i64, 2 x f64      all little-endian
+//! as-of: held u8 (0, 1) [record] | pending u32, each a record                       all little-endian
+//! record: ts i64, 3 x f64 (funding) or 2 x f64
 //! then the first 8 bytes of the SHA-256 of everything before
 //! ```
 use sha2::{Digest, Sha256};
 
 use super::CleanError;
 use super::asof::AsOf;
-use super::joiner::{CHECKPOINT_VERSION, Joiner, State};
+use super::joiner::{CHECKPOINT_VERSION, Joiner, Print, State};
 use crate::market::{BarIndex, Ts};
 
 pub(super) fn write(joiner: &Joiner) -> Vec<u8> {
@@ -19,7 +20,7 @@ pub(super) fn write(joiner: &Joiner) -> Vec<u8> {
     for (symbol, state) in joiner.symbols.iter().zip(&joiner.states) {
         push_len(&mut out, symbol.as_str().len());
         out.extend_from_slice(symbol.as_str().as_bytes());
-        push_asof(&mut out, &state.funding, |(a, b)| [a, b]);
+        push_asof(&mut out, &state.funding, |p| [p.rate, p.hours, p.spacing_h]);
         push_asof(&mut out, &state.open_interest, |v| v);
         push_asof(&mut out, &state.depth, |v| v);
     }
@@ -32,7 +33,7 @@ fn push_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn push_asof<K: Copy>(out: &mut Vec<u8>, asof: &AsOf<K>, values: impl Fn(K) -> [f64; 2]) {
+fn push_asof<K: Copy, const N: usize>(out: &mut Vec<u8>, asof: &AsOf<K>, values: impl Fn(K) -> [f64; N]) {
     let record = |out: &mut Vec<u8>, (ts, k): &(Ts, K)| {
         out.extend_from_slice(&ts.0.to_le_bytes());
         for v in values(*k) {
@@ -71,9 +72,9 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
             return Err(bad("other symbols"));
         }
         states.push(State {
-            funding: r.asof(|[a, b]| (a, b))?,
-            open_interest: r.asof(|v| v)?,
-            depth: r.asof(|v| v)?,
+            funding: r.asof(|[rate, hours, spacing_h]| Print { rate, hours, spacing_h })?,
+            open_interest: r.asof(|v: [f64; 2]| v)?,
+            depth: r.asof(|v: [f64; 2]| v)?,
         });
     }
     if !r.0.is_empty() {
@@ -101,11 +102,15 @@ impl<'a> Reader<'a> {
     fn i64(&mut self) -> Result<i64, CleanError> {
         Ok(i64::from_le_bytes(self.array()?))
     }
-    fn record(&mut self) -> Result<(Ts, [f64; 2]), CleanError> {
+    fn record<const N: usize>(&mut self) -> Result<(Ts, [f64; N]), CleanError> {
         let ts = Ts(self.i64()?);
-        Ok((ts, [f64::from_le_bytes(self.array()?), f64::from_le_bytes(self.array()?)]))
+        let mut values = [f64::NAN; N];
+        for value in &mut values {
+            *value = f64::from_le_bytes(self.array()?);
+        }
+        Ok((ts, values))
     }
-    fn asof<K>(&mut self, make: impl Fn([f64; 2]) -> K) -> Result<AsOf<K>, CleanError> {
+    fn asof<K, const N: usize>(&mut self, make: impl Fn([f64; N]) -> K) -> Result<AsOf<K>, CleanError> {
         let next = |r: &mut Self| r.record().map(|(ts, v)| (ts, make(v)));
         let held = if self.bytes(1)?[0] == 1 { Some(next(self)?) } else { None };
         let n = self.u32()?;

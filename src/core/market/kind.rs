@@ -141,6 +141,22 @@ pub enum Records {
     Depth(Vec<BookDepth>),
 }
 
+impl Records {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        match self {
+            Self::Bars(_, r) => r.is_empty(),
+            Self::Funding(r) => r.is_empty(),
+            Self::OpenInterest(r) => r.is_empty(),
+            Self::Mark(r) => r.is_empty(),
+            Self::Liquidations(r) => r.is_empty(),
+            Self::Quotes(r) => r.is_empty(),
+            Self::Depth(r) => r.is_empty(),
+        }
+    }
+}
+
 /// Records to store for a symbol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawPut {

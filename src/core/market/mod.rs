@@ -5,6 +5,7 @@ mod bar;
 mod block;
 mod draws;
 mod kind;
+mod instrument;
 mod raw;
 mod source;
 mod symbol;
@@ -15,6 +16,7 @@ pub use bar::Bar;
 pub use block::{SymbolColumns, TickBlock};
 pub use draws::{Draws, derive};
 pub use kind::{Kind, RawPut, Records, SeriesKey};
+pub use instrument::{Contract, Instrument};
 pub use raw::{
     BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
 };

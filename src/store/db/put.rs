@@ -134,7 +134,7 @@ impl Store {
             } else {
                 report.inserted += 1;
             }
-            let value = series::encode(delivery.origin, &columns[..names.len()]);
+            let value = series::encode_kind(key.kind, delivery.origin, &columns[..names.len()]);
             batch.insert(space, series::key(key.market, &key.symbol, time), value);
             widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
         }
@@ -235,8 +235,8 @@ impl<'a> Stored<'a> {
                 let bytes = series::key(key.market, &key.symbol, time);
                 let Some(value) = space.get(&bytes).during("look up a raw record")? else { return Ok(None) };
                 let width = column_names(key.kind).len();
-                let (columns, _) =
-                    series::decode(&value, width).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
+                let (columns, _) = series::decode_kind(key.kind, &value, width)
+                    .map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
                 Ok(Some(columns))
             }
             Self::Scanned(rows) => {

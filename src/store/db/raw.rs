@@ -214,7 +214,7 @@ impl Store {
             let (key, value) = pair.into_inner().during("read the raw log")?;
             let time = time_at_end(&key).ok_or_else(|| corrupt(kind.name(), &key, "key too short"))?;
             let (columns, origin) =
-                series::decode(&value, width).map_err(|d| corrupt(kind.name(), &key, &d))?;
+                series::decode_kind(kind, &value, width).map_err(|d| corrupt(kind.name(), &key, &d))?;
             each(time, &columns, origin);
         }
         Ok(())

@@ -7,6 +7,9 @@
 //!        2      n x 8    the columns of the kind, f64 little-endian, in the order of [`Record::NAMES`]
 //! ```
 //!
+//! Columns that a kind gained later ([`later_columns`]) are left out where they are unknown: such a record has the bytes
+//! that it always had.
+//!
 //! Unknown is the canonical NaN. `-0.0` is stored as `0.0`.
 
 use super::{market_byte, push_symbol, push_time};
@@ -53,7 +56,23 @@ pub(in crate::db) fn key(market: Market, symbol: &Symbol, time: i64) -> Vec<u8> 
     key
 }
 
-pub(in crate::db) fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
+/// How many of the last columns of a kind were added to it later.
+const fn later_columns(kind: Kind) -> usize {
+    match kind {
+        // The rate of a special settlement.
+        Kind::Funding => 1,
+        _ => 0,
+    }
+}
+
+/// A value of a kind: its columns, less what came later and is not known.
+pub(in crate::db) fn encode_kind(kind: Kind, origin: Origin, columns: &[f64]) -> Vec<u8> {
+    let first_later = columns.len().saturating_sub(later_columns(kind));
+    let known = columns.iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
+    encode(origin, &columns[..known.max(first_later)])
+}
+
+fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
     let mut value = Vec::with_capacity(2 + 8 * columns.len());
     value.push(VERSION);
     value.push(origin.code());
@@ -63,8 +82,18 @@ pub(in crate::db) fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
     value
 }
 
+/// Columns and origin of a value of a kind.
+pub(in crate::db) fn decode_kind(
+    kind: Kind,
+    value: &[u8],
+    width: usize,
+) -> Result<(Columns, Origin), String> {
+    let stored = (value.len().saturating_sub(2) / 8).min(width);
+    decode(value, stored.max(width.saturating_sub(later_columns(kind))))
+}
+
 /// Columns and origin of a value with `width` columns.
-pub(in crate::db) fn decode(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
+fn decode(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
     let [version, origin, rest @ ..] = value else { return Err("value too short".to_owned()) };
     if *version != VERSION {
         return Err(format!("record version {version} is not known"));
@@ -101,15 +130,16 @@ impl Record for Bar {
 
 impl Record for FundingPrint {
     const KIND: Kind = Kind::Funding;
-    const NAMES: &'static [&'static str] = &["funding_rate", "funding_interval_hours"];
+    const NAMES: &'static [&'static str] =
+        &["funding_rate", "funding_interval_hours", "special_funding_rate"];
     fn time(&self) -> i64 {
         self.ts.0
     }
     fn columns(&self) -> Columns {
-        wide([self.rate, self.interval_hours])
+        wide([self.rate, self.interval_hours, self.special_rate])
     }
     fn from_columns(time: i64, c: &Columns) -> Self {
-        Self { ts: Ts(time), rate: c[0], interval_hours: c[1] }
+        Self { ts: Ts(time), rate: c[0], interval_hours: c[1], special_rate: c[2] }
     }
 }
 
@@ -229,6 +259,21 @@ mod tests {
         assert_eq!(decode(&value, 2).unwrap().0[..2], [1.0, 2.0]);
         value[0] = 9;
         assert_eq!(decode(&value, 2).unwrap_err(), "record version 9 is not known");
+    }
+
+    #[test]
+    fn a_settlement_of_before_special_ones_keeps_its_bytes() {
+        let regular = FundingPrint::regular(Ts(0), 1.5, 8.0);
+        let old = encode(Origin::Rest, &[1.5, 8.0]);
+        assert_eq!(encode_kind(Kind::Funding, Origin::Rest, &regular.columns()[..3]), old);
+        let read =
+            |value: &[u8]| FundingPrint::from_columns(0, &decode_kind(Kind::Funding, value, 3).unwrap().0);
+        assert!(read(&old).special_rate.is_nan());
+        let both = FundingPrint { special_rate: 0.25, ..regular };
+        let value = encode_kind(Kind::Funding, Origin::Rest, &both.columns()[..3]);
+        assert_eq!((value.len(), read(&value)), (26, both));
+        assert!(decode_kind(Kind::Funding, &old[..10], 3).is_err());
+        assert!(decode_kind(Kind::Bars, &old, 9).is_err());
     }
 
     #[test]
