@@ -13,8 +13,8 @@ use clap::Args;
 
 use super::Progress;
 use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, read_file};
-use backtestd_core::market::{Instrument, Market, Symbol};
 use backtestd_core::market::SeriesKey;
+use backtestd_core::market::{Instrument, Market, Symbol};
 use backtestd_store::{Delivery, MergeReport, Origin, Store};
 
 /// Reads archive files (zip, csv, csv.gz, parquet, feather) into the store. Folders are searched; what a flag does not say

@@ -174,7 +174,9 @@ pub(super) fn read(
     while let Some(row) = table.next_row()? {
         let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
         let open = row.time(OPEN_TIME)?;
-        if spec.market_is_assumed && (!has_header || row.text(OPEN_TIME)?.len() == 16) {
+        let time = row.text(OPEN_TIME)?;
+        let is_us = time.len() == 16 && time.bytes().all(|b| b.is_ascii_digit());
+        if spec.market_is_assumed && (!has_header || is_us) {
             // Spot files of the archive have no header, and microseconds since 2025.
             return Err(ArchiveError::Unnamed {
                 file: file.to_owned(),

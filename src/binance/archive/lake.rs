@@ -8,8 +8,8 @@ use std::path::Path;
 use super::owner::Owner;
 use super::table::{Column, Row, Schema, Table};
 use super::{ArchiveError, FileKind, FileSpec, Finding};
-use backtestd_core::market::{BAR_MS, BookDepth, LiquidationBar, MarkBar, QuoteBar, Symbol, Ts};
 use backtestd_core::market::Records;
+use backtestd_core::market::{BAR_MS, BookDepth, LiquidationBar, MarkBar, QuoteBar, Symbol, Ts};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;

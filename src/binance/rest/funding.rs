@@ -29,7 +29,7 @@ impl Rest {
     ///
     /// The interval is the real distance to the regular settlement before (it changes over time, so today's table
     /// says nothing about the past); NaN for the first one after listing, for special ones, and where the distance is
-    /// longer than any interval. A missing settlement of a shorter interval cannot be told from a longer interval.
+    /// longer than any interval, or a multiple of the distance before it for the first time: a settlement may be missing.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -69,16 +69,17 @@ impl Rest {
 fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
     rows.sort_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type, row.raw_ts));
     rows.dedup_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type));
-    let mut previous: Option<Ts> = None;
+    let mut previous: Option<(Ts, f64)> = None;
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         let ts = FundingPrint::minute_of(row.raw_ts);
         let mut interval_hours = f64::NAN;
         if row.rate_type == RateType::Regular {
-            if let Some(before) = previous {
-                interval_hours = hours_between(before, ts);
-            }
-            previous = Some(ts);
+            let measured = previous.map_or(f64::NAN, |(before, _)| hours_between(before, ts));
+            let usual = previous.map_or(f64::NAN, |(_, hours)| hours);
+            let may_be_missing = measured > usual && measured % usual == 0.0;
+            interval_hours = if may_be_missing { f64::NAN } else { measured };
+            previous = Some((ts, measured));
         }
         if ts >= from && ts < to {
             records.push(FundingRecord {
@@ -137,6 +138,16 @@ mod tests {
     fn a_missing_settlement_is_not_a_long_interval() {
         let rows = vec![row(0, 0, RateType::Regular), row(16, 0, RateType::Regular)];
         assert!(intervals(rows, 0)[1].1.is_nan());
+    }
+
+    #[test]
+    fn a_missing_settlement_does_not_double_the_interval() {
+        let rows = [0, 4, 8, 16, 20].map(|hour| row(hour, 0, RateType::Regular)).to_vec();
+        let got = intervals(rows, 1);
+        assert_eq!((got[0], got[1], got[3]), ((4, 4.0), (8, 4.0), (20, 4.0)));
+        assert!(got[2].1.is_nan());
+        let rows = [0, 4, 8, 16, 24].map(|hour| row(hour, 0, RateType::Regular)).to_vec();
+        assert_eq!(intervals(rows, 1)[3], (24, 8.0), "a longer interval is believed the second time");
     }
 
     #[test]

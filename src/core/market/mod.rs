@@ -4,8 +4,8 @@
 mod bar;
 mod block;
 mod draws;
-mod kind;
 mod instrument;
+mod kind;
 mod raw;
 mod source;
 mod symbol;
@@ -15,8 +15,8 @@ mod trade;
 pub use bar::Bar;
 pub use block::{SymbolColumns, TickBlock};
 pub use draws::{Draws, derive};
-pub use kind::{Kind, RawPut, Records, SeriesKey};
 pub use instrument::{Contract, Instrument};
+pub use kind::{Kind, RawPut, Records, SeriesKey};
 pub use raw::{
     BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
 };
