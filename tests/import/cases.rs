@@ -92,7 +92,7 @@ fn d08_the_same_rows_are_the_same_store_and_a_bar_in_doubt_stays() {
         let doubts: Vec<String> =
             summary.in_doubt.iter().map(|s| format!("{}: {}", s.bar, s.reason)).collect();
         assert_eq!(doubts.len(), 1, "{doubts:?}");
-        assert!(doubts[0].contains("trades where 4000 are usual, and the next bar opens"), "{doubts:?}");
+        assert!(doubts[0].contains("% of what is usual there, and the next bar opens"), "{doubts:?}");
         store.digest().unwrap()
     });
     assert_eq!(digests[0], digests[1]);

@@ -371,12 +371,12 @@ fn write(dir: &Path, market: &[Minute], how: &Delivery) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn a_market_is_one_store_however_it_is_written(
         market in market(),
-        deliveries in prop::collection::vec(delivery(), 5),
+        deliveries in prop::collection::vec(delivery(), 4),
     ) {
         let plain = Delivery {
             format: Format::Csv, layout: 5, order: 0, width_min: 5, times: 0,

@@ -164,40 +164,45 @@ impl<'a> View<'a> {
         self.bars.get(at).is_none_or(|b| b.volume == 0.0 || b.trades == 0.0)
     }
 
-    /// Trades (volume, where trades are unknown) by what is usual around the bar; NaN unknown.
+    /// Trades (volume, where trades around it are unknown) by what is usual near the bar, else by what is usual on its
+    /// day; NaN unknown.
     fn share(&self, at: usize) -> f64 {
-        let trades = self.bars[at].trades / self.usual(at, |b| b.trades, MIN_TRADES);
-        if trades.is_nan() { self.bars[at].volume / self.usual(at, |b| b.volume, 0.0) } else { trades }
+        let bar = &self.bars[at];
+        [AROUND, FAR_AROUND]
+            .into_iter()
+            .flat_map(|reach| {
+                let trades = bar.trades / self.usual(at, reach, |b| b.trades, MIN_TRADES);
+                [trades, bar.volume / self.usual(at, reach, |b| b.volume, 0.0)]
+            })
+            .find(|share| !share.is_nan())
+            .unwrap_or(f64::NAN)
     }
 
-    fn usual(&self, at: usize, value: impl Fn(&Bar) -> f64, least: f64) -> f64 {
-        for reach in [AROUND, FAR_AROUND] {
-            let range = at.saturating_sub(reach)..(at + reach + 1).min(self.bars.len());
-            let around: Vec<f64> = range
-                .filter(|i| *i != at && !self.strong[*i])
-                .map(|i| value(&self.bars[i]))
-                .filter(|v| !v.is_nan())
-                .collect();
-            if around.len() >= MIN_AROUND {
-                let usual = quantile(around.into_iter(), 0.5);
-                return if usual >= least { usual } else { f64::NAN };
-            }
-        }
-        f64::NAN
+    /// The median around a bar, itself and suspected ones left out; NaN when too few are known or it is below `least`.
+    fn usual(&self, at: usize, reach: usize, value: impl Fn(&Bar) -> f64, least: f64) -> f64 {
+        let range = at.saturating_sub(reach)..(at + reach + 1).min(self.bars.len());
+        let around: Vec<f64> = range
+            .filter(|i| *i != at && !self.strong[*i])
+            .map(|i| value(&self.bars[i]))
+            .filter(|v| !v.is_nan())
+            .collect();
+        let usual = if around.len() >= MIN_AROUND { quantile(around.into_iter(), 0.5) } else { f64::NAN };
+        if usual >= least { usual } else { f64::NAN }
     }
 
     fn reason(&self, at: usize) -> String {
         let bar = &self.bars[at];
-        let (what, usual) = if bar.trades.is_nan() {
-            (format!("volume {}", bar.volume), self.usual(at, |b| b.volume, 0.0))
+        let what = if bar.trades.is_nan() {
+            format!("volume {}", bar.volume)
         } else {
-            (format!("{} trades", bar.trades), self.usual(at, |b| b.trades, 0.0))
+            format!("{} trades", bar.trades)
         };
+        let percent = self.share(at) * 100.0;
         let next = match self.jumps[at] {
             jump if jump.is_nan() => "no bar follows".to_owned(),
             jump => format!("the next bar opens {jump:.2} bps away"),
         };
-        format!("{what} where {usual:.0} are usual, and {next}")
+        format!("{what}, {percent:.0} % of what is usual there, and {next}")
     }
 }
 

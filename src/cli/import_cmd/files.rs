@@ -98,7 +98,9 @@ fn decide(args: &ImportArgs, says: &NameFacts) -> Decision {
     if let Some(flag) = contradicted(args, says) {
         return Decision::Pass(format!("the path contradicts --{flag}"));
     }
-    let Some(kind) = args.kind.or(says.kind) else {
+    // Only captures of liquidations can be vouched for.
+    let vouched = args.continuous.then_some(FileKind::Liquidations);
+    let Some(kind) = args.kind.or(says.kind).or(vouched) else {
         return Decision::Pass("cannot tell what it holds from its name; give --kind".to_owned());
     };
     let market = args.market.or(says.market.as_ref().map(|fact| fact.value));
