@@ -371,7 +371,7 @@ fn write(dir: &Path, market: &[Minute], how: &Delivery) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn a_market_is_one_store_however_it_is_written(

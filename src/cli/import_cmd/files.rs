@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::{ImportArgs, ImportSummary};
-use backtestd_binance::archive::{FileKind, FileSpec, NameFacts, facts_of_members, from_path};
+use backtestd_binance::archive::{FileKind, FileSpec, Finding, NameFacts, facts_of_members, from_path};
 use backtestd_core::market::{Instrument, Market};
 
 /// A file to read.
@@ -45,6 +45,14 @@ pub(super) fn wanted(args: &ImportArgs, summary: &mut ImportSummary) -> anyhow::
             }
             match decide(args, &says) {
                 Decision::Read(spec) => {
+                    if spec.market_is_assumed {
+                        summary.findings.push(Finding {
+                            file: path.display().to_string(),
+                            line: None,
+                            what: "nothing says the market: taken for perp (else give --market spot)"
+                                .to_owned(),
+                        });
+                    }
                     let is_nameless = !is_named && says.kind.is_none() && says.instrument.is_none();
                     out.push(Wanted { path, spec, is_nameless });
                 }
