@@ -74,7 +74,8 @@ pub(super) fn search(symbol: &Symbol, market: Market, bars: &[Bar]) -> Vec<Suspe
         view.strong = strong;
         view.usual_jump = view.usual_jump();
     }
-    let count = view.strong.iter().filter(|s| **s).count();
+    // Volumes alone prove little.
+    let count = (0..bars.len()).filter(|i| view.strong[*i] && !bars[*i].trades.is_nan()).count();
     let is_proven = count >= PROOF && count * 1000 >= bars.len() * PROOF_PER_MILLE;
     let verdict = if is_proven { Verdict::Unfinished } else { Verdict::InDoubt };
     (0..bars.len())
