@@ -135,7 +135,9 @@ impl<'a> View<'a> {
             return false;
         }
         let (limit, share) = (self.limit_bps(at), self.share(at));
-        (jump > limit && share < FEW) || (jump > WIDE * limit && share < 1.0)
+        // In the middle of a long run its neighbours are no measure.
+        let wide = jump > WIDE * limit && (share < 1.0 || self.share_within(at, FAR_AROUND) < FEW);
+        (jump > limit && share < FEW) || wide
     }
 
     fn is_suspect(&self, at: usize, is_proven: bool) -> bool {
@@ -165,18 +167,17 @@ impl<'a> View<'a> {
         self.bars.get(at).is_none_or(|b| b.volume == 0.0 || b.trades == 0.0)
     }
 
-    /// Trades (volume, where trades around it are unknown) by what is usual near the bar, else by what is usual on its
-    /// day; NaN unknown.
+    /// [`View::share_within`] near the bar, else within its day.
     fn share(&self, at: usize) -> f64 {
+        let near = self.share_within(at, AROUND);
+        if near.is_nan() { self.share_within(at, FAR_AROUND) } else { near }
+    }
+
+    /// Trades (volume, where trades around it are unknown) by what is usual around the bar; NaN unknown.
+    fn share_within(&self, at: usize, reach: usize) -> f64 {
         let bar = &self.bars[at];
-        [AROUND, FAR_AROUND]
-            .into_iter()
-            .flat_map(|reach| {
-                let trades = bar.trades / self.usual(at, reach, |b| b.trades, MIN_TRADES);
-                [trades, bar.volume / self.usual(at, reach, |b| b.volume, 0.0)]
-            })
-            .find(|share| !share.is_nan())
-            .unwrap_or(f64::NAN)
+        let trades = bar.trades / self.usual(at, reach, |b| b.trades, MIN_TRADES);
+        if trades.is_nan() { bar.volume / self.usual(at, reach, |b| b.volume, 0.0) } else { trades }
     }
 
     /// The median around a bar, itself and suspected ones left out; NaN when too few are known or it is below `least`.

@@ -43,6 +43,9 @@ const MIN_TRADES: f64 = 50.0;
 /// Drops the doubts about bars that another series of the store shows as the last one before a halt. Only what the
 /// exchange itself published counts: a collector that was restarted cuts the bars of all its symbols at once.
 pub(super) fn clear(store: &Store, in_doubt: &mut Vec<Suspect>) -> Result<(), StoreError> {
+    // The same rows may have come in several files.
+    let mut seen = BTreeSet::new();
+    in_doubt.retain(|s| seen.insert((s.symbol.clone(), s.market, s.bar)));
     if in_doubt.is_empty() {
         return Ok(());
     }
