@@ -108,7 +108,9 @@ impl<'a> View<'a> {
             if follows { ((pair[1].open / pair[0].close - 1.0) * 1e4).abs() } else { f64::NAN }
         };
         let jumps: Vec<f64> = bars.windows(2).map(jump).chain([f64::NAN]).collect();
-        let steps = bars.iter().flat_map(|b| [(b.close - b.open).abs(), b.high - b.low]);
+        let steps = bars.iter().flat_map(|b| {
+            [(b.close - b.open).abs(), b.high - b.open.max(b.close), b.open.min(b.close) - b.low]
+        });
         let between = bars.windows(2).map(|pair| (pair[1].open - pair[0].close).abs());
         let noise = bars.first().map_or(0.0, |b| b.close * 1e-9);
         let step = steps.chain(between).filter(|s| *s > noise).fold(f64::INFINITY, f64::min);

@@ -324,7 +324,7 @@ impl State {
     fn prime(&mut self, raw: &RawSymbol, policy: &CleanPolicy, default_h: f64, close: Ts) {
         self.take(raw);
         self.funding.advance(close, policy.funding_lag_ms, |before, print| {
-            print.1.1 = interval_of(print, before, default_h);
+            print.1.resolve(print.0, before, default_h);
         });
         self.open_interest.advance(close, policy.open_interest.lag_ms, |_, _| {});
         self.depth.advance(close, policy.depth.lag_ms, |_, _| {});
