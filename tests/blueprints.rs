@@ -1,6 +1,11 @@
 //! Blueprints end to end: candidates to lines to a published directory, against the JSON Schema.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "common/mod.rs"]
+mod common;
+#[path = "blueprints/stops.rs"]
+mod stops;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
 use backtestd_core::spec::gates::GatesSpec;
 use backtestd_core::spec::strategies::StrategiesSpec;
 use backtestd_core::tradability::{BridgeInputs, apply};
+use backtestd_store::read_files;
 use serde_json::Value;
 
 const SPEC_HASH: &str = "sha256:11";
@@ -154,9 +160,9 @@ fn run(mut candidates: Vec<Candidate>, booked: &[Outcome]) -> Run {
         gate: &gates.gate_v1_bridge,
         strategies: &strategies,
         price: EntryPrice::Close,
-        markets: None,
+        end: BarIndex(6_000_000),
     };
-    let bridge = apply(&mut candidates, booked, &["CALM"], &inputs).unwrap();
+    let bridge = apply(&mut candidates, booked, &["CALM"], &inputs, &mut BTreeMap::new()).unwrap();
     let facts = RunFacts {
         run_id: "run-1".to_owned(),
         code_version: "0.1.0+test".to_owned(),
@@ -295,7 +301,7 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
     let write = || {
-        write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &run.compiled).unwrap()
+        write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &run.compiled).unwrap()
     };
     let folder = write();
     let lines = std::fs::read(folder.join("blueprints.jsonl")).unwrap();
@@ -304,6 +310,7 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let summary: Value =
         serde_json::from_slice(&std::fs::read(folder.join("blueprint_summary.json")).unwrap()).unwrap();
     assert_eq!(summary["blueprints"], 3);
+    assert_eq!((&summary["hypotheses"], &summary["hypotheses_with_data"]), (&9.into(), &4.into()));
     assert_eq!(summary["bridge"].as_array().unwrap().len(), 3);
 
     let dir = root.path().join("blueprints");
@@ -319,10 +326,10 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
 fn a_run_with_other_content_under_the_same_id_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
-    write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &run.compiled).unwrap();
+    write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &run.compiled).unwrap();
     let mut other = run.compiled;
     other.blueprints.pop();
-    let error = write_run(root.path(), SPEC_HASH, &run.facts, &run.candidates, &run.bridge, &other)
+    let error = write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &other)
         .unwrap_err()
         .to_string();
     assert!(error.contains("a run is immutable"), "{error}");

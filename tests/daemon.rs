@@ -9,6 +9,8 @@ mod journal;
 mod quotes;
 #[path = "daemon/respec.rs"]
 mod respec;
+#[path = "daemon/statistics.rs"]
+mod statistics;
 #[path = "daemon/support.rs"]
 mod support;
 

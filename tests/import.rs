@@ -21,8 +21,9 @@ use std::path::PathBuf;
 
 use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
 use backtestd_binance::archive::FileKind;
-use backtestd_core::market::{Bar, BarIndex, BookDepth, Market, Symbol, Ts, parse_time};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{
+    Bar, BarIndex, BookDepth, Kind, LongShortRatio, Market, RawPut, RawSymbol, Source, Symbol, Ts, parse_time,
+};
 use backtestd_store::lake::{export_raw, verify_parquet};
 use backtestd_store::{Delivery, Fsync, Origin, Store};
 use tempfile::TempDir;
@@ -144,6 +145,44 @@ fn open_interest_labels_are_floored_zeros_are_unknown_and_slots_are_single() {
     assert_eq!(times.len(), 5, "{times:?}");
     assert_eq!((times[1].as_str(), times[2].as_str()), ("2024-03-03T23:55:00Z", "2024-03-04T00:05:00Z"));
     assert!(summary.findings.iter().any(|f| f.what.contains("open interest 0")));
+    assert!(run(&mut store, &args).total().is_noop());
+}
+
+#[test]
+fn long_short_ratios_come_with_the_metrics_each_column_from_the_first_row_that_knows_it() {
+    let (_dir, mut store) = store();
+    let file = |symbol: &str, day: &str| {
+        data(&format!("archive/futures/um/daily/metrics/{symbol}/{symbol}-metrics-{day}.zip"))
+    };
+    let args = args(&[file("BTCUSDT", "2025-04-15"), file("SOLUSDT", "2025-01-23")]);
+    let summary = run(&mut store, &args);
+    assert!(summary.refused.is_empty(), "{:?}", summary.refused);
+    let ratios = |store: &Store, name: &str, time: &str, rows| {
+        let block = store.raw(&[symbol(name)], bar_at(time), rows).unwrap();
+        block.symbols.into_iter().flat_map(|raw| raw.long_short_ratio).collect::<Vec<_>>()
+    };
+    let columns = |r: &LongShortRatio| [r.top_accounts, r.top_positions, r.accounts, r.taker_volume];
+    // The rows of 12:50:16 and later have a taker ratio and nothing else: they repeat the slot of 12:50.
+    let day = ratios(&store, "BTCUSDT", "2025-04-15T12:45:00Z", 6);
+    assert_eq!(day.len(), 6);
+    assert_eq!(day[0].ts.to_string(), "2025-04-15T12:50:00Z");
+    assert_eq!(columns(&day[0]), [0.86446119, 1.794472, 0.75910384, 1.372798]);
+    assert_eq!(columns(&day[4]), [0.86754078, 1.79742, 0.76257009, 0.885984]);
+    // A blank is unknown, not 0, and the other ratios of the row are not lost with it.
+    let blank = ratios(&store, "SOLUSDT", "2025-01-23T14:40:00Z", 1);
+    assert!(blank[0].top_accounts.is_nan());
+    assert_eq!(columns(&blank[0])[1..], [2.951799, 2.61195424, 1.447177]);
+    assert_eq!(
+        store.coverage(&symbol("SOLUSDT")).unwrap(),
+        [
+            Source::Oi,
+            Source::OiValue,
+            Source::LsRatioTopAccounts,
+            Source::LsRatioTopPositions,
+            Source::LsRatioAccounts,
+            Source::TakerLsRatio
+        ]
+    );
     assert!(run(&mut store, &args).total().is_noop());
 }
 
@@ -283,19 +322,14 @@ fn the_lake_reads_back_into_an_equal_store() {
     // Everything else that the store can hold, with unknown values among it.
     let whole = common::market(3, 2, 400);
     for (name, raw) in common::symbols(2).iter().zip(whole.symbols) {
-        let put = |records| RawPut { symbol: name.clone(), records };
         let depth = (0..40).map(|i| BookDepth {
             ts: Ts(common::START.open().0 + i * 30_000),
             bid_1pct: if i % 7 == 0 { f64::NAN } else { 1e6 + i as f64 },
             ask_1pct: 2e6,
         });
-        let puts = [
-            put(Records::Funding(raw.funding)),
-            put(Records::Mark(raw.mark)),
-            put(Records::Liquidations(raw.liquidations)),
-            put(Records::Quotes(raw.quotes)),
-            put(Records::Depth(depth.collect())),
-        ];
+        let raw = RawSymbol { depth: depth.collect(), ..raw };
+        let beside_bars = raw.into_records().into_iter().filter(|r| r.kind() != Kind::Bars);
+        let puts: Vec<RawPut> = beside_bars.map(|records| RawPut { symbol: name.clone(), records }).collect();
         store.put(&puts, Delivery { origin: Origin::Stream, label: "test" }).unwrap();
     }
     let lake = dir.path().join("data/lake");
@@ -307,7 +341,8 @@ fn the_lake_reads_back_into_an_equal_store() {
     for file in &files {
         verify_parquet(&file.path).unwrap();
     }
-    for folder in ["funding", "mark_index", "liquidations", "book_ticker_5m", "book_depth"] {
+    for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Bars) {
+        let folder = kind.facts().lake;
         assert!(lake.join("raw/perp/BTCUSDT").join(folder).is_dir(), "{folder}");
     }
     assert!(lake.join("raw/perp/SOLUSDT/open_interest").is_dir());

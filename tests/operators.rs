@@ -19,6 +19,8 @@ mod pandas;
 mod recorded;
 #[path = "operators/shipped.rs"]
 mod shipped;
+#[path = "operators/table.rs"]
+mod table;
 #[path = "operators/twin.rs"]
 mod twin;
 
@@ -113,7 +115,7 @@ fn tolerance(op: &Op, scale: f64, expect: f64) -> Option<f64> {
     }
     let loose = 1e-9 * (1.0 + expect.abs());
     Some(match op {
-        Op::Roll { f: Rolling::Sum | Rolling::Mean, .. } | Op::TodMean { .. } => 1e-11 * scale,
+        Op::Roll { f: Rolling::Sum | Rolling::Mean | Rolling::Wma, .. } | Op::TodMean { .. } => 1e-11 * scale,
         Op::Roll { f: Rolling::Var, .. } | Op::Roll2 { f: Rolling2::Cov, .. } => 1e-11 * scale * scale,
         // The twin's own rounding decides where the spread is nothing but rounding.
         Op::Roll { f: Rolling::Std | Rolling::Z | Rolling::Skew, .. } | Op::Roll2 { .. } => {
@@ -225,7 +227,7 @@ fn a_block_that_does_not_follow_is_refused_and_changes_nothing() {
 
 /// Every operator, on the grid and on an event clock where it may have one.
 fn every_operator() -> Arc<Graph> {
-    let genes: Vec<Gene> = (0..64_u8)
+    let genes: Vec<Gene> = (0..build::KINDS)
         .flat_map(|kind| [40_u8, 45, 200, 221].map(|q| (kind, [kind, q, 7, 3], kind ^ q, q)))
         .collect();
     decode(&genes)
@@ -280,6 +282,7 @@ fn windowed(windows: &[u32]) -> Arc<Graph> {
         Rolling::Quantile(Literal::new(0.3)),
         Rolling::PctRank,
         Rolling::AgeMax,
+        Rolling::Wma,
     ];
     for w in windows {
         for f in one {
@@ -318,6 +321,7 @@ fn summed() -> Arc<Graph> {
         (96, Rolling::Var),
         (96, Rolling::Z),
         (288, Rolling::Skew),
+        (2016, Rolling::Wma),
     ] {
         b.node(roll(f, w, w / 2), &[x]);
     }

@@ -105,7 +105,7 @@ fn coverage_lists_columns_with_a_known_value_only() {
     let mut store = open(dir.path());
     let bare = Bar { taker_buy_quote: f64::NAN, taker_buy_volume: f64::NAN, ..bar(0, 100.0) };
     store.put_bars(Market::Perp, &btc(), &[bare], FILE).unwrap();
-    store.put_funding(&btc(), &[FundingPrint::regular(Ts(0), 0.1, f64::NAN)], FILE).unwrap();
+    store.put_records(&btc(), &[FundingPrint::regular(Ts(0), 0.1, f64::NAN)], FILE).unwrap();
     let names: Vec<_> = store.coverage(&btc()).unwrap().iter().map(|s| s.name()).collect();
     assert_eq!(
         names,
@@ -138,7 +138,7 @@ fn consecutive_blocks_hand_over_every_record_once_by_the_close_of_their_rows() {
             value: f64::NAN,
         })
         .collect();
-    store.put_open_interest(&btc(), &oi, FILE).unwrap();
+    store.put_records(&btc(), &oi, FILE).unwrap();
     let symbols = [Symbol::new("ETHUSDT").unwrap(), btc()];
     let whole = store.raw(&symbols, T0, 40).unwrap();
     assert!(whole.symbols[0].perp.is_empty());

@@ -16,10 +16,12 @@ pub mod wire;
 pub mod ws;
 
 pub use limits::Limits;
-pub use rest::{FundingRecord, Hole, KlineRange, Pauses, Rest, RestConfig, RestError, install_tls};
+pub use rest::{
+    FundingRecord, HistoryPage, Hole, KlineRange, Pauses, Rest, RestConfig, RestError, install_tls,
+};
 pub use routes::{Route, StreamKind, Subscription};
 pub use update::{
     BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Stamped, StreamState,
     StreamStatus, Trade, Update,
 };
-pub use ws::{QUEUE_UPDATES, Silence, WsClient, WsConfig, WsError, WsStats};
+pub use ws::{Silence, WsClient, WsConfig, WsError, WsStats};

@@ -21,6 +21,8 @@ const BURST_SHARE: f64 = 0.12;
 /// Share of a limit at which the client stops until the exchange's minute is over.
 const SLOW_DOWN_SHARE: f64 = 0.85;
 
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+
 /// Request limits of the exchange, per address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -59,6 +61,16 @@ impl Limits {
             funding_per_5_minutes: u32::MAX,
             follows_exchange: false,
         }
+    }
+}
+
+impl Limits {
+    /// Requests to `/futures/data/*` that a rested pool lets through within `time`.
+    #[must_use]
+    pub fn futures_data_within(&self, time: Duration) -> u64 {
+        let limit = f64::from(self.futures_data_per_5_minutes);
+        let steady = STEADY_SHARE * limit * time.as_secs_f64() / FIVE_MINUTES.as_secs_f64();
+        (BURST_SHARE * limit + steady) as u64
     }
 }
 
@@ -202,6 +214,13 @@ mod tests {
         let wait = pool.try_take(7).unwrap();
         assert!(wait > Duration::from_millis(80) && wait < Duration::from_millis(101), "{wait:?}");
         pool.take(7).await;
+    }
+
+    #[test]
+    fn a_rested_pool_of_statistics_lets_a_burst_and_some_seconds_through() {
+        let limits = Limits::default();
+        assert_eq!(limits.futures_data_within(Duration::ZERO), 120);
+        assert_eq!(limits.futures_data_within(Duration::from_secs(5)), 131);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::{Progress, table};
@@ -16,13 +16,12 @@ use crate::daemon::feed::{RangeEvent, SeriesDone, Stretch, backfill_range};
 use crate::daemon::{exchange_clock, rest_config};
 use backtestd_binance::{Rest, install_tls};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use backtestd_core::market::{Kind, SeriesKey};
+use backtestd_core::market::{BARS_PER_DAY, BarIndex, Kind, Market, SeriesKey, Symbol, Ts, parse_date};
 use backtestd_store::Store;
 
 /// Fetch history over REST for a date range into the store, within the exchange's limits. Killed at any moment, it goes
-/// on where it stopped; what is stored already is not asked for again. The exchange keeps open interest for 30 days only
-/// and no liquidations or quotes: import those. A daemon must not be running on the same store.
+/// on where it stopped; what is stored already is not asked for again. The exchange keeps statistics (open interest, long/short
+/// ratios) for 30 days only and no liquidations or quotes: import those. A daemon must not be running on the same store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     backtestd backfill --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  \
@@ -39,7 +38,7 @@ pub struct BackfillCmd {
     #[arg(long, value_parser = parse_date)]
     end: Option<Ts>,
     /// What to fetch, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "bars,spot,funding,open_interest,mark")]
+    #[arg(long, value_parser = fetched(), value_delimiter = ',', default_values_t = Fetched::all())]
     kinds: Vec<Fetched>,
     /// Directory of the store.
     #[arg(long, value_name = "DIR")]
@@ -64,33 +63,49 @@ pub struct BackfillCmd {
     json: bool,
 }
 
-/// What has history over REST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Fetched {
-    /// 5-minute bars of the perpetual.
-    Bars,
-    /// 5-minute bars of the spot pair.
-    Spot,
-    /// Funding settlements.
-    Funding,
-    /// Open interest (the last 30 days).
-    OpenInterest,
-    /// Mark, index and premium.
-    Mark,
+/// What has history over REST: a kind of the table, or `spot` for the bars of the spot pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    kind: Kind,
+    market: Market,
 }
 
 impl Fetched {
-    fn series(self, symbol: &Symbol) -> SeriesKey {
-        let (kind, market) = match self {
-            Self::Bars => (Kind::Bars, Market::Perp),
-            Self::Spot => (Kind::Bars, Market::Spot),
-            Self::Funding => (Kind::Funding, Market::Perp),
-            Self::OpenInterest => (Kind::OpenInterest, Market::Perp),
-            Self::Mark => (Kind::Mark, Market::Perp),
+    /// Everything, in the order of the table.
+    fn all() -> Vec<Self> {
+        let kinds = Kind::ALL.iter().copied().filter(|kind| Rest::history_page(*kind).is_some());
+        let markets = |kind: Kind| -> &[Market] {
+            if kind == Kind::Bars { &[Market::Perp, Market::Spot] } else { &[Market::Perp] }
         };
-        SeriesKey { kind, market, symbol: symbol.clone() }
+        kinds
+            .flat_map(|kind| markets(kind).iter().map(move |market| Self { kind, market: *market }))
+            .collect()
     }
+
+    const fn name(self) -> &'static str {
+        match self.market {
+            Market::Perp => self.kind.name(),
+            Market::Spot => "spot",
+        }
+    }
+
+    fn series(self, symbol: &Symbol) -> SeriesKey {
+        SeriesKey { kind: self.kind, market: self.market, symbol: symbol.clone() }
+    }
+}
+
+impl std::fmt::Display for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Reads a name of [`Fetched::all`].
+fn fetched() -> impl TypedValueParser<Value = Fetched> {
+    let names = Fetched::all().into_iter().map(Fetched::name);
+    PossibleValuesParser::new(names).try_map(|name| {
+        Fetched::all().into_iter().find(|fetched| fetched.name() == name).ok_or("not a kind with history")
+    })
 }
 
 /// A line of the final table.

@@ -14,12 +14,11 @@ use serde_json::{Value, json};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::client::Client;
 use crate::daemon::config::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Retention,
-    Start,
+    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
 };
 use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
-use backtestd_core::market::{DAY_MS, Symbol, Ts};
+use backtestd_core::market::{DAY_MS, Kind, Symbol, Ts};
 use backtestd_lab::sim::Scenario;
 use backtestd_store::StoreOptions;
 use backtestd_store::lake::write_bytes;
@@ -166,13 +165,7 @@ impl DemoCmd {
             spec,
             symbols,
             spot_symbols,
-            collect: Collect {
-                funding: true,
-                open_interest: true,
-                mark: false,
-                liquidations: false,
-                quotes: false,
-            },
+            collect: [Kind::Funding, Kind::OpenInterest].into_iter().collect(),
             start: Start::DaysBack(self.days),
             // At this speed a round trip on loopback is a good part of a virtual minute.
             grace_ms: 120_000,

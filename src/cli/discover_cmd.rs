@@ -8,10 +8,10 @@ use anyhow::Context as _;
 
 use super::dirs::SpecDir;
 use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, discover};
-use backtestd_core::spec::GlobalDefaults;
 use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
+use backtestd_core::spec::{GlobalDefaults, ontology_hash};
 use backtestd_store::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
-use backtestd_store::load_yaml;
+use backtestd_store::{load_yaml, read_files};
 
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
@@ -56,7 +56,7 @@ pub fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The three spec files that discovery alone needs.
+/// The three spec files that discovery alone needs, under the name of the whole tree.
 fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     let advice = || {
         format!("cannot use the specs in {}; point --spec or BACKTESTD_SPEC at a spec tree", dir.display())
@@ -67,6 +67,8 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     gates.multiplicity.catalogue = CatalogueKind::Closed;
     let families: FamiliesFile = load_yaml(&dir.join("multiplicity/families.yaml")).with_context(advice)?;
     let defaults: GlobalDefaults = load_yaml(&dir.join("global_defaults.yaml")).with_context(advice)?;
+    let files = read_files(dir).with_context(advice)?;
+    let texts = files.iter().map(|(path, file)| (path.as_str(), &*file.text));
     let config = DiscoveryConfig {
         excluded: Vec::new(),
         lacking: Vec::new(),
@@ -75,7 +77,7 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
         catalogue: None,
         closed_through: None,
         entry_lag_bars: defaults.entry_lag_bars.get(),
-        spec_hash: Arc::from(""),
+        spec_hash: Arc::from(ontology_hash(texts)),
     };
     Ok((config, defaults))
 }

@@ -15,6 +15,7 @@ use backtestd_core::discovery::definition::hex;
 use backtestd_core::discovery::{Cohort, Discovery};
 use backtestd_core::market::Ts;
 use backtestd_core::outcomes::Outcome;
+use backtestd_core::tradability::Markets;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -92,6 +93,7 @@ pub fn run(
     discovery: Discovery,
     outcomes: &[Outcome],
     request: &Request,
+    markets: &mut dyn Markets,
 ) -> Result<Found, String> {
     let looked = &input.looked;
     let watermark = looked.closed_end.open();
@@ -105,7 +107,7 @@ pub fn run(
     let spec = &input.spec;
     let replay = Some(hex(&looked.link));
     let conclusions =
-        conclude(spec, discovery, outcomes, &facts, replay).map_err(|error| error.to_string())?;
+        conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
     let published =

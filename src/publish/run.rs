@@ -32,6 +32,7 @@ struct Summary<'a> {
     discovery_end: String,
     files: BTreeMap<&'a str, FileEntry>,
     hypotheses: usize,
+    hypotheses_with_data: usize,
     discoveries: usize,
     blueprints: usize,
     reasons: &'a [String],
@@ -68,7 +69,8 @@ struct BridgeLine<'a> {
     fail_reasons: Vec<String>,
 }
 
-/// Writes the run's folder under `reports` and returns it. Writing the same content again changes nothing.
+/// Writes the run's folder under `reports` and returns it. `hypotheses` are the units of the catalogue, `candidates` those
+/// of them with data. Writing the same content again changes nothing.
 ///
 /// # Errors
 /// When a file cannot be written, or the run is there already with other content (a run is immutable).
@@ -76,6 +78,7 @@ pub fn write_run(
     reports: &Path,
     ontology_spec_hash: &str,
     run: &RunFacts,
+    hypotheses: usize,
     candidates: &[Candidate],
     bridge: &BTreeMap<usize, BridgeResult>,
     compiled: &Compiled,
@@ -90,7 +93,8 @@ pub fn write_run(
         discovery_start: run.discovery_start.rfc3339(),
         discovery_end: run.discovery_end.rfc3339(),
         files: BTreeMap::from([(BLUEPRINTS_FILE, file_entry(&lines, compiled.blueprints.len()))]),
-        hypotheses: candidates.len(),
+        hypotheses,
+        hypotheses_with_data: candidates.len(),
         discoveries: candidates.iter().filter(|c| c.is_discovery).count(),
         blueprints: compiled.blueprints.len(),
         reasons: &compiled.reasons,

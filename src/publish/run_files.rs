@@ -38,7 +38,9 @@ pub fn write_run_files(
 ) -> Result<(), RunFilesError> {
     let reports = data_root.join("reports");
     let candidates = &conclusions.discovery.candidates;
-    write_run(&reports, &spec.hash, facts, candidates, &conclusions.bridge, &conclusions.compiled)?;
+    let hypotheses = conclusions.discovery.summary.hypotheses;
+    let (bridge, compiled) = (&conclusions.bridge, &conclusions.compiled);
+    write_run(&reports, &spec.hash, facts, hypotheses, candidates, bridge, compiled)?;
     write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
     Ok(())

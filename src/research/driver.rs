@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::collect::{Collected, collect};
+use super::markets::StoreMarkets;
 use super::measures::{MeasureLook, look_at_measures, write_measures};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
@@ -86,7 +87,8 @@ pub fn run(
     let run = Ran { request, look, config: &config, collected: &collected, facts: &facts };
     let (measures, measure_counts) = tests_beside(&run, &measure_looks)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
-    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay)?;
+    let mut markets = StoreMarkets::of(store);
+    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
     lap("discovery");
 
     write_run_files(&request.data_root, &request.spec, &facts, &conclusions)?;

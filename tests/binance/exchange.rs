@@ -6,7 +6,9 @@ use std::time::Duration;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, RunningExchange};
 use backtestd_binance::{Rest, RestConfig, Stamped, StreamState, Subscription, Update, WsClient, WsConfig};
-use backtestd_core::market::{BARS_PER_DAY, Bar, BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{
+    BARS_PER_DAY, Bar, BarIndex, DAY_MS, Kind, Market, Records, SeriesKey, Symbol, Ts, parse_time,
+};
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
@@ -157,7 +159,9 @@ async fn every_request_is_understood_by_the_other_side() {
     let funding = rest.funding_rates(btc, Ts(now.0 - 7 * DAY_MS), now).await.unwrap();
     assert_eq!(funding.len(), 21);
     assert!(funding.iter().all(|f| f.print.interval_hours == 8.0 && f.print.ts.0 % 60_000 == 0));
-    let open_interest = rest.open_interest_hist(btc, day_ago, now).await.unwrap();
+    let series = SeriesKey { kind: Kind::OpenInterest, market: Market::Perp, symbol: btc.clone() };
+    let page = rest.history(&series, day_ago.0, now.0, now).await.unwrap();
+    let Records::OpenInterest(open_interest) = page.records else { panic!("{page:?}") };
     assert!(open_interest.len() >= 286, "{}", open_interest.len());
     assert!(open_interest.windows(2).all(|w| w[1].ts.0 - w[0].ts.0 == 300_000));
     let unknown = rest.klines(Market::Perp, &symbols(&["NOSUCHUSDT"])[0], from, to).await.unwrap_err();

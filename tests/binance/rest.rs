@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use backtestd_binance::clock::ScaledClock;
 use backtestd_binance::{Hole, Limits, Pauses, Rest, RestConfig, RestError};
-use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Kind, Market, Records, SeriesKey, Symbol, Ts};
 use futures_util::{StreamExt, stream};
 
 use crate::server::{self, ok, parameter, response};
@@ -359,8 +359,10 @@ async fn open_interest_history_comes_in_windows_with_defects_as_unknown() {
         ok(format!("[{}]", rows.join(",")))
     })
     .await;
-    let values =
-        client(config(&http.url)).open_interest_hist(&btc(), Ts(0), Ts(1000 * 300_000)).await.unwrap();
+    let series = SeriesKey { kind: Kind::OpenInterest, market: Market::Perp, symbol: btc() };
+    let end = 1000 * 300_000;
+    let page = client(config(&http.url)).history(&series, 0, end, Ts(end)).await.unwrap();
+    let Records::OpenInterest(values) = page.records else { panic!("{page:?}") };
     assert_eq!(values.len(), 1000);
     assert!(
         values.iter().enumerate().all(|(i, v)| v.ts.0 == i as i64 * 300_000 && v.contracts == i as f64 + 1.0)

@@ -5,8 +5,8 @@
 pub mod recorded;
 
 use backtestd_core::market::{
-    Bar, BarIndex, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
-    Source, Symbol,
+    Bar, BarIndex, FundingPrint, LiquidationBar, LongShortRatio, MarkBar, OpenInterest, QuoteBar, RawBlock,
+    RawSymbol, Source, Symbol,
 };
 
 /// The repository's own specs.
@@ -102,6 +102,14 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
             oi[s] = (oi[s] * libm::exp(0.0015 * rng.noise())).clamp(10_000.0, 200_000.0);
             let contracts = if row % 1300 == 9 { f64::NAN } else { oi[s] };
             out.open_interest.push(OpenInterest { ts: bar.close(), contracts, value: contracts * close });
+            // Made of what is drawn anyway, so that the rest of the market stays what it was.
+            out.long_short_ratio.push(LongShortRatio {
+                ts: bar.close(),
+                top_accounts: libm::exp(basis[s] / 10.0),
+                top_positions: if row % 1300 == 9 { f64::NAN } else { 1.0 + share },
+                accounts: 2.0 - share,
+                taker_volume: share / (1.0 - share),
+            });
             if bar.close().0 % (8 * 3_600_000) == 0 && row % 5000 < 4900 {
                 let rate = 0.0001 + 0.0002 * rng.noise() + basis[s] / 100_000.0;
                 out.funding.push(FundingPrint::regular(bar.close(), rate, 8.0));
@@ -156,6 +164,7 @@ pub fn slice(whole: &RawBlock, from: usize, to: usize) -> RawBlock {
             mark: between(&s.mark, |x| x.bar.0, first.0, last.0),
             liquidations: between(&s.liquidations, |x| x.bar.0, first.0, last.0),
             quotes: between(&s.quotes, |x| x.bar.0, first.0, last.0),
+            long_short_ratio: between(&s.long_short_ratio, |x| x.ts.0 - 1, first.open().0, last.open().0),
             depth: between(&s.depth, |x| x.ts.0 - 1, first.open().0, last.open().0),
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Filter verbs are conditions of hypotheses, or it is said why not.
 
 use backtestd_store::load_specs;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use backtestd_core::blueprints::RunFacts;
@@ -264,7 +264,8 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     };
     let empty = config.open_book(&full);
     let look = Look { catalogue: &full, book: &empty, accounting: &accounting, excluded: &[], lacking: &[] };
-    let twin = conclude_like(&look, &spec, &config, &outcomes, &facts).unwrap().discovery;
+    let twin =
+        conclude_like(&look, &spec, &config, &outcomes, &facts, &mut BTreeMap::new()).unwrap().discovery;
     assert_eq!((twin.summary.cohorts.len(), twin.summary.trials), (2, full.units));
     let of = |state: &str| {
         twin.candidates.iter().find(|c| c.state_id() == state && c.scope.label() == "ALL").unwrap()

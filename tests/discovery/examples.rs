@@ -7,9 +7,7 @@ use backtestd_core::discovery::DaySum;
 use backtestd_core::discovery::ash::{ash_fit, t_to_effective_se};
 use backtestd_core::discovery::bounds::LowerBound;
 use backtestd_core::discovery::cluster::{ClusterSum, ClusterT};
-use backtestd_core::discovery::eprocess::{
-    MAX_BETS, MixParams, RunningScale, adjuster, log_add, pair_p, sym_log_e,
-};
+use backtestd_core::discovery::eprocess::{MixParams, RunningScale, adjuster, log_add, pair_p, sym_log_e};
 use backtestd_core::discovery::monitor::RetireDetector;
 use backtestd_core::discovery::multiplicity::{
     Groups, bh_adjust, bh_reject, by_adjust, ebh_adjust, ebh_reject, grouped_bb, grouped_bb_adjust, harmonic,
@@ -20,6 +18,7 @@ use backtestd_core::discovery::seed_compat::{bh_per_group, fixed_shrink, seed_sh
 use backtestd_core::discovery::shrink::{Child, between_variance, lambda, shrink};
 use backtestd_core::discovery::signs::SignProcesses;
 use backtestd_core::discovery::special::{normal_isf, t_sf};
+use backtestd_core::spec::gates::MAX_BETS;
 use serde_json::Value;
 
 #[test]

@@ -123,6 +123,8 @@ fn take(out: &mut Recorded, file: &Path, kind: FileKind, market: Market) {
             Records::Bars(Market::Spot, bars) => out.raw.spot.extend(bars),
             Records::OpenInterest(all) => out.raw.open_interest.extend(all),
             Records::Funding(prints) => out.raw.funding.extend(prints),
+            // No event reads them.
+            Records::LongShortRatio(_) => {}
             other => panic!("{} has no use for {other:?}", file.display()),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backtestd_binance::{Rest, RestConfig, Subscription, Update, WsClient, WsConfig};
-use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{BARS_PER_DAY, Kind, Market, SeriesKey, Symbol, Ts, parse_time};
 use backtestd_lab::sim::{Fault, FaultKind};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -124,8 +124,18 @@ async fn the_project_s_own_client_understands_every_answer_and_every_frame() {
     assert!(marks.len() as i64 == 5 * BARS_PER_DAY && marks.iter().all(|m| m.premium.abs() < 0.01));
     let funding = rest.funding_rates(&sol, first, last).await.unwrap();
     assert_eq!(funding.len(), 15);
-    let oi = rest.open_interest_hist(&sol, first, last).await.unwrap();
-    assert_eq!(oi.len() as i64, 5 * BARS_PER_DAY);
+    for kind in Kind::ALL.iter().copied().filter(|kind| !kind.is_bar_like() && *kind != Kind::Funding) {
+        let series = SeriesKey { kind, market: Market::Perp, symbol: sol.clone() };
+        let Some(page) = Rest::history_page(kind) else { continue };
+        assert!(page >= last.0 - first.0, "one page is enough here");
+        let found = rest.history(&series, first.0, last.0, last).await.unwrap();
+        let mut known = 0;
+        found.records.rows().each(&mut |_, columns, _| {
+            known += columns.iter().take(kind.columns().len()).filter(|v| !v.is_nan() && **v > 0.0).count();
+        });
+        let all = 5 * BARS_PER_DAY as usize * kind.columns().len();
+        assert_eq!((found.through, known), (last.0, all), "{}", kind.name());
+    }
     for market in [Market::Perp, Market::Spot] {
         let info = rest.exchange_info(market, &[]).await.unwrap();
         assert!(info.symbols.iter().all(|s| s.is_trading()), "{market}");

@@ -1,11 +1,12 @@
 //! Small inputs that once went wrong, each with its right answer.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use backtestd::cli::import_cmd::ImportSummary;
 use backtestd_binance::archive::FileKind;
 use backtestd_core::clean::{CalendarPolicy, CleanPolicy, Joiner, Lagged, SymbolPolicy};
-use backtestd_core::market::{Bar, BarIndex, Market, Source};
+use backtestd_core::market::{Bar, BarIndex, Kind, Market, Source};
 use backtestd_store::Store;
 
 use crate::{args, bar_at, run, store, symbol};
@@ -120,10 +121,8 @@ fn d13_a_missed_settlement_keeps_the_interval() {
     let policy = CleanPolicy {
         funding_lag_ms: 60_000,
         funding_grace_ms: 3_600_000,
-        open_interest: rule,
-        depth: rule,
-        min_liq_coverage: 1.0,
-        min_tob_coverage: 1.0,
+        instants: BTreeMap::from([(Kind::OpenInterest, rule), (Kind::Depth, rule)]),
+        min_coverage: BTreeMap::from([(Kind::Liquidations, 1.0), (Kind::Quotes, 1.0)]),
         calendars: CalendarPolicy::default(),
         symbols: vec![SymbolPolicy {
             collected: store.coverage(&names[0]).unwrap().into_iter().collect(),

@@ -158,6 +158,9 @@ pub fn three_symbols() -> Vec<Symbol> {
     vec![symbol("BTCUSDT"), symbol("ZECUSDT"), symbol("ADAUSDT")]
 }
 
+/// Kinds of nodes that a gene may ask for.
+pub const KINDS: u8 = 65;
+
 /// One node of a random graph.
 pub type Gene = (u8, [u8; 4], u8, u8);
 
@@ -199,7 +202,8 @@ fn add_gene(b: &mut Build, nums: &mut Vec<NodeId>, bools: &mut Vec<NodeId>, neve
     let pair = |f| (Op::Roll2 { f, window, min }, vec![n(0), n(1)]);
     let quantile = [0.0, 0.1, 0.25, 0.5, 0.97, 1.0][usize::from(q) % 6];
     // Numbers.
-    let number: Option<(Op, Vec<NodeId>)> = match kind % 64 {
+    let kind = kind % KINDS;
+    let number: Option<(Op, Vec<NodeId>)> = match kind {
         0 => Some((Op::Add, vec![n(0), n(1)])),
         1 => Some((Op::Sub, vec![n(0), n(1)])),
         2 => Some((Op::Mul, vec![n(0), n(1)])),
@@ -255,16 +259,17 @@ fn add_gene(b: &mut Build, nums: &mut Vec<NodeId>, bools: &mut Vec<NodeId>, neve
         46 => Some((Op::Hour, vec![])),
         47 => Some((Op::Minute, vec![])),
         48 => Some((Op::Weekday, vec![])),
+        64 => Some(rolling(Rolling::Wma)),
         _ => None,
     };
     if let Some((op, inputs)) = number {
-        let clockable = (18..=42).contains(&(kind % 64));
+        let clockable = matches!(kind, 18..=42 | 64);
         let id = b.clocked(op, &inputs, clock.filter(|_| clockable));
         nums.push(id);
         return;
     }
     let cmp = [Cmp::Lt, Cmp::Le, Cmp::Gt, Cmp::Ge, Cmp::Eq, Cmp::Ne][usize::from(p) % 6];
-    let (op, inputs) = match kind % 64 {
+    let (op, inputs) = match kind {
         49 => (Op::Compare(cmp), vec![n(0), n(1)]),
         50 => (Op::And, vec![c(0), c(1)]),
         51 => (Op::Or, vec![c(0), c(1)]),
@@ -300,7 +305,7 @@ fn add_gene(b: &mut Build, nums: &mut Vec<NodeId>, bools: &mut Vec<NodeId>, neve
             return;
         }
     };
-    let clockable = (54..=62).contains(&(kind % 64));
+    let clockable = (54..=62).contains(&kind);
     let id = b.clocked(op, &inputs, clock.filter(|_| clockable));
     bools.push(id);
 }

@@ -29,6 +29,7 @@ fn of_numbers() -> Vec<Rolling> {
         Rolling::PctRank,
         Rolling::AgeMax,
         Rolling::AgeMin,
+        Rolling::Wma,
     ]
 }
 
@@ -167,6 +168,12 @@ fn the_rules_of_the_table_by_hand() {
     check(roll(Rolling::Sum, 3, 1), &[5.0, 1.0, N, 2.0], 3.0);
     check(roll(Rolling::Mean, 3, 2), &[5.0, 1.0, N, 2.0], 1.5);
     check(roll(Rolling::Mean, 3, 3), &[5.0, 1.0, N, 2.0], N);
+    // The newest row weighs as much as the window is long; an unknown row takes its weight with it.
+    check(roll(Rolling::Wma, 3, 3), &[9.0, 1.0, 2.0, 6.0], (1.0 + 4.0 + 18.0) / 6.0);
+    check(roll(Rolling::Wma, 3, 2), &[9.0, 1.0, N, 5.0], (1.0 + 15.0) / 4.0);
+    check(roll(Rolling::Wma, 3, 1), &[9.0, 1.0, N, N], 1.0);
+    check(roll(Rolling::Wma, 3, 3), &[9.0, 1.0, N, 5.0], N);
+    check(roll(Rolling::Wma, 1, 1), &[7.0, 3.0], 3.0);
     // Deviations need two values, skewness three; no spread is no skewness and no z, but a standard deviation of 0.
     check(roll(Rolling::Std, 3, 1), &[N, N, 2.0], N);
     check(roll(Rolling::Std, 3, 1), &[2.0, 2.0, 2.0], 0.0);

@@ -104,6 +104,8 @@ fn symbol(first: BarIndex, rows: usize, seed: u64, gaps: bool) -> SymbolColumns 
                 Source::MinutesToSessionCloses => (-minute - 90).rem_euclid(480) as f64,
                 Source::MinutesSinceMacro => (minute % (5 * 5 * BARS_PER_DAY)) as f64,
                 Source::MinutesToMacro => (-minute).rem_euclid(5 * 5 * BARS_PER_DAY) as f64,
+                Source::LsRatioTopAccounts | Source::LsRatioTopPositions => libm::exp(carry),
+                Source::LsRatioAccounts | Source::TakerLsRatio => share / (1.0 - share),
             };
             columns[source.index()].push(if gap { f64::NAN } else { value });
         }

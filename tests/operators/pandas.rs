@@ -9,13 +9,27 @@ use backtestd_core::market::{BarIndex, Source, TickBlock};
 
 use super::build::{Build, Noise, columns, roll, symbol};
 use super::recorded::skipped;
+use super::run;
+use super::table::compiled;
 
 /// Reads rows `x,y` from stdin, prints a row of statistics for each.
 const SCRIPT: &str = r"
-import sys, pandas as pd
+import math, sys, numpy as np, pandas as pd
 df = pd.read_csv(sys.stdin, names=['x', 'y'])
 x, y = df.x, df.y
 out = {}
+def wma(s, w, m):
+    def mean(v):
+        k = ~np.isnan(v)
+        return np.average(v[k], weights=np.arange(1, len(v) + 1)[k])
+    # With rows before the first one: a short window weighs its rows as a long one does.
+    padded = pd.concat([pd.Series([np.nan] * w), s], ignore_index=True)
+    return padded.rolling(w, min_periods=m).apply(mean, raw=True).iloc[w:].reset_index(drop=True)
+def hma(s, w, m):
+    part = lambda n: -(-m * n // w)
+    ahead = 2 * wma(s, w // 2, part(w // 2)) - wma(s, w, m)
+    root = math.isqrt(w)
+    return wma(ahead, root, part(root))
 for w, m in WINDOWS:
     r = x.rolling(w, min_periods=m)
     p = x.rolling(w, min_periods=m)
@@ -26,8 +40,11 @@ for w, m in WINDOWS:
     # pandas counts a tie's upper half: its average rank is less + (equal + 1) / 2.
     out[f'rank{w}'] = r.rank(pct=True) - 0.5 / n
     out[f'corr{w}'], out[f'cov{w}'] = p.corr(y), p.cov(y)
+    out[f'wma{w}'] = wma(x, w, m)
 for h, m in [(3, 3), (20.5, 10)]:
     out[f'ewm{h}'] = x.ewm(halflife=h, adjust=False, ignore_na=True, min_periods=m).mean()
+for w, m in [(16, 8), (55, 55), (200, 120)]:
+    out[f'hma{w}'] = hma(x, w, m)
 pd.DataFrame(out).to_csv(sys.stdout, header=False, index=False, na_rep='nan')
 ";
 
@@ -71,6 +88,7 @@ fn ours(x: &[f64], y: &[f64]) -> Vec<Vec<f64>> {
         for f in [Rolling2::Corr, Rolling2::Cov] {
             b.node(Op::Roll2 { f, window: w, min }, &[nx, ny]);
         }
+        b.node(roll(Rolling::Wma, w, min), &[nx]);
     }
     for (halflife, min) in [(3.0, 3), (20.5, 10)] {
         b.node(Op::Ewm { halflife: Literal::new(halflife), min }, &[nx]);
@@ -79,7 +97,13 @@ fn ours(x: &[f64], y: &[f64]) -> Vec<Vec<f64>> {
     let block = TickBlock { first: BarIndex(5_800_123), rows: x.len(), symbols: vec![columns] };
     let mut engine = Engine::new(b.done(), &[symbol("BTCUSDT")], block.first, EngineOptions::BATCH);
     let out = engine.push(&block).unwrap();
-    out.symbols[0].features.iter().skip(2).map(<[f64]>::to_vec).collect()
+    let mut all: Vec<Vec<f64>> = out.symbols[0].features.iter().skip(2).map(<[f64]>::to_vec).collect();
+    // `hma` is made of several nodes: by its call.
+    let calls = [(16, 8), (55, 55), (200, 120)].map(|(w, m)| format!("hma(close, window={w}, min={m})"));
+    let calls: Vec<(&str, &str)> = calls.iter().map(|call| ("hma", call.as_str())).collect();
+    let out = run(&compiled(&calls), &[symbol("BTCUSDT")], &block, EngineOptions::BATCH);
+    all.extend(out.symbols[0].features.iter().map(<[f64]>::to_vec));
+    all
 }
 
 fn pandas(x: &[f64], y: &[f64]) -> Option<Vec<Vec<f64>>> {

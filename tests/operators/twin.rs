@@ -288,6 +288,15 @@ pub fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
 }
 
+/// Weights 1, 2, ... from the oldest row of the window on, over its known rows.
+pub fn weighted(window: &[f64]) -> f64 {
+    let known = window.iter().zip(1_u32..).filter(|(v, _)| !v.is_nan());
+    let (sum, weights) = known.fold((0.0, 0.0), |(sum, weights), (v, weight)| {
+        (sum + f64::from(weight) * v, weights + f64::from(weight))
+    });
+    sum / weights
+}
+
 fn variance(x: &[f64]) -> f64 {
     if x.len() < 2 {
         return U;
@@ -348,6 +357,7 @@ fn rolling(f: Rolling, window: &[f64], min: usize, t: usize) -> f64 {
     match f {
         Rolling::Sum => x.iter().sum(),
         Rolling::Mean => mean(&x),
+        Rolling::Wma => weighted(window),
         Rolling::Var => variance(&x),
         Rolling::Std => variance(&x).sqrt(),
         Rolling::Z => (now - mean(&x)) / variance(&x).sqrt(),

@@ -164,6 +164,26 @@ fn features_and_states_have_the_values_of_the_whole_graph() {
     assert!(known > 12, "{known} known values compared");
 }
 
+#[test]
+fn a_feature_of_long_short_ratios_reads_the_record_of_the_bar_before() {
+    let feature = "features:\n  crowding:\n    expr: ln(ls_ratio_accounts / ls_ratio_top_positions)\n    unit: ln\n    \
+                   doc: all accounts against the positions of the top traders\n";
+    let spec = Copy::new().edit("features/positioning.yaml", "features:\n", feature).load();
+    let world = World::new(spec, vec![collected().into_iter().collect(); SYMBOLS]);
+    for row in [700, 3_000, ROWS - 1] {
+        // The snapshot at the open of the bar; that of its close is a minute too late for it.
+        let at = (START + row as i64).open();
+        let record = world.raw.symbols[1].long_short_ratio.iter().find(|r| r.ts == at).unwrap();
+        let json = world.trace("crowding", 1, row).json();
+        let root = json["nodes"].as_array().unwrap().iter().find(|n| n["id"] == json["root"]).unwrap();
+        assert_eq!(
+            root["value"].as_f64(),
+            Some(libm::log(record.accounts / record.top_positions)),
+            "row {row}"
+        );
+    }
+}
+
 /// An event that is as simple as possible: a bar closes above its open.
 fn simple(detect: &str, rest: &str) -> World {
     let text = format!(
@@ -317,6 +337,17 @@ fn a_trace_reads_as_a_person_would_ask() {
     let text = world.trace("VOL_SPIKE", 1, world.find("FTTT")).text(false);
     let text = text.replace(&world.history.spec.hash, "sha256:…");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_operators_are_listed_with_their_calls_and_in_words() {
+    let spec = shipped();
+    let list = backtestd_core::spec::explain(&spec, "operators", false).unwrap();
+    assert!(list.text.contains("W  hma(x, window=, [min=], [on=])"), "{}", list.text);
+    assert!(
+        list.text.contains("hma(close, window=16, min=8): the Hull moving average of close over 80 minutes")
+    );
+    assert_eq!(list.json["operators"].as_array().unwrap().len(), backtestd_core::graph::operators().count());
 }
 
 #[test]

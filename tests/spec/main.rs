@@ -6,9 +6,13 @@ mod common;
 mod copy;
 mod errors;
 mod explain;
+mod extend;
 mod guide;
+mod leaves;
 mod new_event;
+mod readers;
 mod schemas;
+mod tree;
 
 use backtestd_store::load_specs;
 use std::collections::BTreeMap;
@@ -163,6 +167,38 @@ fn an_explanation_says_formula_words_reach_and_sources() {
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
+}
+
+#[test]
+fn an_event_that_can_never_be_tested_is_a_finding() {
+    let findings = |copy: Copy| SpecReport::of(&copy.load()).findings;
+    let never = Copy::new().edit("events/vol_shock.yaml", "horizons: [60m, 4h]", "horizons: [1d]");
+    assert_eq!(
+        findings(never),
+        [
+            "events/vol_shock.yaml: VOL_SHOCK is never tested: no window of its horizons (1d) closes on the event's own UTC \
+             day; add a shorter one"
+        ]
+    );
+    let partly = Copy::new().edit("events/vol_shock.yaml", "horizons: [60m, 4h]", "horizons: [60m, 1d]");
+    assert_eq!(findings(partly), Vec::<String>::new());
+}
+
+#[test]
+fn an_explanation_names_the_events_that_share_rows_by_construction() {
+    let spec = shipped();
+    let found = explain(&spec, "RANGE_BREAKOUT", false).unwrap();
+    let lines: Vec<&str> = found.text.lines().filter(|l| l.starts_with("overlaps")).collect();
+    assert_eq!(
+        lines,
+        [
+            "overlaps    BREAKOUT_TRIGGER: disjoint",
+            "overlaps    FALSE_BREAKOUT: follows a channel exit",
+            "overlaps    SUPPORT_RESISTANCE_BREAK: outside the channel",
+        ]
+    );
+    assert_eq!(found.json["overlaps"][0]["events"][0], "BREAKOUT_TRIGGER");
+    assert!(!explain(&spec, "VOL_SPIKE", false).unwrap().text.contains("overlaps"));
 }
 
 #[test]

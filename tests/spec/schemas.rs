@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use backtestd_core::spec::{schema_kind, schemas};
+use backtestd_core::spec::schemas;
 use backtestd_store::spec_files;
 use serde_json::{Value, json};
 
@@ -21,6 +21,14 @@ fn yaml(path: &str) -> Value {
 /// The schema of a kind.
 fn schema(kind: &str) -> Value {
     schemas().into_iter().find(|s| s.kind == kind).unwrap().schema
+}
+
+/// The kind of a file, by its path below the spec directory: a file of its own goes before the pattern of its folder.
+fn schema_kind(path: &str) -> Option<&'static str> {
+    let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
+    let all = schemas();
+    let of = |files: &str| all.iter().find(|schema| schema.files == files).map(|schema| schema.kind);
+    of(path).or_else(|| of(&folder?))
 }
 
 #[test]

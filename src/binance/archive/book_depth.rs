@@ -18,7 +18,7 @@ const NOTIONAL: usize = 3;
 
 const SYMBOL: usize = 4;
 
-const SCHEMA: Schema =
+const SCHEMA: Schema<'static> =
     Schema { kind: "book_depth", columns: COLUMNS, ignored: &["source", "exchange"], more: None };
 
 const COLUMNS: &[Column] = &[

@@ -19,7 +19,7 @@ const ASK_QUANTITY: usize = 4;
 const TIME: usize = 5;
 const SYMBOL: usize = 6;
 
-const SCHEMA: Schema = Schema {
+const SCHEMA: Schema<'static> = Schema {
     kind: "book_ticker",
     columns: COLUMNS,
     ignored: &["event_time", "source", "exchange"],

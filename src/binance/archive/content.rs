@@ -8,7 +8,7 @@ use super::{
     ArchiveError, FileContent, FileKind, FileSpec, Finding, book_depth, book_ticker, checksum, frame,
     funding, klines, lake, liquidations, mark, members, metrics, unfinished,
 };
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{Kind, RawPut, Records};
 
 /// Bytes between two reports of progress.
 const REPORT_EVERY: u64 = 1 << 20;
@@ -146,14 +146,14 @@ impl<R: Read> Read for Watched<'_, R> {
     }
 }
 
-/// Whether the table is one of the lake's own, by the column that only it has.
-fn is_lake_table(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<bool, ArchiveError> {
-    let Some(mark) = lake::mark_of(kind) else { return Ok(false) };
+/// The kind of one of the lake's own tables, by its columns; `None` for any other.
+fn lake_kind(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<Option<Kind>, ArchiveError> {
     let start = input
         .fill_buf()
         .map_err(|e| ArchiveError::Container { file: file.to_owned(), detail: e.to_string() })?;
     let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    Ok(line.split(|b| *b == b',').any(|name| super::table::squeeze(name) == mark))
+    let header: Vec<String> = line.split(|b| *b == b',').map(super::table::squeeze).collect();
+    Ok(lake::kind_of(kind, &header))
 }
 
 fn read_table(
@@ -164,8 +164,8 @@ fn read_table(
 ) -> Result<(), ArchiveError> {
     let mut put = |symbol, records| out.puts.push(RawPut { symbol, records });
     let findings = &mut out.findings;
-    if spec.kind == FileKind::MarkIndex || is_lake_table(file, &mut input, spec.kind)? {
-        for (symbol, records) in lake::read(file, input, spec, findings)? {
+    if let Some(kind) = lake_kind(file, &mut input, spec.kind)? {
+        for (symbol, records) in lake::read(file, input, kind, spec, findings)? {
             put(symbol, records);
         }
         return Ok(());
@@ -187,8 +187,8 @@ fn read_table(
             }
         }
         FileKind::Metrics => {
-            for (symbol, snapshots) in metrics::read(file, input, spec, findings)? {
-                put(symbol, Records::OpenInterest(snapshots));
+            for (symbol, records) in metrics::read(file, input, spec, findings)? {
+                put(symbol, records);
             }
         }
         FileKind::MarkKlines | FileKind::IndexKlines | FileKind::PremiumKlines | FileKind::MarkIndex => {
@@ -207,6 +207,10 @@ fn read_table(
                 put(symbol, Records::Quotes(quotes.bars));
                 out.edges.extend(quotes.edges);
             }
+        }
+        FileKind::Lake => {
+            let detail = "not a table of the lake: timestamp, symbol and the columns of one kind of record";
+            return Err(ArchiveError::Container { file: file.to_owned(), detail: detail.to_owned() });
         }
         FileKind::BookDepth => {
             for (symbol, snapshots) in book_depth::read(file, input, spec, findings)? {

@@ -18,7 +18,7 @@ const SYMBOL: usize = 3;
 const RATE_TYPE: usize = 4;
 const SPECIAL: usize = 5;
 
-const SCHEMA: Schema = Schema {
+const SCHEMA: Schema<'static> = Schema {
     kind: "funding",
     columns: COLUMNS,
     ignored: &["mark_price", "index_price", "source", "exchange", "high", "low", "close", "volume", "id"],

@@ -18,7 +18,7 @@ const OPEN_TIME: usize = 0;
 const CLOSE_TIME: usize = 6;
 const SYMBOL: usize = 11;
 
-const SCHEMA: Schema = Schema {
+const SCHEMA: Schema<'static> = Schema {
     kind: "klines",
     columns: COLUMNS,
     ignored: &["ignore", "ignored", "unused", "source", "interval", "timeframe", "exchange", "date", "unix"],

@@ -88,7 +88,7 @@ fn lake(folders: &[&str]) -> Option<Layout> {
         "liquidations" => Some(FileKind::Liquidations),
         "book_ticker_5m" => Some(FileKind::BookTicker),
         "book_depth" => Some(FileKind::BookDepth),
-        _ => None,
+        _ => FileKind::from_lake_folder(|folder| folder == table),
     };
     let symbol_at = if table == "ohlcv" && folders.get(table_at.checked_sub(1)?) == Some(&"5m") {
         table_at.checked_sub(2)?

@@ -27,7 +27,7 @@ const FILLED: usize = 3;
 const TIME: usize = 4;
 const PRICE: usize = 5;
 
-const SCHEMA: Schema = Schema {
+const SCHEMA: Schema<'static> = Schema {
     kind: "liquidations",
     columns: COLUMNS,
     ignored: &[

@@ -1,8 +1,8 @@
-//! Open interest from the daily metrics files.
+//! Open interest and long/short ratios from the daily metrics files.
 //!
 //! Labels are floored to the 5-minute grid (they are often some seconds late; one a few seconds early belongs to the slot
-//! that it just missed). Rows that fall into one slot are reduced to the first with a known value; a reported 0 is a defect
-//! of the source and means unknown.
+//! that it just missed). Rows that fall into one slot are reduced to the first with a known value, of each ratio by itself;
+//! a reported 0 is a defect of the source and means unknown.
 //!
 //! What a label means changed: the end of its 5 minutes until early 2026, the start of them from 2026-06-25 on (the
 //! files then cover 00:00 to 23:55 again). The start-labelled value describes an instant up to 5 minutes later, so
@@ -18,26 +18,19 @@ use std::path::Path;
 use super::owner::Owner;
 use super::table::{Column, Row, Schema, Table};
 use super::{ArchiveError, FileSpec, Finding};
-use backtestd_core::market::{BAR_MS, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, Columns, Kind, MAX_COLUMNS, Market, OpenInterest, Records, Symbol, Ts};
 
 const TIME: usize = 0;
 const SYMBOL: usize = 1;
 const CONTRACTS: usize = 2;
 const VALUE: usize = 3;
+/// In the order of the stored columns.
+const RATIOS: [usize; 4] = [4, 5, 6, 7];
 
-const SCHEMA: Schema = Schema {
+const SCHEMA: Schema<'static> = Schema {
     kind: "metrics",
     columns: COLUMNS,
-    ignored: &[
-        "count_toptrader_long_short_ratio",
-        "sum_toptrader_long_short_ratio",
-        "count_long_short_ratio",
-        "sum_taker_long_short_vol_ratio",
-        "cmc_circulating_supply",
-        "source",
-        "exchange",
-        "pair",
-    ],
+    ignored: &["cmc_circulating_supply", "source", "exchange", "pair"],
     more: None,
 };
 
@@ -61,7 +54,15 @@ const COLUMNS: &[Column] = &[
         aliases: &["sum_open_interest_value", "open_interest_value", "oi_value"],
         required: false,
     },
+    ratio(RATIOS[0], "count_toptrader_long_short_ratio", &["count_toptrader_long_short_ratio"]),
+    ratio(RATIOS[1], "sum_toptrader_long_short_ratio", &["sum_toptrader_long_short_ratio"]),
+    ratio(RATIOS[2], "count_long_short_ratio", &["count_long_short_ratio"]),
+    ratio(RATIOS[3], "sum_taker_long_short_vol_ratio", &["sum_taker_long_short_vol_ratio"]),
 ];
+
+const fn ratio(place: usize, name: &'static str, aliases: &'static [&'static str]) -> Column {
+    Column { name, place, aliases, required: false }
+}
 
 /// The columns of the lake's own table, squeezed.
 const LAKE: [&str; 5] = ["timestamp", "symbol", "openinterest", "openinterestvalue", "source"];
@@ -87,20 +88,30 @@ pub(super) fn unless_zero(v: f64) -> f64 {
     if v == 0.0 { f64::NAN } else { v }
 }
 
-/// Snapshots of one symbol.
+/// What a row says.
+#[derive(Clone, Copy, Debug)]
+struct Snapshot {
+    open_interest: OpenInterest,
+    ratios: [f64; RATIOS.len()],
+}
+
+/// Snapshots of one symbol, by the instant that they describe.
 #[derive(Debug, Default)]
 struct Slots {
-    by_instant: BTreeMap<Ts, OpenInterest>,
+    open_interest: BTreeMap<Ts, OpenInterest>,
+    ratios: BTreeMap<Ts, Columns>,
     /// Rows whose label is the day on which labels changed, in the order of the table.
-    between: Vec<OpenInterest>,
+    between: Vec<Snapshot>,
     first: Option<Ts>,
     last: Option<Ts>,
     doubled: u64,
 }
 
 impl Slots {
-    fn put(&mut self, new: OpenInterest) {
-        match self.by_instant.entry(new.ts) {
+    fn put(&mut self, ts: Ts, row: Snapshot) {
+        let new = OpenInterest { ts, ..row.open_interest };
+        self.put_ratios(ts, row.ratios);
+        match self.open_interest.entry(ts) {
             Entry::Vacant(slot) => {
                 slot.insert(new);
             }
@@ -113,21 +124,34 @@ impl Slots {
         }
     }
 
-    fn label(&mut self, slot: Ts, new: OpenInterest) {
+    /// Fills what the slot does not know yet; rows without any ratio leave no record.
+    fn put_ratios(&mut self, ts: Ts, ratios: [f64; RATIOS.len()]) {
+        if ratios.iter().all(|v| v.is_nan()) {
+            return;
+        }
+        let slot = self.ratios.entry(ts).or_insert([f64::NAN; MAX_COLUMNS]);
+        for (known, ratio) in slot.iter_mut().zip(ratios) {
+            if known.is_nan() {
+                *known = ratio;
+            }
+        }
+    }
+
+    fn label(&mut self, slot: Ts, row: Snapshot) {
         self.first = self.first.or(Some(slot));
         self.last = Some(slot);
         if slot == START_LABELS_FROM {
-            self.between.push(new);
+            self.between.push(row);
         } else {
-            self.put(OpenInterest { ts: described(slot), ..new });
+            self.put(described(slot), row);
         }
     }
 
     /// The row that is a neighbour of the day before ends that day; the others start their own.
     fn settle(&mut self) {
         let mut rows = std::mem::take(&mut self.between);
-        let has_before = self.by_instant.keys().next().is_some_and(|ts| *ts < START_LABELS_FROM);
-        let has_after = self.by_instant.keys().next_back().is_some_and(|ts| *ts > START_LABELS_FROM);
+        let has_before = self.open_interest.keys().next().is_some_and(|ts| *ts < START_LABELS_FROM);
+        let has_after = self.open_interest.keys().next_back().is_some_and(|ts| *ts > START_LABELS_FROM);
         if self.first > self.last {
             rows.reverse();
         }
@@ -138,18 +162,27 @@ impl Slots {
         };
         for (ix, row) in rows.into_iter().enumerate() {
             let ts = if ix < ends { START_LABELS_FROM } else { described(START_LABELS_FROM) };
-            self.put(OpenInterest { ts, ..row });
+            self.put(ts, row);
         }
+    }
+
+    fn into_records(self) -> [Records; 2] {
+        let ratios: Vec<(i64, Columns)> =
+            self.ratios.into_iter().map(|(ts, columns)| (ts.0, columns)).collect();
+        [
+            self.open_interest.into_values().collect::<Vec<_>>().into(),
+            Records::of(Kind::LongShortRatio, Market::Perp, &ratios),
+        ]
     }
 }
 
-/// Reads snapshots by symbol.
+/// Reads snapshots, of each symbol those of both kinds that the table has.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
     spec: &FileSpec,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<Symbol, Vec<OpenInterest>>, ArchiveError> {
+) -> Result<Vec<(Symbol, Records)>, ArchiveError> {
     // A header-less file starts with a digit as well: its first column is a time.
     let mut table = Table::open(file, input, &SCHEMA, findings)?;
     let is_lake = table.names() == LAKE;
@@ -158,14 +191,15 @@ pub(super) fn read(
     let (mut late, mut zeros) = (0_u64, 0_u64);
     while let Some(row) = table.next_row()? {
         let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
-        let (label, new) = snapshot(&row)?;
+        let label = row.time(TIME)?;
+        let snapshot = snapshot(&row, label)?;
         zeros += u64::from(row.number(CONTRACTS)? == 0.0);
         let slots = out.entry(symbol).or_default();
         if is_lake {
-            slots.put(new);
+            slots.put(label, snapshot);
         } else {
             late += u64::from(label.0.rem_euclid(BAR_MS) != 0);
-            slots.label(slot_of(label), new);
+            slots.label(slot_of(label), snapshot);
         }
     }
     owner.report(findings);
@@ -187,18 +221,26 @@ pub(super) fn read(
             });
         }
     }
-    Ok(out.into_iter().map(|(symbol, slots)| (symbol, slots.by_instant.into_values().collect())).collect())
+    let records = out
+        .into_iter()
+        .flat_map(|(symbol, slots)| slots.into_records().map(|records| (symbol.clone(), records)));
+    Ok(records.filter(|(_, records)| !records.rows().is_empty()).collect())
 }
 
-fn snapshot(row: &Row<'_>) -> Result<(Ts, OpenInterest), ArchiveError> {
-    let ts = row.time(TIME)?;
+fn snapshot(row: &Row<'_>, ts: Ts) -> Result<Snapshot, ArchiveError> {
     let (contracts, value) = (row.number(CONTRACTS)?, row.number(VALUE)?);
-    for (column, v) in [(CONTRACTS, contracts), (VALUE, value)] {
+    let mut ratios = [f64::NAN; RATIOS.len()];
+    for (ratio, column) in ratios.iter_mut().zip(RATIOS) {
+        *ratio = row.number(column)?;
+    }
+    let amounts = [(CONTRACTS, contracts), (VALUE, value)].into_iter().chain(RATIOS.into_iter().zip(ratios));
+    for (column, v) in amounts {
         if v < 0.0 {
             return Err(row.bad(column, row.text(column)?, "amounts cannot be negative"));
         }
     }
-    Ok((ts, OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) }))
+    let open_interest = OpenInterest { ts, contracts: unless_zero(contracts), value: unless_zero(value) };
+    Ok(Snapshot { open_interest, ratios: ratios.map(unless_zero) })
 }
 
 #[cfg(test)]
@@ -225,13 +267,19 @@ mod tests {
         let rows: String = labels
             .iter()
             .enumerate()
-            .map(|(i, label)| format!("{label},BTCUSDT,{},{}\n", i + 1, i + 1))
+            .map(|(i, label)| format!("{label},BTCUSDT,{},{},{}\n", i + 1, i + 1, i + 1))
             .collect();
-        let text = format!("create_time,symbol,sum_open_interest,sum_open_interest_value\n{rows}");
+        let ratio = "count_long_short_ratio";
+        let text = format!("create_time,symbol,sum_open_interest,sum_open_interest_value,{ratio}\n{rows}");
         let spec = FileSpec::of(FileKind::Metrics);
         let out = read(Path::new("x.csv"), text.as_bytes(), &spec, &mut Vec::new()).unwrap();
-        let shown = |o: &OpenInterest| (o.ts.to_string()[5..16].to_owned(), o.contracts);
-        out.values().next().unwrap().iter().map(shown).collect()
+        let shown = |ts: Ts, v: f64| (ts.to_string()[5..16].to_owned(), v);
+        let [(_, Records::OpenInterest(amounts)), (_, Records::LongShortRatio(ratios))] = &out[..] else {
+            panic!("{out:?}");
+        };
+        let amounts: Vec<_> = amounts.iter().map(|o| shown(o.ts, o.contracts)).collect();
+        assert_eq!(amounts, ratios.iter().map(|r| shown(r.ts, r.accounts)).collect::<Vec<_>>());
+        amounts
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl FileContent {
     /// Whether the file held nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.puts.iter().all(|put| put.records.is_empty())
+        self.puts.iter().all(|put| put.records.rows().is_empty())
             && self.parts.is_empty()
             && self.findings.is_empty()
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::layout::{self, Layout};
-use backtestd_core::market::{Contract, Instrument, Market};
+use backtestd_core::market::{Contract, Instrument, Kind, Market};
 
 /// Kinds of file that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -16,7 +16,7 @@ pub enum FileKind {
     Klines,
     /// Funding settlements.
     Funding,
-    /// Open interest (the daily metrics files).
+    /// The daily metrics files: open interest and other statistics.
     Metrics,
     /// Mark price klines.
     MarkKlines,
@@ -32,6 +32,8 @@ pub enum FileKind {
     BookDepth,
     /// Mark, index and premium per bar in one table, as the lake has them.
     MarkIndex,
+    /// A table of the lake's raw log, of the kind that its columns name.
+    Lake,
 }
 
 impl FileKind {
@@ -49,6 +51,7 @@ impl FileKind {
             Self::BookTicker => "book_ticker",
             Self::BookDepth => "book_depth",
             Self::MarkIndex => "mark_index",
+            Self::Lake => "lake",
         }
     }
 
@@ -67,8 +70,14 @@ impl FileKind {
             "bookticker" | "bookticker5m" => Self::BookTicker,
             "bookdepth" => Self::BookDepth,
             "markindex" => Self::MarkIndex,
-            _ => return None,
+            // Tables of the lake that no kind of the archive is named after.
+            _ => Self::from_lake_folder(|folder| folder.replace('_', "") == word)?,
         })
+    }
+
+    /// [`FileKind::Lake`] when some kind of record has such a folder in the lake.
+    pub(super) fn from_lake_folder(is_it: impl Fn(&str) -> bool) -> Option<Self> {
+        Kind::ALL.iter().any(|kind| is_it(kind.facts().lake)).then_some(Self::Lake)
     }
 }
 
@@ -275,6 +284,14 @@ mod tests {
             MarkIndex,
             None,
         );
+        check(
+            "raw/perp/BTCUSDT/long_short_ratio/year=2025/month=03/part.parquet",
+            "BTCUSDT",
+            perp,
+            FileKind::Lake,
+            None,
+        );
+        check("BTCUSDT_long_short_ratio.csv", "BTCUSDT", None, FileKind::Lake, None);
         check("perp/BTCUSDT/book_ticker_5m/year=2025/part.parquet", "BTCUSDT", perp, BookTicker, None);
         check(
             "um/daily/markPriceKlines/BTCUSDT/5m/BTCUSDT-5m-2025-01-01.zip",

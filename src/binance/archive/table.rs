@@ -20,10 +20,10 @@ pub(super) struct Column {
 
 /// The columns of a kind of table.
 #[derive(Debug)]
-pub(super) struct Schema {
+pub(super) struct Schema<'a> {
     /// Its name in messages.
     pub kind: &'static str,
-    pub columns: &'static [Column],
+    pub columns: &'a [Column],
     /// Columns that such tables often have and that are not needed.
     pub ignored: &'static [&'static str],
     /// Finds columns whose names depend on the content (`Volume BTC`); gets the squeezed names.
@@ -31,7 +31,7 @@ pub(super) struct Schema {
 }
 
 /// Reads rows of one table.
-pub(super) struct Table<R: Read> {
+pub(super) struct Table<'a, R: Read> {
     file: PathBuf,
     reader: csv::Reader<R>,
     record: ByteRecord,
@@ -40,7 +40,7 @@ pub(super) struct Table<R: Read> {
     records: u64,
     width: usize,
     places: Vec<Option<usize>>,
-    columns: &'static [Column],
+    columns: &'a [Column],
     /// Squeezed names of the header, empty without one.
     names: Vec<String>,
 }
@@ -50,16 +50,16 @@ pub(super) struct Row<'a> {
     file: &'a Path,
     record: &'a ByteRecord,
     places: &'a [Option<usize>],
-    columns: &'static [Column],
+    columns: &'a [Column],
     pub line: u64,
 }
 
-impl<R: Read> Table<R> {
+impl<'a, R: Read> Table<'a, R> {
     /// Looks at the first row: a first field that starts with a letter is a header, anything else is data.
     pub(super) fn open(
         file: &Path,
         input: R,
-        schema: &'static Schema,
+        schema: &Schema<'a>,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, ArchiveError> {
         Self::open_as(file, input, schema, findings, starts_header)
@@ -69,7 +69,7 @@ impl<R: Read> Table<R> {
     pub(super) fn open_as(
         file: &Path,
         input: R,
-        schema: &'static Schema,
+        schema: &Schema<'a>,
         findings: &mut Vec<Finding>,
         is_header: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, ArchiveError> {
@@ -131,11 +131,7 @@ impl<R: Read> Table<R> {
         &self.names
     }
 
-    fn map_header(
-        &mut self,
-        schema: &'static Schema,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(), ArchiveError> {
+    fn map_header(&mut self, schema: &Schema<'a>, findings: &mut Vec<Finding>) -> Result<(), ArchiveError> {
         let shown: Vec<String> =
             self.record.iter().map(|n| String::from_utf8_lossy(n).into_owned()).collect();
         let names: Vec<String> = self.record.iter().map(squeeze).collect();

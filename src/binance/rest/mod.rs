@@ -6,8 +6,10 @@
 mod config;
 mod error;
 mod funding;
+mod history;
 mod http;
 mod klines;
+mod statistics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,16 +17,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub use config::{Pauses, RestConfig};
 pub use error::RestError;
 pub use funding::FundingRecord;
+pub use history::HistoryPage;
 pub use http::install_tls;
 pub use klines::{Hole, KlineRange};
 
 use super::wire::{self, ExchangeInfo};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::{BAR_MS, Market, OpenInterest, Symbol, Ts};
+use backtestd_core::market::{Market, Symbol, Ts};
 use http::{Budget, Call, Http};
-
-/// Rows per open-interest request.
-const OPEN_INTEREST_PAGE_ROWS: i64 = 500;
 
 /// The client. Cheap to clone: clones share connections and limits.
 #[derive(Clone, Debug)]
@@ -81,43 +81,5 @@ impl Rest {
             self.http.follow_limit(market, limit);
         }
         Ok(info)
-    }
-
-    /// 5-minute open interest labelled within `[from, to)`, ascending, each label once. The exchange keeps 30 days.
-    ///
-    /// Whether a label is the start or the end of its period changed in 2026 for the archive and is unknown here:
-    /// a value must not be used before its label + 5 minutes.
-    ///
-    /// # Errors
-    /// See [`RestError`].
-    pub async fn open_interest_hist(
-        &self,
-        symbol: &Symbol,
-        from: Ts,
-        to: Ts,
-    ) -> Result<Vec<OpenInterest>, RestError> {
-        let path = "/futures/data/openInterestHist";
-        let mut values: Vec<OpenInterest> = Vec::new();
-        // Windows that fit into one answer: which end of a longer range would come is not documented.
-        let mut start = from.0;
-        while start < to.0 {
-            let end = to.0.min(start + OPEN_INTEREST_PAGE_ROWS * BAR_MS);
-            let query = vec![
-                ("symbol", symbol.to_string()),
-                ("period", "5m".to_owned()),
-                ("limit", OPEN_INTEREST_PAGE_ROWS.to_string()),
-                ("startTime", start.to_string()),
-                ("endTime", (end - 1).to_string()),
-            ];
-            let call = Call { market: Market::Perp, path, query, budget: Budget::FuturesData };
-            let rows = self.http.get(&call, wire::parse_open_interest_hist).await?;
-            values.extend(rows.into_iter().filter(|row| row.symbol == *symbol).map(|row| row.value));
-            start = end;
-        }
-        values.retain(|value| value.ts >= from && value.ts < to);
-        // A defective repeat of a label (unknown contracts) must not win over the good one.
-        values.sort_by_key(|value| (value.ts, value.contracts.is_nan()));
-        values.dedup_by_key(|value| value.ts);
-        Ok(values)
     }
 }

@@ -12,9 +12,9 @@ mod scalar;
 pub use error::WireError;
 pub use parse::{parse_frame, parse_frame_bytes};
 pub use rows::{
-    ExchangeInfo, FundingRow, KlineRow, OpenInterestRow, Prices, RateLimit, RateType, SymbolInfo,
-    parse_exchange_info, parse_funding_rates, parse_klines, parse_open_interest_hist, parse_refusal,
-    parse_server_time,
+    ExchangeInfo, FundingRow, KlineRow, Prices, RateLimit, RateType, StatisticsRow, SymbolInfo,
+    parse_exchange_info, parse_funding_rates, parse_klines, parse_refusal, parse_server_time,
+    parse_statistics,
 };
 
 use super::update::Update;

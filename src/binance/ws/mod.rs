@@ -23,7 +23,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use config::{QUEUE_UPDATES, WsConfig};
+use config::QUEUE_UPDATES;
+pub use config::WsConfig;
 pub use liveness::Silence;
 pub use outlet::WsStats;
 

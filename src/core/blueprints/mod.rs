@@ -22,6 +22,6 @@ pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifes
 pub use monitored::lives_of;
 pub use record::{
     BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage, Monitoring,
-    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
+    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope,
 };
 pub use trigger::{Triggered, match_event};

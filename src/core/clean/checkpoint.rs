@@ -1,9 +1,10 @@
 //! Bytes of a joiner's state.
 //!
 //! ```text
-//! version u32 | next bar i64 | symbols u32 | per symbol: name (u32 length, bytes), funding, open interest, depth
-//! as-of: held u8 (0, 1) [record] | pending u32, each a record                       all little-endian
-//! record: ts i64, 3 x f64 (funding) or 2 x f64
+//! version u32 | next bar i64 | kinds u32, each code u8 | symbols u32 | per symbol: name (u32 length, bytes), funding,
+//! then each of the kinds, as an as-of:
+//! held u8 (0, 1) [record] | pending u32, each a record                              all little-endian
+//! record: ts i64, f64 of each column; of funding rate, hours of the interval, hours since the print before
 //! then the first 8 bytes of the SHA-256 of everything before
 //! ```
 use sha2::{Digest, Sha256};
@@ -11,18 +12,30 @@ use sha2::{Digest, Sha256};
 use super::CleanError;
 use super::asof::AsOf;
 use super::joiner::{CHECKPOINT_VERSION, Joiner, Print, State};
-use crate::market::{BarIndex, Ts};
+use crate::market::{BarIndex, Columns, Kind, MAX_COLUMNS, Ts};
+
+/// Columns of funding: those of [`Print`].
+const PRINT_COLUMNS: usize = 3;
+
+/// The codes of the kinds that a joiner holds beside funding.
+fn codes(joiner: &Joiner) -> Vec<u8> {
+    joiner.kinds().map(|kind| kind.facts().code).collect()
+}
 
 pub(super) fn write(joiner: &Joiner) -> Vec<u8> {
     let mut out = CHECKPOINT_VERSION.to_le_bytes().to_vec();
     out.extend_from_slice(&joiner.next.0.to_le_bytes());
+    let codes = codes(joiner);
+    push_len(&mut out, codes.len());
+    out.extend_from_slice(&codes);
     push_len(&mut out, joiner.symbols.len());
     for (symbol, state) in joiner.symbols.iter().zip(&joiner.states) {
         push_len(&mut out, symbol.as_str().len());
         out.extend_from_slice(symbol.as_str().as_bytes());
         push_asof(&mut out, &state.funding, |p| [p.rate, p.hours, p.spacing_h]);
-        push_asof(&mut out, &state.open_interest, |v| v);
-        push_asof(&mut out, &state.depth, |v| v);
+        for (kind, as_of) in &state.instants {
+            push_asof(&mut out, as_of, |columns| columns.iter().copied().take(kind.columns().len()));
+        }
     }
     let sum = Sha256::digest(&out);
     out.extend_from_slice(&sum[..8]);
@@ -33,10 +46,14 @@ fn push_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn push_asof<K: Copy, const N: usize>(out: &mut Vec<u8>, asof: &AsOf<K>, values: impl Fn(K) -> [f64; N]) {
-    let record = |out: &mut Vec<u8>, (ts, k): &(Ts, K)| {
+fn push_asof<'a, K, V: IntoIterator<Item = f64>>(
+    out: &mut Vec<u8>,
+    asof: &'a AsOf<K>,
+    values: impl Fn(&'a K) -> V,
+) {
+    let record = |out: &mut Vec<u8>, (ts, k): &'a (Ts, K)| {
         out.extend_from_slice(&ts.0.to_le_bytes());
-        for v in values(*k) {
+        for v in values(k) {
             out.extend_from_slice(&v.to_le_bytes());
         }
     };
@@ -62,6 +79,10 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
         return Err(bad("another version"));
     }
     let next = BarIndex(r.i64()?);
+    let kinds = r.u32()? as usize;
+    if r.bytes(kinds)? != codes(joiner) {
+        return Err(bad("other kinds of records"));
+    }
     if r.u32()? as usize != joiner.symbols.len() {
         return Err(bad("another number of symbols"));
     }
@@ -71,11 +92,9 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
         if r.bytes(len)? != symbol.as_str().as_bytes() {
             return Err(bad("other symbols"));
         }
-        states.push(State {
-            funding: r.asof(|[rate, hours, spacing_h]| Print { rate, hours, spacing_h })?,
-            open_interest: r.asof(|v: [f64; 2]| v)?,
-            depth: r.asof(|v: [f64; 2]| v)?,
-        });
+        let funding = r.asof(PRINT_COLUMNS, |c| Print { rate: c[0], hours: c[1], spacing_h: c[2] })?;
+        let instant = |kind: Kind| Ok((kind, r.asof(kind.columns().len(), |c| c)?));
+        states.push(State { funding, instants: joiner.kinds().map(instant).collect::<Result<_, _>>()? });
     }
     if !r.0.is_empty() {
         return Err(bad("bytes are left over"));
@@ -102,16 +121,16 @@ impl<'a> Reader<'a> {
     fn i64(&mut self) -> Result<i64, CleanError> {
         Ok(i64::from_le_bytes(self.array()?))
     }
-    fn record<const N: usize>(&mut self) -> Result<(Ts, [f64; N]), CleanError> {
+    fn record(&mut self, width: usize) -> Result<(Ts, Columns), CleanError> {
         let ts = Ts(self.i64()?);
-        let mut values = [f64::NAN; N];
-        for value in &mut values {
-            *value = f64::from_le_bytes(self.array()?);
+        let mut columns = [f64::NAN; MAX_COLUMNS];
+        for column in columns.iter_mut().take(width) {
+            *column = f64::from_le_bytes(self.array()?);
         }
-        Ok((ts, values))
+        Ok((ts, columns))
     }
-    fn asof<K, const N: usize>(&mut self, make: impl Fn([f64; N]) -> K) -> Result<AsOf<K>, CleanError> {
-        let next = |r: &mut Self| r.record().map(|(ts, v)| (ts, make(v)));
+    fn asof<K>(&mut self, width: usize, make: impl Fn(Columns) -> K) -> Result<AsOf<K>, CleanError> {
+        let next = |r: &mut Self| r.record(width).map(|(ts, columns)| (ts, make(columns)));
         let held = if self.bytes(1)?[0] == 1 { Some(next(self)?) } else { None };
         let n = self.u32()?;
         let pending = (0..n).map(|_| next(self)).collect::<Result<_, _>>()?;

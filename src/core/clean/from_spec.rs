@@ -1,13 +1,13 @@
 //! The policy that a set of specs asks for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, Time};
 
 use super::{
     CalendarPolicy, CleanError, CleanPolicy, Lagged, ReleaseTime, SessionHours, SessionPolicy, SymbolPolicy,
 };
-use crate::market::{Source, Symbol, parse_time};
+use crate::market::{Kind, Source, Symbol, parse_time};
 use crate::spec::{Calendars, GlobalDefaults, Hold, SourceGroup, SourcesSpec};
 
 impl CleanPolicy {
@@ -50,10 +50,8 @@ impl CleanPolicy {
         Ok(Self {
             funding_lag_ms: ms(funding.lag_s),
             funding_grace_ms: ms(grace_s),
-            open_interest: lagged(sources, Source::Oi)?,
-            depth: lagged(sources, Source::DepthBid1pct)?,
-            min_liq_coverage: coverage(sources, Source::LiqLongUsd)?,
-            min_tob_coverage: coverage(sources, Source::SpreadBpsMean)?,
+            instants: instants(sources)?,
+            min_coverage: coverages(sources)?,
             calendars: CalendarPolicy::from_spec(calendars)?,
             symbols,
         })
@@ -62,6 +60,36 @@ impl CleanPolicy {
 
 fn rule(sources: &SourcesSpec, source: Source) -> Result<&SourceGroup, CleanError> {
     sources.rule(source).ok_or(CleanError::Rule { column: source.name(), problem: "no group lists it" })
+}
+
+/// Lag and hold of every kind at instants but funding. A record becomes known as a whole: one rule for its columns.
+pub(super) fn instants(sources: &SourcesSpec) -> Result<BTreeMap<Kind, Lagged>, CleanError> {
+    let mut out = BTreeMap::new();
+    for kind in Kind::ALL.iter().copied().filter(|k| !k.is_bar_like() && *k != Kind::Funding) {
+        for source in kind.sources() {
+            let rule = lagged(sources, *source)?;
+            if *out.entry(kind).or_insert(rule) != rule {
+                let problem = "lag_s and hold must be those of the columns that come in the same record";
+                return Err(CleanError::Rule { column: source.name(), problem });
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Least coverage of every kind that counts it. A bar is observed well enough or not: one bound for its columns.
+fn coverages(sources: &SourcesSpec) -> Result<BTreeMap<Kind, f64>, CleanError> {
+    let mut out = BTreeMap::new();
+    for kind in Kind::ALL.iter().copied().filter(|k| k.facts().coverage.is_some()) {
+        for source in kind.sources().iter().filter(|s| Some(**s) != kind.facts().coverage) {
+            let least = coverage(sources, *source)?;
+            if *out.entry(kind).or_insert(least) != least {
+                let problem = "min_coverage must be that of the columns that come in the same record";
+                return Err(CleanError::Rule { column: source.name(), problem });
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn lagged(sources: &SourcesSpec, source: Source) -> Result<Lagged, CleanError> {

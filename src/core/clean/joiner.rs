@@ -1,19 +1,21 @@
 //! The joiner itself.
 
+use std::collections::BTreeMap;
+
 use super::asof::AsOf;
 use super::calendar::{Sessions, minutes, release_minutes};
 use super::order::check_order;
 use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
 use crate::market::{
-    BarIndex, FundingPrint, LiquidationBar, MarkBar, QuoteBar, RawBlock, RawSymbol, Source, Symbol,
-    SymbolColumns, TickBlock, Ts,
+    BarIndex, Columns, FundingPrint, Kind, RawBlock, RawSymbol, Record, Rows, Source, Symbol, SymbolColumns,
+    TickBlock, Ts,
 };
 
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
 pub(super) const LONGEST_INTERVAL_H: i64 = 8;
 /// Layout of [`Joiner::checkpoint`].
-pub(super) const CHECKPOINT_VERSION: u32 = 2;
+pub(super) const CHECKPOINT_VERSION: u32 = 3;
 
 /// A print as held.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,15 +39,12 @@ pub struct Joiner {
 }
 
 /// What is remembered of a symbol between blocks.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct State {
     pub(super) funding: AsOf<Print>,
-    pub(super) open_interest: AsOf<[f64; 2]>,
-    pub(super) depth: AsOf<[f64; 2]>,
+    /// Of every kind that the policy has a rule for.
+    pub(super) instants: BTreeMap<Kind, AsOf<Columns>>,
 }
-
-/// A column and where a record has it.
-type Column<R> = (Source, fn(&R) -> f64);
 
 /// Columns of one symbol under construction.
 struct Out<'a> {
@@ -79,10 +78,14 @@ impl Joiner {
         if policy.symbols.len() != symbols.len() {
             return Err(CleanError::Symbols { expected: symbols.len(), found: policy.symbols.len() });
         }
+        let state = State {
+            funding: AsOf::default(),
+            instants: policy.instants.keys().map(|kind| (*kind, AsOf::default())).collect(),
+        };
         Ok(Self {
             opens: Sessions::new(&policy.calendars.sessions, true)?,
             closes: Sessions::new(&policy.calendars.sessions, false)?,
-            states: vec![State::default(); symbols.len()],
+            states: vec![state; symbols.len()],
             symbols: symbols.to_vec(),
             policy,
             next: first,
@@ -93,6 +96,11 @@ impl Joiner {
     #[must_use]
     pub const fn next_bar(&self) -> BarIndex {
         self.next
+    }
+
+    /// The kinds at instants that it holds beside funding.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.policy.instants.keys().copied()
     }
 
     /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may reach, with the
@@ -139,7 +147,7 @@ impl Joiner {
             let policy = &self.policy.symbols[i];
             let mut out = Out { columns: SymbolColumns::new(), policy, rows: raw.rows };
             let slots = Slots { first: raw.first, rows: raw.rows };
-            bar_columns(&mut out, slots, records);
+            bar_columns(&mut out, slots, records, &self.policy);
             out.constant(Source::InterestRate8h, policy.interest_rate_8h);
             fee_columns(&mut out, slots);
             out.constant(Source::TickSize, policy.tick_size);
@@ -147,8 +155,7 @@ impl Joiner {
             let state = &mut self.states[i];
             state.take(records);
             let intervals = state.funding_columns(&mut out, &self.policy, slots);
-            predicted_column(&mut out, slots, &records.mark, &intervals);
-            coverage_columns(&mut out, slots, records, &self.policy);
+            scale_prediction(&mut out, &intervals);
             state.instant_columns(&mut out, &self.policy, slots);
             for (source, values) in &calendar {
                 out.set(*source, values.clone());
@@ -198,94 +205,59 @@ struct Slots {
 }
 
 impl Slots {
-    fn row(self, bar: BarIndex) -> Option<usize> {
-        usize::try_from(bar - self.first).ok().filter(|r| *r < self.rows)
-    }
-
     fn closes(self) -> impl Iterator<Item = Ts> {
         (0..self.rows as i64).map(move |r| (self.first + r).close())
     }
-
-    /// A column from bar-like records; slots without a record are NaN.
-    fn column<T>(self, records: &[T], bar: impl Fn(&T) -> BarIndex, value: impl Fn(&T) -> f64) -> Vec<f64> {
-        let mut out = vec![f64::NAN; self.rows];
-        for record in records {
-            if let Some(row) = self.row(bar(record)) {
-                out[row] = value(record);
-            }
-        }
-        out
-    }
 }
 
-fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol) {
-    for (bars, sources) in [(&raw.perp, Source::PERP_BAR), (&raw.spot, Source::SPOT_BAR)] {
-        for (i, source) in sources.into_iter().enumerate() {
-            if out.wants(source) {
-                let values = slots.column(bars, |b| b.bar, |b| b.values()[i]);
-                out.set(source, values);
+/// Columns of the kinds that stand on their own slot; slots without a record are NaN.
+fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanPolicy) {
+    for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_bar_like()) {
+        let least = kind.facts().coverage.zip(policy.min_coverage.get(&kind).copied());
+        slot_columns(out, slots, raw.rows(kind), kind.sources(), least);
+    }
+    slot_columns(out, slots, &raw.spot, &Source::SPOT_BAR, None);
+}
+
+/// With a coverage, the columns are unknown where less of the bar was observed. The coverage itself is always shown.
+fn slot_columns(
+    out: &mut Out<'_>,
+    slots: Slots,
+    rows: &dyn Rows,
+    sources: &[Source],
+    least: Option<(Source, f64)>,
+) {
+    let column = |at: usize| {
+        let mut values = vec![f64::NAN; slots.rows];
+        rows.spread(at, slots.first.0, &mut values);
+        values
+    };
+    let observed = least.and_then(|(coverage, least)| {
+        let at = sources.iter().position(|source| *source == coverage)?;
+        Some((coverage, column(at).into_iter().map(|share| share >= least).collect::<Vec<bool>>()))
+    });
+    for (at, source) in sources.iter().copied().enumerate() {
+        if !out.wants(source) {
+            continue;
+        }
+        let mut values = column(at);
+        if let Some((coverage, is_observed)) = &observed
+            && source != *coverage
+        {
+            for (value, _) in values.iter_mut().zip(is_observed).filter(|(_, is_observed)| !**is_observed) {
+                *value = f64::NAN;
             }
         }
-    }
-    let mark: [Column<MarkBar>; 3] =
-        [(Source::Mark, |m| m.mark), (Source::Index, |m| m.index), (Source::Premium, |m| m.premium)];
-    for (source, value) in mark {
-        if out.wants(source) {
-            let values = slots.column(&raw.mark, |m| m.bar, value);
-            out.set(source, values);
-        }
+        out.set(source, values);
     }
 }
 
 /// Predicted rate in bps per 8 h: decimal per interval, scaled by the interval known on the row.
-fn predicted_column(out: &mut Out<'_>, slots: Slots, mark: &[MarkBar], intervals: &[f64]) {
-    if !out.wants(Source::FundingPredBps) {
-        return;
-    }
-    let mut values = slots.column(mark, |m| m.bar, |m| m.predicted_rate);
-    for (value, interval_h) in values.iter_mut().zip(intervals) {
-        *value = *value * 1e4 * 8.0 / interval_h;
-    }
-    out.set(Source::FundingPredBps, values);
-}
-
-/// Columns that are unknown where too little of the bar was observed. The coverage itself is always shown.
-fn coverage_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanPolicy) {
-    let liquidations: [Column<LiquidationBar>; 4] = [
-        (Source::LiqLongUsd, |l| l.long_usd),
-        (Source::LiqShortUsd, |l| l.short_usd),
-        (Source::LiqLongN, |l| l.long_n),
-        (Source::LiqShortN, |l| l.short_n),
-    ];
-    for (source, value) in liquidations {
-        if out.wants(source) {
-            let enough = |l: &LiquidationBar| l.coverage >= policy.min_liq_coverage;
-            let known = |l: &LiquidationBar| if enough(l) { value(l) } else { f64::NAN };
-            out.set(source, slots.column(&raw.liquidations, |l| l.bar, known));
-        }
-    }
-    if out.wants(Source::LiqCoverage) {
-        out.set(Source::LiqCoverage, slots.column(&raw.liquidations, |l| l.bar, |l| l.coverage));
-    }
-    let quotes: [Column<QuoteBar>; 7] = [
-        (Source::SpreadBpsMean, |q| q.spread_bps_mean),
-        (Source::SpreadBpsMax, |q| q.spread_bps_max),
-        (Source::SpreadBpsLast, |q| q.spread_bps_last),
-        (Source::BidDepthUsd, |q| q.bid_depth_usd),
-        (Source::AskDepthUsd, |q| q.ask_depth_usd),
-        (Source::ImbMean, |q| q.imb_mean),
-        (Source::ImbLast, |q| q.imb_last),
-    ];
-    for (source, value) in quotes {
-        if out.wants(source) {
-            let enough = |q: &QuoteBar| q.coverage >= policy.min_tob_coverage;
-            let known = |q: &QuoteBar| if enough(q) { value(q) } else { f64::NAN };
-            out.set(source, slots.column(&raw.quotes, |q| q.bar, known));
-        }
-    }
-    if out.wants(Source::TobCoverage) {
-        out.set(Source::TobCoverage, slots.column(&raw.quotes, |q| q.bar, |q| q.coverage));
-    }
+fn scale_prediction(out: &mut Out<'_>, intervals: &[f64]) {
+    let Some(rates) = out.columns.get(Source::FundingPredBps) else { return };
+    let scaled =
+        rates.iter().zip(intervals).map(|(rate, interval_h)| rate * 1e4 * 8.0 / interval_h).collect();
+    out.set(Source::FundingPredBps, scaled);
 }
 
 /// Fees in force at each row's close.
@@ -306,18 +278,17 @@ fn fee_columns(out: &mut Out<'_>, slots: Slots) {
 
 impl State {
     fn take(&mut self, raw: &RawSymbol) {
-        let known = |v: f64| !v.is_nan();
         // A record without its value is no record: the one before it is held on.
-        self.funding.take(raw.funding.iter().filter(|p| known(p.rate)).map(|p| (p.ts, Print::new(p))));
-        self.open_interest.take(
-            raw.open_interest.iter().filter(|o| known(o.contracts)).map(|o| (o.ts, [o.contracts, o.value])),
-        );
-        self.depth.take(
-            raw.depth
-                .iter()
-                .filter(|d| known(d.bid_1pct) || known(d.ask_1pct))
-                .map(|d| (d.ts, [d.bid_1pct, d.ask_1pct])),
-        );
+        self.funding.take(raw.funding.iter().filter(|p| p.is_known()).map(|p| (p.ts, Print::new(p))));
+        for (kind, as_of) in &mut self.instants {
+            let mut records = Vec::new();
+            raw.rows(*kind).each(&mut |time, columns, is_known| {
+                if is_known {
+                    records.push((Ts(time), *columns));
+                }
+            });
+            as_of.take(records.into_iter());
+        }
     }
 
     /// Holds what was known at `close` of history, where no row is made.
@@ -326,8 +297,11 @@ impl State {
         self.funding.advance(close, policy.funding_lag_ms, |before, print| {
             print.1.resolve(print.0, before, default_h);
         });
-        self.open_interest.advance(close, policy.open_interest.lag_ms, |_, _| {});
-        self.depth.advance(close, policy.depth.lag_ms, |_, _| {});
+        for (kind, as_of) in &mut self.instants {
+            if let Some(rule) = policy.instants.get(kind) {
+                as_of.advance(close, rule.lag_ms, |_, _| {});
+            }
+        }
     }
 
     /// Funding columns; returns the interval in hours known on each row.
@@ -376,19 +350,19 @@ impl State {
     }
 
     fn instant_columns(&mut self, out: &mut Out<'_>, policy: &CleanPolicy, slots: Slots) {
-        for (as_of, rule, sources) in [
-            (&mut self.open_interest, policy.open_interest, [Source::Oi, Source::OiValue]),
-            (&mut self.depth, policy.depth, [Source::DepthBid1pct, Source::DepthAsk1pct]),
-        ] {
-            let mut columns = [vec![f64::NAN; slots.rows], vec![f64::NAN; slots.rows]];
+        for (kind, as_of) in &mut self.instants {
+            let Some(rule) = policy.instants.get(kind) else { continue };
+            let sources = kind.sources();
+            let mut columns = vec![vec![f64::NAN; slots.rows]; sources.len()];
             for (row, close) in slots.closes().enumerate() {
                 as_of.advance(close, rule.lag_ms, |_, _| {});
                 if let Some(values) = as_of.value(close, rule.hold_ms) {
-                    columns[0][row] = values[0];
-                    columns[1][row] = values[1];
+                    for (column, value) in columns.iter_mut().zip(values) {
+                        column[row] = value;
+                    }
                 }
             }
-            for (source, values) in sources.into_iter().zip(columns) {
+            for (source, values) in sources.iter().copied().zip(columns) {
                 if out.wants(source) {
                     out.set(source, values);
                 }

@@ -1,10 +1,10 @@
 //! When values may be used: the numbers of `spec/sources.yaml`, and what a deployment collects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CalendarPolicy;
 use super::joiner::{HOUR_MS, LONGEST_INTERVAL_H};
-use crate::market::{BAR_MS, Source, Ts};
+use crate::market::{BAR_MS, Kind, Source, Ts};
 
 /// Availability of values at instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +22,10 @@ pub struct CleanPolicy {
     pub funding_lag_ms: i64,
     /// A settlement is used for its interval and this long, ms.
     pub funding_grace_ms: i64,
-    /// Open interest.
-    pub open_interest: Lagged,
-    /// Book depth.
-    pub depth: Lagged,
-    /// Liquidation columns are unknown where less of the bar was connected.
-    pub min_liq_coverage: f64,
-    /// Quote columns are unknown where less of the bar had a valid quote.
-    pub min_tob_coverage: f64,
+    /// Of every other kind at instants, when its records may be used.
+    pub instants: BTreeMap<Kind, Lagged>,
+    /// Of every kind that counts its coverage, the share of a bar below which its columns are unknown.
+    pub min_coverage: BTreeMap<Kind, f64>,
     /// Sessions and releases.
     pub calendars: CalendarPolicy,
     /// One entry per symbol of the pipeline, same order.
@@ -44,8 +40,8 @@ impl CleanPolicy {
     pub(super) fn lead_in_rows(&self) -> usize {
         let intervals_ms = (1 + SETTLEMENTS_BEFORE) * LONGEST_INTERVAL_H * HOUR_MS;
         let funding_ms = intervals_ms + self.funding_grace_ms + self.funding_lag_ms;
-        let held_ms = |rule: Lagged| rule.hold_ms + rule.lag_ms;
-        let reach_ms = funding_ms.max(held_ms(self.open_interest)).max(held_ms(self.depth));
+        let held_ms = self.instants.values().map(|rule| rule.hold_ms + rule.lag_ms).max().unwrap_or(0);
+        let reach_ms = funding_ms.max(held_ms);
         usize::try_from(reach_ms / BAR_MS + 1).unwrap_or(0)
     }
 }

@@ -1,14 +1,15 @@
 //! The joiner against rules written out one by one, against a brute-force twin, and against itself in other chunks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::market::{
-    Bar, BarIndex, FundingPrint, LiquidationBar, OpenInterest, RawBlock, RawSymbol, Source, Symbol,
-    TickBlock, Ts, parse_time,
+    Bar, BarIndex, FundingPrint, Kind, LiquidationBar, LongShortRatio, OpenInterest, RawBlock, RawSymbol,
+    Source, Symbol, TickBlock, Ts, parse_time,
 };
+use crate::spec::{SourceGroup, SourcesSpec};
 
 const MIN: i64 = 60_000;
 const HOUR: i64 = 60 * MIN;
@@ -17,10 +18,12 @@ fn policy() -> CleanPolicy {
     CleanPolicy {
         funding_lag_ms: MIN,
         funding_grace_ms: HOUR,
-        open_interest: Lagged { lag_ms: MIN, hold_ms: 15 * MIN },
-        depth: Lagged { lag_ms: MIN, hold_ms: 10 * MIN },
-        min_liq_coverage: 0.95,
-        min_tob_coverage: 0.8,
+        instants: BTreeMap::from([
+            (Kind::OpenInterest, Lagged { lag_ms: MIN, hold_ms: 15 * MIN }),
+            (Kind::Depth, Lagged { lag_ms: MIN, hold_ms: 10 * MIN }),
+            (Kind::LongShortRatio, Lagged { lag_ms: MIN, hold_ms: 15 * MIN }),
+        ]),
+        min_coverage: BTreeMap::from([(Kind::Liquidations, 0.95), (Kind::Quotes, 0.8)]),
         calendars: CalendarPolicy::default(),
         symbols: vec![SymbolPolicy {
             collected: Source::ALL.iter().copied().collect(),
@@ -57,6 +60,10 @@ fn print(at: &str, rate: f64) -> FundingPrint {
 
 fn oi(at: &str, contracts: f64) -> OpenInterest {
     OpenInterest { ts: t(at), contracts, value: contracts * 2.0 }
+}
+
+fn ratio(at: &str, accounts: f64, taker_volume: f64) -> LongShortRatio {
+    LongShortRatio { ts: t(at), top_accounts: 2.0, top_positions: 3.0, accounts, taker_volume }
 }
 
 /// Rows of a column as text, `-` for unknown.
@@ -115,6 +122,53 @@ fn a_snapshot_without_a_value_is_no_snapshot() {
         ..RawSymbol::default()
     };
     assert_eq!(shown(column(&joined(first, 4, raw), Source::Oi)), "10 10 10 -");
+}
+
+#[test]
+fn long_short_ratios_come_one_bar_late_each_record_as_a_whole_and_end_after_fifteen_minutes() {
+    let first = t("2025-01-01T12:00:00Z").bar();
+    let raw = RawSymbol {
+        long_short_ratio: vec![
+            ratio("2025-01-01T12:00:00Z", 1.5, 0.5),
+            // On the boundary: known at 12:10:00, which is when the second bar closes.
+            ratio("2025-01-01T12:09:00Z", 1.25, f64::NAN),
+        ],
+        ..RawSymbol::default()
+    };
+    let block = joined(first, 6, raw);
+    assert_eq!(shown(column(&block, Source::LsRatioAccounts)), "1.5 1.25 1.25 1.25 - -");
+    // A ratio that is missing in the newest record is unknown, though the one before it had it.
+    assert_eq!(shown(column(&block, Source::TakerLsRatio)), "0.5 - - - - -");
+    assert_eq!(shown(column(&block, Source::LsRatioTopAccounts)), "2 2 2 2 - -");
+    assert_eq!(shown(column(&block, Source::LsRatioTopPositions)), "3 3 3 3 - -");
+}
+
+#[test]
+fn a_record_of_which_nothing_is_known_does_not_replace_the_one_before_it() {
+    let first = t("2025-01-01T12:00:00Z").bar();
+    let unknown = f64::NAN;
+    let nothing = LongShortRatio {
+        top_accounts: unknown,
+        top_positions: unknown,
+        ..ratio("2025-01-01T12:05:00Z", unknown, unknown)
+    };
+    let raw = RawSymbol {
+        long_short_ratio: vec![ratio("2025-01-01T12:00:00Z", 1.5, 0.5), nothing],
+        ..RawSymbol::default()
+    };
+    assert_eq!(shown(column(&joined(first, 4, raw), Source::LsRatioAccounts)), "1.5 1.5 1.5 -");
+}
+
+#[test]
+fn columns_of_one_record_with_different_lags_are_refused() {
+    let mut sources: SourcesSpec =
+        serde_saphyr::from_str(include_str!("../../../spec/sources.yaml")).unwrap();
+    let group = sources.groups.iter_mut().find(|g| g.name == "long_short_ratio").unwrap();
+    let taker = group.columns.pop().unwrap();
+    let apart = SourceGroup { name: "taker".into(), columns: vec![taker], lag_s: 300, ..group.clone() };
+    sources.groups.push(apart);
+    let error = from_spec::instants(&sources).unwrap_err().to_string();
+    assert!(error.contains("'taker_ls_ratio'") && error.contains("lag_s and hold"), "{error}");
 }
 
 #[test]
@@ -291,7 +345,18 @@ fn history(rows: i64) -> impl Strategy<Value = RawSymbol> {
         0..6,
     );
     let oi = prop::collection::btree_map(1..=span * 4, prop::option::weighted(0.9, 1.0..9.0), 0..120);
-    (funding, oi).prop_map(|(funding, oi)| RawSymbol {
+    let ratios = prop::collection::btree_map(1..=span * 4, prop::option::weighted(0.9, 1.0..9.0), 0..120);
+    (funding, oi, ratios).prop_map(|(funding, oi, ratios)| RawSymbol {
+        long_short_ratio: ratios
+            .into_iter()
+            .map(|(q, v)| LongShortRatio {
+                ts: Ts(FIRST.open().0 + q * MIN / 4),
+                top_accounts: f64::NAN,
+                top_positions: f64::NAN,
+                accounts: v.unwrap_or(f64::NAN),
+                taker_volume: 0.5,
+            })
+            .collect(),
         funding: funding
             .into_iter()
             .map(|(m, (rate, hours))| FundingPrint::regular(Ts(FIRST.open().0 + m * MIN), rate, hours))
@@ -315,16 +380,19 @@ fn stretch(raw: &RawSymbol, from: i64, to: i64) -> RawBlock {
     let symbol = RawSymbol {
         funding: raw.funding.iter().filter(|p| inside(p.ts)).copied().collect(),
         open_interest: raw.open_interest.iter().filter(|o| inside(o.ts)).copied().collect(),
+        long_short_ratio: raw.long_short_ratio.iter().filter(|r| inside(r.ts)).copied().collect(),
         ..RawSymbol::default()
     };
     RawBlock { first, rows: (to - from) as usize, symbols: vec![symbol] }
 }
 
-const SEEN: [Source; 6] = [
+const SEEN: [Source; 8] = [
     Source::FundingRate,
     Source::IsFundingPrint,
     Source::FundingIntervalH,
     Source::Oi,
+    Source::LsRatioAccounts,
+    Source::TakerLsRatio,
     Source::MinutesSinceFunding,
     Source::MinutesToFunding,
 ];
@@ -368,6 +436,16 @@ proptest! {
                 if close.0 - raw.funding[i].ts.0 <= (hours as i64 + 1) * HOUR { raw.funding[i].rate } else { f64::NAN }
             });
             prop_assert_eq!(rate[row as usize].to_bits(), want.to_bits(), "rate, row {}", row);
+        }
+    }
+
+    #[test]
+    fn what_comes_later_changes_no_row_before_it(raw in history(250), cut in 1..250_i64) {
+        let whole = joined(FIRST, 250, raw.clone());
+        let mut joiner = Joiner::new(&symbols(), policy(), FIRST).unwrap();
+        let part = joiner.push(&stretch(&raw, 0, cut)).unwrap();
+        for source in SEEN {
+            prop_assert_eq!(&bits(&part, source)[..], &bits(&whole, source)[..cut as usize], "{}", source.name());
         }
     }
 

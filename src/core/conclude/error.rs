@@ -2,7 +2,7 @@
 
 use crate::blueprints::CompileError;
 use crate::discovery::TableError;
-use crate::tradability::SampleError;
+use crate::tradability::BridgeError;
 
 /// A decision that could not be made, because its inputs contradict each other.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +10,9 @@ pub enum ConcludeError {
     /// Outcomes that contradict each other.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A candidate's sample cannot be built.
+    /// Candidates cannot be traded.
     #[error(transparent)]
-    Sample(#[from] SampleError),
+    Bridge(#[from] BridgeError),
     /// Candidates of other specs.
     #[error(transparent)]
     Compile(#[from] CompileError),

@@ -27,13 +27,13 @@ use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
 use crate::pipeline::{LackingSeries, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::tradability::{self, BridgeInputs, BridgeResult};
+use crate::tradability::{self, BridgeInputs, BridgeResult, Markets};
 
 pub use error::ConcludeError;
 pub use funnel::{Stage, funnel};
 pub use measures::{MeasureCount, statistic_words};
 pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest, placebo};
-pub use placement::{DayMap, History, PRICES, SymbolHistory, events_of, flip_days};
+pub use placement::{DayMap, History, PRICES, SymbolHistory, TwinMarkets};
 
 /// What follows from the outcomes.
 #[derive(Clone, Debug)]
@@ -128,28 +128,30 @@ pub fn needs_outcomes(discovery: &Discovery) -> bool {
 }
 
 /// Runs bridge and compiler over a discovery. The bridge trades the outcomes that are booked on closed days: what it
-/// decides changes when a day closes, like everything else. `replay` names the history in the publications.
+/// decides changes when a day closes, like everything else. What outcomes do not say, which is how a stop, a target or a
+/// later entry fares, it reads from the bars of closed days in `markets`. `replay` names the history in the publications.
 ///
 /// # Errors
-/// When the outcomes belong to other specs.
+/// When the outcomes belong to other specs, or the bars cannot be read.
 pub fn conclude(
     spec: &CompiledSpec,
     mut discovery: Discovery,
     outcomes: &[Outcome],
     run: &RunFacts,
     replay: Option<String>,
+    markets: &mut dyn Markets,
 ) -> Result<Conclusions, ConcludeError> {
     let inputs = BridgeInputs {
         gate: &spec.gates.gate_v1_bridge,
         strategies: &spec.strategies,
         price: spec.defaults.entry_price,
-        markets: None,
+        end: run.discovery_end.bar(),
     };
     let bridge = if needs_outcomes(&discovery) {
         let mut closed: Vec<Outcome> =
             outcomes.iter().filter(|o| o.matured() <= run.discovery_end).cloned().collect();
         closed.sort_by(|a, b| order(a).cmp(&order(b)));
-        tradability::apply(&mut discovery.candidates, &closed, &state_names(spec), &inputs)?
+        tradability::apply(&mut discovery.candidates, &closed, &state_names(spec), &inputs, markets)?
     } else {
         BTreeMap::new()
     };
@@ -175,33 +177,35 @@ pub fn conclude(
 }
 
 /// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a
-/// null twin of a run is judged by. The book of the look is not read.
+/// null twin of a run is judged by. The book of the look is not read. `markets` is where these outcomes were booked.
 ///
 /// # Errors
-/// When the outcomes belong to other specs.
+/// As [`conclude`].
 pub fn conclude_like(
     look: &Look<'_>,
     spec: &CompiledSpec,
     config: &DiscoveryConfig,
     outcomes: &[Outcome],
     run: &RunFacts,
+    markets: &mut dyn Markets,
 ) -> Result<Conclusions, ConcludeError> {
     let mut book = config.open_book(look.catalogue);
     book.advance(&outcome_table(spec, outcomes)?, look.catalogue, closed_through(run.data_watermark));
     let discovery = find(&Look { book: &book, ..*look }, config);
-    conclude(spec, discovery, outcomes, run, None)
+    conclude(spec, discovery, outcomes, run, None, markets)
 }
 
 /// All of it over outcomes whose trials no ledger counts: a simulated world.
 ///
 /// # Errors
-/// When the outcomes belong to other specs.
+/// As [`conclude`].
 pub fn conclude_alone(
     spec: &CompiledSpec,
     symbols: &[Symbol],
     outcomes: &[Outcome],
     quality: &QualityReport,
     run: &RunFacts,
+    markets: &mut dyn Markets,
 ) -> Result<Conclusions, ConcludeError> {
     let config = discovery_config(spec, symbols, run.data_watermark);
     let catalogue = config.catalogue(&OutcomeTable::default());
@@ -213,7 +217,7 @@ pub fn conclude_alone(
         excluded: &exclusions(quality),
         lacking: &lacking(quality),
     };
-    conclude_like(&look, spec, &config, outcomes, run)
+    conclude_like(&look, spec, &config, outcomes, run, markets)
 }
 
 /// What `gate_e1` excludes, by event and scope: a symbol, or all of them for the pooled hypotheses.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{ConcludeError, History, Look, Stage, conclude_like, events_of, flip_days};
+use super::placement::{events_of, flip_days};
+use super::{ConcludeError, History, Look, Stage, TwinMarkets, conclude_like};
 use crate::blueprints::RunFacts;
 use crate::discovery::DiscoveryConfig;
 use crate::graph::EngineOptions;
@@ -135,14 +136,15 @@ pub fn placebo(
     for (at, null) in ["placement", "day_signs"].into_iter().enumerate() {
         let mut twin = NullTwin { null, outcomes: 0.0, funnels: Vec::new(), p_values: Vec::new() };
         for draw in 0..request.draws {
-            let drawn = if at == 0 {
+            let (drawn, mut markets) = if at == 0 {
                 let map = history.shuffle(request.seed, draw, groups);
                 let placed = history.place(events.iter().map(AsRef::as_ref), &map);
-                history.book(book.clone(), &placed)
+                (history.book(book.clone(), &placed), TwinMarkets::placed(history))
             } else {
-                flip_days(outcomes, request.seed, draw)
+                let flipped = flip_days(outcomes, request.seed, draw);
+                (flipped, TwinMarkets::flipped(history, request.seed, draw))
             };
-            let found = conclude_like(&look, spec, config, &drawn, facts)?;
+            let found = conclude_like(&look, spec, config, &drawn, facts, &mut markets)?;
             let candidates = &found.discovery.candidates;
             twin.outcomes += drawn.len() as f64 / request.draws as f64;
             twin.p_values.extend(candidates.iter().map(|c| c.p_value).filter(|p| *p < 1.0));

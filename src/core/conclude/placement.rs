@@ -16,6 +16,7 @@ use crate::market::{
 use crate::market::{Draws, derive};
 use crate::outcomes::Event;
 use crate::outcomes::{BookConfig, Outcome, OutcomeBook};
+use crate::tradability::{BarSeries, Market, MarketError, Markets};
 
 /// What the outcome book reads, plus the scale at every bar: one symbol, one value a bar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -155,15 +156,75 @@ impl History {
     }
 }
 
+/// What the positions of a null twin meet: the bars of the history, with the returns of some days turned.
+#[derive(Clone, Copy, Debug)]
+pub struct TwinMarkets<'a> {
+    history: &'a History,
+    signs: Option<DaySigns>,
+}
+
+impl<'a> TwinMarkets<'a> {
+    /// Where placed events trade: the bars as they are.
+    #[must_use]
+    pub const fn placed(history: &'a History) -> Self {
+        Self { history, signs: None }
+    }
+
+    /// Where the outcomes of [`flip_days`] of the same seed and draw come from.
+    #[must_use]
+    pub fn flipped(history: &'a History, seed: u64, draw: usize) -> Self {
+        Self { history, signs: Some(DaySigns::of(seed, draw)) }
+    }
+}
+
+impl Markets for TwinMarkets<'_> {
+    fn market(
+        &mut self,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Option<Market>, MarketError> {
+        let Some(at) = self.history.symbols.iter().position(|s| s == symbol) else { return Ok(None) };
+        let column = &self.history.columns[at];
+        let row = |bar: BarIndex| (bar - self.history.first).clamp(0, self.history.rows as i64) as usize;
+        let rows = row(first)..row(end).max(row(first));
+        let [open, high, low, close] = [0, 1, 2, 3].map(|at| column.prices[at][rows.clone()].to_vec());
+        let bars = BarSeries { first: self.history.first + rows.start as i64, open, high, low, close };
+        let settled = column.funding.iter().filter(|p| first.open() < p.ts && p.ts <= end.open());
+        let funding = column.has_funding.then(|| settled.map(|p| (p.ts, p.rate)).collect());
+        Ok(Some(Market { bars, funding }))
+    }
+
+    fn is_turned(&self, day: i64) -> bool {
+        self.signs.is_some_and(|signs| signs.is_turned(day))
+    }
+}
+
+/// Which UTC days are turned in a draw.
+#[derive(Clone, Copy, Debug)]
+struct DaySigns {
+    key: u64,
+}
+
+impl DaySigns {
+    fn of(seed: u64, draw: usize) -> Self {
+        Self { key: derive(derive(seed, "signs"), &draw.to_string()) }
+    }
+
+    fn is_turned(self, day: i64) -> bool {
+        Draws::numbered(self.key, day).sign() < 0.0
+    }
+}
+
 /// The outcomes with every UTC day's returns kept or turned, all symbols and event types of a day together.
 #[must_use]
 pub fn flip_days(outcomes: &[Outcome], seed: u64, draw: usize) -> Vec<Outcome> {
-    let key = derive(derive(seed, "signs"), &draw.to_string());
+    let signs = DaySigns::of(seed, draw);
     outcomes
         .iter()
         .map(|outcome| {
             let mut outcome = outcome.clone();
-            if Draws::numbered(key, outcome.event.bar.open().day()).sign() < 0.0 {
+            if signs.is_turned(outcome.event.bar.open().day()) {
                 outcome.forward_return = -outcome.forward_return;
                 outcome.funding_paid = -outcome.funding_paid;
                 (outcome.mfe_bps, outcome.mae_bps) = (-outcome.mae_bps, -outcome.mfe_bps);

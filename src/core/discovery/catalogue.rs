@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::candidate::{DirectionRule, Scope};
 use super::catalogue_spec::{CatalogueSpec, ConditionRule, EventEntry, SideLabel, TestedFilter, Untested};
 use super::definition::{Definitions, hex};
-use crate::market::{BARS_PER_DAY, Symbol};
+use crate::market::Symbol;
 use crate::outcomes::Horizon;
 use crate::spec::TestStatistic;
 use crate::spec::gates::{FamiliesFile, GroupKey};
@@ -102,7 +102,7 @@ impl Catalogue {
             horizons.sort_by_key(|h| h.bars);
             horizons.dedup_by_key(|h| h.bars);
             for horizon in horizons {
-                if i64::from(horizon.bars) + i64::from(spec.entry_lag_bars) >= BARS_PER_DAY {
+                if !horizon.fits_in_a_day(spec.entry_lag_bars) {
                     untested.push(Untested {
                         event_type: Arc::clone(&event.event_type),
                         what: horizon.label.as_ref().to_owned(),

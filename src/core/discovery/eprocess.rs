@@ -11,10 +11,8 @@ use std::f64::consts::LN_2;
 use libm::{exp, log, sqrt};
 
 use super::special::{log_normal_cdf, normal_cdf};
-use crate::spec::gates::EvidenceSpec;
+use crate::spec::gates::{EvidenceSpec, MAX_BETS};
 
-/// Largest number of bet sizes.
-pub const MAX_BETS: usize = 8;
 /// Wealths are rescaled by this power of two when they leave `2^-332 .. 2^332`.
 pub(super) const RESCALE_EXPONENT: i32 = 332;
 /// Below this `S^2 / (2 (V + rho))` no part of `E_SYM` overflows or underflows: `Phi` is taken above -26.
@@ -41,6 +39,7 @@ pub struct MixParams {
 
 impl From<&EvidenceSpec> for MixParams {
     fn from(spec: &EvidenceSpec) -> Self {
+        debug_assert!(spec.bet_lambdas.len() <= MAX_BETS, "the loader refuses more bets");
         let mut bets = [0.0; MAX_BETS];
         let bet_count = spec.bet_lambdas.len().min(MAX_BETS);
         bets[..bet_count].copy_from_slice(&spec.bet_lambdas[..bet_count]);

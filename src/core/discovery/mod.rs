@@ -47,9 +47,7 @@ pub use catalogue::{Block, Catalogue, UnitPlace};
 pub use catalogue_spec::{
     CatalogueSpec, ConditionRule, ConditionScope, EventEntry, SideLabel, TestedFilter, Untested,
 };
-pub use condition::{
-    Condition, ConditionTest, label_condition, negated_condition, state_condition, written_condition,
-};
+pub use condition::{Condition, ConditionTest, label_condition, negated_condition, state_condition};
 pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};

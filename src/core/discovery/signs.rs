@@ -6,7 +6,8 @@
 use libm::exp;
 use wide::f64x4;
 
-use super::eprocess::{MAX_BETS, MixParams, RESCALE_EXPONENT, SignProcess};
+use super::eprocess::{MixParams, RESCALE_EXPONENT, SignProcess};
+use crate::spec::gates::MAX_BETS;
 
 /// A supremum rises by more than this; below, it is rounding (E = 1 exactly must stay p = 1 exactly).
 const ROUNDING: f64 = 1e-14;

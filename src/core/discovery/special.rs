@@ -1,21 +1,22 @@
-//! Distribution functions, accurate in the far tails (1e-9 relative and better), in `libm` only, so that they give the
-//! same bits everywhere.
+//! Distribution functions, accurate in the far tails (1e-9 relative and better), in `libm` and `statrs` only,
+//! so that they give the same bits everywhere.
+//!
+//! The normal cdf is the graph's ([`crate::graph::ops::normal`]). The quantile is not: `norm_inv` of an
+//! expression is Wichura's AS 241 of a probability, and the bits of features rest on it; [`normal_isf`] is
+//! asked for upper tails down to 1e-300, and the bits of candidates rest on it. A test holds the two to each
+//! other.
 
-use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::f64::consts::SQRT_2;
 
-use libm::{erfc, exp, lgamma, log, log1p, sqrt};
+use libm::{exp, lgamma, log, log1p, sqrt};
 use statrs::function::erf::erfc_inv;
+
+pub use crate::graph::ops::normal::cdf as normal_cdf;
 
 /// `ln(2 pi) / 2`.
 const HALF_LN_TWO_PI: f64 = 0.918_938_533_204_672_8;
 /// Below this the normal cdf is taken from its asymptotic form.
 const FAR_TAIL: f64 = -30.0;
-
-/// Standard normal cdf.
-#[must_use]
-pub fn normal_cdf(x: f64) -> f64 {
-    0.5 * erfc(-x * FRAC_1_SQRT_2)
-}
 
 /// Standard normal density.
 #[must_use]
@@ -54,8 +55,8 @@ pub fn normal_isf(p: f64) -> f64 {
     z
 }
 
-/// Upper tail `P(T > t)` of Student's t. `0.5 I_x(df/2, 1/2)` with `x = df/(df + t^2)`; both `x` and `1 - x` are formed
-/// without cancellation.
+/// Upper tail `P(T > t)` of Student's t. `0.5 I_x(df/2, 1/2)` with `x = df/(df + t^2)`; both `x` and `1 - x`
+/// are formed without cancellation.
 #[must_use]
 pub fn t_sf(t: f64, df: f64) -> f64 {
     if t.is_nan() || !df.is_finite() || df <= 0.0 {
@@ -71,8 +72,8 @@ pub fn t_sf(t: f64, df: f64) -> f64 {
     0.5 * beta_inc(0.5 * df, 0.5, df / (df + square), square / (df + square))
 }
 
-/// Regularised incomplete beta `I_x(a, b)` with `y = 1 - x` given: continued fraction by the modified Lentz method
-/// (Numerical Recipes 6.4), on the side where it converges fast.
+/// Regularised incomplete beta `I_x(a, b)` with `y = 1 - x` given: continued fraction by the modified Lentz
+/// method (Numerical Recipes 6.4), on the side where it converges fast.
 fn beta_inc(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -90,7 +91,8 @@ fn beta_inc(a: f64, b: f64, x: f64, y: f64) -> f64 {
     }
 }
 
-/// `ln B(a, b)`. For large `a` by Stirling differences, where the difference of two large `lgamma` would lose digits.
+/// `ln B(a, b)`. For large `a` by Stirling differences, where the difference of two large `lgamma` would lose
+/// digits.
 fn log_beta(a: f64, b: f64) -> f64 {
     if a < 50.0 {
         return lgamma(a) + lgamma(b) - lgamma(a + b);
@@ -175,6 +177,19 @@ mod tests {
     fn the_normal_quantile_inverts_the_tail() {
         for z in [-3.0, -0.1, 0.3, 1.96, 8.0, 20.0, 37.0] {
             assert!((normal_isf(normal_cdf(-z)) - z).abs() < 1e-10 * (1.0 + f64::abs(z)), "{z}");
+        }
+    }
+
+    #[test]
+    fn the_two_normal_quantiles_agree_wherever_both_are_asked() {
+        use crate::graph::ops::normal::inverse;
+        for exponent in 1..=300 {
+            let p = libm::pow(10.0, -f64::from(exponent));
+            let (z, x) = (normal_isf(p), -inverse(p));
+            assert!((z - x).abs() < 1e-13 * x, "{p}: {z} {x}");
+        }
+        for p in (1..100).map(|i| f64::from(i) / 100.0) {
+            assert!((normal_isf(p) + inverse(p)).abs() < 1e-14, "{p}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::formula::{formula, named};
 use super::show::value_text;
 use super::trace::Trace;
 use crate::graph::ops::{is_false, is_true};
-use crate::graph::{NodeId, Op, Rolling, Type};
+use crate::graph::{NodeId, Op, Type, Unknown as Why, sheet};
 
 /// Reasons listed at most; the tree shows the rest.
 const REASONS: usize = 6;
@@ -100,49 +100,47 @@ impl Unknown<'_> {
         {
             return self.visit(symbol, clock);
         }
-        match &node.op {
-            Op::Source(source) => {
-                let rule = trace.spec.sources.rule(*source);
+        let inputs = |walk: &mut Self| unknown.iter().for_each(|input| walk.visit(symbol, *input));
+        match sheet(&node.op).unknown {
+            Why::Column(source) => {
+                let rule = trace.spec.sources.rule(source);
                 let when = rule.map_or("no value", |r| r.unknown_when.as_str());
                 self.say(format!("{} is unknown for {whose} on this bar ({when})", source.name()));
             }
-            Op::Of(reference) => match trace.referred(reference, symbol) {
+            Why::Symbol(reference) => match trace.referred(&reference, symbol) {
                 (other, None) => self.say(format!("{other} is not followed")),
                 (_, Some(other)) if trace.value(other, node.inputs[0]).is_nan() => {
                     self.visit(other, node.inputs[0]);
                 }
                 (other, Some(_)) => self.say(format!("there is no bar of {other} here")),
             },
-            Op::Universe { min, .. } => {
+            Why::Symbols(min) => {
                 let known = (0..trace.symbols.len()).filter(|s| !trace.value(*s, node.inputs[0]).is_nan());
                 let n = known.count();
                 self.say(format!("`{name}` needs {min} symbols with a known value, and {n} have one"));
             }
-            Op::Roll { window, min, f } => self.rolling(symbol, id, (*window, *min), f.needs_own_row()),
-            Op::Roll2 { window, min, .. } => self.rolling(symbol, id, (*window, *min), false),
-            Op::Coalesce => self.visit(symbol, node.inputs[1]),
-            Op::Lag { k } | Op::Diff { k } | Op::PctChange { k } if node.clock.is_none() => {
-                self.earlier(symbol, id, i64::from(*k));
+            Why::Window { window, min, needs_own_row } => {
+                self.rolling(symbol, id, (window, min), needs_own_row);
             }
-            Op::Rising | Op::Falling | Op::CrossesAbove | Op::CrossesBelow if unknown.is_empty() => {
+            Why::Fallback => self.visit(symbol, node.inputs[1]),
+            Why::Earlier(k) if node.clock.is_none() => self.earlier(symbol, id, i64::from(k)),
+            Why::RowBefore if unknown.is_empty() => {
                 self.say(format!("`{name}` looks one bar back, where its operand was unknown"));
             }
-            Op::Latch => self.say(format!(
+            Why::NeverSet => self.say(format!(
                 "`{name}` has been neither set nor reset since the history began at {}",
                 trace.first
             )),
-            Op::Since | Op::At | Op::EventDir(_) if unknown.is_empty() => {
+            Why::NeverHappened if unknown.is_empty() => {
                 self.say(format!(
                     "`{name}`: that has not happened since the history began at {}",
                     trace.first
                 ));
             }
-            Op::Ewm { .. } | Op::Vpin { .. } | Op::TodMean { .. } | Op::Held { .. } | Op::Ffill { .. }
-                if unknown.is_empty() =>
-            {
+            Why::TooFew if unknown.is_empty() => {
                 self.say(format!("`{name}` has seen too few known values{}", self.short_history(id)));
             }
-            _ if unknown.is_empty() => {
+            Why::Earlier(_) | Why::Inputs if unknown.is_empty() => {
                 let why = if node.clock.is_some() {
                     "has not ticked often enough"
                 } else {
@@ -150,7 +148,7 @@ impl Unknown<'_> {
                 };
                 self.say(format!("`{name}` {why}"));
             }
-            _ => unknown.into_iter().for_each(|input| self.visit(symbol, input)),
+            Why::Earlier(_) | Why::Inputs | Why::RowBefore | Why::NeverHappened | Why::TooFew => inputs(self),
         }
     }
 
@@ -199,12 +197,5 @@ impl Unknown<'_> {
             return String::new();
         }
         format!(" (a warm-up of {needed} rows, and the history begins {} rows back)", rows - 1)
-    }
-}
-
-impl Rolling {
-    /// Whether the row itself has to be known, beside enough of its window.
-    const fn needs_own_row(self) -> bool {
-        matches!(self, Self::Z | Self::PctRank)
     }
 }

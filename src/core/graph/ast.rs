@@ -6,9 +6,9 @@ use std::fmt;
 /// parser chose (the spec room keeps file and offset per index).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Which expression.
+    /// Which expression of the program it is in.
     pub text: u32,
-    /// First byte.
+    /// The first byte of the stretch.
     pub start: u32,
     /// One past the last byte.
     pub end: u32,
@@ -25,7 +25,7 @@ impl Span {
 /// A problem in an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LangError {
-    /// Where.
+    /// The place that the caret points at.
     pub span: Span,
     /// What is wrong, one sentence.
     pub message: String,
@@ -36,7 +36,7 @@ pub struct LangError {
 }
 
 impl LangError {
-    /// Without advice.
+    /// An error with neither a label nor advice yet.
     #[must_use]
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), label: String::new(), help: Vec::new() }
@@ -49,7 +49,7 @@ impl LangError {
         self
     }
 
-    /// With advice.
+    /// The same error with advice on what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
@@ -57,7 +57,7 @@ impl LangError {
     }
 }
 
-/// An expression.
+/// An expression and where it stands.
 #[derive(Clone, Debug)]
 pub struct Expr {
     /// What it is.
@@ -77,11 +77,11 @@ pub enum ExprKind {
     Unary(Unary, Box<Expr>),
     /// `a + b` and the like
     Binary(Binary, Box<Expr>, Box<Expr>),
-    /// `f(x, window=3)`
+    /// A call, as `f(x, window=3)`.
     Call(Call),
 }
 
-/// A call.
+/// A call of an operator or a macro.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Operator or macro.
@@ -97,7 +97,7 @@ pub struct Call {
 pub struct Arg {
     /// `window` in `window=3`.
     pub name: Option<(String, Span)>,
-    /// Its value.
+    /// What is given for the parameter.
     pub value: Expr,
 }
 
@@ -162,7 +162,7 @@ impl Binary {
         }
     }
 
-    /// As written.
+    /// The operator as it is written in a spec.
     #[must_use]
     pub const fn symbol(self) -> &'static str {
         match self {

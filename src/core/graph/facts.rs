@@ -3,9 +3,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::ir::{EventNode, Graph, Node, NodeId, Onset, Op, Rolling, SymbolRef};
-use super::text::op_text;
-use crate::market::{BARS_PER_DAY, Source};
+use super::ir::{EventNode, Graph, Node, NodeId, Onset, Op, SymbolRef};
+use super::sheet::{Needs, sheet};
+use super::table::Class;
+use crate::market::Source;
 
 /// A set of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,13 +15,13 @@ pub struct SourceSet(u64);
 const _: () = assert!(Source::COUNT <= 64, "a SourceSet is 64 bits");
 
 impl SourceSet {
-    /// One source.
+    /// The set of one source.
     #[must_use]
     pub const fn of(source: Source) -> Self {
         Self(1 << source.index())
     }
 
-    /// Both.
+    /// What either of the two holds.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -93,79 +94,43 @@ fn facts_of(graph: &Graph, node: &Node, before: &[NodeFacts]) -> NodeFacts {
     let inputs = || node.inputs.iter().chain(&node.clock).map(|id| &before[id.ix()]);
     let union = |f: fn(&NodeFacts) -> SourceSet| inputs().map(f).fold(SourceSet::default(), SourceSet::union);
     let deepest = |f: fn(&NodeFacts) -> LookBack| inputs().map(f).fold(LookBack::default(), LookBack::max);
-    let (full, least) = reach(&node.op);
+    let sheet = sheet(&node.op);
     let add = |base: LookBack, more: u64| match node.clock {
         None => LookBack { rows: base.rows + more, ..base },
         Some(_) => LookBack { ticks: base.ticks + more, ..base },
     };
+    // On a clock, the value that is held may be of any age.
+    let is_stateful = node.clock.is_some() || sheet.class == Class::State;
     let mut facts = NodeFacts {
-        look_back: add(deepest(|f| f.look_back), full),
-        warm_up: add(deepest(|f| f.warm_up), least),
+        look_back: add(deepest(|f| f.look_back), sheet.reach.full),
+        warm_up: add(deepest(|f| f.warm_up), sheet.reach.least),
         reads: union(|f| f.reads),
         needs: union(|f| f.needs),
         cross_symbol: inputs().any(|f| f.cross_symbol),
-        stateful: is_stateful(node) || inputs().any(|f| f.stateful),
-        hash: hash_of(graph, node, before),
+        stateful: is_stateful || inputs().any(|f| f.stateful),
+        hash: hash_of(graph, node, &sheet.text, before),
     };
-    match &node.op {
-        Op::Source(source) => {
-            facts.reads = SourceSet::of(*source);
+    match sheet.needs {
+        Needs::All => {}
+        Needs::Column(source) => {
+            facts.reads = SourceSet::of(source);
             facts.needs = facts.reads;
         }
-        Op::Coalesce => {
+        Needs::Fallback => {
             let fallback = &before[node.inputs[1].ix()];
             facts.needs = fallback.needs;
             facts.warm_up = fallback.warm_up;
         }
-        Op::Known => facts.needs = SourceSet::default(),
-        Op::Of(_) | Op::Universe { .. } => {
+        Needs::Nothing => facts.needs = SourceSet::default(),
+        Needs::Others => {
             facts.needs = SourceSet::default();
             facts.cross_symbol = true;
         }
-        _ => {}
     }
     facts
 }
 
-/// Rows (or ticks) that the operator itself adds: at its full window, and at its minimum.
-fn reach(op: &Op) -> (u64, u64) {
-    let both = |n: u32| (u64::from(n), u64::from(n));
-    match *op {
-        Op::Lag { k } | Op::Diff { k } | Op::PctChange { k } => both(k),
-        Op::Ffill { max } => (u64::from(max), 0),
-        Op::Roll { f: Rolling::AgeMax | Rolling::AgeMin, window, .. } => both(window - 1),
-        Op::Roll { window, min, .. } | Op::Roll2 { window, min, .. } => {
-            (u64::from(window) - 1, u64::from(min) - 1)
-        }
-        Op::TodMean { days, half, min } => {
-            let day = BARS_PER_DAY as u64;
-            let (days, half, min) = (u64::from(days), u64::from(half), u64::from(min));
-            (day * days + half, day * min.div_ceil(2 * half + 1) + half)
-        }
-        Op::Held { n } => both(n - 1),
-        Op::Rising | Op::Falling | Op::CrossesAbove | Op::CrossesBelow => both(1),
-        _ => (0, 0),
-    }
-}
-
-/// Operators that are a recursion over bars, and anything on a clock: its held value may be of any age.
-fn is_stateful(node: &Node) -> bool {
-    node.clock.is_some()
-        || matches!(
-            node.op,
-            Op::Since
-                | Op::At
-                | Op::Latch
-                | Op::Episode { .. }
-                | Op::Ewm { .. }
-                | Op::Vpin { .. }
-                | Op::Detect(_)
-                | Op::Active(_)
-                | Op::EventDir(_)
-        )
-}
-
-fn hash_of(graph: &Graph, node: &Node, before: &[NodeFacts]) -> [u8; 32] {
+fn hash_of(graph: &Graph, node: &Node, text: &str, before: &[NodeFacts]) -> [u8; 32] {
     let mut sha = Sha256::new();
     match &node.op {
         Op::Detect(id) => {
@@ -175,7 +140,7 @@ fn hash_of(graph: &Graph, node: &Node, before: &[NodeFacts]) -> [u8; 32] {
         Op::Active(_) => sha.update("active"),
         Op::EventDir(_) => sha.update("event_dir"),
         Op::Of(SymbolRef::Leader { lead, other }) => sha.update(format!("of(LEADER={lead}/{other})")),
-        op => sha.update(op_text(op)),
+        _ => sha.update(text),
     }
     for input in &node.inputs {
         sha.update([0]);

@@ -42,7 +42,7 @@ impl Literal {
         Self((value + 0.0).to_bits())
     }
 
-    /// The value.
+    /// The literal as a number.
     #[must_use]
     pub const fn get(self) -> f64 {
         f64::from_bits(self.0)
@@ -96,6 +96,8 @@ pub enum Rolling {
     All,
     AgeMax,
     AgeMin,
+    /// Linearly weighted mean.
+    Wma,
 }
 
 /// A rolling operator over pairwise complete rows of two series.
@@ -121,21 +123,21 @@ pub enum Universe {
 #[allow(missing_docs, reason = "inputs and semantics are given per variant group")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
-    /// `[]`
+    /// `[]`: a source column
     Source(Source),
-    /// `[]`
+    /// `[]`: a literal number
     Const(Literal),
     /// `[]` a Kleene constant: Some(true), Some(false), None = unknown
     Truth(Option<bool>),
     // -- pointwise numbers -------------------------------------------------------------------------------
-    /// `[a, b]`
+    /// `[a, b]`: the arithmetic of two numbers
     Add,
     Sub,
     Mul,
     Div,
     /// `[a, b]`; exponent literal 2 is `a*a`, others `exp(b ln a)`
     Pow,
-    /// `[a]`
+    /// `[a]`: a function of one number
     Neg,
     Abs,
     Sign,
@@ -144,26 +146,26 @@ pub enum Op {
     Sqrt,
     NormCdf,
     NormInv,
-    /// `[a, b]`
+    /// `[a, b]`: the smaller, the larger
     Min2,
     Max2,
     /// `[x, lo, hi]`
     Clip,
     // -- pointwise logic ---------------------------------------------------------------------------------
-    /// `[a, b]`
+    /// `[a, b]`: two numbers compared
     Compare(Cmp),
-    /// `[a, b]`
+    /// `[a, b]`: Kleene's connectives
     And,
     Or,
-    /// `[a]`
+    /// `[a]`: the negation; whether it is known
     Not,
     Known,
     /// `[c, a, b]`
     If,
-    /// `[x, y]`
+    /// `[x, y]`: the first where it is known, else the second
     Coalesce,
     // -- time --------------------------------------------------------------------------------------------
-    /// `[x]`
+    /// `[x]`: the row `k` rows before, and what is made of it
     Lag {
         k: u32,
     },
@@ -177,44 +179,44 @@ pub enum Op {
         max: u32,
     },
     // -- rolling -----------------------------------------------------------------------------------------
-    /// `[x]`
+    /// `[x]`: a window of one series
     Roll {
         f: Rolling,
         window: u32,
         min: u32,
     },
-    /// `[x, y]`
+    /// `[x, y]`: a window of two series
     Roll2 {
         f: Rolling2,
         window: u32,
         min: u32,
     },
-    /// `[x]`
+    /// `[x]`: the same time of day on earlier days
     TodMean {
         days: u32,
         half: u32,
         min: u32,
     },
     // -- through time ------------------------------------------------------------------------------------
-    /// `[c]`
+    /// `[c]`: what has just become of a condition
     Rising,
     Falling,
     Held {
         n: u32,
     },
     Since,
-    /// `[x, y]`
+    /// `[x, y]`: one series passes the other
     CrossesAbove,
     CrossesBelow,
-    /// `[x, c]`
+    /// `[x, c]`: `x` when `c` was last true
     At,
-    /// `[set, reset]`
+    /// `[set, reset]`: on from `set` until `reset`
     Latch,
     /// `[enter, exit]`; `max` rows, 0 = unbounded
     Episode {
         max: u32,
     },
-    /// `[x]`
+    /// `[x]`: an exponential mean
     Ewm {
         halflife: Literal,
         min: u32,
@@ -274,7 +276,7 @@ pub enum Onset {
 pub struct EventNode {
     /// `VOL_SHOCK`, or `NAME.proxy` / `NAME.variant` for an enabled variant.
     pub event_type: String,
-    /// Canonical family.
+    /// The canonical family of the event.
     pub family: String,
     /// The [`Op::Detect`] node.
     pub detect: NodeId,
@@ -300,7 +302,7 @@ pub struct EventNode {
 pub struct Output {
     /// Name as in the spec.
     pub name: String,
-    /// Its node.
+    /// The node whose values it names.
     pub node: NodeId,
 }
 
@@ -318,7 +320,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The node.
+    /// The node of this id.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.ix()]

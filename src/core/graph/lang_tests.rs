@@ -290,6 +290,60 @@ fn a_hash_changes_with_a_parameter_and_with_anything_below() {
     assert_ne!(detector(3), detector(4));
 }
 
+/// Every row's example, in a program that has the event `E`.
+fn example(row: &Operator) -> Graph {
+    let mut p = program(&[("a", row.example)], &[]);
+    p.events = vec![event("E", "close > open")];
+    compile(&p).unwrap_or_else(|errors| panic!("{}: {errors:?}", row.example))
+}
+
+#[test]
+fn every_operator_makes_nodes_of_its_own_class() {
+    for row in operators() {
+        let graph = example(row);
+        let root = graph.features[0].node;
+        let all = facts(&graph);
+        let (of, name) = (&all[root.ix()], row.name);
+        assert_eq!(of.stateful, row.class == Class::State, "{name}");
+        assert_eq!(of.cross_symbol, row.class == Class::Across, "{name}");
+        match row.class {
+            Class::Point | Class::Across => assert_eq!(of.look_back, LookBack::default(), "{name}"),
+            Class::Window => assert!(of.look_back.rows > 0, "{name}"),
+            Class::State => {}
+        }
+        assert!(of.warm_up.rows <= of.look_back.rows, "{name}");
+    }
+}
+
+#[test]
+fn every_operator_reads_as_words_in_which_every_argument_is_said() {
+    let mut said = String::new();
+    for row in operators() {
+        let words = in_words(&parse(row.example, 0).unwrap());
+        assert!(
+            !words.contains("  ") && words.trim() == words && !words.is_empty(),
+            "{}: '{words}'",
+            row.example
+        );
+        said.push_str(&format!("{}: {words}\n", row.usage()));
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_call_means_the_row_whose_parameters_it_gives() {
+    assert!(same("min(close, 3, 2)", "min(close, window=3, min=2)"));
+    assert!(same("hma(close, 9, 4)", "hma(x=close, min=4, window=9)"));
+}
+
+#[test]
+fn a_hull_average_is_three_weighted_means() {
+    assert!(same(
+        "hma(close, window=20, min=10)",
+        "wma(2 * wma(close, window=10, min=5) - wma(close, window=20, min=10), window=4, min=2)"
+    ));
+}
+
 fn any_expr() -> impl Strategy<Value = Expr> {
     let make = |kind| Expr { kind, span: Span::default() };
     let leaf = prop_oneof![

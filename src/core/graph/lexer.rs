@@ -2,7 +2,7 @@
 
 use super::ast::{LangError, Span};
 
-/// A token.
+/// A token of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     Number(f64),

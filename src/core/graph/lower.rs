@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast::{Binary, Expr, ExprKind, LangError, Span, Unary};
-use super::check::{operator_names, type_name, type_names};
 use super::facts::{facts, needs_of};
 use super::ir::{Cmp, EventId, EventNode, Graph, Literal, Node, NodeId, Op, Output, Type};
 use super::part::part;
 use super::program::{EventDef, Program, SeriesDef};
 use super::suggest::nearest;
+use super::table::{operator_names, type_name, type_names};
 use crate::market::{Calendar, Source};
 
 /// Compiles all definitions.
@@ -117,6 +117,11 @@ impl<'p> Lowerer<'p> {
     pub(super) fn report(&mut self, error: LangError) -> Option<NodeId> {
         self.errors.push(error);
         None
+    }
+
+    /// Whether anything was reported yet: then what is missing may follow from it.
+    pub(super) const fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     pub(super) fn node(&self, id: NodeId) -> &Node {

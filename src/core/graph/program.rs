@@ -9,7 +9,7 @@ use super::ir::{Onset, SymbolRef};
 /// reads it is not reported again.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Macros.
+    /// The macros of `macros.yaml`.
     pub macros: Vec<MacroDef>,
     /// Features in file order.
     pub features: Vec<SeriesDef>,
@@ -26,11 +26,11 @@ pub struct Program {
 /// `tq(x, p) = ...`
 #[derive(Clone, Debug)]
 pub struct MacroDef {
-    /// Name.
+    /// The name, as it is called or read.
     pub name: String,
-    /// Parameters.
+    /// Names of the macro's parameters.
     pub params: Vec<String>,
-    /// Body.
+    /// The macro's body; none where it did not parse.
     pub body: Option<Arc<Expr>>,
     /// Where it is defined.
     pub span: Span,
@@ -39,20 +39,20 @@ pub struct MacroDef {
 /// A feature, a state or a let-binding.
 #[derive(Clone, Debug)]
 pub struct SeriesDef {
-    /// Name.
+    /// The name, as it is called or read.
     pub name: String,
-    /// Expression.
+    /// The series' expression; none where it did not parse.
     pub expr: Option<Arc<Expr>>,
     /// Where it is defined.
     pub span: Span,
 }
 
-/// An event.
+/// An event as its file defines it.
 #[derive(Clone, Debug)]
 pub struct EventDef {
-    /// Name.
+    /// The name, as it is called or read.
     pub event_type: String,
-    /// Canonical family.
+    /// The canonical family of the event.
     pub family: String,
     /// Disabled variants are checked, and then left out of the graph.
     pub enabled: bool,
@@ -60,19 +60,19 @@ pub struct EventDef {
     pub base: Option<usize>,
     /// Let-bindings in file order.
     pub lets: Vec<SeriesDef>,
-    /// Trigger.
+    /// The condition that triggers the event.
     pub when: SeriesDef,
     /// End of the episode.
     pub exit: Option<SeriesDef>,
-    /// Signed side.
+    /// The side of the event, by its sign.
     pub direction: SeriesDef,
-    /// Magnitude.
+    /// How large the event is.
     pub severity: SeriesDef,
     /// When it fires.
     pub onset: Onset,
     /// Rows between onsets.
     pub spacing_bars: u32,
-    /// Longest episode.
+    /// The longest episode, in rows.
     pub max_bars: Option<u32>,
     /// Direction may be 0.
     pub undirected: bool,

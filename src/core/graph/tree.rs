@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::facts::NodeFacts;
 use super::ir::{Graph, NodeId, Op};
-use super::text::op_text;
+use super::sheet::op_text;
 
 /// Draws parts of a graph.
 #[derive(Debug)]
@@ -131,27 +131,4 @@ pub fn reachable(graph: &Graph, root: NodeId) -> BTreeSet<NodeId> {
         }
     }
     found
-}
-
-/// Elementary operations per bar, roughly (the cost column of the operator table).
-#[must_use]
-pub fn cost_per_bar(op: &Op) -> f64 {
-    use super::ir::Rolling;
-    let blocks = |window: u32| {
-        let w = f64::from(window);
-        w / w.sqrt().max(1.0) + 2.0
-    };
-    match op {
-        Op::Source(_) | Op::Const(_) | Op::Truth(_) => 0.0,
-        Op::Ln | Op::Exp => 10.0,
-        Op::NormCdf | Op::NormInv => 30.0,
-        Op::Roll { f: Rolling::Quantile(_) | Rolling::PctRank, window, .. } => f64::from(window.ilog2() + 1),
-        Op::Roll {
-            f: Rolling::Count | Rolling::Any | Rolling::All | Rolling::AgeMax | Rolling::AgeMin,
-            ..
-        } => 1.0,
-        Op::Roll { window, .. } | Op::Roll2 { window, .. } => blocks(*window),
-        Op::TodMean { days, half, .. } => f64::from(days * (2 * half + 1)),
-        _ => 1.0,
-    }
 }

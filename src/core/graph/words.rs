@@ -1,6 +1,7 @@
 //! Expressions in words, for people who do not read the language.
 
 use super::ast::{Binary, Call, Expr, ExprKind, Unary};
+use super::table::{Operator, operator};
 
 /// The expression in words; expand its macros first.
 #[must_use]
@@ -54,108 +55,91 @@ fn part(expr: &Expr) -> String {
 }
 
 fn words_of_call(call: &Call) -> String {
-    let arg = |i: usize, name: &str| {
-        let named = call.args.iter().find(|a| a.name.as_ref().is_some_and(|(n, _)| n == name));
-        let positional = || call.args.get(i).filter(|a| a.name.is_none());
+    let positional = call.args.iter().filter(|a| a.name.is_none()).count();
+    match operator(&call.name, positional, call.args.len() - positional) {
+        Some(operator) => (operator.words)(&Said { call, operator }),
+        None => Said::written(call),
+    }
+}
+
+/// A call to be said: its arguments in words, by the names of the operator's parameters.
+pub(super) struct Said<'c> {
+    call: &'c Call,
+    operator: &'static Operator,
+}
+
+impl Said<'_> {
+    /// As an argument is given, by name or by position.
+    fn arg(&self, name: &str) -> Option<&Expr> {
+        let args = &self.call.args;
+        let named = args.iter().find(|a| a.name.as_ref().is_some_and(|(n, _)| n == name));
+        let at = || self.operator.params.iter().position(|p| p.name == name);
+        let positional = || at().and_then(|at| args.get(at)).filter(|a| a.name.is_none());
         named.or_else(positional).map(|a| &a.value)
-    };
-    let word = |i: usize, name: &str| arg(i, name).map(part).unwrap_or_default();
-    let whole = |i: usize, name: &str| arg(i, name).map(in_words).unwrap_or_default();
-    let clock = arg(usize::MAX, "on").map(part);
-    let rows = |i: usize, name: &str| match (arg(i, name).map(|e| &e.kind), &clock) {
-        (Some(ExprKind::Number(n)), None) => duration(*n),
-        (Some(ExprKind::Number(n)), Some(clock)) => format!("{n} rows with {clock}"),
-        (Some(_), _) => word(i, name),
-        (None, _) => String::new(),
-    };
-    let x = word(0, "x");
-    let over = |what: &str| format!("the {what} of {x} over {}", rows(usize::MAX, "window"));
-    let pair =
-        |what: &str| format!("the {what} of {x} and {} over {}", word(1, "y"), rows(usize::MAX, "window"));
-    match call.name.as_str() {
-        "abs" => format!("the size of {x}"),
-        "sign" => format!("the sign of {x}"),
-        "ln" => format!("the log of {x}"),
-        "exp" => format!("exp of {x}"),
-        "sqrt" => format!("the square root of {x}"),
-        "norm_cdf" => format!("the normal probability of {x}"),
-        "norm_inv" => format!("the normal quantile of {}", word(0, "p")),
-        "clip" => format!("{x} kept between {} and {}", word(1, "lo"), word(2, "hi")),
-        "min" | "max" if arg(usize::MAX, "window").is_none() => {
-            let which = if call.name == "min" { "smaller" } else { "larger" };
-            format!("the {which} of {} and {}", word(0, "a"), word(1, "b"))
-        }
-        "if" => format!("{} if {}, else {}", word(1, "a"), whole(0, "c"), word(2, "b")),
-        "known" => format!("{x} is known"),
-        "coalesce" => format!("{x}, or where that is unknown {}", word(1, "y")),
-        "lag" => match &clock {
-            None => format!("{} {} earlier", grouped(arg(0, "x")), rows(1, "k")),
-            Some(clock) => {
-                let k = word(1, "k");
-                let ticks = if k == "1" { "tick" } else { "ticks" };
-                format!("{} {k} {ticks} of {clock} earlier", grouped(arg(0, "x")))
-            }
-        },
-        "diff" => format!("the change of {x} over {}", rows(1, "k")),
-        "pct_change" => format!("the relative change of {x} over {}", rows(1, "k")),
-        "ffill" => format!("the last known {x}, at most {} old", rows(1, "max")),
-        "quantile" => format!("the {}-quantile of {x} over {}", word(1, "q"), rows(usize::MAX, "window")),
-        "min" => over("lowest"),
-        "max" => over("highest"),
-        "std" => over("standard deviation"),
-        "var" => over("variance"),
-        "z" => format!("the z-score of {x} within {}", rows(usize::MAX, "window")),
-        "skew" => over("skewness"),
-        "pct_rank" => format!("the rank of {x} within {}", rows(usize::MAX, "window")),
-        "count" => format!("the number of rows in {} where {}", rows(usize::MAX, "window"), whole(0, "c")),
-        "any" => format!("within {} at least once {}", rows(usize::MAX, "window"), bracketed(arg(0, "c"))),
-        "all" => format!("throughout {} {}", rows(usize::MAX, "window"), bracketed(arg(0, "c"))),
-        "age_max" => format!("the rows since the highest {x} of {}", rows(usize::MAX, "window")),
-        "age_min" => format!("the rows since the lowest {x} of {}", rows(usize::MAX, "window")),
-        "sum" | "mean" | "median" => over(&call.name),
-        "corr" => pair("correlation"),
-        "cov" => pair("covariance"),
-        "beta" => format!("the slope of {x} on {} over {}", word(1, "y"), rows(usize::MAX, "window")),
-        "tod_mean" => format!("the mean of {x} at this time of day over {} days", word(1, "days")),
-        "rising" => format!("{} becomes true", bracketed(arg(0, "c"))),
-        "falling" => format!("{} stops being true", bracketed(arg(0, "c"))),
-        "held" => format!("for {} running {}", rows(1, "n"), bracketed(arg(0, "c"))),
-        "since" => format!("the rows since {}", bracketed(arg(0, "c"))),
-        "at" => format!("{x} when last {}", bracketed(arg(1, "c"))),
-        "latch" => format!("on from {} until {}", bracketed(arg(0, "set")), bracketed(arg(1, "reset"))),
-        "episode" => {
-            let most = arg(2, "max").map(|_| format!(", at most {}", rows(2, "max"))).unwrap_or_default();
-            format!(
-                "from when {} starts until {}{most}",
-                bracketed(arg(0, "enter")),
-                bracketed(arg(1, "exit"))
-            )
-        }
-        "ewm" => format!("the exponential mean of {x}, half-life {}", rows(1, "halflife")),
-        "fired" => format!("{} fires", word(0, "event")),
-        "active" => format!("an episode of {} is open", word(0, "event")),
-        "event_dir" => format!("the direction of the last {}", word(0, "event")),
-        "of" => format!("{}'s {}", word(0, "symbol"), word(1, "x")),
-        "minutes_since" => format!("the minutes since the last instant of {}", word(0, "calendar")),
-        "minutes_to" => format!("the minutes to the next instant of {}", word(0, "calendar")),
-        other => match other.strip_prefix("universe_") {
-            Some(what) => format!("the {what} of {x} over all symbols"),
-            None => Expr { kind: ExprKind::Call(call.clone()), span: call.name_span }.to_string(),
-        },
     }
-}
 
-/// An operand that words will follow: bracketed unless it is a name.
-fn grouped(expr: Option<&Expr>) -> String {
-    match expr.map(|e| (&e.kind, in_words(e))) {
-        Some((ExprKind::Name(_) | ExprKind::Number(_), words)) => words,
-        Some((_, words)) => format!("({words})"),
-        None => String::new(),
+    /// Whether an argument is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.arg(name).is_some()
     }
-}
 
-fn bracketed(expr: Option<&Expr>) -> String {
-    expr.map(|e| format!("[{}]", in_words(e))).unwrap_or_default()
+    /// An argument as an operand: bracketed where it would not read as one thing.
+    pub(super) fn word(&self, name: &str) -> String {
+        self.arg(name).map(part).unwrap_or_default()
+    }
+
+    /// An argument without brackets.
+    pub(super) fn whole(&self, name: &str) -> String {
+        self.arg(name).map(in_words).unwrap_or_default()
+    }
+
+    /// An argument that words will follow: bracketed unless it is a name.
+    pub(super) fn grouped(&self, name: &str) -> String {
+        match self.arg(name).map(|e| (&e.kind, in_words(e))) {
+            Some((ExprKind::Name(_) | ExprKind::Number(_), words)) => words,
+            Some((_, words)) => format!("({words})"),
+            None => String::new(),
+        }
+    }
+
+    /// A condition, in square brackets.
+    pub(super) fn bracketed(&self, name: &str) -> String {
+        self.arg(name).map(|e| format!("[{}]", in_words(e))).unwrap_or_default()
+    }
+
+    /// `on=`, as an operand.
+    pub(super) fn clock(&self) -> Option<String> {
+        self.arg("on").map(part)
+    }
+
+    /// A number of rows: as time on the grid, as ticks on a clock.
+    pub(super) fn rows(&self, name: &str) -> String {
+        match (self.arg(name).map(|e| &e.kind), self.clock()) {
+            (Some(ExprKind::Number(n)), None) => duration(*n),
+            (Some(ExprKind::Number(n)), Some(clock)) => format!("{n} rows with {clock}"),
+            (Some(_), _) => self.word(name),
+            (None, _) => String::new(),
+        }
+    }
+
+    /// `the lowest of x over 1 hour`.
+    pub(super) fn over(&self, what: &str) -> String {
+        format!("the {what} of {} over {}", self.word("x"), self.rows("window"))
+    }
+
+    /// `the covariance of x and y over 1 hour`.
+    pub(super) fn over_pair(&self, what: &str) -> String {
+        format!("the {what} of {} and {} over {}", self.word("x"), self.word("y"), self.rows("window"))
+    }
+
+    /// The call as it is written.
+    pub(super) fn as_written(&self) -> String {
+        Self::written(self.call)
+    }
+
+    fn written(call: &Call) -> String {
+        Expr { kind: ExprKind::Call(call.clone()), span: call.name_span }.to_string()
+    }
 }
 
 /// A number of rows as time.

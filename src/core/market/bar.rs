@@ -1,6 +1,7 @@
 //! The 5-minute bar.
 
-use super::BarIndex;
+use super::record::{Columns, MAX_COLUMNS, Record};
+use super::{BarIndex, Kind, Source};
 
 /// One finished 5-minute bar. `NaN` = the source did not say (never zero-filled); a delivered bar without trades
 /// has true zeros in the volume columns.
@@ -86,5 +87,24 @@ impl Bar {
                 .iter()
                 .zip(other.values())
                 .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+    }
+}
+
+impl Record for Bar {
+    const KIND: Kind = Kind::Bars;
+    const NAMES: &'static [&'static str] = &Self::NAMES;
+    const SOURCES: &'static [Source] = &Source::PERP_BAR;
+
+    fn time(&self) -> i64 {
+        self.bar.0
+    }
+
+    fn columns(&self) -> Columns {
+        const { assert!(Self::COLUMNS == MAX_COLUMNS) };
+        self.values()
+    }
+
+    fn from_columns(time: i64, columns: &Columns) -> Self {
+        Self::from_values(BarIndex(time), *columns)
     }
 }

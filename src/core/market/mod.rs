@@ -7,6 +7,7 @@ mod draws;
 mod instrument;
 mod kind;
 mod raw;
+mod record;
 mod source;
 mod symbol;
 mod time;
@@ -16,10 +17,10 @@ pub use bar::Bar;
 pub use block::{SymbolColumns, TickBlock};
 pub use draws::{Draws, derive};
 pub use instrument::{Contract, Instrument};
-pub use kind::{Kind, RawPut, Records, SeriesKey};
-pub use raw::{
-    BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, RawBlock, RawSymbol,
-};
+pub use kind::{Kind, KindFacts, Live, Log, RawPut, RawSymbol, Records, SeriesKey, TimeKey};
+// Every record type, and the stretch that is made of them.
+pub use raw::*;
+pub use record::{Columns, MAX_COLUMNS, Record, Rows};
 pub use source::{Calendar, Source};
 pub use symbol::{Market, Symbol, SymbolError};
 pub use time::{BAR_MS, BARS_PER_DAY, BarIndex, DAY_MS, TimeError, Ts, parse_date, parse_time};

@@ -3,7 +3,8 @@
 //! Each record says the instant it *describes*. When it could be *known* is that instant plus the source's
 //! publication lag (`clean/`). All of it is kept in the store; a [`RawBlock`] is a stretch of that log.
 
-use super::{Bar, BarIndex, Symbol, Ts};
+use super::record::{Columns, Record, record, wide};
+use super::{BarIndex, Kind, RawSymbol, Source, Symbol, Ts};
 
 /// The funding settled at one minute: the regular settlement, a special one beside it, or only that.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +49,15 @@ impl FundingPrint {
     }
 }
 
+record! {
+    FundingPrint: Funding, ts: Ts {
+        rate "funding_rate" FundingRate,
+        interval_hours "funding_interval_hours" FundingIntervalH,
+    } beside {
+        special_rate "special_funding_rate",
+    } known by rate
+}
+
 /// One open-interest snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenInterest {
@@ -57,6 +67,13 @@ pub struct OpenInterest {
     pub contracts: f64,
     /// Value in quote units.
     pub value: f64,
+}
+
+record! {
+    OpenInterest: OpenInterest, ts: Ts {
+        contracts "open_interest" Oi,
+        value "open_interest_value" OiValue,
+    } known by contracts
 }
 
 /// Mark and index price of a bar (last values in it) and what the mark stream predicts.
@@ -74,6 +91,15 @@ pub struct MarkBar {
     pub predicted_rate: f64,
 }
 
+record! {
+    MarkBar: Mark, bar: BarIndex {
+        mark "mark_price" Mark,
+        index "index_price" Index,
+        premium "premium" Premium,
+        predicted_rate "predicted_rate" FundingPredBps,
+    }
+}
+
 /// Forced orders of a bar, aggregated. Sums are lower bounds: the stream samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LiquidationBar {
@@ -89,6 +115,16 @@ pub struct LiquidationBar {
     pub short_n: f64,
     /// Share of the bar the stream was connected, 0..1.
     pub coverage: f64,
+}
+
+record! {
+    LiquidationBar: Liquidations, bar: BarIndex {
+        long_usd "liq_long_usd" LiqLongUsd,
+        short_usd "liq_short_usd" LiqShortUsd,
+        long_n "liq_long_n" LiqLongN,
+        short_n "liq_short_n" LiqShortN,
+        coverage "liq_coverage" LiqCoverage,
+    }
 }
 
 /// Top of book of a bar from 1 s snapshots.
@@ -114,6 +150,19 @@ pub struct QuoteBar {
     pub coverage: f64,
 }
 
+record! {
+    QuoteBar: Quotes, bar: BarIndex {
+        spread_bps_mean "spread_bps_mean" SpreadBpsMean,
+        spread_bps_max "spread_bps_max" SpreadBpsMax,
+        spread_bps_last "spread_bps_last" SpreadBpsLast,
+        bid_depth_usd "bid_depth_usd" BidDepthUsd,
+        ask_depth_usd "ask_depth_usd" AskDepthUsd,
+        imb_mean "imb_mean" ImbMean,
+        imb_last "imb_last" ImbLast,
+        coverage "tob_coverage" TobCoverage,
+    }
+}
+
 /// Resting value within 1 % of mid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BookDepth {
@@ -125,25 +174,36 @@ pub struct BookDepth {
     pub ask_1pct: f64,
 }
 
-/// The raw log of one symbol over a stretch of bars. Every list is sorted by time and free of duplicates.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RawSymbol {
-    /// Perpetual bars. A slot without a bar is a gap.
-    pub perp: Vec<Bar>,
-    /// Spot bars of the same base and quote.
-    pub spot: Vec<Bar>,
-    /// Settlements.
-    pub funding: Vec<FundingPrint>,
-    /// Open interest.
-    pub open_interest: Vec<OpenInterest>,
-    /// Mark and index.
-    pub mark: Vec<MarkBar>,
-    /// Liquidations.
-    pub liquidations: Vec<LiquidationBar>,
-    /// Quotes.
-    pub quotes: Vec<QuoteBar>,
-    /// Depth.
-    pub depth: Vec<BookDepth>,
+record! {
+    BookDepth: Depth, ts: Ts {
+        bid_1pct "depth_bid_1pct" DepthBid1pct,
+        ask_1pct "depth_ask_1pct" DepthAsk1pct,
+    }
+}
+
+/// How many are long for each that is short, and what takers bought for each unit that they sold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LongShortRatio {
+    /// Instant of the snapshot and end of the takers' 5 minutes, floored to the grid.
+    pub ts: Ts,
+    /// Accounts of the top traders (the fifth with the largest margin), long over short. A reported 0 is a defect of
+    /// the source and is stored as NaN, here and below.
+    pub top_accounts: f64,
+    /// Positions of the top traders by their size, long over short.
+    pub top_positions: f64,
+    /// All accounts, long over short.
+    pub accounts: f64,
+    /// Volume that takers bought over what they sold, in the 5 minutes.
+    pub taker_volume: f64,
+}
+
+record! {
+    LongShortRatio: LongShortRatio, ts: Ts {
+        top_accounts "ls_ratio_top_accounts" LsRatioTopAccounts,
+        top_positions "ls_ratio_top_positions" LsRatioTopPositions,
+        accounts "ls_ratio_accounts" LsRatioAccounts,
+        taker_volume "taker_ls_ratio" TakerLsRatio,
+    }
 }
 
 /// A stretch `[first, first + rows)` of the raw log for all symbols, in the order of the pipeline's symbol list.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::market::{BarIndex, Ts};
+use crate::market::{BARS_PER_DAY, BarIndex, Ts};
 use crate::outcomes::Event;
 
 /// A holding period: its label in specs and files, and its length.
@@ -30,6 +30,13 @@ impl Horizon {
             _ => return None,
         };
         (minutes > 0 && minutes % 5 == 0).then(|| Self { label: label.into(), bars: minutes / 5 })
+    }
+
+    /// Whether a window of this length, entered so many bars after its event, can close on the event's own UTC day: only
+    /// then is it evidence.
+    #[must_use]
+    pub const fn fits_in_a_day(&self, entry_lag_bars: u32) -> bool {
+        self.bars as i64 + (entry_lag_bars as i64) < BARS_PER_DAY
     }
 }
 

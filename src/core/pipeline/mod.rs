@@ -9,6 +9,7 @@ mod availability;
 mod change;
 mod checkpoint;
 mod config;
+mod door;
 mod quality;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use availability::{LackingSeries, PartialSource};
 pub use change::{Change, ChangePlan, ChangeSummary, Rebuild, Rebuilt};
 pub use checkpoint::{CheckpointFacts, PipelineError};
 pub use config::PipelineConfig;
+use door::Stretch;
 pub use quality::{EventQuality, POOLED, QualityCounter, QualityFailure, QualityReport, Tally};
 
 /// What a stretch of rows produced.
@@ -99,11 +101,16 @@ impl Pipeline {
         if raw.first != self.next_bar() {
             return Err(PipelineError::OutOfOrder { expected: self.next_bar(), got: raw.first });
         }
+        let stretch = Stretch::of(raw);
         let columns = self.joiner.push(raw)?;
+        stretch.assert_columns(&columns, self.config.symbols.len());
         let output = self.engine.push(&columns)?;
         let (events, ends) = self.assembler.assemble(&output);
+        stretch.assert_records(&events, &ends);
         let outcomes = self.book.push(raw, &columns, &events);
+        stretch.assert_outcomes(&outcomes);
         let facts = Facts { first: raw.first, rows: raw.rows, columns, output, events, ends, outcomes };
+        door::assert_tick_boundary(&facts, [self.joiner.next_bar(), self.engine.next_bar()]);
         self.quality.observe(&facts);
         Ok(facts)
     }

@@ -404,7 +404,9 @@ fn failures(q: &EventQuality, gate: &EventGate) -> Vec<QualityFailure> {
             out.push(QualityFailure { metric, value, relation, threshold });
         }
     };
-    let (low, high) = q.bounds;
+    // The gate bounds every event, and an event's file may promise more of it than that.
+    let low = q.bounds.0.max(gate.min_prevalence_per_10k);
+    let high = q.bounds.1.min(gate.max_prevalence_per_10k);
     let enough = f64::from(gate.min_onsets);
     let promised = low * q.tally.known_rows as f64 / 10_000.0;
     wanted("onsets_per_10k", q.per_10k.filter(|_| promised >= enough), ">=", low);
@@ -458,3 +460,7 @@ impl QualityReport {
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
+
+#[cfg(test)]
+#[path = "quality_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
+
 /// A file's text, kept for drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -99,27 +101,31 @@ impl Diagnostic {
     }
 }
 
+impl Place {
+    /// The line with its underline, for drawing.
+    fn snippet<'a>(&'a self, path: &'a str, label: &'a str) -> Snippet<'a, Annotation<'a>> {
+        let byte = |column: usize| self.text.chars().take(column).map(char::len_utf8).sum::<usize>();
+        let start = byte(self.column - 1);
+        // An underline after the last character of the line is one character wide.
+        let end = byte(self.column - 1 + self.width).max(start + 1);
+        let underline = AnnotationKind::Primary.span(start..end);
+        let underline = if label.is_empty() { underline } else { underline.label(label) };
+        Snippet::source(self.text.as_str()).path(path).line_start(self.line).annotation(underline)
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
-        let Some(place) = &self.place else {
-            write!(f, "  --> {}", self.file.display())?;
-            for help in &self.help {
-                write!(f, "\n  = help: {help}")?;
-            }
-            return Ok(());
+        let path = self.file.display().to_string();
+        let title = Level::ERROR.primary_title(self.message.as_str());
+        let mut group = match &self.place {
+            Some(place) => title.element(place.snippet(&path, &self.label)),
+            None => title.element(Origin::path(path.as_str())),
         };
-        let gutter = " ".repeat(place.line.to_string().len());
-        writeln!(f, "{gutter}--> {}:{}:{}", self.file.display(), place.line, place.column)?;
-        writeln!(f, "{gutter} |")?;
-        writeln!(f, "{} | {}", place.line, place.text)?;
-        let caret = "^".repeat(place.width);
-        let underline = format!("{gutter} | {}{caret} {}", " ".repeat(place.column - 1), self.label);
-        write!(f, "{}", underline.trim_end())?;
         for help in &self.help {
-            write!(f, "\n{gutter} = help: {help}")?;
+            group = group.element(Level::HELP.message(help.as_str()));
         }
-        Ok(())
+        f.write_str(&Renderer::plain().render(&[group]))
     }
 }
 

@@ -9,7 +9,7 @@ use super::compiled::CompiledSpec;
 use super::sources::Hold;
 use crate::graph::{
     Drawing, EventNode, Expr, NodeFacts, NodeId, Onset, cost_per_bar, duration, expand_macros, facts,
-    in_words, names_in, nearest, parse, reachable,
+    in_words, names_in, nearest, operators, parse, reachable,
 };
 use crate::market::Source;
 
@@ -38,7 +38,8 @@ fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
 }
 
-/// Explains an event, state, feature, source or template verb. `whole` draws the graph down to the sources.
+/// Explains an event, state, feature, source or template verb, or lists all `sources` or `operators`. `whole` draws
+/// the graph down to the sources.
 ///
 /// # Errors
 /// When there is no such name.
@@ -84,6 +85,9 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
     if name == "sources" {
         return Ok(at.sources());
     }
+    if name == "operators" {
+        return Ok(every_operator());
+    }
     if let Some(found) = at.verb(name) {
         return Ok(found);
     }
@@ -99,12 +103,25 @@ pub fn unknown_name(spec: &CompiledSpec, name: &str) -> Option<UnknownName> {
         .chain(spec.features.iter().map(|f| f.name.as_str()))
         .chain(Source::ALL.iter().map(|s| s.name()))
         .chain(spec.lexicon.names())
-        .chain(["sources"])
+        .chain(["sources", "operators"])
         .collect();
     if known.contains(&name) {
         return None;
     }
     Some(UnknownName { name: name.to_owned(), near: nearest(name, known).map(str::to_owned) })
+}
+
+/// The operators of the language, each with its class, its call and an example in words.
+fn every_operator() -> Explanation {
+    let mut text = String::new();
+    let mut list = Vec::new();
+    for operator in operators() {
+        let (class, usage, example) = (operator.class.letter(), operator.usage(), operator.example);
+        let words = parse(example, 0).map(|e| in_words(&e)).unwrap_or_default();
+        let _ = writeln!(text, "{class}  {usage}\n     {example}: {words}");
+        list.push(json!({"name": operator.name, "class": class, "usage": usage, "example": example}));
+    }
+    Explanation { text, json: json!({"kind": "operators", "operators": list}), dot: String::new() }
 }
 
 struct Explainer<'s> {
@@ -145,6 +162,10 @@ impl Explainer<'_> {
         let (low, high) = meta.prevalence_per_10k;
         let _ = writeln!(text, "prevalence  {low} to {high} onsets per 10 000 known rows");
         let _ = writeln!(text, "confounders {}", meta.confounders);
+        let overlaps = self.overlaps(&meta.event_type);
+        for (others, relation) in &overlaps {
+            let _ = writeln!(text, "overlaps    {}: {}", others.join(", "), relation.replace('_', " "));
+        }
         text.push_str(&self.definitions(&named));
         let drawing = Drawing::new(&self.spec.graph, self.facts, self.whole);
         let _ = writeln!(
@@ -156,11 +177,24 @@ impl Explainer<'_> {
             "kind": "event", "name": meta.event_type, "family": meta.family, "doc": meta.doc, "spec_hash": meta.spec_hash,
             "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
             "undirected": node.undirected, "templates": meta.templates, "horizons": horizons,
+            "overlaps": overlaps.iter().map(|(others, relation)| json!({"events": others, "relation": relation})).collect::<Vec<_>>(),
             "relative": meta.relative.as_ref().map(ToString::to_string),
             "prevalence_per_10k": [low, high], "needs": node.needs.iter().map(|s| s.name()).collect::<Vec<_>>(),
             "facts": self.facts_json(node.detect), "snapshot": node.snapshot.iter().map(|o| &o.name).collect::<Vec<_>>(),
         });
         Explanation { text, json, dot: drawing.dot(node.detect) }
+    }
+
+    /// The events that share rows with an event by construction, with what holds between them: one move, not two
+    /// independent ones.
+    fn overlaps(&self, event_type: &str) -> Vec<(Vec<&str>, &str)> {
+        let relations = self.spec.multiplicity.taxonomy.relations.iter();
+        let its = relations.filter(|r| r.events.iter().any(|e| e == event_type));
+        its.map(|relation| {
+            let others = relation.events.iter().map(String::as_str).filter(|e| *e != event_type);
+            (others.collect(), relation.relation.as_str())
+        })
+        .collect()
     }
 
     fn series(

@@ -85,8 +85,6 @@ pub struct FilterVerb {
     /// Feature whose sign must be that of the trade: with the event's direction on the follow side, against it on the other.
     #[serde(default)]
     pub agrees_with: Option<String>,
-    /// Whether each value used counts as a hypothesis.
-    pub counts_as_test: bool,
     /// In words.
     pub doc: String,
 }

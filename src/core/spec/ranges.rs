@@ -8,8 +8,8 @@ use std::fmt;
 pub struct OutOfRange {
     /// The file, below the spec directory.
     pub file: &'static str,
-    /// Path of the key.
-    pub field: &'static str,
+    /// Path of the key, as in `evidence.bet_lambdas[2]`.
+    pub field: String,
     /// What was given.
     pub value: String,
     /// What would be accepted.
@@ -38,18 +38,19 @@ impl Ranges {
         Self { file, found: Vec::new() }
     }
 
-    pub(super) fn check(&mut self, ok: bool, field: &'static str, value: impl ToString, rule: &'static str) {
+    pub(super) fn check(&mut self, ok: bool, field: &str, value: impl ToString, rule: &'static str) {
         if !ok {
-            self.found.push(OutOfRange { file: self.file, field, value: value.to_string(), rule });
+            let (field, value) = (field.to_owned(), value.to_string());
+            self.found.push(OutOfRange { file: self.file, field, value, rule });
         }
     }
 
-    pub(super) fn positive(&mut self, field: &'static str, value: f64) {
+    pub(super) fn positive(&mut self, field: &str, value: f64) {
         self.check(value > 0.0 && value.is_finite(), field, value, "positive");
     }
 
     /// Strictly between 0 and 1.
-    pub(super) fn share(&mut self, field: &'static str, value: f64) {
+    pub(super) fn share(&mut self, field: &str, value: f64) {
         self.check(value > 0.0 && value < 1.0, field, value, "between 0 and 1");
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::compiled::CompiledSpec;
+use super::compiled::{CompiledSpec, EventMeta};
 use crate::graph::{Node, Op, Rolling, SeriesDef, facts, names_in};
 
 /// What the specs hold.
@@ -153,12 +153,32 @@ fn findings(spec: &CompiledSpec) -> Vec<String> {
     {
         out.push(format!("multiplicity/taxonomy.yaml: the event '{}' is in no family", event.event_type));
     }
+    out.extend(untestable(spec));
     if spec.calendars.releases.releases.is_empty() {
         out.push(
             "calendars/macro.yaml: no release is listed, so what reads 'macro' is unavailable".to_owned(),
         );
     }
     out
+}
+
+/// Events that ask for a test over horizons of which none can ever be tested.
+fn untestable(spec: &CompiledSpec) -> Vec<String> {
+    let lag = spec.defaults.entry_lag_bars.get();
+    let is_asked = |event: &&EventMeta| event.templates.iter().any(|verb| spec.lexicon.test(verb).is_some());
+    let is_untestable = |event: &&EventMeta| event.horizons.iter().all(|h| !h.fits_in_a_day(lag));
+    let events = spec.events.iter().filter(is_asked).filter(is_untestable);
+    events
+        .map(|event| {
+            let horizons: Vec<&str> = event.horizons.iter().map(|h| &*h.label).collect();
+            format!(
+                "{}: {} is never tested: no window of its horizons ({}) closes on the event's own UTC day; add a shorter one",
+                event.file.display(),
+                event.event_type,
+                horizons.join(", ")
+            )
+        })
+        .collect()
 }
 
 fn names(def: &SeriesDef) -> BTreeSet<&str> {

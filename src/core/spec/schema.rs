@@ -69,14 +69,3 @@ pub fn schemas() -> Vec<SpecSchema> {
     };
     KINDS.iter().map(one).collect()
 }
-
-/// The kind of a file, by its path below the spec directory.
-#[must_use]
-pub fn schema_kind(path: &str) -> Option<&'static str> {
-    // A file of its own goes before the pattern of its folder.
-    let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
-    let exact = KINDS.iter().find(|(_, files, _)| *files == path);
-    exact
-        .or_else(|| KINDS.iter().find(|(_, files, _)| Some(*files) == folder.as_deref()))
-        .map(|(kind, ..)| *kind)
-}

@@ -127,7 +127,6 @@ impl StrategiesSpec {
     /// Every value outside its range.
     pub fn validate(&self) -> Result<(), OutOfRanges> {
         let mut found = Ranges::of("strategies/default.yaml");
-        found.check(self.schema_version == 1, "schema_version", self.schema_version, "1");
         for (field, barrier) in
             [("exit.stop_bps", self.exit.stop_bps), ("exit.target_bps", self.exit.target_bps)]
         {
@@ -139,16 +138,26 @@ impl StrategiesSpec {
         found.positive("sizing.risk_per_trade", self.sizing.risk_per_trade);
         found.positive("sizing.target_vol", self.sizing.target_vol);
         found.positive("sizing.max_position_scale", self.sizing.max_position_scale);
-        let RobustnessSpec { cost_multiples, delay_bars, min_positive_symbol_share: share, .. } =
-            &self.robustness;
+        let RobustnessSpec {
+            cost_multiples,
+            delay_bars,
+            min_delayed_after_cost_bps,
+            min_positive_symbol_share: share,
+        } = &self.robustness;
         let rule = "a list of numbers of at least 0";
         found.check(!cost_multiples.is_empty(), "robustness.cost_multiples", "[]", rule);
-        for &multiple in cost_multiples {
+        for (at, &multiple) in cost_multiples.iter().enumerate() {
             let ok = multiple.is_finite() && multiple >= 0.0;
-            found.check(ok, "robustness.cost_multiples", multiple, rule);
+            found.check(ok, &format!("robustness.cost_multiples[{at}]"), multiple, rule);
         }
         let rule = "at least 1 (0 is the rule itself)";
-        found.check(!delay_bars.contains(&0), "robustness.delay_bars", 0, rule);
+        for (at, bars) in delay_bars.iter().enumerate() {
+            found.check(*bars > 0, &format!("robustness.delay_bars[{at}]"), bars, rule);
+        }
+        if let Some(least) = min_delayed_after_cost_bps {
+            let rule = "null where `delay_bars` is empty: it is asked with the first of these delays";
+            found.check(!delay_bars.is_empty(), "robustness.min_delayed_after_cost_bps", least, rule);
+        }
         let field = "robustness.min_positive_symbol_share";
         found.check((0.0..=1.0).contains(share), field, share, "between 0 and 1");
         found.result()
@@ -194,17 +203,18 @@ mod tests {
         spec.sizing.target_vol = f64::INFINITY;
         spec.robustness.cost_multiples = vec![1.0, -1.0, f64::NAN];
         spec.robustness.delay_bars.push(0);
-        let found: Vec<(&str, String)> =
+        let found: Vec<(String, String)> =
             spec.validate().unwrap_err().0.into_iter().map(|e| (e.field, e.value)).collect();
         assert_eq!(
             found,
             [
-                ("exit.target_bps", "-5".to_owned()),
-                ("sizing.target_vol", "inf".to_owned()),
-                ("robustness.cost_multiples", "-1".to_owned()),
-                ("robustness.cost_multiples", "NaN".to_owned()),
-                ("robustness.delay_bars", "0".to_owned()),
+                ("exit.target_bps", "-5"),
+                ("sizing.target_vol", "inf"),
+                ("robustness.cost_multiples[1]", "-1"),
+                ("robustness.cost_multiples[2]", "NaN"),
+                ("robustness.delay_bars[2]", "0"),
             ]
+            .map(|(field, value)| (field.to_owned(), value.to_owned()))
         );
     }
 }

@@ -9,54 +9,43 @@ use super::definitions::Definitions;
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::lexicon::{FilterKind, Lexicon};
 use super::load::Settings;
+use super::outline::Outline;
+use super::source_rules::{Misfit, misfits};
 use crate::graph::{LangError, nearest};
 use crate::market::{Calendar, Source, parse_time};
-use crate::outcomes::Horizon;
+use crate::outcomes::{EntryPrice, Horizon};
 
 /// The version of the layout of every file.
 const SCHEMA_VERSION: &str = "1";
 
-/// Where findings go. A finding names its place by a *trail*: words that stand in the file one after the other, the last
-/// of which is underlined.
+/// Where findings go. A finding names its place by the path of a key: `costs.fee_schedule[2].from`.
 struct Refuse<'a> {
+    outlines: BTreeMap<&'a str, Outline<'a>>,
     files: &'a BTreeMap<String, SourceFile>,
     errors: &'a mut Vec<Diagnostic>,
 }
 
-impl Refuse<'_> {
-    fn at(&mut self, path: &str, trail: &[&str], message: impl Into<String>, help: impl Into<String>) {
-        let Some(file) = self.files.get(path) else {
+impl<'a> Refuse<'a> {
+    const fn into(files: &'a BTreeMap<String, SourceFile>, errors: &'a mut Vec<Diagnostic>) -> Self {
+        Self { outlines: BTreeMap::new(), files, errors }
+    }
+
+    fn at(&mut self, path: &str, key: &str, message: impl Into<String>, help: impl Into<String>) {
+        let Some((path, file)) = self.files.get_key_value(path) else {
             return self.errors.push(Diagnostic::about(path, message).help(help));
         };
-        let place = trail.iter().try_fold(0..0, |found, word| find_word(&file.text, found.end, word));
-        let error = match place {
-            Some(bytes) if !trail.is_empty() => Diagnostic::at(file, &bytes, message),
-            _ => Diagnostic::about(&file.path, message),
+        let outline = self.outlines.entry(path.as_str()).or_insert_with(|| Outline::of(file));
+        let error = match outline.bytes(key) {
+            Some(bytes) => Diagnostic::at(file, &bytes, message),
+            None => Diagnostic::about(&file.path, message),
         };
         self.errors.push(error.help(help));
     }
 }
 
-/// The next place of a whole word outside comments, from byte `from` on.
-fn find_word(text: &str, from: usize, word: &str) -> Option<std::ops::Range<usize>> {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let mut at = from;
-    loop {
-        at += text.get(at..)?.find(word)?;
-        let end = at + word.len();
-        let line = &text[text[..at].rfind('\n').map_or(0, |i| i + 1)..at];
-        let is_comment = line.trim_start().starts_with('#') || line.contains(" #");
-        let is_whole = !text[..at].ends_with(is_part) && !text[end..].starts_with(is_part);
-        if is_whole && !is_comment {
-            return Some(at..end);
-        }
-        at = end;
-    }
-}
-
 /// Checks the files that are not definitions.
 pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, errors: &mut Vec<Diagnostic>) {
-    let mut refuse = Refuse { files, errors };
+    let mut refuse = Refuse::into(files, errors);
     versions(&mut refuse);
     sources(all, &mut refuse);
     defaults(all, &mut refuse);
@@ -65,51 +54,29 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
     for outside in [all.gates.validate(), all.strategies.validate()] {
         for error in outside.err().into_iter().flat_map(|errors| errors.0) {
             let help = format!("{} must be {}", error.field, error.rule);
-            refuse.at(error.file, &trail(error.field), error.to_string(), help);
+            refuse.at(error.file, &error.field, error.to_string(), help);
         }
     }
-}
-
-/// `gate_v1_phase2.profiles.*.max_q_value` as the words of its keys.
-fn trail(field: &str) -> Vec<&str> {
-    field.split('.').filter(|key| *key != "*").collect()
 }
 
 /// Every file says which layout it has; this program knows one.
 fn versions(refuse: &mut Refuse<'_>) {
     for (path, file) in refuse.files {
-        let given = file.text.lines().find_map(|line| line.strip_prefix("schema_version:"));
-        let given = given.map(|rest| rest.split('#').next().unwrap_or(rest).trim());
+        let given = Outline::of(file).scalar("schema_version");
         if let Some(given) = given.filter(|given| *given != SCHEMA_VERSION) {
             let message =
                 format!("this file has layout {given}, and this program reads layout {SCHEMA_VERSION}");
             let help = format!(
                 "write `schema_version: {SCHEMA_VERSION}`, or use the version of backtestd that the file is for"
             );
-            refuse.at(path, &["schema_version"], message, help);
+            refuse.at(path, "schema_version", message, help);
         }
     }
 }
 
 fn sources(all: &Settings, refuse: &mut Refuse<'_>) {
-    const FILE: &str = "sources.yaml";
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    for group in &all.sources.groups {
-        for column in &group.columns {
-            if Source::ALL.iter().all(|s| s.name() != column) {
-                let near = nearest(column, Source::ALL.iter().map(|s| s.name()));
-                let help = did_you_mean(near, "`backtestd spec explain sources` lists the columns");
-                refuse.at(FILE, &["columns", column], format!("'{column}' is not a source column"), help);
-            }
-            if !seen.insert(column) {
-                let help = "leave it in the group whose rule it follows";
-                refuse.at(FILE, &["columns", column, column], format!("'{column}' is in two groups"), help);
-            }
-        }
-    }
-    for source in Source::ALL.iter().filter(|s| !seen.contains(s.name())) {
-        let help = format!("add '{}' to the columns of the group that it arrives with", source.name());
-        refuse.at(FILE, &["groups"], format!("the column '{}' has no rule", source.name()), help);
+    for Misfit { place, message, help } in misfits(&all.sources) {
+        refuse.at("sources.yaml", &place, message, help);
     }
 }
 
@@ -120,23 +87,37 @@ fn did_you_mean(near: Option<&str>, otherwise: &str) -> String {
 fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
     const FILE: &str = "global_defaults.yaml";
     let d = &all.defaults;
-    for label in d.horizons.iter().filter(|label| Horizon::parse(label).is_none()) {
+    for (at, label) in d.horizons.iter().enumerate().filter(|(_, label)| Horizon::parse(label).is_none()) {
         let help = "whole bars of 5 minutes: 5m, 60m, 4h, 1d";
-        refuse.at(FILE, &["horizons", label], format!("'{label}' is not a horizon"), help);
+        refuse.at(FILE, &format!("horizons[{at}]"), format!("'{label}' is not a horizon"), help);
     }
-    let costs = [
-        ("fee_bps_per_side", d.costs.fee_bps_per_side),
-        ("slippage_bps_per_side", d.costs.slippage_bps_per_side),
+    if d.entry_price == EntryPrice::Open && d.entry_lag_bars.get() < 2 {
+        let message = "an entry at the open of the next bar is at the instant at which the event is detected";
+        let help = "nobody can trade at it: write `entry_lag_bars: 2`, or `entry_price: close`";
+        refuse.at(FILE, "entry_price", message, help);
+    }
+    let own = [
+        ("costs.fee_bps_per_side".to_owned(), Some(d.costs.fee_bps_per_side)),
+        ("costs.slippage_bps_per_side".to_owned(), Some(d.costs.slippage_bps_per_side)),
     ];
-    for (key, value) in costs {
+    let of_symbols = d.costs.symbols.iter().flat_map(|(symbol, costs)| {
+        let place = |key: &str| format!("costs.symbols.{symbol}.{key}");
+        [
+            (place("fee_bps_per_side"), costs.fee_bps_per_side),
+            (place("slippage_bps_per_side"), costs.slippage_bps_per_side),
+        ]
+    });
+    for (key, value) in own.into_iter().chain(of_symbols) {
+        let value = value.unwrap_or(0.0);
         if !(value >= 0.0 && value.is_finite()) {
             let help = "a cost is what a trade pays, in bps of notional: 4.0 for 0.04 %";
-            refuse.at(FILE, &["costs", key], format!("'{key}' is {value}, but a cost is at least 0"), help);
+            refuse.at(FILE, &key, format!("'{key}' is {value}, but a cost is at least 0"), help);
         }
     }
     let mut last = None;
-    for change in &d.costs.fee_schedule {
-        let place = ["fee_schedule", change.from.as_str()];
+    for (at, change) in d.costs.fee_schedule.iter().enumerate() {
+        let entry = format!("costs.fee_schedule[{at}]");
+        let place = format!("{entry}.from");
         match parse_time(&change.from) {
             Err(error) => {
                 let help = "a quoted date or RFC 3339 instant in UTC";
@@ -152,7 +133,7 @@ fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
             // A maker may be paid.
             if !value.is_finite() || (key == "taker_bps" && value < 0.0) {
                 let help = "bps of notional a side: a number, for the taker at least 0";
-                refuse.at(FILE, &place, format!("fee_schedule: '{key}' is {value}"), help);
+                refuse.at(FILE, &format!("{entry}.{key}"), format!("fee_schedule: '{key}' is {value}"), help);
             }
         }
     }
@@ -160,21 +141,27 @@ fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
         if !(*step > 0.0 && step.is_finite()) {
             let help = "the smallest price step of the contract, in quote currency: 0.1";
             let message = format!("the tick size of {symbol} is {step}");
-            refuse.at(FILE, &["tick_sizes", symbol.as_str()], message, help);
+            refuse.at(FILE, &format!("tick_sizes.{symbol}"), message, help);
         }
     }
-    if !(d.funding.interval_hours > 0.0 && d.funding.interval_hours <= 24.0) {
-        let message = format!("a funding interval of {} h", d.funding.interval_hours);
-        refuse.at(FILE, &["funding", "interval_hours"], message, "contracts settle every 1, 2, 4 or 8 hours");
+    let of_symbols = d.funding.symbols.iter().filter_map(|(symbol, terms)| {
+        Some((format!("funding.symbols.{symbol}.interval_hours"), terms.interval_hours?))
+    });
+    let intervals = std::iter::once(("funding.interval_hours".to_owned(), d.funding.interval_hours));
+    for (place, hours) in intervals.chain(of_symbols) {
+        if !(hours > 0.0 && hours <= 24.0) {
+            let message = format!("a funding interval of {hours} h");
+            refuse.at(FILE, &place, message, "contracts settle every 1, 2, 4 or 8 hours");
+        }
     }
     if d.leader.symbol == d.leader.other {
         let message = "the benchmark of the benchmark must be another symbol";
-        refuse.at(FILE, &["leader", "other"], message, "name the second largest market, as ETHUSDT");
+        refuse.at(FILE, "leader.other", message, "name the second largest market, as ETHUSDT");
     }
     let (low, high) = d.prevalence_per_10k;
     if !(low >= 0.0 && low <= high) {
         let message = "a prevalence range is [low, high] with 0 <= low <= high";
-        refuse.at(FILE, &["prevalence_per_10k"], message, "the smaller number stands first");
+        refuse.at(FILE, "prevalence_per_10k", message, "the smaller number stands first");
     }
 }
 
@@ -182,20 +169,16 @@ fn calendars(all: &Settings, refuse: &mut Refuse<'_>) {
     const SESSIONS: &str = "calendars/sessions.yaml";
     const RELEASES: &str = "calendars/macro.yaml";
     for (name, session) in &all.calendars.sessions.sessions {
+        let place = |key: &str| format!("sessions.{name}.{key}");
         if TimeZone::get(&session.time_zone).is_err() {
             let message = format!("'{}' is not an IANA time zone", session.time_zone);
             let help = "a continent and a city, as America/New_York";
-            refuse.at(SESSIONS, &[name, "time_zone", &session.time_zone], message, help);
+            refuse.at(SESSIONS, &place("time_zone"), message, help);
         }
         if !all.calendars.holidays.holidays.contains_key(&session.holidays) {
             let known: Vec<&str> = all.calendars.holidays.holidays.keys().map(String::as_str).collect();
             let message = format!("holidays.yaml has no list '{}'", session.holidays);
-            refuse.at(
-                SESSIONS,
-                &[name, "holidays", &session.holidays],
-                message,
-                format!("it has {}", known.join(", ")),
-            );
+            refuse.at(SESSIONS, &place("holidays"), message, format!("it has {}", known.join(", ")));
         }
         let mut last: Option<Date> = None;
         for (i, hours) in session.hours.iter().enumerate() {
@@ -205,7 +188,7 @@ fn calendars(all: &Settings, refuse: &mut Refuse<'_>) {
                 let message =
                     format!("session '{name}' opens at '{}' and closes at '{}'", hours.open, hours.close);
                 let help = "quoted local times of one day, HH:MM, the open before the close";
-                refuse.at(SESSIONS, &[name, "open", &hours.open], message, help);
+                refuse.at(SESSIONS, &place(&format!("hours[{i}].open")), message, help);
             }
             let from = hours.from.as_deref().map(str::parse::<Date>);
             match from {
@@ -215,56 +198,45 @@ fn calendars(all: &Settings, refuse: &mut Refuse<'_>) {
                     let message = format!(
                         "session '{name}': every change of hours has a later date than the one before"
                     );
-                    refuse.at(
-                        SESSIONS,
-                        &[name],
-                        message,
-                        "give each entry but the first a `from: \"YYYY-MM-DD\"`",
-                    );
+                    let help = "give each entry but the first a `from: \"YYYY-MM-DD\"`";
+                    refuse.at(SESSIONS, &place(&format!("hours[{i}].from")), message, help);
                 }
             }
         }
         if session.hours.is_empty() {
             let message = format!("session '{name}' has no hours");
-            refuse.at(SESSIONS, &[name, "hours"], message, "add an entry with `open` and `close`");
+            refuse.at(SESSIONS, &place("hours"), message, "add an entry with `open` and `close`");
         }
     }
     for (market, dates) in &all.calendars.holidays.holidays {
-        for date in dates.iter().filter(|d| d.parse::<Date>().is_err()) {
+        for (at, date) in dates.iter().enumerate().filter(|(_, d)| d.parse::<Date>().is_err()) {
             let message = format!("'{date}' of '{market}' is not a date");
-            refuse.at(
-                "calendars/holidays.yaml",
-                &[market, date],
-                message,
-                "a day of the calendar, quoted, YYYY-MM-DD",
-            );
+            let help = "a day of the calendar, quoted, YYYY-MM-DD";
+            refuse.at("calendars/holidays.yaml", &format!("holidays.{market}[{at}]"), message, help);
         }
     }
     let mut last = None;
-    for release in &all.calendars.releases.releases {
-        let place = ["releases", "at", release.at.as_str()];
+    for (i, release) in all.calendars.releases.releases.iter().enumerate() {
+        let place = |key: &str| format!("releases[{i}].{key}");
         match (parse_time(&release.at), parse_time(&release.announced)) {
             (Ok(at), Ok(announced)) if announced < at => {
                 if last.is_some_and(|last| at < last) {
                     let help = "move the entry up to where its time belongs";
-                    refuse.at(RELEASES, &place, "releases stand in order of time", help);
+                    refuse.at(RELEASES, &place("at"), "releases stand in order of time", help);
                 }
                 last = Some(at);
             }
             (Ok(_), Ok(_)) => {
                 let message = "a release that was announced after the fact cannot be scheduled";
-                refuse.at(
-                    RELEASES,
-                    &place,
-                    message,
-                    "`announced` is the day on which the date was public, before `at`",
-                );
+                let help = "`announced` is the day on which the date was public, before `at`";
+                refuse.at(RELEASES, &place("announced"), message, help);
             }
-            _ => {
+            (at, _) => {
+                let key = if at.is_err() { "at" } else { "announced" };
                 let message =
                     format!("'{}', announced '{}': one of them is no time", release.at, release.announced);
                 let help = "times are quoted RFC 3339 in UTC, as \"2025-01-10T13:30:00Z\"; `announced` may be a date";
-                refuse.at(RELEASES, &place, message, help);
+                refuse.at(RELEASES, &place(key), message, help);
             }
         }
     }
@@ -272,22 +244,24 @@ fn calendars(all: &Settings, refuse: &mut Refuse<'_>) {
 
 fn lexicon(lexicon: &Lexicon, refuse: &mut Refuse<'_>) {
     const FILE: &str = "hypotheses/template_verb_lexicon.yaml";
+    let tests = lexicon.tests.keys().map(|name| (name, format!("tests.{name}")));
+    let filters = lexicon.filters.keys().map(|name| (name, format!("filters.{name}")));
+    let aliases = lexicon.tests.iter().flat_map(|(test, verb)| {
+        let place = move |at: usize| format!("tests.{test}.aliases[{at}]");
+        verb.aliases.iter().enumerate().map(move |(at, name)| (name, place(at)))
+    });
     let mut seen = BTreeSet::new();
-    for name in lexicon.names() {
+    for (name, place) in tests.chain(filters).chain(aliases) {
         if !seen.insert(name) {
             let help = "a verb and an alias are names of one test or filter";
-            refuse.at(FILE, &[name, name], format!("the verb '{name}' is defined twice"), help);
+            refuse.at(FILE, &place, format!("the verb '{name}' is defined twice"), help);
         }
     }
     for (name, test) in &lexicon.tests {
         if !(-1..=1).contains(&test.side) {
             let message = format!("the side of '{name}' is {}", test.side);
-            refuse.at(
-                FILE,
-                &[name, "side"],
-                message,
-                "1 with the event's direction, -1 against it, 0 for no side",
-            );
+            let help = "1 with the event's direction, -1 against it, 0 for no side";
+            refuse.at(FILE, &format!("tests.{name}.side"), message, help);
         }
         let Some(mirror) = &test.mirror else { continue };
         let back =
@@ -296,7 +270,7 @@ fn lexicon(lexicon: &Lexicon, refuse: &mut Refuse<'_>) {
             let message =
                 format!("'{name}' mirrors '{mirror}', which does not mirror it back with the other side");
             let help = "two mirrors name each other, and one side is the other with the opposite sign";
-            refuse.at(FILE, &[name, "mirror", mirror], message, help);
+            refuse.at(FILE, &format!("tests.{name}.mirror"), message, help);
         }
     }
 }
@@ -328,8 +302,9 @@ pub(super) fn across(
     errors: &mut Vec<Diagnostic>,
 ) {
     const LEXICON: &str = "hypotheses/template_verb_lexicon.yaml";
+    const TAXONOMY: &str = "multiplicity/taxonomy.yaml";
     let program = &definitions.program;
-    let mut refuse = Refuse { files, errors };
+    let mut refuse = Refuse::into(files, errors);
     let features = || program.features.iter().map(|f| f.name.as_str());
     let states = || program.states.iter().map(|s| s.name.as_str());
     let events = || program.events.iter().filter(|e| e.base.is_none()).map(|e| e.event_type.as_str());
@@ -337,38 +312,35 @@ pub(super) fn across(
         if features().all(|f| f != regime) {
             let help = did_you_mean(nearest(regime, features()), "a regime is a feature with few values");
             let message = format!("the regime '{regime}' is not a feature");
-            refuse.at("global_defaults.yaml", &["regimes", regime], message, help);
+            refuse.at("global_defaults.yaml", &format!("conditioning.regimes.{regime}"), message, help);
         }
     }
     for (verb, filter) in &all.lexicon.filters {
-        for state in &filter.states {
+        let place = |key: &str| format!("filters.{verb}.{key}");
+        for (at, state) in filter.states.iter().enumerate() {
             let id = state.strip_prefix("not ").unwrap_or(state);
             if states().all(|s| s != id) {
                 let help = did_you_mean(nearest(id, states()), "the states are in states/*.yaml");
                 let message = format!("the filter '{verb}' names '{id}', which is not a state");
-                refuse.at(LEXICON, &[verb, "states", id], message, help);
+                refuse.at(LEXICON, &place(&format!("states[{at}]")), message, help);
             }
         }
         for feature in filter.agrees_with.iter().filter(|name| features().all(|f| f != **name)) {
             let help = did_you_mean(nearest(feature, features()), "the features are in features/*.yaml");
             let message = format!("the filter '{verb}' names '{feature}', which is not a feature");
-            refuse.at(LEXICON, &[verb, "agrees_with", feature], message, help);
+            refuse.at(LEXICON, &place("agrees_with"), message, help);
         }
         if filter.kind == FilterKind::Condition && filter.states.is_empty() && filter.regimes.is_empty() {
             let help = "name `states` or `regimes`: without either it conditions on nothing";
-            refuse.at(
-                LEXICON,
-                &["filters", verb],
-                format!("the filter '{verb}' is an empty condition"),
-                help,
-            );
+            let message = format!("the filter '{verb}' is an empty condition");
+            refuse.at(LEXICON, &format!("filters.{verb}"), message, help);
         }
         let regimes = &all.defaults.conditioning.regimes;
-        for regime in filter.regimes.iter().filter(|r| !regimes.contains_key(*r)) {
+        for (at, regime) in filter.regimes.iter().enumerate().filter(|(_, r)| !regimes.contains_key(*r)) {
             let near = nearest(regime, regimes.keys().map(String::as_str));
             let help = did_you_mean(near, "the regimes are in global_defaults.yaml, under `conditioning`");
             let message = format!("the filter '{verb}' names '{regime}', which is not a conditioning regime");
-            refuse.at(LEXICON, &[verb, "regimes", regime], message, help);
+            refuse.at(LEXICON, &place(&format!("regimes[{at}]")), message, help);
         }
     }
     let declared: BTreeMap<&str, BTreeSet<&str>> =
@@ -378,19 +350,32 @@ pub(super) fn across(
         });
     let not_registered = "remove it here too, or enter it in events/canonical_event_registry.yaml";
     for (family, listed) in &all.multiplicity.taxonomy.families {
-        for event in
-            listed.iter().filter(|e| !declared.get(family.as_str()).is_some_and(|d| d.contains(e.as_str())))
-        {
+        let of_family = declared.get(family.as_str());
+        let known = |event: &str| of_family.is_some_and(|declared| declared.contains(event));
+        for (at, event) in listed.iter().enumerate().filter(|(_, event)| !known(event)) {
             let help = did_you_mean(nearest(event, events()), not_registered);
             let message = format!("the registry has no event '{event}' in family '{family}'");
-            refuse.at("multiplicity/taxonomy.yaml", &["families", family, event], message, help);
+            refuse.at(TAXONOMY, &format!("families.{family}[{at}]"), message, help);
         }
     }
-    for profile in all.gates.gate_v1_phase2.profiles.values() {
-        for event in profile.events.keys().filter(|e| program.events.iter().all(|d| d.event_type != **e)) {
+    for (i, relation) in all.multiplicity.taxonomy.relations.iter().enumerate() {
+        let named = relation.events.iter().enumerate();
+        for (at, event) in named.filter(|(_, event)| events().all(|known| known != *event)) {
+            let help = did_you_mean(nearest(event, events()), not_registered);
+            let message = format!("a relation names '{event}', which is not an event of the registry");
+            refuse.at(TAXONOMY, &format!("relations[{i}].events[{at}]"), message, help);
+        }
+        if relation.events.len() < 2 {
+            let help = "name the events that share rows; `spec explain` shows the relation with each";
+            refuse.at(TAXONOMY, &format!("relations[{i}].events"), "a relation is between events", help);
+        }
+    }
+    for (profile, overrides) in &all.gates.gate_v1_phase2.profiles {
+        for event in overrides.events.keys().filter(|e| program.events.iter().all(|d| d.event_type != **e)) {
             let help = did_you_mean(nearest(event, events()), not_registered);
             let message = format!("'{event}' is not an event of the registry");
-            refuse.at("gates.yaml", &["profiles", event], message, help);
+            let place = format!("gate_v1_phase2.profiles.{}.events.{event}", profile.name());
+            refuse.at("gates.yaml", &place, message, help);
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Summary {
 
 /// Adds up.
 #[must_use]
-pub fn summarize(simulation: &Simulation) -> Summary {
+pub(super) fn summarize(simulation: &Simulation) -> Summary {
     let trades = &simulation.trades;
     let nets: Vec<f64> = trades.iter().map(|t| t.net_bps(1.0)).collect();
     let sized: Vec<f64> = trades.iter().zip(&nets).map(|(t, net)| t.scale * net).collect();
@@ -58,7 +58,7 @@ pub fn summarize(simulation: &Simulation) -> Summary {
 }
 
 /// The mean; `None` of nothing.
-pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0_u64), |(sum, n), value| (sum + value, n + 1));
     (n > 0).then(|| sum / n as f64)
 }

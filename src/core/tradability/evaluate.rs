@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sample::{Sample, SampleError};
+use super::equity::{Summary, mean, summarize};
+use super::markets::{MarketError, Markets};
+use super::rule::{Rule, Trade};
+use super::sample::SampleError;
+use super::trading::{Delayed, Trading, trade};
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
-use crate::market::Symbol;
+use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
-use crate::spec::strategies::StrategiesSpec;
-use crate::tradability::{Market, Rule, Simulation, Summary, Trade, mean, replay, simulate, summarize};
+use crate::spec::strategies::{RobustnessSpec, StrategiesSpec};
 
 /// What the bridge judges by.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +22,19 @@ pub struct BridgeInputs<'a> {
     pub strategies: &'a StrategiesSpec,
     /// Which price enters.
     pub price: EntryPrice,
-    /// Bars and funding by symbol; without them, delays are unavailable and a rule with a stop or target cannot pass.
-    pub markets: Option<&'a BTreeMap<Symbol, Market>>,
+    /// The first bar that is not looked at.
+    pub end: BarIndex,
+}
+
+/// Why candidates cannot be traded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BridgeError {
+    /// A candidate's events cannot be found.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The bars cannot be read.
+    #[error(transparent)]
+    Market(#[from] MarketError),
 }
 
 /// What the bridge found out about one candidate.
@@ -50,15 +64,6 @@ pub struct BridgeResult {
     pub fail_reasons: Vec<FailReason>,
 }
 
-/// A later entry.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Delayed {
-    /// Additional bars of lag.
-    pub bars: u32,
-    /// Mean after cost, bps; `None` without trades.
-    pub after_cost_bps: Option<f64>,
-}
-
 /// One symbol's part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymbolResult {
@@ -68,22 +73,6 @@ pub struct SymbolResult {
     pub trades: u64,
     /// Mean after cost, bps.
     pub after_cost_bps: f64,
-}
-
-/// The rule that a candidate would be published as.
-#[must_use]
-pub const fn rule_of(candidate: &Candidate, price: EntryPrice, strategies: &StrategiesSpec) -> Rule {
-    Rule {
-        entry_lag_bars: candidate.entry_lag_bars,
-        price,
-        time_stop_bars: candidate.horizon.bars,
-        cooldown_bars: strategies.entry.cooldown.bars(candidate.horizon.bars),
-        stop_bps: strategies.exit.stop_bps,
-        target_bps: strategies.exit.target_bps,
-        intrabar_path: strategies.exit.intrabar_path,
-        stop_gap_fill: strategies.exit.stop_gap_fill,
-        sizing: strategies.sizing,
-    }
 }
 
 /// Whether the bridge looks at a candidate: a discovery, or one on a promotion track.
@@ -96,20 +85,19 @@ pub fn is_evaluated(candidate: &Candidate) -> bool {
 /// `standard` track from those that cannot be traded, with the reasons. Returns the results by candidate index.
 ///
 /// # Errors
-/// When a candidate's condition is no state of these specs.
+/// When a candidate's condition is no state of these specs, or the bars that its rule needs cannot be read.
 pub fn apply<S: AsRef<str>>(
     candidates: &mut [Candidate],
     outcomes: &[Outcome],
     states: &[S],
     inputs: &BridgeInputs<'_>,
-) -> Result<BTreeMap<usize, BridgeResult>, SampleError> {
+    markets: &mut dyn Markets,
+) -> Result<BTreeMap<usize, BridgeResult>, BridgeError> {
     let mut results = BTreeMap::new();
-    for (at, candidate) in candidates.iter_mut().enumerate() {
-        if !is_evaluated(candidate) {
-            continue;
-        }
-        let sample = Sample::of_candidate(candidate, outcomes, states)?;
-        let result = evaluate(candidate, &sample, inputs);
+    for trading in trade(candidates, outcomes, states, inputs, markets)? {
+        let at = trading.at;
+        let result = evaluate(trading, inputs);
+        let candidate = &mut candidates[at];
         candidate.bridge = Some(result.columns.clone());
         if candidate.promotion_track == PromotionTrack::Standard && !result.columns.tradable {
             candidate.promotion_track = PromotionTrack::None;
@@ -120,32 +108,13 @@ pub fn apply<S: AsRef<str>>(
     Ok(results)
 }
 
-/// Measures and judges one candidate on its sample.
-#[must_use]
-pub fn evaluate(candidate: &Candidate, sample: &Sample, inputs: &BridgeInputs<'_>) -> BridgeResult {
-    let BridgeInputs { gate, strategies, price, markets } = *inputs;
-    let rule = rule_of(candidate, price, strategies);
-    let simulation = match markets {
-        Some(markets) => simulate(&rule, &sample.signals, markets),
-        None if rule.has_barrier() => {
-            Simulation { signals: sample.signals.len() as u64, ..Simulation::default() }
-        }
-        None => replay(&rule, &sample.signals, &sample.outcomes),
-    };
-    let summary = summarize(&simulation);
-    let trades = &simulation.trades;
+/// Measures and judges one candidate by its trades.
+fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
+    let BridgeInputs { gate, strategies, .. } = *inputs;
+    let summary = summarize(&trading.simulation);
+    let trades = &trading.simulation.trades;
     let net_at = |multiple: f64| mean(trades.iter().map(|t| t.net_bps(multiple)));
-    let robustness = &strategies.robustness;
-    let delayed = markets.map(|markets| {
-        let delay = |bars: &u32| {
-            let later = Rule { entry_lag_bars: rule.entry_lag_bars + bars, ..rule };
-            let after_cost_bps = summarize(&simulate(&later, &sample.signals, markets)).net_bps;
-            Delayed { bars: *bars, after_cost_bps }
-        };
-        robustness.delay_bars.iter().map(delay).collect::<Vec<_>>()
-    });
     let symbols = by_symbol(trades);
-
     let traded = trades.len() as f64;
     let mut columns = BridgeColumns {
         trades: trades.len() as u64,
@@ -157,63 +126,27 @@ pub fn evaluate(candidate: &Candidate, sample: &Sample, inputs: &BridgeInputs<'_
             .zip(summary.cost_bps)
             .filter(|(_, c)| *c > 0.0)
             .map(|(g, c)| g / c),
-        turnover: (simulation.signals > 0).then(|| traded / simulation.signals as f64),
+        turnover: (trading.simulation.signals > 0).then(|| traded / trading.simulation.signals as f64),
         hit_rate: summary.hit_rate,
         max_drawdown_bps: summary.max_drawdown_bps,
         ..BridgeColumns::default()
     };
     let mut judge = Judge::default();
-    columns.gate_has_trades =
-        judge.at_least("BRIDGE_TRADES_GATE", "bridge_trades", Some(traded), f64::from(gate.min_trades));
-    columns.gate_after_cost_positive = judge.above(
-        "BRIDGE_AFTER_COST_GATE",
-        "bridge_after_cost_bps",
-        columns.after_cost_bps,
-        gate.min_after_cost_bps,
-    );
-    columns.gate_stressed_positive = judge.above(
-        "BRIDGE_STRESSED_GATE",
-        "bridge_stressed_bps",
-        columns.stressed_bps,
-        gate.min_stressed_after_cost_bps,
-    );
-    // Where trading costs nothing every gain is large enough.
-    let is_free = summary.cost_bps.is_some_and(|cost| cost <= 0.0);
-    columns.gate_edge_cost_ratio = is_free
-        || judge.at_least(
-            "BRIDGE_EDGE_COST_RATIO_GATE",
-            "bridge_edge_cost_ratio",
-            columns.edge_cost_ratio,
-            gate.min_edge_cost_ratio,
-        );
-    columns.gate_turnover =
-        judge.at_most("BRIDGE_TURNOVER_GATE", "bridge_turnover", columns.turnover, gate.max_turnover);
-    let gains = symbols.iter().filter(|s| s.after_cost_bps > 0.0).count();
-    let share = (!symbols.is_empty()).then(|| gains as f64 / symbols.len() as f64);
-    judge.at_least(
-        "BRIDGE_SYMBOLS_GATE",
-        "bridge_positive_symbol_share",
-        share,
-        robustness.min_positive_symbol_share,
-    );
-    if let Some(threshold) = robustness.min_delayed_after_cost_bps {
-        let first = delayed.as_ref().and_then(|d| d.first()).and_then(|d| d.after_cost_bps);
-        judge.above("BRIDGE_DELAY_GATE", "bridge_delayed_after_cost_bps", first, threshold);
-    }
+    judge.gates(&mut columns, gate, &summary);
+    judge.robustness(&trading, &symbols, &strategies.robustness);
     columns.tradable = judge.failures.is_empty();
-
     BridgeResult {
-        rule,
+        rule: trading.rule,
         columns,
-        cooled_down: simulation.cooled_down,
-        dropped: simulation.dropped,
-        at_cost_multiples: robustness.cost_multiples.iter().map(|m| (*m, net_at(*m))).collect(),
-        delayed,
+        cooled_down: trading.simulation.cooled_down,
+        dropped: trading.simulation.dropped,
+        at_cost_multiples: strategies.robustness.cost_multiples.iter().map(|m| (*m, net_at(*m))).collect(),
         halves_bps: halves(trades),
         symbols,
         funding_included: !trades.is_empty() && trades.iter().all(|t| !t.funding_bps.is_nan()),
         fail_reasons: judge.failures,
         summary,
+        delayed: trading.delayed,
     }
 }
 
@@ -244,6 +177,57 @@ struct Judge {
 }
 
 impl Judge {
+    /// `gate_v1_bridge`.
+    fn gates(&mut self, columns: &mut BridgeColumns, gate: &BridgeGate, summary: &Summary) {
+        let traded = Some(columns.trades as f64);
+        columns.gate_has_trades =
+            self.at_least("BRIDGE_TRADES_GATE", "bridge_trades", traded, f64::from(gate.min_trades));
+        columns.gate_after_cost_positive = self.above(
+            "BRIDGE_AFTER_COST_GATE",
+            "bridge_after_cost_bps",
+            columns.after_cost_bps,
+            gate.min_after_cost_bps,
+        );
+        columns.gate_stressed_positive = self.above(
+            "BRIDGE_STRESSED_GATE",
+            "bridge_stressed_bps",
+            columns.stressed_bps,
+            gate.min_stressed_after_cost_bps,
+        );
+        // Where trading costs nothing every gain is large enough.
+        let is_free = summary.cost_bps.is_some_and(|cost| cost <= 0.0);
+        columns.gate_edge_cost_ratio = is_free
+            || self.at_least(
+                "BRIDGE_EDGE_COST_RATIO_GATE",
+                "bridge_edge_cost_ratio",
+                columns.edge_cost_ratio,
+                gate.min_edge_cost_ratio,
+            );
+        columns.gate_turnover =
+            self.at_most("BRIDGE_TURNOVER_GATE", "bridge_turnover", columns.turnover, gate.max_turnover);
+    }
+
+    /// What `strategies/default.yaml` asks besides. Without bars nobody knows what a barrier or a delay does, and that is
+    /// the reason to give.
+    fn robustness(&mut self, trading: &Trading, symbols: &[SymbolResult], asked: &RobustnessSpec) {
+        let [signalled, with_bars] = trading.symbols.map(|n| n as f64);
+        if trading.rule.has_barrier() || asked.min_delayed_after_cost_bps.is_some() {
+            self.at_least("BRIDGE_BARS_GATE", "bridge_symbols_with_bars", Some(with_bars), signalled);
+        }
+        let gains = symbols.iter().filter(|s| s.after_cost_bps > 0.0).count();
+        let share = (!symbols.is_empty()).then(|| gains as f64 / symbols.len() as f64);
+        self.at_least(
+            "BRIDGE_SYMBOLS_GATE",
+            "bridge_positive_symbol_share",
+            share,
+            asked.min_positive_symbol_share,
+        );
+        if let Some(threshold) = asked.min_delayed_after_cost_bps {
+            let first = trading.delayed.as_ref().and_then(|d| d.first()).and_then(|d| d.after_cost_bps);
+            self.above("BRIDGE_DELAY_GATE", "bridge_delayed_after_cost_bps", first, threshold);
+        }
+    }
+
     fn at_least(
         &mut self,
         gate: &'static str,

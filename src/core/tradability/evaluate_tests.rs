@@ -5,7 +5,7 @@ use crate::blueprints::tests::candidate;
 use crate::market::BarIndex;
 use crate::outcomes::Event;
 use crate::spec::gates::GatesSpec;
-use crate::tradability::BarSeries;
+use crate::tradability::{BarSeries, Market, Sample};
 
 fn gates() -> GatesSpec {
     serde_saphyr::from_str(include_str!("../../../spec/gates.yaml")).unwrap()
@@ -49,13 +49,39 @@ fn outcomes(name: &str, n: i64, bps: f64) -> Vec<Outcome> {
 }
 
 fn judge(outcomes: &[Outcome], strategies: &StrategiesSpec) -> (Candidate, BridgeResult) {
+    judge_over(outcomes, strategies, &mut BTreeMap::new())
+}
+
+fn judge_over(
+    outcomes: &[Outcome],
+    strategies: &StrategiesSpec,
+    markets: &mut dyn Markets,
+) -> (Candidate, BridgeResult) {
     let gates = gates();
-    let inputs =
-        BridgeInputs { gate: &gates.gate_v1_bridge, strategies, price: EntryPrice::Close, markets: None };
+    let inputs = BridgeInputs {
+        gate: &gates.gate_v1_bridge,
+        strategies,
+        price: EntryPrice::Close,
+        end: BarIndex(6000),
+    };
     let mut candidates = [candidate()];
-    let results = apply(&mut candidates, outcomes, &[""; 0], &inputs).unwrap();
+    let results = apply(&mut candidates, outcomes, &[""; 0], &inputs, markets).unwrap();
     let [candidate] = candidates;
     (candidate, results[&0].clone())
+}
+
+/// The price falls by 30 bps on the second bar after each event, the entry being at the close of the first, then stays:
+/// entering one bar later than the rule earns nothing.
+fn falling_market() -> BTreeMap<Symbol, Market> {
+    let mut close = vec![100.0];
+    for bar in 1..6000_i64 {
+        let previous = close[bar as usize - 1];
+        let falls = bar >= 1000 && bar % 100 == 2;
+        close.push(if falls { previous * 0.997 } else { previous });
+    }
+    let bars =
+        BarSeries { first: BarIndex(0), open: close.clone(), high: close.clone(), low: close.clone(), close };
+    BTreeMap::from([(symbol("BTCUSDT"), Market { bars, funding: Some(Vec::new()) })])
 }
 
 #[test]
@@ -120,40 +146,70 @@ fn positions_do_not_overlap_under_the_shipped_cooldown() {
 }
 
 #[test]
-fn without_bars_a_rule_with_a_stop_cannot_pass() {
+fn without_bars_a_rule_with_a_stop_cannot_pass_and_that_is_the_reason() {
     let mut stopped = strategies();
     stopped.exit.stop_bps = Some(50.0);
-    let (_, result) = judge(&outcomes("BTCUSDT", 40, 20.0), &stopped);
-    assert_eq!(result.columns.trades, 0);
+    let (candidate, result) = judge(&outcomes("BTCUSDT", 40, 20.0), &stopped);
+    assert_eq!((result.columns.trades, result.dropped), (0, 40));
     assert!(!result.columns.tradable);
+    let reasons: Vec<String> = candidate.fail_reasons.iter().map(ToString::to_string).collect();
+    let why = "BRIDGE_BARS_GATE: bridge_symbols_with_bars 0 is not >= 1";
+    assert!(reasons.iter().any(|r| r == why), "{reasons:?}");
 }
 
 #[test]
-fn with_bars_later_entries_are_measured() {
-    // The price falls by 10 bps a bar for the first two bars after each event's close, then stays: entering one bar
-    // later than the rule earns nothing.
-    let mut close = vec![100.0];
-    for bar in 1..6000_i64 {
-        let previous = close[bar as usize - 1];
-        let falls = bar >= 1000 && matches!(bar % 100, 2);
-        close.push(if falls { previous * 0.997 } else { previous });
-    }
-    let bars =
-        BarSeries { first: BarIndex(0), open: close.clone(), high: close.clone(), low: close.clone(), close };
-    let markets = BTreeMap::from([(symbol("BTCUSDT"), Market { bars, funding: Some(Vec::new()) })]);
-    let (gates, strategies) = (gates(), strategies());
-    let inputs = BridgeInputs {
-        gate: &gates.gate_v1_bridge,
-        strategies: &strategies,
-        price: EntryPrice::Close,
-        markets: Some(&markets),
-    };
-    let sample = Sample::of_candidate(&candidate(), &outcomes("BTCUSDT", 40, 30.0), &[""; 0]).unwrap();
-    let result = evaluate(&candidate(), &sample, &inputs);
-    assert!((result.columns.gross_bps.unwrap() - 30.0).abs() < 1e-6);
-    let delayed = result.delayed.unwrap();
-    assert_eq!(delayed[0].bars, 1);
+fn with_bars_later_entries_are_measured_and_the_rule_itself_is_still_the_booked_one() {
+    let booked = outcomes("BTCUSDT", 40, 20.0);
+    let (_, without) = judge(&booked, &strategies());
+    let (_, with) = judge_over(&booked, &strategies(), &mut falling_market());
+    let delayed = with.delayed.clone().unwrap();
+    assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2]);
     assert!((delayed[0].after_cost_bps.unwrap() + 12.0).abs() < 1e-6);
+    assert_eq!(BridgeResult { delayed: None, ..with }, without, "nothing else reads the bars");
+}
+
+#[test]
+fn a_later_entry_that_must_pay_is_a_gate() {
+    let mut asked = strategies();
+    let booked = outcomes("BTCUSDT", 40, 30.0);
+    for (threshold, passes) in [(-9999.0, true), (-11.0, false)] {
+        asked.robustness.min_delayed_after_cost_bps = Some(threshold);
+        let (candidate, result) = judge_over(&booked, &asked, &mut falling_market());
+        assert_eq!(result.columns.tradable, passes, "{:?}", candidate.fail_reasons);
+    }
+    let (candidate, _) = judge(&booked, &asked);
+    assert_eq!(candidate.fail_reasons[0].gate, "BRIDGE_BARS_GATE");
+}
+
+#[test]
+fn a_stop_and_a_target_are_traded_on_the_bars() {
+    // A fade sells at the close of the first bar after the event and gains 30 bps on the next.
+    let mut barred = strategies();
+    barred.exit.target_bps = Some(20.0);
+    let (_, result) = judge_over(&outcomes("BTCUSDT", 40, 30.0), &barred, &mut falling_market());
+    assert_eq!((result.summary.trades, result.summary.at_target), (40, 40));
+    assert!((result.columns.gross_bps.unwrap() - 20.0).abs() < 1e-6, "a target fills at its price");
+}
+
+/// Bars of which every day's returns are turned.
+struct Turned(BTreeMap<Symbol, Market>);
+
+impl Markets for Turned {
+    fn market(&mut self, of: &Symbol, first: BarIndex, end: BarIndex) -> Result<Option<Market>, MarketError> {
+        self.0.market(of, first, end)
+    }
+
+    fn is_turned(&self, _day: i64) -> bool {
+        true
+    }
+}
+
+#[test]
+fn on_turned_days_a_position_fares_as_the_opposite_one() {
+    let mut barred = strategies();
+    barred.exit.stop_bps = Some(20.0);
+    let (_, result) = judge_over(&outcomes("BTCUSDT", 40, 30.0), &barred, &mut Turned(falling_market()));
+    assert_eq!(result.summary.stopped, 40, "a long is stopped by the fall");
 }
 
 #[test]

@@ -8,10 +8,13 @@
 //! ```text
 //! candidate ── sample: its events ── rule: what would be traded
 //!                                     │
-//!                replay: booked outcomes, no barrier      simulate: bars, with stop, target and delay
+//!                trading: every candidate's signals, one symbol's bars in memory at a time
+//!                   replay: booked outcomes, no barrier      simulate: bars, with stop, target and delay
 //!                                     │
 //!                          equity: trades in numbers ── evaluate: gates
 //! ```
+//!
+//! Bars are asked of [`Markets`] for what needs them: a rule with a stop or target, and the report on later entries.
 //!
 //! Conventions, the same as a blueprint's consumer must follow:
 //! - entry at the close (or open, as the rule says) of bar event + lag; time exit at the same price of bar entry +
@@ -19,7 +22,8 @@
 //! - stop and target are checked from the bar after the entry bar; inside a bar the path decides which comes first
 //!   (`OHLC`, or the extreme nearer to the open first); a stop that the open has jumped over fills at the open (or at
 //!   its trigger, as the rule says), a target always at its price;
-//! - a gap row can neither trigger nor fill: a trade whose entry or time exit falls on one is dropped and counted;
+//! - a gap row can neither trigger nor fill: a trade whose entry falls on one is dropped and counted. So is one whose time
+//!   exit does, where there is no stop or target; with one, it leaves at the next bar that there is;
 //! - an event within the cool-down of the last taken one of its symbol is skipped and counted;
 //! - costs are the full round trip; funding is what settled strictly inside the holding window.
 //!
@@ -27,14 +31,15 @@
 
 mod equity;
 mod evaluate;
+mod markets;
 mod rule;
 mod sample;
+mod trading;
 mod walk;
 
-pub use equity::{Summary, mean, summarize};
-pub use evaluate::{
-    BridgeInputs, BridgeResult, Delayed, SymbolResult, apply, evaluate, is_evaluated, rule_of,
-};
+pub use equity::Summary;
+pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
+pub use markets::{MarketError, Markets};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
-pub use walk::{replay, simulate};
+pub use trading::Delayed;

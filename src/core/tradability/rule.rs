@@ -1,6 +1,6 @@
 //! What goes into a simulation and what comes out.
 
-use crate::market::{BarIndex, Symbol, Ts};
+use crate::market::{Bar, BarIndex, FundingPrint, Symbol, Ts};
 use crate::market::{IntrabarPath, Side, Sizing, StopGapFill};
 use crate::outcomes::EntryPrice;
 
@@ -75,6 +75,28 @@ pub struct BarSeries {
 }
 
 impl BarSeries {
+    /// The bars on the grid of `[first, end)`; a slot without a bar is a gap, and a bar outside is left out.
+    #[must_use]
+    pub fn on_grid(first: BarIndex, end: BarIndex, bars: &[Bar]) -> Self {
+        let rows = usize::try_from(end - first).unwrap_or(0);
+        let mut columns = [const { Vec::new() }; 4];
+        columns.iter_mut().for_each(|column| column.resize(rows, f64::NAN));
+        for bar in bars {
+            let Some(row) = usize::try_from(bar.bar - first).ok().filter(|row| *row < rows) else { continue };
+            for (column, value) in columns.iter_mut().zip([bar.open, bar.high, bar.low, bar.close]) {
+                column[row] = value;
+            }
+        }
+        let [open, high, low, close] = columns;
+        Self { first, open, high, low, close }
+    }
+
+    /// The bar after the last row.
+    #[must_use]
+    pub fn end(&self) -> BarIndex {
+        self.first + i64::try_from(self.close.len()).unwrap_or(i64::MAX)
+    }
+
     /// Open, high, low, close of a bar; NaN outside the series.
     #[must_use]
     pub fn at(&self, bar: BarIndex) -> [f64; 4] {
@@ -94,11 +116,40 @@ pub struct Market {
 }
 
 impl Market {
+    /// The bars of `[first, end)` and the settlements; `None` where funding is not collected.
+    #[must_use]
+    pub fn on_grid(
+        first: BarIndex,
+        end: BarIndex,
+        bars: &[Bar],
+        funding: Option<impl IntoIterator<Item = FundingPrint>>,
+    ) -> Self {
+        let funding = funding.map(|prints| prints.into_iter().map(|p| (p.ts, p.rate)).collect());
+        Self { bars: BarSeries::on_grid(first, end, bars), funding }
+    }
+
+    /// The part of it on the bars of `[first, end)`.
+    #[must_use]
+    pub fn between(&self, first: BarIndex, end: BarIndex) -> Self {
+        let rows = (first.0..end.0).map(BarIndex);
+        let mut bars = BarSeries { first, ..BarSeries::default() };
+        for [open, high, low, close] in rows.map(|bar| self.bars.at(bar)) {
+            bars.open.push(open);
+            bars.high.push(high);
+            bars.low.push(low);
+            bars.close.push(close);
+        }
+        let inside = |(ts, _): &&(Ts, f64)| first.open() < *ts && *ts <= end.open();
+        let funding = self.funding.as_ref().map(|prints| prints.iter().filter(inside).copied().collect());
+        Self { bars, funding }
+    }
+
     /// Rates settled strictly inside the window; NaN where funding is not collected.
     #[must_use]
     pub fn funding_between(&self, entry: Ts, exit: Ts) -> f64 {
         self.funding.as_ref().map_or(f64::NAN, |prints| {
-            prints.iter().filter(|(ts, _)| entry < *ts && *ts < exit).map(|(_, rate)| rate).sum()
+            let inside = prints.partition_point(|(ts, _)| *ts <= entry);
+            prints[inside..].iter().take_while(|(ts, _)| *ts < exit).map(|(_, rate)| rate).sum()
         })
     }
 }
@@ -157,6 +208,22 @@ pub struct Simulation {
     pub signals: u64,
     /// Signals inside the cool-down of an earlier one.
     pub cooled_down: u64,
-    /// Signals whose entry or exit fell on a gap.
+    /// Signals whose entry fell on a gap, and those whose exit did (a rule without a barrier) or was not yet there.
     pub dropped: u64,
+}
+
+impl Simulation {
+    /// Adds what happened on other symbols.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.trades.extend(other.trades);
+        self.signals += other.signals;
+        self.cooled_down += other.cooled_down;
+        self.dropped += other.dropped;
+    }
+
+    /// Puts the trades in order.
+    pub(super) fn sort(&mut self) {
+        self.trades
+            .sort_by(|a, b| (a.exit_bar, &a.symbol, a.event_bar).cmp(&(b.exit_bar, &b.symbol, b.event_bar)));
+    }
 }

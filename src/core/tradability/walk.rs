@@ -9,12 +9,12 @@ use crate::outcomes::EntryPrice;
 
 const BPS: f64 = 10_000.0;
 
-/// Simulates `rule` on `signals` (any order). A symbol without a market drops its signals.
+/// Simulates `rule` on one symbol's `signals` (any order) over its bars.
 #[must_use]
-pub fn simulate(rule: &Rule, signals: &[Signal], markets: &BTreeMap<Symbol, Market>) -> Simulation {
+pub(super) fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation {
+    debug_assert!(signals.iter().all(|s| s.symbol == signals[0].symbol), "signals of one symbol");
     walk(rule, signals, |at| {
         let signal = &signals[at];
-        let market = markets.get(&signal.symbol)?;
         let entry_bar = signal.bar + i64::from(rule.entry_lag_bars);
         let entry = struck(rule.price, &market.bars, entry_bar);
         let (exit_bar, exit, reason) = leave(rule, &market.bars, entry_bar, entry, signal.side)?;
@@ -26,9 +26,10 @@ pub fn simulate(rule: &Rule, signals: &[Signal], markets: &BTreeMap<Symbol, Mark
 }
 
 /// Replays a rule without barriers from booked outcomes: `outcomes[i]` is the unsigned forward return and the funding
-/// paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes from the bars.
+/// paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes from the bars of
+/// each symbol.
 #[must_use]
-pub fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
+pub(super) fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
     walk(rule, signals, |at| {
         let (forward_return, funding) = *outcomes.get(at)?;
         let exit_bar = signals[at].bar + i64::from(rule.entry_lag_bars) + i64::from(rule.time_stop_bars);
@@ -71,8 +72,7 @@ fn walk(
             scale: rule.sizing.scale(signal.sigma_bar, rule.time_stop_bars),
         });
     }
-    out.trades
-        .sort_by(|a, b| (a.exit_bar, &a.symbol, a.event_bar).cmp(&(b.exit_bar, &b.symbol, b.event_bar)));
+    out.sort();
     out
 }
 
@@ -84,7 +84,9 @@ fn struck(price: EntryPrice, bars: &BarSeries, bar: BarIndex) -> f64 {
     }
 }
 
-/// Exit bar, price and reason; `None` where the entry or the time exit falls on a gap.
+/// Exit bar, price and reason; `None` where the entry falls on a gap or there is no exit. Without a barrier the trade is
+/// discovery's own, which is unknown where its exit falls on a gap. With one it is a rule that only the bridge has looked
+/// at, and the fill convention of its blueprint holds: no bar at the exit, the next bar that there is.
 fn leave(
     rule: &Rule,
     bars: &BarSeries,
@@ -95,21 +97,26 @@ fn leave(
     if entry.is_nan() {
         return None;
     }
-    let time_exit = entry_bar + i64::from(rule.time_stop_bars);
-    if rule.has_barrier() {
+    let due = entry_bar + i64::from(rule.time_stop_bars);
+    if !rule.has_barrier() {
+        let exit = struck(rule.price, bars, due);
+        return (!exit.is_nan()).then_some((due, exit, ExitReason::Time));
+    }
+    for bar in (entry_bar.0 + 1..bars.end().0).map(BarIndex) {
+        let at_time = Some(struck(rule.price, bars, bar)).filter(|price| bar >= due && !price.is_nan());
+        let at_time = at_time.map(|price| (bar, price, ExitReason::Time));
         // At an open time exit the position is gone before its bar trades.
-        let last = match rule.price {
-            EntryPrice::Close => time_exit,
-            EntryPrice::Open => time_exit - 1,
-        };
-        for bar in entry_bar.0 + 1..=last.0 {
-            if let Some((price, reason)) = barrier_hit(rule, bars.at(BarIndex(bar)), entry, side) {
-                return Some((BarIndex(bar), price, reason));
-            }
+        if at_time.is_some() && rule.price == EntryPrice::Open {
+            return at_time;
+        }
+        if let Some((price, reason)) = barrier_hit(rule, bars.at(bar), entry, side) {
+            return Some((bar, price, reason));
+        }
+        if at_time.is_some() {
+            return at_time;
         }
     }
-    let exit = struck(rule.price, bars, time_exit);
-    (!exit.is_nan()).then_some((time_exit, exit, ExitReason::Time))
+    None
 }
 
 /// The first barrier that a bar's path meets, with its fill. Comparisons with NaN are false, so a gap meets none.

@@ -26,7 +26,7 @@ fn rule() -> Rule {
 }
 
 /// Rows of open, high, low, close from bar 100 on.
-fn market(rows: &[[f64; 4]]) -> BTreeMap<Symbol, Market> {
+fn market(rows: &[[f64; 4]]) -> Market {
     let column = |i: usize| rows.iter().map(|r| r[i]).collect();
     let bars = BarSeries {
         first: BarIndex(100),
@@ -35,7 +35,7 @@ fn market(rows: &[[f64; 4]]) -> BTreeMap<Symbol, Market> {
         low: column(2),
         close: column(3),
     };
-    BTreeMap::from([(btc(), Market { bars, funding: Some(Vec::new()) })])
+    Market { bars, funding: Some(Vec::new()) }
 }
 
 fn flat(price: f64) -> [f64; 4] {
@@ -135,6 +135,23 @@ fn a_gap_at_entry_or_exit_drops_the_trade_and_one_in_between_does_not() {
 }
 
 #[test]
+fn a_rule_with_a_stop_leaves_at_the_next_bar_that_there_is() {
+    // Due on bar 104, which is a gap like the next one; bar 106 trades 100, 101, 99.6, 100.5.
+    let gap = [f64::NAN; 4];
+    let rows = [flat(100.0), flat(100.0), flat(100.0), flat(100.0), gap, gap, [100.0, 101.0, 99.6, 100.5]];
+    let stopped = Rule { stop_bps: Some(50.0), ..rule() };
+    let trade = |rule: &Rule| only(&simulate(rule, &[signal(100, Side::Long)], &market(&rows))).clone();
+    let late = trade(&stopped);
+    assert_eq!((late.exit_bar, late.reason), (BarIndex(106), ExitReason::Time));
+    assert!((late.gross_bps - 50.0).abs() < 1e-9, "at the close of that bar");
+    // It is still open on that bar, so its stop is alive until the close, and gone at an open exit.
+    let tight = Rule { stop_bps: Some(30.0), ..rule() };
+    assert_eq!(trade(&tight).reason, ExitReason::Stop);
+    let open = Rule { price: EntryPrice::Open, ..tight };
+    assert_eq!((trade(&open).reason, trade(&open).gross_bps), (ExitReason::Time, 0.0));
+}
+
+#[test]
 fn the_cooldown_counts_from_the_last_taken_event_of_the_symbol() {
     let rows = [flat(100.0); 20];
     let cooled = Rule { cooldown_bars: 3, ..rule() };
@@ -148,15 +165,15 @@ fn the_cooldown_counts_from_the_last_taken_event_of_the_symbol() {
 
 #[test]
 fn funding_counts_strictly_inside_the_holding_window_and_has_the_sides_sign() {
-    let mut markets = market(&[flat(100.0); 6]);
+    let mut market = market(&[flat(100.0); 6]);
     let (entry, exit) = (BarIndex(101).close(), BarIndex(104).close());
     let prints = vec![(entry, 0.5), (Ts(entry.0 + 1), 0.0001), (exit, 0.5)];
-    markets.get_mut(&btc()).unwrap().funding = Some(prints);
-    let paid = |side| only(&simulate(&rule(), &[signal(100, side)], &markets)).funding_bps;
+    market.funding = Some(prints);
+    let paid = |side| only(&simulate(&rule(), &[signal(100, side)], &market)).funding_bps;
     assert!((paid(Side::Long) - 1.0).abs() < 1e-9);
     assert!((paid(Side::Short) + 1.0).abs() < 1e-9);
-    markets.get_mut(&btc()).unwrap().funding = None;
-    assert!(only(&simulate(&rule(), &[signal(100, Side::Long)], &markets)).funding_bps.is_nan());
+    market.funding = None;
+    assert!(only(&simulate(&rule(), &[signal(100, Side::Long)], &market)).funding_bps.is_nan());
 }
 
 #[test]
@@ -168,7 +185,7 @@ fn booked_outcomes_replay_to_the_same_trades_as_the_bars() {
             if i % 41 == 7 { [f64::NAN; 4] } else { flat(price) }
         })
         .collect();
-    let markets = market(&rows);
+    let market = market(&rows);
     let rule = Rule { cooldown_bars: 4, ..rule() };
     let signals: Vec<Signal> =
         (0..90).map(|i| signal(100 + i * 3, if i % 2 == 0 { Side::Long } else { Side::Short })).collect();
@@ -179,7 +196,7 @@ fn booked_outcomes_replay_to_the_same_trades_as_the_bars() {
             (close(s.bar.0 + 4) / close(s.bar.0 + 1) - 1.0, 0.0)
         })
         .collect();
-    let simulated = simulate(&rule, &signals, &markets);
+    let simulated = simulate(&rule, &signals, &market);
     assert_eq!(simulated, replay(&rule, &signals, &outcomes));
     assert!(simulated.trades.len() > 40 && simulated.dropped > 0 && simulated.cooled_down > 0);
 }

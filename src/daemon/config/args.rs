@@ -40,7 +40,7 @@ impl Args for ConfigArgs {
             let mut arg = Arg::new(key.name)
                 .long(key.flag())
                 .value_name("VALUE")
-                .help(format!("{} [env: {}]{default}", key.help, key.env))
+                .help(format!("{} [env: {}]{default}", key.help_line(), key.env))
                 .help_heading("Configuration (flag > environment > file > default)");
             if key.flag_alias() != key.flag() {
                 arg = arg.alias(key.flag_alias());

@@ -69,7 +69,7 @@ pub const KEYS: &[Key] = &[
         "BACKTESTD_COLLECT",
         List,
         "funding,open_interest,mark,liquidations,quotes",
-        "Series beside bars: funding, open_interest, mark, liquidations, quotes",
+        "Series beside bars",
     ),
     key(
         "start",
@@ -218,6 +218,15 @@ impl Key {
     #[must_use]
     pub fn flag_alias(&self) -> String {
         self.name.replace('.', "_")
+    }
+
+    /// The line for `--help`. What can be collected is up to the table of kinds.
+    #[must_use]
+    pub fn help_line(&self) -> String {
+        match self.name {
+            "collect" => format!("{}: {}", self.help, super::Collect::wanted()),
+            _ => self.help.to_owned(),
+        }
     }
 
     /// By dotted name.

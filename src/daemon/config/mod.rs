@@ -6,17 +6,18 @@
 //! file and line. Lists are TOML arrays, or comma-separated text elsewhere.
 
 mod args;
+mod collect;
 mod file;
 mod keys;
 mod resolve;
 mod typed;
 
 pub use args::ConfigArgs;
+pub use collect::Collect;
 pub use keys::{KEYS, Key, Kind};
 pub use resolve::{Origin, Resolved, Value, resolve};
 pub use typed::{
-    BinanceUrls, ClockConfig, ClockSource, Collect, Config, Fsync, LogFormat, RecomputeSchedule, Retention,
-    Start,
+    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
 };
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{ConfigError, Key, Value};
+use super::{Collect, ConfigError, Key, Value};
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, DAY_MS, Symbol, Ts, parse_time};
 
 /// Where history begins.
@@ -83,21 +83,6 @@ pub struct BinanceUrls {
     pub spot_rest: String,
     /// Spot websocket.
     pub spot_ws: String,
-}
-
-/// Which series beside bars are collected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Collect {
-    /// Funding settlements.
-    pub funding: bool,
-    /// Open interest.
-    pub open_interest: bool,
-    /// Mark and index price.
-    pub mark: bool,
-    /// Forced orders (live only: there is no history of them).
-    pub liquidations: bool,
-    /// Best quotes (live only; history comes from archives).
-    pub quotes: bool,
 }
 
 /// How long the store keeps what would otherwise only grow. Raw records, facts, trials and evidence stay.
@@ -216,22 +201,6 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-fn collect(text: &str) -> Option<Collect> {
-    let mut collect = Collect::default();
-    for item in items(text) {
-        match item {
-            "funding" => collect.funding = true,
-            "open_interest" => collect.open_interest = true,
-            "mark" => collect.mark = true,
-            "liquidations" => collect.liquidations = true,
-            "quotes" => collect.quotes = true,
-            "none" => {}
-            _ => return None,
-        }
-    }
-    Some(collect)
-}
-
 fn start(text: &str) -> Option<Start> {
     match text.strip_suffix('d').and_then(|days| days.parse().ok()) {
         Some(days) => (days >= 1).then_some(Start::DaysBack(days)),
@@ -277,11 +246,7 @@ impl Config {
             socket: r.path("socket")?,
             symbols: perp,
             spot_symbols: spot,
-            collect: r.read(
-                "collect",
-                "a list out of funding, open_interest, mark, liquidations, quotes (or 'none')",
-                collect,
-            )?,
+            collect: r.read("collect", &Collect::wanted(), |t| Collect::parse(items(t)))?,
             start: r.read("start", "a date (2024-01-01), a time, or a number of days (365d)", start)?,
             grace_ms: r.read("grace_ms", "a number of milliseconds, 0 to 240000", |t| {
                 t.parse().ok().filter(|n| (0..=240_000).contains(n))
@@ -349,6 +314,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtestd_core::market::Kind;
 
     #[test]
     fn the_defaults_are_valid() {
@@ -359,7 +325,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.spot_symbols, config.symbols);
         assert_eq!(config.recompute, RecomputeSchedule::EveryBars(288));
-        assert!(config.collect.funding && config.collect.liquidations);
+        assert!(config.collect.has(Kind::Funding) && config.collect.has(Kind::Liquidations));
         assert_eq!(config.retention, Retention::default());
     }
 

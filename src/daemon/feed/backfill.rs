@@ -11,8 +11,7 @@ use crate::daemon::shared::Shared;
 use crate::daemon::storage::{Job, Storage, StorageError};
 use backtestd_binance::{Rest, RestError};
 
-use super::page::{RETRY_PAUSE, fetch_page, page_length};
-use super::{Covered, Stretch};
+use super::{Covered, RETRY_PAUSE, Stretch};
 use backtestd_core::market::BarIndex;
 use backtestd_core::market::{RawPut, SeriesKey};
 use backtestd_store::Origin;
@@ -78,7 +77,7 @@ async fn fetch_series(
     end: BarIndex,
 ) -> Result<u64, Failure> {
     let end = if series.kind.is_bar_like() { end.0 } else { end.open().0 + 1 };
-    let at_most = page_length(series.kind);
+    let Some(at_most) = Rest::history_page(series.kind) else { return Ok(0) };
     let mut records = 0;
     loop {
         let missing =
@@ -86,7 +85,7 @@ async fn fetch_series(
         let Some(stretch) = missing else { return Ok(records) };
         shared.update(|s| s.backfill.stretches_total += 1);
         let page = loop {
-            match fetch_page(rest, series, stretch, shared.clock.now()).await {
+            match rest.history(series, stretch.from, stretch.to, shared.clock.now()).await {
                 Ok(page) => break page,
                 Err(error) if error.is_retryable() => {
                     let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
@@ -97,7 +96,7 @@ async fn fetch_series(
                 Err(error) => return Err(Failure::Refused(error)),
             }
         };
-        let n = page.len() as u64;
+        let n = page.records.rows().len() as u64;
         // Only what was closed by the exchange's clock has been asked for; a shorter page ends before `to`.
         let covered = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
         let put = RawPut { symbol: series.symbol.clone(), records: page.records };

@@ -1,10 +1,9 @@
-//! The newest data over REST: bars that did not come, and the instants of a tick (open interest, funding).
+//! The newest data over REST: bars that did not come, and the records at instants that a tick asks for.
 
 use std::time::Duration;
 
 use backtestd_binance::Rest;
-use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{BarIndex, Kind, Market, RawPut, Records, SeriesKey, Symbol, Ts};
 
 /// What asking for bars gave.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,41 +45,33 @@ pub async fn ask_bars(
     asked
 }
 
-/// Open interest and funding in `(after, through]` for all symbols.
+/// Records of these kinds in `(after, through]` for all symbols, each asked for at once; what does not answer within
+/// `deadline` is left out.
 pub async fn instants(
     rest: &Rest,
     symbols: &[Symbol],
-    open_interest: bool,
-    funding: bool,
+    kinds: &[Kind],
     after: Ts,
     through: Ts,
     deadline: Duration,
 ) -> Vec<RawPut> {
-    let ask = symbols.iter().map(|symbol| async move {
-        let mut puts = Vec::new();
-        let (from, to) = (Ts(after.0 + 1), Ts(through.0 + 1));
-        if open_interest {
-            match tokio::time::timeout(deadline, rest.open_interest_hist(symbol, from, to)).await {
-                Ok(Ok(rows)) if rows.is_empty() => {}
-                Ok(Ok(rows)) => {
-                    puts.push(RawPut { symbol: symbol.clone(), records: Records::OpenInterest(rows) });
-                }
-                Ok(Err(error)) => tracing::warn!(%error, %symbol, "open interest failed"),
-                Err(_) => tracing::warn!(%symbol, ?deadline, "open interest took too long"),
+    let series = kinds.iter().flat_map(|kind| symbols.iter().map(|symbol| (*kind, symbol.clone())));
+    let ask = series.map(|(kind, symbol)| async move {
+        let series = SeriesKey { kind, market: Market::Perp, symbol };
+        let asked = rest.history(&series, after.0 + 1, through.0 + 1, through);
+        let SeriesKey { symbol, .. } = &series;
+        match tokio::time::timeout(deadline, asked).await {
+            Ok(Ok(page)) if page.records.rows().is_empty() => None,
+            Ok(Ok(page)) => Some(RawPut { symbol: symbol.clone(), records: page.records }),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, %symbol, kind = kind.name(), "asking for the newest records failed");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(%symbol, kind = kind.name(), ?deadline, "asking for the newest records took too long");
+                None
             }
         }
-        if funding {
-            match tokio::time::timeout(deadline, rest.funding_rates(symbol, from, to)).await {
-                Ok(Ok(rows)) if rows.is_empty() => {}
-                Ok(Ok(rows)) => {
-                    let prints = rows.into_iter().map(|row| row.print).collect();
-                    puts.push(RawPut { symbol: symbol.clone(), records: Records::Funding(prints) });
-                }
-                Ok(Err(error)) => tracing::warn!(%error, %symbol, "funding failed"),
-                Err(_) => tracing::warn!(%symbol, ?deadline, "funding took too long"),
-            }
-        }
-        puts
     });
     futures_util::future::join_all(ask).await.into_iter().flatten().collect()
 }

@@ -4,13 +4,17 @@ mod backfill;
 mod catch;
 pub mod covered;
 mod listing;
-mod page;
 mod plan;
 mod range;
+
+use std::time::Duration;
+
+/// Wait before a failed page of history is asked for again, unless the exchange says how long.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 pub use backfill::{Backfill, backfill};
 pub use catch::{Asked, ask_bars, instants};
 pub use covered::{Covered, Stretch};
 pub use listing::{Listing, Unlisted};
-pub use plan::{Follow, subscriptions};
+pub use plan::{Follow, overload, subscriptions};
 pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

@@ -1,11 +1,11 @@
 //! What is followed: the series of the configuration, and the streams that carry them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::daemon::config::Config;
-use backtestd_binance::Subscription;
-use backtestd_core::market::{Kind, SeriesKey};
-use backtestd_core::market::{Market, Source, Symbol};
+use backtestd_binance::{Limits, Rest, Subscription};
+use backtestd_core::market::{Kind, Market, SeriesKey, Source, Symbol};
 
 /// The followed series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,6 @@ pub struct Follow {
     pub collected: Vec<BTreeSet<Source>>,
 }
 
-const FUNDING: [Source; 3] = [Source::FundingRate, Source::IsFundingPrint, Source::FundingIntervalH];
-
 impl Follow {
     /// Reads the configuration.
     #[must_use]
@@ -34,29 +32,27 @@ impl Follow {
         let bars: Vec<(Market, Symbol)> = perp.chain(spot).collect();
         let key = |kind, market, symbol: &Symbol| SeriesKey { kind, market, symbol: symbol.clone() };
         let mut history: Vec<SeriesKey> = bars.iter().map(|(m, s)| key(Kind::Bars, *m, s)).collect();
-        let others = [
-            (collect.funding, Kind::Funding),
-            (collect.open_interest, Kind::OpenInterest),
-            (collect.mark, Kind::Mark),
-        ];
-        for (_, kind) in others.into_iter().filter(|(wanted, _)| *wanted) {
+        for kind in collect.kinds().filter(|kind| Rest::history_page(*kind).is_some()) {
             history.extend(symbols.iter().map(|s| key(kind, Market::Perp, s)));
         }
         let columns = |symbol: &Symbol| -> BTreeSet<Source> {
-            let groups: [(bool, &[Source]); 7] = [
-                (true, Kind::Bars.sources()),
-                (has_spot(symbol), &Source::SPOT_BAR),
-                (collect.funding, &FUNDING),
-                (collect.open_interest, Kind::OpenInterest.sources()),
-                (collect.mark, Kind::Mark.sources()),
-                (collect.liquidations, Kind::Liquidations.sources()),
-                (collect.quotes, Kind::Quotes.sources()),
-            ];
-            groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, group)| group.to_vec()).collect()
+            let bars = [Kind::Bars].into_iter().chain(collect.kinds());
+            let spot: &[Source] = if has_spot(symbol) { &Source::SPOT_BAR } else { &[] };
+            let shown = bars.flat_map(|kind| kind.sources().iter().chain(kind.facts().derived));
+            shown.chain(spot).copied().collect()
         };
         let collected = symbols.iter().map(columns).collect();
         Self { symbols, bars, history, collected }
     }
+}
+
+/// Requests for statistics after each bar, and how many of them the limit lets through while a tick waits, where these
+/// are fewer: the last symbols would go without, bar after bar.
+#[must_use]
+pub fn overload(config: &Config, limits: &Limits, deadline: Duration) -> Option<(u64, u64)> {
+    let each: usize = config.collect.kinds().map(Rest::statistics_requests).sum();
+    let (wanted, served) = ((each * config.symbols.len()) as u64, limits.futures_data_within(deadline));
+    (wanted > served).then_some((wanted, served))
 }
 
 /// The streams to subscribe.
@@ -65,13 +61,13 @@ pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
     let mut wanted = Vec::new();
     for symbol in &config.symbols {
         wanted.push((Market::Perp, Subscription::Kline5m(symbol.clone())));
-        if config.collect.mark {
+        if config.collect.has(Kind::Mark) {
             wanted.push((Market::Perp, Subscription::MarkPrice(symbol.clone())));
         }
-        if config.collect.liquidations {
+        if config.collect.has(Kind::Liquidations) {
             wanted.push((Market::Perp, Subscription::ForceOrder(symbol.clone())));
         }
-        if config.collect.quotes {
+        if config.collect.has(Kind::Quotes) {
             wanted.push((Market::Perp, Subscription::BookTicker(symbol.clone())));
         }
     }
@@ -79,4 +75,47 @@ pub fn subscriptions(config: &Config) -> Vec<(Market, Subscription)> {
         wanted.push((Market::Spot, Subscription::Kline5m(symbol.clone())));
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::daemon::config::{Origin, Value};
+
+    fn config(symbols: usize, collect: &str) -> Config {
+        let names: Vec<String> = (0..symbols).map(|n| format!("A{n}USDT")).collect();
+        let values =
+            [("symbols", names.join(",")), ("collect", collect.to_owned()), ("socket", "x".to_owned())];
+        let value = |text| Value { text, origin: Origin::Default };
+        Config::from_values(&BTreeMap::from(values.map(|(key, text)| (key, value(text))))).unwrap()
+    }
+
+    #[test]
+    fn what_is_collected_decides_the_history_and_the_columns() {
+        let follow = Follow::new(&config(1, "funding,long_short_ratio,quotes"));
+        let kinds: Vec<Kind> = follow.history.iter().map(|series| series.kind).collect();
+        assert_eq!(
+            kinds,
+            [Kind::Bars, Kind::Bars, Kind::Funding, Kind::LongShortRatio],
+            "quotes have no history"
+        );
+        let columns = &follow.collected[0];
+        for present in [Source::SpotClose, Source::IsFundingPrint, Source::TakerLsRatio, Source::ImbLast] {
+            assert!(columns.contains(&present), "{present:?}");
+        }
+        assert!(!columns.contains(&Source::Oi) && !columns.contains(&Source::Mark));
+    }
+
+    #[test]
+    fn more_symbols_than_the_limit_lets_through_after_a_bar_are_counted() {
+        let overload = |symbols, collect| {
+            overload(&config(symbols, collect), &Limits::default(), Duration::from_secs(5))
+        };
+        assert_eq!(overload(26, "open_interest,long_short_ratio"), None);
+        assert_eq!(overload(27, "open_interest,long_short_ratio"), Some((135, 131)));
+        assert_eq!(overload(131, "funding,open_interest"), None);
+        assert_eq!(overload(500, "funding,mark"), None);
+    }
 }

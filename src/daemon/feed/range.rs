@@ -9,9 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::runtime::Handle;
 
 use super::covered::{extended, next_unasked};
-use super::page::{PageOf, RETRY_PAUSE, fetch_page, page_length};
-use super::{Covered, Stretch};
-use backtestd_binance::{Rest, RestError};
+use super::{Covered, RETRY_PAUSE, Stretch};
+use backtestd_binance::{HistoryPage, Rest, RestError};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::BAR_MS;
 use backtestd_core::market::{RawPut, SeriesKey};
@@ -67,7 +66,7 @@ pub enum RangeError {
 
 /// What requests report.
 enum Message {
-    Page(usize, Stretch, Result<PageOf, RestError>),
+    Page(usize, Stretch, Result<HistoryPage, RestError>),
     Failed(usize, String),
 }
 
@@ -147,14 +146,17 @@ fn go_on(
     reached: &mut i64,
     on_event: &mut dyn FnMut(RangeEvent<'_>),
 ) -> Result<bool, RangeError> {
-    let next = next_unasked(store, &done.series, done.wanted, page_length(done.series.kind))?;
+    let next = match Rest::history_page(done.series.kind) {
+        Some(at_most) => next_unasked(store, &done.series, done.wanted, at_most)?,
+        None => None,
+    };
     tell(done, reached, next.map_or(done.wanted.to, |stretch| stretch.from), on_event);
     let Some(stretch) = next else { return Ok(false) };
     let (rest, clock, answers) = (fetch.rest.clone(), Arc::clone(fetch.clock), fetch.answers.clone());
     let series = done.series.clone();
     fetch.runtime.spawn(async move {
         let page = loop {
-            match fetch_page(&rest, &series, stretch, clock.now()).await {
+            match rest.history(&series, stretch.from, stretch.to, clock.now()).await {
                 Err(error) if error.is_retryable() => {
                     let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
                     // A full queue means that the reader has enough to say already.
@@ -183,12 +185,12 @@ fn keep(
     store: &mut Store,
     done: &mut SeriesDone,
     stretch: Stretch,
-    page: PageOf,
+    page: HistoryPage,
 ) -> Result<bool, RangeError> {
     let series = done.series.clone();
     let asked = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
     let mark = extended(store, &asked)?;
-    done.fetched += page.len() as u64;
+    done.fetched += page.records.rows().len() as u64;
     let put = RawPut { symbol: series.symbol, records: page.records };
     let delivery = Delivery { origin: Origin::Rest, label: "rest history" };
     for (_, report) in store.put_history(&[put], delivery, &[mark])? {

@@ -5,8 +5,7 @@ use crate::daemon::config::{ClockConfig, ClockSource, Collect};
 use backtestd_binance::Stamped;
 use backtestd_binance::aggregate::journal::{Batch, encode_batch};
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
-use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 
 /// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until the next.
 const HURRIED_QUOTE_MS: i64 = 60_000;
@@ -90,11 +89,11 @@ impl Aggregates {
     /// The records of a bar that has closed.
     pub fn finish(&mut self, bar: BarIndex, collect: Collect) -> Vec<RawPut> {
         self.open = self.open.max(bar.next());
-        let marks = self.marks.finish(bar).into_iter().filter(|_| collect.mark);
+        let marks = self.marks.finish(bar).into_iter().filter(|_| collect.has(Kind::Mark));
         let marks = marks.map(|(symbol, mark)| RawPut { symbol, records: Records::Mark(vec![mark]) });
-        let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.liquidations);
+        let sums = self.liquidations.finish(bar).into_iter().filter(|_| collect.has(Kind::Liquidations));
         let sums = sums.map(|(symbol, sum)| RawPut { symbol, records: Records::Liquidations(vec![sum]) });
-        let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.quotes);
+        let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.has(Kind::Quotes));
         let quotes = quotes.map(|(symbol, quote)| RawPut { symbol, records: Records::Quotes(vec![quote]) });
         marks.chain(sums).chain(quotes).collect()
     }
@@ -104,7 +103,7 @@ impl Aggregates {
     pub fn finish_before(&mut self, end: BarIndex, collect: Collect) -> Vec<RawPut> {
         let mut records = Vec::new();
         while self.open < end {
-            let found = self.finish(self.open, Collect { mark: false, ..collect });
+            let found = self.finish(self.open, collect.kinds().filter(|kind| *kind != Kind::Mark).collect());
             records.extend(found.into_iter().filter(|put| match &put.records {
                 Records::Liquidations(r) => r.iter().any(|sum| sum.coverage > 0.0),
                 Records::Quotes(r) => r.iter().any(|quote| quote.coverage > 0.0),
@@ -142,8 +141,9 @@ mod tests {
 
     const BAR: BarIndex = BarIndex(6_000_000);
     const CLOCK: ClockConfig = ClockConfig { source: ClockSource::System, speed: 1.0 };
-    const COLLECT: Collect =
-        Collect { funding: false, open_interest: false, mark: false, liquidations: true, quotes: false };
+    fn liquidations() -> Collect {
+        [Kind::Liquidations].into_iter().collect()
+    }
 
     fn symbols() -> Vec<Symbol> {
         vec![Symbol::new("BTCUSDT").unwrap()]
@@ -203,13 +203,15 @@ mod tests {
         journal.push(dies.journal(at(140)));
         assert_eq!(dies.unsaved(), 0);
         // Ten seconds nobody is there.
-        let (mut lives, closed) = Aggregates::restored(&symbols(), at(150), &CLOCK, &left(&journal), COLLECT);
+        let (mut lives, closed) =
+            Aggregates::restored(&symbols(), at(150), &CLOCK, &left(&journal), liquidations());
         assert_eq!(closed, []);
         for update in [stream(StreamState::Live, 150), order(200)] {
             lives.observe(&update);
             whole.observe(&update);
         }
-        let (whole, lives) = (sums(&whole.finish(BAR, COLLECT)), sums(&lives.finish(BAR, COLLECT)));
+        let (whole, lives) =
+            (sums(&whole.finish(BAR, liquidations())), sums(&lives.finish(BAR, liquidations())));
         assert_eq!((whole[0].long_usd, whole[0].long_n), (lives[0].long_usd, lives[0].long_n));
         assert_eq!((whole[0].long_n, whole[0].coverage), (4.0, 1.0));
         assert!((lives[0].coverage - 290.0 / 300.0).abs() < 1e-12, "{}", lives[0].coverage);
@@ -221,12 +223,12 @@ mod tests {
         [stream(StreamState::Live, 0), order(10)].iter().for_each(|u| dies.observe(u));
         let journal = [dies.journal(at(60))];
         let (mut lives, closed) =
-            Aggregates::restored(&symbols(), at(1000), &CLOCK, &left(&journal), COLLECT);
+            Aggregates::restored(&symbols(), at(1000), &CLOCK, &left(&journal), liquidations());
         let [sum] = sums(&closed)[..] else { panic!("{closed:?}") };
         assert_eq!((sum.bar, sum.long_n, sum.coverage), (BAR, 1.0, 0.2));
         // The bar of the restart knows only what came after it.
         [stream(StreamState::Live, 1000), order(1010)].iter().for_each(|u| lives.observe(u));
-        let [sum] = sums(&lives.finish(BAR + 3, COLLECT))[..] else { panic!("one symbol") };
+        let [sum] = sums(&lives.finish(BAR + 3, liquidations()))[..] else { panic!("one symbol") };
         assert_eq!((sum.long_n, sum.coverage), (1.0, 200.0 / 300.0));
     }
 
@@ -236,14 +238,15 @@ mod tests {
         [stream(StreamState::Live, 0), order(10)].iter().for_each(|u| dies.observe(u));
         let old = dies.journal(at(20));
         dies.observe(&order(301));
-        dies.finish(BAR, COLLECT);
+        dies.finish(BAR, liquidations());
         let anew = dies.whole_journal(at(302));
         for journal in [vec![old.clone(), anew.clone()], vec![anew.clone()]] {
             let left = Journalled { finished: Some(BAR), ..left(&journal) };
-            let (mut lives, closed) = Aggregates::restored(&symbols(), at(400), &CLOCK, &left, COLLECT);
+            let (mut lives, closed) =
+                Aggregates::restored(&symbols(), at(400), &CLOCK, &left, liquidations());
             assert_eq!(closed, []);
             lives.observe(&stream(StreamState::Live, 400));
-            let [sum] = sums(&lives.finish(BAR + 1, COLLECT))[..] else { panic!("one symbol") };
+            let [sum] = sums(&lives.finish(BAR + 1, liquidations()))[..] else { panic!("one symbol") };
             assert_eq!((sum.long_n, sum.coverage), (1.0, 202.0 / 300.0));
         }
     }
@@ -253,16 +256,16 @@ mod tests {
         let mut dies = Aggregates::new(&symbols(), BAR, &CLOCK);
         dies.observe(&stream(StreamState::Live, 0));
         let (mut lives, _) =
-            Aggregates::restored(&symbols(), at(20), &CLOCK, &left(&[dies.journal(at(10))]), COLLECT);
+            Aggregates::restored(&symbols(), at(20), &CLOCK, &left(&[dies.journal(at(10))]), liquidations());
         // The streams are laid out otherwise now.
         let Update::Stream(mut other) = stream(StreamState::Live, 20).update else { panic!("a status") };
         other.shard = 1;
         lives.observe(&Stamped { arrival: at(20), update: Update::Stream(other) });
         assert_eq!(
-            sums(&lives.finish(BAR, COLLECT))[0].coverage,
+            sums(&lives.finish(BAR, liquidations()))[0].coverage,
             0.0,
             "which of them carried what is unknown"
         );
-        assert_eq!(sums(&lives.finish(BAR + 1, COLLECT))[0].coverage, 1.0);
+        assert_eq!(sums(&lives.finish(BAR + 1, liquidations()))[0].coverage, 1.0);
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Closing {
     pub bar: BarIndex,
     /// When the grace period ends.
     pub grace_ends: Instant,
-    /// Open interest and funding are being fetched.
+    /// The records at instants that are due are being fetched.
     pub instants_pending: bool,
     /// REST has been asked for the missing bars.
     pub asked: bool,

@@ -1,6 +1,7 @@
 //! Writing down, between ticks, what the open bar is made of and no history has: a process that dies in the middle of a
 //! bar goes on with it after its restart.
 
+use backtestd_core::market::Kind;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,7 +36,7 @@ impl MainLoop {
     /// Whether anything is collected that has no history.
     fn has_journal(&self) -> bool {
         let collect = self.config.collect;
-        collect.mark || collect.liquidations || collect.quotes
+        [Kind::Mark, Kind::Liquidations, Kind::Quotes].into_iter().any(|kind| collect.has(kind))
     }
 
     /// When to write the next batch; none while one is under way or nothing is collected that needs it.

@@ -13,7 +13,7 @@ use crate::daemon::discover;
 use crate::daemon::run_report;
 use crate::daemon::shared::{Refusal, RunReport, Ticket};
 use crate::daemon::status::Phase;
-use crate::daemon::storage::{Job, LastRun, RunInput, Storage};
+use crate::daemon::storage::{Job, LastRun, RunInput, Storage, StorageMarkets};
 use crate::daemon::stream_log::EntryKind;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex};
 
@@ -247,7 +247,7 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The run itself, on blocking threads; the outcomes are read only when the bridge has something to look at.
+/// The run itself, on blocking threads; outcomes and bars are read only when the bridge has something to look at.
 async fn carry_out(
     storage: &Storage,
     input: Arc<RunInput>,
@@ -266,7 +266,9 @@ async fn carry_out(
         Vec::new()
     };
     let data_root = job.data_root.clone();
-    let ran = tokio::task::spawn_blocking(move || discover::run(&input, discovery, &outcomes, &job)).await;
+    let mut markets = StorageMarkets::new(storage.clone(), tokio::runtime::Handle::current());
+    let run = move || discover::run(&input, discovery, &outcomes, &job, &mut markets);
+    let ran = tokio::task::spawn_blocking(run).await;
     let (report, outdated) = keep(storage, ran.map_err(panicked)??, reason, millis(started)).await?;
     let removed = tokio::task::spawn_blocking(move || run_report::remove(&data_root, &outdated)).await;
     removed.map_err(panicked)?;

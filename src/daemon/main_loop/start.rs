@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::closing::ASK_DEADLINE;
 use super::journal::JournalTimer;
 use super::listing;
 use super::runs::Runs;
@@ -117,6 +118,35 @@ impl Drop for SocketFile {
     }
 }
 
+/// Says once when the statistics asked for after each bar are more than the exchange lets through.
+fn warn_of_overload(config: &Config) {
+    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, ASK_DEADLINE) {
+        tracing::warn!(
+            wanted,
+            served,
+            "more requests for statistics after each bar than the exchange's limit lets through while a tick waits; \
+             follow fewer symbols or leave a statistic out of `collect`"
+        );
+    }
+}
+
+/// Serves the API on the Unix socket and, where configured, on a loopback port.
+async fn serve(
+    config: &Config,
+    shared: &Arc<Shared>,
+) -> Result<(JoinSet<Result<(), String>>, SocketFile), DaemonError> {
+    let listener = api::listen_unix(&config.socket).await?;
+    let socket = SocketFile(config.socket.clone());
+    let mut api = JoinSet::new();
+    let served = api::serve_unix(listener, Arc::clone(shared), shared.stopping());
+    api.spawn(async move { served.await.map_err(|error| format!("the API socket failed: {error}")) });
+    if let Some(address) = config.http_listen {
+        let served = api::serve_loopback(address, Arc::clone(shared), shared.stopping());
+        api.spawn(async move { served.await.map_err(|error| error.to_string()) });
+    }
+    Ok((api, socket))
+}
+
 impl Daemon {
     /// Binds the API, asks the exchange what it lists, opens the store, subscribes the streams and tells the service
     /// manager that it is ready.
@@ -138,18 +168,11 @@ impl Daemon {
             None if is_late => Arc::new(late.clone()),
             None => Arc::new(SystemClock),
         };
+        warn_of_overload(&config);
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
-        let listener = api::listen_unix(&config.socket).await?;
-        let socket = SocketFile(config.socket.clone());
-        let mut api = JoinSet::new();
-        let served = api::serve_unix(listener, Arc::clone(&shared), shared.stopping());
-        api.spawn(async move { served.await.map_err(|error| format!("the API socket failed: {error}")) });
-        if let Some(address) = config.http_listen {
-            let served = api::serve_loopback(address, Arc::clone(&shared), shared.stopping());
-            api.spawn(async move { served.await.map_err(|error| error.to_string()) });
-        }
+        let (mut api, socket) = serve(&config, &shared).await?;
         if is_late {
             show_detail(&shared, "asking the exchange what time it is");
             late.set(ask_time(&config).await?);

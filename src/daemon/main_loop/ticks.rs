@@ -12,8 +12,7 @@ use crate::daemon::live::Series;
 use crate::daemon::status::Phase;
 use crate::daemon::storage::{Advanced, Job, PutDone};
 use backtestd_binance::{Stamped, Update};
-use backtestd_core::market::{BAR_MS, BarIndex, Symbol, Ts};
-use backtestd_core::market::{RawPut, Records};
+use backtestd_core::market::{BAR_MS, BarIndex, Kind, Live, RawPut, Records, Symbol, Ts};
 use backtestd_store::Origin;
 
 /// Closed bars compared with REST after each tick.
@@ -23,6 +22,16 @@ const REPAIR_ATTEMPTS: u32 = 288;
 /// How far back instants of a tick are asked for: late ones are picked up with the next.
 const INSTANTS_BACK_MS: i64 = 2 * BAR_MS;
 const HOUR_MS: i64 = 3_600_000;
+
+/// Whether a kind is asked for when a bar closes. What is hourly comes on whole hours; the next tick asks once more for
+/// what was late.
+fn is_due(kind: Kind, bar: BarIndex) -> bool {
+    match kind.facts().live {
+        Live::EachBar => true,
+        Live::Hourly => bar.close().0.rem_euclid(HOUR_MS) < 2 * BAR_MS,
+        Live::Bars | Live::Stream | Live::Never => false,
+    }
+}
 
 /// Slots of committed ticks that have no bar, with how often they were asked for.
 #[derive(Debug, Default)]
@@ -185,9 +194,8 @@ impl MainLoop {
     fn begin_closing(&mut self) {
         let bar = self.book.next();
         let collect = self.config.collect;
-        // Funding settles on whole hours; the next tick asks once more for one that was late.
-        let funding = collect.funding && bar.close().0.rem_euclid(HOUR_MS) < 2 * BAR_MS;
-        let wants_instants = collect.open_interest || funding;
+        let due: Vec<Kind> = collect.kinds().filter(|kind| is_due(*kind, bar)).collect();
+        let wants_instants = !due.is_empty();
         let clock = self.shared.clock.as_ref();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, wants_instants, clock));
         let records = self.aggregates.finish(bar, collect);
@@ -195,12 +203,8 @@ impl MainLoop {
         if wants_instants {
             let (rest, follow) = (self.rest.clone(), self.follow.clone());
             let (after, through) = (Ts(bar.close().0 - INSTANTS_BACK_MS), bar.close());
-            let open_interest = collect.open_interest;
             self.tasks.spawn(async move {
-                let symbols = &follow.symbols;
-                let deadline = ASK_DEADLINE;
-                let puts =
-                    feed::instants(&rest, symbols, open_interest, funding, after, through, deadline).await;
+                let puts = feed::instants(&rest, &follow.symbols, &due, after, through, ASK_DEADLINE).await;
                 Done::Instants { bar, puts }
             });
         }

@@ -128,16 +128,9 @@ impl Bench {
     fn put(&mut self, market: &RawBlock) {
         let delivery = Delivery { origin: Origin::Archive, label: "test" };
         for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
-            let records = [
-                Records::Bars(Market::Perp, raw.perp.clone()),
-                Records::Bars(Market::Spot, raw.spot.clone()),
-                Records::Funding(raw.funding.clone()),
-                Records::OpenInterest(raw.open_interest.clone()),
-                Records::Mark(raw.mark.clone()),
-                Records::Liquidations(raw.liquidations.clone()),
-                Records::Quotes(raw.quotes.clone()),
-            ];
-            let puts = records.map(|records| RawPut { symbol: symbol.clone(), records });
+            let records = raw.clone().into_records().into_iter();
+            let puts: Vec<RawPut> =
+                records.map(|records| RawPut { symbol: symbol.clone(), records }).collect();
             self.store.put(&puts, delivery).unwrap();
         }
     }

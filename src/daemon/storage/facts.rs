@@ -3,6 +3,7 @@
 //! The facts in the store are a function of the raw log, the spec, the followed series and the first row. The last
 //! three are the *signature* kept beside the facts: opened under another one, the facts are dropped and computed again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,8 +19,7 @@ use crate::daemon::shared::Shared;
 use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::publish::read_current;
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::Records;
-use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, RawBlock, Source, Ts};
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Ts};
 use backtestd_core::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{FACTS_DIRTY, FACTS_FIRST, Store, TickCommit};
@@ -53,21 +53,16 @@ pub(super) struct Facts {
     pub(super) changing: Option<Changing>,
 }
 
-/// Publication lags of instants, at most a bar: what is older has been read by the row before.
-#[derive(Clone, Copy, Debug)]
-struct Lags {
-    funding_ms: i64,
-    open_interest_ms: i64,
-}
+/// Publication lags of the kinds at instants, ms, at most a bar: what is older has been read by the row before.
+type Lags = BTreeMap<Kind, i64>;
 
-impl Lags {
-    fn of(spec: &CompiledSpec) -> Self {
-        let lag = |source| {
-            let seconds = spec.sources.rule(source).map_or(0, |rule| rule.lag_s);
-            (i64::from(seconds) * 1000).min(BAR_MS)
-        };
-        Self { funding_ms: lag(Source::FundingRate), open_interest_ms: lag(Source::Oi) }
-    }
+fn lags(spec: &CompiledSpec) -> Lags {
+    let instants = Kind::ALL.iter().filter(|kind| !kind.is_bar_like());
+    let lag = |kind: &Kind| {
+        let seconds = kind.sources().iter().filter_map(|s| Some(spec.sources.rule(*s)?.lag_s)).max();
+        (*kind, (i64::from(seconds.unwrap_or(0)) * 1000).min(BAR_MS))
+    };
+    instants.map(lag).collect()
 }
 
 /// What a push committed.
@@ -101,7 +96,7 @@ impl Facts {
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
             pipeline: new_pipeline(store, config, first)?,
-            lags: Lags::of(&spec),
+            lags: lags(&spec),
             spec,
             first,
             last_checkpoint: None,
@@ -158,28 +153,18 @@ impl Facts {
         let mut block = store.raw(symbols, first, rows)?;
         let close = first.open();
         for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
-            let funding = before.funding.into_iter().filter(|x| x.ts.0 + self.lags.funding_ms > close.0);
-            now.funding.splice(0..0, funding);
-            let interest =
-                before.open_interest.into_iter().filter(|x| x.ts.0 + self.lags.open_interest_ms > close.0);
-            now.open_interest.splice(0..0, interest);
+            now.prepend_instants(before, |kind, ts| ts.0 + self.lag_ms(kind) > close.0);
         }
         Ok(block)
     }
 
+    fn lag_ms(&self, kind: Kind) -> i64 {
+        self.lags.get(&kind).copied().unwrap_or(0)
+    }
+
     /// The first row that depends on a record.
     pub(super) fn first_row_of(&self, records: &Records) -> Option<BarIndex> {
-        // An instant is first read by the bar that closes when its lag has passed; on the boundary, by the one before.
-        let row_of = |ts: Ts, lag_ms: i64| Ts(ts.0 + lag_ms - 1).bar();
-        match records {
-            Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
-            Records::Mark(r) => r.iter().map(|x| x.bar).min(),
-            Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
-            Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
-            Records::Funding(r) => r.iter().map(|x| row_of(x.ts, self.lags.funding_ms)).min(),
-            Records::OpenInterest(r) => r.iter().map(|x| row_of(x.ts, self.lags.open_interest_ms)).min(),
-            Records::Depth(r) => r.iter().map(|x| row_of(x.ts, 0)).min(),
-        }
+        records.first_row(self.lag_ms(records.kind()))
     }
 
     /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
@@ -298,7 +283,7 @@ impl Facts {
     /// From here on this is the pipeline.
     pub(super) fn stand_under(&mut self, spec: Arc<CompiledSpec>, pipeline: Pipeline) {
         self.signals.set_states(state_names(&spec));
-        self.lags = Lags::of(&spec);
+        self.lags = lags(&spec);
         self.spec = spec;
         self.pipeline = pipeline;
     }

@@ -18,6 +18,7 @@ use backtestd_core::market::{RawPut, SeriesKey};
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::CompiledSpec;
+use backtestd_core::tradability;
 use backtestd_store::{MergeReport, Origin};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,17 @@ pub enum Job {
         end: BarIndex,
         /// Reply.
         reply: Reply<Vec<Outcome>>,
+    },
+    /// Bars and settlements of a symbol for the bridge; none: it has no perp bars.
+    Market {
+        /// Whose bars they are.
+        symbol: Symbol,
+        /// The first bar that is wanted.
+        first: BarIndex,
+        /// The first bar that is not.
+        end: BarIndex,
+        /// Where the answer goes.
+        reply: Reply<Option<tradability::Market>>,
     },
     /// Keep the record of a finished run and announce a new version on the stream.
     FinishRun {

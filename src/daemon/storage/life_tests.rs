@@ -2,6 +2,7 @@
 //! the store, the evidence book takes each of them, runs publish, and the process ends and starts again in between.
 
 use backtestd_store::load_specs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,7 +121,9 @@ impl Process {
             data_root: self.root.join("data"),
             with_report: true,
         };
-        discover::run(&input, discover::candidates(&input), &outcomes, &request).unwrap()
+        // The shipped rule has no barrier: it needs no bars.
+        let mut markets = BTreeMap::new();
+        discover::run(&input, discover::candidates(&input), &outcomes, &request, &mut markets).unwrap()
     }
 
     /// Runs every few days until `is_done`, at most `days` days; the last run's result.

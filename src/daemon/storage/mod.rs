@@ -15,6 +15,7 @@ mod job;
 mod journal;
 #[cfg(test)]
 mod life_tests;
+mod markets;
 #[cfg(test)]
 mod quality_tests;
 mod queries;
@@ -33,6 +34,7 @@ use backtestd_store::StoreError;
 
 pub use change::{Install, Step};
 pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
+pub use markets::StorageMarkets;
 
 /// Jobs that may wait; senders then wait too.
 pub const JOB_QUEUE: usize = 256;

@@ -15,8 +15,9 @@ use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{RunReport, Shared};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
+use crate::research::market_of;
 use backtestd_core::market::SeriesKey;
-use backtestd_core::market::{BarIndex, DAY_MS, Market, Symbol, Ts, parse_time};
+use backtestd_core::market::{BarIndex, DAY_MS, Market, Source, Symbol, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Delivery, Store, StoreOptions};
 
@@ -149,6 +150,14 @@ impl Worker {
             }
             Job::Outcomes { first, end, reply: to } => {
                 reply(to, self.store.outcomes(first, end).map_err(StorageError::from))?;
+            }
+            Job::Market { symbol, first, end, reply: to } => {
+                let collected = self.follow.symbols.iter().zip(&self.follow.collected);
+                let has_funding = collected
+                    .into_iter()
+                    .any(|(s, known)| *s == symbol && known.contains(&Source::FundingRate));
+                let market = market_of(&self.store, &symbol, (first, end), has_funding);
+                reply(to, market.map_err(StorageError::from))?;
             }
             Job::FinishRun { run_id, record, last, announce, blueprints, reply: to } => {
                 let result = self.finish_run(&run_id, &record, &last, announce, blueprints);

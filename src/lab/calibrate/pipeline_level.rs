@@ -22,6 +22,7 @@ use backtestd_core::market::{
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::pipeline::{Pipeline, PipelineConfig, PipelineError, QualityReport};
 use backtestd_core::spec::CompiledSpec;
+use backtestd_core::tradability::{self, MarketError, Markets};
 
 /// Rows per push; changes speed, never a bit.
 const CHUNK_ROWS: i64 = 512;
@@ -131,7 +132,8 @@ impl PipelineLevel {
             discovery_start: first.open(),
             discovery_end: end.open(),
         };
-        let conclusions = conclude_alone(&self.spec, &symbols, &outcomes, &quality, &facts)?;
+        let mut markets = VenueMarkets { market: &market, listed: &listed };
+        let conclusions = conclude_alone(&self.spec, &symbols, &outcomes, &quality, &facts, &mut markets)?;
         let mut run = PipelineRun {
             events,
             outcomes: outcomes.len(),
@@ -213,6 +215,26 @@ const fn side(side: Side) -> DirectionRule {
     match side {
         Side::Fade => DirectionRule::Fade,
         Side::Follow => DirectionRule::Follow,
+    }
+}
+
+/// The bars of the simulated venue, for the bridge.
+struct VenueMarkets<'a> {
+    market: &'a Market,
+    listed: &'a [(Symbol, usize)],
+}
+
+impl Markets for VenueMarkets<'_> {
+    fn market(
+        &mut self,
+        symbol: &Symbol,
+        first: BarIndex,
+        end: BarIndex,
+    ) -> Result<Option<tradability::Market>, MarketError> {
+        let Some((_, at)) = self.listed.iter().find(|(s, _)| s == symbol) else { return Ok(None) };
+        let rows = usize::try_from(end - first).unwrap_or(0);
+        let raw = raw(&self.market.bars(*at, first, rows));
+        Ok(Some(tradability::Market::on_grid(first, end, &raw.perp, Some(raw.funding))))
     }
 }
 

@@ -6,7 +6,7 @@ mod moments;
 mod scenario;
 mod view;
 
-pub use market::{Market, SeriesBar, SimBar, intrabar, round_to, tick};
+pub use market::{Market, SeriesBar, SimBar, intrabar, tick};
 pub use moments::{Book, ForcedOrder};
 pub use scenario::{
     DEFAULT_SCENARIO, Fault, FaultKind, Pattern, PlantedEdge, Scenario, ScenarioError, Side, SpotScenario,

@@ -2,8 +2,9 @@
 
 use backtestd_core::market::{BAR_MS, BarIndex, Ts};
 
+use super::market::round_to;
 use super::view::Series;
-use super::{Market, round_to, tick};
+use super::{Market, tick};
 use backtestd_core::market::{Draws, derive};
 
 /// Quotes change at most so often.

@@ -20,7 +20,7 @@ impl Store {
     /// When the engine fails.
     pub fn digest(&self) -> Result<BTreeMap<&'static str, String>, StoreError> {
         let mut out = BTreeMap::new();
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             // Byte 1 of a raw value is its origin.
             out.insert(kind.name(), hash(&self.spaces.raw[kind.index()], kind.name(), Some(1))?);
         }

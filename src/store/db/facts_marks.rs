@@ -2,13 +2,15 @@
 //! raw log gives. Whoever changes committed history sets the second mark; the daemon goes back to it at its next step.
 
 use super::{MergeReport, Store, StoreError};
-use backtestd_core::market::{BarIndex, Ts};
-use backtestd_core::market::{RawPut, Records, SeriesKey};
+use backtestd_core::market::{BarIndex, RawPut, SeriesKey};
 
 /// Name of the mark with the first row: `i64 LE`, anything behind it is the daemon's.
 pub const FACTS_FIRST: &str = "facts/first";
 /// Name of the mark with the first stale row: `i64 LE`, or nothing.
 pub const FACTS_DIRTY: &str = "facts/dirty";
+
+/// The lags of the specs are not known here: the row that closes at an instant is the first that may read it.
+const NO_LAG: i64 = 0;
 
 fn bar_of(bytes: &[u8]) -> Option<BarIndex> {
     Some(BarIndex(i64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)))
@@ -44,7 +46,7 @@ impl Store {
         meta: &[(String, Vec<u8>)],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let known = self.facts_dirty()?;
-        let first = puts.iter().filter_map(|put| first_row(&put.records)).min();
+        let first = puts.iter().filter_map(|put| put.records.first_row(NO_LAG)).min();
         let stale = match (self.committed()?, first) {
             (Some(committed), Some(first)) if first <= committed => Some(first),
             _ => None,
@@ -58,19 +60,5 @@ impl Store {
             self.put_meta(FACTS_DIRTY, &known.map_or_else(Vec::new, |bar| bar.0.to_le_bytes().to_vec()))?;
         }
         Ok(reports)
-    }
-}
-
-/// The first row that may depend on a record: instants are read at the earliest by the bar that they close.
-fn first_row(records: &Records) -> Option<BarIndex> {
-    let instant = |ts: Ts| Ts(ts.0 - 1).bar();
-    match records {
-        Records::Bars(_, r) => r.iter().map(|x| x.bar).min(),
-        Records::Mark(r) => r.iter().map(|x| x.bar).min(),
-        Records::Liquidations(r) => r.iter().map(|x| x.bar).min(),
-        Records::Quotes(r) => r.iter().map(|x| x.bar).min(),
-        Records::Funding(r) => r.iter().map(|x| instant(x.ts)).min(),
-        Records::OpenInterest(r) => r.iter().map(|x| instant(x.ts)).min(),
-        Records::Depth(r) => r.iter().map(|x| instant(x.ts)).min(),
     }
 }

@@ -4,9 +4,8 @@
 use std::fmt;
 
 use super::Origin;
-use super::kv::series::{Columns, canonical};
-use backtestd_core::market::SeriesKey;
-use backtestd_core::market::Ts;
+use super::kv::series::canonical;
+use backtestd_core::market::{Columns, SeriesKey, Ts};
 
 /// How many conflicts a report lists one by one; the rest is only counted.
 pub const LISTED_CONFLICTS: usize = 20;

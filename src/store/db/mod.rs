@@ -28,7 +28,7 @@ pub use error::StoreError;
 pub use facts::Revision;
 pub use facts_marks::{FACTS_DIRTY, FACTS_FIRST};
 pub use kv::summary::Summary;
-pub use merge::{Conflict, Delivery, LISTED_CONFLICTS, MergeReport};
+pub use merge::{Conflict, Delivery, MergeReport};
 pub use open::{Fsync, SCHEMA_VERSION, Store, StoreOptions};
 pub use origin::Origin;
 pub use raw::SeriesRows;

@@ -62,7 +62,8 @@ pub struct Store {
 pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
-    pub(super) raw: [Keyspace; Kind::ALL.len()],
+    /// One for each kind, in the order of [`Kind::ALL`].
+    pub(super) raw: Vec<Keyspace>,
     pub(super) events: Keyspace,
     pub(super) episode_ends: Keyspace,
     pub(super) outcomes: Keyspace,
@@ -101,7 +102,6 @@ impl Spaces {
             db.keyspace(name, options).during("open a keyspace")
         };
         let raw = |kind: Kind| open(kind.name(), scanned);
-        let [a, b, c, d, e, f, g] = Kind::ALL;
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
@@ -116,7 +116,7 @@ impl Spaces {
             updates: open("updates", small)?,
             runs: open("runs", small)?,
             arrivals: open("arrivals", small)?,
-            raw: [raw(a)?, raw(b)?, raw(c)?, raw(d)?, raw(e)?, raw(f)?, raw(g)?],
+            raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -5,25 +5,18 @@ use std::collections::BTreeMap;
 use fjall::{Keyspace, OwnedWriteBatch};
 
 use super::error::During;
-use super::kv::series::{self, Columns, Record, canonical};
+use super::kv::series::{self, canonical};
 use super::kv::summary;
 use super::merge::{LISTED_CONFLICTS, merge};
-use super::raw::{column_names, corrupt};
+use super::raw::corrupt;
 use super::{Conflict, Delivery, MergeReport, Store, StoreError, Summary};
-use backtestd_core::market::{
-    Bar, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar, Symbol,
-};
-use backtestd_core::market::{RawPut, Records, SeriesKey};
+use backtestd_core::market::{Bar, Columns, Market, RawPut, Record, Records, SeriesKey, Symbol};
 
 /// Below this many records a put looks each one up; above, it scans the stretch that they cover.
 const LOOKUPS: usize = 16;
 
 /// A record on its way in.
 type Row = (i64, Columns);
-
-fn rows<R: Record>(records: &[R]) -> Vec<Row> {
-    records.iter().map(|r| (r.time(), r.columns().map(canonical))).collect()
-}
 
 impl Store {
     /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change nothing.
@@ -80,15 +73,8 @@ impl Store {
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let mut by_series: BTreeMap<SeriesKey, Vec<Row>> = BTreeMap::new();
         for put in puts {
-            by_series.entry(put.series()).or_default().extend(match &put.records {
-                Records::Bars(_, r) => rows(r),
-                Records::Funding(r) => rows(r),
-                Records::OpenInterest(r) => rows(r),
-                Records::Mark(r) => rows(r),
-                Records::Liquidations(r) => rows(r),
-                Records::Quotes(r) => rows(r),
-                Records::Depth(r) => rows(r),
-            });
+            let rows = by_series.entry(put.series()).or_default();
+            put.records.rows().each(&mut |time, columns, _| rows.push((time, columns.map(canonical))));
         }
         let mut reports = Vec::new();
         for (key, rows) in by_series {
@@ -105,7 +91,7 @@ impl Store {
         mut rows: Vec<Row>,
         delivery: Delivery<'_>,
     ) -> Result<MergeReport, StoreError> {
-        let names = column_names(key.kind);
+        let names = key.kind.columns();
         let space = &self.spaces.raw[key.kind.index()];
         let mut report = MergeReport::default();
         rows.sort_by_key(|(time, _)| *time);
@@ -134,7 +120,7 @@ impl Store {
             } else {
                 report.inserted += 1;
             }
-            let value = series::encode_kind(key.kind, delivery.origin, &columns[..names.len()]);
+            let value = series::encode(key.kind, delivery.origin, &columns);
             batch.insert(space, series::key(key.market, &key.symbol, time), value);
             widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
         }
@@ -145,43 +131,24 @@ impl Store {
     }
 }
 
-/// The convenient forms of [`Store::put`] for one series.
-macro_rules! put_fns {
-    ($($(#[$doc:meta])* $name:ident($record:ty) => $variant:ident;)*) => {
-        impl Store {
-            $($(#[$doc])*
-            ///
-            /// # Errors
-            /// As [`Store::put`].
-            pub fn $name(
-                &mut self,
-                symbol: &Symbol,
-                records: &[$record],
-                delivery: Delivery<'_>,
-            ) -> Result<MergeReport, StoreError> {
-                let records = Records::$variant(records.to_vec());
-                self.put(&[RawPut { symbol: symbol.clone(), records }], delivery)
-            })*
-        }
-    };
-}
-
-put_fns! {
-    /// Merges settlements.
-    put_funding(FundingPrint) => Funding;
-    /// Merges open interest.
-    put_open_interest(OpenInterest) => OpenInterest;
-    /// Merges mark and index prices.
-    put_mark(MarkBar) => Mark;
-    /// Merges liquidations.
-    put_liquidations(LiquidationBar) => Liquidations;
-    /// Merges top-of-book bars.
-    put_quotes(QuoteBar) => Quotes;
-    /// Merges depth snapshots.
-    put_depth(BookDepth) => Depth;
-}
-
 impl Store {
+    /// [`Store::put`] for one series beside bars.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_records<R: Record>(
+        &mut self,
+        symbol: &Symbol,
+        records: &[R],
+        delivery: Delivery<'_>,
+    ) -> Result<MergeReport, StoreError>
+    where
+        Records: From<Vec<R>>,
+    {
+        let records = Records::from(records.to_vec());
+        self.put(&[RawPut { symbol: symbol.clone(), records }], delivery)
+    }
+
     /// Merges bars.
     ///
     /// # Errors
@@ -234,9 +201,8 @@ impl<'a> Stored<'a> {
             Self::Lookup { space, key } => {
                 let bytes = series::key(key.market, &key.symbol, time);
                 let Some(value) = space.get(&bytes).during("look up a raw record")? else { return Ok(None) };
-                let width = column_names(key.kind).len();
-                let (columns, _) = series::decode_kind(key.kind, &value, width)
-                    .map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
+                let (columns, _) =
+                    series::decode(key.kind, &value).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
                 Ok(Some(columns))
             }
             Self::Scanned(rows) => {
@@ -271,7 +237,7 @@ fn fold_repeats(
         match out.last_mut() {
             Some((t, columns)) if *t == time => {
                 let before = *columns;
-                let merged = merge(columns, &new, column_names(key.kind).len());
+                let merged = merge(columns, &new, key.kind.columns().len());
                 list_conflicts(report, key, time, &before, columns, merged.conflicts, delivery);
                 report.contradictions += u64::from(merged.conflicts != 0);
             }
@@ -290,7 +256,7 @@ fn list_conflicts(
     conflicts: u32,
     delivery: Delivery<'_>,
 ) {
-    for (i, field) in column_names(key.kind).iter().enumerate() {
+    for (i, field) in key.kind.columns().iter().enumerate() {
         if conflicts & (1 << i) == 0 || report.listed.len() >= LISTED_CONFLICTS {
             continue;
         }

@@ -1,14 +1,13 @@
 //! The raw input log: what a record is, and reading stretches of it (`put` writes them).
 
 use super::error::During;
-use super::kv::series::{self, Columns, Record};
+use super::kv::series;
 use super::kv::{hex, summary, time_at_end};
 use super::{Origin, Store, StoreError, Summary};
+use backtestd_core::market::FundingPrint;
 use backtestd_core::market::{
-    Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar,
-    RawBlock, RawSymbol, Source, Symbol,
+    Bar, BarIndex, Columns, Kind, Log, Market, RawBlock, RawSymbol, Record, SeriesKey, Source, Symbol,
 };
-use backtestd_core::market::{Kind, SeriesKey};
 
 /// A stretch of a raw series, by column.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,15 +22,24 @@ pub struct SeriesRows {
     pub origins: Vec<Origin>,
 }
 
-pub(super) const fn column_names(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Bars => &Bar::NAMES,
-        Kind::Funding => FundingPrint::NAMES,
-        Kind::OpenInterest => OpenInterest::NAMES,
-        Kind::Mark => MarkBar::NAMES,
-        Kind::Liquidations => LiquidationBar::NAMES,
-        Kind::Quotes => QuoteBar::NAMES,
-        Kind::Depth => BookDepth::NAMES,
+/// A stretch of one symbol's log.
+struct Stretch<'a> {
+    store: &'a Store,
+    symbol: &'a Symbol,
+    first: BarIndex,
+    end: BarIndex,
+}
+
+impl Log for Stretch<'_> {
+    type Error = StoreError;
+
+    fn list<R: Record>(&self, market: Market) -> Result<Vec<R>, StoreError> {
+        let (from, to) = if R::KIND.is_bar_like() {
+            (self.first.0, self.end.0)
+        } else {
+            (self.first.open().0 + 1, self.end.open().0 + 1)
+        };
+        self.store.records(market, self.symbol, from, to)
     }
 }
 
@@ -92,16 +100,14 @@ impl Store {
     pub fn coverage(&self, symbol: &Symbol) -> Result<Vec<Source>, StoreError> {
         let mut out = Vec::new();
         let spot: &[Source] = &Source::SPOT_BAR;
-        let perp = Kind::ALL.map(|k| (k, Market::Perp, k.sources()));
-        for (kind, market, sources) in perp.into_iter().chain([(Kind::Bars, Market::Spot, spot)]) {
+        let perp = Kind::ALL.iter().map(|k| (*k, Market::Perp, k.sources()));
+        for (kind, market, sources) in perp.chain([(Kind::Bars, Market::Spot, spot)]) {
             let key = SeriesKey { kind, market, symbol: symbol.clone() };
             let Some(found) = self.summary(&key)? else { continue };
             out.extend(
                 sources.iter().enumerate().filter(|(i, _)| found.known & (1 << i) != 0).map(|(_, s)| *s),
             );
-            if kind == Kind::Funding {
-                out.extend([Source::IsFundingPrint, Source::FundingIntervalH]);
-            }
+            out.extend(kind.facts().derived);
         }
         out.sort_unstable();
         out.dedup();
@@ -114,18 +120,7 @@ impl Store {
     /// When the engine fails or stored bytes are damaged.
     pub fn raw(&self, symbols: &[Symbol], first: BarIndex, rows: usize) -> Result<RawBlock, StoreError> {
         let end = first + i64::try_from(rows).unwrap_or(i64::MAX);
-        let one = |symbol: &Symbol| -> Result<RawSymbol, StoreError> {
-            Ok(RawSymbol {
-                perp: self.bars(Market::Perp, symbol, first, end)?,
-                spot: self.bars(Market::Spot, symbol, first, end)?,
-                funding: self.instants(symbol, first, end)?,
-                open_interest: self.instants(symbol, first, end)?,
-                mark: self.records(Market::Perp, symbol, first.0, end.0)?,
-                liquidations: self.records(Market::Perp, symbol, first.0, end.0)?,
-                quotes: self.records(Market::Perp, symbol, first.0, end.0)?,
-                depth: self.instants(symbol, first, end)?,
-            })
-        };
+        let one = |symbol: &Symbol| RawSymbol::read(&Stretch { store: self, symbol, first, end });
         let symbols: Vec<RawSymbol> = symbols.iter().map(one).collect::<Result<_, _>>()?;
         debug_assert!(
             symbols.iter().all(|s| s.perp.len() <= rows && s.perp.is_sorted_by(|a, b| a.bar < b.bar)),
@@ -156,12 +151,16 @@ impl Store {
         self.records(market, symbol, first.0, end.0)
     }
 
-    fn instants<R: Record>(
+    /// Settlements of `first.open() < ts <= end.open()`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn funding(
         &self,
         symbol: &Symbol,
         first: BarIndex,
         end: BarIndex,
-    ) -> Result<Vec<R>, StoreError> {
+    ) -> Result<Vec<FundingPrint>, StoreError> {
         self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
@@ -170,7 +169,7 @@ impl Store {
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
     pub fn series_rows(&self, series: &SeriesKey, from: i64, to: i64) -> Result<SeriesRows, StoreError> {
-        let names = column_names(series.kind);
+        let names = series.kind.columns();
         let mut out = SeriesRows { names, columns: vec![Vec::new(); names.len()], ..SeriesRows::default() };
         self.scan(series.kind, series.market, &series.symbol, from, to, |time, values, origin| {
             out.times.push(time);
@@ -208,13 +207,12 @@ impl Store {
         if from >= to {
             return Ok(());
         }
-        let width = column_names(kind).len();
         let range = series::key(market, symbol, from)..series::key(market, symbol, to);
         for pair in self.spaces.raw[kind.index()].range(range) {
             let (key, value) = pair.into_inner().during("read the raw log")?;
             let time = time_at_end(&key).ok_or_else(|| corrupt(kind.name(), &key, "key too short"))?;
             let (columns, origin) =
-                series::decode_kind(kind, &value, width).map_err(|d| corrupt(kind.name(), &key, &d))?;
+                series::decode(kind, &value).map_err(|d| corrupt(kind.name(), &key, &d))?;
             each(time, &columns, origin);
         }
         Ok(())

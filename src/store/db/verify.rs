@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
 use super::kv::{blob, event, hex, outcome, series, time_at_end};
-use super::raw::column_names;
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::market::{Kind, SeriesKey};
@@ -44,7 +43,7 @@ impl Store {
         let mut check = Check { out: Decoded::default(), read: 0, progress };
         let known: BTreeMap<SeriesKey, Summary> = self.series()?.into_iter().collect();
         let mut extents: BTreeMap<SeriesKey, Summary> = BTreeMap::new();
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             check.raw(&self.spaces.raw[kind.index()], kind, &mut extents);
         }
         check.summaries(&known, &extents);
@@ -121,7 +120,7 @@ impl Check<'_> {
 
     fn raw(&mut self, space: &fjall::Keyspace, kind: Kind, extents: &mut BTreeMap<SeriesKey, Summary>) {
         let name = kind.name();
-        let columns = column_names(kind);
+        let columns = kind.columns();
         self.out.records.entry(name).or_default();
         for pair in space.iter() {
             let Some((key, value)) = self.step(name, pair) else { return };
@@ -130,7 +129,7 @@ impl Check<'_> {
                 continue;
             };
             let at = format!("{} {} {}", series.market, series.symbol, kind.instant(time));
-            let values = match series::decode_kind(kind, &value, columns.len()) {
+            let values = match series::decode(kind, &value) {
                 Ok((values, _)) => values,
                 Err(problem) => {
                     self.damage(name, at, "record", "decodable".to_owned(), problem);

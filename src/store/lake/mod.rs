@@ -17,7 +17,7 @@ mod parquet;
 mod raw;
 
 pub use atomic::{write_atomically, write_bytes};
-pub use candidates::{candidates_table, write_discovery, write_phase2_reports};
+pub use candidates::{write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{
     bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,
@@ -28,7 +28,7 @@ pub use hash::content_sha256;
 pub use month::{LakeFile, Month};
 pub use outcome_table::{OutcomeDefaults, OutcomeFileError, read_outcome_table};
 pub use parquet::{
-    CONTENT_SHA256, ParquetTable, ROW_GROUP_ROWS, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes,
-    read_parquet, verify_parquet, write_parquet,
+    ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_parquet, verify_parquet,
+    write_parquet,
 };
 pub use raw::export_raw;

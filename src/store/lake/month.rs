@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
-use super::{CONTENT_SHA256, LakeError, SCHEMA_KEY, content_sha256, parquet::read_metadata, write_parquet};
+use super::parquet::CONTENT_SHA256;
+use super::{LakeError, SCHEMA_KEY, content_sha256, parquet::read_metadata, write_parquet};
 use backtestd_core::market::{BarIndex, Ts};
 
 /// A calendar month, UTC.

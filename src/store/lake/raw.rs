@@ -7,33 +7,18 @@ use arrow::array::{ArrayRef, RecordBatch};
 use super::month::write_partition;
 use super::{LakeError, LakeFile, Month, dictionary_column, f64_column, table, ts_column};
 use crate::{SeriesRows, Store};
-use backtestd_core::market::{BarIndex, Symbol};
-use backtestd_core::market::{Kind, SeriesKey};
+use backtestd_core::market::{BarIndex, Kind, SeriesKey, Symbol};
 
 /// Folder of a raw series under the lake's root.
 fn folder(series: &SeriesKey) -> PathBuf {
     let base = PathBuf::from(format!("raw/{}/{}", series.market, series.symbol));
-    base.join(match series.kind {
-        Kind::Bars => "5m/ohlcv",
-        Kind::Funding => "funding",
-        Kind::OpenInterest => "open_interest",
-        Kind::Mark => "mark_index",
-        Kind::Liquidations => "liquidations",
-        Kind::Quotes => "book_ticker_5m",
-        Kind::Depth => "book_depth",
-    })
+    base.join(series.kind.facts().lake)
 }
 
-const fn schema(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bars => "backtestd.ohlcv/1",
-        Kind::Funding => "backtestd.funding/1",
-        Kind::OpenInterest => "backtestd.open_interest/1",
-        Kind::Mark => "backtestd.mark_index/1",
-        Kind::Liquidations => "backtestd.liquidations/1",
-        Kind::Quotes => "backtestd.book_ticker_5m/1",
-        Kind::Depth => "backtestd.book_depth/1",
-    }
+/// Name and version of a table's layout.
+fn schema(kind: Kind) -> String {
+    let folder = kind.facts().lake;
+    format!("backtestd.{}/1", folder.rsplit('/').next().unwrap_or(folder))
 }
 
 /// Writes every raw series of `symbols` (all of them if empty) that has records in `[first, end)`, whole months of it
@@ -67,7 +52,7 @@ pub fn export_raw(
                 continue;
             }
             let batch = batch(&series, rows)?;
-            out.push(write_partition(month.path(&lake.join(folder(&series))), &batch, schema(series.kind))?);
+            out.push(write_partition(month.path(&lake.join(folder(&series))), &batch, &schema(series.kind))?);
         }
     }
     Ok(out)

@@ -43,7 +43,8 @@ pub(crate) fn routes() -> Router<Arc<Venue>> {
         get(move |state, from, query| serve(state, from, query, pool, weigh, handle))
     };
     let one: fn(&Params) -> u32 = |_| 1;
-    Router::new()
+    let data = statistics::FUTURES_DATA.iter();
+    data.fold(Router::new(), |router, (path, handle)| router.route(path, route(FuturesData, one, *handle)))
         .route("/fapi/v1/ping", route(Futures, one, |_| Ok("{}".to_owned())))
         .route("/fapi/v1/time", route(Futures, one, info::time))
         .route("/fapi/v1/exchangeInfo", route(Futures, one, info::futures))
@@ -69,8 +70,6 @@ pub(crate) fn routes() -> Router<Arc<Venue>> {
             "/fapi/v1/ticker/bookTicker",
             route(Futures, quotes::futures_book_weight, quotes::futures_book),
         )
-        .route("/futures/data/openInterestHist", route(FuturesData, one, statistics::open_interest_history))
-        .route("/futures/data/takerlongshortRatio", route(FuturesData, one, statistics::taker_ratio))
         .route("/api/v3/ping", route(Spot, one, |_| Ok("{}".to_owned())))
         .route("/api/v3/time", route(Spot, one, info::time))
         .route("/api/v3/exchangeInfo", route(Spot, |_| 20, info::spot))

@@ -12,6 +12,18 @@ use super::{Answer, Request};
 
 const FUNDING_MS: i64 = DAY_MS / 3;
 
+/// What is served under `/futures/data`, all of it charged to one pool.
+pub(super) const FUTURES_DATA: &[(&str, fn(&Request<'_>) -> Answer)] = &[
+    ("/futures/data/openInterestHist", open_interest_history),
+    ("/futures/data/takerlongshortRatio", taker_ratio),
+    ("/futures/data/globalLongShortAccountRatio", |r| long_short_ratio(r, "accounts", 0.35, 0.30)),
+    ("/futures/data/topLongShortAccountRatio", |r| long_short_ratio(r, "top accounts", 0.10, 0.25)),
+    ("/futures/data/topLongShortPositionRatio", |r| long_short_ratio(r, "top positions", 0.05, 0.15)),
+];
+
+/// Stretch between two draws of a long/short ratio; it moves from one to the next in a straight line.
+const RATIO_STRETCH_MS: i64 = DAY_MS / 6;
+
 /// Settlements, ascending. The time carries some milliseconds of jitter, as the venue's does.
 pub(super) fn funding_rate(request: &Request<'_>) -> Answer {
     let venue = request.venue;
@@ -109,7 +121,7 @@ fn history(request: &Request<'_>, write: impl Fn(&Venue, usize, Ts, &[SimBar]) -
     Ok(format!("[{}]", rows.join(",")))
 }
 
-pub(super) fn open_interest_history(request: &Request<'_>) -> Answer {
+fn open_interest_history(request: &Request<'_>) -> Answer {
     history(request, |venue, symbol, label, bars| {
         let bar = bars.last()?;
         Some(format!(
@@ -123,7 +135,28 @@ pub(super) fn open_interest_history(request: &Request<'_>) -> Answer {
     })
 }
 
-pub(super) fn taker_ratio(request: &Request<'_>) -> Answer {
+/// A ratio of longs to shorts: its logarithm wanders about `center` with a spread of `spread`, each ratio by itself. It
+/// says nothing about prices.
+fn long_short_ratio(request: &Request<'_>, name: &str, center: f64, spread: f64) -> Answer {
+    history(request, |venue, symbol, label, _| {
+        let key = derive(derive(derive(venue.market.seed(), "long/short ratio"), name), venue.name(symbol));
+        let draw = |step: i64| Draws::numbered(key, step).normal();
+        let (step, past) = (label.0.div_euclid(RATIO_STRETCH_MS), label.0.rem_euclid(RATIO_STRETCH_MS));
+        let share = past as f64 / RATIO_STRETCH_MS as f64;
+        let wave = draw(step) * (1.0 - share) + draw(step + 1) * share;
+        let ratio = libm::exp(center + spread * wave);
+        let long = ratio / (1.0 + ratio);
+        Some(format!(
+            "{{\"symbol\":\"{}\",\"longAccount\":\"{long:.4}\",\"longShortRatio\":\"{ratio:.4}\",\
+             \"shortAccount\":\"{:.4}\",\"timestamp\":{}}}",
+            venue.name(symbol),
+            1.0 - long,
+            label.0
+        ))
+    })
+}
+
+fn taker_ratio(request: &Request<'_>) -> Answer {
     history(request, |_, _, label, bars| {
         let buy: f64 = bars.iter().map(|b| b.perp.taker_buy_volume).sum();
         let sell: f64 = bars.iter().map(|b| b.perp.volume).sum::<f64>() - buy;

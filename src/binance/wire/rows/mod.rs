@@ -3,7 +3,7 @@
 mod funding;
 mod info;
 mod klines;
-mod open_interest;
+mod statistics;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 pub use funding::{FundingRow, RateType, parse_funding_rates};
 pub use info::{ExchangeInfo, RateLimit, SymbolInfo, parse_exchange_info};
 pub use klines::{KlineRow, Prices, parse_klines};
-pub use open_interest::{OpenInterestRow, parse_open_interest_hist};
+pub use statistics::{StatisticsRow, parse_statistics};
 
 use super::WireError;
 use super::scalar::Scalar;

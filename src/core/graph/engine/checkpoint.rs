@@ -50,7 +50,7 @@ pub enum CheckpointError {
         "the checkpoint has format version {found}, this program reads {VERSION}: replay from the store instead"
     )]
     Version {
-        /// The checkpoint's.
+        /// The version of the checkpoint.
         found: u32,
     },
     /// The checksum does not match.
@@ -58,7 +58,7 @@ pub enum CheckpointError {
         "the checkpoint's checksum does not match its {length} bytes: it is damaged; use an older one or replay"
     )]
     Damaged {
-        /// Bytes given.
+        /// How many bytes were given.
         length: usize,
     },
     /// Specs changed in between.
@@ -68,15 +68,15 @@ pub enum CheckpointError {
     OtherGraph {
         /// The current graph's fingerprint.
         expected: String,
-        /// The checkpoint's.
+        /// The fingerprint that the checkpoint names.
         found: String,
     },
     /// The symbol list changed in between.
     #[error("the checkpoint holds symbols [{found}], the engine runs [{expected}]: replay from the store")]
     OtherSymbols {
-        /// Requested.
+        /// The symbols that the engine runs.
         expected: String,
-        /// The checkpoint's.
+        /// The symbols that the checkpoint names.
         found: String,
     },
     /// Valid checksum, impossible content.

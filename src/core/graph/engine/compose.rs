@@ -26,7 +26,7 @@ pub enum ComposeError {
     /// Nobody has the state of a node.
     #[error("the state of {count} nodes is nowhere (first: {first}): replay from the store")]
     Lacking {
-        /// How many.
+        /// How many nodes lack their state.
         count: usize,
         /// The operator of the first.
         first: String,

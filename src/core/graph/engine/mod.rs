@@ -12,16 +12,16 @@
 //! | --- | --- |
 //! | `plan` | order of work: stages, shared kernels, event clocks, look-back |
 //! | `values`, `series` | a node's values: the newest rows of all nodes together, long histories apart |
-//! | `kernel` | the closed set of operators (the operators themselves: [`crate::graph::ops`]) |
 //! | `symbol`, `row` | one symbol's state, and how it advances by a chunk or by one row |
 //! | `cross` | operators across symbols |
+//! | `door` | what holds of a block and its output |
 //! | `checkpoint` | the state as bytes |
 //! | `compose` | the state from engines of other graphs, after a spec change |
 
 mod checkpoint;
 mod compose;
 mod cross;
-mod kernel;
+mod door;
 mod output;
 mod plan;
 mod row;
@@ -75,21 +75,21 @@ pub enum PushError {
     /// One entry per symbol.
     #[error("the block has {got} symbols, but the engine runs {expected}: use the same symbol list for both")]
     Symbols {
-        /// The engine's.
+        /// How many symbols the engine runs.
         expected: usize,
-        /// The block's.
+        /// How many symbols the block has.
         got: usize,
     },
     /// Columns as long as the block.
     #[error("column {column} of {symbol} has {got} rows in a block of {expected}")]
     ColumnLength {
-        /// Whose column.
+        /// The symbol whose column it is.
         symbol: Symbol,
-        /// Which column.
+        /// The column's name.
         column: &'static str,
-        /// The block's rows.
+        /// How many rows the block has.
         expected: usize,
-        /// The column's.
+        /// How many rows the column has.
         got: usize,
     },
 }
@@ -163,7 +163,9 @@ impl Engine {
             self.next = self.next + n as i64;
             offset += n;
         }
-        Ok(EngineOutput { first: block.first, rows: block.rows, symbols: outputs })
+        let output = EngineOutput { first: block.first, rows: block.rows, symbols: outputs };
+        door::assert_output(&self.graph, block, &output);
+        Ok(output)
     }
 
     fn check(&self, block: &TickBlock) -> Result<(), PushError> {

@@ -9,7 +9,7 @@ use crate::market::BarIndex;
 /// Everything that the rows `[first, first + rows)` produced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineOutput {
-    /// First bar.
+    /// The first bar of the push.
     pub first: BarIndex,
     /// Number of rows.
     pub rows: usize,
@@ -45,7 +45,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// All unknown.
+    /// Columns in which every value is unknown.
     pub(super) fn new(columns: usize, rows: usize) -> Self {
         Self { values: vec![f64::NAN; columns * rows], columns, rows }
     }
@@ -102,10 +102,10 @@ impl Index<usize> for Columns {
     }
 }
 
-/// An onset.
+/// An onset of an event on a symbol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
-    /// Which event.
+    /// The event, as an index of `Graph::events`.
     pub event: EventId,
     /// The bar that decided it.
     pub bar: BarIndex,
@@ -120,7 +120,7 @@ pub struct Detection {
 /// The end of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpisodeExit {
-    /// Which event.
+    /// The event, as an index of `Graph::events`.
     pub event: EventId,
     /// The onset's bar.
     pub onset: BarIndex,

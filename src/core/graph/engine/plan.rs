@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use super::kernel::{Kernel, Share};
 use super::row::{self, RowSteps};
 use super::values::{Place, Values};
+use crate::graph::ops::kernel::Kernel;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::sheet::{Make, Share, Work, sheet};
+use crate::graph::table::Class;
+use crate::graph::{Graph, Node, NodeId, Op};
 use crate::market::Source;
 
 /// Index of a series while planning: nodes first, compacted series after them.
@@ -22,7 +24,7 @@ type Slot = usize;
 pub(super) enum Step<P = Place> {
     /// Copy a column of the block.
     Source { source: Source, output: P },
-    /// A literal.
+    /// Fill the rows with a literal.
     Fill { value: f64, output: P },
     /// A pointwise operator; operands it does not have repeat the first.
     Point { op: Point, inputs: [P; 3], output: P },
@@ -62,7 +64,7 @@ pub(super) struct Stage<P = Place> {
 /// What a row reads outside of the common buffer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FarReads {
-    /// Kernels.
+    /// Numbers of the kernels that it runs.
     pub(super) kernels: Vec<u32>,
     /// Series, and how many rows back.
     pub(super) rows: Vec<(u32, u32)>,
@@ -179,77 +181,82 @@ impl Plan {
 impl Planner<'_> {
     fn add(&mut self, ix: usize) {
         let node = &self.graph.nodes[ix];
+        debug_assert!(
+            node.inputs.iter().chain(&node.clock).all(|n| n.ix() < ix),
+            "inputs come before node {ix}"
+        );
+        let sheet = sheet(&node.op);
         let inputs_level =
             node.inputs.iter().chain(&node.clock).map(|n| self.level[n.ix()]).max().unwrap_or(0);
-        let is_cross = matches!(node.op, Op::Of(_) | Op::Universe { .. });
-        let level = inputs_level + usize::from(is_cross);
+        let level = inputs_level + usize::from(sheet.class == Class::Across);
         self.level.push(level);
         while self.stages.len() <= level {
             self.stages.push(Stage::default());
         }
-        if is_cross {
-            let input = node.inputs[0].ix();
-            self.stages[level].cross.push(CrossNode { op: node.op.clone(), input, output: ix });
-        } else if let Some(step) = self.stateless(ix).or_else(|| self.shift(ix)) {
-            self.stages[level].steps.push(step);
-        } else {
-            self.add_kernel(ix, level);
-        }
-    }
-
-    /// The step of a node that needs no kernel.
-    fn stateless(&self, ix: usize) -> Option<Step<Slot>> {
-        let node = &self.graph.nodes[ix];
-        match &node.op {
-            Op::Source(source) => return Some(Step::Source { source: *source, output: ix }),
-            Op::Const(value) => return Some(Step::Fill { value: value.get(), output: ix }),
-            Op::Truth(truth) => {
-                let value = truth.map_or(f64::NAN, |t| f64::from(u8::from(t)));
-                return Some(Step::Fill { value, output: ix });
+        let step = match sheet.work {
+            Work::Across => {
+                let input = node.inputs[0].ix();
+                self.stages[level].cross.push(CrossNode { op: node.op.clone(), input, output: ix });
+                return;
             }
-            _ => {}
-        }
-        let literal_square = matches!(node.op, Op::Pow)
-            && matches!(self.graph.node(node.inputs[1]).op, Op::Const(two) if two.get() == 2.0);
-        let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
-        let op = Point::of(&node.op, literal_square)?;
-        Some(Step::Point { op, inputs: [input(0), input(1), input(2)], output: ix })
+            Work::Kernel { share, make } => return self.add_kernel(ix, level, share, make),
+            // On an event clock the earlier rows are ticks, and it takes a kernel.
+            Work::Shift(op) if node.clock.is_some() => {
+                return self.add_kernel(ix, level, None, Box::new(move |_| Kernel::Shift(op)));
+            }
+            Work::Shift(op) => self.shift(node, op, ix),
+            Work::Column(source) => Step::Source { source, output: ix },
+            Work::Fill(value) => Step::Fill { value, output: ix },
+            Work::Point(op) => self.point(node, op, ix),
+        };
+        self.stages[level].steps.push(step);
     }
 
-    /// The step of a node that reads fixed earlier rows; on an event clock those are ticks, and it takes a kernel.
-    fn shift(&mut self, ix: usize) -> Option<Step<Slot>> {
-        let node = &self.graph.nodes[ix];
-        let op = Shift::of(&node.op).filter(|_| node.clock.is_none())?;
+    /// The step of a node that looks at one row.
+    fn point(&self, node: &Node, op: Point, output: Slot) -> Step<Slot> {
+        let is_two = |id: NodeId| matches!(self.graph.node(id).op, Op::Const(two) if two.get() == 2.0);
+        let op = if op == Point::Pow && is_two(node.inputs[1]) { Point::Square } else { op };
+        let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
+        Step::Point { op, inputs: [input(0), input(1), input(2)], output }
+    }
+
+    /// The step of a node that reads fixed earlier rows.
+    fn shift(&mut self, node: &Node, op: Shift, output: Slot) -> Step<Slot> {
         for input in &node.inputs {
             self.keep[input.ix()] = self.keep[input.ix()].max(op.look_back());
         }
         let input = |i: usize| node.inputs.get(i).unwrap_or(&node.inputs[0]).ix();
-        Some(Step::Shift { op, inputs: [input(0), input(1)], output: ix })
+        Step::Shift { op, inputs: [input(0), input(1)], output }
     }
 
-    fn add_kernel(&mut self, ix: usize, level: usize) {
+    fn add_kernel(&mut self, ix: usize, level: usize, share: Option<Share>, make: Make) {
         let node = &self.graph.nodes[ix];
         if node.clock.is_some() {
             // On an event clock, the last output is held in the series itself.
             self.keep[ix] = self.keep[ix].max(1);
         }
-        let key = Kernel::share(&node.op).map(|share| match share {
+        let mut new_kernel = make(self.graph);
+        let key = share.map(|share| match new_kernel {
             // `active(E)` and `event_dir(E)` read the detector itself, whatever their operand list says.
-            Share::Detect(_) => (share, Vec::new(), None),
+            Kernel::Detect(_) => (share, Vec::new(), None),
             _ => (share, node.inputs.clone(), node.clock),
         });
-        if let Some((stage, step)) = key.as_ref().and_then(|key| self.shared.get(key)).copied() {
-            if let Step::Run { kernel, outputs, .. } | Step::RunOnClock { kernel, outputs, .. } =
+        if let Some((stage, step)) = key.as_ref().and_then(|key| self.shared.get(key)).copied()
+            && let Step::Run { kernel, outputs, .. } | Step::RunOnClock { kernel, outputs, .. } =
                 &mut self.stages[stage].steps[step]
-            {
-                outputs.push(ix);
-                self.kernels[*kernel].add_output(&node.op);
-                self.widest = self.widest.max(outputs.len());
+        {
+            match self.kernels[*kernel].join(new_kernel) {
+                None => {
+                    outputs.push(ix);
+                    self.widest = self.widest.max(outputs.len());
+                    return;
+                }
+                Some(unlike) => {
+                    debug_assert!(false, "kernels that share are alike: {:?}", node.op);
+                    new_kernel = unlike;
+                }
             }
-            return;
         }
-        let Some(mut new_kernel) = Kernel::new(self.graph, &node.op) else { return };
-        new_kernel.add_output(&node.op);
         let kernel = self.kernels.len();
         let inputs: Vec<Slot> = match node.clock {
             None => node.inputs.iter().map(|n| n.ix()).collect(),

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
-use super::kernel::Kernel;
 use super::plan::Step;
 use super::symbol::{Chunk, SymbolState, rows_of};
 use super::values::{Place, Values};
 use crate::graph::Cmp;
 use crate::graph::ops::detect::DetectRow;
+use crate::graph::ops::kernel::Kernel;
 use crate::graph::ops::pointwise::Point;
 use crate::graph::ops::shift::Shift;
 use crate::market::{Source, SymbolColumns};
@@ -27,7 +27,7 @@ pub(super) enum RowSteps {
     Shifts(Vec<RowShift>),
     /// Kernels that read their row, at most the one before, and keep a few numbers.
     Small(Vec<RowKernel>),
-    /// Detectors.
+    /// Detectors, each with its operands in the common buffer.
     Detects(Vec<RowDetect>),
     /// Columns of the block, with their index.
     Sources(Vec<(Source, u32)>),

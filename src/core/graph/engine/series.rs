@@ -64,7 +64,7 @@ impl Series {
         self.buf[from..].copy_from_slice(values);
     }
 
-    /// Bytes held.
+    /// How many bytes the series holds.
     pub(super) const fn bytes(&self) -> usize {
         self.capacity * 8
     }

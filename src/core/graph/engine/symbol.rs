@@ -1,10 +1,10 @@
 //! One symbol's series and kernels, and how they advance by a chunk.
 
-use super::kernel::Kernel;
 use super::output::{Detection, EpisodeExit, SymbolOutput};
 use super::plan::{FarReads, HistoryPlan, Plan, Stage, Step};
 use super::values::{Place, Values};
 use crate::graph::ops::detect::DetectLog;
+use crate::graph::ops::kernel::Kernel;
 use crate::graph::ops::{Rows, View, is_true};
 use crate::graph::{EventId, Graph, NodeId};
 use crate::market::{BarIndex, Source, SymbolColumns};

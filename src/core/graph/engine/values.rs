@@ -206,7 +206,7 @@ impl Values {
         self.history(place).newest()
     }
 
-    /// Bytes held.
+    /// How many bytes all values hold.
     pub(super) fn bytes(&self) -> usize {
         self.series.iter().map(Series::bytes).sum::<usize>() + self.near.capacity() * 8
     }

@@ -17,7 +17,7 @@ pub trait Aggregate: Copy {
     type Row: Copy;
     /// No known row.
     const EMPTY: Self;
-    /// Known rows.
+    /// How many rows of the piece are known.
     fn known(&self) -> f64;
     /// With one more row; unchanged if the row is unknown.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Little-endian fields of a checkpoint.
 
-/// Appends fields.
+/// Appends the fields of a checkpoint to its bytes.
 #[derive(Debug, Default)]
 pub struct Writer {
     /// What was written.
@@ -8,17 +8,17 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// One byte.
+    /// Appends one byte.
     pub fn u8(&mut self, v: u8) {
         self.bytes.push(v);
     }
 
-    /// 4 bytes.
+    /// Appends 4 bytes, little-endian.
     pub fn u32(&mut self, v: u32) {
         self.bytes.extend_from_slice(&v.to_le_bytes());
     }
 
-    /// 8 bytes.
+    /// Appends 8 bytes, little-endian.
     pub fn u64(&mut self, v: u64) {
         self.bytes.extend_from_slice(&v.to_le_bytes());
     }

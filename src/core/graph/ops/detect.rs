@@ -11,9 +11,70 @@
 use std::sync::Arc;
 
 use super::bytes::{Malformed, Reader, Writer};
+use super::kernel::Kernel;
 use super::pointwise::sign;
 use super::{Rows, is_false, is_true, truth};
-use crate::graph::{EventNode, Onset};
+use crate::graph::sheet::{Needs, Reach, Share, Sheet, Unknown, Work};
+use crate::graph::table::{Class, Kind, Operator, Param};
+use crate::graph::{EventId, EventNode, Onset, Op, Type};
+
+const EVENT: &[Param] = &[Param::of("event", Kind::Event)];
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::detector(
+        "fired",
+        EVENT,
+        "fired(E)",
+        |at, b| Some(at.detector(b)?.0),
+        |say| format!("{} fires", say.word("event")),
+    ),
+    Operator::detector(
+        "active",
+        EVENT,
+        "active(E)",
+        |at, b| {
+            let (detect, event) = at.detector(b)?;
+            Some(at.make(Op::Active(event), vec![detect], None, Type::Bool))
+        },
+        |say| format!("an episode of {} is open", say.word("event")),
+    ),
+    Operator::detector(
+        "event_dir",
+        EVENT,
+        "event_dir(E)",
+        |at, b| {
+            let (detect, event) = at.detector(b)?;
+            Some(at.make(Op::EventDir(event), vec![detect], None, Type::Num))
+        },
+        |say| format!("the direction of the last {}", say.word("event")),
+    ),
+];
+
+/// The sheet of an event's onset, episode or direction: one kernel reports all three.
+pub(in crate::graph) fn sheet(event: EventId, f: DetectOf) -> Sheet {
+    let number = usize::from(event.0);
+    let (name, unknown) = match f {
+        DetectOf::Onset => ("detect", Unknown::Inputs),
+        DetectOf::Active => ("active", Unknown::Inputs),
+        DetectOf::Direction => ("event_dir", Unknown::NeverHappened),
+    };
+    Sheet {
+        text: format!("{name}({number})"),
+        class: Class::State,
+        reach: Reach::ROW,
+        cost: 1.0,
+        needs: Needs::All,
+        unknown,
+        work: Work::Kernel {
+            share: Some(Share("detect", number)),
+            make: Box::new(move |graph| {
+                let mut detect = Detect::new(number, &graph.events[number]);
+                detect.add_output(f);
+                Kernel::Detect(detect)
+            }),
+        },
+    }
+}
 
 /// An onset, as row of the chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +90,7 @@ pub struct Hit {
 /// The end of an episode: absolute rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The onset.
+    /// The row of the onset.
     pub onset: i64,
     /// The first row outside.
     pub exit: i64,
@@ -118,15 +179,18 @@ pub struct DetectRow {
     pub when: f64,
     /// `when` one row before.
     pub before: f64,
-    /// `exit`.
+    /// The value of `exit` on this row.
     pub exit: f64,
-    /// `direction`.
+    /// The value of `direction` on this row.
     pub direction: f64,
-    /// `severity`.
+    /// The value of `severity` on this row.
     pub severity: f64,
 }
 
 impl Detect {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 1;
+
     /// Nothing seen, no outputs yet.
     #[must_use]
     pub fn new(number: usize, event: &EventNode) -> Self {
@@ -154,6 +218,11 @@ impl Detect {
     /// One more output column.
     pub fn add_output(&mut self, f: DetectOf) {
         Arc::make_mut(&mut self.rule).outputs.push(f);
+    }
+
+    /// The outputs of another kernel of the same event follow its own.
+    pub fn join(&mut self, other: &Self) {
+        Arc::make_mut(&mut self.rule).outputs.extend(other.rule.outputs.iter());
     }
 
     /// Onset row of the open episode.

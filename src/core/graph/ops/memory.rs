@@ -1,7 +1,111 @@
 //! Class S: recursions over rows whose state goes into the checkpoint.
 
 use super::bytes::{Malformed, Reader, Writer};
+use super::kernel::Kernel;
 use super::{FALSE, Rows, TRUE, is_false, is_true, truth};
+use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
+use crate::graph::table::{ANY, Absent, C, Class, Kind, Operator, Param, X};
+use crate::graph::{Literal, Op, Type};
+
+const SWITCH: &[Param] = &[Param::of("set", Kind::Bool), Param::of("reset", Kind::Bool)];
+const STAY: &[Param] = &[
+    Param::of("enter", Kind::Bool),
+    Param::of("exit", Kind::Bool),
+    Param::or("max", Kind::Int(1), Absent::Int(0)),
+];
+const DECAY: &[Param] =
+    &[X, Param::of("halflife", Kind::Literal), Param::or("min", Kind::Int(1), Absent::Int(1))];
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::state(
+        "since",
+        &[C],
+        "since(close > open)",
+        |at, b| at.node_of(b, Op::Since, Type::Num),
+        |say| format!("the rows since {}", say.bracketed("c")),
+    ),
+    Operator::state(
+        "at",
+        &[ANY, C],
+        "at(close, volume > 2000)",
+        |at, b| {
+            let ty = at.ty(b.series("x")?);
+            at.node_of(b, Op::At, ty)
+        },
+        |say| format!("{} when last {}", say.word("x"), say.bracketed("c")),
+    ),
+    Operator::state(
+        "latch",
+        SWITCH,
+        "latch(close > open, close < open)",
+        |at, b| at.node_of(b, Op::Latch, Type::Bool),
+        |say| format!("on from {} until {}", say.bracketed("set"), say.bracketed("reset")),
+    ),
+    Operator::state(
+        "episode",
+        STAY,
+        "episode(close > open, volume > 2000, max=12)",
+        |at, b| at.node_of(b, Op::Episode { max: b.whole("max")? }, Type::Bool),
+        |say| {
+            let most = if say.has("max") { format!(", at most {}", say.rows("max")) } else { String::new() };
+            format!("from when {} starts until {}{most}", say.bracketed("enter"), say.bracketed("exit"))
+        },
+    ),
+    Operator::state(
+        "ewm",
+        DECAY,
+        "ewm(close, halflife=6, min=3)",
+        |at, b| {
+            let halflife = b.literal("halflife")?;
+            if halflife <= 0.0 {
+                let help = "after so many rows a value weighs half as much";
+                return at.refuse(b, "'halflife' of `ewm` is positive", help);
+            }
+            let min = b.whole("min")?;
+            at.node_of(b, Op::Ewm { halflife: Literal::new(halflife), min }, Type::Num)
+        },
+        |say| format!("the exponential mean of {}, half-life {}", say.word("x"), say.rows("halflife")),
+    ),
+];
+
+fn sheet(text: String, unknown: Unknown, make: impl FnOnce() -> Kernel + 'static) -> Sheet {
+    Sheet {
+        text,
+        class: Class::State,
+        reach: Reach::ROW,
+        cost: 1.0,
+        needs: Needs::All,
+        unknown,
+        work: Work::alone(make),
+    }
+}
+
+/// The sheet of `since`.
+pub(in crate::graph) fn since() -> Sheet {
+    sheet("since".to_owned(), Unknown::NeverHappened, || Kernel::Since(Since::default()))
+}
+
+/// The sheet of `at`.
+pub(in crate::graph) fn at() -> Sheet {
+    sheet("at".to_owned(), Unknown::NeverHappened, || Kernel::At(At::default()))
+}
+
+/// The sheet of `latch`.
+pub(in crate::graph) fn latch() -> Sheet {
+    sheet("latch".to_owned(), Unknown::NeverSet, || Kernel::Latch(Latch::default()))
+}
+
+/// The sheet of `episode`.
+pub(in crate::graph) fn episode(max: u32) -> Sheet {
+    let text = if max == 0 { "episode".to_owned() } else { format!("episode(max={max})") };
+    sheet(text, Unknown::Inputs, move || Kernel::Episode(Episode::new(max)))
+}
+
+/// The sheet of `ewm`.
+pub(in crate::graph) fn ewm(halflife: f64, min: u32) -> Sheet {
+    let text = format!("ewm(halflife={halflife}, min={min})");
+    sheet(text, Unknown::TooFew, move || Kernel::Ewm(Box::new(Ewm::new(halflife, min))))
+}
 
 /// `ewm(x, halflife, min)`: m <- m + a (x - m), a = 1 - 2^(-1/halflife); the first known value starts it.
 #[derive(Clone, Debug)]
@@ -13,6 +117,9 @@ pub struct Ewm {
 }
 
 impl Ewm {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 0;
+
     /// Half-life in rows (ticks on an event clock).
     #[must_use]
     pub fn new(halflife: f64, min: u32) -> Self {
@@ -54,6 +161,9 @@ pub struct Since {
 }
 
 impl Since {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 0;
+
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         for (o, c) in out.iter_mut().zip(rows.inputs[0].rows()) {
@@ -95,6 +205,9 @@ impl Default for At {
 }
 
 impl At {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 0;
+
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [x, c, ..] = rows.inputs;
@@ -139,6 +252,9 @@ impl Default for Latch {
 }
 
 impl Latch {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 0;
+
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [set, reset, ..] = rows.inputs;
@@ -181,7 +297,10 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// Outside.
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 1;
+
+    /// An episode that is not open.
     #[must_use]
     pub fn new(max: u32) -> Self {
         Self { max: u64::from(max), age: None }

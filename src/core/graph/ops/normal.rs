@@ -1,5 +1,6 @@
 //! The normal distribution: cdf through erfc, and its inverse by Wichura's algorithm AS 241 (PPND16; Applied
-//! Statistics 37, 1988), accurate to about one part in 1e16.
+//! Statistics 37, 1988), accurate to about one part in 1e16. Discovery shares the cdf; why it has a quantile
+//! of its own, discovery's `special` says.
 
 /// P(Z <= x).
 #[must_use]

@@ -5,9 +5,71 @@
 
 use std::sync::Arc;
 
+use super::kernel::Kernel;
 use super::quantile::{Quantile, position};
 use super::sorted::Sorted;
 use super::{Rows, View};
+use crate::graph::sheet::{Needs, Over, Share, Sheet, Unknown, Work};
+use crate::graph::table::{Class, Kind, MIN, Operator, Param, WINDOW, X};
+use crate::graph::{Literal, Rolling, Type};
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::window(
+        "median",
+        &[X, WINDOW, MIN],
+        "median(close, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::Quantile(Literal::new(0.5)), Type::Num),
+        |say| say.over("median"),
+    ),
+    Operator::window(
+        "quantile",
+        &[X, Param::of("q", Kind::Literal), WINDOW, MIN],
+        "quantile(volume, q=0.9, window=12, min=6)",
+        |at, b| {
+            let q = b.literal("q")?;
+            if !(0.0..=1.0).contains(&q) {
+                let help = format!("a share, not a percentage: 0.95 for 95 %; this one is {q}");
+                return at.refuse(b, "'q' of `quantile` lies between 0 and 1", help);
+            }
+            at.roll(b, Rolling::Quantile(Literal::new(q)), Type::Num)
+        },
+        |say| format!("the {}-quantile of {} over {}", say.word("q"), say.word("x"), say.rows("window")),
+    ),
+    Operator::window(
+        "pct_rank",
+        &[X, WINDOW, MIN],
+        "pct_rank(volume, window=12, min=6)",
+        |at, b| at.roll(b, Rolling::PctRank, Type::Num),
+        |say| format!("the rank of {} within {}", say.word("x"), say.rows("window")),
+    ),
+];
+
+/// The sheet of `quantile` and `median`.
+pub(in crate::graph) fn quantile(q: f64, over: Over) -> Sheet {
+    let text = format!("quantile(q={q}, window={}, min={})", over.window, over.min);
+    sheet(text, over, over.unknown(), OrderOf::Quantile(q))
+}
+
+/// The sheet of `pct_rank`.
+pub(in crate::graph) fn pct_rank(over: Over) -> Sheet {
+    sheet(over.text("pct_rank"), over, over.unknown_with_own_row(), OrderOf::PctRank)
+}
+
+fn sheet(text: String, over: Over, unknown: Unknown, output: OrderOf) -> Sheet {
+    Sheet {
+        text,
+        class: Class::Window,
+        reach: over.reach(),
+        cost: f64::from(over.window.ilog2() + 1),
+        needs: Needs::All,
+        unknown,
+        work: Work::shared(Share("order", over.window as usize), move || {
+            let mut order = OrderStats::new(over.window);
+            order.add_output(output, over.min);
+            Kernel::Order(Box::new(order))
+        }),
+    }
+}
 
 /// What an output column reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +121,19 @@ impl OrderStats {
             (structure, OrderOf::PctRank) => *structure = Structure::Multiset(Box::default()),
             (Structure::Multiset(_), OrderOf::Quantile(_)) => {}
         }
+    }
+
+    /// The outputs of another kernel over the same window follow its own; before the first row.
+    pub fn join(&mut self, other: &Self) {
+        for (f, min) in other.outputs.iter() {
+            self.add_output(*f, *min as u32);
+        }
+    }
+
+    /// Rows of history it reads.
+    #[must_use]
+    pub const fn look_back(&self) -> usize {
+        self.window as usize
     }
 
     /// Evaluates the chunk into consecutive output columns.
@@ -115,7 +190,7 @@ impl OrderStats {
     }
 
     /// From the rows before the chunk.
-    pub fn rebuild(&mut self, x: View<'_>) {
+    pub fn rebuild(&mut self, _next: i64, [x, ..]: &[View<'_>; 4]) {
         let past = x.past(self.window as usize);
         let known = || past.iter().copied().filter(|v| !v.is_nan());
         self.known = known().count() as u32;

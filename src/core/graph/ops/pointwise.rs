@@ -2,7 +2,113 @@
 //! ([`super::clean`]), so the arithmetic here is plain IEEE.
 
 use super::{FALSE, Rows, TRUE, is_false, is_true, normal, truth};
-use crate::graph::{Cmp, Op};
+use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
+use crate::graph::table::{ANY, C, Class, Kind, Operator, Param, X};
+use crate::graph::{Cmp, Op, Type};
+use crate::market::Source;
+
+const PAIR: &[Param] = &[Param::of("a", Kind::Num), Param::of("b", Kind::Num)];
+const CHOICE: &[Param] = &[C, Param::of("a", Kind::Any), Param::of("b", Kind::Any)];
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::point(
+        "abs",
+        &[X],
+        "abs(close - open)",
+        |at, b| at.node_of(b, Op::Abs, Type::Num),
+        |say| format!("the size of {}", say.word("x")),
+    ),
+    Operator::point(
+        "sign",
+        &[X],
+        "sign(close - open)",
+        |at, b| at.node_of(b, Op::Sign, Type::Num),
+        |say| format!("the sign of {}", say.word("x")),
+    ),
+    Operator::point(
+        "ln",
+        &[X],
+        "ln(close)",
+        |at, b| at.node_of(b, Op::Ln, Type::Num),
+        |say| format!("the log of {}", say.word("x")),
+    ),
+    Operator::point(
+        "exp",
+        &[X],
+        "exp(funding_rate)",
+        |at, b| at.node_of(b, Op::Exp, Type::Num),
+        |say| format!("exp of {}", say.word("x")),
+    ),
+    Operator::point(
+        "sqrt",
+        &[X],
+        "sqrt(volume)",
+        |at, b| at.node_of(b, Op::Sqrt, Type::Num),
+        |say| format!("the square root of {}", say.word("x")),
+    ),
+    Operator::point(
+        "norm_cdf",
+        &[X],
+        "norm_cdf(close - open)",
+        |at, b| at.node_of(b, Op::NormCdf, Type::Num),
+        |say| format!("the normal probability of {}", say.word("x")),
+    ),
+    Operator::point(
+        "norm_inv",
+        &[Param::of("p", Kind::Num)],
+        "norm_inv(taker_buy_volume / volume)",
+        |at, b| at.node_of(b, Op::NormInv, Type::Num),
+        |say| format!("the normal quantile of {}", say.word("p")),
+    ),
+    Operator::point(
+        "min",
+        PAIR,
+        "min(close, open)",
+        |at, b| at.node_of(b, Op::Min2, Type::Num),
+        |say| format!("the smaller of {} and {}", say.word("a"), say.word("b")),
+    ),
+    Operator::point(
+        "max",
+        PAIR,
+        "max(close, open)",
+        |at, b| at.node_of(b, Op::Max2, Type::Num),
+        |say| format!("the larger of {} and {}", say.word("a"), say.word("b")),
+    ),
+    Operator::point(
+        "clip",
+        &[X, Param::of("lo", Kind::Num), Param::of("hi", Kind::Num)],
+        "clip(close, low, open)",
+        |at, b| at.node_of(b, Op::Clip, Type::Num),
+        |say| format!("{} kept between {} and {}", say.word("x"), say.word("lo"), say.word("hi")),
+    ),
+    Operator::point(
+        "known",
+        &[ANY],
+        "known(oi)",
+        |at, b| at.node_of(b, Op::Known, Type::Bool),
+        |say| format!("{} is known", say.word("x")),
+    ),
+    Operator::point(
+        "if",
+        CHOICE,
+        "if(close > open, volume, 0)",
+        |at, b| {
+            let ty = at.same_type(b, "a", "b")?;
+            at.node_of(b, Op::If, ty)
+        },
+        |say| format!("{} if {}, else {}", say.word("a"), say.whole("c"), say.word("b")),
+    ),
+    Operator::point(
+        "coalesce",
+        &[ANY, Param::of("y", Kind::Any)],
+        "coalesce(oi, volume)",
+        |at, b| {
+            let ty = at.same_type(b, "x", "y")?;
+            at.node_of(b, Op::Coalesce, ty)
+        },
+        |say| format!("{}, or where that is unknown {}", say.word("x"), say.word("y")),
+    ),
+];
 
 /// A pointwise operator with its literal choices resolved.
 #[allow(missing_docs, reason = "the names are those of `Op`")]
@@ -36,37 +142,92 @@ pub enum Point {
     Coalesce,
 }
 
+/// The sheet of a source column.
+pub(in crate::graph) fn column(source: Source) -> Sheet {
+    Sheet {
+        text: source.name().to_owned(),
+        class: Class::Point,
+        reach: Reach::ROW,
+        cost: 0.0,
+        needs: Needs::Column(source),
+        unknown: Unknown::Column(source),
+        work: Work::Column(source),
+    }
+}
+
+/// The sheet of a literal.
+pub(in crate::graph) fn literal(value: f64) -> Sheet {
+    constant(value.to_string(), value)
+}
+
+/// The sheet of a truth value.
+pub(in crate::graph) fn truth_value(value: Option<bool>) -> Sheet {
+    match value {
+        Some(true) => constant("true".to_owned(), TRUE),
+        Some(false) => constant("false".to_owned(), FALSE),
+        None => constant("unknown".to_owned(), f64::NAN),
+    }
+}
+
+fn constant(text: String, value: f64) -> Sheet {
+    Sheet {
+        text,
+        class: Class::Point,
+        reach: Reach::ROW,
+        cost: 0.0,
+        needs: Needs::All,
+        unknown: Unknown::Inputs,
+        work: Work::Fill(value),
+    }
+}
+
 impl Point {
-    /// The operator of a node, if it is pointwise. `literal_square`: the exponent is the literal 2.
-    #[must_use]
-    pub const fn of(op: &Op, literal_square: bool) -> Option<Self> {
-        Some(match op {
-            Op::Add => Self::Add,
-            Op::Sub => Self::Sub,
-            Op::Mul => Self::Mul,
-            Op::Div => Self::Div,
-            Op::Pow if literal_square => Self::Square,
-            Op::Pow => Self::Pow,
-            Op::Neg => Self::Neg,
-            Op::Abs => Self::Abs,
-            Op::Sign => Self::Sign,
-            Op::Ln => Self::Ln,
-            Op::Exp => Self::Exp,
-            Op::Sqrt => Self::Sqrt,
-            Op::NormCdf => Self::NormCdf,
-            Op::NormInv => Self::NormInv,
-            Op::Min2 => Self::Min2,
-            Op::Max2 => Self::Max2,
-            Op::Clip => Self::Clip,
-            Op::Compare(c) => Self::Compare(*c),
-            Op::And => Self::And,
-            Op::Or => Self::Or,
-            Op::Not => Self::Not,
-            Op::Known => Self::Known,
-            Op::If => Self::If,
-            Op::Coalesce => Self::Coalesce,
-            _ => return None,
-        })
+    /// The sheet of a node that computes this.
+    pub(in crate::graph) fn sheet(self) -> Sheet {
+        let (needs, unknown) = match self {
+            Self::Coalesce => (Needs::Fallback, Unknown::Fallback),
+            Self::Known => (Needs::Nothing, Unknown::Inputs),
+            _ => (Needs::All, Unknown::Inputs),
+        };
+        let cost = match self {
+            Self::Ln | Self::Exp => 10.0,
+            Self::NormCdf | Self::NormInv => 30.0,
+            _ => 1.0,
+        };
+        let text = self.text().to_owned();
+        Sheet { text, class: Class::Point, reach: Reach::ROW, cost, needs, unknown, work: Work::Point(self) }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub | Self::Neg => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Square | Self::Pow => "^",
+            Self::Abs => "abs",
+            Self::Sign => "sign",
+            Self::Ln => "ln",
+            Self::Exp => "exp",
+            Self::Sqrt => "sqrt",
+            Self::NormCdf => "norm_cdf",
+            Self::NormInv => "norm_inv",
+            Self::Min2 => "min",
+            Self::Max2 => "max",
+            Self::Clip => "clip",
+            Self::Compare(Cmp::Lt) => "<",
+            Self::Compare(Cmp::Le) => "<=",
+            Self::Compare(Cmp::Gt) => ">",
+            Self::Compare(Cmp::Ge) => ">=",
+            Self::Compare(Cmp::Eq) => "==",
+            Self::Compare(Cmp::Ne) => "!=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Not => "not",
+            Self::Known => "known",
+            Self::If => "if",
+            Self::Coalesce => "coalesce",
+        }
     }
 
     /// The value of one row; operands it does not have are not looked at.
@@ -168,7 +329,7 @@ pub(crate) fn known2(a: f64, b: f64, verdict: bool) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { truth(verdict) }
 }
 
-/// Kleene conjunction.
+/// The Kleene conjunction of two truth values.
 #[must_use]
 #[inline]
 pub fn and(a: f64, b: f64) -> f64 {
@@ -181,7 +342,7 @@ pub fn and(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Kleene disjunction.
+/// The Kleene disjunction of two truth values.
 #[must_use]
 #[inline]
 pub fn or(a: f64, b: f64) -> f64 {

@@ -17,7 +17,7 @@ pub struct Quantile {
     q: f64,
     /// The neighbourhood has every known value of the window from here
     low: f64,
-    /// to here.
+    /// up to this one.
     high: f64,
     /// Place in it of the order statistic last asked for, and how many known values are less than that.
     at: u32,

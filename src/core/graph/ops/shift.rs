@@ -1,8 +1,89 @@
 //! Class W with a fixed look-back and nothing kept: lags, differences and edges.
 
+use super::kernel::Kernel;
 use super::pointwise::{and, known2};
 use super::{FALSE, Rows, TRUE, View, is_false, is_true};
-use crate::graph::Op;
+use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
+use crate::graph::table::{ANY, C, Class, Kind, Operator, Param, X, Y};
+use crate::graph::{Op, Type};
+
+const K: Param = Param::of("k", Kind::Int(0));
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[
+    Operator::window(
+        "lag",
+        &[ANY, K],
+        "lag(close, 3)",
+        |at, b| match (b.series("x")?, b.whole("k")?) {
+            (x, 0) if b.clock.is_none() => Some(x),
+            (x, k) => at.node_of(b, Op::Lag { k }, at.ty(x)),
+        },
+        |say| match say.clock() {
+            None => format!("{} {} earlier", say.grouped("x"), say.rows("k")),
+            Some(clock) => {
+                let k = say.word("k");
+                let ticks = if k == "1" { "tick" } else { "ticks" };
+                format!("{} {k} {ticks} of {clock} earlier", say.grouped("x"))
+            }
+        },
+    ),
+    Operator::window(
+        "diff",
+        &[X, K],
+        "diff(close, 3)",
+        |at, b| at.node_of(b, Op::Diff { k: b.whole("k")? }, Type::Num),
+        |say| format!("the change of {} over {}", say.word("x"), say.rows("k")),
+    ),
+    Operator::window(
+        "pct_change",
+        &[X, K],
+        "pct_change(close, 3)",
+        |at, b| at.node_of(b, Op::PctChange { k: b.whole("k")? }, Type::Num),
+        |say| format!("the relative change of {} over {}", say.word("x"), say.rows("k")),
+    ),
+    Operator::window(
+        "ffill",
+        &[X, Param::of("max", Kind::Int(1))],
+        "ffill(oi, max=5)",
+        |at, b| at.node_of(b, Op::Ffill { max: b.whole("max")? }, Type::Num),
+        |say| format!("the last known {}, at most {} old", say.word("x"), say.rows("max")),
+    ),
+    Operator::window(
+        "rising",
+        &[C],
+        "rising(close > open)",
+        |at, b| at.node_of(b, Op::Rising, Type::Bool),
+        |say| format!("{} becomes true", say.bracketed("c")),
+    ),
+    Operator::window(
+        "falling",
+        &[C],
+        "falling(close > open)",
+        |at, b| at.node_of(b, Op::Falling, Type::Bool),
+        |say| format!("{} stops being true", say.bracketed("c")),
+    ),
+    Operator::window(
+        "held",
+        &[C, Param::of("n", Kind::Int(1))],
+        "held(close > open, 3)",
+        |at, b| at.node_of(b, Op::Held { n: b.whole("n")? }, Type::Bool),
+        |say| format!("for {} running {}", say.rows("n"), say.bracketed("c")),
+    ),
+    Operator::window(
+        "crosses_above",
+        &[X, Y],
+        "crosses_above(close, open)",
+        |at, b| at.node_of(b, Op::CrossesAbove, Type::Bool),
+        |say| format!("{} crosses above {}", say.word("x"), say.word("y")),
+    ),
+    Operator::window(
+        "crosses_below",
+        &[X, Y],
+        "crosses_below(close, open)",
+        |at, b| at.node_of(b, Op::CrossesBelow, Type::Bool),
+        |say| format!("{} crosses below {}", say.word("x"), say.word("y")),
+    ),
+];
 
 /// An operator that reads fixed earlier rows.
 #[allow(missing_docs, reason = "the names are those of `Op`")]
@@ -18,27 +99,39 @@ pub enum Shift {
 }
 
 impl Shift {
-    /// `None` for every other operator.
-    #[must_use]
-    pub const fn of(op: &Op) -> Option<Self> {
-        Some(match op {
-            Op::Lag { k } => Self::Lag(*k),
-            Op::Diff { k } => Self::Diff(*k),
-            Op::PctChange { k } => Self::PctChange(*k),
-            Op::Rising => Self::Rising,
-            Op::Falling => Self::Falling,
-            Op::CrossesAbove => Self::CrossesAbove,
-            Op::CrossesBelow => Self::CrossesBelow,
-            _ => return None,
-        })
+    /// The sheet of a node that computes this.
+    pub(in crate::graph) fn sheet(self) -> Sheet {
+        let (text, unknown) = match self {
+            Self::Lag(k) => (format!("lag(k={k})"), Unknown::Earlier(k)),
+            Self::Diff(k) => (format!("diff(k={k})"), Unknown::Earlier(k)),
+            Self::PctChange(k) => (format!("pct_change(k={k})"), Unknown::Earlier(k)),
+            Self::Rising => ("rising".to_owned(), Unknown::RowBefore),
+            Self::Falling => ("falling".to_owned(), Unknown::RowBefore),
+            Self::CrossesAbove => ("crosses_above".to_owned(), Unknown::RowBefore),
+            Self::CrossesBelow => ("crosses_below".to_owned(), Unknown::RowBefore),
+        };
+        let reach = Reach::exactly(self.rows());
+        Sheet {
+            text,
+            class: Class::Window,
+            reach,
+            cost: 1.0,
+            needs: Needs::All,
+            unknown,
+            work: Work::Shift(self),
+        }
     }
 
     /// Rows of history it reads.
     #[must_use]
     pub const fn look_back(self) -> usize {
+        self.rows() as usize
+    }
+
+    const fn rows(self) -> u32 {
         match self {
-            Self::Lag(k) | Self::Diff(k) | Self::PctChange(k) => k as usize,
-            _ => 1,
+            Self::Lag(k) | Self::Diff(k) | Self::PctChange(k) => k,
+            Self::Rising | Self::Falling | Self::CrossesAbove | Self::CrossesBelow => 1,
         }
     }
 
@@ -87,6 +180,32 @@ fn crossing((up, up_then): (f64, f64), (down, down_then): (f64, f64)) -> f64 {
     and(known2(up, down, up > down), known2(up_then, down_then, up_then <= down_then))
 }
 
+/// The sheet of `ffill`.
+pub(in crate::graph) fn ffill(max: u32) -> Sheet {
+    Sheet {
+        text: format!("ffill(max={max})"),
+        class: Class::Window,
+        reach: Reach { full: u64::from(max), least: 0 },
+        cost: 1.0,
+        needs: Needs::All,
+        unknown: Unknown::TooFew,
+        work: Work::alone(move || Kernel::Ffill(Ffill::new(max))),
+    }
+}
+
+/// The sheet of `held`.
+pub(in crate::graph) fn held(n: u32) -> Sheet {
+    Sheet {
+        text: format!("held(n={n})"),
+        class: Class::Window,
+        reach: Reach::exactly(n - 1),
+        cost: 1.0,
+        needs: Needs::All,
+        unknown: Unknown::TooFew,
+        work: Work::alone(move || Kernel::Held(Held::new(n))),
+    }
+}
+
 /// `ffill(x, max)`: the last known value, at most `max` rows old.
 #[derive(Clone, Debug)]
 pub struct Ffill {
@@ -121,8 +240,20 @@ impl Ffill {
         }
     }
 
+    /// Rows of history it reads.
+    #[must_use]
+    pub const fn look_back(&self) -> usize {
+        self.max as usize
+    }
+
+    /// A few numbers that its row reads with it.
+    #[must_use]
+    pub const fn touch(&self) -> u64 {
+        0
+    }
+
     /// From the rows before the chunk.
-    pub fn rebuild(&mut self, x: View<'_>) {
+    pub fn rebuild(&mut self, _next: i64, [x, ..]: &[View<'_>; 4]) {
         *self = Self::new(self.max);
         for x in x.past(self.max as usize) {
             self.step(*x);
@@ -167,8 +298,20 @@ impl Held {
         }
     }
 
+    /// Rows of history it reads.
+    #[must_use]
+    pub const fn look_back(&self) -> usize {
+        self.n as usize
+    }
+
+    /// A few numbers that its row reads with it.
+    #[must_use]
+    pub const fn touch(&self) -> u64 {
+        0
+    }
+
     /// From the rows before the chunk.
-    pub fn rebuild(&mut self, c: View<'_>) {
+    pub fn rebuild(&mut self, _next: i64, [c, ..]: &[View<'_>; 4]) {
         *self = Self::new(self.n);
         for c in c.past(self.n as usize) {
             self.step(*c);

@@ -32,13 +32,13 @@ impl Sorted {
         self.total
     }
 
-    /// No values.
+    /// Whether it holds no value.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// Forgets everything.
+    /// Forgets every value that it holds.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

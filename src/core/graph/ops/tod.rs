@@ -2,8 +2,56 @@
 
 use std::collections::VecDeque;
 
+use super::kernel::Kernel;
 use super::{Rows, View};
+use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
+use crate::graph::table::{Class, Kind, Operator, Param, X};
+use crate::graph::{Op, Type};
 use crate::market::BARS_PER_DAY;
+
+/// Half a day: from here on a row would read its own day.
+const HALF_DAY: u32 = BARS_PER_DAY as u32 / 2;
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator {
+    name: "tod_mean",
+    class: Class::Window,
+    takes_clock: false,
+    example: "tod_mean(volume, days=2, half=3, min=5)",
+    params: &[
+        X,
+        Param::of("days", Kind::Int(1)),
+        Param::of("half", Kind::Int(0)),
+        Param::of("min", Kind::Int(1)),
+    ],
+    lower: |at, b| {
+        let (days, half, min) = (b.whole("days")?, b.whole("half")?, b.whole("min")?);
+        if half >= HALF_DAY {
+            let message = format!("'half' of `tod_mean` is below {HALF_DAY}: rows of today are never read");
+            return at.refuse(b, message, "half an hour to each side is 6 rows");
+        }
+        at.fits(b, min, days.saturating_mul(2 * half + 1), "days times (2 half + 1)")?;
+        at.node_of(b, Op::TodMean { days, half, min }, Type::Num)
+    },
+    words: |say| format!("the mean of {} at this time of day over {} days", say.word("x"), say.word("days")),
+}];
+
+/// The sheet of `tod_mean`.
+pub(in crate::graph) fn sheet(days: u32, half: u32, min: u32) -> Sheet {
+    let day = BARS_PER_DAY as u64;
+    let a_day_holds = 2 * u64::from(half) + 1;
+    Sheet {
+        text: format!("tod_mean(days={days}, half={half}, min={min})"),
+        class: Class::Window,
+        reach: Reach {
+            full: day * u64::from(days) + u64::from(half),
+            least: day * u64::from(min).div_ceil(a_day_holds) + u64::from(half),
+        },
+        cost: f64::from(days * (2 * half + 1)),
+        needs: Needs::All,
+        unknown: Unknown::TooFew,
+        work: Work::alone(move || Kernel::TodMean(Box::new(TodMean::new(days, half, min)))),
+    }
+}
 
 /// Rows evaluated at once when they come one by one: fewer than lie between a row and the nearest that it reads.
 const AHEAD: usize = 8;
@@ -36,8 +84,8 @@ impl TodMean {
 
     /// Rows of history it reads.
     #[must_use]
-    pub const fn look_back(days: u32, half: u32) -> usize {
-        BARS_PER_DAY as usize * days as usize + half as usize
+    pub const fn look_back(&self) -> usize {
+        BARS_PER_DAY as usize * self.days as usize + self.half as usize
     }
 
     /// Evaluates the chunk. What a row needs lies in earlier days: rows that come one by one are evaluated some at once,
@@ -78,7 +126,7 @@ impl TodMean {
     }
 
     /// Whatever was evaluated before its row came is evaluated again.
-    pub fn rebuild(&mut self) {
+    pub fn rebuild(&mut self, _next: i64, _inputs: &[View<'_>; 4]) {
         self.ahead.clear();
     }
 }

@@ -1,25 +1,25 @@
 //! How an operator sees its inputs, and the two rules about stored values.
 
-/// Known true.
+/// The value of a known true.
 pub const TRUE: f64 = 1.0;
-/// Known false.
+/// The value of a known false.
 pub const FALSE: f64 = 0.0;
 
-/// Known true.
+/// Whether it is known to be true.
 #[must_use]
 #[inline]
 pub fn is_true(c: f64) -> bool {
     c == TRUE
 }
 
-/// Known false.
+/// Whether it is known to be false.
 #[must_use]
 #[inline]
 pub fn is_false(c: f64) -> bool {
     c == FALSE
 }
 
-/// A known truth value.
+/// The value of a known truth.
 #[must_use]
 #[inline]
 pub const fn truth(c: bool) -> f64 {

@@ -4,6 +4,48 @@ use std::collections::VecDeque;
 
 use super::Rows;
 use super::bytes::{Malformed, Reader, Writer};
+use super::kernel::Kernel;
+use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
+use crate::graph::table::{Class, Kind, Operator, Param};
+use crate::graph::{Op, Type};
+
+pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator::state(
+    "vpin",
+    &[
+        Param::of("buy", Kind::Num),
+        Param::of("total", Kind::Num),
+        Param::of("bucket", Kind::Num),
+        Param::of("buckets", Kind::Int(1)),
+        Param::of("min", Kind::Int(1)),
+    ],
+    "vpin(taker_buy_volume, volume, mean(volume, window=12, min=6), buckets=5, min=2)",
+    |at, b| {
+        let (buckets, min) = (b.whole("buckets")?, b.whole("min")?);
+        at.fits(b, min, buckets, "the buckets")?;
+        at.node_of(b, Op::Vpin { buckets, min }, Type::Num)
+    },
+    |say| {
+        let (buckets, bucket) = (say.word("buckets"), say.word("bucket"));
+        format!(
+            "the mean imbalance of {} in {} over {buckets} buckets of {bucket}",
+            say.word("buy"),
+            say.word("total")
+        )
+    },
+)];
+
+/// The sheet of `vpin`.
+pub(in crate::graph) fn sheet(buckets: u32, min: u32) -> Sheet {
+    Sheet {
+        text: format!("vpin(buckets={buckets}, min={min})"),
+        class: Class::State,
+        reach: Reach::ROW,
+        cost: 1.0,
+        needs: Needs::All,
+        unknown: Unknown::TooFew,
+        work: Work::alone(move || Kernel::Vpin(Box::new(Vpin::new(buckets, min)))),
+    }
+}
 
 /// A bucket counts as full at this share of its size, so that rounding cannot leave a sliver open.
 const FULL: f64 = 1.0 - 1e-12;
@@ -26,6 +68,9 @@ pub struct Vpin {
 }
 
 impl Vpin {
+    /// Rows of history it reads of its first operand.
+    pub const BACK: usize = 0;
+
     /// No volume seen.
     #[must_use]
     pub fn new(buckets: u32, min: u32) -> Self {

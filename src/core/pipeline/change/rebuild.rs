@@ -9,6 +9,7 @@ use crate::market::{BarIndex, RawBlock};
 use crate::outcomes::{EpisodeEnd, Event};
 use crate::outcomes::{Outcome, OutcomeBook};
 use crate::pipeline::assemble::{Assembler, RecordFeatures, state_code};
+use crate::pipeline::door::Stretch;
 use crate::pipeline::{Pipeline, PipelineConfig, PipelineError, QualityCounter};
 
 /// Runs what a change needs over history, beside the pipeline that is in force.
@@ -124,7 +125,10 @@ impl Rebuild {
         if raw.first != self.next_bar() {
             return Err(PipelineError::OutOfOrder { expected: self.next_bar(), got: raw.first });
         }
+        let stretch = Stretch::of(raw);
+        stretch.assert_records(stored, &[]);
         let columns = self.joiner.push(raw)?;
+        stretch.assert_columns(&columns, self.symbols.len());
         let output = self.engine.push(&columns)?;
         let plan = Arc::clone(&self.plan);
         let (mut detected, mut ends) = self.assembler.assemble(&output);
@@ -154,7 +158,9 @@ impl Rebuild {
             (e.bar, self.symbols.iter().position(|s| *s == e.symbol), plan.order.get(&*e.event_type).copied())
         };
         detected.sort_by_cached_key(place);
+        stretch.assert_records(&detected, &rebuilt.ends);
         rebuilt.outcomes = self.book.push(raw, &columns, &detected);
+        stretch.assert_outcomes(&rebuilt.outcomes);
         self.quality.observe_part(&output, |ix| self.places[ix], &rebuilt.outcomes);
         rebuilt.outcomes.retain(|o| plan.booked_again.contains(&*o.event.event_type));
         Ok(rebuilt)

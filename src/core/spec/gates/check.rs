@@ -1,6 +1,6 @@
 //! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
 
-use super::{EvidenceSpec, GatesSpec, MonitoringSpec, Phase2Override, Procedure};
+use super::{EventGate, EvidenceSpec, GatesSpec, MAX_BETS, MonitoringSpec, Phase2Override, Procedure};
 use crate::spec::ranges::{OutOfRanges, Ranges};
 
 impl GatesSpec {
@@ -36,20 +36,27 @@ impl GatesSpec {
         for (field, value) in stress {
             found.check(value >= 1.0, field, value, "at least 1 (a stress cannot be cheaper than the cost)");
         }
-        for profile in self.gate_v1_phase2.profiles.values() {
-            profile.events.values().for_each(|relaxed| relaxed.check(&mut found));
+        for (profile, overrides) in &self.gate_v1_phase2.profiles {
+            for (event, relaxed) in &overrides.events {
+                let place = format!("gate_v1_phase2.profiles.{}.events.{event}", profile.name());
+                relaxed.check(&place, &mut found);
+            }
         }
+        self.gate_e1.check(&mut found);
         found.result()
     }
 }
 
 /// Bets of which none can lose everything on a day's score of `worst`.
-fn bets(found: &mut Ranges, field: &'static str, bets: &[f64], worst: f64, rule: &'static str) {
+fn bets(found: &mut Ranges, field: &str, bets: &[f64], worst: f64, rule: &'static str) {
     found.check(!bets.is_empty(), field, "[]", "a list with at least one bet");
-    for &bet in bets {
-        found.check(bet > 0.0 && bet * worst < 1.0, field, bet, rule);
+    for (at, &bet) in bets.iter().enumerate() {
+        found.check(bet > 0.0 && bet * worst < 1.0, &format!("{field}[{at}]"), bet, rule);
     }
 }
+
+/// The process keeps one wealth a bet, in registers: a bet beyond them would be left out of the test.
+const MOST_BETS: &str = "one of at most 8 bets";
 
 impl EvidenceSpec {
     fn check(&self, found: &mut Ranges) {
@@ -59,6 +66,9 @@ impl EvidenceSpec {
         found.positive("evidence.bet_loss_clip", self.bet_loss_clip);
         let rule = "positive and below 1 / bet_loss_clip";
         bets(found, "evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
+        for (at, bet) in self.bet_lambdas.iter().enumerate().skip(MAX_BETS) {
+            found.check(false, &format!("evidence.bet_lambdas[{at}]"), bet, MOST_BETS);
+        }
         found.share("evidence.scale_decay", self.scale_decay);
         found.positive("evidence.scale_prior_days", self.scale_prior_days);
         found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
@@ -89,23 +99,33 @@ impl MonitoringSpec {
 }
 
 impl Phase2Override {
-    fn check(&self, found: &mut Ranges) {
+    fn check(&self, place: &str, found: &mut Ranges) {
         if let Some(k) = self.conservative_cost_multiplier {
-            found.check(k >= 1.0, "gate_v1_phase2.profiles.*.conservative_cost_multiplier", k, "at least 1");
+            found.check(k >= 1.0, &format!("{place}.conservative_cost_multiplier"), k, "at least 1");
         }
         if let Some(q) = self.max_q_value {
-            found.share("gate_v1_phase2.profiles.*.max_q_value", q);
+            found.share(&format!("{place}.max_q_value"), q);
         }
         if let Some(a) = self.min_after_cost_expectancy_bps {
             let rule = "at least 0 (no relaxation allows a loss after costs)";
-            found.check(a >= 0.0, "gate_v1_phase2.profiles.*.min_after_cost_expectancy_bps", a, rule);
+            found.check(a >= 0.0, &format!("{place}.min_after_cost_expectancy_bps"), a, rule);
         }
+    }
+}
+
+impl EventGate {
+    fn check(&self, found: &mut Ranges) {
+        let (low, high) = (self.min_prevalence_per_10k, self.max_prevalence_per_10k);
+        found.check(low >= 0.0, "gate_e1.min_prevalence_per_10k", low, "at least 0");
+        let rule = "at least min_prevalence_per_10k";
+        found.check(high >= low, "gate_e1.max_prevalence_per_10k", high, rule);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::gates::Profile;
 
     fn shipped() -> GatesSpec {
         serde_saphyr::from_str(include_str!("../../../../spec/gates.yaml")).unwrap()
@@ -122,7 +142,30 @@ mod tests {
         gates.evidence.bet_lambdas.push(0.17);
         assert_eq!(
             gates.validate().unwrap_err().to_string(),
-            "gates.yaml: evidence.bet_lambdas is 0.17, but must be positive and below 1 / bet_loss_clip"
+            "gates.yaml: evidence.bet_lambdas[5] is 0.17, but must be positive and below 1 / bet_loss_clip"
+        );
+    }
+
+    #[test]
+    fn a_bet_that_the_process_has_no_room_for_is_refused_and_not_left_out() {
+        let mut gates = shipped();
+        gates.evidence.bet_lambdas = vec![0.01; MAX_BETS];
+        gates.validate().unwrap();
+        gates.evidence.bet_lambdas.push(0.02);
+        assert_eq!(
+            gates.validate().unwrap_err().to_string(),
+            "gates.yaml: evidence.bet_lambdas[8] is 0.02, but must be one of at most 8 bets"
+        );
+    }
+
+    #[test]
+    fn a_value_of_an_override_is_named_by_its_event() {
+        let mut gates = shipped();
+        let discovery = gates.gate_v1_phase2.profiles.get_mut(&Profile::Discovery).unwrap();
+        discovery.events.get_mut("LIQUIDATION_CASCADE").unwrap().max_q_value = Some(1.3);
+        assert_eq!(
+            gates.validate().unwrap_err().0[0].field,
+            "gate_v1_phase2.profiles.discovery.events.LIQUIDATION_CASCADE.max_q_value"
         );
     }
 
@@ -133,7 +176,7 @@ mod tests {
         gates.multiplicity.publish_with = Procedure::SeedCompat;
         gates.monitoring.retire_at = 10.0;
         gates.gate_v1_bridge.stress_cost_multiplier = f64::NAN;
-        let fields: Vec<&str> = gates.validate().unwrap_err().0.iter().map(|e| e.field).collect();
+        let fields: Vec<String> = gates.validate().unwrap_err().0.iter().map(|e| e.field.clone()).collect();
         assert_eq!(
             fields,
             [

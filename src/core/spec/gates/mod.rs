@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use multiplicity::{FamiliesFile, GroupKey, MultiplicitySpec, Relation, TaxonomyFile};
 
+/// Most bets that a BET process can hold: its wealth is kept in this many registers.
+pub const MAX_BETS: usize = 8;
+
 /// `spec/gates.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +69,17 @@ pub enum Profile {
     Promotion,
 }
 
+impl Profile {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Promotion => "promotion",
+        }
+    }
+}
+
 /// Which evidence feeds the multiplicity procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +114,7 @@ pub struct EvidenceSpec {
     pub mix_sym: f64,
     /// Prior variance of SYM.
     pub sym_rho: f64,
-    /// Bet sizes of BET; each below `1 / bet_loss_clip`, so that wealth stays positive.
+    /// Bet sizes of BET, at most 8; each below `1 / bet_loss_clip`, so that wealth stays positive.
     pub bet_lambdas: Vec<f64>,
     /// Losses beyond this many scales count as this many.
     pub bet_loss_clip: f64,
@@ -281,9 +295,9 @@ pub struct BridgeGate {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventGate {
-    /// Onsets per 10 000 known rows at least this, where the event file declares no range of its own.
+    /// Onsets per 10 000 known rows at least this, whatever range the event's own file declares.
     pub min_prevalence_per_10k: f64,
-    /// Onsets per 10 000 known rows at most this.
+    /// Onsets per 10 000 known rows at most this, likewise.
     pub max_prevalence_per_10k: f64,
     /// Share of events whose outcome could be computed.
     pub min_join_rate: f64,

@@ -48,7 +48,7 @@ pub struct TaxonomyFile {
     pub schema_version: u32,
     /// Event types of each family.
     pub families: BTreeMap<String, Vec<String>>,
-    /// Overlaps declared by construction.
+    /// Overlaps declared by construction: `spec explain` shows them with each event.
     pub relations: Vec<Relation>,
 }
 

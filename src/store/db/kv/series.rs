@@ -4,44 +4,19 @@
 //! key    market | symbol 0x00 | time     time: bar number for bar-like kinds, milliseconds for instants
 //! value  0      1 byte   version = 1
 //!        1      1 byte   origin (see [`Origin`])
-//!        2      n x 8    the columns of the kind, f64 little-endian, in the order of [`Record::NAMES`]
+//!        2      n x 8    the columns of the kind, f64 little-endian, in the order of [`Kind::columns`](backtestd_core::market::Kind::columns)
 //! ```
 //!
-//! Columns that a kind gained later ([`later_columns`]) are left out where they are unknown: such a record has the bytes
-//! that it always had.
+//! Columns that a kind gained later ([`KindFacts::later_columns`](backtestd_core::market::KindFacts::later_columns)) are
+//! left out where they are unknown: such a record has the bytes that it always had.
 //!
 //! Unknown is the canonical NaN. `-0.0` is stored as `0.0`.
 
 use super::{market_byte, push_symbol, push_time};
 use crate::Origin;
-use backtestd_core::market::Kind;
-use backtestd_core::market::{
-    Bar, BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, Market, OpenInterest, QuoteBar, Symbol,
-    Ts,
-};
-
-/// The widest record.
-pub(in crate::db) const MAX_COLUMNS: usize = 9;
-/// Column values, the first `NAMES.len()` of them used.
-pub(in crate::db) type Columns = [f64; MAX_COLUMNS];
+use backtestd_core::market::{Columns, Kind, MAX_COLUMNS, Market, Symbol};
 
 const VERSION: u8 = 1;
-
-/// A raw record that the store can hold.
-pub(in crate::db) trait Record: Copy + Send + Sync {
-    const KIND: Kind;
-    const NAMES: &'static [&'static str];
-    fn time(&self) -> i64;
-    fn columns(&self) -> Columns;
-    fn from_columns(time: i64, c: &Columns) -> Self;
-}
-
-/// Pads with NaN.
-fn wide<const N: usize>(values: [f64; N]) -> Columns {
-    let mut out = [f64::NAN; MAX_COLUMNS];
-    out[..N].copy_from_slice(&values);
-    out
-}
 
 pub(in crate::db) fn prefix(market: Market, symbol: &Symbol) -> Vec<u8> {
     let mut key = Vec::with_capacity(symbol.as_str().len() + 10);
@@ -56,23 +31,14 @@ pub(in crate::db) fn key(market: Market, symbol: &Symbol, time: i64) -> Vec<u8> 
     key
 }
 
-/// How many of the last columns of a kind were added to it later.
-const fn later_columns(kind: Kind) -> usize {
-    match kind {
-        // The rate of a special settlement.
-        Kind::Funding => 1,
-        _ => 0,
-    }
-}
-
 /// A value of a kind: its columns, less what came later and is not known.
-pub(in crate::db) fn encode_kind(kind: Kind, origin: Origin, columns: &[f64]) -> Vec<u8> {
-    let first_later = columns.len().saturating_sub(later_columns(kind));
-    let known = columns.iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
-    encode(origin, &columns[..known.max(first_later)])
+pub(in crate::db) fn encode(kind: Kind, origin: Origin, columns: &Columns) -> Vec<u8> {
+    let width = kind.columns().len();
+    let known = columns[..width].iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
+    write(origin, &columns[..known.max(width - kind.facts().later_columns)])
 }
 
-fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
+fn write(origin: Origin, columns: &[f64]) -> Vec<u8> {
     let mut value = Vec::with_capacity(2 + 8 * columns.len());
     value.push(VERSION);
     value.push(origin.code());
@@ -83,17 +49,14 @@ fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
 }
 
 /// Columns and origin of a value of a kind.
-pub(in crate::db) fn decode_kind(
-    kind: Kind,
-    value: &[u8],
-    width: usize,
-) -> Result<(Columns, Origin), String> {
-    let stored = (value.len().saturating_sub(2) / 8).min(width);
-    decode(value, stored.max(width.saturating_sub(later_columns(kind))))
+pub(in crate::db) fn decode(kind: Kind, value: &[u8]) -> Result<(Columns, Origin), String> {
+    let width = kind.columns().len();
+    let stored = value.len().saturating_sub(2) / 8;
+    read(value, stored.clamp(width - kind.facts().later_columns, width))
 }
 
 /// Columns and origin of a value with `width` columns.
-fn decode(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
+fn read(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
     let [version, origin, rest @ ..] = value else { return Err("value too short".to_owned()) };
     if *version != VERSION {
         return Err(format!("record version {version} is not known"));
@@ -114,171 +77,97 @@ pub(in crate::db) fn canonical(v: f64) -> f64 {
     if v.is_nan() { f64::NAN } else { v + 0.0 }
 }
 
-impl Record for Bar {
-    const KIND: Kind = Kind::Bars;
-    const NAMES: &'static [&'static str] = &Self::NAMES;
-    fn time(&self) -> i64 {
-        self.bar.0
-    }
-    fn columns(&self) -> Columns {
-        self.values()
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self::from_values(BarIndex(time), *c)
-    }
-}
-
-impl Record for FundingPrint {
-    const KIND: Kind = Kind::Funding;
-    const NAMES: &'static [&'static str] =
-        &["funding_rate", "funding_interval_hours", "special_funding_rate"];
-    fn time(&self) -> i64 {
-        self.ts.0
-    }
-    fn columns(&self) -> Columns {
-        wide([self.rate, self.interval_hours, self.special_rate])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self { ts: Ts(time), rate: c[0], interval_hours: c[1], special_rate: c[2] }
-    }
-}
-
-impl Record for OpenInterest {
-    const KIND: Kind = Kind::OpenInterest;
-    const NAMES: &'static [&'static str] = &["open_interest", "open_interest_value"];
-    fn time(&self) -> i64 {
-        self.ts.0
-    }
-    fn columns(&self) -> Columns {
-        wide([self.contracts, self.value])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self { ts: Ts(time), contracts: c[0], value: c[1] }
-    }
-}
-
-impl Record for MarkBar {
-    const KIND: Kind = Kind::Mark;
-    const NAMES: &'static [&'static str] = &["mark_price", "index_price", "premium", "predicted_rate"];
-    fn time(&self) -> i64 {
-        self.bar.0
-    }
-    fn columns(&self) -> Columns {
-        wide([self.mark, self.index, self.premium, self.predicted_rate])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self { bar: BarIndex(time), mark: c[0], index: c[1], premium: c[2], predicted_rate: c[3] }
-    }
-}
-
-impl Record for LiquidationBar {
-    const KIND: Kind = Kind::Liquidations;
-    const NAMES: &'static [&'static str] =
-        &["liq_long_usd", "liq_short_usd", "liq_long_n", "liq_short_n", "liq_coverage"];
-    fn time(&self) -> i64 {
-        self.bar.0
-    }
-    fn columns(&self) -> Columns {
-        wide([self.long_usd, self.short_usd, self.long_n, self.short_n, self.coverage])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self {
-            bar: BarIndex(time),
-            long_usd: c[0],
-            short_usd: c[1],
-            long_n: c[2],
-            short_n: c[3],
-            coverage: c[4],
-        }
-    }
-}
-
-impl Record for QuoteBar {
-    const KIND: Kind = Kind::Quotes;
-    const NAMES: &'static [&'static str] = &[
-        "spread_bps_mean",
-        "spread_bps_max",
-        "spread_bps_last",
-        "bid_depth_usd",
-        "ask_depth_usd",
-        "imb_mean",
-        "imb_last",
-        "tob_coverage",
-    ];
-    fn time(&self) -> i64 {
-        self.bar.0
-    }
-    fn columns(&self) -> Columns {
-        wide([
-            self.spread_bps_mean,
-            self.spread_bps_max,
-            self.spread_bps_last,
-            self.bid_depth_usd,
-            self.ask_depth_usd,
-            self.imb_mean,
-            self.imb_last,
-            self.coverage,
-        ])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self {
-            bar: BarIndex(time),
-            spread_bps_mean: c[0],
-            spread_bps_max: c[1],
-            spread_bps_last: c[2],
-            bid_depth_usd: c[3],
-            ask_depth_usd: c[4],
-            imb_mean: c[5],
-            imb_last: c[6],
-            coverage: c[7],
-        }
-    }
-}
-
-impl Record for BookDepth {
-    const KIND: Kind = Kind::Depth;
-    const NAMES: &'static [&'static str] = &["depth_bid_1pct", "depth_ask_1pct"];
-    fn time(&self) -> i64 {
-        self.ts.0
-    }
-    fn columns(&self) -> Columns {
-        wide([self.bid_1pct, self.ask_1pct])
-    }
-    fn from_columns(time: i64, c: &Columns) -> Self {
-        Self { ts: Ts(time), bid_1pct: c[0], ask_1pct: c[1] }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtestd_core::market::{
+        BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, Record, Records,
+        Ts,
+    };
 
     #[test]
     fn a_value_of_an_unknown_version_is_refused() {
-        let mut value = encode(Origin::Archive, &[1.0, 2.0]);
-        assert_eq!(decode(&value, 2).unwrap().0[..2], [1.0, 2.0]);
+        let mut value = write(Origin::Archive, &[1.0, 2.0]);
+        assert_eq!(read(&value, 2).unwrap().0[..2], [1.0, 2.0]);
         value[0] = 9;
-        assert_eq!(decode(&value, 2).unwrap_err(), "record version 9 is not known");
+        assert_eq!(read(&value, 2).unwrap_err(), "record version 9 is not known");
     }
 
     #[test]
     fn a_settlement_of_before_special_ones_keeps_its_bytes() {
         let regular = FundingPrint::regular(Ts(0), 1.5, 8.0);
-        let old = encode(Origin::Rest, &[1.5, 8.0]);
-        assert_eq!(encode_kind(Kind::Funding, Origin::Rest, &regular.columns()[..3]), old);
-        let read =
-            |value: &[u8]| FundingPrint::from_columns(0, &decode_kind(Kind::Funding, value, 3).unwrap().0);
+        let old = write(Origin::Rest, &[1.5, 8.0]);
+        assert_eq!(encode(Kind::Funding, Origin::Rest, &regular.columns()), old);
+        let read = |value: &[u8]| FundingPrint::from_columns(0, &decode(Kind::Funding, value).unwrap().0);
         assert!(read(&old).special_rate.is_nan());
         let both = FundingPrint { special_rate: 0.25, ..regular };
-        let value = encode_kind(Kind::Funding, Origin::Rest, &both.columns()[..3]);
+        let value = encode(Kind::Funding, Origin::Rest, &both.columns());
         assert_eq!((value.len(), read(&value)), (26, both));
-        assert!(decode_kind(Kind::Funding, &old[..10], 3).is_err());
-        assert!(decode_kind(Kind::Bars, &old, 9).is_err());
+        assert!(decode(Kind::Funding, &old[..10]).is_err());
+        assert!(decode(Kind::Bars, &old).is_err());
+    }
+
+    #[test]
+    fn the_columns_of_every_kind_stand_where_they_always_stood() {
+        let columns: Vec<String> = Kind::ALL.iter().map(|kind| kind.columns().join(" ")).collect();
+        assert_eq!(
+            columns[..7],
+            [
+                "open high low close volume quote_volume trades taker_buy_volume taker_buy_quote_volume",
+                "funding_rate funding_interval_hours special_funding_rate",
+                "open_interest open_interest_value",
+                "mark_price index_price premium predicted_rate",
+                "liq_long_usd liq_short_usd liq_long_n liq_short_n liq_coverage",
+                "spread_bps_mean spread_bps_max spread_bps_last bid_depth_usd ask_depth_usd imb_mean imb_last \
+                 tob_coverage",
+                "depth_bid_1pct depth_ask_1pct",
+            ]
+        );
+        // What a field is called and where it is written are two things: one record of each kind, field by field.
+        let columns = |records: Records| {
+            let mut out = Vec::new();
+            records.rows().each(&mut |time, c, _| {
+                out = [&[time as f64], &c[..records.kind().columns().len()]].concat();
+            });
+            out
+        };
+        let (bar, ts) = (BarIndex(1), Ts(1));
+        let all: [Records; 6] = [
+            vec![FundingPrint { ts, rate: 2.0, interval_hours: 3.0, special_rate: 4.0 }].into(),
+            vec![OpenInterest { ts, contracts: 2.0, value: 3.0 }].into(),
+            vec![MarkBar { bar, mark: 2.0, index: 3.0, premium: 4.0, predicted_rate: 5.0 }].into(),
+            vec![LiquidationBar {
+                bar,
+                long_usd: 2.0,
+                short_usd: 3.0,
+                long_n: 4.0,
+                short_n: 5.0,
+                coverage: 6.0,
+            }]
+            .into(),
+            vec![QuoteBar {
+                bar,
+                spread_bps_mean: 2.0,
+                spread_bps_max: 3.0,
+                spread_bps_last: 4.0,
+                bid_depth_usd: 5.0,
+                ask_depth_usd: 6.0,
+                imb_mean: 7.0,
+                imb_last: 8.0,
+                coverage: 9.0,
+            }]
+            .into(),
+            vec![BookDepth { ts, bid_1pct: 2.0, ask_1pct: 3.0 }].into(),
+        ];
+        for records in all {
+            let (kind, written) = (records.kind(), columns(records));
+            assert_eq!(written, (1..=written.len()).map(|n| n as f64).collect::<Vec<_>>(), "{}", kind.name());
+        }
     }
 
     #[test]
     fn the_layout_of_a_bar_is_pinned() {
-        let value = encode(Origin::Archive, &[1.5]);
+        let value = write(Origin::Archive, &[1.5]);
         assert_eq!(value, [1, 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]);
         let key = key(Market::Spot, &Symbol::new("AB").unwrap(), 258);
         assert_eq!(key, [1, b'A', b'B', 0, 0x80, 0, 0, 0, 0, 0, 1, 2]);

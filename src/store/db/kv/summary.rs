@@ -28,7 +28,7 @@ pub struct Summary {
 }
 
 pub(in crate::db) fn key(series: &SeriesKey) -> Vec<u8> {
-    let mut key = vec![series.kind.code(), market_byte(series.market)];
+    let mut key = vec![series.kind.facts().code, market_byte(series.market)];
     push_symbol(&mut key, &series.symbol);
     key
 }
