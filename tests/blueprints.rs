@@ -15,8 +15,8 @@ use backtestd_core::blueprints::{
     Blueprint, CompileInputs, Lives, RunFacts, SelectionFacts, SideCosts, compile, match_event,
 };
 use backtestd_core::discovery::{
-    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, PromotionTrack, Scope, candidate_id,
-    label_condition, negated_condition,
+    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, PromotionTrack, Scope,
+    candidate_id, label_condition, negated_condition,
 };
 use backtestd_core::market::{BarIndex, Symbol, Ts};
 use backtestd_core::outcomes::Event;
@@ -86,6 +86,7 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
         skewness: None,
         worst_score: None,
         quarantined: false,
+        influence: Influence::default(),
         weight_sum: 1e5,
         e_sup_date: Some("2026-02-28".into()),
         is_tied: false,

@@ -49,12 +49,14 @@ async fn it_backfills_goes_live_answers_and_stops_within_five_seconds() {
     let (code, last_words) = home.start_in_vain(&[]);
     assert_eq!(code, Some(1));
     assert!(last_words.contains("another daemon answers on"), "{last_words}");
-    let socket = format!("--socket={}", home.path("other.sock").display());
-    let (code, last_words) = home.start_in_vain(&[&socket]);
+    let mut other = Home::new(&exchange, SPEED, 4);
+    other.set("state", &home.path("state").display().to_string());
+    let (code, last_words) = other.start_in_vain(&[]);
     assert_eq!(code, Some(1));
     assert!(last_words.contains("is in use by process"), "{last_words}");
-    assert!(!home.path("other.sock").exists(), "its socket goes with it");
-    let (code, last_words) = home.start_in_vain(&[&socket, "--symbols=BTCUSTD,SOLUSDT"]);
+    assert!(!other.socket().exists(), "its socket goes with it");
+    other.set("symbols", "BTCUSTD,SOLUSDT");
+    let (code, last_words) = other.start_in_vain(&[]);
     assert_eq!(code, Some(2));
     assert!(last_words.contains("no perpetual contract 'BTCUSTD' (did you mean 'BTCUSDT'?)"), "{last_words}");
 
@@ -111,7 +113,7 @@ async fn names_its_report(home: &Home, run: &serde_json::Value) {
     let path = home.path("data/reports/research").join(run_id).join("report.html");
     assert_eq!(run["report"].as_str(), path.to_str());
     let page = std::fs::read_to_string(&path).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.contains(run_id) && page.ends_with("</html>\n"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains(run_id) && page.ends_with("</html>\n"));
     let printed = home.command(&["status", "--socket"]).arg(home.socket()).output().unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.contains(&format!("report      {}", path.display())), "{printed}");

@@ -9,6 +9,8 @@
 
 #[path = "discovery/book.rs"]
 mod book;
+#[path = "discovery/cases.rs"]
+mod cases;
 #[path = "common/mod.rs"]
 mod common;
 #[path = "discovery/conditions.rs"]
@@ -25,6 +27,8 @@ mod measures;
 mod oracle;
 #[path = "common/python.rs"]
 mod python;
+#[path = "discovery/robust_worlds.rs"]
+mod robust_worlds;
 #[path = "discovery/world.rs"]
 mod world;
 #[path = "discovery/worlds.rs"]

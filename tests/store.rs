@@ -327,8 +327,9 @@ fn what_only_grows_shrinks_when_it_is_told_to() {
     assert_eq!(store.drop_runs(["a", "c"]).unwrap(), 2);
     let left: Vec<String> = store.runs().unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(left, ["b"]);
-    let event = event(0, 1.0);
     for n in 1..=3 {
+        // Another one each time: a rewind that ends with the same event has changed nothing.
+        let event = event(0, n as f64);
         let through = T0 + n;
         store
             .commit(&TickCommit { through, events: std::slice::from_ref(&event), ..TickCommit::default() })

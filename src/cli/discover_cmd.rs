@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::dirs::SpecDir;
-use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, discover};
+use backtestd_core::discovery::{Candidate, Discovery, DiscoveryConfig, PromotionTrack, Repeats, discover};
 use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec};
 use backtestd_core::spec::{GlobalDefaults, ontology_hash};
 use backtestd_store::lake::{OutcomeDefaults, read_outcome_table, write_discovery};
@@ -16,8 +15,8 @@ use backtestd_store::{load_yaml, read_files};
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
 /// The table needs the columns event_type, canonical_family, symbol, timestamp, direction, horizon, forward_return, and
-/// may have cost_bps_round_trip, sigma_bar, exit_ts and state.<name>. Thresholds come from gates.yaml. The catalogue is
-/// what the table holds, declared closed: all error budget is spent on it.
+/// may have cost_bps_round_trip, sigma_bar, exit_ts and state.<name>. An event and holding period is one row. Thresholds
+/// come from gates.yaml. The catalogue is what the table holds, declared closed: all error budget is spent on it.
 ///
 /// Example: backtestd discover --outcomes outcomes.parquet --out ./candidates
 #[derive(Debug, clap::Args)]
@@ -28,6 +27,10 @@ pub struct DiscoverArgs {
     /// Folder for phase2_candidates.parquet and summary.json.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Collapse rows of one event and holding period into one, and say how many. Rows that contradict each other count as
+    /// one whose return nobody knows. Without it such a table is refused.
+    #[arg(long)]
+    deduplicate: bool,
     #[command(flatten)]
     spec: SpecDir,
     /// Print the summary as JSON.
@@ -42,21 +45,25 @@ pub struct DiscoverArgs {
 pub fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
     let (config, defaults) = read_specs(&args.spec.spec)?;
     let cost = |symbol: &backtestd_core::market::Symbol| defaults.costs.round_trip_bps(symbol);
-    let table = read_outcome_table(
+    let repeats = if args.deduplicate { Repeats::Collapse } else { Repeats::Refuse };
+    let file = read_outcome_table(
         &args.outcomes,
-        &OutcomeDefaults { cost_bps: &cost, entry_lag_bars: config.entry_lag_bars },
+        &OutcomeDefaults { cost_bps: &cost, entry_lag_bars: config.entry_lag_bars, repeats },
     )?;
-    let discovery = discover(&table, &config);
+    let mut discovery = discover(&file.table, &config);
+    discovery.summary.rows_repeated = file.collapsed.repeated as u64;
+    discovery.summary.rows_contradicting = file.collapsed.contradicting as u64;
     write_discovery(&args.out, &discovery)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&discovery.summary)?);
     } else {
+        print_rows(&discovery, &file.states);
         print_summary(&discovery, &args.out);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The three spec files that discovery alone needs, under the name of the whole tree.
+/// The three spec files that discovery alone needs. What it makes is named by the hash of the whole tree.
 fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
     let advice = || {
         format!("cannot use the specs in {}; point --spec or BACKTESTD_SPEC at a spec tree", dir.display())
@@ -77,18 +84,64 @@ fn read_specs(dir: &Path) -> anyhow::Result<(DiscoveryConfig, GlobalDefaults)> {
         catalogue: None,
         closed_through: None,
         entry_lag_bars: defaults.entry_lag_bars.get(),
-        spec_hash: Arc::from(ontology_hash(texts)),
+        spec_hash: ontology_hash(texts).into(),
     };
     Ok((config, defaults))
+}
+
+/// Reasons for tests that were not made, before the rest is only counted.
+const SHOWN: usize = 8;
+
+/// What was read, and what was bounded or left out.
+fn print_rows(discovery: &Discovery, states: &[String]) {
+    let s = &discovery.summary;
+    println!("specs        {}", s.ontology_spec_hash);
+    println!(
+        "rows         {} ({} purged, {} that cannot be scored, {} undirected)",
+        s.rows, s.rows_purged, s.rows_dropped, s.rows_undirected
+    );
+    if s.rows_repeated > 0 {
+        println!(
+            "repeated     {} rows collapsed, {} of the events contradicted themselves and count as unknown",
+            s.rows_repeated, s.rows_contradicting
+        );
+    }
+    states.iter().for_each(|line| println!("state        {line}"));
+    if s.rows_floored > 0 {
+        println!("bounded      {} rows whose sigma_bar counts as more than it is", s.rows_floored);
+    }
+    for left_out in &s.left_out_of_pool {
+        println!(
+            "pool         without {} over {}: {} rows; its round trip costs more than it usually moves",
+            left_out.symbol, left_out.horizon, left_out.rows
+        );
+    }
+    let capped: Vec<&Candidate> =
+        discovery.candidates.iter().filter(|c| c.influence.capped_days > 0).collect();
+    if let Some(most) = capped.iter().max_by_key(|c| c.influence.capped_days) {
+        println!(
+            "bounded      day scores of {} hypotheses count as less than they are, most often ({} days) of {} on {} over {}",
+            capped.len(),
+            most.influence.capped_days,
+            most.event_type,
+            most.scope.label(),
+            most.horizon.label
+        );
+    }
+    for untested in s.untested.iter().take(SHOWN) {
+        println!("not tested   {} {}: {}", untested.event_type, untested.what, untested.reason);
+    }
+    if s.untested.len() > SHOWN {
+        println!("not tested   {} more, see summary.json", s.untested.len() - SHOWN);
+    }
 }
 
 fn print_summary(discovery: &Discovery, out: &Path) {
     let s = &discovery.summary;
     println!(
-        "rows         {} ({} purged, {} unknown, {} undirected)",
-        s.rows, s.rows_purged, s.rows_dropped, s.rows_undirected
+        "hypotheses   {} ({} with data, {} of them with enough events and days to be accepted)",
+        s.hypotheses, s.tested, s.admitted
     );
-    println!("hypotheses   {} ({} with data)", s.hypotheses, s.tested);
     println!("discoveries  {} ({} on {})", s.discoveries, s.publish_with, s.publish_on);
     println!("passed       {} every gate", s.gates.get("gate_phase2_final").copied().unwrap_or(0));
     let mut best: Vec<&Candidate> = discovery
@@ -110,6 +163,9 @@ fn print_summary(discovery: &Discovery, out: &Path) {
             c.q_value,
             if c.gate_phase2_final { "passed".to_owned() } else { first_reason(c) },
         );
+        if c.influence.top_day_share.is_some_and(|share| share >= 1.0) {
+            println!("    its evidence rests on one day: without it the sum of its scores is no gain");
+        }
     }
     println!("written      {}", out.join("phase2_candidates.parquet").display());
 }

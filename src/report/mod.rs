@@ -3,10 +3,13 @@
 //! Takes plain facts and returns text; who calls it writes the file. The same facts give the same bytes.
 
 mod blueprint_cards;
+mod bounded;
 mod calibration_chart;
 mod calibration_page;
 mod charts;
+mod document;
 mod event_study;
+mod evidence;
 mod format;
 mod lives;
 mod measures;

@@ -4,6 +4,7 @@ use backtestd_core::blueprints::{Monitoring, Status};
 use backtestd_core::conclude::NullTwin;
 use backtestd_core::conclude::funnel;
 use backtestd_core::pipeline::{EventQuality, PartialSource, QualityFailure, Tally};
+use backtestd_core::spec::TestStatistic;
 
 fn quality(event_type: &str, per_10k: f64, most: Option<f64>, unavailable: Option<&str>) -> EventQuality {
     let failure =
@@ -203,4 +204,42 @@ fn what_became_of_a_publication_is_a_row_with_its_numbers() {
     ] {
         assert!(page.contains(text), "{text}");
     }
+}
+
+#[test]
+fn a_ratio_has_no_unit_and_no_cost() {
+    let test = |statistic, cost| MeasuredTest {
+        statistic,
+        canonical_family: "VOLATILITY_TRANSITION".into(),
+        event_type: "VOL_SHOCK".into(),
+        template_verb: "expand".into(),
+        horizon: "1h".into(),
+        state_id: String::new(),
+        symbol: "BTC<USDT".to_owned(),
+        n_events: 1200,
+        n_clusters: 90,
+        effect: Some(1.25),
+        se: None,
+        t_stat: Some(2.5),
+        df: None,
+        cost,
+        first_half: Some(1.0),
+        second_half: None,
+        p_any: 0.2,
+        lfsr: None,
+        q_value: 0.04,
+        is_found: true,
+    };
+    let counts = [MeasureCount { statistic: TestStatistic::VarianceRatio, trials: 777, tested: 1, found: 1 }];
+    let ratio = measures(&[test(TestStatistic::VarianceRatio, None)], &counts).into_string();
+    let relative = measures(&[test(TestStatistic::RelativeReturn, Some(12.0))], &counts).into_string();
+    assert!(ratio.contains("1 found among 1 (777 trials ever); the first 1 by q."), "{ratio}");
+    assert!(ratio.contains(r#"<th class="n">Mean</th><th class="n">First half</th>"#), "{ratio}");
+    assert!(
+        ratio.contains(r#"<td class="n">90</td><td class="n">+1.250</td><td class="n">+1.000</td>"#),
+        "{ratio}"
+    );
+    assert!(relative.contains(r#"<th class="n">Mean bps</th><th class="n">Cost bps</th>"#), "{relative}");
+    assert!(relative.contains(r#"<td class="n">+1.2</td><td class="n">12.0</td>"#), "{relative}");
+    assert!(relative.contains(r#"<tr class="hit">"#) && relative.contains("BTC&lt;USDT"), "{relative}");
 }

@@ -70,7 +70,10 @@ async fn fifty_kills_leave_what_an_uninterrupted_run_leaves_and_every_signal_com
         daemon.kill();
         daemon = harassed.start();
     }
-    let target = committed(&quiet.wait_until_live().await);
+    // Three days of history are few: it takes a while until something is detected.
+    let signalled = harassed.wait_for("a signal", |s| s["last_signal_seq"].as_u64() > Some(0)).await;
+    let detected = committed(&signalled).bar();
+    let target = committed(&quiet.wait_for("ticks after it", |s| committed(s).bar() > detected + 4).await);
     let reached = harassed.wait_for("the other's tick", |s| committed(s) >= target).await;
     let live_from = reached["live"]["live_from"].as_str().unwrap().to_owned();
     let last = reached["last_signal_seq"].as_u64().unwrap();

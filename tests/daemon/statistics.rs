@@ -5,7 +5,7 @@ use backtestd_core::market::{Kind, Market, SeriesKey, Symbol};
 use backtestd_store::{Origin, Store};
 use serde_json::Value;
 
-use crate::support::{Home, begin, committed, exchange, spec_dir};
+use crate::support::{Home, begin, committed, copy_tree, exchange, spec_dir};
 
 const SPEED: f64 = 600.0;
 const LIVE_BARS: i64 = 6;
@@ -14,6 +14,15 @@ const LIVE_BARS: i64 = 6;
 async fn long_short_ratios_come_with_history_and_after_every_bar() {
     let exchange = exchange(SPEED, false).await;
     let mut home = Home::new(&exchange, SPEED, 1);
+    // The shipped specs do not read them: a feature that does.
+    let spec = home.path("spec");
+    copy_tree(&spec_dir(), &spec);
+    let file = spec.join("features/positioning.yaml");
+    let feature = "features:\n  crowding:\n    unit: ratio\n    doc: a test\n    \
+                   expr: ls_ratio_top_accounts + ls_ratio_top_positions + ls_ratio_accounts + taker_ls_ratio\n";
+    let text = std::fs::read_to_string(&file).unwrap().replacen("features:\n", feature, 1);
+    std::fs::write(&file, text).unwrap();
+    home.set("spec", &spec.display().to_string());
     home.set("collect", "open_interest,long_short_ratio");
     home.set("grace-ms", "60000");
     let mut daemon = home.start();
@@ -45,10 +54,12 @@ async fn long_short_ratios_come_with_history_and_after_every_bar() {
     let explained = |name: &str| -> Value {
         let time = backtestd_core::market::Ts(live.times[at]).to_string();
         let output = home
-            .command(&["spec", "explain", "--json", "--at", &time, "--symbol", "BTCUSDT", name, "--state"])
+            .command(&[
+                "spec", "explain", "--json", "--at", &time, "--symbol", "BTCUSDT", "crowding", "--state",
+            ])
             .arg(home.path("state"))
             .arg("--spec")
-            .arg(spec_dir())
+            .arg(&spec)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use backtestd_core::discovery::scores::inverse_scale;
-use backtestd_core::discovery::{DaySum, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
+use backtestd_core::discovery::{DaySum, LeftOut, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
 use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 
 use crate::world::{Dice, EVENTS, FIRST_DAY, SYMBOLS, conditions, config};
@@ -31,19 +31,75 @@ fn table(seed: u64, symbols: &[&str], rows: usize) -> OutcomeTable {
             horizon,
             forward_return: if dice.below(20) == 0 { f64::NAN } else { 0.002 * dice.normal() },
             cost_bps: 8.0 + dice.below(5) as f64,
-            sigma_bar: if dice.below(20) == 0 { f64::NAN } else { 0.001 + 0.001 * dice.uniform() },
+            sigma_bar: match dice.below(20) {
+                0 => f64::NAN,
+                1 => 1e-4,
+                2 => 1e-9,
+                _ => 0.001 + 0.001 * dice.uniform(),
+            },
         };
         builder.push(&row, &active).unwrap();
     }
     builder.finish()
 }
 
-/// Days and rows left out as (purged, dropped) of a unit, by event, horizon, symbol (`None` pooled) and condition.
+/// Weights of the rows of one event and holding period in a unit of one symbol and in a pool, `None` where a row is not
+/// used, and whether its sigma was lifted. As gates.yaml says it: medians over the first used rows of 32 active days
+/// before the row's, five at least.
+fn weights(table: &OutcomeTable, event: &str, bars: u32) -> BTreeMap<usize, (f64, Option<f64>, bool)> {
+    const FLOOR: f64 = 1e-5;
+    let mut firsts: BTreeMap<u16, Vec<(i64, f64)>> = BTreeMap::new();
+    let mut out = BTreeMap::new();
+    for row in 0..table.len() {
+        let day = Ts(table.timestamp[row]).day();
+        let horizon = &table.horizons[usize::from(table.horizon[row])];
+        let is_known = table.forward_return[row].is_finite() && table.sigma_bar[row] > 0.0;
+        let is_its = *table.event_types[usize::from(table.event[row])] == *event && horizon.bars == bars;
+        if !is_its || !is_known || table.direction[row] == 0 || Ts(table.exit[row] - 1).day() > day {
+            continue;
+        }
+        let typical = |symbol: u16| {
+            let before: Vec<f64> = firsts
+                .get(&symbol)
+                .into_iter()
+                .flatten()
+                .filter(|(d, _)| *d < day)
+                .map(|(_, w)| *w)
+                .collect();
+            let mut last: Vec<f64> = before.iter().rev().take(32).copied().collect();
+            last.sort_by(f64::total_cmp);
+            (last.len() >= 5).then(|| last[last.len() / 2])
+        };
+        let sigma = table.sigma_bar[row];
+        let plain = inverse_scale(sigma.max(FLOOR), bars).unwrap();
+        let own = typical(table.symbol[row]);
+        let weight = own.map_or(plain, |own| plain.min(own / 0.2));
+        let mut pool: Vec<f64> = (0..table.symbols.len() as u16).filter_map(typical).collect();
+        pool.sort_by(f64::total_cmp);
+        let pooled = if table.cost[row] * own.unwrap_or(weight) > 1.0 {
+            None
+        } else {
+            let share = pool.get(pool.len() / 2).map_or(1.0, |pool| (4.0 * pool / weight).min(1.0));
+            // A row of a book holds the share in 255ths.
+            let share = (share * 255.0).floor() / 255.0;
+            (share > 0.0).then_some(weight * share)
+        };
+        let of_symbol = firsts.entry(table.symbol[row]).or_default();
+        if of_symbol.last().is_none_or(|(d, _)| *d < day) {
+            of_symbol.push((day, weight));
+        }
+        out.insert(row, (weight, pooled, sigma < FLOOR || weight < plain));
+    }
+    out
+}
+
+/// Days and rows left out of a unit, by event, horizon, symbol (`None` pooled) and condition.
 fn of_unit(
     table: &OutcomeTable,
+    weights: &BTreeMap<usize, (f64, Option<f64>, bool)>,
     (event, bars, symbol, condition): (&str, u32, Option<&str>, Option<&str>),
-) -> (Vec<DaySum>, (u32, u32)) {
-    let (mut days, mut left_out) = (BTreeMap::<i64, DaySum>::new(), (0, 0));
+) -> (Vec<DaySum>, LeftOut) {
+    let (mut days, mut left_out) = (BTreeMap::<i64, DaySum>::new(), LeftOut::default());
     for row in 0..table.len() {
         let horizon = &table.horizons[usize::from(table.horizon[row])];
         let of_symbol = table.symbols[usize::from(table.symbol[row])].as_str();
@@ -59,14 +115,20 @@ fn of_unit(
             continue;
         }
         let day = Ts(table.timestamp[row]).day();
-        let (r, cost) = (table.forward_return[row], table.cost[row]);
         if Ts(table.exit[row] - 1).day() > day {
-            left_out.0 += u32::from(day < FIRST_DAY + DAYS - 1);
-        } else if let (false, Some(scale)) = (r.is_nan(), inverse_scale(table.sigma_bar[row], bars)) {
+            left_out.purged += u32::from(day < FIRST_DAY + DAYS - 1);
+        } else if let Some(&(weight, pooled, is_floored)) = weights.get(&row) {
+            left_out.floored += u32::from(is_floored);
+            // A catalogue of one symbol has no pool.
+            let weight = if symbol.is_some() { Some(weight) } else { pooled };
+            let Some(weight) = weight else {
+                left_out.apart += 1;
+                continue;
+            };
             let sum = days.entry(day).or_insert(DaySum::new(i32::try_from(day).unwrap()));
-            sum.add(f64::from(table.direction[row]) * r, cost, scale);
+            sum.add(f64::from(table.direction[row]) * table.forward_return[row], table.cost[row], weight);
         } else {
-            left_out.1 += 1;
+            left_out.dropped += 1;
         }
     }
     (days.into_values().collect(), left_out)
@@ -81,7 +143,13 @@ fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once_and_after_
         for day in [0, 1, 2, 9, 10, DAYS - 1] {
             book.advance(&table, &catalogue, FIRST_DAY + day);
         }
-        let (mut units, mut active) = (0, 0);
+        let (mut units, mut active, mut floored, mut apart) = (0, 0, 0, 0);
+        let weights: BTreeMap<(String, u32), _> = catalogue
+            .blocks
+            .iter()
+            .map(|b| (b.event_type.to_string(), b.horizon.bars))
+            .map(|of| (of.clone(), weights(&table, &of.0, of.1)))
+            .collect();
         for place in catalogue.places() {
             let block = &catalogue.blocks[place.block];
             let condition = place.condition.checked_sub(1).map(|c| {
@@ -92,11 +160,16 @@ fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once_and_after_
             let unit = (&*block.event_type, block.horizon.bars, symbol, condition.as_deref());
             let local = catalogue.local(place.block, place.scope, place.condition);
             let got = (book.days(place.block, local), book.left_out(place.block)[local]);
-            assert_eq!(got, of_unit(&table, unit), "seed {seed}, {unit:?}");
+            let weights = &weights[&(block.event_type.to_string(), block.horizon.bars)];
+            let expected = of_unit(&table, weights, unit);
+            assert_eq!(got, expected, "seed {seed}, {unit:?}");
+            floored += expected.1.floored;
+            apart += expected.1.apart;
             units += 1;
             active += got.0.len();
         }
         assert_eq!(units, catalogue.units);
+        assert!(rows < 100 || floored > 0 && (symbols.len() == 1 || apart > 0), "{floored} {apart}");
         let counts = book.counts();
         // A window that crosses the last midnight counts on the day after.
         let taken = table.exit.iter().filter(|exit| Ts(**exit - 1).day() < FIRST_DAY + DAYS).count();

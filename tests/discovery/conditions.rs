@@ -181,7 +181,8 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
         horizon: Horizon::parse("15m").unwrap(),
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
-        forward_return: 0.01,
+        // What never varies is no sample.
+        forward_return: 0.01 + 0.0005 * (at / 288 % 5) as f64,
         mfe_bps: 100.0,
         mae_bps: 0.0,
         funding_paid: 0.0,

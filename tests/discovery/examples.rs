@@ -15,7 +15,7 @@ use backtestd_core::discovery::multiplicity::{
 };
 use backtestd_core::discovery::scores::{day_score_t, inverse_scale};
 use backtestd_core::discovery::seed_compat::{bh_per_group, fixed_shrink, seed_shrinkage, seed_two_stage};
-use backtestd_core::discovery::shrink::{Child, between_variance, lambda, shrink};
+use backtestd_core::discovery::shrink::{Child, lambda, moment_variance, shrink};
 use backtestd_core::discovery::signs::SignProcesses;
 use backtestd_core::discovery::special::{normal_isf, t_sf};
 use backtestd_core::spec::gates::MAX_BETS;
@@ -135,6 +135,7 @@ fn lab() -> MixParams {
         bets,
         bet_count: 5,
         loss_clip: 6.0,
+        score_cap: f64::INFINITY,
         scale_decay: 0.98,
         scale_prior: 5.0,
     }
@@ -269,7 +270,8 @@ fn check_shrinkage(example: &Value) {
         .zip(numbers(&input["se"]))
         .map(|(mean, se)| Child { mean, se })
         .collect();
-    let tau2 = between_variance(&children, parent);
+    // The example is of the estimate by moments.
+    let tau2 = moment_variance(&children, parent);
     let e = &example["expected"];
     near(tau2, &e["tau2"]);
     for (i, child) in children.iter().enumerate() {

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use backtestd_core::discovery::{OutcomeTable, discover};
+use backtestd_core::discovery::{OutcomeTable, Repeats, discover};
 use backtestd_core::market::{Symbol, Ts};
 use backtestd_store::lake::{
     OutcomeDefaults, dictionary_column, f64_column, read_outcome_table, read_parquet, string_column, table,
@@ -23,7 +23,7 @@ fn flat_cost(_: &Symbol) -> f64 {
 }
 
 fn defaults() -> OutcomeDefaults<'static> {
-    OutcomeDefaults { cost_bps: &flat_cost, entry_lag_bars: 1 }
+    OutcomeDefaults { cost_bps: &flat_cost, entry_lag_bars: 1, repeats: Repeats::Refuse }
 }
 
 fn columns(t: &OutcomeTable) -> Vec<(String, ArrayRef)> {
@@ -72,7 +72,7 @@ fn a_table_survives_the_way_through_parquet() {
     };
     columns.push(("vol_regime".into(), dictionary_column((0..original.len()).map(label))));
     write(&path, columns);
-    let back = read_outcome_table(&path, &defaults()).unwrap();
+    let back = read_outcome_table(&path, &defaults()).unwrap().table;
     let (a, b) = (discover(&original, &config()), discover(&back, &config()));
     assert_eq!(a.candidates.len(), b.candidates.len());
     // Conditions are numbered by name in a file; everything else is the same.
@@ -103,7 +103,7 @@ fn other_peoples_types_are_understood() {
         )),
     ));
     write(&path, columns);
-    let back = read_outcome_table(&path, &defaults()).unwrap();
+    let back = read_outcome_table(&path, &defaults()).unwrap().table;
     assert_eq!(back.timestamp, original.timestamp);
     assert_eq!(back.direction, original.direction);
     assert_eq!(back.exit, original.exit);
@@ -117,7 +117,7 @@ fn other_peoples_types_are_understood() {
     let mut columns = self::columns(&original);
     columns[3].1 = Arc::new(Int64Array::from_iter_values(original.timestamp.iter().map(|t| t / 1000)));
     write(&path, columns);
-    assert_eq!(read_outcome_table(&path, &defaults()).unwrap().timestamp, original.timestamp);
+    assert_eq!(read_outcome_table(&path, &defaults()).unwrap().table.timestamp, original.timestamp);
 }
 
 #[test]
@@ -178,4 +178,167 @@ fn candidates_are_written_with_the_contracts_columns_and_the_same_bytes_every_ti
     assert!(csv.starts_with("candidate_id,canonical_family,event_type,"));
     let rows = discovery.candidates.iter().filter(|c| &*c.event_type == "ALPHA_ONE").count();
     assert_eq!(csv.lines().count(), rows + 1);
+}
+
+/// The columns of a small table with one of them made anew.
+fn changed(t: &OutcomeTable, name: &str, column: ArrayRef) -> Vec<(String, ArrayRef)> {
+    let mut columns = columns(t);
+    columns.retain(|(known, _)| known != name);
+    columns.push((name.to_owned(), column));
+    columns
+}
+
+#[test]
+fn what_no_market_can_say_is_refused_with_its_row_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("outcomes.parquet");
+    let t = world(1, 2, None);
+    let check = |columns: Vec<(String, ArrayRef)>, expected: &str| {
+        write(&path, columns);
+        let error = read_outcome_table(&path, &defaults()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(std::error::Error::source(&error).is_none(), "a chain of errors would say it twice");
+    };
+    let n = t.len();
+    let with = |at: usize, value: f64, other: f64| -> ArrayRef {
+        f64_column((0..n).map(|i| if i == at { value } else { other }))
+    };
+    check(changed(&t, "forward_return", with(4, -3.2, 0.01)), "row 4, column forward_return: '-3.2' is not");
+    check(
+        changed(&t, "cost_bps_round_trip", with(2, -12.0, 12.0)),
+        "row 2, column cost_bps_round_trip: '-12'",
+    );
+    let exits = |shift: i64| ts_column(t.timestamp.iter().map(|x| Ts(*x + shift)));
+    check(changed(&t, "exit_ts", exits(-600_000)), "row 0, column exit_ts: ");
+    check(changed(&t, "exit_ts", exits(300_000)), "an exit at or after the entry");
+    let directions = BooleanArray::from_iter((0..n).map(|i| Some(i % 2 == 0)));
+    check(changed(&t, "direction", Arc::new(directions)), "column 'direction' is Boolean");
+    let codes: ArrayRef = Arc::new(Int64Array::from_iter_values((0..n as i64).map(|i| i % 3)));
+    check(changed(&t, "vol_regime", Arc::clone(&codes)), "column 'vol_regime' is Int64, but must hold text");
+    check(changed(&t, "state.MOOD", codes), "row 2, column state.MOOD: '2' is not true or false");
+    let mut twice = changed(&t, "state.HOT", Arc::new(BooleanArray::from(vec![true; n])));
+    twice.push(("STATE.Hot".to_owned(), Arc::new(BooleanArray::from(vec![true; n]))));
+    check(twice, "columns 'state.HOT' and 'STATE.Hot' are the same state");
+    let times =
+        string_column((0..n).map(|i| Some(if i == 3 { "yesterday" } else { "2024-01-01T00:00:00Z" })));
+    check(changed(&t, "timestamp", times), "row 3, column timestamp: 'yesterday' is not a time");
+}
+
+#[test]
+fn an_infinite_value_is_read_and_left_to_discovery_to_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("outcomes.parquet");
+    let t = world(1, 40, None);
+    let inside =
+        |i: &usize| (t.exit[*i] - 1).div_euclid(86_400_000) == t.timestamp[*i].div_euclid(86_400_000);
+    let used: Vec<usize> = (0..t.len()).filter(inside).collect();
+    let returns = t.forward_return.iter().enumerate().map(|(i, r)| match i {
+        i if i == used[3] => f64::INFINITY,
+        i if i == used[9] => f64::NEG_INFINITY,
+        _ => *r,
+    });
+    let mut columns = changed(&t, "forward_return", f64_column(returns));
+    let costs = (0..t.len()).map(|i| if i == used[20] { f64::INFINITY } else { 12.0 });
+    columns.push(("cost_bps_round_trip".to_owned(), f64_column(costs)));
+    write(&path, columns);
+    let read = read_outcome_table(&path, &defaults()).unwrap().table;
+    assert_eq!(discover(&read, &config()).summary.rows_dropped, 3);
+}
+
+#[test]
+fn names_are_one_whatever_their_case_and_blanks_and_times_without_an_offset_are_utc() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("outcomes.parquet");
+    let t = world(1, 20, None);
+    let plain = {
+        write(&path, columns(&t));
+        read_outcome_table(&path, &defaults()).unwrap().table
+    };
+    let mut dressed = columns(&t);
+    for (name, column) in &mut dressed {
+        let text = |i: usize, of: String| match i % 3 {
+            0 => of,
+            1 => format!("  {} ", of.to_lowercase()),
+            _ => format!("{}\t", of.to_uppercase()),
+        };
+        let name_of: &dyn Fn(usize) -> String = match name.as_str() {
+            "event_type" => &|i| t.event_types[usize::from(t.event[i])].to_string(),
+            "canonical_family" => &|i| t.families[usize::from(t.event[i])].to_string(),
+            "symbol" => &|i| t.symbols[usize::from(t.symbol[i])].to_string(),
+            "horizon" => &|i| t.horizons[usize::from(t.horizon[i])].label.to_string(),
+            "timestamp" => {
+                let naive = |i: usize| Ts(t.timestamp[i]).to_string().replace('T', " ").replace('Z', "");
+                *column = string_column((0..t.len()).map(|i| Some(naive(i))));
+                continue;
+            }
+            _ => continue,
+        };
+        *column = string_column((0..t.len()).map(|i| Some(text(i, name_of(i)))));
+    }
+    write(&path, dressed);
+    assert_eq!(read_outcome_table(&path, &defaults()).unwrap().table, plain);
+}
+
+#[test]
+fn state_columns_of_every_kind_are_read_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("outcomes.parquet");
+    let t = world(1, 5, None);
+    let words = ["TRUE", "false", "", "True"];
+    let moods = ["calm", "wild"];
+    let mut columns = columns(&t);
+    columns.push(("STATE.LOUD".into(), string_column((0..t.len()).map(|i| Some(words[i % 4])))));
+    columns.push(("state.mood".into(), string_column((0..t.len()).map(|i| Some(moods[i % 2])))));
+    columns.push((
+        "state.NEW".into(),
+        Arc::new(Int64Array::from_iter((0..t.len()).map(|i| (i % 3 > 0).then_some(i as i64 % 2)))),
+    ));
+    write(&path, columns);
+    let file = read_outcome_table(&path, &defaults()).unwrap();
+    let ids: Vec<&str> = file.table.conditions.iter().map(|c| &*c.id).collect();
+    assert_eq!(ids, ["mood_calm", "mood_wild", "LOUD", "NEW"]);
+    assert_eq!(
+        file.states,
+        ["state.mood: 2 labels", "STATE.LOUD: true or false", "state.NEW: true or false"]
+    );
+    for i in 0..t.len() {
+        let held: Vec<bool> = (0..4).map(|c| file.table.is_active(i, c)).collect();
+        assert_eq!(held, [i % 2 == 0, i % 2 == 1, i % 4 == 0 || i % 4 == 3, i % 3 > 0 && i % 2 == 1], "{i}");
+    }
+}
+
+#[test]
+fn the_command_names_the_specs_and_says_what_it_collapsed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let case = root.join("tests/data/cases/discover/few_events_twice.parquet");
+    let run = |spec: &Path, flags: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_backtestd"));
+        command.args(["discover", "--json", "--outcomes"]).arg(&case).arg("--out").arg(dir.path());
+        command.arg("--spec").arg(spec).args(flags).output().unwrap()
+    };
+    let refused = run(&root.join("spec"), &[]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.matches("row 40 repeats row 0").count() == 1, "{said}");
+    let hash_under = |spec: &Path| {
+        let output = run(spec, &["--deduplicate"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((said["rows"].as_u64(), said["rows_repeated"].as_u64()), (Some(40), Some(40)));
+        let hash = said["ontology_spec_hash"].as_str().unwrap().to_owned();
+        let table = read_parquet(&dir.path().join("phase2_candidates.parquet")).unwrap();
+        assert_eq!(table.metadata["ontology_spec_hash"], hash);
+        hash
+    };
+    let shipped = hash_under(&root.join("spec"));
+    assert_eq!(shipped, backtestd_store::load_specs(&root.join("spec")).unwrap().hash);
+    // Other gates, another hash.
+    let other = dir.path().join("spec");
+    for file in ["gates.yaml", "global_defaults.yaml", "multiplicity/families.yaml"] {
+        std::fs::create_dir_all(other.join(file).parent().unwrap()).unwrap();
+        let text = std::fs::read_to_string(root.join("spec").join(file)).unwrap();
+        std::fs::write(other.join(file), text.replace("min_sample_size: 50", "min_sample_size: 60")).unwrap();
+    }
+    let changed = hash_under(&other);
+    assert!(changed.starts_with("sha256:") && changed != shipped);
 }

@@ -19,6 +19,8 @@ BARS = {"5m": 1, "15m": 3, "60m": 12, "4h": 48}
 # gates.yaml as shipped
 SYM_W, RHO, BETS, CLIP, DECAY, PRIOR = 0.1, 10.0, [0.02, 0.04, 0.07, 0.11, 0.155], 6.0, 0.98, 5.0
 DEFAULT_SIGMA, DEFAULT_COST, ALPHA = 0.002, 12.0, 0.1
+CAP, FLOOR, SHARE, HISTORY, LEAST_HISTORY, COST_TO_MOVE, POOL_WEIGHT = 12.0, 1e-5, 0.2, 32, 5, 1.0, 4.0
+LEAST_EVENTS, LEAST_DAYS = 50, 30
 Q = 0.05
 
 
@@ -33,27 +35,31 @@ def process(z):
     num = den = PRIOR
     s = v = 0.0
     wealth = np.zeros(len(BETS))
-    out, scaled = [], []
+    out, scaled, beyond = [], [], 0
     for x in z:
-        u = x / math.sqrt(num / den)
+        scale = math.sqrt(num / den)
+        scaled.append(x / scale)
+        beyond += abs(x) > CAP * scale
+        x = min(max(x, -CAP * scale), CAP * scale)
+        u = x / scale
         num, den = DECAY * num + x * x, DECAY * den + 1
         s, v = s + u, v + u * u
         wealth = wealth + np.log1p(np.array(BETS) * max(u, -CLIP))
         bet = np.logaddexp.reduce(wealth) - math.log(len(BETS))
         sym = log_e_sym(s, v)
         out.append((sym, bet, np.logaddexp(math.log(SYM_W) + sym, math.log(1 - SYM_W) + bet)))
-        scaled.append(u)
-    return out, scaled
+    return out, scaled, beyond
 
 
 def summary(z):
-    path, scaled = process(z)
+    path, scaled, beyond = process(z)
     if not path:
-        return dict(sym=0.0, bet=0.0, mix=0.0, sup=0.0, at=None, scaled=[])
+        return dict(sym=0.0, bet=0.0, mix=0.0, sup=0.0, at=None, scaled=[], beyond=0)
     mixes = [0.0] + [p[2] for p in path]
     sup = max(mixes)
     at = next(i for i, m in enumerate(mixes) if m >= sup - 1e-12) if sup > 1e-12 else 0
-    return dict(sym=path[-1][0], bet=path[-1][1], mix=path[-1][2], sup=sup, at=at - 1 if at else None, scaled=scaled)
+    return dict(sym=path[-1][0], bet=path[-1][1], mix=path[-1][2], sup=sup, at=at - 1 if at else None, scaled=scaled,
+                beyond=beyond)
 
 
 def lower_bound(z, w):
@@ -63,7 +69,7 @@ def lower_bound(z, w):
     Z = W = zz = zw = ww = 0.0
     for x, weight in zip(z, w):
         scale = math.sqrt(num / den)
-        num, den = DECAY * num + x * x, DECAY * den + 1
+        num, den = DECAY * num + min(x * x, (CAP * scale) ** 2), DECAY * den + 1
         x, weight = x / scale, weight / scale
         Z, W, zz, zw, ww = Z + x, W + weight, zz + x * x, zw + x * weight, ww + weight * weight
 
@@ -102,13 +108,15 @@ def cluster(n, s):
     a = n * n / ((1 - n / N) * N)
     df = N * N / ((n * n).sum() + a.sum() ** 2 - (a * a).sum())
     t = dict(N=N, G=len(n), mean=mean, se=se, df=df)
-    t["ok"] = len(n) >= 10 and N >= 30 and df >= 5 and se > 0 and math.isfinite(se)
+    t["varies"] = math.sqrt((u * u).sum()) > 1e-9 * math.sqrt((s * s).sum())
+    t["ok"] = len(n) >= 10 and N >= 30 and df >= 5 and t["varies"]
     return t
 
 
 def effective_se(t):
-    z = stats.norm.isf(stats.t.sf(abs(t["mean"] / t["se"]), t["df"]))
-    se = abs(t["mean"]) / z
+    ratio = abs(t["mean"] / t["se"])
+    counted = min(ratio, 37.0)
+    se = t["se"] * counted / stats.norm.isf(stats.t.sf(counted, t["df"])) if ratio > 0 else 0.0
     return se if math.isfinite(se) and se > 0 else t["se"]
 
 
@@ -117,7 +125,10 @@ def ash(effects):
     smax = 2 * math.sqrt(max(0.0, (b * b - s * s).max()))
     if smax <= 0:
         smax = s.min() / 8
-    grid = np.array([0.0] + [smax * 2.0 ** -k for k in reversed(range(10))])
+    steps, finest = 10, sorted(s)[len(s) // 2] / 4
+    while smax * 2.0 ** (1 - steps) > finest and steps < 64:
+        steps += 1
+    grid = np.array([0.0] + [smax * 2.0 ** -k for k in reversed(range(steps))])
     var = s[:, None] ** 2 + grid[None, :] ** 2
     like = -0.5 * (b[:, None] ** 2 / var + np.log(var))
     like = np.exp(like - like.max(axis=1, keepdims=True))
@@ -152,7 +163,14 @@ def shrink_level(children, parent):
     tau2 = 0.0
     if known:
         m, se = np.array(known).T
-        tau2 = max(0.0, (((m - parent) ** 2 - se ** 2) / se ** 4).sum() / (1 / se ** 4).sum())
+        excess = lambda x: ((m - parent) ** 2 / (x + se ** 2)).sum() - len(m)
+        if excess(0.0) > 0:
+            tau2 = brentq(excess, 0.0, ((m - parent) ** 2).sum(), xtol=1e-300, rtol=1e-14)
+        for _ in range(400):
+            w = 1 / (tau2 + se ** 2) ** 2
+            before, tau2 = tau2, max(0.0, (w * ((m - parent) ** 2 - se ** 2)).sum() / w.sum())
+            if abs(tau2 - before) <= 1e-14 * before:
+                break
     out = {}
     for k, c in children.items():
         w = tau2 / (tau2 + c[1] ** 2) if c and tau2 > 0 else 0.0
@@ -248,7 +266,15 @@ def expected(t):
     catalogue = [(e, h, s, c) for e, h in cells for s in scopes for c in conditions]
     m = len(catalogue)
     order = sorted(range(rows), key=lambda i: (t["timestamp"][i], t["symbol"][i]))
-    units = {k: dict(day=[], s=[], c=[], w=[], purged=0, dropped=0) for k in catalogue}
+    units = {k: dict(day=[], s=[], c=[], w=[], purged=0, dropped=0, floored=0, apart=0) for k in catalogue}
+    # By event, horizon and symbol: the weight of the first used row of each day.
+    firsts = defaultdict(dict)
+    apart_now = {}
+
+    def typical(e, h, sym, day):
+        past = sorted([w for d, w in sorted(firsts[e, h, sym].items()) if d < day][-HISTORY:])
+        return past[len(past) // 2] if len(past) >= LEAST_HISTORY else None
+
     for i in order:
         e, h, sym, d = t["event_type"][i], t["horizon"][i], t["symbol"][i], t["direction"][i]
         if d == 0 or e not in directed:
@@ -262,16 +288,32 @@ def expected(t):
             for k in keys:
                 units[k]["purged"] += 1
             continue
-        if r is None or math.isnan(r) or math.isnan(cost[i]) or not (sigma[i] > 0 and math.isfinite(sigma[i])):
+        if r is None or not math.isfinite(r) or not math.isfinite(cost[i]) or not (sigma[i] > 0 and math.isfinite(sigma[i])):
             for k in keys:
                 units[k]["dropped"] += 1
             continue
+        day, c = ts // DAY, cost[i] / 1e4
+        own = typical(e, h, sym, day)
+        w = 1 / (max(sigma[i], FLOOR) * math.sqrt(BARS[h]))
+        bounded = min(w, own / SHARE) if own else w
+        floored, w = sigma[i] < FLOOR or bounded < w, bounded
+        pool = sorted(x for x in (typical(e, h, other, day) for other in symbols) if x)
+        share = min(1.0, POOL_WEIGHT * pool[len(pool) // 2] / w) if pool else 1.0
+        share = math.floor(255 * share) / 255
+        if c * (own or w) > COST_TO_MOVE:
+            share = 0.0
+        firsts[e, h, sym].setdefault(day, w)
+        apart_now[e, h, sym] = share == 0
         for k in keys:
             u = units[k]
-            u["day"].append(ts // DAY)
+            u["floored"] += floored
+            if k[2] == "ALL" and share == 0:
+                u["apart"] += 1
+                continue
+            u["day"].append(day)
             u["s"].append(d * r)
-            u["c"].append(cost[i] / 1e4)
-            u["w"].append(1 / (sigma[i] * math.sqrt(BARS[h])))
+            u["c"].append(c)
+            u["w"].append(w * share if k[2] == "ALL" else w)
     live = [k for k in catalogue if units[k]["day"]]
     for k in live:
         u = units[k]
@@ -287,10 +329,8 @@ def expected(t):
             W.append(w.sum())
             n.append(len(ix))
             sums.append(u["s"][ix].sum())
-        u["n"], u["sums"], u["z"], u["W"] = n, sums, z, W
-        finite = next((j for j, x in enumerate(z) if not math.isfinite(x)), len(z))
-        u["quarantined"] = finite < len(z)
-        z, zc = np.array(z[:finite]), np.array(zc[:finite])
+        u["n"], u["sums"], u["z"], u["zc"], u["W"] = n, sums, z, zc, W
+        z, zc = np.array(z), np.array(zc)
         u["follow"], u["fade"] = summary(z - zc), summary(-z - zc)
         u["gfollow"], u["gfade"] = summary(z), summary(-z)
         with np.errstate(all="ignore"):
@@ -310,9 +350,8 @@ def expected(t):
         for k in keys:
             u = units[k]
             for d, n, s in zip(u.get("days", []), u.get("n", []), u.get("sums", [])):
-                if math.isfinite(s):
-                    days[d][0] += n
-                    days[d][1] += s
+                days[d][0] += n
+                days[d][1] += s
         if len(days) < 2:
             return None
         t = cluster(*zip(*days.values()))
@@ -347,15 +386,18 @@ def expected(t):
     p = []
     for k in live:
         u = units[k]
-        u["p+"], u["p-"] = math.exp(-u["follow"]["sup"]), math.exp(-u["fade"]["sup"])
+        u["p+"], u["p-"] = (math.exp(-min(700, u[side]["sup"])) for side in ("follow", "fade"))
         u["p"] = min(1.0, 2 * min(u["p+"], u["p-"]))
-        p.append(u["p"])
+        u["constant"] = bool(u["t"]) and not u["t"]["varies"]
+        u["admitted"] = sum(u["n"]) >= LEAST_EVENTS and len(u["n"]) >= LEAST_DAYS
+        u["in"] = u["admitted"] and not u["constant"]
+        p.append(u["p"] if u["in"] else 1.0)
         u["tied"] = u["p+"] == u["p-"]
         u["sign"] = 1 if u["p+"] < u["p-"] else -1 if u["p-"] < u["p+"] else (-1 if u["s"].sum() < 0 else 1)
     q_global = step_up(p, m)
     q_by = step_up(p, m * sum(1 / i for i in range(1, m + 1)))
     log_pair = [np.logaddexp(units[k]["follow"]["mix"], units[k]["fade"]["mix"]) - math.log(2) for k in live]
-    q_ebh = step_up([math.exp(-x) for x in log_pair], m)
+    q_ebh = step_up([math.exp(-x) if units[k]["in"] else math.inf for k, x in zip(live, log_pair)], m)
     members, sizes = defaultdict(list), defaultdict(int)
     for k in catalogue:
         sizes[k[:2]] += 1
@@ -374,16 +416,18 @@ def expected(t):
                    effective_n=N * N / sum(x * x for x in u["n"]), cost_bps=1e4 * u["c"].mean(),
                    effect_raw_bps=sg * 1e4 * u["s"].mean(), weight_sum=sum(u["W"]),
                    e_value=math.exp(min(700, side["mix"])), e_sym=math.exp(min(700, side["sym"])),
-                   e_bet=math.exp(min(700, side["bet"])), e_sup=math.exp(min(700, side["sup"])), p_any=u["p"],
+                   e_bet=math.exp(min(700, side["bet"])), e_sup=math.exp(min(700, side["sup"])),
+                   p_any=1.0 if u["constant"] else u["p"],
                    e_pair=math.exp(min(700, log_pair[i])), e_value_gross=math.exp(min(700, gross["mix"])),
-                   p_any_gross=min(1.0, 2 * math.exp(-max(u["gfollow"]["sup"], u["gfade"]["sup"]))),
+                   p_any_gross=1.0 if u["constant"] else
+                   min(1.0, 2 * math.exp(-min(700, max(u["gfollow"]["sup"], u["gfade"]["sup"])))),
                    q_value_global=q_global[i], q_value_by=q_by[i], q_value_ebh=q_ebh[i], q_value=q_global[i],
                    q_value_seed=seed[k], p_threshold=Q * k_rejected / m)
         fam, wf, ev, we, est, wu = tree[k]
         row.update(effect_shrunk_family_bps=sg * 1e4 * fam, effect_shrunk_event_bps=sg * 1e4 * ev,
                    effect_shrunk_state_bps=sg * 1e4 * est, shrinkage_weight_family=wf, shrinkage_weight_event=we,
                    shrinkage_weight_state=wu)
-        if t and t["se"] > 0 and math.isfinite(t["se"]):
+        if t and t["varies"]:
             row.update(se_bps=1e4 * t["se"], t_stat=sg * t["mean"] / t["se"], df=t["df"])
         row["p_value"] = min(1.0, 2 * stats.t.sf(abs(t["mean"] / t["se"]), t["df"])) if t and t["ok"] else 1.0
         post = None
@@ -402,12 +446,17 @@ def expected(t):
         if side["scaled"]:
             x = np.array(side["scaled"])
             row["worst_score"] = x.min()
+            x = np.clip(x, -CAP, CAP)
             if len(x) >= 3 and x.var() > 1e-9:
                 row["skewness"] = stats.skew(x)
-        if not u["quarantined"]:
-            bound = lower_bound([sg * z for z in u["z"]], u["W"])
-            if bound is not None:
-                row["anytime_lower_bps"] = 1e4 * bound
+        bound = lower_bound([sg * z for z in u["z"]], u["W"])
+        if bound is not None:
+            row["anytime_lower_bps"] = 1e4 * bound
+        net_scores = [sg * z - c for z, c in zip(u["z"], u["zc"])]
+        row["top_day_share"] = max(0.0, *net_scores) / sum(net_scores) if sum(net_scores) > 0 else None
+        row.update(is_admitted=u["admitted"], capped_days=side["beyond"], n_floored=u["floored"],
+                   n_left_out_of_pool=u["apart"], log_e_value=side["mix"], log_e_sup=side["sup"],
+                   left_out_symbols=[s for s in symbols if k[2] == "ALL" and apart_now.get((k[0], k[1], s))])
         seen, first, second = 0, [], []
         for n, s in zip(u["n"], u["sums"]):
             (first if 2 * seen < N else second).append((n, s))
@@ -417,7 +466,7 @@ def expected(t):
         at = side["at"]
         row["e_sup_date"] = None if at is None else str(np.datetime64(int(u["days"][at]), "D"))
         row["direction_rule"] = "follow" if sg > 0 else "fade"
-        row["quarantined"], row["direction_tied"] = u["quarantined"], u["tied"]
+        row["quarantined"], row["direction_tied"] = False, u["tied"]
         ok = lambda x, f: x is not None and f(x)
         net = row.get("after_cost_expectancy_bps")
         gates = dict(
@@ -506,6 +555,26 @@ def tables():
     g = np.random.default_rng(41)
     t["exit_ts"] = [ts + int(g.integers(3, 60)) * BAR for ts in t["timestamp"]]
     yield "exits of its own", t
+    t = make(11, FOUR, TWO + ["PEGUSDT"], ["15m", "60m"], 200, edge=0.004)
+    for i, sym in enumerate(t["symbol"]):
+        if sym == "PEGUSDT":
+            for c in ("forward_return", "sigma_bar"):
+                t[c][i] *= 0.02
+        t["sigma_bar"][i] *= float(g.choice([1.0, 1.0, 1.0, 0.15, 1e-7, 6.0]))
+    yield "a quiet symbol, and sigmas of every size", t
+    t = make(12, FOUR, ["AAAUSDT", "BBBUSDT", "CCCUSDT"], ["15m"], 160, edge=0.004)
+    for i, sym in enumerate(t["symbol"]):
+        if sym == "CCCUSDT":
+            t["sigma_bar"][i] *= 0.1
+            t["cost_bps_round_trip"][i] = 0.1
+    for i, x in ((70, 8.2e6), (200, 40.0), (300, -0.9)):
+        t["forward_return"][i] = x
+    yield "bad prints, and a cheap symbol that weighs too much", t
+    t = make(13, FOUR, TWO, ["15m"], 150)
+    for i, e in enumerate(t["event_type"]):
+        if e == "BETA":
+            t["forward_return"][i] = 0.003 * t["direction"][i]
+    yield "an event that always pays the same", t
 
 
 def write(t, path):
@@ -571,7 +640,7 @@ def main():
                     continue
                 if isinstance(x, float) and math.isinf(x):
                     continue
-                if isinstance(x, (bool, np.bool_, str)) or x is None and not isinstance(y, float):
+                if isinstance(x, (bool, np.bool_, str, list)) or x is None and not isinstance(y, float):
                     same = x == y
                 else:
                     x = None if x is None or (isinstance(x, float) and math.isnan(x)) else float(x)
@@ -582,7 +651,7 @@ def main():
                     bad.append((k, c, y, x))
             # columns that must be undefined where the formulas define nothing
             for c in ("posterior_mean_bps", "lfsr", "anytime_lower_bps", "skewness"):
-                if c not in w and got[k][c] is not None and not w["quarantined"]:
+                if c not in w and got[k][c] is not None:
                     bad.append((k, c, got[k][c], "undefined"))
         # grouped: q is the smallest level at which the procedure rejects.
         for q in (0.001, 0.01, 0.05, 0.2, 0.5):

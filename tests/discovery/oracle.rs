@@ -1,4 +1,4 @@
-//! Against other people's code: ten whole tables once more in numpy and scipy, single procedures in scipy and
+//! Against other people's code: thirteen whole tables once more in numpy and scipy, single procedures in scipy and
 //! statsmodels. Skipped, visibly, where Python or a package is not at hand.
 
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ const PYTHON: Wanted = Wanted {
 };
 
 #[test]
-fn ten_tables_through_the_command_agree_with_numpy_and_scipy_in_every_column() {
+fn thirteen_tables_through_the_command_agree_with_numpy_and_scipy_in_every_column() {
     let Some(python) = python(&PYTHON) else { return };
     let scratch = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,7 @@
 //! Outcome tables whose truth is known: a market with common shocks, clustered events, and planted edges.
 
+use std::collections::BTreeSet;
+
 use backtestd_core::discovery::{
     Condition, DiscoveryConfig, OutcomeRow, OutcomeTable, TableBuilder, default_exit, label_condition,
 };
@@ -85,9 +87,12 @@ pub fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
             let start = dice.below(278) as i64;
             let common = [dice.heavy(), dice.heavy()];
             let burst = 1 + dice.below(8);
+            let mut seen = BTreeSet::new();
             for _ in 0..burst {
                 let symbol = SYMBOLS[dice.below(4) as usize];
                 let timestamp = Ts(day * DAY_MS + (start + dice.below(8) as i64) * BAR_MS);
+                // An event happens once; what is drawn for it is drawn all the same.
+                let is_new = seen.insert((symbol, timestamp));
                 for (h, (horizon, bars)) in [("15m", 3u32), ("60m", 12)].into_iter().enumerate() {
                     let shock = 0.8 * common[h] + 0.6 * dice.heavy();
                     let edge = edge.filter(|e| e.event == event_type).map_or(0.0, |e| e.bps / 1e4);
@@ -104,7 +109,9 @@ pub fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
                         cost_bps: 12.0,
                         sigma_bar: sigma * (1.0 + 0.1 * dice.normal()).clamp(0.7, 1.3),
                     };
-                    builder.push(&row, &[regime]).unwrap();
+                    if is_new {
+                        builder.push(&row, &[regime]).unwrap();
+                    }
                 }
             }
         }

@@ -168,16 +168,26 @@ fn purged_unknown_and_undirected_rows_are_counted_and_left_out() {
 }
 
 #[test]
-fn an_infinite_return_freezes_its_units_and_no_others() {
+fn a_row_that_nobody_can_score_is_dropped_and_counted_and_its_units_go_on_without_it() {
     let config = config();
-    let mut table = world(10, 60, None);
+    let table = world(10, 60, None);
     let row = (0..table.len()).find(|&i| table.event[i] == 0).unwrap();
-    table.forward_return[row] = f64::INFINITY;
-    let discovery = discover(&table, &config);
-    assert!(discovery.summary.quarantined > 0);
-    let other: Vec<&Candidate> = discovery.candidates.iter().filter(|c| c.quarantined).collect();
-    assert!(other.iter().all(|c| *c.event_type == *table.event_types[0]));
-    assert!(discovery.candidates.iter().all(|c| !c.p_any.is_nan() && !c.q_value.is_nan()));
+    let unknown = |value: f64| {
+        let mut table = table.clone();
+        table.forward_return[row] = value;
+        discover(&table, &config)
+    };
+    let (clean, without) = (discover(&table, &config), unknown(f64::NAN));
+    for absurd in [f64::INFINITY, f64::NEG_INFINITY, 1e200] {
+        assert_eq!(unknown(absurd), without, "{absurd}");
+    }
+    let mut costly = table.clone();
+    costly.cost[row] = f64::INFINITY;
+    assert_eq!(discover(&costly, &config), without);
+    assert_eq!((without.summary.rows_dropped, without.summary.quarantined), (1, 0));
+    assert_eq!(without.summary.rows_used, clean.summary.rows_used - 1);
+    assert!(without.candidates.iter().all(|c| c.effect_raw_bps.is_some_and(f64::is_finite)));
+    assert!(without.candidates.iter().any(|c| c.n_dropped == 1));
 }
 
 #[test]

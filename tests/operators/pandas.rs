@@ -43,7 +43,7 @@ for w, m in WINDOWS:
     out[f'wma{w}'] = wma(x, w, m)
 for h, m in [(3, 3), (20.5, 10)]:
     out[f'ewm{h}'] = x.ewm(halflife=h, adjust=False, ignore_na=True, min_periods=m).mean()
-for w, m in [(16, 8), (55, 55), (200, 120)]:
+for w, m in [(16, 8), (55, 40), (200, 120)]:
     out[f'hma{w}'] = hma(x, w, m)
 pd.DataFrame(out).to_csv(sys.stdout, header=False, index=False, na_rep='nan')
 ";
@@ -99,7 +99,7 @@ fn ours(x: &[f64], y: &[f64]) -> Vec<Vec<f64>> {
     let out = engine.push(&block).unwrap();
     let mut all: Vec<Vec<f64>> = out.symbols[0].features.iter().skip(2).map(<[f64]>::to_vec).collect();
     // `hma` is made of several nodes: by its call.
-    let calls = [(16, 8), (55, 55), (200, 120)].map(|(w, m)| format!("hma(close, window={w}, min={m})"));
+    let calls = [(16, 8), (55, 40), (200, 120)].map(|(w, m)| format!("hma(close, window={w}, min={m})"));
     let calls: Vec<(&str, &str)> = calls.iter().map(|call| ("hma", call.as_str())).collect();
     let out = run(&compiled(&calls), &[symbol("BTCUSDT")], &block, EngineOptions::BATCH);
     all.extend(out.symbols[0].features.iter().map(<[f64]>::to_vec));

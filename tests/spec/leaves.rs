@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use backtestd_core::spec::{CompiledSpec, SourceFile, schema_kind, schemas};
+use crate::schemas::schema_kind;
+use backtestd_core::spec::{CompiledSpec, SourceFile, schemas};
 use backtestd_store::read_files;
 use rayon::prelude::*;
 use serde_json::Value;

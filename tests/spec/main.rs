@@ -256,6 +256,7 @@ fn a_misspelt_name_is_underlined_in_the_yaml_file() {
        |
     10 |   exit: held(vol_raito <= 1.25, 3)
        |              ^^^^^^^^^ not a source, feature, state or let-binding
+       |
        = help: did you mean 'vol_ratio'?
 
     1 error in the specs
@@ -275,6 +276,7 @@ fn a_number_where_a_truth_value_belongs_is_underlined() {
       |
     7 |   when: rsurp and tq(rsurp, 0.995) > 1
       |         ^^^^^ a number
+      |
       = help: compare it with something, as in `x > 0`
 
     1 error in the specs
@@ -294,6 +296,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     13 | horizons: [60m, 7h]
        |                 ^^
+       |
        = help: did you mean '4h'?
 
     error: the macro tq(x, p) is called without 'p'
@@ -301,6 +304,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
       |
     7 |   when: rsurp >= tq(rsurp)
       |                  ^^
+      |
       = help: it is called as `tq(x, p)`
 
     error: expected ',' or ')', found the end of the expression
@@ -308,6 +312,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     13 |     expr: abs(trend_z
        |                      ^
+       |
        = help: close what is open, or take the last operator away
 
     error: 'n' of `held` is a whole number, at least 1
@@ -315,6 +320,7 @@ fn all_errors_are_drawn_at_once_in_file_order() {
        |
     32 |     expr: latch(held(chop <= 0.4, 0), chop >= 0.8)
        |                                   ^ 0
+       |
        = help: it is called as `held(c, n, [on=])`
 
     4 errors in the specs

@@ -157,7 +157,7 @@ pub fn decode(bytes: &[u8]) -> Result<Stamped, JournalError> {
 pub struct Batch {
     /// When it was made: the process was there until then.
     pub at: Ts,
-    /// The updates.
+    /// What came since the batch before.
     pub updates: Vec<Stamped>,
 }
 

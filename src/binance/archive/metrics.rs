@@ -176,7 +176,7 @@ impl Slots {
     }
 }
 
-/// Reads snapshots, of each symbol those of both kinds that the table has.
+/// Reads the records of every symbol in the file, those of both kinds.
 pub(super) fn read(
     file: &Path,
     input: impl Read,

@@ -18,7 +18,7 @@ const STATISTICS_KEPT: i64 = 30 * DAY_MS - 2 * BAR_MS;
 /// What came back for a stretch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPage {
-    /// The records.
+    /// What the exchange has there, ascending.
     pub records: Records,
     /// Everything before this (a bar number or milliseconds, by kind) has now been asked for.
     pub through: i64,

@@ -13,7 +13,7 @@ const PAGE_ROWS: i64 = 500;
 /// An endpoint and the fields that it has of a record.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// Path.
+    /// Its path below the base URL of the futures.
     pub path: &'static str,
     /// Name of a row in messages.
     pub row: &'static str,

@@ -41,7 +41,13 @@ impl AshPosterior {
     }
 }
 
+/// Components at most, the point mass aside.
+const MOST_STEPS: u32 = 64;
+
 /// 0 and `smax 2^-k` for `k = 0..steps`, ascending. `smax` is twice the largest effect in excess of its noise.
+///
+/// One absurd effect must not take the grid away from all others: where `steps` halvings end above a quarter of the median
+/// error, there are more of them, and beyond [`MOST_STEPS`] the far end gives way.
 #[must_use]
 pub fn ash_grid(effects: &[(f64, f64)], steps: u32) -> Vec<f64> {
     let largest = effects.iter().map(|(b, s)| b * b - s * s).fold(0.0, f64::max);
@@ -50,8 +56,20 @@ pub fn ash_grid(effects: &[(f64, f64)], steps: u32) -> Vec<f64> {
         // Nothing exceeds its noise: a grid below the smallest error, so that the point mass can win.
         smax = effects.iter().map(|(_, s)| *s).fold(f64::INFINITY, f64::min) / 8.0;
     }
+    let mut errors: Vec<f64> = effects.iter().map(|(_, s)| *s).collect();
+    errors.sort_by(f64::total_cmp);
+    let finest = errors.get(errors.len() / 2).map_or(0.0, |median| median / 4.0);
+    let at = |smax: f64, k: u32| libm::ldexp(smax, -i32::try_from(k).unwrap_or(0));
+    let mut steps = steps;
+    while at(smax, steps.saturating_sub(1)) > finest && finest > 0.0 {
+        if steps < MOST_STEPS {
+            steps += 1;
+        } else {
+            smax *= 0.5;
+        }
+    }
     let mut grid = vec![0.0];
-    grid.extend((0..steps).rev().map(|k| libm::ldexp(smax, -i32::try_from(k).unwrap_or(0))));
+    grid.extend((0..steps).rev().map(|k| at(smax, k)));
     grid
 }
 
@@ -143,12 +161,17 @@ impl AshPrior {
     }
 }
 
+/// Beyond this t a test is as sure as any: the tail of a normal there is the last that a number holds.
+const LARGEST_T: f64 = 37.0;
+
 /// The standard error that makes a normal test of `mean` as sure as the t-test was: `|mean| / z`, with `z` the normal
-/// quantile of the one-sided t p-value. `None` where `mean` or `t` is zero or unknown.
+/// quantile of the one-sided t p-value. The ratio of the two errors grows with t, as the tails of t are the heavier; beyond
+/// `t = 37` it stays what it is there, so that a larger t does not widen an interval. `None` where `mean` or `t` is zero or
+/// unknown.
 #[must_use]
 pub fn t_to_effective_se(mean: f64, t: f64, df: f64) -> Option<f64> {
-    let z = normal_isf(t_sf(t.abs(), df).max(1e-300));
-    let se = mean.abs() / z;
+    let counted = t.abs().min(LARGEST_T);
+    let se = mean.abs() / normal_isf(t_sf(counted, df)) * (counted / t.abs());
     (se.is_finite() && se > 0.0).then_some(se)
 }
 
@@ -166,6 +189,38 @@ mod tests {
         let prior = ash_fit(&mixed, &ash_grid(&mixed, 10), 10.0, 60);
         let clear = prior.posterior(11.0, 1.0);
         assert!(clear.mean > 10.0 && clear.lfsr() < 1e-6, "{clear:?}");
+    }
+
+    /// Sixty units with effects of a few units, and one that is a million times as large.
+    #[test]
+    fn one_absurd_effect_leaves_the_others_their_posteriors() {
+        let sane: Vec<_> = (0..60).map(|i| (6.0 * libm::sin(f64::from(i) * 1.7), 1.0)).collect();
+        let fit =
+            |effects: &[(f64, f64)]| ash_fit(effects, &ash_grid(effects, 10), 10.0, 60).posterior(6.0, 1.0);
+        let without = fit(&sane);
+        for absurd in [(6e6, 1e6), (1e40, 1e39), (1e99, 3e98)] {
+            let mut effects = sane.clone();
+            effects.push(absurd);
+            let with = fit(&effects);
+            assert!((with.mean - without.mean).abs() < 0.2, "{absurd:?}: {} {}", with.mean, without.mean);
+        }
+    }
+
+    #[test]
+    fn a_t_beyond_any_number_does_not_widen_its_interval() {
+        let ratio = |t: f64, df: f64| t_to_effective_se(5000.0, t, df).unwrap() / (5000.0 / t.abs());
+        for df in [30.0, 200.0, 1e9] {
+            let mut last = 1.0;
+            for t in [2.0, 10.0, 30.0, 36.9] {
+                assert!(ratio(t, df) >= last - 1e-9, "{t} {df}");
+                last = ratio(t, df);
+            }
+            for t in [37.1, 38.0, 446.0, 7079.0, 1e12] {
+                assert!((ratio(t, df) / ratio(37.0, df) - 1.0).abs() < 1e-12, "{t} {df}: {}", ratio(t, df));
+                assert_eq!(ratio(-t, df), ratio(t, df));
+            }
+        }
+        assert!(ratio(7079.0, 200.0) < 2.0 && ratio(7079.0, 1e9) < 1.000_001);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl LowerBound {
 
     /// Takes one day's gross score and weight.
     pub fn step(&mut self, z: f64, weight: f64, params: &MixParams) {
-        let scale = self.scale.step(z, params.scale_decay);
+        let scale = self.scale.step_within(z, params.scale_decay, params.score_cap);
         let (z, w) = (z / scale, weight / scale);
         self.z += z;
         self.w += w;

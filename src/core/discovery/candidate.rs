@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::condition::Condition;
+use super::membership::Influence;
 use crate::market::Side;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
@@ -60,7 +61,7 @@ impl fmt::Display for DirectionRule {
 /// Whose events a unit holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Every symbol of the catalogue, in symbol order. Written as `ALL`.
+    /// Every symbol of the catalogue, or (of a candidate) every one that its pool holds, in symbol order. Written as `ALL`.
     Pooled(Arc<[Symbol]>),
     /// One symbol.
     Single(Symbol),
@@ -183,7 +184,7 @@ pub struct Candidate {
     pub horizon: Horizon,
     /// State condition; `None` = every event (written as an empty `state_id`).
     pub state: Option<Condition>,
-    /// Symbol, or all of them.
+    /// Symbol, or all of them but those that the pool leaves out.
     pub scope: Scope,
     /// Side of the rule.
     pub direction_rule: DirectionRule,
@@ -198,7 +199,7 @@ pub struct Candidate {
     pub effective_n: Option<f64>,
     /// Events left out because their exit falls on a later day than the event.
     pub n_purged: u64,
-    /// Events left out because an input is unknown.
+    /// Events left out because they cannot be scored.
     pub n_dropped: u64,
     /// Mean round-trip cost, bps.
     pub cost_bps: Option<f64>,
@@ -246,7 +247,7 @@ pub struct Candidate {
     pub e_bet: f64,
     /// Largest MIX e-value so far (>= 1).
     pub e_sup: f64,
-    /// `min(1, 2 min(1/sup E+, 1/sup E-))`: valid at every look.
+    /// `min(1, 2 min(1/sup E+, 1/sup E-))`: valid at every look. 1 where the returns have no variance.
     pub p_any: f64,
     /// Current pair e-value `(E+ + E-)/2`.
     pub e_pair: f64,
@@ -262,6 +263,8 @@ pub struct Candidate {
     pub worst_score: Option<f64>,
     /// A non-finite score froze this unit's evidence.
     pub quarantined: bool,
+    /// What was bounded.
+    pub influence: Influence,
 
     /// Sum of the score weights: the return units that the scores measure.
     pub weight_sum: f64,

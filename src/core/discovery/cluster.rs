@@ -34,7 +34,12 @@ pub struct ClusterT {
     pub df_bm: f64,
     /// `N^2 / sum n_g^2`: the number of equally large clusters that the values are worth.
     pub effective_n: f64,
+    /// Whether the clusters differ by more than rounding.
+    pub has_variance: bool,
 }
+
+/// A spread of the clusters below this share of their sums' root mean square is rounding.
+const ROUNDING: f64 = 1e-9;
 
 /// Below these a CR2 test is undefined and its p is 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +67,7 @@ impl ClusterT {
             return None;
         }
         let mean = total / n;
-        let (mut plain, mut corrected, mut a_sum, mut a_squares) = (0.0, 0.0, 0.0, 0.0);
+        let (mut plain, mut corrected, mut a_sum, mut a_squares, mut size) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for c in sums {
             let u = c.sum - c.n * mean;
             let leverage = 1.0 - c.n / n;
@@ -71,6 +76,7 @@ impl ClusterT {
             corrected += u * u / leverage;
             a_sum += a;
             a_squares += a * a;
+            size += c.sum * c.sum;
         }
         let g = count(clusters);
         Some(Self {
@@ -81,6 +87,7 @@ impl ClusterT {
             se_cr2: sqrt(corrected) / n,
             df_bm: n * n / (squares + a_sum * a_sum - a_squares),
             effective_n: n * n / squares,
+            has_variance: sqrt(plain) > ROUNDING * sqrt(size),
         })
     }
 
@@ -114,7 +121,7 @@ impl ClusterT {
         self.clusters >= limits.clusters
             && self.n >= limits.n
             && self.df_bm >= limits.df
-            && self.se_cr2 > 0.0
+            && self.has_variance
             && self.se_cr2.is_finite()
     }
 }
@@ -152,6 +159,17 @@ mod tests {
         assert!(ClusterT::from_sums(equal_clusters(20, 2.0)).unwrap().is_defined(&LIMITS));
         let flat = (0..40).map(|_| ClusterSum { n: 2.0, sum: 1.0 });
         assert!(!ClusterT::from_sums(flat).unwrap().is_defined(&LIMITS));
+        // A constant that is no sum of halves, and one with an ulp of noise: their spread is rounding.
+        for noise in [0.0, 2e-16] {
+            let nearly = (0..400).map(|i| {
+                let n = f64::from(i % 4 + 1);
+                ClusterSum { n, sum: (0..=i % 4).map(|_| 0.001 + noise * f64::from(i % 3)).sum() }
+            });
+            let t = ClusterT::from_sums(nearly).unwrap();
+            assert!(!t.has_variance && !t.is_defined(&LIMITS), "{t:?}");
+        }
+        let little = (0..400).map(|i| ClusterSum { n: 1.0, sum: 0.001 + 1e-9 * f64::from(i % 3) });
+        assert!(ClusterT::from_sums(little).unwrap().is_defined(&LIMITS));
     }
 
     #[test]

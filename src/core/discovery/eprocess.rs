@@ -1,6 +1,8 @@
 //! Running evidence against "the mean score is not positive", one score per closed day, valid at every look.
 //!
 //! * Scale: `sqrt(num/den)`, known before the day's score; then `num = d num + z^2`, `den = d den + 1`.
+//! * A score counts as at most `cap` scales, `u = z / scale` within `-cap..cap`, for the processes as for the scale: the cap is
+//!   known before the score, an odd function keeps conditional symmetry, and of a gain it only takes away.
 //! * SYM (de la Pena 1999; Howard et al. 2021): `S += u`, `V += u^2`,
 //!   `ln E = ln 2 + ln(rho/(V+rho))/2 + S^2/(2(V+rho)) + ln Phi(S/sqrt(V+rho))`.
 //! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l max(u, -clip)`, `E = mean wealth`.
@@ -17,6 +19,8 @@ use crate::spec::gates::{EvidenceSpec, MAX_BETS};
 pub(super) const RESCALE_EXPONENT: i32 = 332;
 /// Below this `S^2 / (2 (V + rho))` no part of `E_SYM` overflows or underflows: `Phi` is taken above -26.
 const LARGEST_Y: f64 = 330.0;
+/// Logarithms of e-values become numbers up to here, and those of p-values down to its negative: `p e` stays 1 there too.
+const LARGEST_LOG: f64 = 700.0;
 
 /// Constants of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +35,8 @@ pub struct MixParams {
     pub bet_count: usize,
     /// Losses beyond this many scales count as this many.
     pub loss_clip: f64,
+    /// Scores beyond this many scales count as this many.
+    pub score_cap: f64,
     /// Forgetting of the scale per day.
     pub scale_decay: f64,
     /// Starting weight of the scale, days.
@@ -49,6 +55,7 @@ impl From<&EvidenceSpec> for MixParams {
             bets,
             bet_count,
             loss_clip: spec.bet_loss_clip,
+            score_cap: spec.influence.max_day_score,
             scale_decay: spec.scale_decay,
             scale_prior: spec.scale_prior_days,
         }
@@ -80,10 +87,15 @@ impl RunningScale {
 
     /// The scale known before the next score; then learns the score.
     pub fn step(&mut self, z: f64, decay: f64) -> f64 {
-        let scale = sqrt(self.num / self.den);
-        self.num = decay * self.num + z * z;
+        self.step_within(z, decay, f64::INFINITY)
+    }
+
+    /// The same, and a score counts as at most `cap` scales.
+    pub fn step_within(&mut self, z: f64, decay: f64, cap: f64) -> f64 {
+        let square = self.num / self.den;
+        self.num = decay * self.num + (z * z).min(cap * cap * square);
         self.den = decay * self.den + 1.0;
-        scale
+        sqrt(square)
     }
 }
 
@@ -103,10 +115,12 @@ pub struct SignProcess {
     pub(super) v: f64,
     /// Sum of their cubes (for the skewness).
     pub(super) cubes: f64,
-    /// Smallest scaled score; `+inf` before the first.
+    /// Smallest scaled score, not capped; `+inf` before the first.
     pub(super) worst: f64,
     /// Scores taken.
     pub(super) days: u32,
+    /// Scores that counted as `score_cap` scales, being more.
+    pub(super) capped: u32,
     /// Number of the score after which E was largest; 0 while it never exceeded 1.
     pub(super) sup_at: u32,
     /// Sum of the wealths by bet size, times `2^(332 * exponent)`.
@@ -163,7 +177,13 @@ impl SignProcess {
     /// `1 / sup E`: a p-value at every time.
     #[must_use]
     pub fn p_any(&self) -> f64 {
-        exp(-self.log_sup())
+        exp(-self.log_sup().min(LARGEST_LOG))
+    }
+
+    /// Scores that were larger than they count.
+    #[must_use]
+    pub const fn capped(&self) -> u32 {
+        self.capped
     }
 
     /// Number of the score after which E was largest; 0 while it never exceeded 1.
@@ -172,7 +192,7 @@ impl SignProcess {
         self.sup_at
     }
 
-    /// Smallest scaled score; `None` before the first.
+    /// Smallest scaled score, not capped; `None` before the first.
     #[must_use]
     pub fn worst(&self) -> Option<f64> {
         self.worst.is_finite().then_some(self.worst)
@@ -190,6 +210,12 @@ impl SignProcess {
         let third = cube - 3.0 * mean * square + 2.0 * mean * mean * mean;
         (second > 1e-12 * square).then(|| third / (second * sqrt(second)))
     }
+}
+
+/// An e-value as a number, of its logarithm: the largest is 1.01e304.
+#[must_use]
+pub fn e_of_log(log_e: f64) -> f64 {
+    exp(log_e.min(LARGEST_LOG))
 }
 
 /// `ln(exp(a) + exp(b))`.
@@ -220,6 +246,7 @@ pub(crate) fn lab_params() -> MixParams {
         bets: [0.02, 0.04, 0.07, 0.11, 0.155, 0.0, 0.0, 0.0],
         bet_count: 5,
         loss_clip: 6.0,
+        score_cap: f64::INFINITY,
         scale_decay: 0.98,
         scale_prior: 5.0,
     }

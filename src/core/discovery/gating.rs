@@ -92,7 +92,7 @@ impl Verdict {
         let enough_events = v.at_least("MIN_SAMPLE_SIZE_GATE", "n_events", Some(n), events);
         let enough_days =
             v.at_least("MIN_SAMPLE_SIZE_GATE", "n_clusters", Some(days), f64::from(limits.min_clusters));
-        v.sample = enough_events && enough_days;
+        v.sample = enough_events && enough_days && v.holds_symbols(c);
         v.lfsr = v.at_most("LFSR_GATE", "lfsr", c.lfsr, limits.max_lfsr);
         v
     }
@@ -105,6 +105,13 @@ impl Verdict {
             && self.information
             && self.sample
             && self.lfsr
+    }
+
+    /// A pool that leaves every symbol out trades nothing.
+    fn holds_symbols(&mut self, c: &Candidate) -> bool {
+        #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+        let symbols = c.scope.symbols().len() as f64;
+        self.at_least("POOL_GATE", "pool_symbols", Some(symbols), 1.0)
     }
 
     fn both_halves(&mut self, c: &Candidate) -> bool {

@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! OutcomeTable ── catalogue ── evidence (day by day) ── conclude ── candidates
-//!                     │            │    └ record             ├ diagnostics: cluster
-//!        definition, ledger     scores, eprocess, bounds     ├ estimates: tree (shrink), ash
-//!                                                            ├ multiplicity (ledger)
-//!                                                            └ gating
+//!  └ repeats         │            │    ├ record             ├ diagnostics: cluster
+//!        definition, ledger       │    └ influence          ├ estimates: tree (shrink), ash
+//!                              scores, eprocess, bounds     ├ multiplicity (ledger, membership)
+//!                                                           └ gating
 //! ```
 //!
 //! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
@@ -28,9 +28,11 @@ mod exclusion;
 mod gating;
 pub mod ledger;
 mod measured;
+mod membership;
 pub mod monitor;
 pub mod multiplicity;
 mod record;
+mod repeats;
 mod run;
 pub mod scores;
 pub mod seed_compat;
@@ -38,6 +40,7 @@ pub mod shrink;
 pub mod signs;
 pub mod special;
 mod table;
+mod table_error;
 mod tree;
 
 pub use candidate::{
@@ -49,10 +52,13 @@ pub use catalogue_spec::{
 };
 pub use condition::{Condition, ConditionTest, label_condition, negated_condition, state_condition};
 pub use definition::Definitions;
-pub use evidence::{DaySum, EvidenceBook, RowCounts, UnitEvidence};
+pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
+pub use membership::{Influence, LeastCounts, LeftOutSymbol};
 pub use record::DayRecord;
+pub use repeats::{Collapsed, Repeats};
 pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
-pub use table::{OutcomeRow, OutcomeTable, TableBuilder, TableError, Tested, default_exit};
+pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
+pub use table_error::TableError;

@@ -15,6 +15,7 @@ pub struct RetireDetector {
     bets: Vec<f64>,
     clip: f64,
     decay: f64,
+    cap: f64,
 }
 
 impl RetireDetector {
@@ -27,13 +28,14 @@ impl RetireDetector {
             bets: bets.to_vec(),
             clip,
             decay: params.scale_decay,
+            cap: params.score_cap,
         }
     }
 
     /// Takes a day's gross score and weight in the traded direction; `floor` is the least acceptable return per trade,
     /// decimal. Returns the mean of `R = (R + 1)(1 + l y)` over the bets, `y = -(z - floor W) / scale`, clipped.
     pub fn step(&mut self, z: f64, weight: f64, floor: f64) -> f64 {
-        let scale = self.scale.step(z, self.decay);
+        let scale = self.scale.step_within(z, self.decay, self.cap);
         let y = (-(z - floor * weight) / scale).clamp(-self.clip, self.clip);
         let mut sum = 0.0;
         for (r, l) in self.wealth.iter_mut().zip(&self.bets) {

@@ -2,8 +2,8 @@
 //! what was made of them; putting the rows back is the same arithmetic in the same order, and leaves the same bits.
 //!
 //! ```text
-//! record   rows, block after block: block u32 | symbol u16 | fate u16 | conditions u64, and of a row that is used
-//!          signed_return f64 | cost f64 | inv_scale f64                                         (all little-endian)
+//! record   rows, block after block: block u32 | symbol u16 | fate u8 | pool u8 | conditions u64, and of a row that is
+//!          used signed_return f64 | cost f64 | inv_scale f64                                    (all little-endian)
 //! link     SHA-256 of the link before | day i64 | record: equal links, equal histories. The first link before is
 //!          SHA-256 of the book's identity (its catalogue, its specs and its stand-in scale).
 //! ```
@@ -27,7 +27,7 @@ impl EvidenceBook {
     /// The link that stands before the first day.
     #[must_use]
     pub fn first_link(&self) -> [u8; 32] {
-        let text = format!("book/3 {} {} {}", self.catalogue_hash, self.spec_hash, self.default_sigma_bar());
+        let text = format!("book/4 {} {} {}", self.catalogue_hash, self.spec_hash, self.default_sigma_bar());
         Sha256::digest(text).into()
     }
 
@@ -92,9 +92,9 @@ fn next_link(before: &[u8; 32], day: i64, bytes: &[u8]) -> [u8; 32] {
 fn encode(block: u32, row: &BookRow, out: &mut Vec<u8>) {
     out.extend_from_slice(&block.to_le_bytes());
     out.extend_from_slice(&row.symbol.to_le_bytes());
-    out.extend_from_slice(&(row.fate as u16).to_le_bytes());
+    out.extend_from_slice(&[row.fate as u8, row.pool]);
     out.extend_from_slice(&row.conditions.to_le_bytes());
-    if row.fate == Fate::Used {
+    if row.fate.is_used() {
         for x in [row.signed_return, row.cost, row.inv_scale] {
             out.extend_from_slice(&x.to_le_bytes());
         }
@@ -109,17 +109,17 @@ fn decode(record: &DayRecord) -> Option<Vec<(usize, BookRow)>> {
     while !bytes.is_empty() {
         let block = u32::from_le_bytes(take(&mut bytes)?) as usize;
         let symbol = u16::from_le_bytes(take(&mut bytes)?);
-        let number = u16::from_le_bytes(take(&mut bytes)?);
-        let fate = Fate::ALL.into_iter().find(|fate| *fate as u16 == number)?;
+        let [number, pool] = take(&mut bytes)?;
+        let fate = Fate::ALL.into_iter().find(|fate| *fate as u8 == number)?;
         let conditions = u64::from_le_bytes(take(&mut bytes)?);
         let mut known = [0.0; 3];
-        if fate == Fate::Used {
+        if fate.is_used() {
             for x in &mut known {
                 *x = f64::from_le_bytes(take(&mut bytes)?);
             }
         }
         let [signed_return, cost, inv_scale] = known;
-        rows.push((block, BookRow { day, symbol, fate, signed_return, cost, inv_scale, conditions }));
+        rows.push((block, BookRow { day, symbol, fate, pool, signed_return, cost, inv_scale, conditions }));
     }
     Some(rows)
 }

@@ -9,10 +9,10 @@ use super::candidate::{Candidate, PromotionTrack};
 use super::catalogue::Catalogue;
 use super::catalogue_spec::{CatalogueSpec, TestedFilter, Untested};
 use super::conclude::{Context, conclude};
-use super::eprocess::MixParams;
 use super::evidence::EvidenceBook;
 use super::exclusion::{Exclusion, Lacking, unavailable, untested};
 use super::ledger::{Accounting, Cohort, date};
+use super::membership::{LeftOutSymbol, left_out_of_pools};
 use super::table::OutcomeTable;
 use crate::market::Ts;
 use crate::spec::gates::{FamiliesFile, GatesSpec};
@@ -51,12 +51,7 @@ impl DiscoveryConfig {
     /// An empty book for a catalogue.
     #[must_use]
     pub fn open_book(&self, catalogue: &Catalogue) -> EvidenceBook {
-        EvidenceBook::new(
-            catalogue,
-            MixParams::from(&self.gates.evidence),
-            self.gates.evidence.default_sigma_bar,
-        )
-        .under(&self.spec_hash)
+        EvidenceBook::new(catalogue, &self.gates.evidence).under(&self.spec_hash)
     }
 }
 
@@ -84,10 +79,20 @@ pub struct DiscoverySummary {
     pub rows_used: u64,
     /// Rows whose exit falls on a later day than the event.
     pub rows_purged: u64,
-    /// Rows with an unknown return, cost or scale.
+    /// Rows that cannot be scored: return, cost or scale unknown, infinite or beyond any market.
     pub rows_dropped: u64,
     /// Rows without a direction.
     pub rows_undirected: u64,
+    /// Used rows whose sigma counts as more than it is.
+    pub rows_floored: u64,
+    /// Used rows that pooled units leave out, their symbol moving less than its round trip costs.
+    pub rows_left_out_of_pool: u64,
+    /// The same by symbol and holding period.
+    pub left_out_of_pool: Vec<LeftOutSymbol>,
+    /// Rows of the input that repeated another and were collapsed into it.
+    pub rows_repeated: u64,
+    /// Events and holding periods whose rows contradicted each other: each counts as one row without a known return.
+    pub rows_contradicting: u64,
     /// Last UTC day that was taken, as a date.
     pub closed_through: Option<String>,
     /// Units in the catalogue.
@@ -98,6 +103,10 @@ pub struct DiscoverySummary {
     pub cohorts: Vec<Cohort>,
     /// Units with data.
     pub tested: usize,
+    /// Of these, units with as many events and days as it takes: the others have p = 1 in every procedure.
+    pub admitted: usize,
+    /// Units with a day whose score counts as less than it is.
+    pub units_with_capped_days: usize,
     /// The procedure and evidence that decided.
     pub publish_with: String,
     /// See `publish_with`.
@@ -195,11 +204,18 @@ fn summarise(
         rows_purged: counts.purged,
         rows_dropped: counts.dropped,
         rows_undirected: counts.undirected,
+        rows_floored: counts.floored,
+        rows_left_out_of_pool: counts.apart,
+        left_out_of_pool: left_out_of_pools(catalogue, book),
+        rows_repeated: 0,
+        rows_contradicting: 0,
         closed_through: book.through_day().map(date),
         hypotheses: catalogue.units,
         trials: accounting.total,
         cohorts: accounting.cohorts.clone(),
         tested: candidates.len(),
+        admitted: tally(&|c| c.influence.is_admitted),
+        units_with_capped_days: tally(&|c| c.influence.capped_days > 0),
         publish_with: name(&gates.multiplicity.publish_with),
         publish_on: name(&gates.evidence.publish_on),
         discoveries_by_procedure: BTreeMap::from([

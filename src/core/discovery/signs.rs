@@ -33,7 +33,7 @@ pub struct SignProcesses<const N: usize> {
     v: f64x4,
     /// Sums of their cubes.
     cubes: f64x4,
-    /// Smallest scaled scores; `+inf` before the first.
+    /// Smallest scaled scores, not capped; `+inf` before the first.
     worst: f64x4,
     /// Wealths by bet size, times `2^(332 * exponent)`; 0 where there is no bet.
     wealth: [f64x4; MAX_BETS],
@@ -41,6 +41,8 @@ pub struct SignProcesses<const N: usize> {
     sup: f64x4,
     /// Scores taken.
     days: u32,
+    /// Scores that counted as the cap, being more.
+    capped: [u32; LANES],
     /// Numbers of the scores after which E was largest; 0 while it never exceeded 1.
     sup_at: [u32; LANES],
     /// Shared exponents of a sign's wealths.
@@ -72,6 +74,7 @@ impl<const N: usize> SignProcesses<N> {
             wealth,
             sup: f64x4::ONE,
             days: 0,
+            capped: [0; LANES],
             sup_at: [0; LANES],
             exponent: [0; LANES],
             is_rescaled: false,
@@ -89,13 +92,20 @@ impl<const N: usize> SignProcesses<N> {
         const MORE: f64 = 1.0 + 1e-9;
         let z = f64x4::new(std::array::from_fn(|lane| z[lane % N]));
         self.days += 1;
-        let u = z * (f64x4::splat(self.den) / self.num).sqrt();
-        self.num = f64x4::splat(params.scale_decay) * self.num + z * z;
+        let cap = f64x4::splat(params.score_cap);
+        let raw = z * (f64x4::splat(self.den) / self.num).sqrt();
+        let is_beyond = raw.abs().simd_gt(cap).to_bitmask();
+        if is_beyond != 0 {
+            self.count_capped(is_beyond);
+        }
+        let u = raw.fast_min(cap).fast_max(-cap);
+        let largest = f64x4::splat(params.score_cap * params.score_cap / self.den) * self.num;
+        self.num = f64x4::splat(params.scale_decay) * self.num + (z * z).fast_min(largest);
         self.den = params.scale_decay * self.den + 1.0;
         self.s += u;
         self.v += u * u;
         self.cubes += u * u * u;
-        self.worst = u.fast_min(self.worst);
+        self.worst = raw.fast_min(self.worst);
         let clipped = u.fast_max(f64x4::splat(-params.loss_clip));
         let mut sum = f64x4::ZERO;
         for (wealth, bet) in self.wealth.iter_mut().zip(&params.bets).take(params.bet_count) {
@@ -117,6 +127,11 @@ impl<const N: usize> SignProcesses<N> {
         if is_near.to_bitmask() != ALL_LANES || self.is_rescaled {
             self.raise(is_below.to_bitmask(), sum.to_array(), params);
         }
+    }
+
+    #[cold]
+    fn count_capped(&mut self, lanes: u32) {
+        self.capped.iter_mut().enumerate().for_each(|(lane, n)| *n += lanes >> lane & 1);
     }
 
     /// Brings wealths back near 1 and raises the suprema that have grown, except in lanes that are known to be below.
@@ -164,6 +179,7 @@ impl<const N: usize> SignProcesses<N> {
             cubes: of(self.cubes),
             worst: of(self.worst),
             days: self.days,
+            capped: self.capped[i],
             sup_at: self.sup_at[i],
             wealth: self.wealth.iter().map(|wealth| of(*wealth)).sum(),
             exponent: self.exponent[i],
@@ -261,6 +277,35 @@ mod tests {
             assert!((process.log_sup() - sup).abs() <= 1e-9 * sup, "{} {sup}", process.log_sup());
             assert!((process.log_e(&p) - last).abs() <= 1e-9 * last.abs(), "{} {last}", process.log_e(&p));
         }
+    }
+
+    /// What one score can do is bounded, whatever it is, and the scale forgets it in weeks rather than years.
+    #[test]
+    fn an_absurd_score_counts_as_the_cap() {
+        let p = MixParams { score_cap: 12.0, ..lab_params() };
+        let run = |absurd: Option<f64>| {
+            let mut process = SignProcesses::<2>::new(&p);
+            for day in 0..300 {
+                let z = if day % 2 == 0 { 1.4 } else { -0.6 };
+                let z = absurd.filter(|_| day == 100).unwrap_or(z);
+                process.step([z, -z], &p);
+            }
+            [process.sign(0), process.sign(1)]
+        };
+        let plain = run(None);
+        assert_eq!(plain[0].capped(), 0);
+        let at_cap = run(Some(1e3));
+        for absurd in [1e9, 1e160, f64::INFINITY] {
+            let [with, against] = run(Some(absurd));
+            assert_eq!((with.capped(), against.capped()), (1, 1), "{absurd}");
+            assert_eq!(with.log_sup().to_bits(), at_cap[0].log_sup().to_bits(), "{absurd}");
+            assert_eq!(against.log_sup().to_bits(), at_cap[1].log_sup().to_bits(), "{absurd}");
+        }
+        // Without the cap one score alone would be a discovery.
+        let free = MixParams { score_cap: f64::INFINITY, ..p };
+        let mut process = SignProcesses::<1>::new(&free);
+        (0..300).for_each(|day| process.step([if day == 100 { 1e9 } else { 0.0 }], &free));
+        assert!(process.sign(0).log_sup() > 15.0 && at_cap[0].log_sup() < 8.0);
     }
 
     #[test]

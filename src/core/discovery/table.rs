@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::condition::{Condition, ConditionTest};
+use super::repeats::{Collapsed, Repeats};
+use super::table_error::TableError;
 use crate::market::{BAR_MS, Symbol, Ts};
 use crate::outcomes::{Horizon, Outcome};
 
@@ -31,55 +33,6 @@ pub struct OutcomeRow<'a> {
     pub cost_bps: f64,
     /// sd of one bar's return known at the event; NaN unknown.
     pub sigma_bar: f64,
-}
-
-/// A row that cannot be part of a table.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum TableError {
-    /// A symbol that cannot be one.
-    #[error("row {row}, column symbol: {reason}")]
-    Symbol {
-        /// Row, from 0.
-        row: usize,
-        /// Why.
-        reason: String,
-    },
-    /// A horizon that cannot be read.
-    #[error("row {row}, column horizon: '{value}' is not a multiple of 5 minutes such as 5m, 60m, 4h, 1d")]
-    Horizon {
-        /// Row, from 0.
-        row: usize,
-        /// What was given.
-        value: String,
-    },
-    /// A direction other than -1, 0, 1.
-    #[error("row {row}, column direction: {value} is not -1, 0 or 1")]
-    Direction {
-        /// Row, from 0.
-        row: usize,
-        /// What was given.
-        value: i64,
-    },
-    /// One event type in two families.
-    #[error("row {row}, column canonical_family: {event_type} is in '{given}' here and in '{before}' above")]
-    TwoFamilies {
-        /// Row, from 0.
-        row: usize,
-        /// The event type.
-        event_type: String,
-        /// Family of this row.
-        given: String,
-        /// Family of earlier rows.
-        before: String,
-    },
-    /// Too many distinct values for the codes.
-    #[error("row {row}, column {column}: more than 65535 distinct values")]
-    TooMany {
-        /// Row, from 0.
-        row: usize,
-        /// Column.
-        column: &'static str,
-    },
 }
 
 /// Outcomes in columns.
@@ -312,7 +265,14 @@ impl TableBuilder {
         let horizon = Horizon::parse(row.horizon)
             .ok_or_else(|| TableError::Horizon { row: at, value: row.horizon.to_owned() })?;
         let code = match self.table.horizons.iter().position(|h| h.bars == horizon.bars) {
-            Some(known) => next_code(known, at, "horizon")?,
+            Some(known) => {
+                // Of several labels of one length, the same whatever the order of the rows.
+                let named = &mut self.table.horizons[known];
+                if horizon.label < named.label {
+                    *named = horizon;
+                }
+                next_code(known, at, "horizon")?
+            }
             None => {
                 self.table.horizons.push(horizon);
                 next_code(self.table.horizons.len() - 1, at, "horizon")?
@@ -325,6 +285,24 @@ impl TableBuilder {
     /// Sorts dictionaries and rows.
     #[must_use]
     pub fn finish(self) -> OutcomeTable {
+        let table = self.sorted_dictionaries();
+        if (1..table.len()).all(|i| table.key(i - 1) <= table.key(i)) {
+            return table;
+        }
+        let mut order: Vec<usize> = (0..table.len()).collect();
+        order.sort_by_key(|&i| table.key(i));
+        table.take(&order)
+    }
+
+    /// The same of a table that anybody may have made: an event and holding period is one row.
+    ///
+    /// # Errors
+    /// Where it is several and these are not to be collapsed; names them.
+    pub fn finish_unique(self, repeats: Repeats) -> Result<(OutcomeTable, Collapsed), TableError> {
+        super::repeats::unique(self.sorted_dictionaries(), repeats)
+    }
+
+    fn sorted_dictionaries(self) -> OutcomeTable {
         let mut table = self.table;
         let event_rank = rank_by(&table.event_types, |a, b| a.cmp(b));
         let symbol_rank = rank_by(&table.symbols, |a, b| a.cmp(b));
@@ -336,18 +314,17 @@ impl TableBuilder {
         table.event.iter_mut().for_each(|c| *c = event_rank[usize::from(*c)]);
         table.symbol.iter_mut().for_each(|c| *c = symbol_rank[usize::from(*c)]);
         table.horizon.iter_mut().for_each(|c| *c = horizon_rank[usize::from(*c)]);
-        let key = |i: usize| (table.timestamp[i], table.symbol[i], table.event[i], table.horizon[i]);
-        if (1..table.len()).all(|i| key(i - 1) <= key(i)) {
-            return table;
-        }
-        let mut order: Vec<usize> = (0..table.len()).collect();
-        order.sort_by_key(|&i| key(i));
-        table.take(&order)
+        table
     }
 }
 
 impl OutcomeTable {
-    fn take(&self, order: &[usize]) -> Self {
+    /// What a row is about, in the order of the rows.
+    pub(super) fn key(&self, i: usize) -> (i64, u16, u16, u16) {
+        (self.timestamp[i], self.symbol[i], self.event[i], self.horizon[i])
+    }
+
+    pub(super) fn take(&self, order: &[usize]) -> Self {
         fn gather<T: Copy>(column: &[T], order: &[usize]) -> Vec<T> {
             order.iter().map(|&i| column[i]).collect()
         }

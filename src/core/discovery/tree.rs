@@ -147,8 +147,8 @@ fn event_days(catalogue: &Catalogue, book: &EvidenceBook, b: usize) -> Vec<DaySu
     merge(days.iter())
 }
 
-/// Adds series up by day, in the order given. Days of quarantined units that are no numbers are left out: one broken
-/// return must not reach its family.
+/// Adds series up by day, in the order given. Days that are no numbers are left out: one broken return must not reach its
+/// family.
 fn merge<'a>(series: impl Iterator<Item = &'a Vec<DaySum>>) -> Vec<DaySum> {
     let mut all: Vec<DaySum> = series.flatten().filter(|d| d.is_finite()).copied().collect();
     // Stable: days that several series share keep the series' order, so the sums have one order of addition.

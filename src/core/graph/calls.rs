@@ -1,6 +1,8 @@
 //! Calls: binds arguments to an operator's parameters, and offers its row what it needs to make nodes of
 //! them.
 
+use std::cell::Cell;
+
 use super::ast::{Arg, Call, Expr, ExprKind, LangError, Span, Unary};
 use super::ir::{EventId, NodeId, Op, Rolling, Rolling2, SymbolRef, Type};
 use super::lower::{Def, Lowerer, Scope};
@@ -33,6 +35,8 @@ pub(super) struct Bound<'c> {
     pub(super) span: Span,
     /// As it was called.
     name: &'c str,
+    /// Whether the row asked for a parameter that it does not have.
+    has_missed: Cell<bool>,
 }
 
 /// What a row asks for. `None` where the row's parameters have none of this name and kind: see
@@ -43,6 +47,11 @@ impl Bound<'_> {
         self.values.get(at)
     }
 
+    fn asked<T>(&self, found: Option<T>) -> Option<T> {
+        self.has_missed.set(self.has_missed.get() || found.is_none());
+        found
+    }
+
     /// The series arguments, in order.
     pub(super) fn operands(&self) -> Vec<NodeId> {
         let node = |value: &Value| if let Value::Node(id) = value { Some(*id) } else { None };
@@ -51,32 +60,40 @@ impl Bound<'_> {
 
     /// A series argument, by its parameter's name.
     pub(super) fn series(&self, name: &str) -> Option<NodeId> {
-        if let Some(Value::Node(id)) = self.value(name) { Some(*id) } else { None }
+        self.asked(if let Some(Value::Node(id)) = self.value(name) { Some(*id) } else { None })
     }
 
     /// A literal whole number, by its parameter's name.
     pub(super) fn whole(&self, name: &str) -> Option<u32> {
-        if let Some(Value::Int(n)) = self.value(name) { Some(*n) } else { None }
+        self.asked(if let Some(Value::Int(n)) = self.value(name) { Some(*n) } else { None })
     }
 
     /// A literal number, by its parameter's name.
     pub(super) fn literal(&self, name: &str) -> Option<f64> {
-        if let Some(Value::Literal(x)) = self.value(name) { Some(*x) } else { None }
+        self.asked(if let Some(Value::Literal(x)) = self.value(name) { Some(*x) } else { None })
     }
 
     /// The calendar that the call names.
     pub(super) fn calendar(&self) -> Option<Calendar> {
-        if let Some(Value::Calendar(calendar)) = self.value("calendar") { Some(*calendar) } else { None }
+        self.asked(if let Some(Value::Calendar(calendar)) = self.value("calendar") {
+            Some(*calendar)
+        } else {
+            None
+        })
     }
 
     /// An event, as its place in the program.
     pub(super) fn event(&self) -> Option<usize> {
-        if let Some(Value::Event(ix)) = self.value("event") { Some(*ix) } else { None }
+        self.asked(if let Some(Value::Event(ix)) = self.value("event") { Some(*ix) } else { None })
     }
 
     /// The symbol that the call names.
     pub(super) fn symbol(&self) -> Option<SymbolRef> {
-        if let Some(Value::Symbol(symbol)) = self.value("symbol") { Some(symbol.clone()) } else { None }
+        self.asked(if let Some(Value::Symbol(symbol)) = self.value("symbol") {
+            Some(symbol.clone())
+        } else {
+            None
+        })
     }
 }
 
@@ -91,9 +108,8 @@ impl Lowerer<'_> {
         };
         let bound = self.bind(operator, call, span, scope)?;
         let node = (operator.lower)(self, &bound);
-        if node.is_none() && !self.has_errors() {
-            // A row that asks for a parameter it does not have: a fault of the table, which its example shows
-            // in tests.
+        if node.is_none() && bound.has_missed.get() {
+            // A fault of the table, which the row's example shows in tests.
             let message = format!("`{}` makes nothing of these arguments", operator.name);
             return self.report(
                 LangError::new(span, message).help(format!("it is called as `{}`", operator.usage())),
@@ -163,7 +179,14 @@ impl Lowerer<'_> {
                 }
             }
         }
-        ok.then_some(Bound { operator: op, values, clock, span, name: &call.name })
+        ok.then_some(Bound {
+            operator: op,
+            values,
+            clock,
+            span,
+            name: &call.name,
+            has_missed: Cell::new(false),
+        })
     }
 
     fn misfit(&mut self, op: &Operator, arg: &Arg) -> Option<NodeId> {

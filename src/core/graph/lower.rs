@@ -119,11 +119,6 @@ impl<'p> Lowerer<'p> {
         None
     }
 
-    /// Whether anything was reported yet: then what is missing may follow from it.
-    pub(super) const fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
-    }
-
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.ix()]
     }

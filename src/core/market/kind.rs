@@ -75,7 +75,7 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind.
+            /// Every kind, in the order of the table.
             pub const ALL: &'static [Self] = &[Self::Bars, $(Self::$kind),*];
 
             /// Its row of the table.
@@ -146,7 +146,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The list.
+            /// The records, whatever their type.
             #[must_use]
             pub fn rows(&self) -> &dyn Rows {
                 match self {
@@ -218,7 +218,7 @@ macro_rules! kinds {
 kinds! {
     /// 5-minute bars, perp or spot.
     Bars = KindFacts { code: 1, lake: "5m/ohlcv", live: Live::Bars, ..PLAIN };
-    /// Funding settlements.
+    /// Funding settlements, one for each interval.
     Funding(FundingPrint) funding = KindFacts {
         code: 2,
         time: TimeKey::Instant,
@@ -250,7 +250,7 @@ kinds! {
         coverage: Some(Source::TobCoverage),
         ..PLAIN
     };
-    /// Depth snapshots.
+    /// Snapshots of what rests near the mid price.
     Depth(BookDepth) depth =
         KindFacts { code: 7, time: TimeKey::Instant, lake: "book_depth", live: Live::Never, ..PLAIN };
     /// Long/short ratios of accounts, positions and takers.
@@ -309,7 +309,7 @@ pub struct SeriesKey {
     pub kind: Kind,
     /// Market; everything but bars is [`Market::Perp`].
     pub market: Market,
-    /// Symbol.
+    /// Whose series it is.
     pub symbol: Symbol,
 }
 
@@ -326,7 +326,7 @@ impl Records {
 /// Records to store for a symbol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawPut {
-    /// The symbol.
+    /// Whose records they are.
     pub symbol: Symbol,
     /// Its records, any order; of two for the same place the later in the list wins.
     pub records: Records,

@@ -13,7 +13,8 @@ pub trait Record: Copy + Send + Sync + 'static {
     const KIND: Kind;
     /// Names of its columns, in the store and in the lake.
     const NAMES: &'static [&'static str];
-    /// The source that each column feeds, in column order (of bars: those of the perpetual). The last columns may feed none.
+    /// The source that each column feeds, in column order (of bars: those of the perpetual). The last columns may feed
+    /// none.
     const SOURCES: &'static [Source];
 
     /// Bar number or milliseconds, by kind.
@@ -37,8 +38,8 @@ pub(super) fn wide<const N: usize>(values: [f64; N]) -> Columns {
 }
 
 /// Implements [`Record`] for a struct: its kind, its time field (`bar: BarIndex` or `ts: Ts`), and for each value the
-/// field, the column's name and the source that it feeds; `beside`, the columns that feed none. `known by` names the field without which a record at an
-/// instant says nothing; by default any known value will do.
+/// field, the column's name and the source that it feeds; `beside`, the columns that feed none. `known by` names the field
+/// without which a record at an instant says nothing; by default any known value will do.
 macro_rules! record {
     ($type:ident: $kind:ident, $key:ident: $time:ident {
         $($field:ident $name:literal $source:ident,)+
@@ -75,8 +76,10 @@ pub trait Rows {
     }
     /// Time and columns of each, in the order of the list; of records that say nothing too.
     fn each(&self, take: &mut dyn FnMut(i64, &Columns, bool));
-    /// Earliest time.
+    /// The earliest time of any of them.
     fn first(&self) -> Option<i64>;
+    /// Whether time never falls, or, `strictly`, always rises.
+    fn is_ordered(&self, strictly: bool) -> bool;
     /// Writes a column onto slots that begin with number `first`: `out[i]` is the value at time `first + i`.
     fn spread(&self, column: usize, first: i64, out: &mut [f64]);
 }
@@ -94,6 +97,10 @@ impl<R: Record> Rows for Vec<R> {
 
     fn first(&self) -> Option<i64> {
         self.iter().map(Record::time).min()
+    }
+
+    fn is_ordered(&self, strictly: bool) -> bool {
+        self.is_sorted_by(|a, b| a.time() < b.time() || !strictly && a.time() == b.time())
     }
 
     fn spread(&self, column: usize, first: i64, out: &mut [f64]) {

@@ -169,7 +169,7 @@ impl Source {
         self as usize
     }
 
-    /// By name.
+    /// The source of a name in specs.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.name() == name)

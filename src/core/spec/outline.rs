@@ -27,7 +27,10 @@ enum Node {
 
 impl<'f> Outline<'f> {
     pub(super) fn of(file: &'f SourceFile) -> Self {
-        Self { file, root: serde_saphyr::from_str(&file.text).ok() }
+        let read = |text: &str| serde_saphyr::from_str::<Spanned<Node>>(text).ok();
+        // What is no finite number is nothing to a reader that expects no type; of it, too, only the place is asked for.
+        let finite = || file.text.replace(".nan", "0000").replace(".inf", "0000");
+        Self { file, root: read(&file.text).or_else(|| read(&finite())) }
     }
 
     /// The bytes of what is at the end of a path: a scalar, else its key, else the first key in it. Where the file leaves

@@ -263,6 +263,7 @@ mod tests {
           |
         2 | fee_bps_per_sides: 4.0
           | ^^^^^^^^^^^^^^^^^
+          |
           = help: did you mean 'fee_bps_per_side'?
           = help: the keys here are fee_bps_per_side, expr, names
         ");
@@ -284,6 +285,7 @@ mod tests {
           |
         2 | fee_bps_per_side: "0.5"
           |                    ^^^
+          |
           = help: write 0.5, without quotes
         "#);
         let text = "expr: '3'\nfee_bps_per_side: 0.5\nnames:\n  a: \"1\"\n";

@@ -56,12 +56,12 @@ pub enum Job {
     },
     /// Add to the journal of what unfinished bars are made of.
     Journal {
-        /// The batch.
+        /// The bytes of the batch.
         batch: Vec<u8>,
         /// The batch holds everything that bars after this one are made of: what lies before it goes with the commit of
         /// this bar.
         anew_after: Option<BarIndex>,
-        /// Done.
+        /// Hears when it is kept.
         reply: Reply<()>,
     },
     /// Push rows before `end` through the pipeline and commit them: one chunk, or first a rewind if a put changed

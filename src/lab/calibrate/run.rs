@@ -13,7 +13,8 @@ use backtestd_core::discovery::eprocess::pair_p;
 use backtestd_core::discovery::multiplicity::bh_reject;
 use backtestd_core::discovery::special::normal_isf;
 use backtestd_core::discovery::{
-    Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, candidate_id, conclude_book,
+    Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts, candidate_id,
+    conclude_book,
 };
 use backtestd_core::market::{Draws, derive};
 use backtestd_core::spec::gates::{
@@ -158,6 +159,11 @@ impl Study {
         let (mut touched, mut agrees) = (Vec::new(), true);
         let places: Vec<(usize, usize)> = places(&self.catalogue);
         let mut p_any = vec![(1.0, true); units];
+        let least: Vec<LeastCounts> = self
+            .catalogue
+            .places()
+            .map(|p| LeastCounts::of(&self.catalogue, &self.config.gates, p))
+            .collect();
 
         for day in 0..world.days as i64 {
             let date = FIRST_DAY + day;
@@ -170,7 +176,8 @@ impl Study {
                 let (block, local) = places[unit];
                 let evidence = book.unit(block, local);
                 let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
-                p_any[unit] = (pair_p(follow, fade), follow < fade);
+                let is_admitted = least[unit].admit(evidence.events(), evidence.days());
+                p_any[unit] = (if is_admitted { pair_p(follow, fade) } else { 1.0 }, follow < fade);
             }
             let rejected = self.reject(&p_any, &ledger);
             let new = production.look(day, &rejected);

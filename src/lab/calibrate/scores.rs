@@ -140,6 +140,7 @@ mod tests {
             loss_clip: 6.0,
             scale_decay: 0.98,
             scale_prior: 5.0,
+            score_cap: f64::INFINITY,
         };
         let tally = resample(&series, 1, 2000, 2, &params, &acceptance, &|| ()).unwrap();
         for (_, ratio) in tally.fade.iter().chain(&tally.follow) {

@@ -11,6 +11,7 @@ use super::{
     write_bytes, write_parquet,
 };
 use backtestd_core::discovery::{BridgeColumns, Candidate, Discovery};
+use backtestd_core::market::Symbol;
 
 /// Layout of the columns.
 const CANDIDATES_SCHEMA: &str = "phase2_candidates/1";
@@ -118,6 +119,20 @@ fn evidence(rows: &[&Candidate]) -> Vec<Column> {
         number("weight_sum", rows, |c| Some(c.weight_sum)),
         ("e_sup_date".to_owned(), string_column(rows.iter().map(|c| c.e_sup_date.as_deref()))),
         flag("quarantined", rows, |c| c.quarantined),
+        flag("is_admitted", rows, |c| c.influence.is_admitted),
+        whole("capped_days", rows, |c| c.influence.capped_days),
+        number("top_day_share", rows, |c| c.influence.top_day_share),
+        whole("n_floored", rows, |c| c.influence.n_floored),
+        whole("n_left_out_of_pool", rows, |c| c.influence.n_left_out_of_pool),
+        (
+            "left_out_symbols".to_owned(),
+            list_column(
+                rows.iter()
+                    .map(|c| c.influence.left_out_symbols.iter().map(Symbol::as_str).collect::<Vec<&str>>()),
+            ),
+        ),
+        number("log_e_value", rows, |c| Some(c.influence.log_e_value)),
+        number("log_e_sup", rows, |c| Some(c.influence.log_e_sup)),
         flag("direction_tied", rows, |c| c.is_tied),
         text("definition_hash", rows, |c| c.definition_hash.to_string()),
         whole("cohort", rows, |c| u64::from(c.cohort)),

@@ -12,6 +12,8 @@ mod columns;
 mod error;
 mod hash;
 mod month;
+mod outcome_error;
+mod outcome_states;
 mod outcome_table;
 mod parquet;
 mod raw;
@@ -26,7 +28,8 @@ pub use columns::{
 pub use error::LakeError;
 pub use hash::content_sha256;
 pub use month::{LakeFile, Month};
-pub use outcome_table::{OutcomeDefaults, OutcomeFileError, read_outcome_table};
+pub use outcome_error::OutcomeFileError;
+pub use outcome_table::{OutcomeDefaults, OutcomeFile, read_outcome_table};
 pub use parquet::{
     ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_parquet, verify_parquet,
     write_parquet,

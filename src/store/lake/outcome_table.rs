@@ -3,25 +3,25 @@
 //! Required: `event_type`, `canonical_family`, `symbol`, `timestamp`, `direction`, `horizon`, `forward_return`. Optional:
 //! `cost_bps_round_trip`, `sigma_bar`, `entry_lag_bars`, `exit_ts`, `state.<name>` (true where the state held), and the
 //! labels `vol_regime` and `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any
-//! unit (integers are taken for s, ms, us or ns by their size), booleans may be 0/1.
+//! unit (integers are taken for s, ms, us or ns by their size; times without an offset are UTC), booleans may be 0/1.
+//!
+//! Names are trimmed, and names that differ only in case are one: the one that sorts first. An event and holding period
+//! is one row. What no market can say (an exit before the entry, a return below -1, a negative cost) is refused with its
+//! row; what nobody can score (an infinite or unknown return, cost or sigma) is read, dropped by discovery and counted.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 
-use super::{LakeError, read_parquet};
-use backtestd_core::discovery::{
-    Condition, OutcomeRow, OutcomeTable, TableBuilder, TableError, default_exit, label_condition,
-    state_condition,
-};
+use super::outcome_error::OutcomeFileError;
+use super::outcome_states::StateColumns;
+use super::read_parquet;
+use backtestd_core::discovery::{Collapsed, OutcomeRow, OutcomeTable, Repeats, TableBuilder, default_exit};
 use backtestd_core::market::{BAR_MS, Symbol, Ts, parse_time};
 use backtestd_core::outcomes::Horizon;
-
-/// Label columns that condition outcomes beside `state.<name>`.
-const LABELS: [&str; 2] = ["vol_regime", "carry_state"];
 
 /// What stands in for absent optional columns.
 pub struct OutcomeDefaults<'a> {
@@ -29,68 +29,19 @@ pub struct OutcomeDefaults<'a> {
     pub cost_bps: &'a dyn Fn(&Symbol) -> f64,
     /// Bars from the deciding bar to the entry.
     pub entry_lag_bars: u32,
+    /// What to do with rows that repeat another.
+    pub repeats: Repeats,
 }
 
-/// An outcome table that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum OutcomeFileError {
-    /// Not a readable parquet file.
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    /// A required column is absent.
-    #[error("{}: column '{column}' is missing; it has {present}", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: &'static str,
-        /// What is there.
-        present: String,
-    },
-    /// A column of the wrong type.
-    #[error("{}: column '{column}' is {found}, but must hold {wanted}", path.display())]
-    Type {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: String,
-        /// Its type.
-        found: String,
-        /// What would be accepted.
-        wanted: &'static str,
-    },
-    /// A required value is null.
-    #[error("{}: row {row}, column {column}: the value is null", path.display())]
-    Null {
-        /// The file.
-        path: PathBuf,
-        /// Row, from 0.
-        row: usize,
-        /// The column.
-        column: &'static str,
-    },
-    /// A value that cannot be used.
-    #[error("{}: row {row}, column {column}: '{value}' is not {wanted}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Row, from 0.
-        row: usize,
-        /// The column.
-        column: String,
-        /// What was given.
-        value: String,
-        /// What would be accepted.
-        wanted: &'static str,
-    },
-    /// A row that contradicts the table.
-    #[error("{}: {source}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: TableError,
-    },
+/// A table that was read, and what was noticed.
+#[derive(Debug)]
+pub struct OutcomeFile {
+    /// The table.
+    pub table: OutcomeTable,
+    /// Rows that repeated another.
+    pub collapsed: Collapsed,
+    /// How each state column was read, in words.
+    pub states: Vec<String>,
 }
 
 /// Reads an outcome table.
@@ -100,7 +51,7 @@ pub enum OutcomeFileError {
 pub fn read_outcome_table(
     path: &Path,
     defaults: &OutcomeDefaults<'_>,
-) -> Result<OutcomeTable, OutcomeFileError> {
+) -> Result<OutcomeFile, OutcomeFileError> {
     let file = read_parquet(path)?;
     let names: Vec<&str> = file.schema.fields().iter().map(|f| f.name().as_str()).collect();
     let has = |column: &str| names.contains(&column);
@@ -115,31 +66,69 @@ pub fn read_outcome_table(
             });
         }
     }
-    let batches: Vec<Columns<'_>> =
-        file.batches.iter().map(|b| Columns::new(path, b)).collect::<Result<_, _>>()?;
-    let conditions = ConditionCodes::collect(&batches);
-    let mut builder = TableBuilder::new(conditions.list, has("sigma_bar"));
     let mut first_row = 0;
+    let read = |batch: &RecordBatch| {
+        let columns = Columns::new(path, batch, first_row);
+        first_row += batch.num_rows();
+        columns
+    };
+    let batches: Vec<Columns> = file.batches.iter().map(read).collect::<Result<_, _>>()?;
+    let states = StateColumns::collect(path, &file.batches)?;
+    let events = Names::collect(&batches, |c| &c.event_type);
+    let families = Names::collect(&batches, |c| &c.family);
+    let horizons = Names::collect(&batches, |c| &c.horizon).lower();
+    let mut builder = TableBuilder::new(states.conditions(), has("sigma_bar"));
     let mut active = Vec::new();
-    for columns in &batches {
+    for (number, columns) in batches.iter().enumerate() {
         for row in 0..columns.rows {
-            let at = Place { path, row, first_row };
-            conditions.codes.active(columns, row, &mut active);
-            let exit = columns.exit_of(&at, defaults)?;
-            let entry = columns.row(&at, exit, defaults)?;
+            let at = Place { path, row, first_row: columns.first_row };
+            states.active(&at, number, &mut active)?;
+            let mut entry = columns.row(&at, &horizons, defaults)?;
+            (entry.event_type, entry.family) = (events.one(entry.event_type), families.one(entry.family));
             builder
                 .push(&entry, &active)
-                .map_err(|source| OutcomeFileError::Row { path: path.to_owned(), source })?;
+                .map_err(|why| OutcomeFileError::Row { path: path.to_owned(), why })?;
         }
-        first_row += columns.rows;
     }
-    Ok(builder.finish())
+    let (table, collapsed) = builder
+        .finish_unique(defaults.repeats)
+        .map_err(|why| OutcomeFileError::Row { path: path.to_owned(), why })?;
+    Ok(OutcomeFile { table, collapsed, states: states.words() })
 }
 
-struct Place<'a> {
+/// Names that differ only in blank space around them or in case, as one.
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn collect(batches: &[Columns], column: impl Fn(&Columns) -> &ArrayRef) -> Self {
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for columns in batches {
+            for name in (0..columns.rows).filter_map(|row| text_at(column(columns), row)).map(str::trim) {
+                let one = names.entry(name.to_uppercase()).or_insert_with(|| name.to_owned());
+                if name < one.as_str() {
+                    name.clone_into(one);
+                }
+            }
+        }
+        Self(names)
+    }
+
+    /// In small letters.
+    fn lower(mut self) -> Self {
+        self.0.values_mut().for_each(|name| name.make_ascii_lowercase());
+        self
+    }
+
+    fn one<'a>(&'a self, name: &'a str) -> &'a str {
+        self.0.get(&name.trim().to_uppercase()).map_or(name, String::as_str)
+    }
+}
+
+/// A row of a file.
+pub(super) struct Place<'a> {
     path: &'a Path,
     /// Row in the batch.
-    row: usize,
+    pub(super) row: usize,
     /// Rows before the batch.
     first_row: usize,
 }
@@ -149,7 +138,7 @@ impl Place<'_> {
         OutcomeFileError::Null { path: self.path.to_owned(), row: self.first_row + self.row, column }
     }
 
-    fn bad(&self, column: &str, value: String, wanted: &'static str) -> OutcomeFileError {
+    pub(super) fn bad(&self, column: &str, value: String, wanted: &'static str) -> OutcomeFileError {
         OutcomeFileError::Value {
             path: self.path.to_owned(),
             row: self.first_row + self.row,
@@ -161,8 +150,10 @@ impl Place<'_> {
 }
 
 /// One batch's columns in the types that rows need.
-struct Columns<'a> {
+struct Columns {
     rows: usize,
+    /// Rows before the batch.
+    first_row: usize,
     event_type: ArrayRef,
     family: ArrayRef,
     symbol: ArrayRef,
@@ -174,14 +165,10 @@ struct Columns<'a> {
     sigma: Option<ArrayRef>,
     lag: Option<ArrayRef>,
     exit: Option<Vec<Option<i64>>>,
-    /// Boolean states by name.
-    states: Vec<(&'a str, ArrayRef)>,
-    /// Label columns by name.
-    labels: Vec<(&'a str, ArrayRef)>,
 }
 
-impl<'a> Columns<'a> {
-    fn new(path: &Path, batch: &'a RecordBatch) -> Result<Self, OutcomeFileError> {
+impl Columns {
+    fn new(path: &Path, batch: &RecordBatch, first_row: usize) -> Result<Self, OutcomeFileError> {
         let column = |name: &str| batch.column_by_name(name);
         let required = |name: &'static str| {
             column(name).ok_or_else(|| OutcomeFileError::Missing {
@@ -192,44 +179,29 @@ impl<'a> Columns<'a> {
         };
         let text = |name: &'static str| as_text(path, name, required(name)?);
         let optional = |name: &'static str| column(name).map(|c| as_number(path, name, c)).transpose();
-        let mut states = Vec::new();
-        let mut labels = Vec::new();
-        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            let name = field.name().as_str();
-            let state = name.strip_prefix("state.");
-            let is_label = LABELS.contains(&name);
-            match state.or(is_label.then_some(name)) {
-                Some(short) if is_text(array.data_type()) => {
-                    labels.push((short, as_text(path, name, array)?));
-                }
-                Some(short) if !is_label => states.push((short, as_number(path, name, array)?)),
-                _ => {}
-            }
-        }
         Ok(Self {
             rows: batch.num_rows(),
+            first_row,
             event_type: text("event_type")?,
             family: text("canonical_family")?,
             symbol: text("symbol")?,
             horizon: text("horizon")?,
-            timestamp: as_instants(path, "timestamp", required("timestamp")?)?,
-            direction: as_number(path, "direction", required("direction")?)?,
+            timestamp: as_instants(path, "timestamp", required("timestamp")?, first_row)?,
+            direction: as_plain_number(path, "direction", required("direction")?)?,
             forward_return: as_number(path, "forward_return", required("forward_return")?)?,
             cost: optional("cost_bps_round_trip")?,
             sigma: optional("sigma_bar")?,
             lag: optional("entry_lag_bars")?,
-            exit: column("exit_ts").map(|c| as_instants(path, "exit_ts", c)).transpose()?,
-            states,
-            labels,
+            exit: column("exit_ts").map(|c| as_instants(path, "exit_ts", c, first_row)).transpose()?,
         })
     }
 
-    fn row(
-        &self,
+    fn row<'a>(
+        &'a self,
         at: &Place<'_>,
-        exit: Ts,
+        horizons: &'a Names,
         defaults: &OutcomeDefaults<'_>,
-    ) -> Result<OutcomeRow<'_>, OutcomeFileError> {
+    ) -> Result<OutcomeRow<'a>, OutcomeFileError> {
         let symbol_text = text_at(&self.symbol, at.row).ok_or_else(|| at.null("symbol"))?;
         let direction = number_at(&self.direction, at.row);
         if direction.is_nan() {
@@ -242,6 +214,20 @@ impl<'a> Columns<'a> {
             Some(cost) => number_at(cost, at.row),
             None => Symbol::new(symbol_text).map_or(f64::NAN, |s| (defaults.cost_bps)(&s)),
         };
+        if cost_bps < 0.0 {
+            return Err(at.bad("cost_bps_round_trip", cost_bps.to_string(), "a cost in bps, 0 or more"));
+        }
+        let forward_return = number_at(&self.forward_return, at.row);
+        if forward_return < -1.0 && forward_return.is_finite() {
+            return Err(at.bad(
+                "forward_return",
+                forward_return.to_string(),
+                "a return of a price: the unsigned fraction close[exit] / close[entry] - 1, which is -1 where everything is \
+                 lost (0.01 is one per cent)",
+            ));
+        }
+        let horizon = horizons.one(text_at(&self.horizon, at.row).ok_or_else(|| at.null("horizon"))?);
+        let exit = self.exit_of(at, horizon, defaults)?;
         Ok(OutcomeRow {
             event_type: text_at(&self.event_type, at.row).ok_or_else(|| at.null("event_type"))?,
             family: text_at(&self.family, at.row).ok_or_else(|| at.null("canonical_family"))?,
@@ -249,8 +235,8 @@ impl<'a> Columns<'a> {
             timestamp: self.timestamp_of(at)?,
             exit,
             direction: if direction > 0.0 { 1 } else { -i8::from(direction < 0.0) },
-            horizon: text_at(&self.horizon, at.row).ok_or_else(|| at.null("horizon"))?,
-            forward_return: number_at(&self.forward_return, at.row),
+            horizon,
+            forward_return,
             cost_bps,
             sigma_bar: self.sigma.as_ref().map_or(f64::NAN, |s| number_at(s, at.row)),
         })
@@ -262,12 +248,19 @@ impl<'a> Columns<'a> {
 
     /// The instant of the exit. An `exit_ts` of exactly `timestamp + lag + horizon` names the exit bar by its open; any
     /// other is taken as the instant itself (our own tables: the close of the exit bar).
-    fn exit_of(&self, at: &Place<'_>, defaults: &OutcomeDefaults<'_>) -> Result<Ts, OutcomeFileError> {
+    fn exit_of(
+        &self,
+        at: &Place<'_>,
+        horizon: &str,
+        defaults: &OutcomeDefaults<'_>,
+    ) -> Result<Ts, OutcomeFileError> {
+        const BEFORE_ENTRY: &str = "an exit at or after the entry, which is at the close of bar timestamp + entry_lag_bars \
+                                    (timestamp is the open of the deciding bar); leave exit_ts out to have it made from the \
+                                    horizon";
         let timestamp = self.timestamp_of(at)?;
-        let label = text_at(&self.horizon, at.row).ok_or_else(|| at.null("horizon"))?;
-        let bars = Horizon::parse(label)
+        let bars = Horizon::parse(horizon)
             .ok_or_else(|| {
-                at.bad("horizon", label.to_owned(), "a multiple of 5 minutes such as 5m, 60m, 4h, 1d")
+                at.bad("horizon", horizon.to_owned(), "a multiple of 5 minutes such as 5m, 60m, 4h, 1d")
             })?
             .bars;
         let lag = match &self.lag {
@@ -275,78 +268,29 @@ impl<'a> Columns<'a> {
             None => defaults.entry_lag_bars,
         };
         let close = default_exit(timestamp, lag, bars);
+        let entry = default_exit(timestamp, lag, 0);
         Ok(match self.exit.as_ref().and_then(|e| e[at.row]) {
+            Some(given) if given < entry.0 => {
+                return Err(at.bad("exit_ts", Ts(given).to_string(), BEFORE_ENTRY));
+            }
             Some(given) if given + BAR_MS != close.0 => Ts(given),
             _ => close,
         })
     }
 }
 
-/// The conditions of a file and the bits of its label values.
-struct ConditionCodes {
-    list: Vec<Condition>,
-    codes: Codes,
-}
-
-#[derive(Default)]
-struct Codes {
-    states: BTreeMap<String, usize>,
-    labels: BTreeMap<(String, String), usize>,
-}
-
-impl ConditionCodes {
-    fn collect(batches: &[Columns<'_>]) -> Self {
-        let mut codes = Codes::default();
-        for columns in batches {
-            for (name, _) in &columns.states {
-                codes.states.insert((*name).to_owned(), 0);
-            }
-            for (name, values) in &columns.labels {
-                for value in
-                    (0..columns.rows).filter_map(|row| text_at(values, row)).filter(|v| !v.is_empty())
-                {
-                    codes.labels.entry(((*name).to_owned(), value.to_owned())).or_insert(0);
-                }
-            }
-        }
-        let mut list = Vec::new();
-        for ((column, value), code) in &mut codes.labels {
-            *code = list.len();
-            list.push(label_condition(column, value));
-        }
-        for (name, code) in &mut codes.states {
-            *code = list.len();
-            list.push(state_condition(&name.as_str().into()));
-        }
-        Self { list, codes }
-    }
-}
-
-impl Codes {
-    fn active(&self, columns: &Columns<'_>, row: usize, out: &mut Vec<usize>) {
-        out.clear();
-        for (name, values) in &columns.labels {
-            if let Some(value) = text_at(values, row) {
-                out.extend(self.labels.get(&((*name).to_owned(), value.to_owned())));
-            }
-        }
-        let held = columns.states.iter().filter(|(_, values)| number_at(values, row) > 0.0);
-        out.extend(held.filter_map(|(name, _)| self.states.get(*name)));
-    }
-}
-
-const fn is_text(data_type: &DataType) -> bool {
+pub(super) const fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..))
 }
 
-fn as_text(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, OutcomeFileError> {
+pub(super) fn as_text(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, OutcomeFileError> {
     if !is_text(array.data_type()) {
         return Err(wrong_type(path, column, array, "text"));
     }
     cast(array, &DataType::Utf8).map_err(|_| wrong_type(path, column, array, "text"))
 }
 
-fn as_number(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, OutcomeFileError> {
+pub(super) fn as_number(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, OutcomeFileError> {
     let fits =
         array.data_type().is_numeric() || matches!(array.data_type(), DataType::Boolean | DataType::Null);
     if !fits {
@@ -355,8 +299,21 @@ fn as_number(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, Ou
     cast(array, &DataType::Float64).map_err(|_| wrong_type(path, column, array, "numbers"))
 }
 
+/// Numbers that are no truth values.
+fn as_plain_number(path: &Path, column: &str, array: &ArrayRef) -> Result<ArrayRef, OutcomeFileError> {
+    if matches!(array.data_type(), DataType::Boolean) {
+        return Err(wrong_type(path, column, array, "the numbers -1, 0 and 1"));
+    }
+    as_number(path, column, array)
+}
+
 /// Milliseconds since the epoch.
-fn as_instants(path: &Path, column: &str, array: &ArrayRef) -> Result<Vec<Option<i64>>, OutcomeFileError> {
+fn as_instants(
+    path: &Path,
+    column: &str,
+    array: &ArrayRef,
+    first_row: usize,
+) -> Result<Vec<Option<i64>>, OutcomeFileError> {
     const WANTED: &str = "timestamps, dates, integers since the epoch, or RFC 3339 text";
     let fail = || wrong_type(path, column, array, WANTED);
     match array.data_type() {
@@ -370,14 +327,29 @@ fn as_instants(path: &Path, column: &str, array: &ArrayRef) -> Result<Vec<Option
         }
         t if is_text(t) => {
             let text = as_text(path, column, array)?;
-            (0..text.len())
-                .map(|row| {
-                    text_at(&text, row).map(|v| parse_time(v).map(|t| t.0).map_err(|_| fail())).transpose()
-                })
-                .collect()
+            let read = |row: usize| {
+                let instant = |v: &str| {
+                    time_of(v).ok_or_else(|| OutcomeFileError::Value {
+                        path: path.to_owned(),
+                        row: first_row + row,
+                        column: column.to_owned(),
+                        value: v.to_owned(),
+                        wanted: "a time such as 2026-03-01T12:00:00Z",
+                    })
+                };
+                text_at(&text, row).map(instant).transpose()
+            };
+            (0..text.len()).map(read).collect()
         }
         _ => Err(fail()),
     }
+}
+
+/// A time as text; one without an offset is UTC, as a timestamp column without one is.
+fn time_of(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let utc = || parse_time(&format!("{}Z", text.replacen(' ', "T", 1)));
+    parse_time(text).or_else(|_| utc()).ok().map(|t| t.0)
 }
 
 /// An integer time by its size: seconds, milliseconds, microseconds or nanoseconds (unambiguous from 1973 to 5138).
@@ -390,7 +362,12 @@ const fn epoch_ms(value: i64) -> i64 {
     }
 }
 
-fn wrong_type(path: &Path, column: &str, array: &ArrayRef, wanted: &'static str) -> OutcomeFileError {
+pub(super) fn wrong_type(
+    path: &Path,
+    column: &str,
+    array: &ArrayRef,
+    wanted: &'static str,
+) -> OutcomeFileError {
     OutcomeFileError::Type {
         path: path.to_owned(),
         column: column.to_owned(),
@@ -400,7 +377,7 @@ fn wrong_type(path: &Path, column: &str, array: &ArrayRef, wanted: &'static str)
 }
 
 /// Null and NaN are NaN.
-fn number_at(array: &ArrayRef, row: usize) -> f64 {
+pub(super) fn number_at(array: &ArrayRef, row: usize) -> f64 {
     let array = array.as_primitive::<Float64Type>();
     if array.is_null(row) { f64::NAN } else { array.value(row) }
 }
@@ -411,7 +388,7 @@ fn whole_at(array: &ArrayRef, row: usize) -> Option<u32> {
     (0.0..=1e6).contains(&value).then_some(value as u32)
 }
 
-fn text_at(array: &ArrayRef, row: usize) -> Option<&str> {
+pub(super) fn text_at(array: &ArrayRef, row: usize) -> Option<&str> {
     let array = array.as_string::<i32>();
     array.is_valid(row).then(|| array.value(row))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backtestd_core::blueprints::{Blueprint, PublicationFacts};
-use backtestd_core::discovery::{Candidate, Condition, DirectionRule, PromotionTrack, Scope};
+use backtestd_core::discovery::{Candidate, Condition, DirectionRule, Influence, PromotionTrack, Scope};
 use backtestd_core::market::Symbol;
 use backtestd_core::outcomes::Horizon;
 
@@ -65,6 +65,7 @@ pub(crate) fn candidate() -> Candidate {
         skewness: Some(0.1),
         worst_score: Some(-3.0),
         quarantined: false,
+        influence: Influence::default(),
         weight_sum: 1e5,
         e_sup_date: Some("2026-02-28".into()),
         is_tied: false,

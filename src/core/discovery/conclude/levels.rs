@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::unit::{Unit, finite_exp, local, log_e_pair};
+use super::unit::{Unit, local, log_e_pair};
 use crate::discovery::catalogue::Catalogue;
 use crate::discovery::cluster::count;
-use crate::discovery::eprocess::MixParams;
+use crate::discovery::eprocess::{MixParams, e_of_log};
 use crate::discovery::ledger::Accounting;
 use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
 use crate::discovery::seed_compat::{SeedRow, seed_q_values};
@@ -66,7 +66,7 @@ pub(super) fn q_values(
     let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
     let group_weights = by_cohort(&|c| accounting.group_weight(c));
     let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
-    let e_of = |u: &Unit<'_>| if u.is_excluded { 0.0 } else { finite_exp(log_e_pair(u.evidence, params)) };
+    let e_of = |u: &Unit<'_>| if u.takes_part() { e_of_log(log_e_pair(u.evidence, params)) } else { 0.0 };
     let e: Vec<f64> = units.iter().zip(&shares).map(|(u, share)| share * e_of(u)).collect();
     let groups = Groups {
         members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),

@@ -9,19 +9,22 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
-use self::unit::{Unit, effective_se, finite_exp, limits, local, log_e_pair, look, pair_p_any};
+use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::bounds::LowerBound;
-use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, candidate_id};
-use super::catalogue::Catalogue;
+use super::candidate::{Candidate, DirectionRule, FailReason, PromotionTrack, Scope, candidate_id};
+use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::ClusterT;
 use super::definition::digest;
+use super::eprocess::e_of_log;
 use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
 use super::ledger::{Accounting, date};
+use super::membership::{Influence, pool_members};
 use super::special::normal_isf;
 use super::tree::{TreeEstimate, tree_estimates};
+use crate::market::Symbol;
 use crate::spec::gates::GatesSpec;
 
 /// Basis points in a unit of return.
@@ -145,8 +148,8 @@ fn candidate(
     let sign = unit.side.sign();
     let bps = sign * BPS;
     let evidence = unit.evidence;
-    let (traded, gross) = (evidence.net(unit.side), evidence.gross(unit.side));
-    let t = unit.t.filter(|t| t.se_cr2 > 0.0);
+    let (net, gross) = (evidence.net(unit.side), evidence.gross(unit.side));
+    let t = unit.t.filter(|t| t.has_variance);
     let posterior = unit
         .t
         .filter(|_| unit.is_defined)
@@ -157,6 +160,7 @@ fn candidate(
     let label = block.label(unit.side);
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
+    let (traded, left_out_symbols) = traded_scope(catalogue, book, unit.place, &scope);
     let state_id = condition.map_or("", |c| c.condition.id.as_ref());
     let cohort = context.accounting.cohort(catalogue, unit.place);
     let mut candidate = Candidate {
@@ -173,15 +177,15 @@ fn candidate(
         template_aliases: Arc::clone(&label.aliases),
         horizon: block.horizon.clone(),
         state: condition.map(|c| c.condition.clone()),
-        scope,
+        scope: traded,
         direction_rule: unit.side,
         entry_lag_bars: catalogue.entry_lag_bars,
         n_events: unit.events,
         n_clusters: unit.days as u64,
         // One day is one cluster, which has no t.
         effective_n: Some(unit.t.map_or(1.0, |t| t.effective_n)),
-        n_purged: u64::from(unit.left_out.0),
-        n_dropped: u64::from(unit.left_out.1),
+        n_purged: u64::from(unit.left_out.purged),
+        n_dropped: u64::from(unit.left_out.dropped),
         cost_bps: Some(unit.totals.mean_cost() * BPS),
         effect_raw_bps: Some(bps * unit.totals.mean()),
         se_bps: t.map(|t| BPS * t.se_cr2),
@@ -200,18 +204,28 @@ fn candidate(
         ci_high_bps: interval.map(|(mean, half)| mean + half),
         lfsr: posterior.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
         lfsr_net: net_lfsr(unit, parts.prior),
-        e_value: finite_exp(traded.log_e(params)),
-        e_sym: finite_exp(traded.log_e_sym(params)),
-        e_bet: finite_exp(traded.log_e_bet(params)),
-        e_sup: finite_exp(traded.log_sup()),
-        p_any: pair_p_any(|side| evidence.net(side)),
-        e_pair: finite_exp(log_e_pair(evidence, params)),
-        e_value_gross: finite_exp(gross.log_e(params)),
-        p_any_gross: pair_p_any(|side| evidence.gross(side)),
+        e_value: e_of_log(net.log_e(params)),
+        e_sym: e_of_log(net.log_e_sym(params)),
+        e_bet: e_of_log(net.log_e_bet(params)),
+        e_sup: e_of_log(net.log_sup()),
+        p_any: if unit.is_constant { 1.0 } else { pair_p_any(|side| evidence.net(side)) },
+        e_pair: e_of_log(log_e_pair(evidence, params)),
+        e_value_gross: e_of_log(gross.log_e(params)),
+        p_any_gross: if unit.is_constant { 1.0 } else { pair_p_any(|side| evidence.gross(side)) },
         anytime_lower_bps: parts.lower,
-        skewness: traded.skewness(),
-        worst_score: traded.worst(),
+        skewness: net.skewness(),
+        worst_score: net.worst(),
         quarantined: evidence.quarantined,
+        influence: Influence {
+            is_admitted: unit.is_admitted,
+            capped_days: u64::from(net.capped()),
+            top_day_share: unit.top_day_share,
+            n_floored: u64::from(unit.left_out.floored),
+            n_left_out_of_pool: u64::from(unit.left_out.apart),
+            left_out_symbols,
+            log_e_value: net.log_e(params),
+            log_e_sup: net.log_sup(),
+        },
         weight_sum: unit.totals.weight,
         e_sup_date: unit.sup_day.map(|day| date(day).into()),
         is_tied: unit.is_tied,
@@ -243,9 +257,25 @@ fn candidate(
         ontology_spec_hash: Arc::clone(context.spec_hash),
     };
     judge(&mut candidate, gates, condition.map_or(0, |c| c.min_events));
-    let exclusions = exclusion::of(context.excluded, &block.event_type, &candidate.scope);
+    let exclusions = exclusion::of(context.excluded, &block.event_type, &scope);
     candidate.fail_reasons.splice(0..0, exclusions.map(FailReason::from));
     candidate
+}
+
+/// The scope without the symbols that its pool leaves out, and these.
+fn traded_scope(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    place: UnitPlace,
+    scope: &Scope,
+) -> (Scope, Vec<Symbol>) {
+    let Scope::Pooled(all) = scope else { return (scope.clone(), Vec::new()) };
+    let members = pool_members(catalogue, book, place.block);
+    if members.len() == all.len() {
+        return (scope.clone(), Vec::new());
+    }
+    let left_out = all.iter().filter(|s| !members.contains(s)).cloned().collect();
+    (Scope::Pooled(members.into()), left_out)
 }
 
 /// Posterior probability that the traded side does not pay its mean cost.

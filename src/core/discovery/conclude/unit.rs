@@ -2,25 +2,21 @@
 
 use std::f64::consts::LN_2;
 
-use libm::exp;
-
 use crate::discovery::ash::t_to_effective_se;
 use crate::discovery::candidate::DirectionRule;
 use crate::discovery::catalogue::{Catalogue, UnitPlace};
 use crate::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use crate::discovery::eprocess::{MixParams, SignProcess, log_add, pair_p};
-use crate::discovery::evidence::{DaySum, EvidenceBook, Scratch, UnitEvidence};
+use crate::discovery::evidence::{DaySum, EvidenceBook, LeftOut, Scratch, UnitEvidence};
+use crate::discovery::membership::LeastCounts;
 use crate::discovery::tree::as_cluster;
 use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind};
-
-/// e-values are written as finite numbers.
-const LARGEST_LOG_E: f64 = 700.0;
 
 /// What is known about one unit before multiplicity.
 pub(super) struct Unit<'a> {
     pub(super) place: UnitPlace,
     pub(super) evidence: &'a UnitEvidence,
-    pub(super) left_out: (u32, u32),
+    pub(super) left_out: LeftOut,
     /// Gross, follow side; `None` below two days.
     pub(super) t: Option<ClusterT>,
     pub(super) is_defined: bool,
@@ -28,6 +24,11 @@ pub(super) struct Unit<'a> {
     pub(super) side: DirectionRule,
     /// Neither side has more evidence than the other: there is nothing to publish.
     pub(super) is_tied: bool,
+    /// Whether its counts let it take part: see [`crate::discovery::membership`].
+    pub(super) is_admitted: bool,
+    /// Whether it has a t, and one without variance: what never varies is no sample.
+    pub(super) is_constant: bool,
+    /// What the procedures read: 1 where it does not take part or cannot be tested.
     pub(super) p: f64,
     pub(super) events: u64,
     pub(super) days: usize,
@@ -36,6 +37,8 @@ pub(super) struct Unit<'a> {
     pub(super) halves: (Option<f64>, Option<f64>),
     /// The day on which the net e-value of the side was largest; `None` before any evidence.
     pub(super) sup_day: Option<i64>,
+    /// Share of the largest day in the summed net score of the side; `None` where the sum is no gain.
+    pub(super) top_day_share: Option<f64>,
     pub(super) is_excluded: bool,
 }
 
@@ -63,7 +66,9 @@ pub(super) fn look<'a>(
     let mut units = Vec::new();
     book.blocks[block].each_unit(scratch, |local, evidence, days| {
         if !days.is_empty() {
-            units.push(unit(gates, catalogue.place(block, local), left_out[local], evidence, days));
+            let place = catalogue.place(block, local);
+            let least = LeastCounts::of(catalogue, gates, place);
+            units.push(unit(gates, place, least, left_out[local], evidence, days));
         }
     });
     units
@@ -72,7 +77,8 @@ pub(super) fn look<'a>(
 fn unit<'a>(
     gates: &GatesSpec,
     place: UnitPlace,
-    left_out: (u32, u32),
+    least: LeastCounts,
+    left_out: LeftOut,
     evidence: &'a UnitEvidence,
     days: &[DaySum],
 ) -> Unit<'a> {
@@ -93,6 +99,9 @@ fn unit<'a>(
         std::cmp::Ordering::Equal if totals.sum < 0.0 => DirectionRule::Fade,
         std::cmp::Ordering::Equal => DirectionRule::Follow,
     };
+    let events = days.iter().map(|d| u64::from(d.n)).sum();
+    let is_admitted = least.admit(events, days.len() as u64);
+    let is_constant = t.is_some_and(|t| !t.has_variance);
     Unit {
         place,
         evidence,
@@ -101,12 +110,15 @@ fn unit<'a>(
         is_defined,
         side,
         is_tied: follow.total_cmp(&fade).is_eq(),
-        p: pair_p(follow, fade),
-        events: days.iter().map(|d| u64::from(d.n)).sum(),
+        is_admitted,
+        is_constant,
+        p: if is_admitted && !is_constant { pair_p(follow, fade) } else { 1.0 },
+        events,
         days: days.len(),
         totals,
         halves: halves(days, totals.n),
         sup_day: day_of_sup(days, &evidence.net(side)),
+        top_day_share: top_day_share(days, side.sign()),
         is_excluded: false,
     }
 }
@@ -169,8 +181,18 @@ pub(super) fn pair_p_any(process: impl Fn(DirectionRule) -> SignProcess) -> f64 
     pair_p(follow, fade)
 }
 
-pub(super) fn finite_exp(x: f64) -> f64 {
-    exp(x.min(LARGEST_LOG_E))
+/// The largest day's share of the summed net score.
+fn top_day_share(days: &[DaySum], side: f64) -> Option<f64> {
+    let scores = days.iter().map(|d| side * d.z - d.z_cost);
+    let (sum, top) = scores.fold((0.0, 0.0f64), |(sum, top), z| (sum + z, top.max(z)));
+    (sum > 0.0).then(|| top / sum)
+}
+
+impl Unit<'_> {
+    /// Whether the procedures read its evidence.
+    pub(super) const fn takes_part(&self) -> bool {
+        self.is_admitted && !self.is_constant && !self.is_excluded
+    }
 }
 
 /// Mean gross returns before and after half of the `n` events.

@@ -3,9 +3,11 @@
 //! A row is kept once, although half a dozen units read it: a unit's days are summed from the rows when they are asked
 //! for. Kept sums would be four times as much to hold, to record and to put back.
 
+use super::influence::Histories;
 use super::rows::{BookRow, Fate};
 use super::unit::{DaySum, DaySums, UnitEvidence};
 use crate::discovery::eprocess::MixParams;
+use crate::spec::gates::InfluenceSpec;
 
 /// What a block has seen, and what its units have shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +16,21 @@ pub(in crate::discovery) struct BlockEvidence {
     /// By the day on which they count, in the order of the table within it.
     pub(in crate::discovery) rows: Vec<BookRow>,
     pub(super) units: Vec<UnitEvidence>,
+    /// What is typical of its symbols.
+    histories: Histories,
+}
+
+/// Rows that a unit could not use as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Exit on a later day than the event.
+    pub purged: u32,
+    /// Return, cost or scale unknown, infinite or beyond any market.
+    pub dropped: u32,
+    /// Used, with a sigma that counts as more than it is.
+    pub floored: u32,
+    /// Left out of the pool, their symbol moving less than its round trip costs; 0 for a unit of one symbol.
+    pub apart: u32,
 }
 
 /// How the units of a block are numbered: scope by scope, the one without a condition first.
@@ -32,9 +49,14 @@ impl Layout {
     fn each_unit(self, row: &BookRow, mut f: impl FnMut(usize)) {
         let pooled = self.has_pooled.then_some(self.symbols);
         for scope in [Some(usize::from(row.symbol)), pooled].into_iter().flatten() {
-            let holding = (0..self.stride).filter(|condition| row.held() >> condition & 1 == 1);
-            holding.for_each(|condition| f(scope * self.stride + condition));
+            self.each_condition(row, scope, &mut f);
         }
+    }
+
+    /// The units of a scope that a row belongs to.
+    fn each_condition(self, row: &BookRow, scope: usize, mut f: impl FnMut(usize)) {
+        let holding = (0..self.stride).filter(|condition| row.held() >> condition & 1 == 1);
+        holding.for_each(|condition| f(scope * self.stride + condition));
     }
 }
 
@@ -66,7 +88,8 @@ impl Scratch {
         pooled.numbers.clear();
         pooled.numbers.extend((0..).zip(rows).map(|(number, _)| number));
         pooled.held.clear();
-        pooled.held.extend(rows.iter().map(|row| if row.fate == Fate::Used { row.held() } else { 0 }));
+        let held = |row: &BookRow| if row.fate.is_used() { row.held() } else { 0 };
+        pooled.held.extend(rows.iter().map(|row| if row.pool == 0 { 0 } else { held(row) }));
         ends.clear();
         ends.resize(layout.symbols, 0);
         rows.iter().for_each(|row| ends[usize::from(row.symbol)] += 1);
@@ -76,9 +99,9 @@ impl Scratch {
         }
         by_symbol.numbers.resize(rows.len(), 0);
         by_symbol.held.resize(rows.len(), 0);
-        for ((row, number), held) in rows.iter().zip(&pooled.numbers).zip(&pooled.held) {
+        for (row, number) in rows.iter().zip(&pooled.numbers) {
             let next = &mut ends[usize::from(row.symbol)];
-            (by_symbol.numbers[*next], by_symbol.held[*next]) = (*number, *held);
+            (by_symbol.numbers[*next], by_symbol.held[*next]) = (*number, held(row));
             *next += 1;
         }
         if picked.len() < rows.len() {
@@ -97,8 +120,10 @@ impl Scratch {
         });
         let pooled = layout.has_pooled.then_some((pooled.numbers.as_slice(), pooled.held.as_slice()));
         for (scope, (numbers, held)) in symbols.chain(pooled).enumerate() {
+            let is_pooled = scope == layout.symbols;
             for condition in (0..layout.stride).filter(|_| !numbers.is_empty()) {
-                f(scope * layout.stride + condition, sums.of(rows, pick(numbers, held, condition, picked)));
+                let days = sums.of(rows, pick(numbers, held, condition, picked), is_pooled);
+                f(scope * layout.stride + condition, days);
             }
         }
     }
@@ -117,17 +142,36 @@ fn pick<'a>(numbers: &[u32], held: &[u64], condition: usize, picked: &'a mut [u3
 
 impl BlockEvidence {
     pub(super) fn new(layout: Layout, units: usize, params: &MixParams) -> Self {
-        Self { layout, rows: Vec::new(), units: vec![UnitEvidence::new(params); units] }
+        let histories = Histories::new(layout.symbols);
+        Self { layout, rows: Vec::new(), units: vec![UnitEvidence::new(params); units], histories }
     }
 
     /// Closes the days of the rows from a number on, which came in the order of the table.
-    pub(super) fn close(&mut self, from: usize, params: &MixParams, scratch: &mut Scratch) {
+    pub(super) fn close(
+        &mut self,
+        from: usize,
+        params: &MixParams,
+        influence: &InfluenceSpec,
+        scratch: &mut Scratch,
+    ) {
         let new = &mut self.rows[from..];
         // A window that crosses midnight counts on the next day, but stands among its own day's rows.
         if !new.is_sorted_by_key(|row| row.day) {
             new.sort_by_key(|row| row.day);
         }
+        self.histories.bound(new, self.layout.has_pooled, influence);
         self.catch_up(from, params, scratch);
+    }
+
+    /// Takes all rows, which were put back: see [`crate::discovery::record`].
+    pub(super) fn restore(&mut self, params: &MixParams, influence: &InfluenceSpec, scratch: &mut Scratch) {
+        self.histories.restore(&self.rows, self.layout.has_pooled, influence);
+        self.catch_up(0, params, scratch);
+    }
+
+    /// Whether a symbol is left out of the pool as things stand: its last row was.
+    pub(in crate::discovery) fn is_apart(&self, symbol: usize) -> bool {
+        self.histories.is_apart(symbol)
     }
 
     /// Whether a row has a symbol and conditions that it knows.
@@ -144,8 +188,8 @@ impl BlockEvidence {
     }
 
     /// The units take the rows from a number on, which begin a day.
-    pub(super) fn catch_up(&mut self, from: usize, params: &MixParams, scratch: &mut Scratch) {
-        let Self { layout, rows, units } = self;
+    fn catch_up(&mut self, from: usize, params: &MixParams, scratch: &mut Scratch) {
+        let Self { layout, rows, units, .. } = self;
         scratch.each_unit(*layout, &rows[from..], |unit, days| units[unit].take(days, params));
     }
 
@@ -164,25 +208,38 @@ impl BlockEvidence {
         let (scope, condition) = (unit / stride, unit % stride);
         let new = self.rows.partition_point(|row| i64::from(row.day) <= day);
         let rows = &self.rows[new..];
+        let is_pooled = scope == symbols;
         let is_its = |row: &BookRow| {
-            row.fate == Fate::Used
-                && (scope == symbols || scope == usize::from(row.symbol))
+            row.fate.is_used()
+                && (if is_pooled { row.pool > 0 } else { scope == usize::from(row.symbol) })
                 && row.held() >> condition & 1 == 1
         };
         let picked: Vec<u32> = (0..).zip(rows).filter(|(_, row)| is_its(row)).map(|(at, _)| at).collect();
-        DaySums::default().of(rows, &picked).to_vec()
+        DaySums::default().of(rows, &picked, is_pooled).to_vec()
     }
 
-    /// Rows that each unit could not use: purged and dropped.
-    pub(in crate::discovery) fn left_out(&self) -> Vec<(u32, u32)> {
-        let mut out = vec![(0, 0); self.units.len()];
+    /// Rows that each unit could not use as they are.
+    pub(in crate::discovery) fn left_out(&self) -> Vec<LeftOut> {
+        let mut out = vec![LeftOut::default(); self.units.len()];
+        let layout = self.layout;
         for row in &self.rows {
             match row.fate {
                 Fate::Used | Fate::Undirected => {}
-                Fate::Purged => self.layout.each_unit(row, |unit| out[unit].0 += 1),
-                Fate::Dropped => self.layout.each_unit(row, |unit| out[unit].1 += 1),
+                Fate::Purged => layout.each_unit(row, |unit| out[unit].purged += 1),
+                Fate::Dropped => layout.each_unit(row, |unit| out[unit].dropped += 1),
+                Fate::Floored => layout.each_unit(row, |unit| out[unit].floored += 1),
+            }
+            if row.pool == 0 && layout.has_pooled {
+                layout.each_condition(row, layout.symbols, |unit| out[unit].apart += 1);
             }
         }
+        out
+    }
+
+    /// Rows left out of the pool, by symbol.
+    pub(in crate::discovery) fn apart(&self) -> Vec<u64> {
+        let mut out = vec![0; self.layout.symbols];
+        self.rows.iter().filter(|row| row.pool == 0).for_each(|row| out[usize::from(row.symbol)] += 1);
         out
     }
 }

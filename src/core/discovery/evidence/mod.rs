@@ -6,6 +6,7 @@
 //! earlier book.
 
 mod block;
+mod influence;
 mod rows;
 mod unit;
 
@@ -15,9 +16,12 @@ use super::catalogue::Catalogue;
 use super::eprocess::MixParams;
 use super::table::OutcomeTable;
 use crate::market::Ts;
+use crate::spec::TestStatistic;
+use crate::spec::gates::{EvidenceSpec, InfluenceSpec};
 use block::{BlockEvidence, Layout};
-use rows::{Packer, Taken};
+use rows::{Packer, Sigmas, Taken};
 
+pub use block::LeftOut;
 pub(super) use block::Scratch;
 pub(super) use rows::{BookRow, Fate};
 pub use unit::{DaySum, UnitEvidence};
@@ -29,20 +33,26 @@ pub struct RowCounts {
     pub used: u64,
     /// Exit on a later day than the event.
     pub purged: u64,
-    /// Return, cost or scale unknown.
+    /// Return, cost or scale unknown, infinite or beyond any market.
     pub dropped: u64,
     /// Without a direction.
     pub undirected: u64,
+    /// Of the used ones, those whose sigma counts as more than it is.
+    pub floored: u64,
+    /// Of the used ones, those that pooled units leave out.
+    pub apart: u64,
 }
 
 impl RowCounts {
-    const fn add(&mut self, fate: Fate) {
-        *match fate {
-            Fate::Used => &mut self.used,
+    const fn add(&mut self, row: &BookRow) {
+        *match row.fate {
+            Fate::Used | Fate::Floored => &mut self.used,
             Fate::Purged => &mut self.purged,
             Fate::Dropped => &mut self.dropped,
             Fate::Undirected => &mut self.undirected,
         } += 1;
+        self.floored += matches!(row.fate, Fate::Floored) as u64;
+        self.apart += (row.pool == 0) as u64;
     }
 
     /// Both together.
@@ -53,7 +63,18 @@ impl RowCounts {
             purged: self.purged + other.purged,
             dropped: self.dropped + other.dropped,
             undirected: self.undirected + other.undirected,
+            floored: self.floored + other.floored,
+            apart: self.apart + other.apart,
         }
+    }
+}
+
+/// A pool of own returns leaves out what costs more than it moves. Of what is only measured (a spread moves less than two
+/// legs cost on any symbol) every symbol stays.
+fn influence_on(statistic: TestStatistic, spec: InfluenceSpec) -> InfluenceSpec {
+    match statistic {
+        TestStatistic::OwnReturn => spec,
+        _ => InfluenceSpec { max_cost_to_move: f64::INFINITY, ..spec },
     }
 }
 
@@ -66,13 +87,15 @@ pub struct EvidenceBook {
     pub(super) through_day: Option<i64>,
     pub(super) params: MixParams,
     default_sigma_bar: f64,
+    influence: InfluenceSpec,
     pub(super) blocks: Vec<BlockEvidence>,
 }
 
 impl EvidenceBook {
     /// An empty book for a catalogue.
     #[must_use]
-    pub fn new(catalogue: &Catalogue, params: MixParams, default_sigma_bar: f64) -> Self {
+    pub fn new(catalogue: &Catalogue, spec: &EvidenceSpec) -> Self {
+        let params = MixParams::from(spec);
         let layout = |b: usize| Layout {
             stride: 1 + catalogue.blocks[b].conditions.len(),
             symbols: catalogue.symbols.len(),
@@ -87,7 +110,8 @@ impl EvidenceBook {
             spec_hash: String::new(),
             through_day: None,
             params,
-            default_sigma_bar,
+            default_sigma_bar: spec.default_sigma_bar,
+            influence: influence_on(catalogue.statistic, spec.influence),
             blocks,
         }
     }
@@ -141,9 +165,9 @@ impl EvidenceBook {
         self.days_after(block, local, i64::MIN)
     }
 
-    /// Rows that each of a block's units could not use: purged and dropped.
+    /// Rows that each of a block's units could not use as they are.
     #[must_use]
-    pub fn left_out(&self, block: usize) -> Vec<(u32, u32)> {
+    pub fn left_out(&self, block: usize) -> Vec<LeftOut> {
         self.blocks[block].left_out()
     }
 
@@ -152,7 +176,7 @@ impl EvidenceBook {
     pub fn counts(&self) -> RowCounts {
         let of_block = |block: &BlockEvidence| {
             let mut counts = RowCounts::default();
-            block.rows.iter().for_each(|row| counts.add(row.fate));
+            block.rows.iter().for_each(|row| counts.add(row));
             counts
         };
         self.blocks.par_iter().map(of_block).reduce(RowCounts::default, RowCounts::plus)
@@ -169,7 +193,8 @@ impl EvidenceBook {
         let from = table.timestamp.partition_point(|t| Ts(*t).day() < after);
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
         let taken = Taken { after, through: day };
-        let packer = Packer::new(table, catalogue, self.default_sigma_bar, taken);
+        let sigmas = Sigmas { default: self.default_sigma_bar, least: self.influence.min_sigma_bar };
+        let packer = Packer::new(table, catalogue, sigmas, taken);
         let before: Vec<usize> = self.blocks.iter().map(|block| block.rows.len()).collect();
         self.blocks.iter_mut().zip(packer.count(from..to)).for_each(|(block, rows)| block.reserve(rows));
         let mut parts = Vec::new();
@@ -179,18 +204,18 @@ impl EvidenceBook {
                 parts.iter().for_each(|part| block.rows.extend_from_slice(&part[b]));
             });
         }
-        let params = self.params;
+        let (params, influence) = (self.params, self.influence);
         let blocks = self.blocks.par_iter_mut().zip(before);
         blocks.for_each_init(Scratch::default, |scratch, (block, before)| {
-            block.close(before, &params, scratch);
+            block.close(before, &params, &influence, scratch);
         });
         self.through_day = Some(day);
     }
 
     /// The processes of every unit take the rows that were put back: see [`super::record`].
     pub(super) fn catch_up(&mut self) {
-        let params = self.params;
+        let (params, influence) = (self.params, self.influence);
         let blocks = self.blocks.par_iter_mut();
-        blocks.for_each_init(Scratch::default, |scratch, block| block.catch_up(0, &params, scratch));
+        blocks.for_each_init(Scratch::default, |scratch, block| block.restore(&params, &influence, scratch));
     }
 }

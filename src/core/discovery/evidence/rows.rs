@@ -6,6 +6,7 @@ use std::ops::Range;
 use libm::sqrt;
 use rayon::prelude::*;
 
+use super::influence::FULL;
 use crate::discovery::catalogue::Catalogue;
 use crate::discovery::scores::inverse_scale_of;
 use crate::discovery::table::OutcomeTable;
@@ -19,11 +20,13 @@ pub(in crate::discovery) struct BookRow {
     /// Its number in the catalogue.
     pub(in crate::discovery) symbol: u16,
     pub(in crate::discovery) fate: Fate,
+    /// What it weighs in a pool, in 255ths; 0 where it is left out of it.
+    pub(in crate::discovery) pool: u8,
     /// In the event's direction, decimal.
     pub(in crate::discovery) signed_return: f64,
     /// Round trip, decimal.
     pub(in crate::discovery) cost: f64,
-    /// `1 / (sigma sqrt(H))`.
+    /// `1 / (sigma sqrt(H))`, bounded: see [`super::influence`].
     pub(in crate::discovery) inv_scale: f64,
     /// Bit by condition of the block: whether it held.
     pub(in crate::discovery) conditions: u64,
@@ -35,15 +38,22 @@ pub(in crate::discovery) enum Fate {
     Used = 0,
     /// Exit on a later day than the event.
     Purged = 1,
-    /// Return, cost or scale unknown.
+    /// Return, cost or scale unknown, infinite or beyond any market.
     Dropped = 2,
     /// Without a direction.
     Undirected = 3,
+    /// Used, with a sigma that counts as more than it is.
+    Floored = 4,
 }
 
 impl Fate {
-    pub(in crate::discovery) const ALL: [Self; 4] =
-        [Self::Used, Self::Purged, Self::Dropped, Self::Undirected];
+    pub(in crate::discovery) const ALL: [Self; 5] =
+        [Self::Used, Self::Purged, Self::Dropped, Self::Undirected, Self::Floored];
+
+    /// Whether units read the row.
+    pub(in crate::discovery) const fn is_used(self) -> bool {
+        matches!(self, Self::Used | Self::Floored)
+    }
 }
 
 impl BookRow {
@@ -51,6 +61,21 @@ impl BookRow {
     pub(super) const fn held(&self) -> u64 {
         self.conditions << 1 | 1
     }
+}
+
+/// Returns and costs beyond this are no numbers of a market, and their sums would leave the range of numbers.
+const LARGEST: f64 = 1e100;
+
+/// Whether a number can be scored.
+fn is_scorable(x: f64) -> bool {
+    x.abs() <= LARGEST
+}
+
+/// What stands in for a sigma that a table does not have, and the least that one counts as.
+#[derive(Clone, Copy)]
+pub(super) struct Sigmas {
+    pub(super) default: f64,
+    pub(super) least: f64,
 }
 
 /// Days that a step takes: after the one, through the other.
@@ -71,19 +96,14 @@ pub(super) struct Packer<'a> {
     table: &'a OutcomeTable,
     map: CodeMap,
     blocks: usize,
-    default_sigma_bar: f64,
+    sigmas: Sigmas,
     taken: Taken,
 }
 
 impl<'a> Packer<'a> {
-    pub(super) fn new(
-        table: &'a OutcomeTable,
-        catalogue: &Catalogue,
-        default_sigma_bar: f64,
-        taken: Taken,
-    ) -> Self {
+    pub(super) fn new(table: &'a OutcomeTable, catalogue: &Catalogue, sigmas: Sigmas, taken: Taken) -> Self {
         let (map, blocks) = (CodeMap::new(table, catalogue), catalogue.blocks.len());
-        Self { table, map, blocks, default_sigma_bar, taken }
+        Self { table, map, blocks, sigmas, taken }
     }
 
     /// Stretches of a range that are packed at once.
@@ -116,7 +136,7 @@ impl<'a> Packer<'a> {
             if let (true, Some(b), Some(symbol)) =
                 (self.taken.holds(day), map.block(table, row), map.symbols[usize::from(table.symbol[row])])
             {
-                part[b].push(map.pack(table, row, b, symbol, (day, crosses), self.default_sigma_bar));
+                part[b].push(map.pack(table, row, b, symbol, (day, crosses), self.sigmas));
             }
         }
     }
@@ -222,17 +242,21 @@ impl CodeMap {
         block: usize,
         symbol: u16,
         (day, crosses): (i64, bool),
-        default_sigma_bar: f64,
+        sigmas: Sigmas,
     ) -> BookRow {
-        let sigma = table.sigma_bar.get(row).copied().unwrap_or(default_sigma_bar);
-        let scale = inverse_scale_of(sigma, self.root_bars[usize::from(table.horizon[row])]);
+        let sigma = table.sigma_bar.get(row).copied().unwrap_or(sigmas.default);
+        let is_low = sigma > 0.0 && sigma < sigmas.least;
+        let counted = if is_low { sigmas.least } else { sigma };
+        let scale = inverse_scale_of(counted, self.root_bars[usize::from(table.horizon[row])]);
         let (r, cost) = (table.forward_return[row], table.cost[row]);
         let fate = if table.direction[row] == 0 {
             Fate::Undirected
         } else if crosses {
             Fate::Purged
-        } else if r.is_nan() || cost.is_nan() || scale.is_none() {
+        } else if !is_scorable(r) || !is_scorable(cost) || scale.is_none() {
             Fate::Dropped
+        } else if is_low {
+            Fate::Floored
         } else {
             Fate::Used
         };
@@ -243,8 +267,8 @@ impl CodeMap {
         }
         let day = i32::try_from(day).unwrap_or(i32::MAX);
         let (signed_return, inv_scale) = (f64::from(table.direction[row]) * r, scale.unwrap_or(0.0));
-        let known = if fate == Fate::Used { (signed_return, cost, inv_scale) } else { (0.0, 0.0, 0.0) };
+        let known = if fate.is_used() { (signed_return, cost, inv_scale) } else { (0.0, 0.0, 0.0) };
         let (signed_return, cost, inv_scale) = known;
-        BookRow { day, symbol, fate, signed_return, cost, inv_scale, conditions }
+        BookRow { day, symbol, fate, pool: FULL, signed_return, cost, inv_scale, conditions }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::influence::share;
 use super::rows::BookRow;
 use crate::discovery::candidate::DirectionRule;
 use crate::discovery::eprocess::{MixParams, SignProcess};
@@ -89,8 +90,17 @@ fn inverse_root(k: u32) -> f64 {
 pub(super) struct DaySums(Vec<DaySum>);
 
 impl DaySums {
-    /// The days of some of the rows, which are in order of their days, by ascending number.
-    pub(super) fn of(&mut self, rows: &[BookRow], picked: &[u32]) -> &[DaySum] {
+    /// The days of some of the rows, which are in order of their days, by ascending number. In a pool they weigh what they
+    /// may weigh there.
+    pub(super) fn of(&mut self, rows: &[BookRow], picked: &[u32], is_pooled: bool) -> &[DaySum] {
+        if is_pooled {
+            self.sum(rows, picked, |row| row.inv_scale * share(row.pool))
+        } else {
+            self.sum(rows, picked, |row| row.inv_scale)
+        }
+    }
+
+    fn sum(&mut self, rows: &[BookRow], picked: &[u32], inv_scale: impl Fn(&BookRow) -> f64) -> &[DaySum] {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return &[] };
         let most = usize::try_from(last.day - first.day).map_or(0, |days| days + 1);
         // No row is on the day in front, so that every row either goes on with the day before it or opens one.
@@ -104,7 +114,7 @@ impl DaySums {
             let row = &rows[row as usize];
             at += usize::from(row.day != open.day);
             open = open.on(row.day);
-            open.add(row.signed_return, row.cost, row.inv_scale);
+            open.add(row.signed_return, row.cost, inv_scale(row));
             days[at] = open;
         }
         &days[1..=at]
@@ -116,13 +126,30 @@ impl DaySums {
 pub struct UnitEvidence {
     /// Follow and fade side after costs, then both before costs.
     sides: SignProcesses<4>,
-    /// A score was not finite: the processes stand still from that day on.
+    /// Events on the days that it has taken.
+    events: u64,
+    /// Those days.
+    days: u64,
+    /// A score was not finite: the processes stand still from that day on. Rows that no number can score are dropped
+    /// before, so that this is a guard and no state to expect.
     pub quarantined: bool,
 }
 
 impl UnitEvidence {
     pub(super) const fn new(params: &MixParams) -> Self {
-        Self { sides: SignProcesses::new(params), quarantined: false }
+        Self { sides: SignProcesses::new(params), events: 0, days: 0, quarantined: false }
+    }
+
+    /// Events that it has taken.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Days that it has taken.
+    #[must_use]
+    pub const fn days(&self) -> u64 {
+        self.days
     }
 
     /// A side after costs.
@@ -145,6 +172,8 @@ impl UnitEvidence {
             if self.quarantined {
                 break;
             }
+            self.events += u64::from(day.n);
+            self.days += 1;
             sides.step([day.z - day.z_cost, -day.z - day.z_cost, day.z, -day.z], params);
         }
         self.sides = sides;

@@ -1,7 +1,12 @@
 //! The ranges that the formulas need, and whatever of `gates.yaml` is outside of them.
 
-use super::{EventGate, EvidenceSpec, GatesSpec, MAX_BETS, MonitoringSpec, Phase2Override, Procedure};
+use super::{
+    EventGate, EvidenceSpec, GatesSpec, InfluenceSpec, MAX_BETS, MonitoringSpec, Phase2Override, Procedure,
+};
 use crate::spec::ranges::{OutOfRanges, Ranges};
+
+/// Days of history that a book has room for.
+const MOST_HISTORY_DAYS: u32 = 400;
 
 impl GatesSpec {
     /// Checks the ranges that the formulas need.
@@ -69,9 +74,42 @@ impl EvidenceSpec {
         for (at, bet) in self.bet_lambdas.iter().enumerate().skip(MAX_BETS) {
             found.check(false, &format!("evidence.bet_lambdas[{at}]"), bet, MOST_BETS);
         }
+        self.influence.check(self.bet_loss_clip, found);
         found.share("evidence.scale_decay", self.scale_decay);
         found.positive("evidence.scale_prior_days", self.scale_prior_days);
         found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
+    }
+}
+
+impl InfluenceSpec {
+    fn check(&self, loss_clip: f64, found: &mut Ranges) {
+        found.check(
+            self.max_day_score >= loss_clip && self.max_day_score.is_finite(),
+            "evidence.influence.max_day_score",
+            self.max_day_score,
+            "at least evidence.bet_loss_clip, which bounds losses by itself",
+        );
+        found.positive("evidence.influence.min_sigma_bar", self.min_sigma_bar);
+        found.share("evidence.influence.min_sigma_share", self.min_sigma_share);
+        found.check(
+            (1..=self.history_days).contains(&self.min_history_days),
+            "evidence.influence.min_history_days",
+            self.min_history_days,
+            "from 1 to history_days",
+        );
+        found.check(
+            self.history_days <= MOST_HISTORY_DAYS,
+            "evidence.influence.history_days",
+            self.history_days,
+            "at most 400: that many are kept for every symbol of every event and holding period",
+        );
+        found.positive("evidence.influence.max_cost_to_move", self.max_cost_to_move);
+        found.check(
+            self.max_pool_weight >= 1.0 && self.max_pool_weight.is_finite(),
+            "evidence.influence.max_pool_weight",
+            self.max_pool_weight,
+            "at least 1",
+        );
     }
 }
 
@@ -170,9 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn more_bets_than_the_processes_have_room_for_are_refused() {
+        let mut gates = shipped();
+        gates.evidence.bet_lambdas = (1..=10).map(|i| f64::from(i) * 0.01).collect();
+        assert_eq!(
+            gates.validate().unwrap_err().to_string(),
+            "gates.yaml: evidence.bet_lambdas is a list of 10, but must be a list of at most 8 bets"
+        );
+    }
+
+    #[test]
     fn every_value_that_cannot_be_used_is_found_at_once() {
         let mut gates = shipped();
         gates.evidence.mix_sym = 1.0;
+        gates.evidence.influence.max_day_score = 5.0;
+        gates.evidence.influence.min_history_days = 0;
         gates.multiplicity.publish_with = Procedure::SeedCompat;
         gates.monitoring.retire_at = 10.0;
         gates.gate_v1_bridge.stress_cost_multiplier = f64::NAN;
@@ -181,6 +231,8 @@ mod tests {
             fields,
             [
                 "evidence.mix_sym",
+                "evidence.influence.max_day_score",
+                "evidence.influence.min_history_days",
                 "multiplicity.publish_with",
                 "monitoring.retire_at",
                 "gate_v1_bridge.stress_cost_multiplier"

@@ -128,10 +128,32 @@ pub struct EvidenceSpec {
     pub cr2_min_events: u32,
     /// CR2 is undefined below this many degrees of freedom.
     pub cr2_min_df: f64,
+    /// How far single values can move a unit.
+    pub influence: InfluenceSpec,
     /// Error level of the anytime lower bound.
     pub lower_bound_alpha: f64,
     /// The bound is computed for this many units, strongest evidence first.
     pub lower_bound_units: usize,
+}
+
+/// Bounds of what one day, one event, one symbol or one `sigma_bar` can do to a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InfluenceSpec {
+    /// A day's scaled score counts as at most this many scales, gain or loss; at least `bet_loss_clip`.
+    pub max_day_score: f64,
+    /// `sigma_bar` counts as at least this (sd of one bar's return, decimal).
+    pub min_sigma_bar: f64,
+    /// `sigma_bar` counts as at least this share of the symbol's typical one, in (0, 1).
+    pub min_sigma_share: f64,
+    /// Active days of the event on the symbol, before the day at hand, whose median is typical.
+    pub history_days: u32,
+    /// Fewest such days; with fewer, nothing is typical yet.
+    pub min_history_days: u32,
+    /// A pool leaves out a symbol while its round trip costs more than this many typical moves over the holding period.
+    pub max_cost_to_move: f64,
+    /// In a pool an event weighs at most this many times what one of the pool's typical symbol does (>= 1).
+    pub max_pool_weight: f64,
 }
 
 /// A multiplicity procedure.
@@ -226,9 +248,9 @@ pub struct Phase2Thresholds {
     pub conservative_cost_multiplier: f64,
     /// Stability: both halves of the history have the traded sign.
     pub require_sign_stability: bool,
-    /// Sample size: events.
+    /// Sample size: events. Units with fewer have p = 1 in every procedure.
     pub min_sample_size: u32,
-    /// Sample size: active days.
+    /// Sample size: active days. Units with fewer have p = 1 in every procedure.
     pub min_clusters: u32,
     /// Local false sign rate at most this.
     pub max_lfsr: f64,
