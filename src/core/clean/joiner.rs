@@ -14,6 +14,9 @@ use crate::market::{
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
 pub(super) const LONGEST_INTERVAL_H: i64 = 8;
+/// Longest spacing of prints that is taken for intervals with missed prints between them. What comes before a longer one
+/// says nothing any more: what a print means is settled by a bounded stretch of history.
+pub(super) const LONGEST_GAP_H: i64 = 2 * LONGEST_INTERVAL_H;
 /// Layout of [`Joiner::checkpoint`].
 pub(super) const CHECKPOINT_VERSION: u32 = 3;
 
@@ -104,7 +107,7 @@ impl Joiner {
     }
 
     /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may reach, with the
-    /// settlement before it, whose distance says how long a settlement is held.
+    /// settlements before it, whose distances say how long a settlement is held.
     #[must_use]
     pub fn lead_in_rows(&self) -> usize {
         self.policy.lead_in_rows()
@@ -378,8 +381,8 @@ impl Print {
 
     /// Finds the interval: the print's own record, else by the spacing to the print before, else the contract's.
     ///
-    /// A shorter spacing is the interval from now on. One that is a multiple of it has a missed settlement inside, or is
-    /// a new and longer interval: that is believed when it comes twice in a row.
+    /// A shorter spacing is the interval from now on. One that is a multiple of the spacing before it has a missed
+    /// settlement inside, or is a new and longer interval: that is believed when it comes twice in a row.
     fn resolve(&mut self, ts: Ts, before: Option<(Ts, Self)>, default_h: f64) {
         let has_own = self.hours > 0.0;
         let Some((previous, held)) = before else {
@@ -398,11 +401,11 @@ impl Print {
             self.spacing_h = spacing;
         }
         // The first print has no spacing: its interval is an assumption, which the second one may refute.
-        let is_multiple = spacing > held.hours && spacing % held.hours == 0.0 && !held.spacing_h.is_nan();
+        let is_multiple = spacing > held.spacing_h && spacing % held.spacing_h == 0.0;
         self.hours = if has_own {
             self.hours
-        } else if is_multiple && self.spacing_h != held.spacing_h {
-            held.hours
+        } else if is_multiple && hours <= LONGEST_GAP_H {
+            held.spacing_h
         } else if is_interval {
             spacing
         } else {

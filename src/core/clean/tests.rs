@@ -411,9 +411,8 @@ fn hours_of(prints: &[FundingPrint]) -> f64 {
         return own;
     }
     let Some(now) = spacing(last) else { return 8.0 };
-    let held = hours_of(&prints[..last]);
     match valid(last - 1) {
-        Some(before) if now as f64 > held && now as f64 % held == 0.0 && valid(last) != Some(before) => held,
+        Some(before) if (before + 1..=16).contains(&now) && now % before == 0 => before as f64,
         _ => valid(last).map_or(8.0, |h| h as f64),
     }
 }
@@ -469,11 +468,11 @@ proptest! {
     }
 
     #[test]
-    fn a_joiner_that_begins_later_gives_the_rows_of_one_that_began_earlier(raw in history(500), begin in 310..499_i64) {
-        let whole = joined(FIRST, 500, raw.clone());
+    fn a_joiner_that_begins_later_gives_the_rows_of_one_that_began_earlier(raw in history(700), begin in 430..699_i64) {
+        let whole = joined(FIRST, 700, raw.clone());
         let mut joiner = Joiner::new(&symbols(), policy(), FIRST + begin).unwrap();
         joiner.prime(&stretch(&raw, begin - joiner.lead_in_rows() as i64, begin)).unwrap();
-        let block = joiner.push(&stretch(&raw, begin, 500)).unwrap();
+        let block = joiner.push(&stretch(&raw, begin, 700)).unwrap();
         for source in [Source::FundingRate, Source::FundingIntervalH, Source::Oi] {
             prop_assert_eq!(bits(&block, source), &bits(&whole, source)[begin as usize..], "{}", source.name());
         }
