@@ -1,15 +1,21 @@
 //! Importing real archive files: row counts, idempotence, units, defects, refusals.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "import/cases.rs"]
+mod cases;
 mod common;
 #[path = "import/extracts.rs"]
 mod extracts;
+#[path = "import/layouts.rs"]
+mod layouts;
 #[path = "import/quotes.rs"]
 mod quotes;
 #[path = "import/readme.rs"]
 mod readme;
 #[path = "import/recordings.rs"]
 mod recordings;
+#[path = "import/tables.rs"]
+mod tables;
 
 use std::path::PathBuf;
 

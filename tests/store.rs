@@ -105,9 +105,7 @@ fn coverage_lists_columns_with_a_known_value_only() {
     let mut store = open(dir.path());
     let bare = Bar { taker_buy_quote: f64::NAN, taker_buy_volume: f64::NAN, ..bar(0, 100.0) };
     store.put_bars(Market::Perp, &btc(), &[bare], FILE).unwrap();
-    store
-        .put_records(&btc(), &[FundingPrint { ts: Ts(0), rate: 0.1, interval_hours: f64::NAN }], FILE)
-        .unwrap();
+    store.put_records(&btc(), &[FundingPrint::regular(Ts(0), 0.1, f64::NAN)], FILE).unwrap();
     let names: Vec<_> = store.coverage(&btc()).unwrap().iter().map(|s| s.name()).collect();
     assert_eq!(
         names,

@@ -11,7 +11,7 @@ use backtestd_binance::archive::{FileKind, FileSpec, read_file};
 use backtestd_core::graph::Graph;
 use backtestd_core::graph::engine::{Engine, EngineOptions};
 use backtestd_core::market::Records;
-use backtestd_core::market::{Bar, BarIndex, Market, Source, Symbol, SymbolColumns, TickBlock};
+use backtestd_core::market::{Bar, BarIndex, Source, Symbol, SymbolColumns, TickBlock};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -48,11 +48,9 @@ fn archive() -> PathBuf {
 /// Recorded bars, oldest first; empty without the archive.
 fn recorded() -> Vec<Bar> {
     let spec = FileSpec {
-        kind: FileKind::Klines,
-        market: Market::Perp,
         symbol: Symbol::new("BTCUSDT").ok(),
         interval_ms: Some(300_000),
-        continuous: false,
+        ..FileSpec::of(FileKind::Klines)
     };
     let mut bars = Vec::new();
     for month in 1..=12 {

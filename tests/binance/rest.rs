@@ -334,7 +334,7 @@ async fn funding_is_paged_and_each_settlement_knows_its_interval() {
     assert_eq!(records[0].print.interval_hours, 4.0);
     assert!(records.iter().all(|r| r.print.ts.0 % 60_000 == 0 && r.mark_price.is_nan()));
     let after_the_missing = records.iter().find(|r| r.print.ts == hours(4 * 501)).unwrap();
-    assert_eq!(after_the_missing.print.interval_hours, 8.0);
+    assert!(after_the_missing.print.interval_hours.is_nan(), "a settlement may be missing: not 8 hours");
     assert_eq!(http.requests().len(), 3);
 }
 

@@ -112,7 +112,7 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
             });
             if bar.close().0 % (8 * 3_600_000) == 0 && row % 5000 < 4900 {
                 let rate = 0.0001 + 0.0002 * rng.noise() + basis[s] / 100_000.0;
-                out.funding.push(FundingPrint { ts: bar.close(), rate, interval_hours: 8.0 });
+                out.funding.push(FundingPrint::regular(bar.close(), rate, 8.0));
             }
             let index = close * (1.0 - basis[s] / 20_000.0);
             out.mark.push(MarkBar {

@@ -106,8 +106,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 fn read(file: &Path, kind: FileKind, market: Market, symbol: Option<&Symbol>) -> Vec<(Symbol, Records)> {
     let five_minutes = (kind == FileKind::Klines).then_some(300_000);
-    let spec =
-        FileSpec { kind, market, symbol: symbol.cloned(), interval_ms: five_minutes, continuous: false };
+    let spec = FileSpec { market, symbol: symbol.cloned(), interval_ms: five_minutes, ..FileSpec::of(kind) };
     let content = read_file(file, &spec, &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
     content.puts.into_iter().map(|put| (put.symbol, put.records)).collect()
 }

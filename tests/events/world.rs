@@ -143,7 +143,7 @@ impl World {
         });
         let rate = 1e-4 * or(Knob::FundingBps, 1.0 + 0.4 * noise());
         if bar.close().0 % (8 * 3_600_000) == 0 {
-            out.funding.push(FundingPrint { ts: bar.close(), rate, interval_hours: 8.0 });
+            out.funding.push(FundingPrint::regular(bar.close(), rate, 8.0));
         }
         self.contracts[s] *= libm::exp(or(Knob::OiChange, 0.0005 * loud * noise()));
         let contracts = self.contracts[s];

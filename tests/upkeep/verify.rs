@@ -43,11 +43,8 @@ fn build_from(dir: &Path, primed: bool, mut tamper: impl FnMut(&mut Facts)) -> S
         let puts: Vec<RawPut> = raw.into_records().into_iter().map(put).collect();
         store.put(&puts, FILE).unwrap();
         // What a store holds of the time before the facts: the settlement at their first bar's open and the one before.
-        let before = [8, 0].map(|hours| FundingPrint {
-            ts: Ts(START.open().0 - hours * 3_600_000),
-            rate: 0.0004,
-            interval_hours: f64::NAN,
-        });
+        let before = [8, 0]
+            .map(|hours| FundingPrint::regular(Ts(START.open().0 - hours * 3_600_000), 0.0004, f64::NAN));
         store.put(&[put(Records::Funding(before.to_vec()))], FILE).unwrap();
     }
     store.put_meta(FACTS_FIRST, &START.0.to_le_bytes()).unwrap();

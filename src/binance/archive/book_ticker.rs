@@ -3,11 +3,13 @@
 //! Rows need not be in order, but a row more than [`REACH_MS`] behind the newest is refused: its bar is summed up by
 //! then. The bars at both ends of a file may go on in a neighbouring file, so their quotes come along as [`QuoteEdge`]s.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::table::{Column, Row, Table};
-use super::{ArchiveError, Finding};
+use super::owner::Owner;
+use super::table::{Column, Row, Schema, Table};
+use super::{ArchiveError, FileSpec, Finding};
 use crate::aggregate::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
 use backtestd_core::market::{BarIndex, DAY_MS, QuoteBar, Symbol, Ts};
 
@@ -15,6 +17,14 @@ const UPDATE_ID: usize = 0;
 const BID: usize = 1;
 const ASK_QUANTITY: usize = 4;
 const TIME: usize = 5;
+const SYMBOL: usize = 6;
+
+const SCHEMA: Schema<'static> = Schema {
+    kind: "book_ticker",
+    columns: COLUMNS,
+    ignored: &["event_time", "source", "exchange"],
+    more: None,
+};
 
 const COLUMNS: &[Column] = &[
     Column { name: "update_id", place: 0, aliases: &["update_id", "u"], required: true },
@@ -39,6 +49,7 @@ const COLUMNS: &[Column] = &[
         aliases: &["transaction_time", "event_time", "timestamp"],
         required: true,
     },
+    Column { name: "symbol", place: usize::MAX, aliases: &["symbol"], required: false },
 ];
 
 /// How far behind the newest row a row may come.
@@ -67,28 +78,27 @@ pub(super) struct Quotes {
     pub edges: Vec<QuoteEdge>,
 }
 
-/// Reads a file in constant memory.
+/// Reads a file in constant memory, by symbol.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
-    symbol: &Symbol,
+    spec: &FileSpec,
     findings: &mut Vec<Finding>,
-) -> Result<Quotes, ArchiveError> {
-    let mut table = Table::open(file, input, COLUMNS, "book_ticker")?;
-    let mut builder = Builder {
-        symbol,
-        seconds: QuoteSeconds::default(),
-        open: None,
-        newest: Ts(i64::MIN),
-        out: Quotes::default(),
-    };
+) -> Result<BTreeMap<Symbol, Quotes>, ArchiveError> {
+    let mut table = Table::open(file, input, &SCHEMA, findings)?;
+    let mut owner = Owner::new(file, spec);
+    let mut builders: BTreeMap<Symbol, Builder> = BTreeMap::new();
     let (mut unusable, mut backwards) = (0_u64, 0_u64);
-    let mut last_id = i64::MIN;
     while let Some(row) = table.next_row()? {
+        let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
         let quote = quote(&row)?;
+        let builder = match builders.get_mut(&symbol) {
+            Some(builder) => builder,
+            None => builders.entry(symbol.clone()).or_insert_with(|| Builder::new(symbol)),
+        };
         unusable += u64::from(!quote.is_valid());
-        backwards += u64::from(quote.update_id < last_id);
-        last_id = quote.update_id;
+        backwards += u64::from(quote.update_id < builder.last_id);
+        builder.last_id = quote.update_id;
         if quote.ts.0 < builder.newest.0.saturating_sub(REACH_MS) {
             return Err(row.bad(
                 TIME,
@@ -101,6 +111,7 @@ pub(super) fn read(
         }
         builder.take(quote);
     }
+    owner.report(findings);
     for (count, what) in [
         (unusable, "crossed or one-sided quotes, no snapshot is taken of them"),
         (backwards, "rows whose update_id is below the row's before, ordered by time"),
@@ -110,7 +121,7 @@ pub(super) fn read(
             findings.push(Finding { file: file.display().to_string(), line: None, what });
         }
     }
-    Ok(builder.end())
+    Ok(builders.into_iter().map(|(symbol, builder)| (symbol, builder.end())).collect())
 }
 
 fn quote(row: &Row<'_>) -> Result<Quote, ArchiveError> {
@@ -128,8 +139,9 @@ fn quote(row: &Row<'_>) -> Result<Quote, ArchiveError> {
 }
 
 /// Bars that may still get rows.
-struct Builder<'a> {
-    symbol: &'a Symbol,
+struct Builder {
+    symbol: Symbol,
+    last_id: i64,
     seconds: QuoteSeconds,
     /// The oldest bar that is not summed up.
     open: Option<BarIndex>,
@@ -137,7 +149,18 @@ struct Builder<'a> {
     out: Quotes,
 }
 
-impl Builder<'_> {
+impl Builder {
+    fn new(symbol: Symbol) -> Self {
+        Self {
+            symbol,
+            last_id: i64::MIN,
+            seconds: QuoteSeconds::default(),
+            open: None,
+            newest: Ts(i64::MIN),
+            out: Quotes::default(),
+        }
+    }
+
     fn take(&mut self, quote: Quote) {
         let bar = quote.ts.bar();
         let is_untouched = self.out.bars.is_empty();

@@ -1,12 +1,12 @@
-//! Opening files: zip, gzip, plain csv, parquet; and handing their tables to the reader of their kind.
+//! Opening files: zip, gzip, plain csv, parquet, Arrow; and handing their tables to the reader of their kind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::{
-    ArchiveError, FileContent, FileKind, FileSpec, book_depth, book_ticker, funding, klines, lake,
-    liquidations, mark, metrics, no_symbol, parquet, unfinished,
+    ArchiveError, FileContent, FileKind, FileSpec, Finding, book_depth, book_ticker, checksum, frame,
+    funding, klines, lake, liquidations, mark, members, metrics, unfinished,
 };
 use backtestd_core::market::{Kind, RawPut, Records};
 
@@ -17,48 +17,102 @@ const BUFFER: usize = 1 << 16;
 /// A source of bytes without a type, buffered so that its first line can be looked at.
 type Input<'a> = Box<dyn BufRead + 'a>;
 
+/// What a file is by its first bytes, else by the end of its name.
+enum Container {
+    Zip,
+    Gzip,
+    Parquet,
+    Arrow,
+    Text,
+}
+
+impl Container {
+    fn of(path: &Path, file: &mut File) -> std::io::Result<Self> {
+        use std::io::Seek;
+        let mut start = [0; 6];
+        let mut known = 0;
+        while known < start.len() {
+            match file.read(&mut start[known..])? {
+                0 => break,
+                n => known += n,
+            }
+        }
+        file.rewind()?;
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        Ok(match (&start[..known], ending.as_str()) {
+            ([b'P', b'K', 3 | 5, ..], _) | (_, "zip") => Self::Zip,
+            ([0x1f, 0x8b, ..], _) | (_, "gz") => Self::Gzip,
+            ([b'P', b'A', b'R', b'1', ..], _) | (_, "parquet" | "pq") => Self::Parquet,
+            (b"ARROW1", _) | (_, "feather" | "arrow" | "ipc") => Self::Arrow,
+            _ => Self::Text,
+        })
+    }
+}
+
 /// Reads a file whole. `progress` hears the share of it that was read, 0 to 1.
 ///
 /// # Errors
-/// With file, line, field and value where the content does not fit.
+/// With file, line, field and value where the content does not fit, or when the file is not the one of which the
+/// checksum beside it speaks.
 pub fn read_file(
     path: &Path,
     spec: &FileSpec,
     progress: &mut dyn FnMut(f64),
 ) -> Result<FileContent, ArchiveError> {
     let io = |source| ArchiveError::Io { file: path.to_owned(), source };
-    let container = |detail: String| ArchiveError::Container { file: path.to_owned(), detail };
-    let file = File::open(path).map_err(io)?;
+    checksum::check(path)?;
+    let mut file = File::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     let mut out = FileContent::default();
-    match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
-        "zip" => {
-            let file = BufReader::with_capacity(BUFFER, file);
-            let mut zip =
-                zip::ZipArchive::new(file).map_err(|e| container(format!("not a zip file: {e}")))?;
-            let mut tables = 0;
-            for i in 0..zip.len() {
-                let entry = zip.by_index(i).map_err(|e| container(format!("entry {i}: {e}")))?;
-                let name = entry.name().map_err(|e| container(format!("entry {i}: {e}")))?;
-                if entry.is_dir() || !name.ends_with(".csv") {
-                    continue;
-                }
-                tables += 1;
-                let size = entry.size();
-                read_table(path, buffered(Watched::new(entry, size, progress)), spec, &mut out)?;
-            }
-            if tables == 0 {
-                return Err(container("no .csv inside".to_owned()));
-            }
-        }
-        "gz" => {
+    match Container::of(path, &mut file).map_err(io)? {
+        Container::Zip => read_zip(path, file, spec, progress, &mut out)?,
+        Container::Gzip => {
             let file = BufReader::with_capacity(BUFFER, Watched::new(file, bytes, progress));
             read_table(path, buffered(flate2::read::MultiGzDecoder::new(file)), spec, &mut out)?;
         }
-        "parquet" => read_table(path, buffered(parquet::CsvText::open(path, progress)?), spec, &mut out)?,
-        _ => read_table(path, buffered(Watched::new(file, bytes, progress)), spec, &mut out)?,
+        Container::Parquet => {
+            read_table(path, buffered(frame::CsvText::parquet(path, progress)?), spec, &mut out)?;
+        }
+        Container::Arrow => {
+            read_table(path, buffered(frame::CsvText::arrow(path, progress)?), spec, &mut out)?;
+        }
+        Container::Text => read_table(path, buffered(Watched::new(file, bytes, progress)), spec, &mut out)?,
+    }
+    if out.is_empty() {
+        let what = "no rows: nothing to import".to_owned();
+        out.findings.push(Finding { file: path.display().to_string(), line: None, what });
     }
     Ok(out)
+}
+
+/// Every table inside, each by what its own name says.
+fn read_zip(
+    path: &Path,
+    file: File,
+    spec: &FileSpec,
+    progress: &mut dyn FnMut(f64),
+    out: &mut FileContent,
+) -> Result<(), ArchiveError> {
+    let container = |detail: String| ArchiveError::Container { file: path.to_owned(), detail };
+    let file = BufReader::with_capacity(BUFFER, file);
+    let mut zip = zip::ZipArchive::new(file).map_err(|e| container(format!("not a zip file: {e}")))?;
+    let tables = members::tables(path, &mut zip)?;
+    let is_one = tables.len() == 1;
+    for (ix, name) in tables {
+        let label = if is_one { path.to_owned() } else { path.join(&name) };
+        let spec = match members::spec_of(&name, spec) {
+            Ok(spec) => spec,
+            Err(reason) => {
+                let what = format!("passed over: {reason}");
+                out.findings.push(Finding { file: path.join(&name).display().to_string(), line: None, what });
+                continue;
+            }
+        };
+        let entry = zip.by_index(ix).map_err(|e| container(format!("entry {name}: {e}")))?;
+        let size = entry.size();
+        read_table(&label, buffered(Watched::new(entry, size, progress)), &spec, out)?;
+    }
+    Ok(())
 }
 
 fn buffered<'a>(input: impl Read + 'a) -> Input<'a> {
@@ -98,7 +152,7 @@ fn lake_kind(file: &Path, input: &mut Input<'_>, kind: FileKind) -> Result<Optio
         .fill_buf()
         .map_err(|e| ArchiveError::Container { file: file.to_owned(), detail: e.to_string() })?;
     let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    let header: Vec<String> = line.split(|b| *b == b',').map(super::table::normal_name).collect();
+    let header: Vec<String> = line.split(|b| *b == b',').map(super::table::squeeze).collect();
     Ok(lake::kind_of(kind, &header))
 }
 
@@ -108,70 +162,61 @@ fn read_table(
     spec: &FileSpec,
     out: &mut FileContent,
 ) -> Result<(), ArchiveError> {
-    let symbol = spec.symbol.as_ref();
-    let named = || symbol.cloned().ok_or_else(|| no_symbol(file));
+    let mut put = |symbol, records| out.puts.push(RawPut { symbol, records });
+    let findings = &mut out.findings;
     if let Some(kind) = lake_kind(file, &mut input, spec.kind)? {
-        for (symbol, records) in lake::read(file, input, kind, symbol)? {
-            out.puts.push(RawPut { symbol, records });
+        for (symbol, records) in lake::read(file, input, kind, spec, findings)? {
+            put(symbol, records);
         }
         return Ok(());
     }
-    let findings = &mut out.findings;
     match spec.kind {
         FileKind::Klines => {
-            let symbol = named()?;
-            let mut bars = klines::read(file, input, spec.interval_ms, true, findings)?;
-            if !is_archive(file) {
-                bars = unfinished::leave_out(bars, &file.display().to_string(), findings);
+            let table = klines::read(file, input, spec, findings)?;
+            for (symbol, rows) in table.by_symbol {
+                if !table.is_lake {
+                    out.suspects.extend(unfinished::search(&symbol, spec.market, &rows.bars));
+                }
+                out.parts.extend(rows.parts.into_iter().map(|p| (symbol.clone(), spec.market, p)));
+                put(symbol, Records::Bars(spec.market, rows.bars));
             }
-            out.puts.push(RawPut { symbol, records: Records::Bars(spec.market, bars) });
         }
         FileKind::Funding => {
-            for (symbol, prints) in funding::read(file, input, symbol)? {
-                out.puts.push(RawPut { symbol, records: Records::Funding(prints) });
+            for (symbol, prints) in funding::read(file, input, spec, findings)? {
+                put(symbol, Records::Funding(prints));
             }
         }
         FileKind::Metrics => {
-            out.puts.extend(metrics::read(file, input, symbol, labels(file), findings)?);
+            for (symbol, records) in metrics::read(file, input, spec, findings)? {
+                put(symbol, records);
+            }
         }
         FileKind::MarkKlines | FileKind::IndexKlines | FileKind::PremiumKlines | FileKind::MarkIndex => {
-            let bars = mark::read(file, input, spec.kind, spec.interval_ms, findings)?;
-            out.puts.push(RawPut { symbol: named()?, records: Records::Mark(bars) });
+            for (symbol, bars) in mark::read(file, input, spec, findings)? {
+                put(symbol, Records::Mark(bars));
+            }
         }
         FileKind::Liquidations => {
-            for (symbol, bars) in liquidations::read(file, input, symbol, spec.continuous, findings)? {
-                out.puts.push(RawPut { symbol, records: Records::Liquidations(bars) });
+            for (symbol, (bars, orders)) in liquidations::read(file, input, spec, findings)? {
+                out.orders.extend(orders.into_iter().map(|o| (symbol.clone(), o)));
+                put(symbol, Records::Liquidations(bars));
             }
         }
         FileKind::BookTicker => {
-            let symbol = named()?;
-            let quotes = book_ticker::read(file, input, &symbol, findings)?;
-            out.puts.push(RawPut { symbol, records: Records::Quotes(quotes.bars) });
-            out.edges.extend(quotes.edges);
+            for (symbol, quotes) in book_ticker::read(file, input, spec, findings)? {
+                put(symbol, Records::Quotes(quotes.bars));
+                out.edges.extend(quotes.edges);
+            }
         }
         FileKind::Lake => {
             let detail = "not a table of the lake: timestamp, symbol and the columns of one kind of record";
             return Err(ArchiveError::Container { file: file.to_owned(), detail: detail.to_owned() });
         }
         FileKind::BookDepth => {
-            let symbol = named()?;
-            let snapshots = book_depth::read(file, input, findings)?;
-            out.puts.push(RawPut { symbol, records: Records::Depth(snapshots) });
+            for (symbol, snapshots) in book_depth::read(file, input, spec, findings)? {
+                put(symbol, Records::Depth(snapshots));
+            }
         }
     }
     Ok(())
-}
-
-/// The archive's own files are zips.
-fn is_archive(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "zip")
-}
-
-/// Parquet tables come from a lake, where a label was made an instant already.
-fn labels(file: &Path) -> metrics::Labels {
-    if file.extension().is_some_and(|e| e == "parquet") {
-        metrics::Labels::Instants
-    } else {
-        metrics::Labels::Archive
-    }
 }

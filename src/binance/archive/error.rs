@@ -59,6 +59,18 @@ pub enum ArchiveError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The checksum beside the file is another one.
+    #[error("{}: its SHA-256 is {found}, but {} says {expected}; fetch the file again", file.display(), sum.display())]
+    Checksum {
+        /// The file that was read.
+        file: PathBuf,
+        /// The file with the checksum.
+        sum: PathBuf,
+        /// What it says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// What the file holds cannot be told from its name.
     #[error("{}: cannot tell the {what} from the name; give {flag}", file.display())]
     Unnamed {

@@ -1,23 +1,35 @@
 //! Funding settlements: `calc_time, funding_interval_hours, last_funding_rate`, or tables with a symbol column.
+//!
+//! A row whose `rateType` is `Special` is a settlement beside the regular one of the same minute, not a new value of it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use super::ArchiveError;
-use super::table::{Column, Table};
-use backtestd_core::market::{FundingPrint, Symbol, Ts};
+use super::owner::Owner;
+use super::table::{Column, Row, Schema, Table};
+use super::{ArchiveError, FileSpec, Finding};
+use backtestd_core::market::{FundingPrint, Symbol};
 
 const TIME: usize = 0;
 const INTERVAL: usize = 1;
 const RATE: usize = 2;
 const SYMBOL: usize = 3;
+const RATE_TYPE: usize = 4;
+const SPECIAL: usize = 5;
+
+const SCHEMA: Schema<'static> = Schema {
+    kind: "funding",
+    columns: COLUMNS,
+    ignored: &["mark_price", "index_price", "source", "exchange", "high", "low", "close", "volume", "id"],
+    more: None,
+};
 
 const COLUMNS: &[Column] = &[
     Column {
         name: "calc_time",
         place: 0,
-        aliases: &["calc_time", "funding_time", "fundingtime", "timestamp", "time"],
+        aliases: &["calc_time", "funding_time", "timestamp", "datetime", "date", "time"],
         required: true,
     },
     Column {
@@ -29,43 +41,58 @@ const COLUMNS: &[Column] = &[
     Column {
         name: "last_funding_rate",
         place: 2,
-        aliases: &["last_funding_rate", "funding_rate", "fundingrate", "rate"],
+        // `open` is where one library keeps the rate, in a table shaped like candles.
+        aliases: &["last_funding_rate", "funding_rate", "rate", "open"],
         required: true,
     },
-    Column { name: "symbol", place: usize::MAX, aliases: &["symbol"], required: false },
+    Column { name: "symbol", place: usize::MAX, aliases: &["symbol", "pair"], required: false },
+    Column { name: "rate_type", place: usize::MAX, aliases: &["rate_type"], required: false },
+    Column {
+        name: "special_funding_rate",
+        place: usize::MAX,
+        aliases: &["special_funding_rate"],
+        required: false,
+    },
 ];
 
-/// Settlement times carry some milliseconds of jitter: the minute is what happened.
-pub(super) const fn settled(ts: Ts) -> Ts {
-    Ts(ts.0 - ts.0.rem_euclid(60_000))
-}
-
-/// Reads settlements by symbol; rows without one belong to `named`.
+/// Reads settlements by symbol; rows without one belong to the file's.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
-    named: Option<&Symbol>,
+    spec: &FileSpec,
+    findings: &mut Vec<Finding>,
 ) -> Result<BTreeMap<Symbol, Vec<FundingPrint>>, ArchiveError> {
-    let mut table = Table::open_as(file, input, COLUMNS, "funding", |first| {
-        first.first().is_some_and(u8::is_ascii_alphabetic)
-    })?;
+    let mut table = Table::open(file, input, &SCHEMA, findings)?;
+    let mut owner = Owner::new(file, spec);
     let mut out: BTreeMap<Symbol, Vec<FundingPrint>> = BTreeMap::new();
     while let Some(row) = table.next_row()? {
-        let symbol = super::row_symbol(&row, SYMBOL, named, file)?;
-        let rate = row.number(RATE)?;
-        check_rate(rate).map_err(|p| row.bad(RATE, row.text(RATE).unwrap_or_default(), &p))?;
-        let interval_hours = row.number(INTERVAL)?;
-        if interval_hours <= 0.0 || interval_hours > 24.0 {
-            return Err(row.bad(
-                INTERVAL,
-                row.text(INTERVAL)?,
-                "not an interval of more than 0 and at most 24 hours",
-            ));
-        }
-        let ts = settled(row.time(TIME)?);
-        out.entry(symbol).or_default().push(FundingPrint { ts, rate, interval_hours });
+        let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
+        out.entry(symbol).or_default().push(settlement(&row)?);
     }
+    owner.report(findings);
     Ok(out)
+}
+
+fn settlement(row: &Row<'_>) -> Result<FundingPrint, ArchiveError> {
+    let ts = FundingPrint::minute_of(row.time(TIME)?);
+    let (rate, special_rate) = (row.number(RATE)?, row.number(SPECIAL)?);
+    // The lake's own table has a column for each.
+    for (column, rate) in [(RATE, rate), (SPECIAL, special_rate)] {
+        let may_lack = column == SPECIAL || !special_rate.is_nan();
+        if !(rate.is_nan() && may_lack) {
+            check_rate(rate).map_err(|p| row.bad(column, row.text(column).unwrap_or_default(), &p))?;
+        }
+    }
+    let interval_hours = row.number(INTERVAL)?;
+    if interval_hours <= 0.0 || interval_hours > 24.0 {
+        let problem = "not an interval of more than 0 and at most 24 hours";
+        return Err(row.bad(INTERVAL, row.text(INTERVAL)?, problem));
+    }
+    match row.text(RATE_TYPE)?.to_lowercase().as_str() {
+        "" | "regular" => Ok(FundingPrint { ts, rate, interval_hours, special_rate }),
+        "special" => Ok(FundingPrint::special(ts, rate)),
+        _ => Err(row.bad(RATE_TYPE, row.text(RATE_TYPE)?, "neither Regular nor Special")),
+    }
 }
 
 /// A settlement without a rate, or with one that no exchange charges (in percent, say), is a broken row.

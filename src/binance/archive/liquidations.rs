@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
-use super::table::{Column, Table};
-use super::{ArchiveError, Finding};
+use super::orders::{BarOrders, Order};
+use super::owner::Owner;
+use super::table::{Column, Row, Schema, Table, squeeze};
+use super::{ArchiveError, FileSpec, Finding};
 use backtestd_core::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
 
 const SYMBOL: usize = 0;
@@ -25,8 +27,29 @@ const FILLED: usize = 3;
 const TIME: usize = 4;
 const PRICE: usize = 5;
 
+const SCHEMA: Schema<'static> = Schema {
+    kind: "liquidations",
+    columns: COLUMNS,
+    ignored: &[
+        "order_type",
+        "type",
+        "time_in_force",
+        "original_quantity",
+        "quantity",
+        "order_status",
+        "status",
+        "last_fill_quantity",
+        "last_filled",
+        "usd",
+        "value",
+        "exchange",
+        "id",
+    ],
+    more: None,
+};
+
 const COLUMNS: &[Column] = &[
-    Column { name: "symbol", place: 0, aliases: &["symbol"], required: false },
+    Column { name: "symbol", place: 0, aliases: &["symbol", "pair"], required: false },
     Column { name: "side", place: 1, aliases: &["side"], required: true },
     Column {
         name: "average_price",
@@ -52,47 +75,33 @@ const COLUMNS: &[Column] = &[
 /// A longer silence of a whole capture is an outage.
 const MAX_SILENCE_MS: i64 = 3_600_000;
 
-/// Bits of the numbers, so that equal orders compare equal.
-type OrderId = (Ts, Symbol, bool, u64, u64, u64);
+/// An order and whose it is, in the order of time.
+type Known = (Ts, Symbol, Order);
+
+/// What a capture comes to for a symbol: its bars, and the orders behind those that have any.
+type Captured = (Vec<LiquidationBar>, Vec<BarOrders>);
 
 /// Reads orders and sums them by symbol and bar.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
-    named: Option<&Symbol>,
-    continuous: bool,
+    spec: &FileSpec,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<Symbol, Vec<LiquidationBar>>, ArchiveError> {
+) -> Result<BTreeMap<Symbol, Captured>, ArchiveError> {
     let is_header = |first: &[u8]| {
-        matches!(String::from_utf8_lossy(first).to_ascii_lowercase().as_str(), "symbol" | "time" | "side")
+        matches!(squeeze(first).as_str(), "symbol" | "pair" | "time" | "timestamp" | "tradetime" | "side")
     };
-    let mut table = Table::open_as(file, input, COLUMNS, "liquidations", is_header)?;
-    let mut orders: BTreeSet<OrderId> = BTreeSet::new();
+    let mut table = Table::open_as(file, input, &SCHEMA, findings, is_header)?;
+    let mut owner = Owner::new(file, spec);
+    let mut orders: BTreeSet<Known> = BTreeSet::new();
     let mut rows = 0_u64;
     while let Some(row) = table.next_row()? {
+        let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
         rows += 1;
-        let symbol = match row.text(SYMBOL)? {
-            "" => named.cloned().ok_or_else(|| super::no_symbol(file))?,
-            text => {
-                let quoted = ["USDT", "USDC", "BUSD"].iter().any(|q| text.ends_with(q));
-                let full = if quoted { text.to_owned() } else { format!("{text}USDT") };
-                Symbol::new(&full).map_err(|e| row.bad(SYMBOL, text, &e.to_string()))?
-            }
-        };
-        let long = match row.text(SIDE)? {
-            "SELL" => true,
-            "BUY" => false,
-            other => return Err(row.bad(SIDE, other, "neither SELL (a long) nor BUY (a short)")),
-        };
-        let (average, filled) = (row.number(AVERAGE)?, row.number(FILLED)?);
-        for (column, v) in [(AVERAGE, average), (FILLED, filled)] {
-            if v.is_nan() || v < 0.0 {
-                return Err(row.bad(column, row.text(column)?, "an order needs an amount of 0 or more"));
-            }
-        }
-        let price = row.number(PRICE)?;
-        orders.insert((row.time(TIME)?, symbol, long, average.to_bits(), filled.to_bits(), price.to_bits()));
+        let order = order(&row)?;
+        orders.insert((order.ts, symbol, order));
     }
+    owner.report(findings);
     let repeated = rows - orders.len() as u64;
     if repeated > 0 {
         findings.push(Finding {
@@ -101,35 +110,44 @@ pub(super) fn read(
             what: format!("{repeated} of {rows} rows repeat an order, dropped"),
         });
     }
-    Ok(sum(&orders, continuous))
+    Ok(sum(&orders, spec.continuous))
 }
 
-fn sum(orders: &BTreeSet<OrderId>, continuous: bool) -> BTreeMap<Symbol, Vec<LiquidationBar>> {
-    let covered = if continuous { covered_bars(orders) } else { BTreeSet::new() };
-    let mut out: BTreeMap<Symbol, BTreeMap<BarIndex, LiquidationBar>> = BTreeMap::new();
-    for (ts, symbol, long, average, filled, _) in orders {
-        let bars = out.entry(symbol.clone()).or_insert_with(|| {
-            covered.iter().map(|bar| (*bar, empty(*bar, 1.0))).collect::<BTreeMap<_, _>>()
-        });
-        let bar = bars.entry(ts.bar()).or_insert_with(|| empty(ts.bar(), f64::NAN));
-        let usd = f64::from_bits(*average) * f64::from_bits(*filled);
-        if *long {
-            bar.long_usd += usd;
-            bar.long_n += 1.0;
-        } else {
-            bar.short_usd += usd;
-            bar.short_n += 1.0;
+fn order(row: &Row<'_>) -> Result<Order, ArchiveError> {
+    let side = row.text(SIDE)?;
+    let is_long = match side.to_lowercase().as_str() {
+        "sell" => true,
+        "buy" => false,
+        _ => return Err(row.bad(SIDE, side, "neither SELL (a long) nor BUY (a short)")),
+    };
+    let (average, filled) = (row.number(AVERAGE)?, row.number(FILLED)?);
+    for (column, v) in [(AVERAGE, average), (FILLED, filled)] {
+        if v.is_nan() || v < 0.0 {
+            return Err(row.bad(column, row.text(column)?, "an order needs an amount of 0 or more"));
         }
     }
-    out.into_iter().map(|(s, bars)| (s, bars.into_values().collect())).collect()
+    let price = row.number(PRICE)?.to_bits();
+    Ok(Order { ts: row.time(TIME)?, is_long, average: average.to_bits(), filled: filled.to_bits(), price })
 }
 
-const fn empty(bar: BarIndex, coverage: f64) -> LiquidationBar {
-    LiquidationBar { bar, long_usd: 0.0, short_usd: 0.0, long_n: 0.0, short_n: 0.0, coverage }
+fn sum(orders: &BTreeSet<Known>, continuous: bool) -> BTreeMap<Symbol, Captured> {
+    let covered = if continuous { covered_bars(orders) } else { BTreeSet::new() };
+    let mut out: BTreeMap<Symbol, BTreeMap<BarIndex, BarOrders>> = BTreeMap::new();
+    for (ts, symbol, order) in orders {
+        let bars = out.entry(symbol.clone()).or_insert_with(|| {
+            covered.iter().map(|bar| (*bar, BarOrders::new(*bar, 1.0))).collect::<BTreeMap<_, _>>()
+        });
+        bars.entry(ts.bar()).or_insert_with(|| BarOrders::new(ts.bar(), f64::NAN)).insert(*order);
+    }
+    let captured = |bars: BTreeMap<BarIndex, BarOrders>| {
+        let sums = bars.values().map(BarOrders::sum).collect();
+        (sums, bars.into_values().filter(|bar| !bar.is_empty()).collect())
+    };
+    out.into_iter().map(|(symbol, bars)| (symbol, captured(bars))).collect()
 }
 
 /// Bars that lie wholly inside a stretch of orders without an outage.
-fn covered_bars(orders: &BTreeSet<OrderId>) -> BTreeSet<BarIndex> {
+fn covered_bars(orders: &BTreeSet<Known>) -> BTreeSet<BarIndex> {
     let mut out = BTreeSet::new();
     let mut from: Option<Ts> = None;
     let mut last: Option<Ts> = None;
@@ -159,13 +177,15 @@ fn covered_bars(orders: &BTreeSet<OrderId>) -> BTreeSet<BarIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::FileKind;
 
     const DAY: i64 = 1_737_936_000_000;
 
     fn read_text(text: &str, continuous: bool) -> (BTreeMap<Symbol, Vec<LiquidationBar>>, Vec<Finding>) {
         let mut findings = Vec::new();
-        let out = read(Path::new("capture.csv"), text.as_bytes(), None, continuous, &mut findings).unwrap();
-        (out, findings)
+        let spec = FileSpec { continuous, ..FileSpec::of(FileKind::Liquidations) };
+        let out = read(Path::new("capture.csv"), text.as_bytes(), &spec, &mut findings).unwrap();
+        (out.into_iter().map(|(symbol, (bars, _))| (symbol, bars)).collect(), findings)
     }
 
     fn order(symbol: &str, side: &str, filled: f64, at_s: i64) -> String {
@@ -197,5 +217,17 @@ mod tests {
             seen,
             [(0, true, 2.0), (1, false, 1.0), (2, true, 1.0), (20, false, 2.0), (21, true, 1.0)]
         );
+    }
+
+    #[test]
+    fn other_contracts_are_passed_over_and_sides_are_read_in_any_case() {
+        let text = order("BTC", "sell", 2.0, 10)
+            + &order("BTCUSDT_250328", "SELL", 2.0, 10)
+            + &order("BTCUSD_PERP", "SELL", 3.0, 10);
+        let (out, findings) = read_text(&text, false);
+        assert_eq!(out.keys().map(Symbol::as_str).collect::<Vec<_>>(), ["BTCUSDT"]);
+        let notes: Vec<&str> = findings.iter().map(|f| f.what.as_str()).collect();
+        assert!(notes[0].starts_with("1 rows passed over, of BTCUSDT_250328: a contract with"), "{notes:?}");
+        assert!(notes[1].starts_with("1 rows passed over, of BTCUSD_PERP: a COIN-M"), "{notes:?}");
     }
 }

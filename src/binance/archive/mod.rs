@@ -7,17 +7,24 @@
 
 mod book_depth;
 mod book_ticker;
+mod checksum;
 mod content;
 mod decimal;
 mod error;
+mod frame;
 mod funding;
+mod kline_rows;
 mod klines;
 mod lake;
+mod layout;
 mod liquidations;
 mod mark;
+mod members;
 mod metrics;
 mod name;
-mod parquet;
+mod orders;
+mod owner;
+mod parts;
 mod table;
 mod unfinished;
 
@@ -27,7 +34,11 @@ use std::path::Path;
 pub use book_ticker::QuoteEdge;
 pub use content::read_file;
 pub use error::ArchiveError;
-pub use name::{FileKind, NameFacts, from_path};
+pub use members::facts_of_members;
+pub use name::{Fact, FileKind, NameFacts, from_path};
+pub use orders::BarOrders;
+pub use parts::BarParts;
+pub use unfinished::{Suspect, Verdict};
 
 use backtestd_core::market::RawPut;
 use backtestd_core::market::{Market, Symbol};
@@ -39,12 +50,35 @@ pub struct FileSpec {
     pub kind: FileKind,
     /// Market of bars.
     pub market: Market,
-    /// Symbol for files that do not carry one.
+    /// Whether nothing said the market: what the content shows to be of another one is refused.
+    pub market_is_assumed: bool,
+    /// Whether the user said the kind: then a member of an archive that is of another one is passed over.
+    pub kind_is_given: bool,
+    /// Symbol of rows that do not name one.
     pub symbol: Option<Symbol>,
+    /// The only symbol that is wanted.
+    pub only: Option<Symbol>,
     /// Width of a kline, when known.
     pub interval_ms: Option<i64>,
     /// Liquidation captures: the user vouches that the recorder was connected from the first to the last order.
     pub continuous: bool,
+}
+
+impl FileSpec {
+    /// A kind without more knowledge, of the perp market.
+    #[must_use]
+    pub const fn of(kind: FileKind) -> Self {
+        Self {
+            kind,
+            market: Market::Perp,
+            market_is_assumed: false,
+            kind_is_given: false,
+            symbol: None,
+            only: None,
+            interval_ms: None,
+            continuous: false,
+        }
+    }
 }
 
 /// Something that was repaired or left out.
@@ -74,24 +108,23 @@ pub struct FileContent {
     pub puts: Vec<RawPut>,
     /// Quotes at the ends of a book ticker file, to be joined with those of its neighbours.
     pub edges: Vec<QuoteEdge>,
+    /// Parts of 5-minute bars of which this file lacks others, by symbol and market.
+    pub parts: Vec<(Symbol, Market, BarParts)>,
+    /// Liquidation orders behind the sums: another capture may hold more of the same bars.
+    pub orders: Vec<(Symbol, BarOrders)>,
+    /// Bars that look as if they had been stored before they closed. They are still among `puts`.
+    pub suspects: Vec<Suspect>,
     /// Repairs and omissions.
     pub findings: Vec<Finding>,
 }
 
-/// The symbol of a row: its own column, else the file's.
-fn row_symbol(
-    row: &table::Row<'_>,
-    column: usize,
-    named: Option<&Symbol>,
-    file: &Path,
-) -> Result<Symbol, ArchiveError> {
-    let text = row.text(column)?;
-    if text.is_empty() {
-        return named.cloned().ok_or_else(|| no_symbol(file));
-    }
-    match named {
-        Some(named) if named.as_str() == text => Ok(named.clone()),
-        _ => Symbol::new(text).map_err(|e| row.bad(column, text, &e.to_string())),
+impl FileContent {
+    /// Whether the file held nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.puts.iter().all(|put| put.records.rows().is_empty())
+            && self.parts.is_empty()
+            && self.findings.is_empty()
     }
 }
 

@@ -1,16 +1,16 @@
 //! Comma-separated tables: header or none, columns by name or by place, numbers and times with a line to blame.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
-use super::ArchiveError;
+use super::{ArchiveError, Finding};
 use backtestd_core::market::{Ts, parse_time};
 
-/// A column: the name in messages, its place in header-less files, and the names it goes by in headers.
-#[derive(Clone, Debug)]
+/// A column: the name in messages, its place in header-less files, and the names it goes by in headers (in any case,
+/// with or without separators).
+#[derive(Debug)]
 pub(super) struct Column {
     pub name: &'static str,
     pub place: usize,
@@ -18,8 +18,20 @@ pub(super) struct Column {
     pub required: bool,
 }
 
+/// The columns of a kind of table.
+#[derive(Debug)]
+pub(super) struct Schema<'a> {
+    /// Its name in messages.
+    pub kind: &'static str,
+    pub columns: &'a [Column],
+    /// Columns that such tables often have and that are not needed.
+    pub ignored: &'static [&'static str],
+    /// Finds columns whose names depend on the content (`Volume BTC`); gets the squeezed names.
+    pub more: Option<fn(&[String], &mut [Option<usize>])>,
+}
+
 /// Reads rows of one table.
-pub(super) struct Table<R: Read> {
+pub(super) struct Table<'a, R: Read> {
     file: PathBuf,
     reader: csv::Reader<R>,
     record: ByteRecord,
@@ -28,7 +40,9 @@ pub(super) struct Table<R: Read> {
     records: u64,
     width: usize,
     places: Vec<Option<usize>>,
-    columns: Cow<'static, [Column]>,
+    columns: &'a [Column],
+    /// Squeezed names of the header, empty without one.
+    names: Vec<String>,
 }
 
 /// One row; columns are named by their index in the table's column list.
@@ -40,33 +54,32 @@ pub(super) struct Row<'a> {
     pub line: u64,
 }
 
-impl<R: Read> Table<R> {
+impl<'a, R: Read> Table<'a, R> {
     /// Looks at the first row: a first field that starts with a letter is a header, anything else is data.
     pub(super) fn open(
         file: &Path,
         input: R,
-        columns: impl Into<Cow<'static, [Column]>>,
-        kind: &'static str,
+        schema: &Schema<'a>,
+        findings: &mut Vec<Finding>,
     ) -> Result<Self, ArchiveError> {
-        Self::open_as(file, input, columns, kind, |first| first.first().is_some_and(u8::is_ascii_alphabetic))
+        Self::open_as(file, input, schema, findings, starts_header)
     }
 
     /// The same, for tables that have text in the first column.
     pub(super) fn open_as(
         file: &Path,
         input: R,
-        columns: impl Into<Cow<'static, [Column]>>,
-        kind: &'static str,
+        schema: &Schema<'a>,
+        findings: &mut Vec<Finding>,
         is_header: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, ArchiveError> {
-        let columns = columns.into();
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(1 << 16)
             .trim(csv::Trim::All)
             .from_reader(input);
-        let places = columns.iter().map(|c| Some(c.place)).collect();
+        let places = schema.columns.iter().map(|c| Some(c.place)).collect();
         let mut table = Self {
             file: file.to_owned(),
             reader,
@@ -75,19 +88,28 @@ impl<R: Read> Table<R> {
             records: 0,
             width: 0,
             places,
-            columns,
+            columns: schema.columns,
+            names: Vec::new(),
         };
         if !table.read()? {
             return Ok(table);
         }
+        // Some sites write their address above the table.
+        while table.record.len() == 1 && table.record.get(0).is_some_and(|f| f.starts_with(b"http")) {
+            if !table.read()? {
+                return Ok(table);
+            }
+        }
         table.width = table.record.len();
         let first = table.record.get(0).unwrap_or_default();
         let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first);
-        if is_header(first) {
-            table.map_header(kind)?;
+        // An index column is written without a name.
+        let behind_index = first.is_empty() && table.record.get(1).is_some_and(starts_header);
+        if is_header(first) || behind_index {
+            table.map_header(schema, findings)?;
         } else {
             table.pending = true;
-            for (place, column) in table.places.iter_mut().zip(table.columns.iter()) {
+            for (place, column) in table.places.iter_mut().zip(schema.columns) {
                 if column.place >= table.width {
                     *place = None;
                     if column.required {
@@ -95,7 +117,7 @@ impl<R: Read> Table<R> {
                             file: table.file,
                             column: column.name,
                             found: format!("{} columns without a header", table.width),
-                            kind,
+                            kind: schema.kind,
                         });
                     }
                 }
@@ -104,20 +126,51 @@ impl<R: Read> Table<R> {
         Ok(table)
     }
 
-    fn map_header(&mut self, kind: &'static str) -> Result<(), ArchiveError> {
-        let names: Vec<String> = self.record.iter().map(normal_name).collect();
-        for (place, column) in self.places.iter_mut().zip(self.columns.iter()) {
+    /// The squeezed names of the header; empty when there is none.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn map_header(&mut self, schema: &Schema<'a>, findings: &mut Vec<Finding>) -> Result<(), ArchiveError> {
+        let shown: Vec<String> =
+            self.record.iter().map(|n| String::from_utf8_lossy(n).into_owned()).collect();
+        let names: Vec<String> = self.record.iter().map(squeeze).collect();
+        let at = |alias: &str| names.iter().position(|n| *n == squeeze(alias));
+        for (place, column) in self.places.iter_mut().zip(self.columns) {
             // Aliases are in order of preference.
-            *place = column.aliases.iter().find_map(|alias| names.iter().position(|n| n == alias));
+            *place = column.aliases.iter().find_map(|alias| at(alias));
+            if place.is_none() && column.required && column.name.contains("time") {
+                *place = names.iter().position(|name| is_index(name));
+            }
+        }
+        if let Some(more) = schema.more {
+            more(&names, &mut self.places);
+        }
+        for (place, column) in self.places.iter().zip(self.columns) {
             if place.is_none() && column.required {
                 return Err(ArchiveError::Column {
                     file: self.file.clone(),
                     column: column.name,
-                    found: names.join(", "),
-                    kind,
+                    found: shown.join(", "),
+                    kind: schema.kind,
                 });
             }
         }
+        let aliases = schema.columns.iter().flat_map(|c| c.aliases).chain(schema.ignored);
+        let known: Vec<String> = aliases.map(squeeze).collect();
+        let unknown: Vec<&str> = (0..names.len())
+            .filter(|ix| !self.places.contains(&Some(*ix)))
+            .filter(|ix| !known.contains(&names[*ix]) && !is_index(&names[*ix]))
+            .map(|ix| shown[ix].as_str())
+            .collect();
+        if !unknown.is_empty() {
+            findings.push(Finding {
+                file: self.file.display().to_string(),
+                line: None,
+                what: format!("columns not understood and not read: {}", unknown.join(", ")),
+            });
+        }
+        self.names = names;
         Ok(())
     }
 
@@ -147,7 +200,7 @@ impl<R: Read> Table<R> {
             file: &self.file,
             record: &self.record,
             places: &self.places,
-            columns: &self.columns,
+            columns: self.columns,
             line,
         }))
     }
@@ -195,11 +248,20 @@ impl Row<'_> {
     }
 }
 
-/// Header names without case, blanks or punctuation differences.
-pub(super) fn normal_name(name: impl AsRef<[u8]>) -> String {
+/// Header names without case, blanks and punctuation: `Open time`, `open_time` and `openTime` are one.
+pub(super) fn squeeze(name: impl AsRef<[u8]>) -> String {
     let text = String::from_utf8_lossy(name.as_ref());
-    let text = text.trim_start_matches('\u{feff}').trim();
-    text.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+    text.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Whether a squeezed name is that of an index column whose name was lost.
+fn is_index(name: &str) -> bool {
+    matches!(name, "" | "unnamed0" | "indexlevel0" | "index" | "level0")
+}
+
+/// Whether a field begins as names do.
+fn starts_header(field: &[u8]) -> bool {
+    field.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
 }
 
 /// Reads an instant from text.

@@ -14,7 +14,7 @@ const LONGEST_INTERVAL_HOURS: i64 = 8;
 /// A settlement with what the exchange says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FundingRecord {
-    /// Time floored to the minute, rate, interval.
+    /// Time to the minute, rate, interval.
     pub print: FundingPrint,
     /// Time as sent, with its jitter.
     pub raw_ts: Ts,
@@ -29,7 +29,7 @@ impl Rest {
     ///
     /// The interval is the real distance to the regular settlement before (it changes over time, so today's table
     /// says nothing about the past); NaN for the first one after listing, for special ones, and where the distance is
-    /// longer than any interval. A missing settlement of a shorter interval cannot be told from a longer interval.
+    /// longer than any interval, or a multiple of the distance before it for the first time: a settlement may be missing.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -65,28 +65,28 @@ impl Rest {
     }
 }
 
-const fn floor_to_minute(ts: Ts) -> Ts {
-    Ts(ts.0 - ts.0.rem_euclid(60_000))
-}
-
 /// Sorts, removes repeats (key: minute and type), measures intervals, keeps `[from, to)`.
 fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
-    rows.sort_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type, row.raw_ts));
-    rows.dedup_by_key(|row| (floor_to_minute(row.raw_ts), row.rate_type));
-    let mut previous: Option<Ts> = None;
+    rows.sort_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type, row.raw_ts));
+    rows.dedup_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type));
+    let mut previous: Option<(Ts, f64)> = None;
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
-        let ts = floor_to_minute(row.raw_ts);
+        let ts = FundingPrint::minute_of(row.raw_ts);
         let mut interval_hours = f64::NAN;
         if row.rate_type == RateType::Regular {
-            if let Some(before) = previous {
-                interval_hours = hours_between(before, ts);
-            }
-            previous = Some(ts);
+            let measured = previous.map_or(f64::NAN, |(before, _)| hours_between(before, ts));
+            let usual = previous.map_or(f64::NAN, |(_, hours)| hours);
+            let may_be_missing = measured > usual && measured % usual == 0.0;
+            interval_hours = if may_be_missing { f64::NAN } else { measured };
+            previous = Some((ts, measured));
         }
         if ts >= from && ts < to {
             records.push(FundingRecord {
-                print: FundingPrint { ts, rate: row.rate, interval_hours },
+                print: match row.rate_type {
+                    RateType::Regular => FundingPrint::regular(ts, row.rate, interval_hours),
+                    RateType::Special => FundingPrint::special(ts, row.rate),
+                },
                 raw_ts: row.raw_ts,
                 mark_price: row.mark_price,
                 rate_type: row.rate_type,
@@ -138,6 +138,16 @@ mod tests {
     fn a_missing_settlement_is_not_a_long_interval() {
         let rows = vec![row(0, 0, RateType::Regular), row(16, 0, RateType::Regular)];
         assert!(intervals(rows, 0)[1].1.is_nan());
+    }
+
+    #[test]
+    fn a_missing_settlement_does_not_double_the_interval() {
+        let rows = [0, 4, 8, 16, 20].map(|hour| row(hour, 0, RateType::Regular)).to_vec();
+        let got = intervals(rows, 1);
+        assert_eq!((got[0], got[1], got[3]), ((4, 4.0), (8, 4.0), (20, 4.0)));
+        assert!(got[2].1.is_nan());
+        let rows = [0, 4, 8, 16, 24].map(|hour| row(hour, 0, RateType::Regular)).to_vec();
+        assert_eq!(intervals(rows, 1)[3], (24, 8.0), "a longer interval is believed the second time");
     }
 
     #[test]

@@ -3,18 +3,19 @@
 //! ```text
 //! version u32 | next bar i64 | kinds u32, each code u8 | symbols u32 | per symbol: name (u32 length, bytes), funding,
 //! then each of the kinds, as an as-of:
-//! held u8 (0, 1) [ts i64, columns f64] | pending u32, each ts i64, columns f64      all little-endian
+//! held u8 (0, 1) [record] | pending u32, each a record                              all little-endian
+//! record: ts i64, f64 of each column; of funding rate, hours of the interval, hours since the print before
 //! then the first 8 bytes of the SHA-256 of everything before
 //! ```
 use sha2::{Digest, Sha256};
 
 use super::CleanError;
 use super::asof::AsOf;
-use super::joiner::{CHECKPOINT_VERSION, Joiner, State};
+use super::joiner::{CHECKPOINT_VERSION, Joiner, Print, State};
 use crate::market::{BarIndex, Columns, Kind, MAX_COLUMNS, Ts};
 
-/// Columns of funding: rate and hours of the interval.
-const PRINT_COLUMNS: usize = 2;
+/// Columns of funding: those of [`Print`].
+const PRINT_COLUMNS: usize = 3;
 
 /// The codes of the kinds that a joiner holds beside funding.
 fn codes(joiner: &Joiner) -> Vec<u8> {
@@ -31,7 +32,7 @@ pub(super) fn write(joiner: &Joiner) -> Vec<u8> {
     for (symbol, state) in joiner.symbols.iter().zip(&joiner.states) {
         push_len(&mut out, symbol.as_str().len());
         out.extend_from_slice(symbol.as_str().as_bytes());
-        push_asof(&mut out, &state.funding, |(rate, hours)| [*rate, *hours]);
+        push_asof(&mut out, &state.funding, |p| [p.rate, p.hours, p.spacing_h]);
         for (kind, as_of) in &state.instants {
             push_asof(&mut out, as_of, |columns| columns.iter().copied().take(kind.columns().len()));
         }
@@ -91,7 +92,7 @@ pub(super) fn read(joiner: &mut Joiner, bytes: &[u8]) -> Result<(), CleanError> 
         if r.bytes(len)? != symbol.as_str().as_bytes() {
             return Err(bad("other symbols"));
         }
-        let funding = r.asof(PRINT_COLUMNS, |c| (c[0], c[1]))?;
+        let funding = r.asof(PRINT_COLUMNS, |c| Print { rate: c[0], hours: c[1], spacing_h: c[2] })?;
         let instant = |kind: Kind| Ok((kind, r.asof(kind.columns().len(), |c| c)?));
         states.push(State { funding, instants: joiner.kinds().map(instant).collect::<Result<_, _>>()? });
     }

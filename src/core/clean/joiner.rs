@@ -7,17 +7,28 @@ use super::calendar::{Sessions, minutes, release_minutes};
 use super::order::check_order;
 use super::{CleanError, CleanPolicy, SymbolPolicy, checkpoint};
 use crate::market::{
-    BarIndex, Columns, Kind, RawBlock, RawSymbol, Rows, Source, Symbol, SymbolColumns, TickBlock, Ts,
+    BarIndex, Columns, FundingPrint, Kind, RawBlock, RawSymbol, Record, Rows, Source, Symbol, SymbolColumns,
+    TickBlock, Ts,
 };
 
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
 pub(super) const LONGEST_INTERVAL_H: i64 = 8;
+/// Longest spacing of prints that is taken for intervals with missed prints between them. What comes before a longer one
+/// says nothing any more: what a print means is settled by a bounded stretch of history.
+pub(super) const LONGEST_GAP_H: i64 = 2 * LONGEST_INTERVAL_H;
 /// Layout of [`Joiner::checkpoint`].
-pub(super) const CHECKPOINT_VERSION: u32 = 2;
+pub(super) const CHECKPOINT_VERSION: u32 = 3;
 
-/// A print as held: rate and hours of its interval (resolved when it becomes known).
-pub(super) type Print = (f64, f64);
+/// A print as held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Print {
+    pub(super) rate: f64,
+    /// Hours of its interval; resolved when it becomes known.
+    pub(super) hours: f64,
+    /// Whole hours since the print before; NaN when there was none, or it cannot be an interval.
+    pub(super) spacing_h: f64,
+}
 
 /// Turns stretches of the raw log into source columns, in order, any chunking.
 #[derive(Clone, Debug)]
@@ -96,7 +107,7 @@ impl Joiner {
     }
 
     /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may reach, with the
-    /// settlement before it, whose distance says how long a settlement is held.
+    /// settlements before it, whose distances say how long a settlement is held.
     #[must_use]
     pub fn lead_in_rows(&self) -> usize {
         self.policy.lead_in_rows()
@@ -270,10 +281,8 @@ fn fee_columns(out: &mut Out<'_>, slots: Slots) {
 
 impl State {
     fn take(&mut self, raw: &RawSymbol) {
-        let known = |v: f64| !v.is_nan();
         // A record without its value is no record: the one before it is held on.
-        self.funding
-            .take(raw.funding.iter().filter(|p| known(p.rate)).map(|p| (p.ts, (p.rate, p.interval_hours))));
+        self.funding.take(raw.funding.iter().filter(|p| p.is_known()).map(|p| (p.ts, Print::new(p))));
         for (kind, as_of) in &mut self.instants {
             let mut records = Vec::new();
             raw.rows(*kind).each(&mut |time, columns, is_known| {
@@ -289,7 +298,7 @@ impl State {
     fn prime(&mut self, raw: &RawSymbol, policy: &CleanPolicy, default_h: f64, close: Ts) {
         self.take(raw);
         self.funding.advance(close, policy.funding_lag_ms, |before, print| {
-            print.1.1 = interval_of(print, before, default_h);
+            print.1.resolve(print.0, before, default_h);
         });
         for (kind, as_of) in &mut self.instants {
             if let Some(rule) = policy.instants.get(kind) {
@@ -310,10 +319,10 @@ impl State {
         for (row, close) in slots.closes().enumerate() {
             let mut printed = false;
             self.funding.advance(close, policy.funding_lag_ms, |before, print| {
-                print.1.1 = interval_of(print, before, default_h);
+                print.1.resolve(print.0, before, default_h);
                 printed = true;
             });
-            if let Some((ts, (held_rate, hours))) = self.funding.held {
+            if let Some((ts, Print { rate: held_rate, hours, .. })) = self.funding.held {
                 is_print[row] = f64::from(u8::from(printed));
                 intervals[row] = hours;
                 let hold_ms = (hours * HOUR_MS as f64) as i64 + policy.funding_grace_ms;
@@ -365,18 +374,44 @@ impl State {
     }
 }
 
-/// Hours of the interval that a print settles: its own record, else the spacing to the print before, else the default.
-fn interval_of(print: &(Ts, Print), before: Option<(Ts, Print)>, default_h: f64) -> f64 {
-    let (ts, (_, own)) = *print;
-    if own > 0.0 {
-        return own;
+impl Print {
+    const fn new(print: &FundingPrint) -> Self {
+        Self { rate: print.rate, hours: print.interval_hours, spacing_h: f64::NAN }
     }
-    let Some((previous, (_, hours))) = before else { return default_h };
-    if previous == ts {
-        return hours;
+
+    /// Finds the interval: the print's own record, else by the spacing to the print before, else the contract's.
+    ///
+    /// A shorter spacing is the interval from now on. One that is a multiple of the spacing before it has a missed
+    /// settlement inside, or is a new and longer interval: that is believed when it comes twice in a row.
+    fn resolve(&mut self, ts: Ts, before: Option<(Ts, Self)>, default_h: f64) {
+        let has_own = self.hours > 0.0;
+        let Some((previous, held)) = before else {
+            self.hours = if has_own { self.hours } else { default_h };
+            return;
+        };
+        if previous == ts {
+            self.spacing_h = held.spacing_h;
+            self.hours = if has_own { self.hours } else { held.hours };
+            return;
+        }
+        let hours = (ts.0 - previous.0 + HOUR_MS / 2).div_euclid(HOUR_MS);
+        let spacing = hours as f64;
+        let is_interval = (1..=LONGEST_INTERVAL_H).contains(&hours);
+        if is_interval {
+            self.spacing_h = spacing;
+        }
+        // The first print has no spacing: its interval is an assumption, which the second one may refute.
+        let is_multiple = spacing > held.spacing_h && spacing % held.spacing_h == 0.0;
+        self.hours = if has_own {
+            self.hours
+        } else if is_multiple && hours <= LONGEST_GAP_H {
+            held.spacing_h
+        } else if is_interval {
+            spacing
+        } else {
+            default_h
+        };
     }
-    let hours = (ts.0 - previous.0 + HOUR_MS / 2).div_euclid(HOUR_MS);
-    if (1..=LONGEST_INTERVAL_H).contains(&hours) { hours as f64 } else { default_h }
 }
 
 impl Joiner {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CalendarPolicy;
-use super::joiner::{HOUR_MS, LONGEST_INTERVAL_H};
+use super::joiner::{HOUR_MS, LONGEST_GAP_H, LONGEST_INTERVAL_H};
 use crate::market::{BAR_MS, Kind, Source, Ts};
 
 /// Availability of values at instants.
@@ -32,14 +32,14 @@ pub struct CleanPolicy {
     pub symbols: Vec<SymbolPolicy>,
 }
 
-/// Settlements that lie behind a held one and still say something about it: their spacing is its interval.
-const SETTLEMENTS_BEFORE: i64 = 2;
+/// What a settlement is held for and what says for how long, at their longest: its interval, the spacing to the settlement
+/// before it and the spacing before that. Spacings are rounded to whole hours, which is an hour in all.
+const REACH_H: i64 = LONGEST_INTERVAL_H + LONGEST_GAP_H + LONGEST_INTERVAL_H + 1;
 
 impl CleanPolicy {
     /// As [`super::Joiner::lead_in_rows`] says.
     pub(super) fn lead_in_rows(&self) -> usize {
-        let intervals_ms = (1 + SETTLEMENTS_BEFORE) * LONGEST_INTERVAL_H * HOUR_MS;
-        let funding_ms = intervals_ms + self.funding_grace_ms + self.funding_lag_ms;
+        let funding_ms = REACH_H * HOUR_MS + self.funding_grace_ms + self.funding_lag_ms;
         let held_ms = self.instants.values().map(|rule| rule.hold_ms + rule.lag_ms).max().unwrap_or(0);
         let reach_ms = funding_ms.max(held_ms);
         usize::try_from(reach_ms / BAR_MS + 1).unwrap_or(0)

@@ -55,7 +55,7 @@ fn column(block: &TickBlock, source: Source) -> &[f64] {
 }
 
 fn print(at: &str, rate: f64) -> FundingPrint {
-    FundingPrint { ts: t(at), rate, interval_hours: f64::NAN }
+    FundingPrint::regular(t(at), rate, f64::NAN)
 }
 
 fn oi(at: &str, contracts: f64) -> OpenInterest {
@@ -212,6 +212,46 @@ fn the_interval_is_the_prints_own_else_the_spacing_else_the_contracts() {
 }
 
 #[test]
+fn a_missed_settlement_does_not_lengthen_the_interval_and_a_longer_one_is_believed_the_second_time() {
+    let first = t("2025-01-01T00:00:00Z").bar();
+    let raw = |hours: &[&str]| RawSymbol {
+        funding: hours.iter().map(|h| print(&format!("2025-01-0{h}:00:00Z"), 0.0)).collect(),
+        ..RawSymbol::default()
+    };
+    let missed = joined(first, 2 * 288, raw(&["1T00", "1T04", "1T08", "1T16", "1T20"]));
+    let at = |block: &TickBlock, source: Source, text: &str| {
+        column(block, source)[(t(text).bar() - first) as usize]
+    };
+    for time in ["2025-01-01T08:30:00Z", "2025-01-01T16:30:00Z", "2025-01-01T20:30:00Z"] {
+        assert_eq!(at(&missed, Source::FundingIntervalH, time), 4.0, "{time}");
+    }
+    assert_eq!(at(&missed, Source::MinutesToFunding, "2025-01-01T15:55:00Z"), 0.0);
+    assert_eq!(at(&missed, Source::MinutesToFunding, "2025-01-01T16:25:00Z"), 210.0, "the next is at 20:00");
+    let longer = joined(first, 3 * 288, raw(&["1T00", "1T04", "1T08", "1T16", "2T00", "2T08"]));
+    assert_eq!(at(&longer, Source::FundingIntervalH, "2025-01-01T16:30:00Z"), 4.0);
+    assert_eq!(at(&longer, Source::FundingIntervalH, "2025-01-02T00:30:00Z"), 8.0);
+    assert_eq!(at(&longer, Source::FundingIntervalH, "2025-01-02T08:30:00Z"), 8.0);
+}
+
+#[test]
+fn a_special_settlement_is_no_print_of_the_series() {
+    let first = t("2025-01-01T00:00:00Z").bar();
+    let both = FundingPrint { special_rate: 0.005, ..print("2025-01-01T08:00:00Z", 0.0001) };
+    let raw = RawSymbol {
+        funding: vec![
+            print("2025-01-01T00:00:00Z", 0.0002),
+            FundingPrint::special(t("2025-01-01T04:00:00Z"), 0.01),
+            both,
+        ],
+        ..RawSymbol::default()
+    };
+    let block = joined(first, 100, raw);
+    let rate = column(&block, Source::FundingRate);
+    assert_eq!((rate[60], rate[98]), (0.0002, 0.0001));
+    assert_eq!(column(&block, Source::FundingIntervalH)[98], 8.0);
+}
+
+#[test]
 fn bars_stand_on_their_slot_and_gaps_are_unknown_not_stale() {
     let first = t("2025-01-01T00:00:00Z").bar();
     let bar = |n: i64, close: f64| {
@@ -319,11 +359,7 @@ fn history(rows: i64) -> impl Strategy<Value = RawSymbol> {
             .collect(),
         funding: funding
             .into_iter()
-            .map(|(m, (rate, interval_hours))| FundingPrint {
-                ts: Ts(FIRST.open().0 + m * MIN),
-                rate,
-                interval_hours,
-            })
+            .map(|(m, (rate, hours))| FundingPrint::regular(Ts(FIRST.open().0 + m * MIN), rate, hours))
             .collect(),
         open_interest: oi
             .into_iter()
@@ -365,6 +401,22 @@ fn bits(block: &TickBlock, source: Source) -> Vec<u64> {
     column(block, source).iter().map(|v| v.to_bits()).collect()
 }
 
+/// The interval of the last of `prints`, written out as a table of cases.
+fn hours_of(prints: &[FundingPrint]) -> f64 {
+    let spacing = |i: usize| i.checked_sub(1).map(|j| (prints[i].ts.0 - prints[j].ts.0 + HOUR / 2) / HOUR);
+    let valid = |i: usize| spacing(i).filter(|h| (1..=8).contains(h));
+    let last = prints.len() - 1;
+    let own = prints[last].interval_hours;
+    if own > 0.0 {
+        return own;
+    }
+    let Some(now) = spacing(last) else { return 8.0 };
+    match valid(last - 1) {
+        Some(before) if (before + 1..=16).contains(&now) && now % before == 0 => before as f64,
+        _ => valid(last).map_or(8.0, |h| h as f64),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -379,14 +431,8 @@ proptest! {
             prop_assert_eq!(oi[row as usize].to_bits(), want.to_bits(), "oi, row {}", row);
             let last = raw.funding.iter().rposition(|p| p.ts.0 + MIN <= close.0);
             let want = last.map_or(f64::NAN, |i| {
-                let p = raw.funding[i];
-                let spaced = i.checked_sub(1).map(|j| (p.ts.0 - raw.funding[j].ts.0 + HOUR / 2) / HOUR);
-                let hours = match spaced {
-                    _ if p.interval_hours > 0.0 => p.interval_hours,
-                    Some(h @ 1..=8) => h as f64,
-                    _ => 8.0,
-                };
-                if close.0 - p.ts.0 <= (hours as i64 + 1) * HOUR { p.rate } else { f64::NAN }
+                let hours = hours_of(&raw.funding[..=i]);
+                if close.0 - raw.funding[i].ts.0 <= (hours as i64 + 1) * HOUR { raw.funding[i].rate } else { f64::NAN }
             });
             prop_assert_eq!(rate[row as usize].to_bits(), want.to_bits(), "rate, row {}", row);
         }
@@ -422,11 +468,11 @@ proptest! {
     }
 
     #[test]
-    fn a_joiner_that_begins_later_gives_the_rows_of_one_that_began_earlier(raw in history(500), begin in 310..499_i64) {
-        let whole = joined(FIRST, 500, raw.clone());
+    fn a_joiner_that_begins_later_gives_the_rows_of_one_that_began_earlier(raw in history(700), begin in 430..699_i64) {
+        let whole = joined(FIRST, 700, raw.clone());
         let mut joiner = Joiner::new(&symbols(), policy(), FIRST + begin).unwrap();
         joiner.prime(&stretch(&raw, begin - joiner.lead_in_rows() as i64, begin)).unwrap();
-        let block = joiner.push(&stretch(&raw, begin, 500)).unwrap();
+        let block = joiner.push(&stretch(&raw, begin, 700)).unwrap();
         for source in [Source::FundingRate, Source::FundingIntervalH, Source::Oi] {
             prop_assert_eq!(bits(&block, source), &bits(&whole, source)[begin as usize..], "{}", source.name());
         }

@@ -46,11 +46,20 @@ pub struct KindFacts {
     pub coverage: Option<Source>,
     /// Sources that cleaning makes of the records beside those of their columns.
     pub derived: &'static [Source],
+    /// How many of the last columns it gained later: stored records lack them where they are unknown.
+    pub later_columns: usize,
 }
 
 /// Facts of a kind that has nothing special.
-const PLAIN: KindFacts =
-    KindFacts { code: 0, time: TimeKey::Bar, lake: "", live: Live::Never, coverage: None, derived: &[] };
+const PLAIN: KindFacts = KindFacts {
+    code: 0,
+    time: TimeKey::Bar,
+    lake: "",
+    live: Live::Never,
+    coverage: None,
+    derived: &[],
+    later_columns: 0,
+};
 
 macro_rules! kinds {
     (
@@ -96,7 +105,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// The source that each stored column feeds, in column order (of bars: those of the perpetual).
+            /// The source that each stored column feeds, in column order (of bars: those of the perpetual). The last
+            /// columns may feed none.
             #[must_use]
             pub const fn sources(self) -> &'static [Source] {
                 match self {
@@ -215,6 +225,8 @@ kinds! {
         lake: "funding",
         live: Live::Hourly,
         derived: &[Source::IsFundingPrint, Source::FundingIntervalH],
+        // The rate of a special settlement.
+        later_columns: 1,
         ..PLAIN
     };
     /// Open interest snapshots.
@@ -336,6 +348,7 @@ impl RawPut {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::MAX_COLUMNS;
     use super::*;
 
     #[test]
@@ -364,10 +377,13 @@ mod tests {
     }
 
     #[test]
-    fn every_column_feeds_a_source_of_its_own() {
+    fn every_column_but_a_special_settlement_feeds_a_source_of_its_own() {
         let mut seen = BTreeSet::new();
         for kind in Kind::ALL {
-            assert_eq!(kind.columns().len(), kind.sources().len(), "{}", kind.name());
+            let beside = if *kind == Kind::Funding { 1 } else { 0 };
+            assert_eq!(kind.columns().len(), kind.sources().len() + beside, "{}", kind.name());
+            assert!(kind.columns().len() <= MAX_COLUMNS, "{}", kind.name());
+            assert!(kind.facts().later_columns <= kind.columns().len(), "{}", kind.name());
             assert!(kind.sources().iter().all(|source| seen.insert(*source)), "{}", kind.name());
             assert!(kind.facts().coverage.is_none_or(|c| kind.is_bar_like() && kind.sources().contains(&c)));
         }

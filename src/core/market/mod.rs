@@ -4,6 +4,7 @@
 mod bar;
 mod block;
 mod draws;
+mod instrument;
 mod kind;
 mod raw;
 mod record;
@@ -15,6 +16,7 @@ mod trade;
 pub use bar::Bar;
 pub use block::{SymbolColumns, TickBlock};
 pub use draws::{Draws, derive};
+pub use instrument::{Contract, Instrument};
 pub use kind::{Kind, KindFacts, Live, Log, RawPut, RawSymbol, Records, SeriesKey, TimeKey};
 // Every record type, and the stretch that is made of them.
 pub use raw::*;

@@ -6,21 +6,55 @@
 use super::record::{Columns, Record, record, wide};
 use super::{BarIndex, Kind, RawSymbol, Source, Symbol, Ts};
 
-/// One funding settlement.
+/// The funding settled at one minute: the regular settlement, a special one beside it, or only that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FundingPrint {
-    /// Settlement time (floored to the minute: the exchange adds jitter of some ms).
+    /// Settlement time, to the minute ([`FundingPrint::minute_of`]).
     pub ts: Ts,
-    /// Realised rate, decimal per interval.
+    /// Realised rate of the regular settlement, decimal per interval; NaN when there was none.
     pub rate: f64,
-    /// Hours of the interval that this print settles; NaN when the source does not say.
+    /// Hours of the interval that it settles; NaN when the source does not say.
     pub interval_hours: f64,
+    /// Rate of a special settlement, paid beside the regular one and no part of its series; NaN when there was none.
+    pub special_rate: f64,
+}
+
+impl FundingPrint {
+    /// A regular settlement.
+    #[must_use]
+    pub const fn regular(ts: Ts, rate: f64, interval_hours: f64) -> Self {
+        Self { ts, rate, interval_hours, special_rate: f64::NAN }
+    }
+
+    /// A special settlement.
+    #[must_use]
+    pub const fn special(ts: Ts, rate: f64) -> Self {
+        Self { ts, rate: f64::NAN, interval_hours: f64::NAN, special_rate: rate }
+    }
+
+    /// What a long pays per unit: the sum of what is known; NaN when nothing is.
+    #[must_use]
+    pub fn paid(&self) -> f64 {
+        match (self.rate.is_nan(), self.special_rate.is_nan()) {
+            (false, false) => self.rate + self.special_rate,
+            (true, _) => self.special_rate,
+            (false, true) => self.rate,
+        }
+    }
+
+    /// The minute that a stamp of the exchange belongs to: stamps lie some milliseconds off it, mostly behind.
+    #[must_use]
+    pub const fn minute_of(stamp: Ts) -> Ts {
+        Ts((stamp.0 + 30_000).div_euclid(60_000) * 60_000)
+    }
 }
 
 record! {
     FundingPrint: Funding, ts: Ts {
         rate "funding_rate" FundingRate,
         interval_hours "funding_interval_hours" FundingIntervalH,
+    } beside {
+        special_rate "special_funding_rate",
     } known by rate
 }
 

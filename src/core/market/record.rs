@@ -13,7 +13,8 @@ pub trait Record: Copy + Send + Sync + 'static {
     const KIND: Kind;
     /// Names of its columns, in the store and in the lake.
     const NAMES: &'static [&'static str];
-    /// The source that each column feeds, in column order (of bars: those of the perpetual).
+    /// The source that each column feeds, in column order (of bars: those of the perpetual). The last columns may feed
+    /// none.
     const SOURCES: &'static [Source];
 
     /// Bar number or milliseconds, by kind.
@@ -37,25 +38,25 @@ pub(super) fn wide<const N: usize>(values: [f64; N]) -> Columns {
 }
 
 /// Implements [`Record`] for a struct: its kind, its time field (`bar: BarIndex` or `ts: Ts`), and for each value the
-/// field, the column's name and the source that it feeds. `known by` names the field without which a record at an
-/// instant says nothing; by default any known value will do.
+/// field, the column's name and the source that it feeds; `beside`, the columns that feed none. `known by` names the field
+/// without which a record at an instant says nothing; by default any known value will do.
 macro_rules! record {
     ($type:ident: $kind:ident, $key:ident: $time:ident {
         $($field:ident $name:literal $source:ident,)+
-    } $(known by $by:ident)?) => {
+    } $(beside { $($extra:ident $extra_name:literal,)+ })? $(known by $by:ident)?) => {
         impl Record for $type {
             const KIND: Kind = Kind::$kind;
-            const NAMES: &'static [&'static str] = &[$($name),+];
+            const NAMES: &'static [&'static str] = &[$($name,)+ $($($extra_name,)+)?];
             const SOURCES: &'static [Source] = &[$(Source::$source),+];
             fn time(&self) -> i64 {
                 self.$key.0
             }
             fn columns(&self) -> Columns {
-                wide([$(self.$field),+])
+                wide([$(self.$field,)+ $($(self.$extra,)+)?])
             }
             fn from_columns(time: i64, columns: &Columns) -> Self {
-                let [$($field,)+ ..] = *columns;
-                Self { $key: $time(time), $($field),+ }
+                let [$($field,)+ $($($extra,)+)? ..] = *columns;
+                Self { $key: $time(time), $($field,)+ $($($extra,)+)? }
             }
             $(fn is_known(&self) -> bool {
                 !self.$by.is_nan()

@@ -107,7 +107,7 @@ impl OutcomeBook {
         let mut matured = Vec::new();
         for (ix, (book, columns)) in self.symbols.iter_mut().zip(&block.symbols).enumerate() {
             for print in &raw.symbols[ix].funding {
-                book.record_settlement(print.ts, print.rate);
+                book.record_settlement(print.ts, print.paid());
             }
             book.funding_collected |= columns.get(Source::FundingRate).is_some();
         }
@@ -224,6 +224,9 @@ impl SymbolBook {
 
     /// A settlement counts once, however often it is handed over: live, one that was published late comes again.
     fn record_settlement(&mut self, ts: Ts, rate: f64) {
+        if rate.is_nan() {
+            return;
+        }
         match self.settlements.binary_search_by_key(&ts, |(at, _)| *at) {
             Ok(ix) => self.settlements[ix].1 = rate,
             Err(ix) => self.settlements.insert(ix, (ts, rate)),

@@ -46,7 +46,7 @@ fn blocks(closes: &[f64], funding: &[(i64, f64)], chunk: usize) -> Vec<(RawBlock
         let end = (first + part.len() as i64).open();
         let prints = funding
             .iter()
-            .map(|&(bar, rate)| FundingPrint { ts: BarIndex(bar).open(), rate, interval_hours: 8.0 })
+            .map(|&(bar, rate)| FundingPrint::regular(BarIndex(bar).open(), rate, 8.0))
             .filter(|p| p.ts > first.open() && p.ts <= end)
             .collect();
         let raw = RawBlock {
@@ -127,6 +127,17 @@ fn a_settlement_that_is_handed_over_twice_counts_once() {
     }
     let out = run(&mut book, &parts, &[event(1, 1)]);
     assert_eq!(out[0].funding_paid, 0.75);
+}
+
+#[test]
+fn a_special_settlement_is_paid_beside_the_regular_one() {
+    let closes: Vec<f64> = (0..10).map(|i| 100.0 + f64::from(i)).collect();
+    let mut book = OutcomeBook::new(config(&["15m"], EntryPrice::Close));
+    let mut parts = blocks(&closes, &[(4, 0.25)], 10);
+    let funding = &mut parts[0].0.symbols[0].funding;
+    funding[0].special_rate = 0.5;
+    funding.push(FundingPrint::special(BarIndex(5).open(), 1.0));
+    assert_eq!(run(&mut book, &parts, &[event(1, 1)])[0].funding_paid, 1.75);
 }
 
 proptest! {

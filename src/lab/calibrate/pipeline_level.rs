@@ -258,11 +258,7 @@ fn raw(bars: &[SimBar]) -> RawSymbol {
             value: b.open_interest * mark,
         });
         if !b.settled_rate.is_nan() {
-            out.funding.push(FundingPrint {
-                ts: b.bar.close(),
-                rate: b.settled_rate,
-                interval_hours: FUNDING_HOURS,
-            });
+            out.funding.push(FundingPrint::regular(b.bar.close(), b.settled_rate, FUNDING_HOURS));
         }
     }
     out

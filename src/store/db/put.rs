@@ -120,7 +120,7 @@ impl Store {
             } else {
                 report.inserted += 1;
             }
-            let value = series::encode(delivery.origin, &columns[..names.len()]);
+            let value = series::encode(key.kind, delivery.origin, &columns);
             batch.insert(space, series::key(key.market, &key.symbol, time), value);
             widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
         }
@@ -201,9 +201,8 @@ impl<'a> Stored<'a> {
             Self::Lookup { space, key } => {
                 let bytes = series::key(key.market, &key.symbol, time);
                 let Some(value) = space.get(&bytes).during("look up a raw record")? else { return Ok(None) };
-                let width = key.kind.columns().len();
                 let (columns, _) =
-                    series::decode(&value, width).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
+                    series::decode(key.kind, &value).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
                 Ok(Some(columns))
             }
             Self::Scanned(rows) => {

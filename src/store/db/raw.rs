@@ -207,13 +207,12 @@ impl Store {
         if from >= to {
             return Ok(());
         }
-        let width = kind.columns().len();
         let range = series::key(market, symbol, from)..series::key(market, symbol, to);
         for pair in self.spaces.raw[kind.index()].range(range) {
             let (key, value) = pair.into_inner().during("read the raw log")?;
             let time = time_at_end(&key).ok_or_else(|| corrupt(kind.name(), &key, "key too short"))?;
             let (columns, origin) =
-                series::decode(&value, width).map_err(|d| corrupt(kind.name(), &key, &d))?;
+                series::decode(kind, &value).map_err(|d| corrupt(kind.name(), &key, &d))?;
             each(time, &columns, origin);
         }
         Ok(())

@@ -129,7 +129,7 @@ impl Check<'_> {
                 continue;
             };
             let at = format!("{} {} {}", series.market, series.symbol, kind.instant(time));
-            let values = match series::decode(&value, columns.len()) {
+            let values = match series::decode(kind, &value) {
                 Ok((values, _)) => values,
                 Err(problem) => {
                     self.damage(name, at, "record", "decodable".to_owned(), problem);

@@ -7,11 +7,14 @@
 //!        2      n x 8    the columns of the kind, f64 little-endian, in the order of [`Kind::columns`](backtestd_core::market::Kind::columns)
 //! ```
 //!
+//! Columns that a kind gained later ([`KindFacts::later_columns`](backtestd_core::market::KindFacts::later_columns)) are
+//! left out where they are unknown: such a record has the bytes that it always had.
+//!
 //! Unknown is the canonical NaN. `-0.0` is stored as `0.0`.
 
 use super::{market_byte, push_symbol, push_time};
 use crate::Origin;
-use backtestd_core::market::{Columns, MAX_COLUMNS, Market, Symbol};
+use backtestd_core::market::{Columns, Kind, MAX_COLUMNS, Market, Symbol};
 
 const VERSION: u8 = 1;
 
@@ -28,7 +31,14 @@ pub(in crate::db) fn key(market: Market, symbol: &Symbol, time: i64) -> Vec<u8> 
     key
 }
 
-pub(in crate::db) fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
+/// A value of a kind: its columns, less what came later and is not known.
+pub(in crate::db) fn encode(kind: Kind, origin: Origin, columns: &Columns) -> Vec<u8> {
+    let width = kind.columns().len();
+    let known = columns[..width].iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
+    write(origin, &columns[..known.max(width - kind.facts().later_columns)])
+}
+
+fn write(origin: Origin, columns: &[f64]) -> Vec<u8> {
     let mut value = Vec::with_capacity(2 + 8 * columns.len());
     value.push(VERSION);
     value.push(origin.code());
@@ -38,8 +48,15 @@ pub(in crate::db) fn encode(origin: Origin, columns: &[f64]) -> Vec<u8> {
     value
 }
 
+/// Columns and origin of a value of a kind.
+pub(in crate::db) fn decode(kind: Kind, value: &[u8]) -> Result<(Columns, Origin), String> {
+    let width = kind.columns().len();
+    let stored = value.len().saturating_sub(2) / 8;
+    read(value, stored.clamp(width - kind.facts().later_columns, width))
+}
+
 /// Columns and origin of a value with `width` columns.
-pub(in crate::db) fn decode(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
+fn read(value: &[u8], width: usize) -> Result<(Columns, Origin), String> {
     let [version, origin, rest @ ..] = value else { return Err("value too short".to_owned()) };
     if *version != VERSION {
         return Err(format!("record version {version} is not known"));
@@ -64,15 +81,30 @@ pub(in crate::db) fn canonical(v: f64) -> f64 {
 mod tests {
     use super::*;
     use backtestd_core::market::{
-        BarIndex, BookDepth, FundingPrint, Kind, LiquidationBar, MarkBar, OpenInterest, QuoteBar, Records, Ts,
+        BarIndex, BookDepth, FundingPrint, LiquidationBar, MarkBar, OpenInterest, QuoteBar, Record, Records,
+        Ts,
     };
 
     #[test]
     fn a_value_of_an_unknown_version_is_refused() {
-        let mut value = encode(Origin::Archive, &[1.0, 2.0]);
-        assert_eq!(decode(&value, 2).unwrap().0[..2], [1.0, 2.0]);
+        let mut value = write(Origin::Archive, &[1.0, 2.0]);
+        assert_eq!(read(&value, 2).unwrap().0[..2], [1.0, 2.0]);
         value[0] = 9;
-        assert_eq!(decode(&value, 2).unwrap_err(), "record version 9 is not known");
+        assert_eq!(read(&value, 2).unwrap_err(), "record version 9 is not known");
+    }
+
+    #[test]
+    fn a_settlement_of_before_special_ones_keeps_its_bytes() {
+        let regular = FundingPrint::regular(Ts(0), 1.5, 8.0);
+        let old = write(Origin::Rest, &[1.5, 8.0]);
+        assert_eq!(encode(Kind::Funding, Origin::Rest, &regular.columns()), old);
+        let read = |value: &[u8]| FundingPrint::from_columns(0, &decode(Kind::Funding, value).unwrap().0);
+        assert!(read(&old).special_rate.is_nan());
+        let both = FundingPrint { special_rate: 0.25, ..regular };
+        let value = encode(Kind::Funding, Origin::Rest, &both.columns());
+        assert_eq!((value.len(), read(&value)), (26, both));
+        assert!(decode(Kind::Funding, &old[..10]).is_err());
+        assert!(decode(Kind::Bars, &old).is_err());
     }
 
     #[test]
@@ -82,7 +114,7 @@ mod tests {
             columns[..7],
             [
                 "open high low close volume quote_volume trades taker_buy_volume taker_buy_quote_volume",
-                "funding_rate funding_interval_hours",
+                "funding_rate funding_interval_hours special_funding_rate",
                 "open_interest open_interest_value",
                 "mark_price index_price premium predicted_rate",
                 "liq_long_usd liq_short_usd liq_long_n liq_short_n liq_coverage",
@@ -101,7 +133,7 @@ mod tests {
         };
         let (bar, ts) = (BarIndex(1), Ts(1));
         let all: [Records; 6] = [
-            vec![FundingPrint { ts, rate: 2.0, interval_hours: 3.0 }].into(),
+            vec![FundingPrint { ts, rate: 2.0, interval_hours: 3.0, special_rate: 4.0 }].into(),
             vec![OpenInterest { ts, contracts: 2.0, value: 3.0 }].into(),
             vec![MarkBar { bar, mark: 2.0, index: 3.0, premium: 4.0, predicted_rate: 5.0 }].into(),
             vec![LiquidationBar {
@@ -135,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_layout_of_a_bar_is_pinned() {
-        let value = encode(Origin::Archive, &[1.5]);
+        let value = write(Origin::Archive, &[1.5]);
         assert_eq!(value, [1, 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]);
         let key = key(Market::Spot, &Symbol::new("AB").unwrap(), 258);
         assert_eq!(key, [1, b'A', b'B', 0, 0x80, 0, 0, 0, 0, 0, 1, 2]);

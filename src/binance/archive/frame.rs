@@ -1,4 +1,4 @@
-//! Parquet tables, read through the same checks as text: each row becomes a line of comma-separated text, floats in
+//! Parquet and Arrow (feather) tables, read through the same checks as text: each row becomes a line of comma-separated text, floats in
 //! their shortest form (which parses back to the same bits), instants as milliseconds, unknown as nothing. Lines in
 //! messages are then rows, counting the header.
 
@@ -6,21 +6,27 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMillisecondType};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::FileReader;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::ArchiveError;
 
 /// Rows turned into text at once.
 const BATCH_ROWS: usize = 8192;
 
+/// What both formats come as.
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>;
+
 /// A table as text with a header, made batch by batch as it is read.
 pub(super) struct CsvText<'a> {
     names: Vec<String>,
-    batches: ParquetRecordBatchReader,
+    batches: Batches,
     text: String,
     taken: usize,
     rows: u64,
@@ -29,21 +35,38 @@ pub(super) struct CsvText<'a> {
 }
 
 impl<'a> CsvText<'a> {
-    /// Opens a file; `progress` hears the share of its rows that was read.
-    pub(super) fn open(path: &Path, progress: &'a mut dyn FnMut(f64)) -> Result<Self, ArchiveError> {
-        let fail = |e: &dyn std::fmt::Display| ArchiveError::Container {
-            file: path.to_owned(),
-            detail: e.to_string(),
-        };
+    /// Opens a parquet file; `progress` hears the share of its rows that was read.
+    pub(super) fn parquet(path: &Path, progress: &'a mut dyn FnMut(f64)) -> Result<Self, ArchiveError> {
         let file = File::open(path).map_err(|source| ArchiveError::Io { file: path.to_owned(), source })?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|e| fail(&format!("not a parquet file: {e}")))?;
-        let names: Vec<String> = builder.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-        let mut text = names.join(",");
+            .map_err(|e| damaged(path, format!("not a parquet file: {e}")))?;
+        let schema = Arc::clone(builder.schema());
+        let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
+        let batches =
+            builder.with_batch_size(BATCH_ROWS).build().map_err(|e| damaged(path, e.to_string()))?;
+        Ok(Self::new(&schema, Box::new(batches), total, progress))
+    }
+
+    /// Opens an Arrow file (feather, version 2).
+    pub(super) fn arrow(path: &Path, progress: &'a mut dyn FnMut(f64)) -> Result<Self, ArchiveError> {
+        let file = File::open(path).map_err(|source| ArchiveError::Io { file: path.to_owned(), source })?;
+        let batches = FileReader::try_new_buffered(file, None)
+            .map_err(|e| damaged(path, format!("not an Arrow file: {e}")))?;
+        let schema = batches.schema();
+        Ok(Self::new(&schema, Box::new(batches), 0, progress))
+    }
+
+    fn new(schema: &Schema, batches: Batches, total: u64, progress: &'a mut dyn FnMut(f64)) -> Self {
+        let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+        let mut text = String::new();
+        for (i, name) in names.iter().enumerate() {
+            if i > 0 {
+                text.push(',');
+            }
+            push_text(name, &mut text);
+        }
         text.push('\n');
-        let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|e| fail(&e))?;
-        Ok(Self { names, batches, text, taken: 0, rows: 0, total, progress })
+        Self { names, batches, text, taken: 0, rows: 0, total: total.max(1), progress }
     }
 
     /// Writes the next batch into the text; false at the end.
@@ -68,8 +91,23 @@ impl<'a> CsvText<'a> {
             self.text.push('\n');
         }
         self.rows += batch.num_rows() as u64;
-        (self.progress)(self.rows as f64 / self.total as f64);
+        (self.progress)((self.rows as f64 / self.total as f64).min(1.0));
         Ok(true)
+    }
+}
+
+fn damaged(path: &Path, detail: String) -> ArchiveError {
+    ArchiveError::Container { file: path.to_owned(), detail }
+}
+
+/// A cell of text, in quotes where it needs them.
+fn push_text(text: &str, out: &mut String) {
+    if text.contains([',', '"', '\n', '\r']) {
+        out.push('"');
+        out.push_str(&text.replace('"', "\"\""));
+        out.push('"');
+    } else {
+        out.push_str(text);
     }
 }
 
@@ -94,10 +132,12 @@ enum Cells {
     Whole(ArrayRef),
     Instant(ArrayRef),
     Text(ArrayRef),
+    /// Lists and structs are no cells of a table: empty.
+    Nested,
 }
 
 impl Cells {
-    fn of(array: &ArrayRef) -> Result<Self, arrow::error::ArrowError> {
+    fn of(array: &ArrayRef) -> Result<Self, ArrowError> {
         Ok(match array.data_type() {
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
                 let ms = cast(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
@@ -107,12 +147,16 @@ impl Cells {
                 Self::Number(cast(array, &DataType::Float64)?)
             }
             t if t.is_integer() => Self::Whole(cast(array, &DataType::Int64)?),
+            t if t.is_nested() => Self::Nested,
             _ => Self::Text(cast(array, &DataType::Utf8)?),
         })
     }
 
     fn write(&self, row: usize, out: &mut String) {
-        let (Self::Number(array) | Self::Whole(array) | Self::Instant(array) | Self::Text(array)) = self;
+        let (Self::Number(array) | Self::Whole(array) | Self::Instant(array) | Self::Text(array)) = self
+        else {
+            return;
+        };
         if array.is_null(row) {
             return;
         }
@@ -125,14 +169,10 @@ impl Cells {
             Self::Whole(a) => write!(out, "{}", a.as_primitive::<Int64Type>().value(row)),
             Self::Instant(a) => write!(out, "{}", a.as_primitive::<TimestampMillisecondType>().value(row)),
             Self::Text(a) => {
-                let text = a.as_string::<i32>().value(row);
-                if text.contains([',', '"', '\n', '\r']) {
-                    write!(out, "\"{}\"", text.replace('"', "\"\""))
-                } else {
-                    out.push_str(text);
-                    Ok(())
-                }
+                push_text(a.as_string::<i32>().value(row), out);
+                Ok(())
             }
+            Self::Nested => Ok(()),
         };
     }
 }
