@@ -11,9 +11,9 @@ use super::storage::RunInput;
 use crate::publish::{publish_conclusions, write_run_files};
 use backtestd_core::blueprints::{Blueprint, RunFacts};
 use backtestd_core::conclude::{Look, conclude, find};
-use backtestd_core::discovery::definition::hex;
 use backtestd_core::discovery::{Cohort, Discovery};
 use backtestd_core::market::Ts;
+use backtestd_core::market::hex;
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::tradability::Markets;
 

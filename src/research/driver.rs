@@ -22,10 +22,10 @@ use backtestd_core::conclude::{
     Conclusions, History, Look, MeasureCount, Placebo, PlaceboInputs, Stage, closed_through, conclude,
     discovery_config, exclusions, find, lacking, needs_outcomes, outcome_table, placebo,
 };
-use backtestd_core::discovery::definition::hex;
 use backtestd_core::discovery::{
     Accounting, Catalogue, DiscoveryConfig, EvidenceBook, MeasuredTest, OutcomeTable,
 };
+use backtestd_core::market::hex;
 use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::pipeline::POOLED;
 use backtestd_lab::calibrate::Lab;

@@ -314,7 +314,7 @@ fn in_order(mut rows: Vec<Vec<String>>, how: &Delivery) -> Vec<Vec<String>> {
         0 => rows.sort(),
         1 => rows.sort_by(|a, b| b.cmp(a)),
         _ => {
-            rows.sort_by_key(|row| row.iter().flat_map(|cell| cell.bytes()).map(u64::from).sum::<u64>() % 17)
+            rows.sort_by_key(|row| row.iter().flat_map(|cell| cell.bytes()).map(u64::from).sum::<u64>() % 17);
         }
     }
     rows

@@ -18,6 +18,9 @@ pub(super) struct Column {
     pub required: bool,
 }
 
+/// Finds further columns: squeezed names of the header, and the place of each column of the schema.
+type FindMore = fn(&[String], &mut [Option<usize>]);
+
 /// The columns of a kind of table.
 #[derive(Debug)]
 pub(super) struct Schema<'a> {
@@ -27,7 +30,7 @@ pub(super) struct Schema<'a> {
     /// Columns that such tables often have and that are not needed.
     pub ignored: &'static [&'static str],
     /// Finds columns whose names depend on the content (`Volume BTC`); gets the squeezed names.
-    pub more: Option<fn(&[String], &mut [Option<usize>])>,
+    pub more: Option<FindMore>,
 }
 
 /// Reads rows of one table.

@@ -3,11 +3,11 @@
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
 use crate::wire::{self, FundingRow, RateType};
+use backtestd_core::market::HOUR_MS;
 use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 
 /// Rows per request.
 const PAGE_ROWS: usize = 1000;
-const HOUR_MS: i64 = 3_600_000;
 /// Longest funding interval; a wider spacing is a missing settlement, not an interval.
 const LONGEST_INTERVAL_HOURS: i64 = 8;
 

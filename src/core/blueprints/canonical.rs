@@ -5,6 +5,7 @@
 //! `1.4e-05`), so that `json.dumps(x, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` gives the same bytes.
 //! Minus zero is zero, and what is not finite is null.
 
+use crate::market::hex;
 use serde::Serialize;
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
@@ -21,12 +22,7 @@ pub fn canonical_json<T: Serialize>(value: &T) -> String {
 /// SHA-256, lower-case hex.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-        hex
-    })
+    hex(&Sha256::digest(bytes))
 }
 
 fn write(value: &Value, out: &mut String) {

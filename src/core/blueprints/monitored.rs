@@ -5,11 +5,9 @@ use super::record::{Blueprint, Monitoring, Status};
 use crate::discovery::ledger::{TrialKey, date};
 use crate::discovery::monitor::{Claim, MonitorReport, monitor};
 use crate::discovery::{Catalogue, EvidenceBook, UnitPlace};
+use crate::market::BPS;
 use crate::market::parse_date;
 use crate::spec::gates::MonitoringSpec;
-
-/// Basis points in a unit of return.
-const BPS: f64 = 1e4;
 
 /// What became of each blueprint that is not retired, by id. A function of the published lines and the book: the same
 /// however often it is asked. Lines of an older program that say nothing of their publication are left out.

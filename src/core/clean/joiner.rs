@@ -1,5 +1,6 @@
 //! The joiner itself.
 
+use crate::market::HOUR_MS;
 use std::collections::BTreeMap;
 
 use super::asof::AsOf;
@@ -11,7 +12,6 @@ use crate::market::{
     TickBlock, Ts,
 };
 
-pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
 pub(super) const LONGEST_INTERVAL_H: i64 = 8;
 /// Longest spacing of prints that is taken for intervals with missed prints between them. What comes before a longer one

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CalendarPolicy;
-use super::joiner::{HOUR_MS, LONGEST_GAP_H, LONGEST_INTERVAL_H};
+use super::joiner::{LONGEST_GAP_H, LONGEST_INTERVAL_H};
+use crate::market::HOUR_MS;
 use crate::market::{BAR_MS, Kind, Source, Ts};
 
 /// Availability of values at instants.

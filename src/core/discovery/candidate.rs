@@ -3,6 +3,7 @@
 //! Effects, t, scores and bounds are in the direction of [`Candidate::direction_rule`]: positive is profit for the
 //! rule. `None` means undefined (too few days, no variance), and is written as null.
 
+use crate::market::hex;
 use std::fmt;
 use std::sync::Arc;
 
@@ -377,17 +378,8 @@ pub fn candidate_id(
     entry_lag_bars: u32,
 ) -> String {
     let key = format!("{event_type}|fade_follow|{horizon}|{state_id}|{scope}|{entry_lag_bars}");
-    let digest = Sha256::digest(key.as_bytes());
-    let mut id = String::with_capacity(29);
-    id.push_str("cand_");
-    for byte in digest.iter().take(12) {
-        id.push(char::from(HEX[usize::from(byte >> 4)]));
-        id.push(char::from(HEX[usize::from(byte & 15)]));
-    }
-    id
+    format!("cand_{}", hex(&Sha256::digest(key.as_bytes())[..12]))
 }
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {

@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::candidate::{DirectionRule, Scope};
 use super::catalogue_spec::{CatalogueSpec, ConditionRule, EventEntry, SideLabel, TestedFilter, Untested};
-use super::definition::{Definitions, hex};
+use super::definition::Definitions;
 use crate::market::Symbol;
+use crate::market::hex;
 use crate::outcomes::Horizon;
 use crate::spec::TestStatistic;
 use crate::spec::gates::{FamiliesFile, GroupKey};

@@ -17,6 +17,7 @@
 //! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no outcome: names
 //! of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
 
+use crate::market::hex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -217,13 +218,4 @@ impl Reading<'_> {
 /// SHA-256 as hex.
 pub(super) fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

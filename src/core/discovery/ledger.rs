@@ -35,7 +35,7 @@ impl TrialKey {
     /// The key as lower-case hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        super::definition::hex(&self.0)
+        crate::market::hex(&self.0)
     }
 }
 

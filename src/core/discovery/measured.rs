@@ -3,13 +3,11 @@
 //! They are put to the same evidence, estimates and multiplicity as the hypotheses of discovery, each statistic for itself:
 //! what is found here neither spends nor widens the error budget of what may be published, and nothing here is published.
 
+use crate::market::BPS;
 use std::sync::Arc;
 
 use super::candidate::Candidate;
 use crate::spec::TestStatistic;
-
-/// Basis points of a return; a variance ratio stands for itself.
-const BPS: f64 = 1e4;
 
 /// One tested hypothesis on a statistic that no single leg can trade.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ mod source;
 mod symbol;
 mod time;
 mod trade;
+mod units;
 
 pub use bar::Bar;
 pub use block::{SymbolColumns, TickBlock};
@@ -25,3 +26,4 @@ pub use source::{Calendar, Source};
 pub use symbol::{Market, Symbol, SymbolError};
 pub use time::{BAR_MS, BARS_PER_DAY, BarIndex, DAY_MS, TimeError, Ts, parse_date, parse_time};
 pub use trade::{IntrabarPath, Side, Sizing, SizingMode, StopGapFill, bar_type};
+pub use units::{BPS, HOUR_MS, hex};

@@ -3,6 +3,7 @@
 //! One implementation for live and batch: rows go in, matured outcomes come out, in (exit bar, symbol, event,
 //! horizon) order whatever the chunking.
 
+use crate::market::BPS;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::{EntryPrice, Horizon, Outcome};
 use crate::market::{BarIndex, RawBlock, Source, Symbol, SymbolColumns, TickBlock, Ts};
 use crate::outcomes::Event;
-
-const BPS: f64 = 10_000.0;
 
 /// How events become outcomes. All of it comes from the specs.
 #[derive(Clone, Debug, PartialEq)]

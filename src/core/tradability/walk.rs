@@ -1,13 +1,12 @@
 //! Walking signals forward: over bars, or over outcomes that were booked already.
 
+use crate::market::BPS;
 use std::collections::BTreeMap;
 
 use super::rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 use crate::market::{BarIndex, Symbol};
 use crate::market::{IntrabarPath, Side, StopGapFill};
 use crate::outcomes::EntryPrice;
-
-const BPS: f64 = 10_000.0;
 
 /// Simulates `rule` on one symbol's `signals` (any order) over its bars.
 #[must_use]

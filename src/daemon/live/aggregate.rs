@@ -240,7 +240,7 @@ mod tests {
         dies.observe(&order(301));
         dies.finish(BAR, liquidations());
         let anew = dies.whole_journal(at(302));
-        for journal in [vec![old.clone(), anew.clone()], vec![anew.clone()]] {
+        for journal in [vec![old, anew.clone()], vec![anew]] {
             let left = Journalled { finished: Some(BAR), ..left(&journal) };
             let (mut lives, closed) =
                 Aggregates::restored(&symbols(), at(400), &CLOCK, &left, liquidations());

@@ -1,5 +1,6 @@
 //! Ticks: catching up with history, closing ticks as they happen, repairing what came late.
 
+use backtestd_core::market::HOUR_MS;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
@@ -21,7 +22,6 @@ const RECONCILED_BARS: i64 = 3;
 const REPAIR_ATTEMPTS: u32 = 288;
 /// How far back instants of a tick are asked for: late ones are picked up with the next.
 const INSTANTS_BACK_MS: i64 = 2 * BAR_MS;
-const HOUR_MS: i64 = 3_600_000;
 
 /// Whether a kind is asked for when a bar closes. What is hourly comes on whole hours; the next tick asks once more for
 /// what was late.

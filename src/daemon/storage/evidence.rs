@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::StorageError;
 use crate::research::{ResearchError, look_at, read_ledger};
 use backtestd_core::conclude::{closed_through, discovery_config, exclusions, lacking, outcome_table};
-use backtestd_core::discovery::definition::hex;
 use backtestd_core::discovery::{
     Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, Lacking, OutcomeTable, TrialLedger,
 };
+use backtestd_core::market::hex;
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::{CompiledSpec, TestStatistic};

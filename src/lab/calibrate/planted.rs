@@ -1,12 +1,12 @@
 //! What is planted: edges of single cells, known exactly, added to outcomes and not to prices, so that no other cell
 //! inherits a part.
 
+use backtestd_core::market::BPS;
 use std::ops::RangeInclusive;
 
 use super::lab::{Lab, WorldKind};
 use backtestd_core::market::{Draws, derive};
 
-const BPS: f64 = 1e4;
 /// Conditions of the lab: hot, rising.
 pub(super) const CONDITIONS: usize = 2;
 

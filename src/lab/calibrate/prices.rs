@@ -4,6 +4,7 @@
 //! that simple returns are a martingale difference exactly. `skew` adds crashes and pays for them on every other bar;
 //! `drift` is the one world that is not a martingale.
 
+use backtestd_core::market::BPS;
 use libm::{exp, exp2, log, sin, sqrt};
 
 use super::lab::{EdgeSpec, WorldKind, WorldSpec};
@@ -18,7 +19,6 @@ const BURN_IN_DAYS: usize = 4;
 const SLOW_STEP: usize = 12;
 /// No bar moves further than this share of the price: a product of returns must stay positive.
 const LARGEST_RETURN: f64 = 0.5;
-const BPS: f64 = 1e4;
 
 /// One symbol's bars.
 #[derive(Clone, Debug)]

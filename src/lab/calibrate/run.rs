@@ -1,6 +1,7 @@
 //! One world, lived through day by day: the evidence book of production takes each closed day, the multiplicity procedure
 //! looks at every evening, what it rejects counts as published, and the canaries decide on the same evenings.
 
+use backtestd_core::market::BPS;
 use std::collections::BTreeMap;
 
 use super::decider::{Decider, Errors, Rejected, Tracker};
@@ -20,8 +21,6 @@ use backtestd_core::market::{Draws, derive};
 use backtestd_core::spec::gates::{
     CatalogueKind, EvidenceKind, FamiliesFile, GatesSpec, NullKind, Procedure,
 };
-
-const BPS: f64 = 1e4;
 
 /// What every run of a study shares.
 #[derive(Clone, Debug)]

@@ -5,9 +5,8 @@ use super::world::{FIRST_DAY, World};
 use backtestd_core::discovery::eprocess::MixParams;
 use backtestd_core::discovery::monitor::{Claim, monitor};
 use backtestd_core::discovery::{DaySum, DirectionRule};
+use backtestd_core::market::BPS;
 use backtestd_core::spec::gates::MonitoringSpec;
-
-const BPS: f64 = 1e4;
 
 /// What the monitor did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::error::During;
-use super::kv::hex;
 use super::raw::corrupt;
 use super::{Store, StoreError};
 use backtestd_core::market::Kind;
+use backtestd_core::market::hex;
 
 impl Store {
     /// SHA-256 of the canonical content of each keyspace, by its name, and under `committed` the last bar.

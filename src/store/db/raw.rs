@@ -2,9 +2,10 @@
 
 use super::error::During;
 use super::kv::series;
-use super::kv::{hex, summary, time_at_end};
+use super::kv::{summary, time_at_end};
 use super::{Origin, Store, StoreError, Summary};
 use backtestd_core::market::FundingPrint;
+use backtestd_core::market::hex;
 use backtestd_core::market::{
     Bar, BarIndex, Columns, Kind, Log, Market, RawBlock, RawSymbol, Record, SeriesKey, Source, Symbol,
 };

@@ -2,10 +2,11 @@
 //!
 //! The engine checks a checksum of each block it reads; what it refuses is reported like what does not decode.
 
+use backtestd_core::market::hex;
 use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
-use super::kv::{blob, event, hex, outcome, series, time_at_end};
+use super::kv::{blob, event, outcome, series, time_at_end};
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::market::{Kind, SeriesKey};

@@ -14,6 +14,7 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Int8Type, Int16Type, Int32Type, Int64Type, TimestampNanosecondType,
     UInt8Type, UInt32Type, UInt64Type,
 };
+use backtestd_core::market::hex;
 use sha2::{Digest, Sha256};
 
 use super::LakeError;
@@ -124,8 +125,4 @@ fn rows(out: &mut Vec<u8>, array: &dyn Array, mut value: impl FnMut(&mut Vec<u8>
             value(out, i);
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -155,7 +155,7 @@ fn metadata_sha256(pairs: &BTreeMap<String, String>) -> String {
             hash.update(text);
         }
     }
-    super::hash::hex(&hash.finalize())
+    backtestd_core::market::hex(&hash.finalize())
 }
 
 /// What a file's metadata says its hash is, and what it is.

@@ -12,8 +12,11 @@ use super::{Answer, Request};
 
 const FUNDING_MS: i64 = DAY_MS / 3;
 
+/// What answers a request.
+type Handler = fn(&Request<'_>) -> Answer;
+
 /// What is served under `/futures/data`, all of it charged to one pool.
-pub(super) const FUTURES_DATA: &[(&str, fn(&Request<'_>) -> Answer)] = &[
+pub(super) const FUTURES_DATA: &[(&str, Handler)] = &[
     ("/futures/data/openInterestHist", open_interest_history),
     ("/futures/data/takerlongshortRatio", taker_ratio),
     ("/futures/data/globalLongShortAccountRatio", |r| long_short_ratio(r, "accounts", 0.35, 0.30)),

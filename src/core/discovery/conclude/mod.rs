@@ -3,6 +3,7 @@
 mod levels;
 mod unit;
 
+use crate::market::BPS;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,8 +28,6 @@ use super::tree::{TreeEstimate, tree_estimates};
 use crate::market::Symbol;
 use crate::spec::gates::GatesSpec;
 
-/// Basis points in a unit of return.
-const BPS: f64 = 1e4;
 /// Names and numbers that the caller gives.
 pub(super) struct Context<'a> {
     pub gates: &'a GatesSpec,

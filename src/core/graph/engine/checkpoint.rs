@@ -20,7 +20,7 @@
 //!
 //! **Invariant:** an engine restored from `checkpoint()` continues bit for bit as the one that wrote it.
 
-use std::fmt::Write as _;
+use crate::market::hex;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -223,11 +223,4 @@ fn fingerprint(graph: &Graph) -> [u8; SUM] {
         hash.update(line);
     }
     hash.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

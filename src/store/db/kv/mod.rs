@@ -70,11 +70,6 @@ pub(super) const fn market_from(byte: u8) -> Option<Market> {
     }
 }
 
-/// Hexadecimal, for messages.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
