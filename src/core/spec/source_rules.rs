@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::sources::{Hold, Join, SourcesSpec};
 use crate::graph::nearest;
-use crate::market::Source;
+use crate::market::{Kind, Source};
 
 /// A rule that cannot be followed: where it stands, what is wrong, and what to do.
 pub(super) struct Misfit {
@@ -34,8 +34,6 @@ fn way(source: Source) -> Way {
         S::FundingRate | S::IsFundingPrint | S::FundingIntervalH => {
             way(Join::Instant, "{interval_plus_seconds: N}", S::FundingRate)
         }
-        S::Oi | S::OiValue => way(Join::Instant, "{seconds: N}", S::Oi),
-        S::DepthBid1pct | S::DepthAsk1pct => way(Join::Instant, "{seconds: N}", S::DepthBid1pct),
         S::InterestRate8h | S::TickSize | S::TakerFeeBps | S::MakerFeeBps => {
             way(Join::Setting, "{seconds: N}", source)
         }
@@ -58,7 +56,10 @@ fn way(source: Source) -> Way {
         | S::ImbMean
         | S::ImbLast
         | S::TobCoverage => bar(S::SpreadBpsMean, true),
-        _ => bar(source, false),
+        _ => match Kind::ALL.iter().find(|kind| !kind.is_bar_like() && kind.sources().contains(&source)) {
+            Some(kind) => way(Join::Instant, "{seconds: N}", kind.sources()[0]),
+            None => bar(source, false),
+        },
     }
 }
 

@@ -125,6 +125,12 @@ pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
 /// # Errors
 /// When the file is not there or damaged.
 pub fn read_parquet(path: &Path) -> Result<ParquetTable, LakeError> {
+    // The decoder panics over some damaged pages: a dictionary that is announced and does not come.
+    std::panic::catch_unwind(|| read_sound(path))
+        .unwrap_or_else(|_| Err(LakeError::format(path, "the decoder gave up: the file is damaged")))
+}
+
+fn read_sound(path: &Path) -> Result<ParquetTable, LakeError> {
     let fail = |e: &dyn std::fmt::Display| LakeError::format(path, e);
     let file = File::open(path).map_err(|source| LakeError::Io { path: path.to_owned(), source })?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| fail(&e))?;
