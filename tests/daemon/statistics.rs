@@ -65,7 +65,7 @@ async fn long_short_ratios_come_with_history_and_after_every_bar() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
         let nodes = explained["nodes"].as_array().unwrap();
-        nodes.iter().find(|node| node["name"] == name).unwrap()["value"].clone()
+        nodes.iter().find(|node| node["expr"] == name).unwrap()["value"].clone()
     };
     for (name, column) in live.names.iter().zip(&live.columns) {
         assert_eq!(explained(name).as_f64(), Some(column[at]), "{name}");
