@@ -208,16 +208,6 @@ mod tests {
     }
 
     #[test]
-    fn more_bets_than_the_processes_have_room_for_are_refused() {
-        let mut gates = shipped();
-        gates.evidence.bet_lambdas = (1..=10).map(|i| f64::from(i) * 0.01).collect();
-        assert_eq!(
-            gates.validate().unwrap_err().to_string(),
-            "gates.yaml: evidence.bet_lambdas is a list of 10, but must be a list of at most 8 bets"
-        );
-    }
-
-    #[test]
     fn every_value_that_cannot_be_used_is_found_at_once() {
         let mut gates = shipped();
         gates.evidence.mix_sym = 1.0;
