@@ -7,7 +7,7 @@ use backtestd_core::market::Draws;
 /// A sequence of waits. The n-th is drawn from the upper half of `base × 2ⁿ` (capped), so that many clients that
 /// failed together do not return together.
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     base: Duration,
     cap: Duration,
     failures: u32,
@@ -18,12 +18,12 @@ pub struct Backoff {
 impl Backoff {
     /// A fresh sequence. The same seed gives the same waits.
     #[must_use]
-    pub const fn new(base: Duration, cap: Duration, seed: u64) -> Self {
+    pub(crate) const fn new(base: Duration, cap: Duration, seed: u64) -> Self {
         Self { base, cap, failures: 0, seed, drawn: 0 }
     }
 
     /// How long to wait after one more failure.
-    pub fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         let full = self.base.saturating_mul(1 << self.failures.min(20)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
         self.drawn += 1;
@@ -31,7 +31,7 @@ impl Backoff {
     }
 
     /// After a success the next failure starts from the base again.
-    pub const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -53,7 +53,7 @@ enum Level {
 #[command(
     after_help = "Examples:\n  backtestd calibrate                                    # every criterion, some minutes\n  backtestd calibrate --worlds null,struct --runs 10 --days 365\n  backtestd calibrate --level pipeline --runs 4\n  backtestd calibrate --level scores --symbols BTCUSDT,SOLUSDT\n\nTo hold a run on real data against its own placebo, see: backtestd research --placement-null 20"
 )]
-pub struct CalibrateCmd {
+pub(super) struct CalibrateCmd {
     /// What is put to the test.
     #[arg(long, value_enum, default_value = "tables")]
     level: Level,
@@ -92,7 +92,7 @@ pub struct CalibrateCmd {
 ///
 /// # Errors
 /// When the specs do not load, the worlds do not fit the level, or a file cannot be written.
-pub fn run(cmd: &CalibrateCmd) -> anyhow::Result<ExitCode> {
+pub(super) fn run(cmd: &CalibrateCmd) -> anyhow::Result<ExitCode> {
     if cmd.runs == Some(0) || cmd.days == Some(0) {
         bail!("--runs and --days must be at least 1");
     }

@@ -17,7 +17,7 @@ use text::{blueprints_text, events_text, explain_text, plain, recompute_text};
 
 /// Which daemon, and how to print.
 #[derive(Debug, clap::Args)]
-pub struct Connection {
+pub(super) struct Connection {
     /// The daemon's socket.
     #[arg(long, env = "BACKTESTD_SOCKET", value_name = "PATH")]
     socket: Option<String>,
@@ -36,7 +36,7 @@ pub struct Connection {
 ///
 /// Example: backtestd status --json
 #[derive(Debug, clap::Args)]
-pub struct StatusCmd {
+pub(super) struct StatusCmd {
     #[command(flatten)]
     connection: Connection,
 }
@@ -45,7 +45,7 @@ pub struct StatusCmd {
 ///
 /// Example: backtestd events --since 2026-03-01 --symbol BTCUSDT --type VOL_SHOCK
 #[derive(Debug, clap::Args)]
-pub struct EventsCmd {
+pub(super) struct EventsCmd {
     /// Only events detected after this time (RFC 3339, a date, or ms since the epoch); without it, the newest.
     #[arg(long)]
     since: Option<String>,
@@ -66,7 +66,7 @@ pub struct EventsCmd {
 ///
 /// Example: backtestd blueprints
 #[derive(Debug, clap::Args)]
-pub struct BlueprintsCmd {
+pub(super) struct BlueprintsCmd {
     #[command(flatten)]
     connection: Connection,
 }
@@ -75,7 +75,7 @@ pub struct BlueprintsCmd {
 ///
 /// Example: backtestd explain bp_5f1c9a0e7d2b4c88
 #[derive(Debug, clap::Args)]
-pub struct ExplainCmd {
+pub(super) struct ExplainCmd {
     /// Id of the blueprint, `bp_` and 16 hex digits.
     id: String,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub struct ExplainCmd {
 ///
 /// Example: backtestd recompute --wait --reason "after import"
 #[derive(Debug, clap::Args)]
-pub struct RecomputeCmd {
+pub(super) struct RecomputeCmd {
     /// Wait for the end of the run.
     #[arg(long)]
     wait: bool,
@@ -101,7 +101,7 @@ pub struct RecomputeCmd {
 ///
 /// Example: backtestd reload
 #[derive(Debug, clap::Args)]
-pub struct ReloadCmd {
+pub(super) struct ReloadCmd {
     #[command(flatten)]
     connection: Connection,
 }
@@ -145,7 +145,7 @@ impl StatusCmd {
     ///
     /// # Errors
     /// When no daemon answers.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.connection.ask(&Request::Get("/v1/status", Vec::new()), status_text)
     }
 }
@@ -155,7 +155,7 @@ impl EventsCmd {
     ///
     /// # Errors
     /// When no daemon answers or it refuses the query.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut query = vec![("limit", self.limit.to_string())];
         let filters = [("since", &self.since), ("symbol", &self.symbol), ("type", &self.event_type)];
         query.extend(filters.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
@@ -168,7 +168,7 @@ impl BlueprintsCmd {
     ///
     /// # Errors
     /// When no daemon answers.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.connection.ask(&Request::Get("/v1/blueprints", Vec::new()), blueprints_text)
     }
 }
@@ -178,7 +178,7 @@ impl ExplainCmd {
     ///
     /// # Errors
     /// When no daemon answers or the blueprint is not in the current version.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let id_is_plain = self.id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         anyhow::ensure!(id_is_plain, "'{}' is not a blueprint id (as in bp_5f1c9a0e7d2b4c88)", self.id);
         let path = format!("/v1/blueprints/{}/explain", self.id);
@@ -191,7 +191,7 @@ impl RecomputeCmd {
     ///
     /// # Errors
     /// When no daemon answers, it refuses this peer, or the run fails.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let body = json!({ "wait": self.wait, "reason": self.reason });
         self.connection.ask(&Request::Post("/v1/recompute", body), recompute_text)
     }
@@ -202,7 +202,7 @@ impl ReloadCmd {
     ///
     /// # Errors
     /// When no daemon answers, it refuses this peer, or the spec tree is not valid.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.connection.ask(&Request::Post("/v1/reload", json!({})), |answer| {
             let what = if answer["changed"] == true { "now in force" } else { "unchanged" };
             format!("spec {} {what}\n", plain(&answer["hash"]))

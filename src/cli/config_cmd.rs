@@ -10,7 +10,7 @@ use crate::daemon::config::{ConfigArgs, Key};
 ///
 /// Example: backtestd config --show --config /etc/backtestd.toml --grace-ms 5000
 #[derive(Debug, clap::Args)]
-pub struct ConfigCmd {
+pub(super) struct ConfigCmd {
     /// Print every key (the default and only action).
     #[arg(long)]
     show: bool,
@@ -25,7 +25,7 @@ pub struct ConfigCmd {
 ///
 /// # Errors
 /// When the configuration is not valid.
-pub fn run(args: &ConfigCmd) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &ConfigCmd) -> anyhow::Result<ExitCode> {
     let resolved = args.config.resolve()?;
     if args.json {
         let keys: serde_json::Map<_, _> = resolved

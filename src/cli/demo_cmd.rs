@@ -37,7 +37,7 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 #[command(
     after_help = "Examples:\n  backtestd demo --seed 7 --days 120\n  backtestd demo --keep-running        # edit the specs meanwhile; Ctrl-C ends it"
 )]
-pub struct DemoCmd {
+pub(super) struct DemoCmd {
     /// Seed of the simulated market.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -69,7 +69,7 @@ impl DemoCmd {
     ///
     /// # Errors
     /// When the specs do not load, a port or directory cannot be used, or the daemon fails.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if !(self.speed.is_finite() && self.speed >= 1.0) {
             bail!("--speed is {}, but must be a number of at least 1", self.speed);
         }

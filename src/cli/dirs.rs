@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The embedded store.
 #[derive(Debug, Clone, clap::Args)]
-pub struct StateDir {
+pub(super) struct StateDir {
     /// Directory of the embedded store.
     #[arg(long = "state", env = "BACKTESTD_STATE", default_value = "./state", value_name = "DIR")]
     pub state: PathBuf,
@@ -12,7 +12,7 @@ pub struct StateDir {
 
 /// The lake, reports and blueprints.
 #[derive(Debug, Clone, clap::Args)]
-pub struct DataRoot {
+pub(super) struct DataRoot {
     /// Root of the lake, the reports and the blueprints.
     #[arg(
         long = "data-root",
@@ -29,7 +29,7 @@ const DEFAULT_SPEC: &str = "./spec";
 
 /// The spec tree.
 #[derive(Debug, Clone, clap::Args)]
-pub struct SpecDir {
+pub(super) struct SpecDir {
     /// Directory of the specs.
     #[arg(long = "spec", env = "BACKTESTD_SPEC", default_value = DEFAULT_SPEC, value_name = "DIR")]
     pub spec: PathBuf,
@@ -39,7 +39,7 @@ impl SpecDir {
     /// The tree that was asked for. Where none was and there is no `./spec`, the tree of the checkout in which
     /// `cargo run` found the program or in which it was built; for commands that work on a copy of the shipped specs.
     #[must_use]
-    pub fn or_shipped(&self) -> PathBuf {
+    pub(super) fn or_shipped(&self) -> PathBuf {
         if self.spec.is_dir() || self.spec != Path::new(DEFAULT_SPEC) {
             return self.spec.clone();
         }

@@ -20,7 +20,7 @@ use backtestd_store::{load_yaml, read_files};
 ///
 /// Example: backtestd discover --outcomes outcomes.parquet --out ./candidates
 #[derive(Debug, clap::Args)]
-pub struct DiscoverArgs {
+pub(super) struct DiscoverArgs {
     /// Outcome table in parquet format.
     #[arg(long, value_name = "FILE")]
     outcomes: PathBuf,
@@ -42,7 +42,7 @@ pub struct DiscoverArgs {
 ///
 /// # Errors
 /// When the specs or the table cannot be read, or the output cannot be written.
-pub fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &DiscoverArgs) -> anyhow::Result<ExitCode> {
     let (config, defaults) = read_specs(&args.spec.spec)?;
     let cost = |symbol: &backtestd_core::market::Symbol| defaults.costs.round_trip_bps(symbol);
     let repeats = if args.deduplicate { Repeats::Collapse } else { Repeats::Refuse };

@@ -19,7 +19,7 @@ use backtestd_store::Store;
 
 /// Which part of the store a command reads.
 #[derive(Debug, clap::Args)]
-pub struct Selection {
+pub(super) struct Selection {
     /// Symbols, separated by commas. Default: every symbol with perp bars in the store.
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     symbols: Vec<Symbol>,
@@ -36,7 +36,7 @@ impl Selection {
     ///
     /// # Errors
     /// When the store lacks bars of a symbol, or there is nothing between start and end.
-    pub fn request(
+    pub(super) fn request(
         &self,
         store: &Store,
         state: &Path,
@@ -84,7 +84,7 @@ impl Selection {
 #[command(
     after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  backtestd research --placement-null 20          # the same, beside its placebo"
 )]
-pub struct ResearchCmd {
+pub(super) struct ResearchCmd {
     #[command(flatten)]
     selection: Selection,
     /// Name of the run. Default: the data watermark and a fingerprint of the inputs.
@@ -118,7 +118,7 @@ pub struct ResearchCmd {
 ///
 /// # Errors
 /// When the specs do not load, the store is in use or lacks bars, or a file cannot be written.
-pub fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
+pub(super) fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(load_specs(&cmd.spec.spec)?);
     let mut store = Store::open(&cmd.state.state)?;
     let request = Request {

@@ -2,7 +2,7 @@
 
 /// Left-aligned columns, two spaces apart, a header line, no trailing blanks.
 #[must_use]
-pub fn render(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = head
         .iter()
         .enumerate()

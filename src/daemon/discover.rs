@@ -19,7 +19,7 @@ use backtestd_core::tradability::Markets;
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(super) struct Request {
     /// Id of the run.
     pub run_id: String,
     /// The clock: the instant of publication.
@@ -32,7 +32,7 @@ pub struct Request {
 
 /// What came of it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// Id of the run.
     pub run_id: String,
     /// Version in force after it.
@@ -71,7 +71,7 @@ pub struct Found {
 
 /// The candidates: the part that needs no outcomes.
 #[must_use]
-pub fn candidates(input: &RunInput) -> Discovery {
+pub(super) fn candidates(input: &RunInput) -> Discovery {
     let looked = &input.looked;
     let look = Look {
         catalogue: &looked.catalogue,
@@ -88,7 +88,7 @@ pub fn candidates(input: &RunInput) -> Discovery {
 ///
 /// # Errors
 /// In words: when the outcomes cannot be used or a file cannot be written. The version in force stays.
-pub fn run(
+pub(super) fn run(
     input: &RunInput,
     discovery: Discovery,
     outcomes: &[Outcome],

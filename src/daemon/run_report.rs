@@ -21,7 +21,7 @@ fn folder(data_root: &Path, run_id: &str) -> PathBuf {
 }
 
 /// Writes the page, whole or not at all, and returns its path; none, with a warning, where that fails.
-pub fn write(
+pub(super) fn write(
     input: &RunInput,
     conclusions: &Conclusions,
     facts: &RunFacts,
@@ -73,7 +73,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
 }
 
 /// Removes the pages of runs; everything else that a run has left stays.
-pub fn remove(data_root: &Path, run_ids: &[String]) {
+pub(super) fn remove(data_root: &Path, run_ids: &[String]) {
     for run_id in run_ids {
         let folder = folder(data_root, run_id);
         match fs::remove_file(folder.join(FILE)) {

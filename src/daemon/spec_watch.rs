@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Watches until dropped.
-pub struct SpecWatch {
+pub(super) struct SpecWatch {
     _debouncer: Debouncer<RecommendedWatcher>,
 }
 
@@ -51,7 +51,9 @@ impl SpecWatch {
     ///
     /// # Errors
     /// When the operating system cannot watch the directory.
-    pub fn start(dir: &Path) -> Result<(Self, mpsc::Receiver<()>), notify_debouncer_mini::notify::Error> {
+    pub(super) fn start(
+        dir: &Path,
+    ) -> Result<(Self, mpsc::Receiver<()>), notify_debouncer_mini::notify::Error> {
         let (changed, notices) = mpsc::channel(1);
         let mut seen = BTreeMap::new();
         // Events carry absolute paths.

@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 
 /// The service manager's end, as far as the daemon cares.
 #[derive(Debug)]
-pub struct ServiceManager {
+pub(super) struct ServiceManager {
     last_status: String,
     watchdog: Option<Duration>,
 }
@@ -20,17 +20,17 @@ impl Default for ServiceManager {
 impl ServiceManager {
     /// How often the main loop should call [`ServiceManager::alive`]: a third of what is allowed.
     #[must_use]
-    pub fn alive_every(&self) -> Duration {
+    pub(super) fn alive_every(&self) -> Duration {
         self.watchdog.map_or(Duration::from_secs(5), |limit| limit / 3)
     }
 
     /// The API listens and the store is open.
-    pub fn ready(&self) {
+    pub(super) fn ready(&self) {
         send(&[NotifyState::Ready]);
     }
 
     /// A reload begins; [`ServiceManager::ready`] ends it.
-    pub fn reloading(&self) {
+    pub(super) fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => send(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "no monotonic time for the service manager"),
@@ -38,19 +38,19 @@ impl ServiceManager {
     }
 
     /// The daemon stops.
-    pub fn stopping(&self) {
+    pub(super) fn stopping(&self) {
         send(&[NotifyState::Stopping]);
     }
 
     /// The main loop turned. Called from the loop itself, never from a side task.
-    pub fn alive(&self) {
+    pub(super) fn alive(&self) {
         if self.watchdog.is_some() {
             send(&[NotifyState::Watchdog]);
         }
     }
 
     /// One line for `systemctl status`; repeats are not sent.
-    pub fn status(&mut self, line: &str) {
+    pub(super) fn status(&mut self, line: &str) {
         if line != self.last_status {
             line.clone_into(&mut self.last_status);
             send(&[NotifyState::Status(line)]);

@@ -1,7 +1,7 @@
 //! Decimal numbers as the integers that NautilusTrader stores.
 
 /// Decimal digits of the stored integers (high-precision builds, the default on Linux).
-pub const FIXED_DIGITS: u32 = 16;
+pub(super) const FIXED_DIGITS: u32 = 16;
 /// Most decimals that a price or quantity may show.
 const MOST_DECIMALS: u32 = 9;
 

@@ -13,7 +13,7 @@ use backtestd_core::blueprints::{MANIFEST_SCHEMA, Manifest};
 /// Name of the lines' file.
 pub const BLUEPRINTS_FILE: &str = "blueprints.jsonl";
 /// Name of the manifest's file.
-pub const MANIFEST_FILE: &str = "manifest.json";
+pub(super) const MANIFEST_FILE: &str = "manifest.json";
 /// Name of the link to the version in force.
 pub const CURRENT: &str = "current";
 
@@ -69,7 +69,7 @@ pub enum DirectoryError {
 
 /// The number in `vNNNNNN`; `None` for any other name.
 #[must_use]
-pub fn version_number(name: &str) -> Option<u32> {
+pub(super) fn version_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix('v')?;
     (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }

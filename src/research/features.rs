@@ -20,7 +20,7 @@ const SCHEMA: &str = "backtestd.features_v1/1";
 
 /// Collects rows of the open month per symbol and writes each month once it is full.
 #[derive(Debug)]
-pub struct FeatureLake {
+pub(super) struct FeatureLake {
     root: PathBuf,
     spec_hash: String,
     features: Vec<String>,
@@ -40,7 +40,7 @@ struct Month {
 impl FeatureLake {
     /// Nothing written yet.
     #[must_use]
-    pub fn new(request: &Request, symbols: &[Symbol]) -> Self {
+    pub(super) fn new(request: &Request, symbols: &[Symbol]) -> Self {
         let graph = &request.spec.graph;
         Self {
             root: request.data_root.join("lake/features/perp"),
@@ -57,7 +57,7 @@ impl FeatureLake {
     ///
     /// # Errors
     /// When a finished month cannot be written.
-    pub fn add(&mut self, facts: &Facts) -> Result<(), ResearchError> {
+    pub(super) fn add(&mut self, facts: &Facts) -> Result<(), ResearchError> {
         let month_of = |row: usize| (facts.first + row as i64).open().year_month();
         let mut row = (self.first - facts.first).clamp(0, facts.rows as i64) as usize;
         while row < facts.rows {
@@ -85,7 +85,7 @@ impl FeatureLake {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn finish(mut self) -> Result<(), ResearchError> {
+    pub(super) fn finish(mut self) -> Result<(), ResearchError> {
         self.flush()
     }
 

@@ -159,11 +159,11 @@ fn single_real_frames_decode_to_the_last_bit() {
     assert_eq!(updates, 15, "all frames but the COIN-M one, which is dropped");
 }
 
-pub const USDM: &str = "ws_recordings/usdm_btcusdt_20240808.gz";
+pub(crate) const USDM: &str = "ws_recordings/usdm_btcusdt_20240808.gz";
 const SPOT: &str = "ws_recordings/spot_btcusdt_20240808.gz";
 
 /// The text of a gzip file.
-pub fn unzipped(path: &Path) -> String {
+pub(crate) fn unzipped(path: &Path) -> String {
     let mut text = String::new();
     let file = fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();

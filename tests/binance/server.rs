@@ -12,19 +12,19 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 /// Answers the n-th request (from 0): path and query in, response out.
-pub type Answer = dyn Fn(usize, &str) -> Response<Body> + Send + Sync;
+pub(crate) type Answer = dyn Fn(usize, &str) -> Response<Body> + Send + Sync;
 
 /// Handles the n-th socket (from 0), opened at a path.
-pub type Handle = dyn Fn(usize, String, WebSocket) -> BoxFuture<'static, ()> + Send + Sync;
+pub(crate) type Handle = dyn Fn(usize, String, WebSocket) -> BoxFuture<'static, ()> + Send + Sync;
 
-pub struct Http {
+pub(crate) struct Http {
     pub url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Http {
     /// Path and query of each request so far.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -36,7 +36,7 @@ async fn listen(router: Router) -> String {
     addr.to_string()
 }
 
-pub async fn http(answer: impl Fn(usize, &str) -> Response<Body> + Send + Sync + 'static) -> Http {
+pub(crate) async fn http(answer: impl Fn(usize, &str) -> Response<Body> + Send + Sync + 'static) -> Http {
     let requests = Arc::<Mutex<Vec<String>>>::default();
     let answer: Arc<Answer> = Arc::new(answer);
     let seen = requests.clone();
@@ -52,7 +52,7 @@ pub async fn http(answer: impl Fn(usize, &str) -> Response<Body> + Send + Sync +
     Http { url: format!("http://{address}"), requests }
 }
 
-pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
+pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
     let mut builder = Response::builder().status(status);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
@@ -60,29 +60,29 @@ pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) ->
     builder.body(body.into()).unwrap()
 }
 
-pub fn ok(body: impl Into<Body>) -> Response<Body> {
+pub(crate) fn ok(body: impl Into<Body>) -> Response<Body> {
     response(200, &[], body)
 }
 
 /// A parameter of a query, decoded only as far as the tests need.
-pub fn parameter(target: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(target: &str, name: &str) -> Option<String> {
     let (_, query) = target.split_once('?')?;
     query.split('&').find_map(|pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
 }
 
-pub struct Ws {
+pub(crate) struct Ws {
     pub url: String,
     paths: Arc<Mutex<Vec<String>>>,
 }
 
 impl Ws {
     /// Path of each socket so far.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.paths.lock().unwrap().clone()
     }
 }
 
-pub async fn ws<F, T>(handle: F) -> Ws
+pub(crate) async fn ws<F, T>(handle: F) -> Ws
 where
     F: Fn(usize, String, WebSocket) -> T + Send + Sync + 'static,
     T: Future<Output = ()> + Send + 'static,
@@ -109,7 +109,7 @@ where
 }
 
 /// Reads one SUBSCRIBE, acknowledges it, and says what was asked; `None` when the client left.
-pub async fn subscribed(socket: &mut WebSocket) -> Option<Vec<String>> {
+pub(crate) async fn subscribed(socket: &mut WebSocket) -> Option<Vec<String>> {
     loop {
         let Message::Text(text) = socket.recv().await?.ok()? else { continue };
         let request: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-pub mod recorded;
+pub(crate) mod recorded;
 
 use backtestd_core::market::{
     Bar, BarIndex, FundingPrint, LiquidationBar, LongShortRatio, MarkBar, OpenInterest, QuoteBar, RawBlock,
@@ -10,15 +10,15 @@ use backtestd_core::market::{
 };
 
 /// The repository's own specs.
-pub fn spec_dir() -> std::path::PathBuf {
+pub(crate) fn spec_dir() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")
 }
 
 /// splitmix64: small, seeded, good enough to shake a test market.
-pub struct Rng(pub u64);
+pub(crate) struct Rng(pub u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -27,32 +27,32 @@ impl Rng {
     }
 
     /// Uniform in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Roughly normal, heavy enough in the tails for shocks to happen.
-    pub fn noise(&mut self) -> f64 {
+    pub(crate) fn noise(&mut self) -> f64 {
         let sum: f64 = (0..6).map(|_| self.unit()).sum::<f64>() - 3.0;
         let jump = if self.unit() < 0.004 { 6.0 } else { 1.0 };
         sum * std::f64::consts::SQRT_2 * jump
     }
 }
 
-pub const START: BarIndex = BarIndex(5_680_800);
+pub(crate) const START: BarIndex = BarIndex(5_680_800);
 
-pub fn symbols(n: usize) -> Vec<Symbol> {
+pub(crate) fn symbols(n: usize) -> Vec<Symbol> {
     ["BNBUSDT", "BTCUSDT", "ETHUSDT", "SOLUSDT"][..n].iter().map(|s| Symbol::new(s).unwrap()).collect()
 }
 
 /// Every source that [`market`] delivers.
-pub fn collected() -> Vec<Source> {
+pub(crate) fn collected() -> Vec<Source> {
     Source::ALL.to_vec()
 }
 
 /// `rows` bars of `n` correlated symbols from [`START`], with gaps of 1, 3 and 40 bars, a missing settlement, unknown
 /// open interest, spot with holes, quotes with poor coverage, liquidations and mark prices.
-pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
+pub(crate) fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
     let mut rng = Rng(seed);
     let mut block = RawBlock::empty(START, rows, n);
     let mut vol = vec![0.001; n];
@@ -150,7 +150,7 @@ pub fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
 }
 
 /// The rows `[from, to)` of a block, by the block's own rule of who belongs where.
-pub fn slice(whole: &RawBlock, from: usize, to: usize) -> RawBlock {
+pub(crate) fn slice(whole: &RawBlock, from: usize, to: usize) -> RawBlock {
     let first = whole.first + from as i64;
     let last = whole.first + to as i64;
     let symbols = whole

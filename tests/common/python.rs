@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::common::recorded::skipped;
 
 /// What a test asks of Python.
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Name of the virtual environment.
     pub venv: &'static str,
     /// Modules that it imports.
@@ -20,7 +20,7 @@ pub struct Wanted {
 }
 
 /// The interpreter: `BACKTESTD_TEST_PYTHON` if set, else the system's or the virtual environment's. Looked for once.
-pub fn python(wanted: &Wanted) -> Option<PathBuf> {
+pub(crate) fn python(wanted: &Wanted) -> Option<PathBuf> {
     static FOUND: Mutex<BTreeMap<&'static str, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let look = || find(wanted).inspect_err(|why| skipped(why)).ok();

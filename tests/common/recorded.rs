@@ -10,21 +10,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Names the folder of the large recordings.
-pub const RECORDINGS: &str = "BACKTESTD_RECORDINGS";
+pub(crate) const RECORDINGS: &str = "BACKTESTD_RECORDINGS";
 
 /// A file or folder of the extracts.
-pub fn extract(path: &str) -> PathBuf {
+pub(crate) fn extract(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
 }
 
 /// Where the large recordings would be.
-pub fn recordings_dir() -> PathBuf {
+pub(crate) fn recordings_dir() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     std::env::var_os(RECORDINGS).map_or_else(beside, PathBuf::from)
 }
 
 /// A file or folder of the large recordings; where they are not, says so.
-pub fn recording(path: &str) -> Option<PathBuf> {
+pub(crate) fn recording(path: &str) -> Option<PathBuf> {
     let dir = recordings_dir();
     if dir.join("INDEX.md").is_file() {
         return Some(dir.join(path));
@@ -34,12 +34,12 @@ pub fn recording(path: &str) -> Option<PathBuf> {
 }
 
 /// Says that the running test leaves something out.
-pub fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     let thread = std::thread::current();
     say(&format!("skipped: {}: {why}", thread.name().unwrap_or("a test")));
 }
 
 /// Past the test harness, which keeps to itself what a passing test prints.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -25,12 +25,12 @@ const UNLIMITED: Limits = Limits {
 };
 
 /// What the exchange's clock shows when a test begins.
-pub fn begin() -> Ts {
+pub(crate) fn begin() -> Ts {
     parse_time("2026-03-01T00:00:00Z").unwrap()
 }
 
 /// Starts an exchange whose clock runs `speed` times as fast as ours.
-pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
+pub(crate) async fn exchange(speed: f64, faults: bool) -> RunningExchange {
     let mut scenario = Scenario::default();
     if !faults {
         scenario.faults.clear();
@@ -39,21 +39,21 @@ pub async fn exchange(speed: f64, faults: bool) -> RunningExchange {
 }
 
 /// [`exchange`] with another market or other faults.
-pub async fn exchange_of(scenario: Scenario, speed: f64) -> RunningExchange {
+pub(crate) async fn exchange_of(scenario: Scenario, speed: f64) -> RunningExchange {
     let config =
         ExchangeConfig { speed, start: begin(), scenario, limits: UNLIMITED, ..ExchangeConfig::default() };
     Exchange::start(config).await.unwrap()
 }
 
 /// A daemon's directories and settings.
-pub struct Home {
+pub(crate) struct Home {
     pub dir: tempfile::TempDir,
     flags: Vec<String>,
 }
 
 impl Home {
     /// For an exchange; history begins `days` before the exchange's clock.
-    pub fn new(exchange: &RunningExchange, speed: f64, days: i64) -> Self {
+    pub(crate) fn new(exchange: &RunningExchange, speed: f64, days: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let start = Ts(begin().0 - days * DAY_MS);
@@ -78,22 +78,22 @@ impl Home {
     }
 
     /// Replaces a setting.
-    pub fn set(&mut self, key: &str, value: &str) {
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
         let prefix = format!("--{key}=");
         self.flags.retain(|flag| !flag.starts_with(&prefix));
         self.flags.push(format!("{prefix}{value}"));
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path("d.sock")
     }
 
     /// A command line of the binary, without the daemon's own environment.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backtestd"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("BACKTEST")) {
             command.env_remove(key);
@@ -103,12 +103,12 @@ impl Home {
     }
 
     /// Starts the daemon; its log goes to a file beside the state.
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         self.start_with(&[])
     }
 
     /// [`Home::start`] with environment variables.
-    pub fn start_with(&self, variables: &[(&str, &str)]) -> Running {
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Running {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied());
@@ -117,14 +117,14 @@ impl Home {
     }
 
     /// Starts a daemon that is expected to give up, and returns its exit code and last words.
-    pub fn start_in_vain(&self, flags: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn start_in_vain(&self, flags: &[&str]) -> (Option<i32>, String) {
         let output = self.command(&["run"]).args(&self.flags).args(flags).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), text.lines().last().unwrap_or_default().to_owned())
     }
 
     /// Status, once it satisfies `wanted`.
-    pub async fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let client = Client::new(&self.socket()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(180);
         let mut last = Value::Null;
@@ -142,37 +142,37 @@ impl Home {
         panic!("{what}: waited in vain; last status {last:#}\nlog, newest first:\n{}", tail.join("\n"));
     }
 
-    pub async fn wait_until_live(&self) -> Value {
+    pub(crate) async fn wait_until_live(&self) -> Value {
         self.wait_for("live", |s| s["state"] == "live" || s["state"] == "degraded").await
     }
 }
 
 /// The open time of the last committed tick.
-pub fn committed(status: &Value) -> Ts {
+pub(crate) fn committed(status: &Value) -> Ts {
     status["store"]["committed_tick"].as_str().map_or(Ts(0), |t| parse_time(t).unwrap())
 }
 
 /// A running daemon; killed when dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     log: PathBuf,
 }
 
 impl Running {
     /// kill -9.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Sends a signal.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
     /// SIGTERM, and the exit status with the time it took.
-    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().unwrap();
@@ -180,7 +180,7 @@ impl Running {
     }
 
     /// Fails the test if the daemon has ended by itself.
-    pub fn assert_alive(&mut self) {
+    pub(crate) fn assert_alive(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             panic!("the daemon ended with {status}:\n{log}");
@@ -196,10 +196,10 @@ impl Drop for Running {
 }
 
 /// What a consumer has seen: sequence number and data of each entry, in order of reception.
-pub type Seen = Arc<Mutex<Vec<(u64, String, Value)>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<(u64, String, Value)>>>;
 
 /// Follows the signal stream for ever, reconnecting with `Last-Event-ID`, as a consumer would.
-pub fn follow_signals(socket: PathBuf) -> (Seen, tokio::task::JoinHandle<()>) {
+pub(crate) fn follow_signals(socket: PathBuf) -> (Seen, tokio::task::JoinHandle<()>) {
     let seen = Seen::default();
     let out = Arc::clone(&seen);
     let task = tokio::spawn(async move {
@@ -237,12 +237,12 @@ async fn read_stream(socket: &Path, seen: &Seen) -> std::io::Result<()> {
 }
 
 /// The repository's own specs.
-pub fn spec_dir() -> PathBuf {
+pub(crate) fn spec_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("spec")
 }
 
 /// Copies a directory tree.
-pub fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

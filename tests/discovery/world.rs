@@ -9,7 +9,7 @@ use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub const EVENTS: [(&str, &str); 6] = [
+pub(crate) const EVENTS: [(&str, &str); 6] = [
     ("ALPHA_ONE", "ALPHA"),
     ("ALPHA_TWO", "ALPHA"),
     ("BETA_ONE", "BETA"),
@@ -17,17 +17,17 @@ pub const EVENTS: [(&str, &str); 6] = [
     ("GAMMA_ONE", "GAMMA"),
     ("GAMMA_TWO", "GAMMA"),
 ];
-pub const SYMBOLS: [&str; 4] = ["AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT"];
-pub const FIRST_DAY: i64 = 19_000;
+pub(crate) const SYMBOLS: [&str; 4] = ["AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT"];
+pub(crate) const FIRST_DAY: i64 = 19_000;
 
 /// An edge in bps per trade, in the event's direction (negative = fade), on one event type and every horizon.
 #[derive(Clone, Copy)]
-pub struct Edge {
+pub(crate) struct Edge {
     pub event: &'static str,
     pub bps: f64,
 }
 
-pub fn config() -> DiscoveryConfig {
+pub(crate) fn config() -> DiscoveryConfig {
     DiscoveryConfig {
         excluded: Vec::new(),
         lacking: Vec::new(),
@@ -40,40 +40,40 @@ pub fn config() -> DiscoveryConfig {
     }
 }
 
-pub fn conditions() -> Vec<Condition> {
+pub(crate) fn conditions() -> Vec<Condition> {
     ["low", "mid", "high"].into_iter().map(|v| label_condition("vol_regime", v)).collect()
 }
 
-pub struct Dice(ChaCha8Rng);
+pub(crate) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// Uniform in (0, 1).
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0.next_u64() % n
     }
 
     /// Standard normal (Box-Muller).
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         libm::sqrt(-2.0 * libm::log(self.uniform())) * libm::cos(std::f64::consts::TAU * self.uniform())
     }
 
     /// Heavy tails: a normal over the root of an exponential mix, variance about 1.
-    pub fn heavy(&mut self) -> f64 {
+    pub(crate) fn heavy(&mut self) -> f64 {
         self.normal() * if self.uniform() < 0.05 { 2.5 } else { 0.85 }
     }
 }
 
 /// Every day each event type has a burst: a few events on several symbols within an hour, one direction, sharing the
 /// hour's market shock. Returns are martingale differences except for the edge.
-pub fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
+pub(crate) fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
     let mut dice = Dice::new(seed);
     let mut builder = TableBuilder::new(conditions(), true);
     for day in FIRST_DAY..FIRST_DAY + days {

@@ -11,31 +11,31 @@ use backtestd_core::market::{BarIndex, Market, RawSymbol, Source, Symbol};
 use crate::common::recorded::{recording, recordings_dir};
 
 /// 2025-01-01, 00:00 UTC.
-pub const FIRST: BarIndex = BarIndex(5_785_632);
+pub(crate) const FIRST: BarIndex = BarIndex(5_785_632);
 /// Bars of the year.
-pub const ROWS: usize = 105_120;
+pub(crate) const ROWS: usize = 105_120;
 
 /// A symbol's records of the year and the columns that they fill.
 #[derive(Clone)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     pub symbol: Symbol,
     pub raw: RawSymbol,
     pub columns: BTreeSet<Source>,
 }
 
 /// Whether the recorded history is beside the checkout; says so when it is not.
-pub fn present() -> bool {
+pub(crate) fn present() -> bool {
     recording("frames").is_some()
 }
 
 /// The symbols with full klines, then the one with prices only.
-pub fn year() -> &'static [Recorded] {
+pub(crate) fn year() -> &'static [Recorded] {
     static YEAR: OnceLock<Vec<Recorded>> = OnceLock::new();
     YEAR.get_or_init(|| vec![full("BTCUSDT"), prices("ETHUSDT"), full("SOLUSDT")])
 }
 
 /// Settlements of every symbol of the funding file that has them from the first day of the year on.
-pub fn settlements() -> Vec<(Symbol, RawSymbol)> {
+pub(crate) fn settlements() -> Vec<(Symbol, RawSymbol)> {
     let first = FIRST.open();
     let mut all: Vec<(Symbol, RawSymbol)> = Vec::new();
     for put in read(&funding_file(), FileKind::Funding, Market::Perp, None) {

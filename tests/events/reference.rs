@@ -21,29 +21,29 @@ use crate::shipped::shipped;
 use crate::trace::Trace;
 
 /// Bars of the reference market.
-pub const ROWS: usize = 100 * 288;
+pub(crate) const ROWS: usize = 100 * 288;
 const NAMES: [&str; 5] = ["BNBUSDT", "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 /// When longs of ETHUSDT crowd: funding far above its interest component while open interest grows.
 const CROWDED: std::ops::Range<usize> = 48 * 288..53 * 288;
 
 /// Its symbols.
-pub fn symbols() -> Vec<Symbol> {
+pub(crate) fn symbols() -> Vec<Symbol> {
     NAMES.iter().map(|n| Symbol::new(n).unwrap()).collect()
 }
 
 /// Its source columns.
-pub fn market() -> &'static TickBlock {
+pub(crate) fn market() -> &'static TickBlock {
     static MARKET: OnceLock<TickBlock> = OnceLock::new();
     MARKET.get_or_init(make)
 }
 
 /// An engine before its first bar.
-pub fn engine(opts: EngineOptions) -> Engine {
+pub(crate) fn engine(opts: EngineOptions) -> Engine {
     Engine::new(shipped().graph.clone(), &symbols(), FIRST, opts)
 }
 
 /// The whole market in one push.
-pub fn run() -> &'static Trace {
+pub(crate) fn run() -> &'static Trace {
     static RUN: OnceLock<Trace> = OnceLock::new();
     RUN.get_or_init(|| {
         let mut trace = Trace::default();
@@ -53,7 +53,7 @@ pub fn run() -> &'static Trace {
 }
 
 /// Rows `[from, to)` of the market.
-pub fn rows(block: &TickBlock, from: usize, to: usize) -> TickBlock {
+pub(crate) fn rows(block: &TickBlock, from: usize, to: usize) -> TickBlock {
     let cut = |columns: &SymbolColumns| {
         let mut out = SymbolColumns::new();
         for source in Source::ALL {

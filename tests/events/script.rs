@@ -8,16 +8,16 @@ use backtestd_store::load_yaml;
 use serde::Deserialize;
 
 /// Offset 0 of every script: Thursday 2025-03-06, 12:00 UTC.
-pub const ZERO: BarIndex = BarIndex(5_804_208);
+pub(crate) const ZERO: BarIndex = BarIndex(5_804_208);
 /// Calm bars of every script before offset 0.
-pub const CALM: i64 = 48;
+pub(crate) const CALM: i64 = 48;
 /// Calm bars after the last edit, unless a script says how far it goes.
 const TAIL: i64 = 12;
 
 /// A file of `tests/events/fixtures`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fixture {
+pub(crate) struct Fixture {
     /// The event.
     pub event: String,
     /// An example of it.
@@ -29,7 +29,7 @@ pub struct Fixture {
 /// What happens to the calm market, and what is expected.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Script {
+pub(crate) struct Script {
     /// Why this is, or is not, the event.
     pub why: String,
     /// Whose onsets are looked at.
@@ -48,7 +48,7 @@ pub struct Script {
 /// The onset that a positive example must have, and the only one from offset 0 on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(crate) struct Expect {
     /// Bar.
     pub at: i64,
     /// Side.
@@ -64,7 +64,7 @@ fn main_symbol() -> String {
 /// Bars of an edit: `3`, or `0..11` with both ends.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum At {
+pub(crate) enum At {
     /// One bar.
     Bar(i64),
     /// `first..last`.
@@ -73,7 +73,7 @@ pub enum At {
 
 impl At {
     /// First and last bar.
-    pub fn bounds(&self) -> (i64, i64) {
+    pub(crate) fn bounds(&self) -> (i64, i64) {
         match self {
             Self::Bar(bar) => (*bar, *bar),
             Self::Range(text) => {
@@ -87,7 +87,7 @@ impl At {
 /// A value for every bar of the edit, or several in turn.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Values {
+pub(crate) enum Values {
     /// The same on every bar.
     One(f64),
     /// In turn, over and over.
@@ -105,7 +105,7 @@ impl Values {
 
 /// What differs on some bars.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Edit {
+pub(crate) struct Edit {
     at: At,
     /// `all` for every symbol; without it the script's own.
     symbol: Option<String>,
@@ -117,7 +117,7 @@ pub struct Edit {
 /// have had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Knob {
+pub(crate) enum Knob {
     /// Log return of the bar.
     ReturnSigma,
     /// Wick above the body.
@@ -147,17 +147,17 @@ pub enum Knob {
 }
 
 /// The edits that meet on one bar of one symbol.
-pub type Cell = BTreeMap<Knob, f64>;
+pub(crate) type Cell = BTreeMap<Knob, f64>;
 
 impl Script {
     /// The last bar.
-    pub fn last(&self) -> i64 {
+    pub(crate) fn last(&self) -> i64 {
         let edited = self.edits.iter().map(|e| e.at.bounds().1).max().unwrap_or(0);
         self.until.unwrap_or(edited + TAIL)
     }
 
     /// What the edits say about one bar; of two the later wins.
-    pub fn cell(&self, symbol: &str, offset: i64) -> Cell {
+    pub(crate) fn cell(&self, symbol: &str, offset: i64) -> Cell {
         let mut cell = Cell::new();
         for edit in &self.edits {
             let (from, to) = edit.at.bounds();
@@ -171,12 +171,12 @@ impl Script {
 }
 
 /// The folder of fixtures.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/events/fixtures")
 }
 
 /// The fixture of an event, if there is one.
-pub fn fixture(event: &str) -> Option<Fixture> {
+pub(crate) fn fixture(event: &str) -> Option<Fixture> {
     let path = folder().join(format!("{}.yaml", event.to_lowercase()));
     path.exists().then(|| load_yaml(&path).unwrap_or_else(|e| panic!("{e}")))
 }

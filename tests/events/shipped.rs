@@ -10,13 +10,13 @@ use backtestd_core::spec::CompiledSpec;
 use crate::common::spec_dir;
 
 /// The shipped specs.
-pub fn shipped() -> &'static CompiledSpec {
+pub(crate) fn shipped() -> &'static CompiledSpec {
     static SPEC: OnceLock<CompiledSpec> = OnceLock::new();
     SPEC.get_or_init(|| load_specs(&spec_dir()).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// The graph of some events and what they read, nothing else: the same detectors, cheaper.
-pub fn graph_of(events: &[&str]) -> Arc<Graph> {
+pub(crate) fn graph_of(events: &[&str]) -> Arc<Graph> {
     let all = &shipped().program;
     let mut wanted: BTreeSet<String> = events.iter().map(|e| (*e).to_owned()).collect();
     loop {

@@ -10,7 +10,7 @@ use crate::shipped::shipped;
 
 /// Everything a run said.
 #[derive(Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// Onsets per symbol, in order of (bar, event).
     pub detections: Vec<Vec<Detection>>,
     /// Per symbol: (event, onset, exit).
@@ -23,7 +23,7 @@ pub struct Trace {
 
 impl Trace {
     /// What the next push said.
-    pub fn add(&mut self, out: EngineOutput) {
+    pub(crate) fn add(&mut self, out: EngineOutput) {
         if self.detections.is_empty() {
             let n = out.symbols.len();
             self.detections = vec![Vec::new(); n];
@@ -44,7 +44,7 @@ impl Trace {
     }
 
     /// Per event and state a fingerprint of all that was said before `end`, bit for bit.
-    pub fn fingerprints(&self, end: BarIndex, rows: usize) -> BTreeMap<String, [u8; 32]> {
+    pub(crate) fn fingerprints(&self, end: BarIndex, rows: usize) -> BTreeMap<String, [u8; 32]> {
         let spec = shipped();
         let mut out = BTreeMap::new();
         for (ix, meta) in spec.events.iter().enumerate() {
@@ -77,7 +77,7 @@ impl Trace {
     }
 
     /// Onsets of an event over all symbols: (symbol, bar).
-    pub fn onsets(&self, event: usize) -> Vec<(usize, BarIndex)> {
+    pub(crate) fn onsets(&self, event: usize) -> Vec<(usize, BarIndex)> {
         let of = |(s, all): (usize, &Vec<Detection>)| {
             all.iter().filter(|d| usize::from(d.event.0) == event).map(|d| (s, d.bar)).collect::<Vec<_>>()
         };

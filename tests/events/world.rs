@@ -15,7 +15,7 @@ use crate::script::{CALM, Cell, Knob, Script, ZERO};
 use crate::shipped::shipped;
 
 /// One-bar volatility, ln.
-pub const SIGMA: f64 = 0.001;
+pub(crate) const SIGMA: f64 = 0.001;
 /// How loud the noise of returns is in the calm.
 const HUSH: f64 = 0.4;
 /// Pull of the price towards its level, per bar: old extremes are not far away.
@@ -27,7 +27,7 @@ const NAMES: [&str; 5] = ["BNBUSDT", "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
 
 /// An onset, counted in bars from offset 0.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
+pub(crate) struct Hit {
     pub at: i64,
     pub direction: i8,
     pub severity: f64,
@@ -35,7 +35,7 @@ pub struct Hit {
 
 /// The market and the engine at a bar.
 #[derive(Clone)]
-pub struct World {
+pub(crate) struct World {
     symbols: Vec<Symbol>,
     price: Vec<f64>,
     contracts: Vec<f64>,
@@ -45,7 +45,7 @@ pub struct World {
 
 impl World {
     /// At the first calm bar, after the ordinary days.
-    pub fn calm() -> Self {
+    pub(crate) fn calm() -> Self {
         let spec = shipped();
         let symbols: Vec<Symbol> = NAMES.iter().map(|n| Symbol::new(n).unwrap()).collect();
         let all: BTreeSet<Source> = Source::ALL.iter().copied().collect();
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// Plays a script from here; the onsets of one event on the script's symbol.
-    pub fn play(mut self, script: &Script, event: &str) -> Vec<Hit> {
+    pub(crate) fn play(mut self, script: &Script, event: &str) -> Vec<Hit> {
         let rows = CALM + script.last() + 1;
         let out = self.run(rows, HUSH, |symbol, bar| script.cell(symbol, bar - ZERO));
         let graph = &shipped().graph;

@@ -12,45 +12,45 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-pub const START: &str = "2025-02-03T10:02:00Z";
+pub(crate) const START: &str = "2025-02-03T10:02:00Z";
 
-pub fn config(speed: f64) -> ExchangeConfig {
+pub(crate) fn config(speed: f64) -> ExchangeConfig {
     let mut scenario = Scenario::default();
     scenario.faults.clear();
     ExchangeConfig { scenario, start: parse_time(START).unwrap(), speed, ..ExchangeConfig::default() }
 }
 
-pub async fn start(config: ExchangeConfig) -> RunningExchange {
+pub(crate) async fn start(config: ExchangeConfig) -> RunningExchange {
     Exchange::start(config).await.unwrap()
 }
 
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
-pub async fn get(exchange: &RunningExchange, path: &str) -> reqwest::Response {
+pub(crate) async fn get(exchange: &RunningExchange, path: &str) -> reqwest::Response {
     client().get(format!("{}{path}", exchange.rest_url())).send().await.unwrap()
 }
 
-pub async fn rows(exchange: &RunningExchange, path: &str) -> Vec<Value> {
+pub(crate) async fn rows(exchange: &RunningExchange, path: &str) -> Vec<Value> {
     let response = get(exchange, path).await;
     assert_eq!(response.status(), 200, "{path}");
     response.json().await.unwrap()
 }
 
-pub async fn connect(url: String) -> Socket {
+pub(crate) async fn connect(url: String) -> Socket {
     connect_async(url).await.unwrap().0
 }
 
-pub async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::Text(message.to_string().into())).await.unwrap();
 }
 
 /// The next text frame within five seconds.
-pub async fn hear(socket: &mut Socket) -> Value {
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
     loop {
         let message = timeout(Duration::from_secs(5), socket.next()).await.expect("a frame in time");
         if let Message::Text(text) = message.expect("an open socket").expect("a sound frame") {
@@ -60,7 +60,7 @@ pub async fn hear(socket: &mut Socket) -> Value {
 }
 
 /// Reads until a frame is wanted, at most ten seconds.
-pub async fn hear_until(socket: &mut Socket, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn hear_until(socket: &mut Socket, wanted: impl Fn(&Value) -> bool) -> Value {
     timeout(Duration::from_secs(10), async {
         loop {
             let frame = hear(socket).await;
@@ -74,7 +74,7 @@ pub async fn hear_until(socket: &mut Socket, wanted: impl Fn(&Value) -> bool) ->
 }
 
 /// True if the server ends the connection within five seconds.
-pub async fn is_ended(socket: &mut Socket) -> bool {
+pub(crate) async fn is_ended(socket: &mut Socket) -> bool {
     timeout(Duration::from_secs(5), async {
         loop {
             match socket.next().await {

@@ -20,7 +20,7 @@ use crate::{args, run, store};
 
 /// Containers of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     Csv,
     Gzip,
     Zip,
@@ -34,7 +34,7 @@ pub enum Format {
 }
 
 impl Format {
-    pub const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Csv,
         Self::Gzip,
         Self::Zip,
@@ -60,7 +60,7 @@ impl Format {
 }
 
 /// A table as text.
-pub fn table_of(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table_of(header: &[&str], rows: &[Vec<String>]) -> String {
     let lines = rows.iter().map(|row| row.join(",") + "\n");
     let header = if header.is_empty() { String::new() } else { header.join(",") + "\n" };
     std::iter::once(header).chain(lines).collect()
@@ -92,7 +92,13 @@ fn batch_of(header: &[&str], rows: &[Vec<String>]) -> RecordBatch {
 }
 
 /// Writes a table; a format that needs names of columns gets them.
-pub fn write_table(dir: &Path, stem: &str, format: Format, header: &[&str], rows: &[Vec<String>]) -> PathBuf {
+pub(crate) fn write_table(
+    dir: &Path,
+    stem: &str,
+    format: Format,
+    header: &[&str],
+    rows: &[Vec<String>],
+) -> PathBuf {
     let path = dir.join(format!("{stem}.{}", format.ending()));
     let file = std::fs::File::create(&path).unwrap();
     let text = || table_of(header, rows);

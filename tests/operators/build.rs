@@ -10,42 +10,42 @@ use backtestd_core::market::{BarIndex, Source, Symbol, SymbolColumns, TickBlock}
 
 /// A graph in the making. Every node is also a feature, so that a run shows all series.
 #[derive(Default)]
-pub struct Build {
+pub(crate) struct Build {
     pub graph: Graph,
 }
 
 impl Build {
-    pub fn node(&mut self, op: Op, inputs: &[NodeId]) -> NodeId {
+    pub(crate) fn node(&mut self, op: Op, inputs: &[NodeId]) -> NodeId {
         self.clocked(op, inputs, None)
     }
 
-    pub fn clocked(&mut self, op: Op, inputs: &[NodeId], clock: Option<NodeId>) -> NodeId {
+    pub(crate) fn clocked(&mut self, op: Op, inputs: &[NodeId], clock: Option<NodeId>) -> NodeId {
         let id = NodeId(self.graph.nodes.len() as u32);
         self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), clock, ty: Type::Num });
         id
     }
 
-    pub fn source(&mut self, source: Source) -> NodeId {
+    pub(crate) fn source(&mut self, source: Source) -> NodeId {
         self.node(Op::Source(source), &[])
     }
 
-    pub fn number(&mut self, value: f64) -> NodeId {
+    pub(crate) fn number(&mut self, value: f64) -> NodeId {
         self.node(Op::Const(Literal::new(value)), &[])
     }
 
-    pub fn greater(&mut self, a: NodeId, b: NodeId) -> NodeId {
+    pub(crate) fn greater(&mut self, a: NodeId, b: NodeId) -> NodeId {
         self.node(Op::Compare(Cmp::Gt), &[a, b])
     }
 
     /// The onset flag's node.
-    pub fn event(&mut self, inputs: [NodeId; 4], rule: EventNode) -> (EventId, NodeId) {
+    pub(crate) fn event(&mut self, inputs: [NodeId; 4], rule: EventNode) -> (EventId, NodeId) {
         let id = EventId(self.graph.events.len() as u16);
         let detect = self.node(Op::Detect(id), &inputs);
         self.graph.events.push(EventNode { detect, ..rule });
         (id, detect)
     }
 
-    pub fn done(mut self) -> Arc<Graph> {
+    pub(crate) fn done(mut self) -> Arc<Graph> {
         self.graph.features = (0..self.graph.nodes.len())
             .map(|i| Output { name: format!("n{i}"), node: NodeId(i as u32) })
             .collect();
@@ -54,7 +54,7 @@ impl Build {
 }
 
 /// An event without conditions of its own.
-pub fn rule() -> EventNode {
+pub(crate) fn rule() -> EventNode {
     EventNode {
         event_type: "E".into(),
         family: "F".into(),
@@ -69,19 +69,19 @@ pub fn rule() -> EventNode {
     }
 }
 
-pub fn symbol(name: &str) -> Symbol {
+pub(crate) fn symbol(name: &str) -> Symbol {
     Symbol::new(name).unwrap()
 }
 
-pub fn roll(f: Rolling, window: u32, min: u32) -> Op {
+pub(crate) fn roll(f: Rolling, window: u32, min: u32) -> Op {
     Op::Roll { f, window, min }
 }
 
 /// The number sources of random graphs.
-pub const SOURCES: [Source; 4] = [Source::Close, Source::Volume, Source::Oi, Source::FundingRate];
+pub(crate) const SOURCES: [Source; 4] = [Source::Close, Source::Volume, Source::Oi, Source::FundingRate];
 
 /// Columns of one symbol for [`block`].
-pub fn columns(series: &[(Source, Vec<f64>)]) -> SymbolColumns {
+pub(crate) fn columns(series: &[(Source, Vec<f64>)]) -> SymbolColumns {
     let mut columns = SymbolColumns::new();
     for (source, values) in series {
         columns.set(*source, values.clone());
@@ -90,7 +90,7 @@ pub fn columns(series: &[(Source, Vec<f64>)]) -> SymbolColumns {
 }
 
 /// Rows `[from, from + rows)` of a longer block.
-pub fn slice(block: &TickBlock, from: usize, rows: usize) -> TickBlock {
+pub(crate) fn slice(block: &TickBlock, from: usize, rows: usize) -> TickBlock {
     let cut = |columns: &SymbolColumns| {
         let mut out = SymbolColumns::new();
         for source in Source::ALL {
@@ -104,10 +104,10 @@ pub fn slice(block: &TickBlock, from: usize, rows: usize) -> TickBlock {
 }
 
 /// Noise without a dependency: splitmix64.
-pub struct Noise(pub u64);
+pub(crate) struct Noise(pub u64);
 
 impl Noise {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -116,17 +116,17 @@ impl Noise {
     }
 
     /// In [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// About normal.
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 
     /// Ties, zeros, gaps, noise and the odd outlier.
-    pub fn awkward(&mut self) -> f64 {
+    pub(crate) fn awkward(&mut self) -> f64 {
         match self.next() % 16 {
             0..3 => f64::NAN,
             3..5 => 0.0,
@@ -138,7 +138,7 @@ impl Noise {
 }
 
 /// Awkward data for three symbols; the third lacks a column.
-pub fn awkward_block(seed: u64, first: BarIndex, rows: usize) -> TickBlock {
+pub(crate) fn awkward_block(seed: u64, first: BarIndex, rows: usize) -> TickBlock {
     let mut noise = Noise(seed);
     let mut symbols = Vec::new();
     for s in 0..3 {
@@ -154,18 +154,18 @@ pub fn awkward_block(seed: u64, first: BarIndex, rows: usize) -> TickBlock {
     TickBlock { first, rows, symbols }
 }
 
-pub fn three_symbols() -> Vec<Symbol> {
+pub(crate) fn three_symbols() -> Vec<Symbol> {
     vec![symbol("BTCUSDT"), symbol("ZECUSDT"), symbol("ADAUSDT")]
 }
 
 /// Kinds of nodes that a gene may ask for.
-pub const KINDS: u8 = 65;
+pub(crate) const KINDS: u8 = 65;
 
 /// One node of a random graph.
-pub type Gene = (u8, [u8; 4], u8, u8);
+pub(crate) type Gene = (u8, [u8; 4], u8, u8);
 
 /// Any graph: every operator can appear, over any earlier nodes of the right type.
-pub fn decode(genes: &[Gene]) -> Arc<Graph> {
+pub(crate) fn decode(genes: &[Gene]) -> Arc<Graph> {
     let mut b = Build::default();
     let mut nums: Vec<NodeId> = SOURCES.iter().map(|s| b.source(*s)).collect();
     nums.push(b.number(2.0));

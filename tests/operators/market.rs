@@ -24,7 +24,7 @@ impl Noise {
     }
 }
 
-pub fn symbols(count: usize) -> Vec<Symbol> {
+pub(super) fn symbols(count: usize) -> Vec<Symbol> {
     let names = [
         "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "ADAUSDT", "DOGEUSDT", "LTCUSDT", "LINKUSDT",
         "AVAXUSDT",
@@ -33,7 +33,7 @@ pub fn symbols(count: usize) -> Vec<Symbol> {
 }
 
 /// `gaps`: about one bar in 400 is missing.
-pub fn market(first: BarIndex, rows: usize, symbols: usize, gaps: bool) -> TickBlock {
+pub(super) fn market(first: BarIndex, rows: usize, symbols: usize, gaps: bool) -> TickBlock {
     let columns = (0..symbols).map(|s| symbol(first, rows, s as u64 + 1, gaps)).collect();
     TickBlock { first, rows, symbols: columns }
 }

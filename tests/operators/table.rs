@@ -22,7 +22,7 @@ fn series(name: &str, text: &str) -> SeriesDef {
 }
 
 /// Features beside an event `E`, compiled from their texts.
-pub fn compiled(features: &[(&str, &str)]) -> Arc<Graph> {
+pub(crate) fn compiled(features: &[(&str, &str)]) -> Arc<Graph> {
     Arc::new(try_compiled(features).unwrap_or_else(|errors| panic!("{features:?}: {errors:?}")))
 }
 

@@ -5,11 +5,11 @@ use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};
 
 const U: f64 = f64::NAN;
 /// Nothing to compare: the window spreads by mere rounding, which the direct formula cannot resolve.
-pub const SKIP: f64 = f64::MAX;
+pub(crate) const SKIP: f64 = f64::MAX;
 
 /// `values[node][symbol][row]`
-pub type Values = Vec<Vec<Vec<f64>>>;
-pub struct Twin<'a> {
+pub(crate) type Values = Vec<Vec<Vec<f64>>>;
+pub(crate) struct Twin<'a> {
     pub graph: &'a Graph,
     pub symbols: &'a [Symbol],
     pub block: &'a TickBlock,
@@ -25,7 +25,7 @@ fn kleene(a: f64, b: f64, verdict: bool) -> f64 {
 
 impl Twin<'_> {
     /// What `node` should be for `symbol`, given the values of its operands.
-    pub fn expect(&self, node: &Node, values: &Values, symbol: usize) -> Vec<f64> {
+    pub(crate) fn expect(&self, node: &Node, values: &Values, symbol: usize) -> Vec<f64> {
         let inputs: Vec<&[f64]> = node.inputs.iter().map(|id| values[id.ix()][symbol].as_slice()).collect();
         let first = self.block.first.0;
         match &node.op {
@@ -283,12 +283,12 @@ fn known(window: &[f64]) -> Vec<f64> {
     window.iter().copied().filter(|v| !v.is_nan()).collect()
 }
 
-pub fn mean(x: &[f64]) -> f64 {
+pub(crate) fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
 }
 
 /// Weights 1, 2, ... from the oldest row of the window on, over its known rows.
-pub fn weighted(window: &[f64]) -> f64 {
+pub(crate) fn weighted(window: &[f64]) -> f64 {
     let known = window.iter().zip(1_u32..).filter(|(v, _)| !v.is_nan());
     let (sum, weights) = known.fold((0.0, 0.0), |(sum, weights), (v, weight)| {
         (sum + f64::from(weight) * v, weights + f64::from(weight))

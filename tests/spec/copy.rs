@@ -10,12 +10,12 @@ use backtestd_store::spec_files;
 use crate::shipped_dir;
 
 /// A copy of the shipped specs that a test may change.
-pub struct Copy {
+pub(crate) struct Copy {
     pub dir: tempfile::TempDir,
 }
 
 impl Copy {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         for file in spec_files(shipped_dir()).unwrap() {
             let to = dir.path().join(&file);
@@ -25,36 +25,36 @@ impl Copy {
         Self { dir }
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.dir.path().join(file)
     }
 
     /// Replaces text that must be there.
-    pub fn edit(self, file: &str, from: &str, to: &str) -> Self {
+    pub(crate) fn edit(self, file: &str, from: &str, to: &str) -> Self {
         let text = fs::read_to_string(self.path(file)).unwrap();
         assert!(text.contains(from), "{file} has no {from:?}");
         fs::write(self.path(file), text.replacen(from, to, 1)).unwrap();
         self
     }
 
-    pub fn load(&self) -> CompiledSpec {
+    pub(crate) fn load(&self) -> CompiledSpec {
         load_specs(self.dir.path()).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     /// The errors as drawn, with the directory shown as `spec`.
-    pub fn refused(&self) -> String {
+    pub(crate) fn refused(&self) -> String {
         let errors = load_specs(self.dir.path()).expect_err("these specs are broken");
         errors.to_string().replace(&self.dir.path().display().to_string(), "spec")
     }
 
     /// Writes a whole file.
-    pub fn write(self, file: &str, text: &str) -> Self {
+    pub(crate) fn write(self, file: &str, text: &str) -> Self {
         fs::write(self.path(file), text).unwrap();
         self
     }
 
     /// Every file below the directory with its content.
-    pub fn content(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn content(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut open = vec![self.dir.path().to_owned()];
         while let Some(dir) = open.pop() {

@@ -24,7 +24,7 @@ fn schema(kind: &str) -> Value {
 }
 
 /// The kind of a file, by its path below the spec directory: a file of its own goes before the pattern of its folder.
-pub fn schema_kind(path: &str) -> Option<&'static str> {
+pub(crate) fn schema_kind(path: &str) -> Option<&'static str> {
     let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
     let all = schemas();
     let of = |files: &str| all.iter().find(|schema| schema.files == files).map(|schema| schema.kind);

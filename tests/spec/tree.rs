@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 /// A scalar of a file.
 #[derive(Clone, Debug)]
-pub struct Leaf {
+pub(crate) struct Leaf {
     /// File below the spec directory.
     pub file: String,
     /// Its place in the kind of file: names are `*`, positions `[]`.
@@ -32,7 +32,7 @@ enum Node {
 }
 
 /// Every scalar of a file but null.
-pub fn leaves(file: &str, kind: &str, text: &str, schema: &Value) -> Vec<Leaf> {
+pub(crate) fn leaves(file: &str, kind: &str, text: &str, schema: &Value) -> Vec<Leaf> {
     let root: Spanned<Node> = serde_saphyr::from_str(text).unwrap();
     let mut walk = Walk { file, root: schema, out: Vec::new() };
     walk.visit(&root, &options(schema, schema), kind.to_owned(), String::new());
@@ -104,7 +104,7 @@ fn options<'a>(schema: &'a Value, root: &'a Value) -> Vec<&'a Value> {
 }
 
 /// The paths of every scalar that a kind of file may have.
-pub fn paths(kind: &str, root: &Value) -> Vec<String> {
+pub(crate) fn paths(kind: &str, root: &Value) -> Vec<String> {
     let mut out = Vec::new();
     below(root, root, kind.to_owned(), &mut out);
     out.sort();

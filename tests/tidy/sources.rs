@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A Rust file below `src/`, `tests/` or `benches/`.
-pub struct Source {
+pub(crate) struct Source {
     /// Path from the root of the repository.
     pub path: String,
     /// `core`, `store`, `binance`, `lab` or `shell`; empty for tests and benches.
@@ -15,12 +15,12 @@ pub struct Source {
 
 impl Source {
     /// Whether the file holds nothing but tests.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.member.is_empty() || self.path.ends_with("tests.rs") || self.path.contains("/tests/")
     }
 
     /// The production code: neither comments nor the test modules at the end of a file.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let mut out = String::new();
         let lines: Vec<&str> = self.text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
@@ -37,16 +37,16 @@ impl Source {
     }
 }
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
 /// Every file below `dir` whose name ends so, in the order of paths.
-pub fn files(dir: &str, ending: &str) -> Vec<String> {
+pub(crate) fn files(dir: &str, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(dir)];
     while let Some(relative) = open.pop() {
@@ -65,7 +65,7 @@ pub fn files(dir: &str, ending: &str) -> Vec<String> {
 }
 
 /// Every Rust file of the repository.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let rust = ["src", "tests", "benches"].into_iter().flat_map(|dir| files(dir, ".rs"));
     rust.map(|path| {
         let parts: Vec<&str> = path.split('/').collect();

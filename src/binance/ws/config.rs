@@ -7,7 +7,7 @@ use crate::routes::Route;
 
 /// Updates between the sockets and the daemon. At the highest rates seen on a few hundred symbols (some 20,000 a
 /// second) it holds a quarter of a second; beyond that quotes merge and sockets wait.
-pub const QUEUE_UPDATES: usize = 8192;
+pub(super) const QUEUE_UPDATES: usize = 8192;
 
 /// Settings of the websocket client.
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ use backtestd_store::{Store, StoreError};
   backtestd spec explain VOL_SHOCK --dot | dot -Tsvg > vol_shock.svg
   backtestd spec explain --at 2025-03-04T12:35:00Z --symbol BTCUSDT VOL_SHOCK
   backtestd spec explain VOL_SHOCK:BTCUSDT:20250304T1235        (an event's id)")]
-pub struct ExplainCmd {
+pub(super) struct ExplainCmd {
     /// The name, or the id of an event; `sources` lists all source columns.
     name: String,
     /// The bar that holds this time: RFC 3339 (UTC without an offset), a date, or ms since the epoch.
@@ -86,7 +86,7 @@ impl ExplainCmd {
     ///
     /// # Errors
     /// When the specs do not load, there is no such name, symbol or bar, or the store cannot be read.
-    pub fn run(&self, spec_dir: &Path) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, spec_dir: &Path) -> anyhow::Result<ExitCode> {
         match self.place()? {
             Some(place) => self.on_a_bar(&place, spec_dir)?,
             None => self.in_general(spec_dir)?,

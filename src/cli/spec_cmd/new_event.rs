@@ -14,7 +14,7 @@ use backtestd_store::read_files;
 /// back as they were. Then edit the file: a daemon that watches the tree takes every valid change over.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  backtestd spec new-event VOL_SQUEEZE --family VOLATILITY_TRANSITION")]
-pub struct NewEventCmd {
+pub(super) struct NewEventCmd {
     /// Name of the event, in capitals.
     name: String,
     /// Its family. Default: the one whose events begin with the same word, if there is exactly one.
@@ -31,7 +31,7 @@ impl NewEventCmd {
     /// # Errors
     /// When the tree does not compile, the name is taken or ill-formed, there is no such family, or a file cannot be
     /// written; then nothing has changed.
-    pub fn run(&self, spec_dir: &Path) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, spec_dir: &Path) -> anyhow::Result<ExitCode> {
         let files = read_files(spec_dir)?;
         let addition = new_event(spec_dir, &files, &self.name, self.family.as_deref(), self.out.as_deref())?;
         write_all(spec_dir, &addition)?;

@@ -12,7 +12,7 @@ use backtestd_store::lake::write_bytes;
 #[command(
     after_help = "Examples:\n  backtestd spec schema --out spec/schemas\n  backtestd spec schema --json | jq .event"
 )]
-pub struct SchemaCmd {
+pub(super) struct SchemaCmd {
     /// Directory for the files, one a kind (`event.schema.json`).
     #[arg(long, value_name = "DIR", required_unless_present = "json")]
     out: Option<PathBuf>,
@@ -26,7 +26,7 @@ impl SchemaCmd {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let all = schemas();
         let Some(dir) = &self.out else {
             let by_kind: serde_json::Map<_, _> =

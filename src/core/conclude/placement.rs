@@ -218,7 +218,7 @@ impl DaySigns {
 
 /// The outcomes with every UTC day's returns kept or turned, all symbols and event types of a day together.
 #[must_use]
-pub fn flip_days(outcomes: &[Outcome], seed: u64, draw: usize) -> Vec<Outcome> {
+pub(super) fn flip_days(outcomes: &[Outcome], seed: u64, draw: usize) -> Vec<Outcome> {
     let signs = DaySigns::of(seed, draw);
     outcomes
         .iter()
@@ -236,7 +236,7 @@ pub fn flip_days(outcomes: &[Outcome], seed: u64, draw: usize) -> Vec<Outcome> {
 
 /// The detections behind outcomes, each once, in the order of their bars.
 #[must_use]
-pub fn events_of(outcomes: &[Outcome]) -> Vec<Arc<Event>> {
+pub(super) fn events_of(outcomes: &[Outcome]) -> Vec<Arc<Event>> {
     let mut seen: BTreeMap<(Ts, &str, &str), &Arc<Event>> = BTreeMap::new();
     for o in outcomes {
         seen.insert((o.event.bar.open(), o.event.symbol.as_str(), &o.event.event_type), &o.event);

@@ -76,7 +76,7 @@ pub fn negated_condition(name: &str) -> Condition {
 
 /// `STATE` or `not STATE`, as the lexicon writes it.
 #[must_use]
-pub fn written_condition(text: &str) -> Condition {
+pub(super) fn written_condition(text: &str) -> Condition {
     match text.strip_prefix(NOT) {
         Some(name) => negated_condition(name),
         None => state_condition(&text.into()),

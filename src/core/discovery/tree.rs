@@ -14,7 +14,7 @@ use super::shrink::{Child, Shrunk, between_variance, shrink};
 
 /// A unit's place in the hierarchy: three levels, each with the weight of its own mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TreeEstimate {
+pub(super) struct TreeEstimate {
     /// Estimate at the family node.
     pub family: f64,
     /// Weight of the family's own mean.
@@ -31,7 +31,7 @@ pub struct TreeEstimate {
 
 /// Estimates for every unit, by block and local number. `units` holds each unit's cluster t, `None` where undefined.
 #[must_use]
-pub fn tree_estimates(
+pub(super) fn tree_estimates(
     catalogue: &Catalogue,
     book: &EvidenceBook,
     units: &[Vec<Option<ClusterT>>],

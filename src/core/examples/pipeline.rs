@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Pushes a seeded random walk of `rows` five-minute bars through every spec in `dir`.
-pub fn run(dir: &Path, rows: usize) -> Result<Facts, Box<dyn Error>> {
+pub(crate) fn run(dir: &Path, rows: usize) -> Result<Facts, Box<dyn Error>> {
     let first = BarIndex(5_680_800);
     let config = PipelineConfig {
         spec: Arc::new(CompiledSpec::from_files(dir, &read(dir, "")?)?),

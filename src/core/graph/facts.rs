@@ -86,7 +86,7 @@ pub fn facts(graph: &Graph) -> Vec<NodeFacts> {
 
 /// Sources of the own symbol that an event needs.
 #[must_use]
-pub fn needs_of(facts: &[NodeFacts], detect: NodeId) -> Vec<Source> {
+pub(super) fn needs_of(facts: &[NodeFacts], detect: NodeId) -> Vec<Source> {
     facts[detect.ix()].needs.iter().collect()
 }
 

@@ -6,7 +6,7 @@ use crate::market::{BARS_PER_DAY, BarIndex};
 
 /// Counts over one source column of one symbol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownSpan {
+pub(super) struct KnownSpan {
     /// Rows with a known value.
     pub rows: u64,
     /// Whole UTC days with at least one, the day of `last` among them even while it is not over.

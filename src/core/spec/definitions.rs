@@ -42,7 +42,7 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub fn new(
+    pub(super) fn new(
         sources: &'a BTreeMap<String, SourceFile>,
         defaults: &'a GlobalDefaults,
         lexicon: &'a Lexicon,
@@ -59,7 +59,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Reads every definition file. Errors of structure are in `self.errors`, of expressions in the texts.
-    pub fn collect(&mut self) -> Definitions {
+    pub(super) fn collect(&mut self) -> Definitions {
         let macros = self.macros();
         let (features, feature_metas) = self.features();
         self.feature_names = feature_metas.iter().map(|f| f.name.clone()).collect();

@@ -16,7 +16,7 @@ pub fn ontology_hash<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) ->
 
 /// `sha256:<hex>` of one file's canonical content.
 #[must_use]
-pub fn content_hash(text: &str) -> String {
+pub(super) fn content_hash(text: &str) -> String {
     named(&Sha256::digest(canonical(text)))
 }
 

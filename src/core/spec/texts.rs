@@ -34,14 +34,14 @@ pub(super) struct Parsed {
 
 impl Texts {
     /// Registers a text without parsing it.
-    pub fn register(&mut self, file: &SourceFile, text: &Spanned<String>) -> Span {
+    pub(super) fn register(&mut self, file: &SourceFile, text: &Spanned<String>) -> Span {
         let map = scalar_map(file, text.referenced, &text.value);
         self.entries.push(Entry { file: file.clone(), map });
         Span { text: self.entries.len() as u32 - 1, start: 0, end: text.value.len() as u32 }
     }
 
     /// Registers and parses a text.
-    pub fn parse(&mut self, file: &SourceFile, text: &Spanned<String>) -> Parsed {
+    pub(super) fn parse(&mut self, file: &SourceFile, text: &Spanned<String>) -> Parsed {
         let span = self.register(file, text);
         match parse(&text.value, span.text) {
             Ok(expr) => Parsed { expr: Some(Arc::new(expr)), span },
@@ -63,7 +63,7 @@ impl Texts {
     }
 
     /// The error, drawn into its file.
-    pub fn diagnostic(&self, error: &LangError) -> Diagnostic {
+    pub(super) fn diagnostic(&self, error: &LangError) -> Diagnostic {
         let file = &self.entries[error.span.text as usize].file;
         let drawn = Diagnostic::at(file, &self.bytes(error.span), &error.message).label(&error.label);
         error.help.iter().fold(drawn, |d, help| d.help(help))

@@ -196,7 +196,7 @@ fn without_location(message: &str) -> String {
 
 /// Bytes that a location of the parser covers.
 #[must_use]
-pub fn byte_range(file: &SourceFile, at: Location) -> Range<usize> {
+pub(super) fn byte_range(file: &SourceFile, at: Location) -> Range<usize> {
     let span = at.span();
     if let (Some(start), Some(len)) = (span.byte_offset(), span.byte_len()) {
         return start as usize..(start + len) as usize;
@@ -211,7 +211,7 @@ pub fn byte_range(file: &SourceFile, at: Location) -> Range<usize> {
 /// Where each byte of a scalar's value stands in the file: `map[i]` for byte `i`, and one entry past the end.
 /// Quotes, escapes, folded lines and block indentation are skipped by walking value and text together.
 #[must_use]
-pub fn scalar_map(file: &SourceFile, at: Location, value: &str) -> Arc<[usize]> {
+pub(super) fn scalar_map(file: &SourceFile, at: Location, value: &str) -> Arc<[usize]> {
     let range = byte_range(file, at);
     let text: &str = &file.text;
     let mut pos = range.start.min(text.len());

@@ -42,7 +42,7 @@ impl Peer {
 
 /// Extractor: refuses peers that may only read, with 403.
 #[derive(Clone, Copy, Debug)]
-pub struct MayChange;
+pub(super) struct MayChange;
 
 impl FromRequestParts<Arc<Shared>> for MayChange {
     type Rejection = Problem;

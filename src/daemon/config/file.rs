@@ -8,7 +8,7 @@ use super::{ConfigError, KEYS, Key, Kind};
 
 /// One setting of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub(super) struct Setting {
     /// Dotted name of the key.
     pub key: &'static str,
     /// The value as text; arrays are joined with commas.
@@ -18,7 +18,7 @@ pub struct Setting {
 }
 
 /// Reads every setting of `text`, refusing unknown keys and wrong shapes.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError> {
     let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         line: error.span().map_or(1, |span| line_of(text, span.start)),

@@ -12,7 +12,7 @@ const HURRIED_QUOTE_MS: i64 = 60_000;
 
 /// Mark, liquidation and quote bars under construction.
 #[derive(Debug)]
-pub struct Aggregates {
+pub(crate) struct Aggregates {
     marks: MarkAggregator,
     liquidations: LiquidationAggregator,
     quotes: QuoteAggregator,
@@ -33,7 +33,7 @@ pub struct Journalled {
 impl Aggregates {
     /// Watching begins within the bar `first`, by a clock that runs as fast as `clock` says.
     #[must_use]
-    pub fn new(symbols: &[Symbol], first: BarIndex, clock: &ClockConfig) -> Self {
+    pub(crate) fn new(symbols: &[Symbol], first: BarIndex, clock: &ClockConfig) -> Self {
         let quotes = QuoteAggregator::new(symbols, first);
         let is_hurried = clock.source == ClockSource::Exchange && clock.speed > 1.0;
         Self {
@@ -49,7 +49,7 @@ impl Aggregates {
     /// saw a part of and that have closed since: their coverage says how much. What happened while no process was there
     /// is unknown.
     #[must_use]
-    pub fn restored(
+    pub(crate) fn restored(
         symbols: &[Symbol],
         now: Ts,
         clock: &ClockConfig,
@@ -78,7 +78,7 @@ impl Aggregates {
     }
 
     /// Takes in an update; those that are no concern of bars are ignored.
-    pub fn observe(&mut self, stamped: &Stamped) {
+    pub(crate) fn observe(&mut self, stamped: &Stamped) {
         let kept =
             [self.marks.observe(stamped), self.liquidations.observe(stamped), self.quotes.observe(stamped)];
         if kept.contains(&true) {
@@ -87,7 +87,7 @@ impl Aggregates {
     }
 
     /// The records of a bar that has closed.
-    pub fn finish(&mut self, bar: BarIndex, collect: Collect) -> Vec<RawPut> {
+    pub(crate) fn finish(&mut self, bar: BarIndex, collect: Collect) -> Vec<RawPut> {
         self.open = self.open.max(bar.next());
         let marks = self.marks.finish(bar).into_iter().filter(|_| collect.has(Kind::Mark));
         let marks = marks.map(|(symbol, mark)| RawPut { symbol, records: Records::Mark(vec![mark]) });
@@ -100,7 +100,7 @@ impl Aggregates {
 
     /// The records of every unfinished bar before `end`, where any part of the bar was observed: of what has no history.
     /// Mark prices of bars that nobody closed live come from history.
-    pub fn finish_before(&mut self, end: BarIndex, collect: Collect) -> Vec<RawPut> {
+    pub(crate) fn finish_before(&mut self, end: BarIndex, collect: Collect) -> Vec<RawPut> {
         let mut records = Vec::new();
         while self.open < end {
             let found = self.finish(self.open, collect.kinds().filter(|kind| *kind != Kind::Mark).collect());
@@ -115,17 +115,17 @@ impl Aggregates {
 
     /// Updates that are not in the journal.
     #[must_use]
-    pub fn unsaved(&self) -> usize {
+    pub(crate) fn unsaved(&self) -> usize {
         self.unsaved.len()
     }
 
     /// What to add to the journal at `now`.
-    pub fn journal(&mut self, now: Ts) -> Vec<u8> {
+    pub(crate) fn journal(&mut self, now: Ts) -> Vec<u8> {
         encode_batch(now, &self.unsaved.take())
     }
 
     /// Everything that unfinished bars are made of: a journal that begins with it needs nothing from before.
-    pub fn whole_journal(&mut self, now: Ts) -> Vec<u8> {
+    pub(crate) fn whole_journal(&mut self, now: Ts) -> Vec<u8> {
         self.unsaved.take();
         let (marks, quotes) = (self.marks.pending(), self.quotes.pending());
         encode_batch(now, marks.iter().chain(&self.liquidations.pending()).chain(&quotes))

@@ -4,5 +4,5 @@ mod aggregate;
 mod tick_book;
 mod unsaved;
 
-pub use aggregate::{Aggregates, Journalled};
-pub use tick_book::{Delivery, Series, TickBook};
+pub(super) use aggregate::{Aggregates, Journalled};
+pub(super) use tick_book::{Delivery, Series, TickBook};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use backtestd_core::market::{BarIndex, Market, Symbol};
 
 /// A series of bars.
-pub type Series = (Market, Symbol);
+pub(crate) type Series = (Market, Symbol);
 
 /// Delivered bars of ticks that have not closed.
 #[derive(Debug)]
-pub struct TickBook {
+pub(crate) struct TickBook {
     expected: Vec<Series>,
     delivered: BTreeMap<BarIndex, BTreeSet<usize>>,
     next: BarIndex,
@@ -17,7 +17,7 @@ pub struct TickBook {
 
 /// What a delivered bar means for the tick it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// Its tick is still open; this was expected.
     InTime,
     /// Its tick had closed: it was a gap there.
@@ -29,18 +29,18 @@ pub enum Delivery {
 impl TickBook {
     /// Follows `expected`; `next` is the first tick to close.
     #[must_use]
-    pub const fn new(expected: Vec<Series>, next: BarIndex) -> Self {
+    pub(crate) const fn new(expected: Vec<Series>, next: BarIndex) -> Self {
         Self { expected, delivered: BTreeMap::new(), next }
     }
 
     /// The tick to close next.
     #[must_use]
-    pub const fn next(&self) -> BarIndex {
+    pub(crate) const fn next(&self) -> BarIndex {
         self.next
     }
 
     /// Notes a delivered bar.
-    pub fn deliver(&mut self, series: &Series, bar: BarIndex) -> Delivery {
+    pub(crate) fn deliver(&mut self, series: &Series, bar: BarIndex) -> Delivery {
         let Some(index) = self.expected.iter().position(|s| s == series) else {
             return Delivery::Unexpected;
         };
@@ -53,7 +53,7 @@ impl TickBook {
 
     /// The series that have not delivered the next tick's bar.
     #[must_use]
-    pub fn missing(&self) -> Vec<Series> {
+    pub(crate) fn missing(&self) -> Vec<Series> {
         let delivered = self.delivered.get(&self.next);
         let is_missing = |index: &usize| delivered.is_none_or(|set| !set.contains(index));
         (0..self.expected.len()).filter(is_missing).map(|index| self.expected[index].clone()).collect()
@@ -61,12 +61,12 @@ impl TickBook {
 
     /// Whether every series has delivered the next tick's bar.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.delivered.get(&self.next).is_some_and(|set| set.len() == self.expected.len())
     }
 
     /// Everything before `next` has closed.
-    pub fn closed_to(&mut self, next: BarIndex) {
+    pub(crate) fn closed_to(&mut self, next: BarIndex) {
         self.next = next;
         self.delivered = self.delivered.split_off(&next);
     }

@@ -15,7 +15,7 @@ use super::runs::FinishedRun;
 
 /// A signal of the operating system, or its equivalent in tests and in the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGTERM or SIGINT: stop in order.
     Stop,
     /// SIGHUP: read the specs again.

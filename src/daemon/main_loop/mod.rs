@@ -40,7 +40,7 @@ use backtestd_core::market::BarIndex;
 use backtestd_core::spec::CompiledSpec;
 
 use closing::Closing;
-pub use event::Signal;
+pub(super) use event::Signal;
 use event::{Done, Event, Handled};
 use runs::Runs;
 use specs::Specs;

@@ -23,7 +23,7 @@ use backtestd_store::{MergeReport, Origin};
 use serde::{Deserialize, Serialize};
 
 /// Where a reply goes.
-pub type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
 /// A job for the storage thread.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use backtestd_core::tradability::{Market, MarketError, Markets};
 
 /// Asks the storage thread, and blocks until it answers: not for a tokio worker.
 #[derive(Debug)]
-pub struct StorageMarkets {
+pub(crate) struct StorageMarkets {
     storage: Storage,
     runtime: Handle,
 }
@@ -17,7 +17,7 @@ pub struct StorageMarkets {
 impl StorageMarkets {
     /// Asks through a handle of the thread; `runtime` carries the questions.
     #[must_use]
-    pub const fn new(storage: Storage, runtime: Handle) -> Self {
+    pub(crate) const fn new(storage: Storage, runtime: Handle) -> Self {
         Self { storage, runtime }
     }
 }

@@ -32,12 +32,12 @@ use backtestd_core::pipeline::PipelineError;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
 
-pub use change::{Install, Step};
-pub use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
-pub use markets::StorageMarkets;
+pub(super) use change::{Install, Step};
+pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
+pub(super) use markets::StorageMarkets;
 
 /// Jobs that may wait; senders then wait too.
-pub const JOB_QUEUE: usize = 256;
+pub(super) const JOB_QUEUE: usize = 256;
 
 /// Why a job was not done.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub struct Storage {
 }
 
 /// How the thread ended: in order, or with a reason.
-pub type Ended = oneshot::Receiver<Result<(), String>>;
+pub(super) type Ended = oneshot::Receiver<Result<(), String>>;
 
 impl Storage {
     /// Opens the store and starts the thread. Returns when the store is open and at a tick boundary.
@@ -133,7 +133,7 @@ impl Storage {
 }
 
 /// The message of a panic.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -68,12 +68,12 @@ pub(super) struct Rejected {
 }
 
 impl Tracker {
-    pub fn new(units: usize, random_day: i64) -> Self {
+    pub(crate) fn new(units: usize, random_day: i64) -> Self {
         Self { ever: vec![[None; 2]; units], random_day, at_random: (0, 0), last: (0, 0), nested: true }
     }
 
     /// Takes a day's rejections; returns those that were never published before.
-    pub fn look(&mut self, day: i64, rejected: &[Rejected]) -> Vec<Rejected> {
+    pub(crate) fn look(&mut self, day: i64, rejected: &[Rejected]) -> Vec<Rejected> {
         let published = self.ever.iter().flatten().flatten().count();
         let mut new = Vec::new();
         for r in rejected {
@@ -92,11 +92,11 @@ impl Tracker {
     }
 
     /// Whether a unit was published with this side.
-    pub fn published(&self, unit: usize, follow: bool) -> bool {
+    pub(crate) fn published(&self, unit: usize, follow: bool) -> bool {
         self.ever[unit][usize::from(!follow)].is_some()
     }
 
-    pub fn errors(&self) -> Errors {
+    pub(crate) fn errors(&self) -> Errors {
         let all: Vec<bool> = self.ever.iter().flatten().filter_map(|x| *x).collect();
         Errors {
             ever: (all.len(), all.iter().filter(|f| **f).count()),

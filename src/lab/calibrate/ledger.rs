@@ -23,19 +23,19 @@ pub(super) struct UnitSums {
 
 impl UnitSums {
     /// Expected return per event so far, decimal; exactly 0 for a null unit.
-    pub fn truth(&self) -> f64 {
+    pub(crate) fn truth(&self) -> f64 {
         if self.n > 0.0 { self.truth / self.n } else { 0.0 }
     }
 
     /// Sample sd of one event's return.
-    pub fn sd(&self) -> f64 {
+    pub(crate) fn sd(&self) -> f64 {
         let mean = self.sum / self.n;
         sqrt(((self.squares - self.n * mean * mean) / (self.n - 1.0)).max(0.0))
     }
 
     /// Two-sided p of the ordinary t-test that takes every outcome for an independent observation; exactly 1 where it
     /// could not be below the p of `least_t`.
-    pub fn iid_p(&self, least_t: f64) -> f64 {
+    pub(crate) fn iid_p(&self, least_t: f64) -> f64 {
         let t = (self.sum / self.n / (self.sd() / sqrt(self.n))).abs();
         if self.n >= 3.0 && t >= least_t && t.is_finite() { 2.0 * t_sf(t, self.n - 1.0) } else { 1.0 }
     }
@@ -56,7 +56,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// For a table whose conditions are those of the catalogue, all of them on every block.
-    pub fn new(table: &OutcomeTable, catalogue: &Catalogue) -> Self {
+    pub(crate) fn new(table: &OutcomeTable, catalogue: &Catalogue) -> Self {
         let blocks: BTreeMap<(&str, u32), usize> = catalogue
             .blocks
             .iter()
@@ -78,7 +78,13 @@ impl Ledger {
     }
 
     /// Takes the rows of every day up to and including `day`; appends the units that changed.
-    pub fn advance(&mut self, table: &OutcomeTable, truth: &[f64], day: i64, touched: &mut Vec<usize>) {
+    pub(crate) fn advance(
+        &mut self,
+        table: &OutcomeTable,
+        truth: &[f64],
+        day: i64,
+        touched: &mut Vec<usize>,
+    ) {
         while self.next_row < table.len() && Ts(table.timestamp[self.next_row]).day() <= day {
             let row = self.next_row;
             self.next_row += 1;
@@ -111,7 +117,7 @@ impl Ledger {
     }
 
     /// Sums of a unit.
-    pub fn unit(&self, unit: usize) -> &UnitSums {
+    pub(crate) fn unit(&self, unit: usize) -> &UnitSums {
         &self.units[unit]
     }
 }

@@ -8,7 +8,7 @@ use super::kv::series::canonical;
 use backtestd_core::market::{Columns, SeriesKey, Ts};
 
 /// How many conflicts a report lists one by one; the rest is only counted.
-pub const LISTED_CONFLICTS: usize = 20;
+pub(super) const LISTED_CONFLICTS: usize = 20;
 
 /// Where a delivery comes from, for provenance and messages.
 #[derive(Clone, Copy, Debug)]

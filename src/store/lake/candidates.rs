@@ -20,7 +20,7 @@ const CANDIDATES_SCHEMA: &str = "phase2_candidates/1";
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.
-pub fn candidates_table(rows: &[&Candidate]) -> Result<RecordBatch, LakeError> {
+pub(super) fn candidates_table(rows: &[&Candidate]) -> Result<RecordBatch, LakeError> {
     let mut columns = identity(rows);
     columns.extend(statistics(rows));
     columns.extend(evidence(rows));

@@ -23,11 +23,11 @@ const ARROW_SCHEMA: &str = "ARROW:schema";
 /// Metadata key: what the columns are, such as `ohlcv/1`.
 pub const SCHEMA_KEY: &str = "backtestd.schema";
 /// Metadata key: [`content_sha256`] of the rows.
-pub const CONTENT_SHA256: &str = "backtestd.content_sha256";
+pub(super) const CONTENT_SHA256: &str = "backtestd.content_sha256";
 /// Metadata key: SHA-256 of all other metadata of the file.
-pub const METADATA_SHA256: &str = "backtestd.metadata_sha256";
+pub(super) const METADATA_SHA256: &str = "backtestd.metadata_sha256";
 /// Most rows in a row group.
-pub const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(super) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub use trade::{Barrier, Costs, Entry, Exit, ScopeMode, SymbolScope};
 pub const BLUEPRINT_SCHEMA: &str = "backtestd.blueprint/1";
 
 /// The `condition` of a blueprint that takes every event.
-pub const UNCONDITIONAL: &str = "all";
+pub(super) const UNCONDITIONAL: &str = "all";
 
 /// A published trading rule with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

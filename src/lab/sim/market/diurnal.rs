@@ -4,7 +4,7 @@ use backtestd_core::market::{BARS_PER_DAY, BarIndex};
 
 /// Log factors of the time of day: their day mean is about zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// Log factor of the time of day on volatility.
     pub volatility: f64,
     /// Log factor of the time of day on turnover.
@@ -13,12 +13,12 @@ pub struct Clock {
 
 /// The table of one week, so that a bar costs a look-up.
 #[derive(Clone, Debug)]
-pub struct Diurnal {
+pub(crate) struct Diurnal {
     day: Vec<f64>,
 }
 
 impl Diurnal {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bump = |hour: f64, centre: f64, width: f64| {
             let away = (hour - centre).abs();
             let away = away.min(24.0 - away) / width;
@@ -34,7 +34,7 @@ impl Diurnal {
         Self { day: raw.into_iter().map(|x| x - mean).collect() }
     }
 
-    pub fn at(&self, bar: BarIndex) -> Clock {
+    pub(crate) fn at(&self, bar: BarIndex) -> Clock {
         let slot = bar.0.rem_euclid(BARS_PER_DAY);
         // Day 0 of the epoch was a Thursday: 2 is Saturday, 3 Sunday.
         let is_weekend = matches!(bar.open().day().rem_euclid(7), 2 | 3);

@@ -72,7 +72,7 @@ impl Level {
 
 /// What the watcher is shown at the end of a bar.
 #[derive(Clone, Copy, Debug)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// ln(ln(high/low)) without its time-of-day norm.
     pub log_range: f64,
     /// ln of the value traded without its time-of-day norm; NaN when nothing was.
@@ -103,7 +103,7 @@ struct Drift {
 
 /// The watcher of one symbol.
 #[derive(Clone, Debug)]
-pub struct EdgeWatch {
+pub(crate) struct EdgeWatch {
     watches: Vec<Watch>,
     drifts: Vec<Drift>,
     range: Level,
@@ -114,7 +114,7 @@ pub struct EdgeWatch {
 }
 
 impl EdgeWatch {
-    pub fn new(edges: usize) -> Self {
+    pub(crate) fn new(edges: usize) -> Self {
         let watch = Watch {
             was_true: false,
             last_onset: i64::MIN / 2,
@@ -133,12 +133,12 @@ impl EdgeWatch {
     }
 
     /// Expected return planted in `bar`.
-    pub fn drift(&self, bar: BarIndex) -> f64 {
+    pub(crate) fn drift(&self, bar: BarIndex) -> f64 {
         self.drifts.iter().filter(|d| d.from <= bar && bar < d.until).map(|d| d.per_bar).sum()
     }
 
     /// Decides whether the generator makes the pattern of an edge happen in this bar. `uniform` is the bar's draw.
-    pub fn injects(&mut self, index: usize, edge: &PlantedEdge, bar: BarIndex, uniform: f64) -> bool {
+    pub(crate) fn injects(&mut self, index: usize, edge: &PlantedEdge, bar: BarIndex, uniform: f64) -> bool {
         let watch = &mut self.watches[index];
         // A pattern is given room: none within two horizons of the last one made.
         let room = i64::from(edge.horizon_bars.max(edge.spacing_bars)) * 2;
@@ -152,7 +152,7 @@ impl EdgeWatch {
     }
 
     /// Takes in a finished bar and starts the drifts that its onsets call for.
-    pub fn observe(&mut self, bar: BarIndex, now: Observation, edges: &[PlantedEdge]) {
+    pub(crate) fn observe(&mut self, bar: BarIndex, now: Observation, edges: &[PlantedEdge]) {
         let range = self.range.surprise(now.log_range);
         let turnover = self.turnover.surprise(now.log_turnover);
         self.closes.push(now.close);

@@ -7,7 +7,7 @@ use super::diurnal::Diurnal;
 
 /// What the market as a whole did in a bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FactorBar {
+pub(crate) struct FactorBar {
     /// Simple return of a beta of 1.
     pub ret: f64,
     /// Sd of that return before it is drawn.
@@ -18,24 +18,24 @@ pub struct FactorBar {
 
 /// An Ornstein–Uhlenbeck process per bar with given half-life and stationary sd.
 #[derive(Clone, Copy, Debug)]
-pub struct Reversion {
+pub(crate) struct Reversion {
     keep: f64,
     shock: f64,
 }
 
 impl Reversion {
-    pub fn new(half_life_bars: f64, sd: f64) -> Self {
+    pub(crate) fn new(half_life_bars: f64, sd: f64) -> Self {
         let keep = libm::exp(-std::f64::consts::LN_2 / half_life_bars);
         Self { keep, shock: sd * (1.0 - keep * keep).sqrt() }
     }
 
-    pub fn step(self, value: f64, normal: f64) -> f64 {
+    pub(crate) fn step(self, value: f64, normal: f64) -> f64 {
         self.keep * value + self.shock * normal
     }
 }
 
 /// A symmetric draw of variance 1 with fat tails: a normal whose scale is itself log-normal.
-pub fn fat_normal(draws: &mut Draws) -> f64 {
+pub(crate) fn fat_normal(draws: &mut Draws) -> f64 {
     const SPREAD: f64 = 0.25;
     let scale = libm::exp(SPREAD * draws.normal() - SPREAD * SPREAD);
     draws.normal() * scale
@@ -46,7 +46,7 @@ const FAST_SD: f64 = 0.28;
 
 /// The factor's recursion.
 #[derive(Clone, Debug)]
-pub struct Factor {
+pub(crate) struct Factor {
     key: u64,
     base_sigma: f64,
     slow: f64,
@@ -56,7 +56,7 @@ pub struct Factor {
 }
 
 impl Factor {
-    pub fn new(seed: u64, base_sigma_bps: f64) -> Self {
+    pub(crate) fn new(seed: u64, base_sigma_bps: f64) -> Self {
         let key = derive(seed, "market factor");
         let mut draws = Draws::numbered(key, -1);
         Self {
@@ -70,7 +70,7 @@ impl Factor {
     }
 
     /// The next bar. Volatility is settled before the return is drawn, so the return is a martingale difference.
-    pub fn step(&mut self, bar: BarIndex, clock: &Diurnal) -> FactorBar {
+    pub(crate) fn step(&mut self, bar: BarIndex, clock: &Diurnal) -> FactorBar {
         let mut draws = Draws::new(self.key, bar);
         self.slow = self.slow_step.step(self.slow, draws.normal());
         self.fast = self.fast_step.step(self.fast, draws.normal());

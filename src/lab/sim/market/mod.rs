@@ -14,5 +14,6 @@ mod step;
 mod symbol;
 mod tape;
 
-pub use symbol::{SeriesBar, SimBar, round_to, tick};
+pub(crate) use symbol::round_to;
+pub use symbol::{SeriesBar, SimBar, tick};
 pub use tape::Market;

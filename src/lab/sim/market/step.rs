@@ -74,7 +74,7 @@ struct Prices {
 
 impl SymbolState {
     /// Makes the next bar.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         params: &SymbolParams,
         scenario: &Scenario,

@@ -63,7 +63,7 @@ pub struct SimBar {
 
 /// What stays fixed for one symbol.
 #[derive(Clone, Debug)]
-pub struct SymbolParams {
+pub(crate) struct SymbolParams {
     pub listing: SymbolScenario,
     pub(super) key: u64,
     pub(super) own_sigma: f64,
@@ -88,7 +88,7 @@ const FUNDING_CAP: f64 = 0.02;
 const FUNDING_INTERVAL_MS: i64 = DAY_MS / 3;
 
 impl SymbolParams {
-    pub fn new(seed: u64, scenario: &Scenario, listing: &SymbolScenario) -> Self {
+    pub(crate) fn new(seed: u64, scenario: &Scenario, listing: &SymbolScenario) -> Self {
         Self {
             key: derive(derive(seed, "symbol"), listing.name.as_str()),
             own_sigma: listing.own_sigma_bps / 10_000.0,
@@ -106,7 +106,7 @@ impl SymbolParams {
 
 /// The recursion's memory.
 #[derive(Clone, Debug)]
-pub struct SymbolState {
+pub(crate) struct SymbolState {
     pub(super) price: f64,
     pub(super) close: f64,
     pub(super) spot_close: f64,
@@ -128,7 +128,7 @@ pub struct SymbolState {
 }
 
 impl SymbolState {
-    pub fn new(params: &SymbolParams, scenario: &Scenario) -> Self {
+    pub(crate) fn new(params: &SymbolParams, scenario: &Scenario) -> Self {
         let mut draws = Draws::numbered(derive(params.key, "first"), -1);
         let price = params.listing.price;
         let basis_slow = BASIS_SLOW_SD_BPS * draws.normal();
@@ -263,7 +263,7 @@ pub(super) fn trade_series(
 }
 
 /// 10^decimals, counting at most 8 decimals.
-pub fn scale(decimals: usize) -> f64 {
+pub(crate) fn scale(decimals: usize) -> f64 {
     const POWERS: [f64; 9] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
     POWERS[decimals.min(8)]
 }
@@ -274,7 +274,7 @@ pub fn tick(decimals: usize) -> f64 {
 }
 
 /// The nearest decimal number, as the double that its text parses to.
-pub fn round_to(value: f64, decimals: usize) -> f64 {
+pub(crate) fn round_to(value: f64, decimals: usize) -> f64 {
     let scale = scale(decimals);
     (value * scale).round() / scale
 }
