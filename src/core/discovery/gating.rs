@@ -2,6 +2,7 @@
 //! rows after the error-controlled selection; they never make a discovery.
 
 use super::candidate::{FailReason, Judgement, Measured, PromotionTrack};
+use super::failures::Failures;
 use crate::spec::gates::{Estimate, GatesSpec, Phase2Thresholds, Profile};
 
 /// The economic numbers, the gates, the reasons and the track of what a hypothesis has shown. `excluded` are the reasons
@@ -34,7 +35,7 @@ pub(super) fn judge(
         gate_lfsr: verdict.lfsr,
         gate_phase2_final: verdict.is_final(),
         promotion_track: PromotionTrack::None,
-        fail_reasons: verdict.reasons.clone(),
+        fail_reasons: verdict.reasons.0.clone(),
     };
     promote(&mut judgement, measured, gates, &verdict, (estimate, min_events_state));
     judgement.fail_reasons.splice(0..0, excluded);
@@ -56,7 +57,7 @@ fn promote(
         return;
     }
     let unsaid: Vec<FailReason> =
-        promotion.reasons.into_iter().filter(|r| !judgement.fail_reasons.contains(r)).collect();
+        promotion.reasons.0.into_iter().filter(|r| !judgement.fail_reasons.contains(r)).collect();
     if verdict.is_final() {
         judgement.fail_reasons.extend(unsaid);
     }
@@ -66,7 +67,7 @@ fn promote(
     }
     // Of rows that the paper tier would look at, what it asks for beside q.
     if measured.q_value <= gates.gate_v1_fallback.max_q_value {
-        judgement.fail_reasons.append(&mut fallback.reasons);
+        judgement.fail_reasons.append(&mut fallback.reasons.0);
     }
 }
 
@@ -83,7 +84,7 @@ struct Verdict {
     information: bool,
     sample: bool,
     lfsr: bool,
-    reasons: Vec<FailReason>,
+    reasons: Failures,
 }
 
 impl Verdict {
@@ -92,17 +93,21 @@ impl Verdict {
         let after = net(estimate, c.cost_bps, 1.0);
         let stressed = net(estimate, c.cost_bps, limits.conservative_cost_multiplier);
         let least = limits.min_after_cost_expectancy_bps;
-        v.discovery = v.at_most("MULTIPLICITY", "q_value", Some(c.q_value), limits.max_q_value);
+        v.discovery = v.reasons.at_most("MULTIPLICITY", "q_value", Some(c.q_value), limits.max_q_value);
         if c.is_tied && v.discovery {
             // Both signs rejected equally: there is no direction to publish.
-            v.discovery = v.at_most("DIRECTION_GATE", "direction_tied", Some(1.0), 0.0);
+            v.discovery = v.reasons.at_most("DIRECTION_GATE", "direction_tied", Some(1.0), 0.0);
         }
-        v.economic = v.at_least("ECONOMIC_GATE", "after_cost_expectancy_bps", after, least);
-        v.conservative =
-            v.at_least("ECONOMIC_CONSERVATIVE", "stressed_after_cost_expectancy_bps", stressed, least);
+        v.economic = v.reasons.at_least("ECONOMIC_GATE", "after_cost_expectancy_bps", after, least);
+        v.conservative = v.reasons.at_least(
+            "ECONOMIC_CONSERVATIVE",
+            "stressed_after_cost_expectancy_bps",
+            stressed,
+            least,
+        );
         v.stability = !limits.require_sign_stability || v.both_halves(c);
         v.information = c.state.is_none()
-            || v.at_least(
+            || v.reasons.at_least(
                 "STATE_INFORMATION_WEIGHT",
                 "shrinkage_weight_state",
                 c.shrinkage_weight_state,
@@ -111,11 +116,15 @@ impl Verdict {
         let events = f64::from(limits.min_sample_size.max(min_events_state));
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let (n, days) = (c.n_events as f64, c.n_clusters as f64);
-        let enough_events = v.at_least("MIN_SAMPLE_SIZE_GATE", "n_events", Some(n), events);
-        let enough_days =
-            v.at_least("MIN_SAMPLE_SIZE_GATE", "n_clusters", Some(days), f64::from(limits.min_clusters));
+        let enough_events = v.reasons.at_least("MIN_SAMPLE_SIZE_GATE", "n_events", Some(n), events);
+        let enough_days = v.reasons.at_least(
+            "MIN_SAMPLE_SIZE_GATE",
+            "n_clusters",
+            Some(days),
+            f64::from(limits.min_clusters),
+        );
         v.sample = enough_events && enough_days && v.holds_symbols(c);
-        v.lfsr = v.at_most("LFSR_GATE", "lfsr", c.lfsr, limits.max_lfsr);
+        v.lfsr = v.reasons.at_most("LFSR_GATE", "lfsr", c.lfsr, limits.max_lfsr);
         v
     }
 
@@ -133,53 +142,13 @@ impl Verdict {
     fn holds_symbols(&mut self, c: &Measured) -> bool {
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let symbols = c.scope.symbols().len() as f64;
-        self.at_least("POOL_GATE", "pool_symbols", Some(symbols), 1.0)
+        self.reasons.at_least("POOL_GATE", "pool_symbols", Some(symbols), 1.0)
     }
 
     fn both_halves(&mut self, c: &Measured) -> bool {
-        let mut all = true;
-        for (metric, value) in [("first_half_bps", c.first_half_bps), ("second_half_bps", c.second_half_bps)]
-        {
-            if value.is_none_or(|v| v <= 0.0) {
-                self.reasons.push(FailReason {
-                    gate: "STABILITY_GATE",
-                    metric,
-                    value,
-                    relation: ">",
-                    threshold: 0.0,
-                });
-                all = false;
-            }
-        }
-        all
-    }
-
-    fn at_least(
-        &mut self,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        threshold: f64,
-    ) -> bool {
-        let ok = value.is_some_and(|v| v >= threshold);
-        if !ok {
-            self.reasons.push(FailReason { gate, metric, value, relation: ">=", threshold });
-        }
-        ok
-    }
-
-    fn at_most(
-        &mut self,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        threshold: f64,
-    ) -> bool {
-        let ok = value.is_some_and(|v| v <= threshold);
-        if !ok {
-            self.reasons.push(FailReason { gate, metric, value, relation: "<=", threshold });
-        }
-        ok
+        let halves = [("first_half_bps", c.first_half_bps), ("second_half_bps", c.second_half_bps)];
+        let agree = halves.map(|(metric, value)| self.reasons.above("STABILITY_GATE", metric, value, 0.0));
+        agree.into_iter().all(|agrees| agrees)
     }
 
     /// `gate_v1_fallback`: worth paper trading.
@@ -189,10 +158,10 @@ impl Verdict {
         #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let n = c.n_events as f64;
         let least = f.min_after_cost_expectancy_bps;
-        let q = self.at_most(gate, "q_value", Some(c.q_value), f.max_q_value);
-        let t = self.at_least(gate, "t_stat", c.t_stat, f.min_t_stat);
-        let after = self.at_least(gate, "after_cost_expectancy_bps", after_cost_bps, least);
-        let events = self.at_least(gate, "n_events", Some(n), f64::from(f.min_sample_size));
+        let q = self.reasons.at_most(gate, "q_value", Some(c.q_value), f.max_q_value);
+        let t = self.reasons.at_least(gate, "t_stat", c.t_stat, f.min_t_stat);
+        let after = self.reasons.at_least(gate, "after_cost_expectancy_bps", after_cost_bps, least);
+        let events = self.reasons.at_least(gate, "n_events", Some(n), f64::from(f.min_sample_size));
         q && t && after && events && !c.is_tied
     }
 }

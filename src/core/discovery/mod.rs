@@ -25,6 +25,7 @@ pub mod definition;
 pub mod eprocess;
 mod evidence;
 mod exclusion;
+mod failures;
 mod gating;
 pub mod ledger;
 mod measured;
@@ -55,6 +56,7 @@ pub use condition::{Condition, ConditionTest, label_condition, negated_condition
 pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
+pub use failures::Failures;
 pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
 pub use membership::{Influence, LeastCounts, LeftOutSymbol};

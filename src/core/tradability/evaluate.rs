@@ -7,6 +7,7 @@ use super::markets::{MarketError, Markets};
 use super::rule::{Rule, Trade};
 use super::sample::SampleError;
 use super::trading::{Delayed, Trading, trade};
+use crate::discovery::Failures;
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
 use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{EntryPrice, Outcome};
@@ -130,7 +131,7 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
     let mut judge = Judge::default();
     judge.gates(&mut columns, gate, &summary);
     judge.robustness(&trading, &symbols, &strategies.robustness);
-    columns.tradable = judge.failures.is_empty();
+    columns.tradable = judge.failures.0.is_empty();
     BridgeResult {
         rule: trading.rule,
         columns,
@@ -140,7 +141,7 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         halves_bps: halves(trades),
         symbols,
         funding_included: !trades.is_empty() && trades.iter().all(|t| !t.funding_bps.is_nan()),
-        fail_reasons: judge.failures,
+        fail_reasons: judge.failures.0,
         summary,
         delayed: trading.delayed,
     }
@@ -166,10 +167,10 @@ fn halves(trades: &[Trade]) -> [Option<f64>; 2] {
     [first, second].map(|half| mean(half.iter().map(|t| t.net_bps(1.0))))
 }
 
-/// Collects what failed. An undefined metric fails.
+/// Judges a rule, and keeps what failed.
 #[derive(Default)]
 struct Judge {
-    failures: Vec<FailReason>,
+    failures: Failures,
 }
 
 impl Judge {
@@ -177,14 +178,14 @@ impl Judge {
     fn gates(&mut self, columns: &mut BridgeColumns, gate: &BridgeGate, summary: &Summary) {
         let traded = Some(columns.trades as f64);
         columns.gate_has_trades =
-            self.at_least("BRIDGE_TRADES_GATE", "bridge_trades", traded, f64::from(gate.min_trades));
-        columns.gate_after_cost_positive = self.above(
+            self.failures.at_least("BRIDGE_TRADES_GATE", "bridge_trades", traded, f64::from(gate.min_trades));
+        columns.gate_after_cost_positive = self.failures.above(
             "BRIDGE_AFTER_COST_GATE",
             "bridge_after_cost_bps",
             columns.after_cost_bps,
             gate.min_after_cost_bps,
         );
-        columns.gate_stressed_positive = self.above(
+        columns.gate_stressed_positive = self.failures.above(
             "BRIDGE_STRESSED_GATE",
             "bridge_stressed_bps",
             columns.stressed_bps,
@@ -193,14 +194,18 @@ impl Judge {
         // Where trading costs nothing every gain is large enough.
         let is_free = summary.cost_bps.is_some_and(|cost| cost <= 0.0);
         columns.gate_edge_cost_ratio = is_free
-            || self.at_least(
+            || self.failures.at_least(
                 "BRIDGE_EDGE_COST_RATIO_GATE",
                 "bridge_edge_cost_ratio",
                 columns.edge_cost_ratio,
                 gate.min_edge_cost_ratio,
             );
-        columns.gate_turnover =
-            self.at_most("BRIDGE_TURNOVER_GATE", "bridge_turnover", columns.turnover, gate.max_turnover);
+        columns.gate_turnover = self.failures.at_most(
+            "BRIDGE_TURNOVER_GATE",
+            "bridge_turnover",
+            columns.turnover,
+            gate.max_turnover,
+        );
     }
 
     /// What `strategies/default.yaml` asks besides. Without bars nobody knows what a barrier or a delay does, and that is
@@ -208,11 +213,16 @@ impl Judge {
     fn robustness(&mut self, trading: &Trading, symbols: &[SymbolResult], asked: &RobustnessSpec) {
         let [signalled, with_bars] = trading.symbols.map(|n| n as f64);
         if trading.rule.has_barrier() || asked.min_delayed_after_cost_bps.is_some() {
-            self.at_least("BRIDGE_BARS_GATE", "bridge_symbols_with_bars", Some(with_bars), signalled);
+            self.failures.at_least(
+                "BRIDGE_BARS_GATE",
+                "bridge_symbols_with_bars",
+                Some(with_bars),
+                signalled,
+            );
         }
         let gains = symbols.iter().filter(|s| s.after_cost_bps > 0.0).count();
         let share = (!symbols.is_empty()).then(|| gains as f64 / symbols.len() as f64);
-        self.at_least(
+        self.failures.at_least(
             "BRIDGE_SYMBOLS_GATE",
             "bridge_positive_symbol_share",
             share,
@@ -220,53 +230,8 @@ impl Judge {
         );
         if let Some(threshold) = asked.min_delayed_after_cost_bps {
             let first = trading.delayed.as_ref().and_then(|d| d.first()).and_then(|d| d.after_cost_bps);
-            self.above("BRIDGE_DELAY_GATE", "bridge_delayed_after_cost_bps", first, threshold);
+            self.failures.above("BRIDGE_DELAY_GATE", "bridge_delayed_after_cost_bps", first, threshold);
         }
-    }
-
-    fn at_least(
-        &mut self,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        threshold: f64,
-    ) -> bool {
-        self.record(value.is_some_and(|v| v >= threshold), gate, metric, value, ">=", threshold)
-    }
-
-    fn above(
-        &mut self,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        threshold: f64,
-    ) -> bool {
-        self.record(value.is_some_and(|v| v > threshold), gate, metric, value, ">", threshold)
-    }
-
-    fn at_most(
-        &mut self,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        threshold: f64,
-    ) -> bool {
-        self.record(value.is_some_and(|v| v <= threshold), gate, metric, value, "<=", threshold)
-    }
-
-    fn record(
-        &mut self,
-        passed: bool,
-        gate: &'static str,
-        metric: &'static str,
-        value: Option<f64>,
-        relation: &'static str,
-        threshold: f64,
-    ) -> bool {
-        if !passed {
-            self.failures.push(FailReason { gate, metric, value, relation, threshold });
-        }
-        passed
     }
 }
 
