@@ -2,7 +2,7 @@
 
 mod archive;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -176,21 +176,7 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
     if first >= end {
         bail!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
     }
-    let mut symbols = cmd.symbols.clone();
-    symbols.sort();
-    symbols.dedup();
-    let mut wanted = Vec::new();
-    for symbol in &symbols {
-        for kind in &cmd.kinds {
-            let series = kind.series(symbol);
-            let stretch = if series.kind.is_bar_like() {
-                Stretch { from: first.0, to: end.0 }
-            } else {
-                Stretch { from: first.open().0, to: end.open().0 + 1 }
-            };
-            wanted.push((series, stretch));
-        }
-    }
+    let wanted = wanted(cmd, first, end);
     let files = match cmd.source {
         Provenance::Rest => Archived::default(),
         Provenance::Archive | Provenance::Auto => archive::fill(
@@ -233,6 +219,24 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every series with its stretch of the range.
+fn wanted(cmd: &BackfillCmd, first: BarIndex, end: BarIndex) -> Vec<(SeriesKey, Stretch)> {
+    let symbols: BTreeSet<&Symbol> = cmd.symbols.iter().collect();
+    let mut wanted = Vec::new();
+    for symbol in symbols {
+        for kind in &cmd.kinds {
+            let series = kind.series(symbol);
+            let stretch = if series.kind.is_bar_like() {
+                Stretch { from: first.0, to: end.0 }
+            } else {
+                Stretch { from: first.open().0, to: end.open().0 + 1 }
+            };
+            wanted.push((series, stretch));
+        }
+    }
+    wanted
 }
 
 fn over_rest(

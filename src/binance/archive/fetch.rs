@@ -21,7 +21,7 @@ pub enum FetchError {
     Network {
         /// Address of the file.
         url: String,
-        /// What failed.
+        /// What failed, in the words of the transport.
         reason: String,
     },
     /// The file is not the one of which the checksum speaks, twice.
@@ -51,7 +51,7 @@ pub enum FetchError {
 pub struct Fetched {
     /// Where it lies, its checksum beside it.
     pub file: PathBuf,
-    /// Its SHA-256.
+    /// SHA-256 of its bytes, lower-case hexadecimal.
     pub sha256: String,
     /// Its size in bytes.
     pub bytes: u64,

@@ -104,7 +104,7 @@ pub enum Listing {
     Unknown,
     /// It trades from this instant on.
     Pending(Ts),
-    /// Orders match.
+    /// Orders match now.
     Trading,
     /// It was settled at this instant.
     Settled(Ts),

@@ -13,7 +13,7 @@ const HOUR_MS: i64 = DAY_MS / 24;
 /// Times of settlements carry at most so many milliseconds of jitter.
 const MOST_JITTER_MS: i64 = 1000;
 
-/// One settlement.
+/// One settlement of one contract.
 struct Settlement {
     at: i64,
     symbol: usize,
