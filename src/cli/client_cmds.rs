@@ -9,11 +9,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::cli::table::plain;
 use crate::daemon::client::Client;
 use crate::daemon::config::resolve;
 
 use status::status_text;
-use text::{blueprints_text, events_text, explain_text, plain, recompute_text};
+use text::{blueprints_text, events_text, explain_text, recompute_text};
 
 /// Which daemon, and how to print.
 #[derive(Debug, clap::Args)]
