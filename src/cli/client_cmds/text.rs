@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::table;
 
 /// A JSON value as a table cell.
-pub(super) fn plain(value: &Value) -> String {
+pub(in crate::cli) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
