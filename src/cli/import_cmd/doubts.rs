@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backtestd_binance::archive::{FileContent, Finding, Suspect, Verdict};
+use backtestd_binance::archive::{Certainty, FileContent, Finding, Suspect};
 use backtestd_core::clean::doubt::{Doubt, DoubtRule};
 use backtestd_core::market::{BarIndex, Kind, Records, SeriesKey};
 use backtestd_store::{Origin, Store, StoreError};
@@ -15,7 +15,7 @@ pub(super) fn decide(
     label: &str,
 ) -> Result<Vec<Suspect>, StoreError> {
     let suspects = std::mem::take(&mut content.suspects);
-    let unfinished: Vec<&Suspect> = suspects.iter().filter(|s| s.verdict == Verdict::Unfinished).collect();
+    let unfinished: Vec<&Suspect> = suspects.iter().filter(|s| s.certainty == Certainty::Unfinished).collect();
     if let Some(first) = unfinished.first() {
         content.findings.push(Finding {
             file: label.to_owned(),
@@ -49,9 +49,9 @@ pub(super) fn set_aside(store: &mut Store, suspects: Vec<Suspect>) -> Result<Vec
     let mut doubts = Vec::new();
     for s in &suspects {
         let series = SeriesKey { kind: Kind::Bars, market: s.market, symbol: s.symbol.clone() };
-        let rule = match s.verdict {
-            Verdict::Unfinished => DoubtRule::Unfinished,
-            Verdict::InDoubt => DoubtRule::PerhapsUnfinished,
+        let rule = match s.certainty {
+            Certainty::Unfinished => DoubtRule::Unfinished,
+            Certainty::InDoubt => DoubtRule::PerhapsUnfinished,
         };
         doubts.push((series, s.bar.0, Doubt { rule, reason: s.reason.clone() }));
     }
@@ -72,7 +72,7 @@ pub(super) fn set_aside(store: &mut Store, suspects: Vec<Suspect>) -> Result<Vec
     // The same rows may have come in several files.
     let mut seen = BTreeSet::new();
     let stays = |s: &Suspect| {
-        s.verdict == Verdict::InDoubt
+        s.certainty == Certainty::InDoubt
             && !halts
                 .iter()
                 .any(|(key, time)| key.symbol == s.symbol && key.market == s.market && *time == s.bar.0)
