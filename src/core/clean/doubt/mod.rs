@@ -115,7 +115,8 @@ pub struct Judge<'a> {
 /// How far the verdict on a record looks, in the time of its kind: bars or milliseconds.
 #[must_use]
 pub fn reach(rules: &Plausibility, kind: Kind) -> i64 {
-    let bars = i64::from(rules.prices.reach_bars) + i64::from(rules.prices.longest_run_bars);
+    // A bar at the end is held against one that is no print, which is a question of the bars around that one.
+    let bars = 2 * i64::from(rules.prices.reach_bars) + i64::from(rules.prices.longest_run_bars);
     if kind.is_bar_like() { bars } else { bars * BAR_MS }
 }
 
