@@ -53,6 +53,10 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
+    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
+        let how = "records that cannot be true (backtestd quarantine list)";
+        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
+    }
     if let Some(report) = s["discovery"]["last_report"].as_str() {
         facts.push(vec!["report".to_owned(), report.to_owned()]);
     }
