@@ -28,7 +28,8 @@ fn readers_of_the_group_get_to_the_blueprints() {
     assert_eq!(values("StateDirectoryMode"), ["0750"], "the group may enter");
     assert_eq!(values("UMask"), ["0027"], "and read what is written");
     let data = values("Environment").into_iter().find_map(|v| v.strip_prefix("BACKTEST_DATA_ROOT=")).unwrap();
-    let state = values("StateDirectory")[0].split(' ').map(|dir| format!("/var/lib/{dir}")).collect::<Vec<_>>();
+    let state =
+        values("StateDirectory")[0].split(' ').map(|dir| format!("/var/lib/{dir}")).collect::<Vec<_>>();
     assert!(state.iter().any(|dir| dir == data), "{data} in {state:?}");
 }
 
@@ -42,7 +43,9 @@ fn a_daemon_that_ended_is_started_again_for_as_long_as_it_takes() {
 fn the_unit_is_sound_and_closed_as_systemd_sees_it() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/backtestd.service");
     // Twenty is an exposure of 2.0.
-    let Some((is_closed, text)) = analyze(&["security", "--offline=true", "--threshold=20", "--no-pager", path]) else {
+    let Some((is_closed, text)) =
+        analyze(&["security", "--offline=true", "--threshold=20", "--no-pager", path])
+    else {
         println!("skipped: no systemd-analyze");
         return;
     };

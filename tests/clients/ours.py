@@ -35,7 +35,7 @@ run(
     "--kinds", "bars,spot,funding,open_interest", "--clock-source", "exchange", "--clock-speed", "30",
     "--binance-futures-rest", REST, "--binance-spot-rest", REST, "--json",
 )
-run("export", "lake", "--state", f"{WORK}/state", "--data", f"{WORK}/data")
+run("export", "lake", "--state", f"{WORK}/state", "--data-root", f"{WORK}/data")
 funding, interest = table(f"perp/{SYMBOL}/funding"), table(f"perp/{SYMBOL}/open_interest")
 
 

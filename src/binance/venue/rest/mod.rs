@@ -24,7 +24,7 @@ use axum::routing::get;
 
 use backtestd_core::market::Ts;
 
-use super::limits::{Pool, Verdict};
+use super::limits::{Admission, Pool};
 use super::state::Venue;
 use backtestd_lab::sim::Series;
 use error::ApiError;
@@ -148,13 +148,13 @@ async fn serve(
     let mut trouble = Trouble::new(&venue, uri.path(), now);
     let verdict = venue.limiter.charge(from.ip(), pool, weigh(&params), Instant::now());
     let used = match verdict {
-        Verdict::Served { used } | Verdict::Refused { limit: used, .. } => used,
-        Verdict::Banned { .. } => 0,
+        Admission::Served { used } | Admission::Refused { limit: used, .. } => used,
+        Admission::Banned { .. } => 0,
     };
     let refused = match verdict {
-        Verdict::Served { .. } => None,
-        Verdict::Refused { limit, wait } => Some(ApiError::TooMany { limit, wait }),
-        Verdict::Banned { wait } => {
+        Admission::Served { .. } => None,
+        Admission::Refused { limit, wait } => Some(ApiError::TooMany { limit, wait }),
+        Admission::Banned { wait } => {
             Some(ApiError::Banned { until_ms: now.0 + virtual_ms(&venue, wait), wait })
         }
     };

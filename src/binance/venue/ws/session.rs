@@ -23,6 +23,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// A client that takes nothing for so long is cut, so that it cannot hold up a stop.
 const SEND_PATIENCE: Duration = Duration::from_secs(4);
 
+/// The other side's end of a goodbye is waited for so long.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Why a connection ends.
 #[derive(Debug)]
 enum End {
@@ -181,7 +184,11 @@ impl<'a> Session<'a> {
                 self.last_pong = now;
                 Ok(())
             }
-            Message::Close(_) => Err(End::Gone),
+            Message::Close(_) => {
+                // The answer to a goodbye is written when the socket is read once more.
+                let _ = tokio::time::timeout(GOODBYE_PATIENCE, socket.recv()).await;
+                Err(End::Gone)
+            }
             Message::Ping(_) | Message::Binary(_) => Ok(()),
         }
     }
