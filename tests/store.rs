@@ -15,7 +15,7 @@ use backtestd_core::spec::TestStatistic;
 use backtestd_store::{Delivery, Fsync, Origin, Store, StoreError, TickCommit};
 
 const T0: BarIndex = BarIndex(6_000_000);
-const FILE: Delivery<'static> = Delivery { origin: Origin::Archive, label: "file.zip" };
+const FILE: Delivery<'static> = Delivery::new(Origin::Archive, "file.zip");
 
 fn btc() -> Symbol {
     Symbol::new("BTCUSDT").unwrap()
@@ -82,7 +82,7 @@ fn the_same_records_twice_change_nothing_and_a_conflict_is_named() {
     assert_eq!((report.conflicts, report.unchanged), (1, 19));
     let text = report.listed[0].to_string();
     assert!(text.starts_with("later.zip: perp BTCUSDT bars at "), "{text}");
-    assert!(text.ends_with("volume was 5, now 6"), "{text}");
+    assert!(text.ends_with("volume was 5 (archive), now 6 (archive)"), "{text}");
     assert_eq!(store.bars(Market::Perp, &btc(), T0 + 43, T0 + 44).unwrap()[0].volume, 6.0);
 }
 
@@ -351,7 +351,7 @@ fn two_stores_that_know_the_same_have_the_same_digest() {
     let (mut one, mut two) = (open(a.path()), open(b.path()));
     let bars: Vec<_> = (0..300).map(|n| bar(n, 100.0)).collect();
     one.put_bars(Market::Perp, &btc(), &bars, FILE).unwrap();
-    let rest = Delivery { origin: Origin::Rest, label: "klines" };
+    let rest = Delivery::new(Origin::Rest, "klines");
     two.put_bars(Market::Perp, &btc(), &bars[100..], rest).unwrap();
     two.put_bars(Market::Perp, &btc(), &bars[..150], rest).unwrap();
     assert_eq!(one.digest().unwrap(), two.digest().unwrap());
@@ -435,6 +435,49 @@ fn kill_9_leaves_whole_ticks_and_frees_the_lock() {
         let (at, bytes) = store.latest_checkpoint(end).unwrap().unwrap();
         assert_eq!((at - T0, bytes.len(), bytes[0]), (committed, 50_000, committed as u8));
     }
+}
+
+#[test]
+fn records_of_a_store_from_before_deliveries_were_kept_are_read_and_outweighed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    {
+        let db = fjall::Database::builder(dir.path().join("db")).open().unwrap();
+        let bars = db.keyspace("bars", fjall::KeyspaceCreateOptions::default).unwrap();
+        let summaries = db.keyspace("summaries", fjall::KeyspaceCreateOptions::default).unwrap();
+        // Version 1: a version, the code of a table, nine columns.
+        let time = ((T0.0 as u64) ^ (1 << 63)).to_be_bytes();
+        let value: Vec<u8> =
+            [1, 4].into_iter().chain(bar(0, 100.0).values().iter().flat_map(|v| v.to_le_bytes())).collect();
+        bars.insert([&[0][..], b"BTCUSDT\0", &time].concat(), value).unwrap();
+        let extent = [&[1][..], &T0.0.to_le_bytes(), &T0.0.to_le_bytes(), &1_u64.to_le_bytes(), &0x1ff_u32.to_le_bytes()];
+        summaries.insert([&[1, 0][..], b"BTCUSDT\0"].concat(), extent.concat()).unwrap();
+    }
+    let mut store = open(dir.path());
+    assert!(store.verify(&mut |_| {}).unwrap().damages.is_empty());
+    assert!(store.bars(Market::Perp, &btc(), T0, T0 + 1).unwrap()[0].same_as(&bar(0, 100.0)));
+    let again = store.put_bars(Market::Perp, &btc(), &[bar(0, 100.0)], FILE).unwrap();
+    assert_eq!((again.unchanged, again.confirmed), (1, 1));
+    let report = store.put_bars(Market::Perp, &btc(), &[bar(0, 101.0)], Delivery::new(Origin::Table, "x.csv")).unwrap();
+    assert_eq!((report.kept, report.conflicts), (1, 0));
+    let found = store.conflicts().unwrap();
+    assert_eq!((found.listed[0].old.made.label.as_str(), found.listed[0].new_stands), ("file.zip", false));
+}
+
+#[test]
+fn a_table_that_contradicts_every_row_is_listed_in_part_and_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let bars = |close: f64| (0..1500).map(|n| bar(n, close)).collect::<Vec<_>>();
+    store.put_bars(Market::Perp, &btc(), &bars(100.0), FILE).unwrap();
+    for _ in 0..2 {
+        let table = Delivery::new(Origin::Table, "rounded.csv");
+        assert_eq!(store.put_bars(Market::Perp, &btc(), &bars(100.5), table).unwrap().kept, 1500);
+        let found = store.conflicts().unwrap();
+        assert_eq!((found.listed.len(), found.unlisted[0].records), (1000, 500));
+        assert_eq!(found.unlisted[0].made.label, "rounded.csv");
+    }
+    assert!(store.verify(&mut |_| {}).unwrap().damages.is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod backfill_cmd;
 mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;
+mod conflicts_cmd;
 mod demo_cmd;
 mod dirs;
 mod discover_cmd;
@@ -57,6 +58,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Conflicts(conflicts_cmd::ConflictsCmd),
     Run(run_cmd::RunCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
@@ -121,6 +123,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Conflicts(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),

@@ -13,6 +13,7 @@ use super::config::Config;
 use super::metrics::Metrics;
 use super::status::Status;
 use super::stream_log::{StreamEntry, StreamLog};
+use crate::verify::ConflictQuery;
 use backtestd_core::clock::Clock;
 use backtestd_core::explain::{History, Stretch};
 use backtestd_core::market::{RawBlock, Symbol, Ts};
@@ -124,6 +125,8 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<History, String>>,
     },
+    /// The ledger of conflicts, as JSON.
+    Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
     /// A stretch of the raw log.
     Raw {
         /// Symbols and rows that are wanted.

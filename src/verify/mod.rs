@@ -4,6 +4,7 @@
 //! A check never repairs; what it finds is a [`Finding`] that names the place, the field and both values.
 
 mod blueprints;
+mod conflicts;
 mod facts;
 mod lake;
 mod store;
@@ -13,6 +14,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use blueprints::check_blueprints;
+pub use conflicts::{ConflictQuery, conflicts_json};
 pub use facts::{FactsError, FactsRange, check_facts};
 pub use lake::{check_lake, parquet_files};
 pub use store::check_store;

@@ -6,6 +6,7 @@
 
 mod blueprints;
 mod commands;
+mod conflicts;
 mod events;
 mod explain;
 mod peer;
@@ -41,6 +42,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events::list))
+        .route("/v1/conflicts", get(conflicts::list))
         .route("/v1/signals", get(signals::stream))
         .route("/v1/blueprints", get(blueprints::list))
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))

@@ -115,7 +115,7 @@ impl Worker {
                 reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
-                let delivery = Delivery { origin, label };
+                let delivery = Delivery::answered(origin, label, self.shared.clock.now());
                 let result = self.put(&puts, delivery).and_then(|done| {
                     if let Some(covered) = covered {
                         covered::extend(&mut self.store, &covered)?;

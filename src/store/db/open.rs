@@ -62,6 +62,8 @@ pub struct Store {
 pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
+    pub(super) deliveries: Keyspace,
+    pub(super) conflicts: Keyspace,
     /// One for each kind, in the order of [`Kind::ALL`].
     pub(super) raw: Vec<Keyspace>,
     pub(super) events: Keyspace,
@@ -105,6 +107,8 @@ impl Spaces {
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
+            deliveries: open("deliveries", small)?,
+            conflicts: open("conflicts", small)?,
             events: open("events", scanned)?,
             episode_ends: open("episode_ends", small)?,
             outcomes: open("outcomes", scanned)?,

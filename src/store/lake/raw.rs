@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::month::write_partition;
-use super::{LakeError, LakeFile, Month, dictionary_column, f64_column, table, ts_column};
+use super::{
+    LakeError, LakeFile, Month, bool_column, dictionary_column, f64_column, table, ts_column, ts_column_opt,
+};
 use crate::{SeriesRows, Store};
 use backtestd_core::market::{BarIndex, Kind, SeriesKey, Symbol};
 
@@ -68,5 +70,10 @@ fn batch(series: &SeriesKey, rows: SeriesRows) -> Result<RecordBatch, LakeError>
         columns.push(((*name).to_owned(), f64_column(values)));
     }
     columns.push(("source".to_owned(), dictionary_column(rows.origins.iter().map(|o| Some(o.name())))));
+    columns.push(("made_ts".to_owned(), ts_column_opt(rows.made.into_iter())));
+    if series.kind == Kind::Bars {
+        let confirmed = rows.origins.iter().map(|origin| Some(origin.is_confirmed()));
+        columns.push(("confirmed".to_owned(), bool_column(confirmed)));
+    }
     table(columns)
 }
