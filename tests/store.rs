@@ -441,6 +441,7 @@ fn kill_9_leaves_whole_ticks_and_frees_the_lock() {
 fn records_of_a_store_from_before_deliveries_were_kept_are_read_and_outweighed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
+    std::fs::remove_file(dir.path().join("SEAL")).unwrap();
     {
         let db = fjall::Database::builder(dir.path().join("db")).open().unwrap();
         let bars = db.keyspace("bars", fjall::KeyspaceCreateOptions::default).unwrap();
@@ -484,6 +485,7 @@ fn a_table_that_contradicts_every_row_is_listed_in_part_and_counted_once() {
 fn a_store_of_another_schema_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
+    std::fs::remove_file(dir.path().join("SEAL")).unwrap();
     {
         let db = fjall::Database::builder(dir.path().join("db")).open().unwrap();
         let meta = db.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();

@@ -100,10 +100,21 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("backtestd: {error:#}");
+            eprintln!("backtestd: {}", told_once(&error));
             ExitCode::from(1)
         }
     }
+}
+
+/// An error with its causes, each said once: many messages end with that of their cause.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut out = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !out.contains(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -129,5 +140,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),
         Command::Watch(args) => args.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("disk gone");
+        let outer = anyhow::Error::new(inner).context("cannot open x: disk gone");
+        assert_eq!(super::told_once(&outer), "cannot open x: disk gone");
+        let told: anyhow::Result<()> = Err(outer).context("while verifying");
+        assert_eq!(super::told_once(&told.unwrap_err()), "while verifying: cannot open x: disk gone");
     }
 }

@@ -30,7 +30,7 @@ use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::pipeline::POOLED;
 use backtestd_lab::calibrate::Lab;
 use backtestd_store::Store;
-use backtestd_store::lake::{SCHEMA_KEY, write_bytes, write_parquet};
+use backtestd_store::lake::{SCHEMA_KEY, in_order_of_time, write_bytes, write_parquet};
 
 /// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
 /// done and the steps in all.
@@ -218,12 +218,12 @@ fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Resul
 }
 
 fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) -> Result<(), ResearchError> {
-    let Some(first) = batches.first() else { return Ok(()) };
+    let Some(rows) = in_order_of_time(path, batches)? else { return Ok(()) };
     let metadata = BTreeMap::from([
         (SCHEMA_KEY.to_owned(), schema.to_owned()),
         ("ontology_spec_hash".to_owned(), spec_hash.to_owned()),
     ]);
-    write_parquet(path, &first.schema(), batches, &metadata)?;
+    write_parquet(path, &rows.schema(), std::slice::from_ref(&rows), &metadata)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod blueprints;
 mod conflicts;
 mod facts;
 mod lake;
+mod lake_rows;
 mod store;
 
 use std::fmt;
@@ -17,7 +18,8 @@ pub use blueprints::check_blueprints;
 pub use conflicts::{ConflictQuery, conflicts_json};
 pub use facts::{FactsError, FactsRange, check_facts};
 pub use lake::{check_lake, parquet_files};
-pub use store::check_store;
+pub use lake_rows::check_lake_rows;
+pub use store::{check_damaged, check_files, check_store};
 
 /// Most findings of one area that are listed; the rest is counted.
 pub const LISTED: usize = 1000;
@@ -45,7 +47,7 @@ impl fmt::Display for Finding {
 /// What one area came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Area {
-    /// `store`, `facts`, `lake` or `blueprints`.
+    /// `files`, `store`, `facts`, `lake`, `lake_rows` or `blueprints`.
     pub area: &'static str,
     /// What was looked at, in words.
     pub checked: String,

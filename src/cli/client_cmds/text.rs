@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::table;
 
 /// A JSON value as a table cell.
-pub(super) fn plain(value: &Value) -> String {
+pub(in crate::cli) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -15,7 +15,7 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-pub(super) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+pub(in crate::cli) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().map(|items| items.iter().map(cells).collect()).unwrap_or_default()
 }
 

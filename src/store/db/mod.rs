@@ -22,6 +22,9 @@ mod provenance;
 mod put;
 mod raw;
 mod replace;
+mod salvage;
+mod seal;
+mod snapshot;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
@@ -36,6 +39,9 @@ pub use open::{Fsync, SCHEMA_VERSION, Store, StoreOptions};
 pub use provenance::Made;
 pub use raw::SeriesRows;
 pub use replace::{Replaced, Replacement};
+pub use salvage::{LostRange, examine};
+pub use seal::{BrokenSeal, check_seal};
+pub use snapshot::{Frozen, trial_from_text, trial_to_text};
 pub use verify::{Damage, Decoded};
 
 pub use backtestd_core::market::Origin;

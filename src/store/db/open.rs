@@ -8,6 +8,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Owne
 use super::StoreError;
 use super::error::During;
 use super::lock::DirLock;
+use super::seal::{Sealer, check_before_opening};
 use backtestd_core::market::Kind;
 
 /// Version of the layout of keys and values. Bumped when a reader of the old one would misread the new one.
@@ -55,7 +56,16 @@ pub struct Store {
     fsync: Fsync,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
+    // In this order: the files are sealed when the engine has closed them, and before anybody else may open them.
+    _sealer: Sealer,
     _lock: DirLock,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What is sealed must be on disk; an error means that the disk is gone, and with it the seal.
+        let _ = self.sync();
+    }
 }
 
 /// Handles of all keyspaces.
@@ -125,6 +135,31 @@ impl Spaces {
     }
 }
 
+impl Spaces {
+    /// Every keyspace with its name, in one order.
+    pub(super) fn all(&self) -> Vec<(&'static str, &Keyspace)> {
+        let named = [
+            ("meta", &self.meta),
+            ("summaries", &self.summaries),
+            ("deliveries", &self.deliveries),
+            ("conflicts", &self.conflicts),
+            ("events", &self.events),
+            ("episode_ends", &self.episode_ends),
+            ("outcomes", &self.outcomes),
+            ("revisions", &self.revisions),
+            ("checkpoints", &self.checkpoints),
+            ("trials", &self.trials),
+            ("evidence", &self.evidence),
+            ("signals", &self.signals),
+            ("updates", &self.updates),
+            ("runs", &self.runs),
+            ("arrivals", &self.arrivals),
+        ];
+        let raw = Kind::ALL.iter().map(|kind| kind.name()).zip(&self.raw);
+        named.into_iter().chain(raw).collect()
+    }
+}
+
 impl Store {
     /// Opens the store in `dir`, creating it if it is not there. Durable at every commit.
     ///
@@ -150,6 +185,8 @@ impl Store {
         let io = |source| StoreError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         let lock = DirLock::take(dir)?;
+        check_before_opening(dir)?;
+        let sealer = Sealer::breaking(dir)?;
         let readme = dir.join("README.md");
         if !readme.exists() {
             std::fs::write(&readme, README).map_err(|source| StoreError::Io { path: readme, source })?;
@@ -165,7 +202,7 @@ impl Store {
             })?;
         let spaces = Spaces::open(&db)?;
         let mut store =
-            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _lock: lock };
+            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _sealer: sealer, _lock: lock };
         store.check_schema()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;

@@ -155,6 +155,41 @@ impl Store {
         self.records(market, symbol, first.0, end.0)
     }
 
+    /// The last bar of a series before `bar`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn last_bar_before(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        bar: BarIndex,
+    ) -> Result<Option<BarIndex>, StoreError> {
+        let range = series::key(market, symbol, i64::MIN)..series::key(market, symbol, bar.0);
+        self.bar_of(self.spaces.raw[Kind::Bars.index()].range(range).next_back())
+    }
+
+    /// The first bar of a series from `bar` on.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn first_bar_from(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        bar: BarIndex,
+    ) -> Result<Option<BarIndex>, StoreError> {
+        let range = series::key(market, symbol, bar.0)..=series::key(market, symbol, i64::MAX);
+        self.bar_of(self.spaces.raw[Kind::Bars.index()].range(range).next())
+    }
+
+    fn bar_of(&self, found: Option<fjall::Guard>) -> Result<Option<BarIndex>, StoreError> {
+        let Some(pair) = found else { return Ok(None) };
+        let key = pair.key().during("look for a bar")?;
+        let time = time_at_end(&key).ok_or_else(|| corrupt(Kind::Bars.name(), &key, "key too short"))?;
+        Ok(Some(BarIndex(time)))
+    }
+
     /// Settlements of `first.open() < ts <= end.open()`.
     ///
     /// # Errors

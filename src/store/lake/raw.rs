@@ -23,8 +23,8 @@ fn schema(kind: Kind) -> String {
     format!("backtestd.{}/1", folder.rsplit('/').next().unwrap_or(folder))
 }
 
-/// Writes every raw series of `symbols` (all of them if empty) that has records in `[first, end)`, whole months of it
-/// clipped to that range. Files that already hold their content are left alone.
+/// Writes the months that `[first, end)` touches of every raw series of `symbols` (all of them if empty), whole. Files that
+/// already hold their content are left alone.
 ///
 /// # Errors
 /// When the store cannot be read or a file cannot be written.
@@ -43,8 +43,7 @@ pub fn export_raw(
         let instant = |time| series.kind.instant(time);
         for month in Month::between(instant(extent.first), instant(extent.last)) {
             let (from, to) = month.bars();
-            let (from, to) = (from.max(first), to.min(end));
-            if from >= to {
+            if to <= first || from >= end {
                 continue;
             }
             let (from, to) =
