@@ -7,12 +7,12 @@ use anyhow::bail;
 use clap::Args;
 
 use super::Progress;
+use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::Clock;
 use backtestd_core::clean::CleanPolicy;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use backtestd_store::Store;
 use backtestd_store::lake::{LakeFile, export_clean, export_raw, list_files};
 
 /// Write the raw and the cleaned bars of the store as monthly parquet files. Every month that lies between --start and
@@ -49,7 +49,7 @@ pub struct ExportLakeCmd {
 /// When the specs do not load, the store is in use or empty, or a file cannot be written.
 pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
     let spec = load_specs(&cmd.spec.spec)?;
-    let store = Store::open(&cmd.state.state)?;
+    let store = ReadableStore::open(&cmd.state.state)?;
     let lake = cmd.data.data_root.join("lake");
     let mut symbols = cmd.symbols.clone();
     if symbols.is_empty() {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
 pub mod backfill_cmd;
+mod borrowed;
 mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;

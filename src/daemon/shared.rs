@@ -15,8 +15,10 @@ use super::status::Status;
 use super::stream_log::{StreamEntry, StreamLog};
 use crate::verify::ConflictQuery;
 use backtestd_core::clock::Clock;
+use backtestd_core::discovery::Trial;
 use backtestd_core::explain::{History, Stretch};
 use backtestd_core::market::{RawBlock, Symbol, Ts};
+use backtestd_store::Frozen;
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;
@@ -127,6 +129,10 @@ pub enum Query {
     },
     /// The ledger of conflicts, as JSON.
     Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
+    /// The store as it is now, to be copied beside it.
+    Freeze(oneshot::Sender<Result<Frozen, String>>),
+    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are refused in words.
+    AddTrials(Vec<Trial>, oneshot::Sender<Result<Result<(), String>, String>>),
     /// A stretch of the raw log.
     Raw {
         /// Symbols and rows that are wanted.
@@ -162,6 +168,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Explanations that may be computed at once; one more gets 503.
     pub explaining: Semaphore,
+    /// Copies of the store that may be made at once; one more gets 503.
+    pub copying: Semaphore,
     status: RwLock<Status>,
     started: Instant,
     control: mpsc::Sender<Control>,
@@ -200,6 +208,7 @@ impl Shared {
             stream: StreamLog::default(),
             metrics: Metrics::default(),
             explaining: Semaphore::new(EXPLANATIONS),
+            copying: Semaphore::new(1),
             status: RwLock::new(status),
             started: Instant::now(),
             control,

@@ -43,13 +43,8 @@ pub fn run(
     now: Ts,
     progress: &mut dyn FnMut(&'static str, u64, u64),
 ) -> Result<RunSummary, ResearchError> {
-    let config = discovery_config(&request.spec, &request.symbols, request.end.open());
-    let catalogue = config.catalogue(&OutcomeTable::default());
-    let mut ledger = read_ledger(store, catalogue.statistic)?;
     let day = closed_through(request.end.open());
-    let kind = request.spec.gates.multiplicity.catalogue;
-    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
-    let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
+    let Admitted { config, catalogue, accounting, measure_looks } = enter(store, request, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -115,6 +110,33 @@ pub fn run(
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
+}
+
+/// What a run may look at.
+struct Admitted {
+    config: DiscoveryConfig,
+    catalogue: Catalogue,
+    accounting: Accounting,
+    measure_looks: Vec<MeasureLook>,
+}
+
+/// Enters the hypotheses of a run into the ledger.
+fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Admitted, ResearchError> {
+    let config = discovery_config(&request.spec, &request.symbols, request.end.open());
+    let catalogue = config.catalogue(&OutcomeTable::default());
+    let mut ledger = read_ledger(store, catalogue.statistic)?;
+    let kind = request.spec.gates.multiplicity.catalogue;
+    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+    let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
+    Ok(Admitted { config, catalogue, accounting, measure_looks })
+}
+
+/// Enters the hypotheses of a run into the ledger without looking at anything yet: [`run`] then finds them there.
+///
+/// # Errors
+/// When the catalogue was declared closed and has grown, or the store cannot be written.
+pub fn admit(store: &mut Store, request: &Request) -> Result<(), ResearchError> {
+    enter(store, request, closed_through(request.end.open())).map(|_| ())
 }
 
 /// A run whose conclusions stand.

@@ -69,13 +69,13 @@ fn series_name(key: &SeriesKey) -> String {
 pub(super) fn text(summary: &ImportSummary) {
     for (key, r) in &summary.series {
         println!(
-            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed {:>6} refuted",
+            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed{}",
             series_name(key),
             r.inserted,
             r.unchanged,
             r.filled,
             r.conflicts,
-            r.kept
+            if r.kept > 0 { format!(" {:>6} refuted", r.kept) } else { String::new() }
         );
     }
     let total = summary.total();

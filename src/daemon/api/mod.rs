@@ -13,6 +13,7 @@ mod peer;
 mod problem;
 mod serve;
 mod signals;
+mod snapshot;
 
 pub use peer::Peer;
 pub use problem::Problem;
@@ -21,7 +22,7 @@ pub use serve::{ApiError, listen_unix, serve_loopback, serve_unix};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +51,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/runs", get(events::runs))
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))
+        .route("/v1/snapshot", post(snapshot::take))
+        .route(
+            "/v1/trials",
+            post(snapshot::add_trials).layer(DefaultBodyLimit::max(snapshot::TRIAL_BYTES)),
+        )
         .route("/v1/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -43,6 +43,12 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
         Query::Conflicts(wanted, reply) => {
             let _ = reply.send(conflicts_json(store, &wanted).map_err(|e| e.to_string()));
         }
+        Query::Freeze(reply) => {
+            let _ = reply.send(store.freeze().map_err(|e| e.to_string()));
+        }
+        Query::AddTrials(_, reply) => {
+            let _ = reply.send(Err("the ledger is written by its owner only".to_owned()));
+        }
         Query::Raw { stretch, reply } => {
             let raw = store.raw(&stretch.symbols, stretch.first, stretch.rows);
             let _ = reply.send(raw.map_err(|e| e.to_string()));

@@ -35,7 +35,8 @@ pub enum StoreError {
     /// Files that are not what they were when the store was closed.
     #[error(
         "the store in {} is damaged: not what they were when it was closed are {files}; nothing was opened or changed. \
-         `backtestd verify` says what can still be read",
+         `backtestd verify` says what can still be read (if an earlier version of this program has used the store since, \
+         delete its SEAL)",
         dir.display()
     )]
     Rotten {

@@ -1,5 +1,7 @@
 //! What can still be read of a damaged store, without touching it.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::verify::Decoded;
@@ -59,10 +61,29 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target)?;
+            copy_file(&entry.path(), &target)?;
         }
     }
     Ok(())
+}
+
+/// Leaves out blocks of zeros: journals are mostly reserved space.
+fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    const BLOCK: usize = 1 << 20;
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let mut block = vec![0; BLOCK];
+    let mut length = 0;
+    loop {
+        let read = from.read(&mut block)?;
+        if read == 0 {
+            return to.set_len(length);
+        }
+        if block[..read].iter().any(|byte| *byte != 0) {
+            to.seek(SeekFrom::Start(length))?;
+            to.write_all(&block[..read])?;
+        }
+        length += read as u64;
+    }
 }
 
 impl Store {

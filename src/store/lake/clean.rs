@@ -39,8 +39,9 @@ pub fn export_clean(
     let mut ranges: Vec<(Market, (BarIndex, BarIndex))> = Vec::new();
     for market in [Market::Perp, Market::Spot] {
         // Nobody has seen a bar that opens after now.
-        let seen = store.range(market, symbol)?.map(|(from, to)| (from, to.min(now.bar())));
-        ranges.extend(seen.filter(|(from, to)| from <= to).map(|range| (market, range)));
+        let last = store.last_bar_before(market, symbol, now.bar().next())?;
+        let seen = store.range(market, symbol)?.map(|(from, _)| from).zip(last);
+        ranges.extend(seen.map(|range| (market, range)));
     }
     let (Some(from), Some(to)) =
         (ranges.iter().map(|(_, r)| r.0).min(), ranges.iter().map(|(_, r)| r.1.next()).max())
