@@ -451,7 +451,13 @@ fn records_of_a_store_from_before_deliveries_were_kept_are_read_and_outweighed()
         let value: Vec<u8> =
             [1, 4].into_iter().chain(bar(0, 100.0).values().iter().flat_map(|v| v.to_le_bytes())).collect();
         bars.insert([&[0][..], b"BTCUSDT\0", &time].concat(), value).unwrap();
-        let extent = [&[1][..], &T0.0.to_le_bytes(), &T0.0.to_le_bytes(), &1_u64.to_le_bytes(), &0x1ff_u32.to_le_bytes()];
+        let extent = [
+            &[1][..],
+            &T0.0.to_le_bytes(),
+            &T0.0.to_le_bytes(),
+            &1_u64.to_le_bytes(),
+            &0x1ff_u32.to_le_bytes(),
+        ];
         summaries.insert([&[1, 0][..], b"BTCUSDT\0"].concat(), extent.concat()).unwrap();
     }
     let mut store = open(dir.path());
@@ -459,7 +465,9 @@ fn records_of_a_store_from_before_deliveries_were_kept_are_read_and_outweighed()
     assert!(store.bars(Market::Perp, &btc(), T0, T0 + 1).unwrap()[0].same_as(&bar(0, 100.0)));
     let again = store.put_bars(Market::Perp, &btc(), &[bar(0, 100.0)], FILE).unwrap();
     assert_eq!((again.unchanged, again.confirmed), (1, 1));
-    let report = store.put_bars(Market::Perp, &btc(), &[bar(0, 101.0)], Delivery::new(Origin::Table, "x.csv")).unwrap();
+    let report = store
+        .put_bars(Market::Perp, &btc(), &[bar(0, 101.0)], Delivery::new(Origin::Table, "x.csv"))
+        .unwrap();
     assert_eq!((report.kept, report.conflicts), (1, 0));
     let found = store.conflicts().unwrap();
     assert_eq!((found.listed[0].old.made.label.as_str(), found.listed[0].new_stands), ("file.zip", false));

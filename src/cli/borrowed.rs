@@ -56,7 +56,11 @@ impl ReadableStore {
     /// # Errors
     /// When there is none, it cannot be opened, or another process than a daemon has it.
     pub(super) fn open(state: &Path) -> anyhow::Result<Self> {
-        anyhow::ensure!(state.join("db").exists(), "no store in {}; import or backfill first", state.display());
+        anyhow::ensure!(
+            state.join("db").exists(),
+            "no store in {}; import or backfill first",
+            state.display()
+        );
         let locked = match Store::open(state) {
             Ok(store) => return Ok(Self { store, copy: None }),
             Err(error @ StoreError::Locked { .. }) => error,

@@ -52,7 +52,11 @@ impl ConflictsCmd {
             limit: self.limit as usize,
         };
         let state = self.connection.state()?;
-        anyhow::ensure!(state.join("db").exists(), "no store in {}; import or backfill first", state.display());
+        anyhow::ensure!(
+            state.join("db").exists(),
+            "no store in {}; import or backfill first",
+            state.display()
+        );
         let answer = match Store::open(&state) {
             Ok(store) => conflicts_json(&store, &query)?,
             Err(StoreError::Locked { .. }) => self.connection.get("/v1/conflicts", self.parameters())?,
@@ -75,7 +79,8 @@ impl ConflictsCmd {
 
 fn text(answer: &Value) -> String {
     let listed = &answer["conflicts"];
-    if listed.as_array().is_none_or(Vec::is_empty) && answer["unlisted"].as_array().is_none_or(Vec::is_empty) {
+    if listed.as_array().is_none_or(Vec::is_empty) && answer["unlisted"].as_array().is_none_or(Vec::is_empty)
+    {
         return "no two deliveries contradict each other\n".to_owned();
     }
     let lines = rows(listed, |c| {
@@ -96,7 +101,8 @@ fn text(answer: &Value) -> String {
             source(&c["new"]),
         ]
     });
-    let head = ["market", "symbol", "kind", "record", "stands", "old | new", "old came with", "new came with"];
+    let head =
+        ["market", "symbol", "kind", "record", "stands", "old | new", "old came with", "new came with"];
     let mut out = table::render(&head, &lines);
     let (total, shown) = (answer["total"].as_u64().unwrap_or(0), lines.len() as u64);
     if total > shown {

@@ -13,8 +13,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Progress;
-use backtestd_binance::clock::SystemClock;
 use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, Told, origin_of, read_file};
+use backtestd_binance::clock::SystemClock;
 use backtestd_core::Clock;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{Instrument, Market, Symbol};

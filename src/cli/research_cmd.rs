@@ -14,9 +14,9 @@ use crate::research::{self, Request};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
 use backtestd_core::spec::CompiledSpec;
-use backtestd_core::discovery::Trial;
 use backtestd_store::Store;
 
 /// Which part of the store a command reads.

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::{FINDINGS, Progress};
 use crate::verify::{
-    Area, FactsRange, check_blueprints, check_damaged, check_facts, check_files, check_lake, check_lake_rows, check_store,
-    parquet_files,
+    Area, FactsRange, check_blueprints, check_damaged, check_facts, check_files, check_lake, check_lake_rows,
+    check_store, parquet_files,
 };
 use backtestd_core::market::{BARS_PER_DAY, Ts, parse_date};
 use backtestd_store::Store;

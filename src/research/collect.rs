@@ -144,16 +144,7 @@ pub fn collect(
             EventRow { exit: exits.get(&key).copied(), event, arrival: None, revision: 0 }
         })
         .collect();
-    Ok(Collected {
-        events,
-        outcomes,
-        measured,
-        open_outcomes,
-        quality,
-        bars,
-        history,
-        history_from,
-    })
+    Ok(Collected { events, outcomes, measured, open_outcomes, quality, bars, history, history_from })
 }
 
 /// Keeps what a placebo reads of the rows inside the requested range.

@@ -128,7 +128,12 @@ fn interior_months(area: &mut Area, lake: &Path, present: &BTreeSet<String>) {
         let (Some(first), Some(last)) = (months.first(), months.last()) else { continue };
         for month in Month::between(first.start(), last.start()).filter(|month| !months.contains(month)) {
             let path = month.path(&lake.join(&table));
-            area.find(path.display().to_string(), "file", format!("a month between others ({EXPORT})"), "absent");
+            area.find(
+                path.display().to_string(),
+                "file",
+                format!("a month between others ({EXPORT})"),
+                "absent",
+            );
         }
     }
 }
@@ -146,10 +151,7 @@ impl Behind {
     fn note(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.records > 0 {
-            parts.push(format!(
-                "{} records of {} months came after the export",
-                self.records, self.months
-            ));
+            parts.push(format!("{} records of {} months came after the export", self.records, self.months));
         }
         if self.changed > 0 {
             parts.push(format!("{} records read differently in the store since", self.changed));
@@ -182,18 +184,32 @@ fn raw(
     let rows = Rows::of(file, kind.columns());
     let times: BTreeMap<Ts, usize> = rows.times.iter().enumerate().map(|(row, time)| (*time, row)).collect();
     if times.len() != rows.times.len() {
-        area.find(name, "rows", format!("{} times, each once", times.len()), format!("{} rows", rows.times.len()));
+        area.find(
+            name,
+            "rows",
+            format!("{} times, each once", times.len()),
+            format!("{} rows", rows.times.len()),
+        );
     }
     let known: BTreeSet<Ts> = instants.iter().copied().collect();
     let alien: Vec<&Ts> = times.keys().filter(|time| !known.contains(time)).collect();
     if let Some(first) = alien.first() {
-        area.find(name, format!("row of {first}"), "a record of the store", format!("{} rows that it lacks", alien.len()));
+        area.find(
+            name,
+            format!("row of {first}"),
+            "a record of the store",
+            format!("{} rows that it lacks", alien.len()),
+        );
     }
     let last = times.keys().next_back();
     let (mut missing, mut late) = (Vec::new(), 0);
     for (at, time) in instants.iter().enumerate() {
         let Some(row) = times.get(time) else {
-            if last.is_some_and(|last| time < last) { missing.push(time) } else { late += 1 }
+            if last.is_some_and(|last| time < last) {
+                missing.push(time)
+            } else {
+                late += 1
+            }
             continue;
         };
         let differs = stored.columns.iter().zip(&rows.columns).any(|(store, file)| {
@@ -263,7 +279,8 @@ impl Rows {
 
     fn add(&mut self, batch: &RecordBatch, names: &[&str]) {
         let column = |name: &str| batch.column_by_name(name);
-        if let Some(times) = column("timestamp").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>()) {
+        if let Some(times) = column("timestamp").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>())
+        {
             self.times.extend(times.values().iter().map(|ns| Ts(ns.div_euclid(1_000_000))));
         }
         for (name, out) in names.iter().zip(&mut self.columns) {

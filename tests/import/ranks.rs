@@ -113,15 +113,15 @@ fn d06_the_daily_row_stands_and_the_conflict_is_listed() {
         folder.join(span).join("klines/BTCUSDT/5m").join(name)
     };
     let whole = vec![folder.to_owned()];
-    let orders =
-        [whole, vec![find("daily"), find("monthly")], vec![find("monthly"), find("daily")]];
+    let orders = [whole, vec![find("daily"), find("monthly")], vec![find("monthly"), find("daily")]];
     for paths in orders {
         for calls in [vec![paths.clone()], paths.iter().map(|path| vec![path.clone()]).collect()] {
             let (_dir, mut store) = store();
             for paths in calls {
                 run(&mut store, &args(&paths));
             }
-            let bars = store.bars(Market::Spot, &symbol("BTCUSDT"), BarIndex(0), BarIndex(i64::MAX / 2)).unwrap();
+            let bars =
+                store.bars(Market::Spot, &symbol("BTCUSDT"), BarIndex(0), BarIndex(i64::MAX / 2)).unwrap();
             let closes = |close: f64| bars.iter().filter(|bar| bar.close == close).count();
             assert_eq!((closes(258.5), closes(257.9)), (1, 0), "{paths:?}");
             assert_eq!(bars.iter().find(|bar| bar.close == 258.5).unwrap().volume, 10.0);
@@ -132,10 +132,16 @@ fn d06_the_daily_row_stands_and_the_conflict_is_listed() {
                 Some("new") => (&conflict["new"], &conflict["old"]),
                 _ => (&conflict["old"], &conflict["new"]),
             };
-            assert_eq!((&stands["source"], &other["source"]), (&"archive_daily".into(), &"archive_monthly".into()));
+            assert_eq!(
+                (&stands["source"], &other["source"]),
+                (&"archive_daily".into(), &"archive_monthly".into())
+            );
             assert!(stands["file"].as_str().unwrap().ends_with("BTCUSDT-5m-2020-12-21.zip"), "{stands}");
             assert!(other["file"].as_str().unwrap().ends_with("BTCUSDT-5m-2020-12.zip"), "{other}");
-            assert_eq!((&stands["values"]["close"], &other["values"]["close"]), (&258.5.into(), &257.9.into()));
+            assert_eq!(
+                (&stands["values"]["close"], &other["values"]["close"]),
+                (&258.5.into(), &257.9.into())
+            );
         }
     }
 }

@@ -101,8 +101,10 @@ fn damage(world: &World, seed: u64) -> (PathBuf, Vec<u8>, String) {
     let mut pick = |n: usize| (draws.uniform() * n as f64) as usize;
     let is_said = |path: &PathBuf| !path.ends_with("lock") && path.metadata().unwrap().len() > 0;
     let store: Vec<PathBuf> = files_below(&world.state.join("db")).into_iter().filter(is_said).collect();
-    let lake: Vec<PathBuf> =
-        files_below(&world.data).into_iter().filter(|p| p.extension().is_some_and(|e| e == "parquet")).collect();
+    let lake: Vec<PathBuf> = files_below(&world.data)
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "parquet"))
+        .collect();
     let list = world.data.join("lake/files.json");
     let kind = pick(8);
     let path = match kind {

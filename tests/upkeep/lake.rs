@@ -50,7 +50,11 @@ fn later() -> Ts {
 }
 
 fn content(lake: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    parquet_files(lake).unwrap().into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    parquet_files(lake)
+        .unwrap()
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -101,7 +105,10 @@ fn an_empty_store_that_imports_the_lake_is_the_same_and_writes_the_same_bytes() 
     let again = copied.path().join("lake");
     export(&copy, &again, ALL, later());
     let strip = |lake: &Path| -> BTreeMap<PathBuf, Vec<u8>> {
-        content(lake).into_iter().map(|(p, bytes)| (p.strip_prefix(lake).unwrap().to_owned(), bytes)).collect()
+        content(lake)
+            .into_iter()
+            .map(|(p, bytes)| (p.strip_prefix(lake).unwrap().to_owned(), bytes))
+            .collect()
     };
     assert!(strip(&again) == strip(&lake), "the files differ");
     let lists = [&lake, &again].map(|lake| std::fs::read(lake.join("files.json")).unwrap());
@@ -128,12 +135,28 @@ fn a_bar_with_a_false_date_makes_no_years_of_gap_rows() {
         .filter(|file| file.path.to_string_lossy().contains("cleaned"))
         .map(|file| {
             let month = file.path.parent().unwrap();
-            (month.strip_prefix(lake.join("cleaned/perp/BTCUSDT/5m/ohlcv_clean")).unwrap().display().to_string(), file.rows)
+            (
+                month
+                    .strip_prefix(lake.join("cleaned/perp/BTCUSDT/5m/ohlcv_clean"))
+                    .unwrap()
+                    .display()
+                    .to_string(),
+                file.rows,
+            )
         })
         .collect();
     let months: Vec<&str> = rows.keys().map(String::as_str).collect();
     assert_eq!(months[0], "year=2011/month=01");
-    assert_eq!(months[1..], ["year=2025/month=03", "year=2025/month=04", "year=2025/month=05", "year=2025/month=06", "year=2025/month=07"]);
+    assert_eq!(
+        months[1..],
+        [
+            "year=2025/month=03",
+            "year=2025/month=04",
+            "year=2025/month=05",
+            "year=2025/month=06",
+            "year=2025/month=07"
+        ]
+    );
     assert_eq!(rows["year=2025/month=05"], 31 * 288, "a hole of months is gap rows");
     assert_eq!(rows["year=2025/month=07"], 289, "nothing after the last bar that was seen");
 }

@@ -30,7 +30,8 @@ pub(super) async fn list(
     let given = params(query)?;
     let bad = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
     let kind = |name: &str| {
-        Kind::from_name(name).ok_or_else(|| Problem::bad_request(format!("kind = {name} is no kind of record")))
+        Kind::from_name(name)
+            .ok_or_else(|| Problem::bad_request(format!("kind = {name} is no kind of record")))
     };
     let wanted = ConflictQuery {
         since: given.since.as_deref().map(parse_time).transpose().map_err(|e| bad(&e))?,

@@ -52,10 +52,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))
         .route("/v1/snapshot", post(snapshot::take))
-        .route(
-            "/v1/trials",
-            post(snapshot::add_trials).layer(DefaultBodyLimit::max(snapshot::TRIAL_BYTES)),
-        )
+        .route("/v1/trials", post(snapshot::add_trials).layer(DefaultBodyLimit::max(snapshot::TRIAL_BYTES)))
         .route("/v1/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -23,7 +23,9 @@ pub(super) const TRIAL_BYTES: usize = 64 << 20;
 pub(super) async fn take(_: MayChange, State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let Ok(_permit) = shared.copying.try_acquire() else {
-        return Err(Problem::unavailable("another copy of the store is being made; ask again shortly".to_owned()));
+        return Err(Problem::unavailable(
+            "another copy of the store is being made; ask again shortly".to_owned(),
+        ));
     };
     let frozen = shared.query(Query::Freeze).await?;
     let taken_at = shared.clock.now();

@@ -133,7 +133,7 @@ impl Worker {
                 reply(to, result)?;
             }
             Job::Journal { batch, anew_after, reply: to } => {
-                let added = self.facts.journal.add(&mut self.store, batch, anew_after);
+                let added = self.facts.journal.add(&mut self.store, &batch, anew_after);
                 reply(to, added)?;
             }
             Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,
@@ -183,14 +183,17 @@ impl Worker {
     /// admit: those that it has in their cohort, the others in the next one.
     fn add_trials(&mut self, trials: &[Trial]) -> Result<Result<(), String>, StorageError> {
         let known = self.store.trials()?;
-        let cohorts = |statistic| known.iter().filter(|t| t.statistic == statistic).map(|t| t.cohort).max().unwrap_or(0);
+        let cohorts = |statistic| {
+            known.iter().filter(|t| t.statistic == statistic).map(|t| t.cohort).max().unwrap_or(0)
+        };
         for trial in trials {
             let stored = known.iter().find(|t| t.key == trial.key).map(|t| t.cohort);
             let expected = stored.unwrap_or_else(|| cohorts(trial.statistic) + 1);
             if trial.cohort != expected {
                 return Ok(Err(format!(
                     "trial {} is of cohort {}, and the ledger has moved on to {expected}: take a new snapshot",
-                    trial.key.hex(), trial.cohort
+                    trial.key.hex(),
+                    trial.cohort
                 )));
             }
         }

@@ -145,12 +145,7 @@ impl Weight {
 }
 
 /// Whether the new one of two known values stands.
-fn new_stands(
-    kind: Kind,
-    (old, new): (Said, Said),
-    (was, now): &(Weight, Weight),
-    prefer: Prefer,
-) -> bool {
+fn new_stands(kind: Kind, (old, new): (Said, Said), (was, now): &(Weight, Weight), prefer: Prefer) -> bool {
     match prefer {
         Prefer::New => return true,
         Prefer::Stored => return false,
@@ -166,7 +161,9 @@ fn new_stands(
     let by_kind = match rank {
         _ if rank != old.origin.rank() => rank.cmp(&old.origin.rank()),
         Rank::Recorded if new.origin == Origin::Rest && old.origin == Origin::Rest => made,
-        Rank::Recorded if new.origin == Origin::Rest || old.origin == Origin::Rest => new.origin.cmp(&old.origin),
+        Rank::Recorded if new.origin == Origin::Rest || old.origin == Origin::Rest => {
+            new.origin.cmp(&old.origin)
+        }
         Rank::Recorded => weight.then(new.origin.cmp(&old.origin)).then(made),
         Rank::Heard => made,
         Rank::Anybody => weight.then(made),
@@ -200,11 +197,8 @@ mod tests {
 
     #[test]
     fn unknown_never_overwrites_known_and_known_fills_unknown() {
-        let (columns, merged) = both(
-            Kind::Depth,
-            &held(Origin::Rest, None, &[1.0, N]),
-            &held(Origin::Table, None, &[N, 2.0]),
-        );
+        let (columns, merged) =
+            both(Kind::Depth, &held(Origin::Rest, None, &[1.0, N]), &held(Origin::Table, None, &[N, 2.0]));
         assert_eq!(merged, Merged { filled: true, ..Merged::default() });
         assert_eq!(columns[..2], [1.0, 2.0]);
     }

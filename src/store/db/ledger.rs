@@ -147,7 +147,8 @@ impl<'s> Ledger<'s> {
     ) -> Result<(), StoreError> {
         let first = columns.trailing_zeros() as usize;
         let width = series.kind.columns().len();
-        let side = |held: &Held| StoredSide { id: held.says.of(first).id, columns: held.columns[..width].to_vec() };
+        let side =
+            |held: &Held| StoredSide { id: held.says.of(first).id, columns: held.columns[..width].to_vec() };
         let found = StoredConflict {
             series: summary::key(series),
             time,
@@ -163,8 +164,8 @@ impl<'s> Ledger<'s> {
         }
         let identity = conflict::identity(&found);
         let space = &self.store.spaces.conflicts;
-        let is_known = self.staged.contains(&identity)
-            || space.contains_key(&identity).during("look up a conflict")?;
+        let is_known =
+            self.staged.contains(&identity) || space.contains_key(&identity).during("look up a conflict")?;
         if is_known {
             return Ok(());
         }

@@ -201,8 +201,15 @@ impl Store {
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let mut store =
-            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _sealer: sealer, _lock: lock };
+        let mut store = Self {
+            db,
+            spaces,
+            dir: dir.to_owned(),
+            fsync: options.fsync,
+            rewinds: 0,
+            _sealer: sealer,
+            _lock: lock,
+        };
         store.check_schema()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;

@@ -28,7 +28,8 @@ impl Store {
     /// # Errors
     /// When the engine fails, or no such delivery is known.
     pub(super) fn delivery(&self, id: u32) -> Result<Made, StoreError> {
-        let unnamed = u8::try_from(id).ok().filter(|_| id < delivery::FIRST_ID).and_then(delivery::origin_from);
+        let unnamed =
+            u8::try_from(id).ok().filter(|_| id < delivery::FIRST_ID).and_then(delivery::origin_from);
         if let Some(origin) = unnamed {
             return Ok(Made { origin, at: None, label: String::new() });
         }
@@ -62,7 +63,8 @@ impl<'s> Register<'s> {
         let origin = delivery.origin;
         // An answer an hour: else each would be a delivery of its own.
         let is_answer = matches!(origin, Origin::Rest | Origin::Stream);
-        let made = delivery.made.map(|at| if is_answer { Ts(at.0.div_euclid(HOUR_MS) * HOUR_MS) } else { at });
+        let made =
+            delivery.made.map(|at| if is_answer { Ts(at.0.div_euclid(HOUR_MS) * HOUR_MS) } else { at });
         if delivery.label.is_empty() && made.is_none() {
             return Ok(Said { id: u32::from(delivery::origin_code(origin)), origin, made });
         }

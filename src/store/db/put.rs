@@ -321,9 +321,8 @@ impl<'a> Stored<'a> {
                 (&**key, value)
             }
         };
-        let damaged = |detail: String| {
-            corrupt(key.kind.name(), &series::key(key.market, &key.symbol, time), &detail)
-        };
+        let damaged =
+            |detail: String| corrupt(key.kind.name(), &series::key(key.market, &key.symbol, time), &detail);
         let (columns, _) = series::decode(key.kind, &value).map_err(damaged)?;
         let ids = series::decode_ids(key.kind, &value).map_err(damaged)?;
         Ok(Some(Held { columns, says: register.says(&ids)? }))

@@ -40,7 +40,10 @@ pub fn examine(
         Ok((decoded, lost))
     });
     std::panic::catch_unwind(examined).unwrap_or_else(|_| {
-        Err(StoreError::Rotten { dir: dir.to_owned(), files: "files that make the engine give up".to_owned() })
+        Err(StoreError::Rotten {
+            dir: dir.to_owned(),
+            files: "files that make the engine give up".to_owned(),
+        })
     })
 }
 
@@ -96,7 +99,12 @@ impl Store {
         for (series, extent) in self.series()? {
             let day = if series.kind.is_bar_like() { BARS_PER_DAY } else { DAY_MS };
             let mut lost = Vec::new();
-            self.bisect(&series, (extent.first.div_euclid(day), extent.last.div_euclid(day) + 1), day, &mut lost);
+            self.bisect(
+                &series,
+                (extent.first.div_euclid(day), extent.last.div_euclid(day) + 1),
+                day,
+                &mut lost,
+            );
             let instant = |time: i64| series.kind.instant(time);
             out.extend(lost.into_iter().map(|(from, to)| LostRange {
                 series: series.clone(),

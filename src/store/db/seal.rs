@@ -186,7 +186,9 @@ fn files(root: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> {
     while let Some((prefix, folder)) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else { continue };
+            let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
+                continue;
+            };
             if entry.file_type()?.is_dir() {
                 folders.push((format!("{name}/"), entry.path()));
             } else if !UNSEALED.contains(&name.as_str()) {

@@ -105,11 +105,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     /// The rows of `range`; `age` is the gap's age before the first row, and after the last.
-    fn batch(
-        &self,
-        range: (BarIndex, BarIndex),
-        mut age: i64,
-    ) -> Result<(RecordBatch, i64), LakeError> {
+    fn batch(&self, range: (BarIndex, BarIndex), mut age: i64) -> Result<(RecordBatch, i64), LakeError> {
         let sources = match self.market {
             Market::Perp => Source::PERP_BAR,
             Market::Spot => Source::SPOT_BAR,

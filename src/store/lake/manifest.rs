@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(read_file_list(dir.path()).unwrap(), None);
         list_files(dir.path(), &[file("raw/a.parquet", 3), file("raw/b.parquet", 4)]).unwrap();
         list_files(dir.path(), &[file("raw/a.parquet", 5)]).unwrap();
-        let rows: Vec<_> = read_file_list(dir.path()).unwrap().unwrap().into_values().map(|f| f.rows).collect();
+        let rows: Vec<_> =
+            read_file_list(dir.path()).unwrap().unwrap().into_values().map(|f| f.rows).collect();
         assert_eq!(rows, [5, 4]);
         let path = file_list_path(dir.path());
         let text = std::fs::read_to_string(&path).unwrap();

@@ -75,7 +75,11 @@ pub(in crate::db) fn number(value: &[u8]) -> Option<u64> {
 }
 
 pub(in crate::db) fn beyond_key(series: &SeriesKey, id: u32) -> Vec<u8> {
-    debug_assert_eq!(summary::key(series)[1], market_byte(series.market), "the key of a summary names the market");
+    debug_assert_eq!(
+        summary::key(series)[1],
+        market_byte(series.market),
+        "the key of a summary names the market"
+    );
     [&[2], &summary::key(series)[..], &id.to_be_bytes()].concat()
 }
 
@@ -118,8 +122,7 @@ mod tests {
 
     #[test]
     fn keys_are_told_apart() {
-        let series =
-            SeriesKey { kind: Kind::Bars, market: Market::Spot, symbol: Symbol::new("AB").unwrap() };
+        let series = SeriesKey { kind: Kind::Bars, market: Market::Spot, symbol: Symbol::new("AB").unwrap() };
         let beyond = beyond_key(&series, 16);
         assert_eq!(beyond_of(&beyond), Some((series, 16)));
         assert_eq!((seq_of(&key(7)), seq_of(&beyond), beyond_of(&key(7))), (Some(7), None, None));

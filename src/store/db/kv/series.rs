@@ -151,7 +151,12 @@ mod tests {
 
     #[test]
     fn a_value_of_an_unknown_version_or_length_is_refused() {
-        let value = encode(Kind::Depth, Origin::Rest, &BookDepth { ts: Ts(0), bid_1pct: 1.0, ask_1pct: 2.0 }.columns(), &[9; MAX_COLUMNS]);
+        let value = encode(
+            Kind::Depth,
+            Origin::Rest,
+            &BookDepth { ts: Ts(0), bid_1pct: 1.0, ask_1pct: 2.0 }.columns(),
+            &[9; MAX_COLUMNS],
+        );
         assert_eq!(decode(Kind::Depth, &value).unwrap().0[..2], [1.0, 2.0]);
         for (at, byte) in [(0, 9), (1, 77), (2, 1), (2, 3)] {
             let mut bad = value.clone();
