@@ -14,7 +14,7 @@ use backtestd_store::{Store, StoreError, trial_to_text};
 
 /// Waits between two requests for a snapshot while another one is being made.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So often.
+/// A snapshot is asked for at most so often.
 const ATTEMPTS: u32 = 60;
 
 /// A store to read from.

@@ -206,9 +206,9 @@ fn raw(
     for (at, time) in instants.iter().enumerate() {
         let Some(row) = times.get(time) else {
             if last.is_some_and(|last| time < last) {
-                missing.push(time)
+                missing.push(time);
             } else {
-                late += 1
+                late += 1;
             }
             continue;
         };

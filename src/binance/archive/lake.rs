@@ -89,8 +89,12 @@ fn columns(kind: Kind) -> Vec<Column> {
     HEAD.into_iter().chain(values).chain(provenance).collect()
 }
 
-/// Records of one symbol, and where each of them came from as far as the table says.
-pub(super) type Sourced = (Records, Vec<(i64, Told)>);
+/// Where each record came from, as far as the table says.
+type Sources = Vec<(i64, Told)>;
+/// Records of one symbol with their sources.
+pub(super) type Sourced = (Records, Sources);
+/// Rows of one symbol with their sources.
+type Rows = (Vec<(i64, Columns)>, Sources);
 
 /// Reads a table by symbol.
 pub(super) fn read(
@@ -104,7 +108,7 @@ pub(super) fn read(
     let schema = Schema { kind: kind.facts().lake, columns: &columns, ignored: &[CONFIRMED], more: None };
     let mut table = Table::open(file, input, &schema, findings)?;
     let mut owner = Owner::new(file, spec);
-    let mut out: BTreeMap<Symbol, (Vec<(i64, Columns)>, Vec<(i64, Told)>)> = BTreeMap::new();
+    let mut out: BTreeMap<Symbol, Rows> = BTreeMap::new();
     while let Some(row) = table.next_row()? {
         let Some(symbol) = owner.of(&row, SYMBOL)? else { continue };
         let ts = row.time(TIME)?;
@@ -116,7 +120,7 @@ pub(super) fn read(
         }
     }
     owner.report(findings);
-    let of_symbol = |(symbol, (rows, mut told)): (Symbol, (Vec<_>, Vec<(i64, Told)>))| {
+    let of_symbol = |(symbol, (rows, mut told)): (Symbol, Rows)| {
         told.sort_unstable();
         (symbol, (Records::of(kind, spec.market, &rows), told))
     };

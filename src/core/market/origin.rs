@@ -21,7 +21,7 @@ pub enum Origin {
 /// How much the word of an origin weighs: a lower rank never overwrites a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// Anybody's table.
+    /// A table that anybody may have made.
     Anybody,
     /// What the exchange sent while it happened.
     Heard,

@@ -65,9 +65,9 @@ impl NotedConflict {
 /// Conflicts between one delivery and the store that are counted only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnlistedConflicts {
-    /// The series.
+    /// The series that is contradicted.
     pub series: SeriesKey,
-    /// The delivery.
+    /// The delivery that contradicts it.
     pub made: Made,
     /// Records beyond those that are listed.
     pub records: u64,

@@ -53,7 +53,7 @@ impl<'a> Delivery<'a> {
 /// Records that came with one delivery. Several lots can be put in one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Lot<'a> {
-    /// The records.
+    /// The records to be merged.
     pub puts: &'a [RawPut],
     /// What they came with.
     pub delivery: Delivery<'a>,

@@ -11,11 +11,11 @@ use backtestd_core::market::{BARS_PER_DAY, DAY_MS, SeriesKey, Ts};
 /// A stretch of a raw series that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostRange {
-    /// The series.
+    /// The series that it belongs to.
     pub series: SeriesKey,
-    /// Its beginning.
+    /// Beginning of its first day.
     pub from: Ts,
-    /// Its end, exclusive.
+    /// End of its last day, exclusive.
     pub to: Ts,
 }
 

@@ -69,7 +69,7 @@ fn batch(series: &SeriesKey, rows: SeriesRows) -> Result<RecordBatch, LakeError>
         columns.push(((*name).to_owned(), f64_column(values)));
     }
     columns.push(("source".to_owned(), dictionary_column(rows.origins.iter().map(|o| Some(o.name())))));
-    columns.push(("made_ts".to_owned(), ts_column_opt(rows.made.into_iter())));
+    columns.push(("made_ts".to_owned(), ts_column_opt(rows.made)));
     if series.kind == Kind::Bars {
         let confirmed = rows.origins.iter().map(|origin| Some(origin.is_confirmed()));
         columns.push(("confirmed".to_owned(), bool_column(confirmed)));

@@ -42,7 +42,7 @@ pub(in crate::db) fn key(market: Market, symbol: &Symbol, time: i64) -> Vec<u8> 
 }
 
 /// The columns of a kind as they are stored: less what came later and is not known.
-pub(in crate::db) fn stored<'c>(kind: Kind, columns: &'c Columns) -> &'c [f64] {
+pub(in crate::db) fn stored(kind: Kind, columns: &Columns) -> &[f64] {
     let width = kind.columns().len();
     let known = columns[..width].iter().rposition(|v| !v.is_nan()).map_or(0, |last| last + 1);
     &columns[..known.max(width - kind.facts().later_columns)]
