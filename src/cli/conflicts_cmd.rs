@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::client_cmds::{Connection, plain, rows};
-use super::table;
+use super::client_cmds::{Connection, rows};
+use super::table::{self, plain};
 use crate::verify::{ConflictQuery, conflicts_json};
 use backtestd_core::market::{Kind, Symbol, Ts, parse_time};
 use backtestd_store::{Store, StoreError};

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::Progress;
 use super::borrowed::ReadableStore;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::{Progress, misuse};
 use backtestd_binance::clock::SystemClock;
-use backtestd_core::Clock;
 use backtestd_core::clean::CleanPolicy;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
 use backtestd_store::lake::{LakeFile, export_clean, export_raw, list_files};
 
@@ -49,7 +49,10 @@ pub struct ExportLakeCmd {
 /// When the specs do not load, the store is in use or empty, or a file cannot be written.
 pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
     let spec = load_specs(&cmd.spec.spec)?;
-    let store = ReadableStore::open(&cmd.state.state)?;
+    let now = SystemClock.now();
+    misuse::check_days(cmd.start, cmd.end, now)?;
+    let mut store = ReadableStore::open(&cmd.state.state)?;
+    judge(&mut store, &spec, now)?;
     let lake = cmd.data.data_root.join("lake");
     let mut symbols = cmd.symbols.clone();
     if symbols.is_empty() {

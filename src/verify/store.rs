@@ -20,7 +20,12 @@ pub fn check_store(store: &Store, progress: &mut dyn FnMut(u64)) -> Result<Area,
     let records: u64 = decoded.records.values().sum();
     let kinds = decoded.records.values().filter(|n| **n > 0).count();
     area.checked = format!("{records} records of {kinds} kinds decoded, {} series", store.series()?.len());
-    area.note = conflicts_note(store)?;
+    let held = store.quarantine()?.iter().filter(|record| record.released.is_none()).count();
+    let quarantined = (held > 0).then(|| {
+        format!("{held} records cannot be true and are in quarantine (`backtestd quarantine list`)")
+    });
+    let notes: Vec<String> = quarantined.into_iter().chain(conflicts_note(store)?).collect();
+    area.note = (!notes.is_empty()).then(|| notes.join("; "));
     Ok(area)
 }
 

@@ -49,6 +49,11 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
         Query::AddTrials(_, reply) => {
             let _ = reply.send(Err("the ledger is written by its owner only".to_owned()));
         }
+        Query::Quarantine { reply } => {
+            let _ = reply.send(store.quarantine().map_err(|e| e.to_string()));
+        }
+        // It changes something: the worker does it before it comes here.
+        Query::Release { .. } => {}
         Query::Raw { stretch, reply } => {
             let raw = store.raw(&stretch.symbols, stretch.first, stretch.rows);
             let _ = reply.send(raw.map_err(|e| e.to_string()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Origin;
+use super::{Judged, Origin};
 use backtestd_core::market::{RawPut, SeriesKey, Ts};
 
 /// How many conflicts a report lists one by one; the ledger ([`super::Store::conflicts`]) has more.
@@ -112,6 +112,8 @@ pub struct MergeReport {
     pub contradictions: u64,
     /// The first [`LISTED_CONFLICTS`] conflicts, in order.
     pub listed: Vec<Conflict>,
+    /// Records that went into quarantine or came out of it: those written, and their neighbours.
+    pub judged: Judged,
 }
 
 impl MergeReport {
@@ -124,6 +126,7 @@ impl MergeReport {
         self.conflicts += other.conflicts;
         self.kept += other.kept;
         self.contradictions += other.contradictions;
+        self.judged.add(other.judged);
         let room = LISTED_CONFLICTS.saturating_sub(self.listed.len());
         self.listed.extend(other.listed.into_iter().take(room));
     }

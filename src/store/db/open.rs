@@ -7,6 +7,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Owne
 
 use super::StoreError;
 use super::error::During;
+use super::judging::Judging;
 use super::lock::DirLock;
 use super::seal::{Sealer, check_before_opening};
 use backtestd_core::market::Kind;
@@ -54,6 +55,8 @@ pub struct Store {
     pub(super) spaces: Spaces,
     dir: PathBuf,
     fsync: Fsync,
+    /// What records are judged by.
+    pub(super) judging: Judging,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
     // In this order: the files are sealed when the engine has closed them, and before anybody else may open them.
@@ -87,6 +90,7 @@ pub(super) struct Spaces {
     pub(super) updates: Keyspace,
     pub(super) runs: Keyspace,
     pub(super) arrivals: Keyspace,
+    pub(super) quarantine: Keyspace,
 }
 
 impl std::fmt::Debug for Store {
@@ -130,6 +134,7 @@ impl Spaces {
             updates: open("updates", small)?,
             runs: open("runs", small)?,
             arrivals: open("arrivals", small)?,
+            quarantine: open("quarantine", small)?,
             raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
     }
@@ -154,6 +159,7 @@ impl Spaces {
             ("updates", &self.updates),
             ("runs", &self.runs),
             ("arrivals", &self.arrivals),
+            ("quarantine", &self.quarantine),
         ];
         let raw = Kind::ALL.iter().map(|kind| kind.name()).zip(&self.raw);
         named.into_iter().chain(raw).collect()
@@ -206,14 +212,24 @@ impl Store {
             spaces,
             dir: dir.to_owned(),
             fsync: options.fsync,
+            judging: Judging::default(),
             rewinds: 0,
             _sealer: sealer,
             _lock: lock,
         };
         store.check_schema()?;
+        store.judging.rules = store.known_rules()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;
         Ok(store)
+    }
+
+    /// Says whether a process has the store in `dir` open, without opening it. A store that is not there is free.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when one has, [`StoreError::Io`] when that cannot be seen.
+    pub fn check_free(dir: &Path) -> Result<(), StoreError> {
+        if dir.join(super::lock::FILE).exists() { DirLock::take(dir).map(drop) } else { Ok(()) }
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {

@@ -12,14 +12,17 @@ use super::ledger::Ledger;
 use super::merge::LISTED_CONFLICTS;
 use super::provenance::Register;
 use super::raw::corrupt;
-use super::{Conflict, Delivery, Lot, MergeReport, Prefer, Store, StoreError, Summary};
-use backtestd_core::market::{Bar, Market, RawPut, Record, Records, SeriesKey, Symbol};
+use super::{Conflict, Delivery, Judged, Lot, MergeReport, Prefer, Store, StoreError, Summary};
+use backtestd_core::market::{Bar, Columns, Market, RawPut, Record, Records, SeriesKey, Symbol};
 
 /// Below this many records a put looks each one up; above, it scans the stretch that they cover.
 const LOOKUPS: usize = 16;
 
 /// A record on its way in.
-struct Row<'l> {
+pub(super) type Row = (i64, Columns);
+
+/// A record on its way in, and what it came with.
+struct Incoming<'l> {
     time: i64,
     held: Held,
     delivery: &'l Delivery<'l>,
@@ -68,7 +71,7 @@ impl Store {
         lots: &[Lot<'_>],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let mut register = Register::new(self);
-        let mut by_series: BTreeMap<SeriesKey, Vec<Row<'_>>> = BTreeMap::new();
+        let mut by_series: BTreeMap<SeriesKey, Vec<Incoming<'_>>> = BTreeMap::new();
         for lot in lots {
             if lot.puts.iter().all(|put| put.records.rows().is_empty()) {
                 continue;
@@ -81,19 +84,27 @@ impl Store {
                 put.records.rows().each(&mut |time, columns, _| {
                     let completes = completes.is_some_and(|all| all.contains(&(series.clone(), time)));
                     let held = Held { columns: columns.map(canonical), says: Says::One(said) };
-                    rows.push(Row { time, held, delivery: &lot.delivery, completes });
+                    rows.push(Incoming { time, held, delivery: &lot.delivery, completes });
                 });
             }
         }
         let mut ledger = Ledger::new(self);
         let mut reports = Vec::new();
+        let mut written = BTreeMap::new();
         for (key, rows) in by_series {
             let mut series = Series { key: &key, ledger: &mut ledger, report: MergeReport::default() };
-            self.stage_series(batch, &mut series, rows, &mut register)?;
+            let changed = self.stage_series(batch, &mut series, rows, &mut register)?;
             let report = series.report;
+            written.insert(key.clone(), changed);
             reports.push((key, report));
         }
         ledger.finish(batch)?;
+        let mut judged = Judged::default();
+        for (key, report) in &mut reports {
+            report.judged = self.stage_judgement(batch, key, &written)?;
+            judged.add(report.judged);
+        }
+        self.stage_stale(batch, judged.from)?;
         Ok(reports)
     }
 
@@ -101,16 +112,17 @@ impl Store {
         &self,
         batch: &mut OwnedWriteBatch,
         into: &mut Series<'_, '_>,
-        mut rows: Vec<Row<'_>>,
+        mut rows: Vec<Incoming<'_>>,
         register: &mut Register<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         let key = into.key;
+        let mut written = Vec::new();
         let width = key.kind.columns().len();
         rows.sort_by_key(|row| row.time);
         let rows = into.fold_repeats(batch, rows)?;
         debug_assert!(rows.is_sorted_by(|a, b| a.time < b.time), "a batch writes each time once, in order");
         let (Some(first), Some(last)) = (rows.first().map(|r| r.time), rows.last().map(|r| r.time)) else {
-            return Ok(());
+            return Ok(written);
         };
         let mut extent = self.summary(key)?;
         let overlaps = extent.is_some_and(|s| s.first <= last && first <= s.last);
@@ -136,11 +148,12 @@ impl Store {
                 value,
             );
             widen(&mut extent, row.time, is_new, &held.columns[..width]);
+            written.push((row.time, held.columns));
         }
         if let (false, Some(extent)) = (into.report.is_noop(), extent) {
             batch.insert(&self.spaces.summaries, summary::key(key), summary::encode(&extent));
         }
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -157,7 +170,7 @@ impl Series<'_, '_> {
         &mut self,
         batch: &mut OwnedWriteBatch,
         before: Held,
-        row: &Row<'_>,
+        row: &Incoming<'_>,
     ) -> Result<Option<Held>, StoreError> {
         let mut held = before.clone();
         let prefer = if row.completes { Prefer::New } else { row.delivery.prefer };
@@ -186,9 +199,9 @@ impl Series<'_, '_> {
     fn fold_repeats<'l>(
         &mut self,
         batch: &mut OwnedWriteBatch,
-        rows: Vec<Row<'l>>,
-    ) -> Result<Vec<Row<'l>>, StoreError> {
-        let mut out: Vec<Row<'l>> = Vec::with_capacity(rows.len());
+        rows: Vec<Incoming<'l>>,
+    ) -> Result<Vec<Incoming<'l>>, StoreError> {
+        let mut out: Vec<Incoming<'l>> = Vec::with_capacity(rows.len());
         for row in rows {
             match out.last_mut() {
                 Some(last) if last.time == row.time => {
@@ -208,7 +221,7 @@ impl Series<'_, '_> {
     fn note(
         &mut self,
         batch: &mut OwnedWriteBatch,
-        row: &Row<'_>,
+        row: &Incoming<'_>,
         (old, new): (&Held, &Held),
         merged: Merged,
     ) -> Result<(), StoreError> {

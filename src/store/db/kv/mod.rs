@@ -16,6 +16,7 @@ pub(super) mod conflict;
 pub(super) mod delivery;
 pub(super) mod event;
 pub(super) mod outcome;
+pub(super) mod quarantine;
 pub(super) mod series;
 pub(super) mod summary;
 pub(super) mod trial;
