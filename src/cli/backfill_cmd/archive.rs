@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 
 use crate::cli::Progress;
-use crate::cli::import_cmd::{ImportArgs, import};
+use crate::cli::import_cmd::{ImportArgs, PreferArg, import};
 use crate::daemon::feed::covered::{asked, extend, slots};
 use crate::daemon::feed::{Covered, Stretch};
 use backtestd_binance::archive::plan::{ArchiveFile, Span, covers, days_of, files};
@@ -154,6 +154,7 @@ fn keep(
         kind: None,
         symbol: None,
         continuous: false,
+        prefer: PreferArg::default(),
         json: true,
         paths: vec![fetched.file.clone()],
     };
