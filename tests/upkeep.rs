@@ -6,6 +6,8 @@ mod backfill;
 mod common;
 #[path = "upkeep/damage.rs"]
 mod damage;
+#[path = "upkeep/doctor.rs"]
+mod doctor;
 #[path = "upkeep/lake.rs"]
 mod lake;
 #[path = "daemon/support.rs"]

@@ -11,9 +11,11 @@ mod conflicts_cmd;
 mod demo_cmd;
 mod dirs;
 mod discover_cmd;
+mod doctor_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
 pub mod import_cmd;
+mod log_fold;
 mod misuse;
 pub mod nautilus_cmd;
 mod progress;
@@ -54,6 +56,7 @@ enum Command {
     Import(ImportCmd),
     Backfill(backfill_cmd::BackfillCmd),
     Discover(discover_cmd::DiscoverArgs),
+    Doctor(doctor_cmd::DoctorCmd),
     Exchange(exchange_cmd::ExchangeArgs),
     /// Write the store's content for other programs.
     #[command(subcommand)]
@@ -139,6 +142,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Backfill(args) => backfill_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
+        Command::Doctor(args) => doctor_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => args.run(),

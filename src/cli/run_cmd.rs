@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
+use super::log_fold::FoldedStderr;
 use crate::daemon::config::{Config, ConfigArgs, LogFormat};
-use crate::daemon::{Daemon, DaemonError};
+use crate::daemon::{Daemon, DaemonError, last_words};
 
 /// What is logged unless `RUST_LOG` says otherwise: our own events, and from libraries only what is wrong.
 const DEFAULT_FILTER: &str = "warn,backtestd=info";
@@ -51,6 +52,9 @@ impl RunCmd {
             eprintln!("backtestd: {error}");
             return Ok(ExitCode::from(2));
         }
+        if let Err(error) = &result {
+            last_words(&error.to_string());
+        }
         result?;
         Ok(ExitCode::SUCCESS)
     }
@@ -63,13 +67,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs to stderr.
+/// Logs to stderr; lines that repeat are folded.
 fn init_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(FoldedStderr::new(format));
     let result = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::stages::{BOUNDS_S, Stage, Stages};
 use super::status::{Phase, Status};
+use backtestd_binance::{Rest, WsStats};
 
 /// Prometheus metric kinds in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub enum MetricKind {
     Counter,
     /// Rises and falls.
     Gauge,
+    /// Counts of durations by upper bound, their number and sum.
+    Histogram,
 }
 
 /// Every metric: name, kind, meaning. Labels are named in the meaning.
@@ -41,7 +46,17 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
         "Closed bars compared between websocket and REST",
     ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
-    ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
+    ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent, counted where they are sent"),
+    ("backtestd_rest_failures_total", MetricKind::Counter, "Of these, without a good answer"),
+    ("backtestd_ws_frames_total", MetricKind::Counter, "Websocket frames received"),
+    ("backtestd_ws_wire_errors_total", MetricKind::Counter, "Of these, not understood"),
+    (
+        "backtestd_stage_seconds",
+        MetricKind::Histogram,
+        "Stages from the exchange to a signal; labels stage (wire, close, graph, commit, signal, publish), le",
+    ),
+    ("backtestd_committed_age_seconds", MetricKind::Gauge, "Clock minus close of the committed tick"),
+    ("backtestd_runs_failed_total", MetricKind::Counter, "Discovery runs that failed since the start"),
     ("backtestd_commit_seconds", MetricKind::Gauge, "Duration of the last tick commit"),
     ("backtestd_commit_max_seconds", MetricKind::Gauge, "Longest tick commit since the start"),
     ("backtestd_store_bytes", MetricKind::Gauge, "Bytes of the store on disk"),
@@ -63,6 +78,22 @@ pub struct Metrics {
     pub http_requests: AtomicU64,
     /// Open signal streams.
     pub signal_readers: AtomicU64,
+    /// Discovery runs that failed.
+    pub failed_runs: AtomicU64,
+    /// How long each stage takes.
+    pub stages: Stages,
+    /// The client that sends requests, once there is one.
+    pub rest: OnceLock<Rest>,
+    /// What the websocket client counts, once there is one.
+    pub websocket: OnceLock<Arc<WsStats>>,
+}
+
+impl Metrics {
+    /// REST requests sent, and those of them that failed.
+    #[must_use]
+    pub fn rest_requests(&self) -> (u64, u64) {
+        self.rest.get().map_or((0, 0), Rest::requests)
+    }
 }
 
 /// A sample: value, and labels already formatted as `name="value",…`.
@@ -81,8 +112,12 @@ pub fn render(status: &Status, metrics: &Metrics) -> String {
         let kind = match kind {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        if kind == "histogram" {
+            histograms(&mut text, name, &metrics.stages);
+        }
         for sample in samples.iter().filter(|s| s.name == *name) {
             let labels =
                 if sample.labels.is_empty() { String::new() } else { format!("{{{}}}", sample.labels) };
@@ -90,6 +125,19 @@ pub fn render(status: &Status, metrics: &Metrics) -> String {
         }
     }
     text
+}
+
+fn histograms(text: &mut String, name: &str, stages: &Stages) {
+    for stage in Stage::ALL {
+        let shown = stages.shown(stage);
+        let stage = label("stage", stage.name());
+        for (bound, count) in BOUNDS_S.iter().zip(shown.up_to) {
+            let _ = writeln!(text, "{name}_bucket{{{stage},le=\"{bound}\"}} {count}");
+        }
+        let _ = writeln!(text, "{name}_bucket{{{stage},le=\"+Inf\"}} {}", shown.count);
+        let _ =
+            writeln!(text, "{name}_sum{{{stage}}} {}\n{name}_count{{{stage}}} {}", shown.sum_s, shown.count);
+    }
 }
 
 fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
@@ -112,6 +160,11 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
         put("backtestd_stream_connected", label("stream", &s.name), f64::from(u8::from(s.connected)));
         put("backtestd_stream_reconnects_total", label("stream", &s.name), s.reconnects as f64);
     }
+    let (frames, wire_errors) = metrics.websocket.get().map_or((0, 0), |stats| {
+        (stats.frames.load(Ordering::Relaxed), stats.wire_errors.load(Ordering::Relaxed))
+    });
+    let committed = status.store.committed_tick.map(|tick| status.now.0 - tick.bar().close().0);
+    let committed_age_s = committed.map_or(f64::NAN, |ms| ms as f64 / 1000.0);
     let live = &status.live;
     let discovery = &status.discovery;
     let plain = [
@@ -121,7 +174,12 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
         ("backtestd_rewinds_total", live.rewinds as f64),
         ("backtestd_bars_reconciled_total", live.bars_reconciled as f64),
         ("backtestd_bars_matched_total", live.bars_matched as f64),
-        ("backtestd_rest_requests_total", status.backfill.requests as f64),
+        ("backtestd_rest_requests_total", metrics.rest_requests().0 as f64),
+        ("backtestd_rest_failures_total", metrics.rest_requests().1 as f64),
+        ("backtestd_ws_frames_total", frames as f64),
+        ("backtestd_ws_wire_errors_total", wire_errors as f64),
+        ("backtestd_committed_age_seconds", committed_age_s),
+        ("backtestd_runs_failed_total", metrics.failed_runs.load(Ordering::Relaxed) as f64),
         ("backtestd_commit_seconds", status.store.last_commit_ms / 1000.0),
         ("backtestd_commit_max_seconds", status.store.max_commit_ms / 1000.0),
         ("backtestd_store_bytes", status.store.bytes as f64),
@@ -157,8 +215,28 @@ mod tests {
         for sample in &all {
             assert!(CATALOGUE.iter().any(|(name, ..)| *name == sample.name), "{} is missing", sample.name);
         }
-        for (name, _, help) in CATALOGUE.iter().filter(|(.., help)| !help.contains("label")) {
+        for (name, _, help) in CATALOGUE
+            .iter()
+            .filter(|(_, kind, help)| *kind != MetricKind::Histogram && !help.contains("label"))
+        {
             assert!(all.iter().any(|s| s.name == *name), "{name} ({help}) has no sample");
+        }
+    }
+
+    #[test]
+    fn histograms_are_told_as_prometheus_reads_them() {
+        let metrics = Metrics::default();
+        metrics.stages.observe_ms(Stage::Commit, 4);
+        let text = render(&Status::default(), &metrics);
+        for line in [
+            "# TYPE backtestd_stage_seconds histogram",
+            "backtestd_stage_seconds_bucket{stage=\"commit\",le=\"0.001\"} 0",
+            "backtestd_stage_seconds_bucket{stage=\"commit\",le=\"0.005\"} 1",
+            "backtestd_stage_seconds_bucket{stage=\"commit\",le=\"+Inf\"} 1",
+            "backtestd_stage_seconds_sum{stage=\"commit\"} 0.004",
+            "backtestd_stage_seconds_count{stage=\"wire\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
     }
 

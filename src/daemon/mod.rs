@@ -14,9 +14,12 @@ pub mod metrics;
 mod run_report;
 pub mod shared;
 mod spec_watch;
+mod stages;
 pub mod status;
 mod storage;
 pub mod stream_log;
 mod systemd;
 
-pub use main_loop::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
+pub use main_loop::{Daemon, DaemonError, Stopper, exchange_clock, rest_config, ws_config};
+pub use stages::{Stage, Stages};
+pub use systemd::last_words;

@@ -240,7 +240,9 @@ impl Shared {
     #[must_use]
     pub fn status(&self) -> Status {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner).clone();
-        status.at(self.clock.now(), self.started.elapsed().as_secs())
+        let mut status = status.at(self.clock.now(), self.started.elapsed().as_secs());
+        status.backfill.requests = self.metrics.rest_requests().0;
+        status
     }
 
     /// Changes the status.

@@ -58,6 +58,12 @@ impl ServiceManager {
     }
 }
 
+/// Says why the daemon ends: `systemctl status` shows it until the next start.
+pub fn last_words(reason: &str) {
+    let line = reason.lines().next().unwrap_or_default();
+    send(&[NotifyState::Status(&format!("failed: {line}"))]);
+}
+
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager does not listen");

@@ -82,6 +82,9 @@ pub(super) struct Http {
     funding: Pool,
     /// Requests so far: each draws its own jitter.
     requests: AtomicU64,
+    /// Requests that went out, repeats included, and those of them that brought no good answer.
+    sent: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Http {
@@ -102,8 +105,15 @@ impl Http {
             futures_data: Pool::new(config.limits.futures_data_per_5_minutes, five_minutes),
             funding: Pool::new(config.limits.funding_per_5_minutes, five_minutes),
             requests: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             config,
         })
+    }
+
+    /// Requests that went out, and attempts that failed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Takes over the weight limit that the exchange reports, if so configured.
@@ -132,6 +142,7 @@ impl Http {
                 Ok(parsed) => return Ok(parsed),
                 Err(error) => error,
             };
+            self.failed.fetch_add(1, Ordering::Relaxed);
             let wait = error.retry_after().unwrap_or_else(|| backoff.next_wait());
             if !error.is_retryable()
                 || attempt >= self.config.max_attempts
@@ -157,6 +168,7 @@ impl Http {
         self.pass_gate(host, call.path).await?;
         let transport = |e: reqwest::Error| RestError::Transport { endpoint: call.path, detail: chain(&e) };
         let url = format!("{}{}", host.base_url, call.path);
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let response = self.client.get(url).query(&call.query).send().await.map_err(transport)?;
         let status = response.status();
         self.heed_used_weight(host, response.headers(), call.path);

@@ -44,6 +44,12 @@ impl Rest {
         Ok(Self { http, server_times: Arc::new([AtomicI64::new(0), AtomicI64::new(0)]) })
     }
 
+    /// Requests that went out so far, repeats included, and attempts without a good answer.
+    #[must_use]
+    pub fn requests(&self) -> (u64, u64) {
+        self.http.counts()
+    }
+
     /// The exchange's clock.
     ///
     /// # Errors

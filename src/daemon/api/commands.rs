@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Problem;
+use super::guard::body;
 use super::peer::MayChange;
 use crate::daemon::shared::{Control, Shared};
 
@@ -22,18 +22,35 @@ struct RecomputeBody {
     reason: String,
 }
 
+/// Longest reason, characters: it is a line of the log.
+const REASON_CHARS: usize = 300;
+
+/// Reads the body; nothing at all means all defaults, anything but an object is refused.
+fn recompute_body(bytes: &[u8]) -> Result<RecomputeBody, Problem> {
+    let wrong = |what: String| {
+        Problem::bad_request(format!("body: {what}; expected {{\"wait\": bool, \"reason\": str}}"))
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(RecomputeBody::default());
+    }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    // A list would be taken for the fields in their order.
+    if !value.is_object() {
+        return Err(wrong("not an object".to_owned()));
+    }
+    let body: RecomputeBody = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    if body.reason.chars().count() > REASON_CHARS || body.reason.contains(['\n', '\r']) {
+        return Err(wrong(format!("reason has at most {REASON_CHARS} characters, on one line")));
+    }
+    Ok(body)
+}
+
 pub(super) async fn recompute(
     _: MayChange,
     State(shared): State<Arc<Shared>>,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let body: RecomputeBody = if body.iter().all(u8::is_ascii_whitespace) {
-        RecomputeBody::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Problem::bad_request(format!("body: {error}; expected {{\"wait\": bool, \"reason\": str}}"))
-        })?
-    };
+    let body = recompute_body(&body(request).await?)?;
     let reason = if body.reason.is_empty() { "on command".to_owned() } else { body.reason };
     let ticket = shared.command(|reply| Control::Recompute { reason, reply }).await??;
     if !body.wait {
@@ -50,4 +67,25 @@ pub(super) async fn recompute(
 pub(super) async fn reload(_: MayChange, State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let reloaded = shared.command(|reply| Control::Reload { reply }).await??;
     Ok(Json(reloaded).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_object_is_a_command() {
+        let check = |text: &str, is_fine: bool| {
+            assert_eq!(recompute_body(text.as_bytes()).is_ok(), is_fine, "{text}")
+        };
+        check("", true);
+        check(" \n", true);
+        check("{}", true);
+        check(r#"{"wait": true, "reason": "by hand"}"#, true);
+        for refused in ["[]", "[true, \"x\"]", "null", "7", "{", r#"{"wait": 1}"#, r#"{"other": 1}"#] {
+            check(refused, false);
+        }
+        check(&format!(r#"{{"reason": "{}"}}"#, "x".repeat(301)), false);
+        check(r#"{"reason": "a\nb"}"#, false);
+    }
 }

@@ -7,8 +7,10 @@
 mod blueprints;
 mod commands;
 mod conflicts;
+mod connections;
 mod events;
 mod explain;
+mod guard;
 mod peer;
 mod problem;
 mod quarantine;

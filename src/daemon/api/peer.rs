@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixStream;
 
 use super::Problem;
 use crate::daemon::shared::Shared;
@@ -20,19 +18,13 @@ pub enum Peer {
     Anonymous,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        stream.io().peer_cred().map_or(Self::Anonymous, |credentials| Self::User(credentials.uid()))
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Anonymous
-    }
-}
-
 impl Peer {
+    /// Who stands behind a connection of the socket.
+    #[must_use]
+    pub fn of(stream: &UnixStream) -> Self {
+        stream.peer_cred().map_or(Self::Anonymous, |credentials| Self::User(credentials.uid()))
+    }
+
     /// Whether this peer may change something of a daemon that runs as `owner`.
     #[must_use]
     pub const fn may_change(self, owner: u32) -> bool {

@@ -7,10 +7,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::{Peer, router};
+use super::{Peer, connections, guard, router};
 use crate::daemon::shared::Shared;
 
 /// Why the API cannot listen.
@@ -68,22 +69,19 @@ pub async fn listen_unix(path: &Path) -> Result<UnixListener, ApiError> {
 }
 
 /// Serves on the Unix socket until `stop` turns true; open signal streams end by themselves then.
-///
-/// # Errors
-/// When accepting fails.
-pub async fn serve_unix(
-    listener: UnixListener,
-    shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let app = router(shared).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, app).with_graceful_shutdown(stopped(stop)).await
+pub async fn serve_unix(listener: UnixListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+    let accept = async || {
+        let (stream, _) = listener.accept().await?;
+        let peer = Peer::of(&stream);
+        Ok((stream, peer))
+    };
+    connections::serve(accept, router(shared), stop).await;
 }
 
-/// Serves on a loopback address. Peers there are anonymous: they may read only.
+/// Serves on a loopback address. Peers there are anonymous: they may read only, and have to name this machine.
 ///
 /// # Errors
-/// When binding or accepting fails.
+/// When the address cannot be bound.
 pub async fn serve_loopback(
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -91,11 +89,8 @@ pub async fn serve_loopback(
 ) -> Result<(), ApiError> {
     let io = |source| ApiError::Io { place: address.to_string(), source };
     let listener = TcpListener::bind(address).await.map_err(io)?;
-    let app = router(shared).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, app).with_graceful_shutdown(stopped(stop)).await.map_err(io)
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // A closed channel means that the daemon is gone: stop as well.
-    let _ = stop.wait_for(|stop| *stop).await;
+    let app = router(shared).layer(from_fn(guard::local_host_only));
+    let accept = async || Ok((listener.accept().await?.0, Peer::Anonymous));
+    connections::serve(accept, app, stop).await;
+    Ok(())
 }

@@ -253,6 +253,8 @@ async fn the_loopback_port_may_only_read() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(status, 200);
+    let foreign = http.get(format!("{url}/v1/status")).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(foreign.status(), 403, "a name that was made to point here");
     let refused = http.post(format!("{url}/v1/reload")).send().await.unwrap();
     assert_eq!(refused.status(), 403);
     assert_eq!(refused.headers()["content-type"], "application/problem+json");
@@ -373,4 +375,25 @@ async fn an_explanation_replays_the_log_under_the_specs_in_force() {
     assert!(code == 422 && detail.contains("is not stored"), "{code} {detail}");
     let (code, _) = status(client.get("/v1/explain/VOL_SPIKE", &[("at", "2026-03-02".to_owned())]).await);
     assert_eq!(code, 400);
+}
+
+#[tokio::test]
+async fn half_a_request_is_not_waited_for_and_a_list_is_no_command() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let fixture = Fixture::start().await;
+    let mut half = UnixStream::connect(fixture.socket()).await.unwrap();
+    half.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(20), half.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "cut after its deadline");
+    let error = fixture.client().post("/v1/recompute", &json!([])).await.unwrap_err();
+    let ClientError::Problem { status, detail } = error else { panic!("{error}") };
+    assert!(status == 400 && detail.contains("not an object"), "{status} {detail}");
+    let mut large = UnixStream::connect(fixture.socket()).await.unwrap();
+    let head = "POST /v1/recompute HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n";
+    large.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 512];
+    let n = large.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..n]);
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("problem+json"), "{answer}");
 }

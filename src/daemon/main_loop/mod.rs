@@ -44,7 +44,7 @@ pub(super) use input::Signal;
 use input::{Done, Handled, Input};
 use runs::Runs;
 use specs::Specs;
-pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
+pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config, ws_config};
 use stream_state::StreamStates;
 
 /// How far behind the clock the pipeline may be and still count as live, bars.

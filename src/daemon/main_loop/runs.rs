@@ -1,13 +1,15 @@
 //! Discovery runs: on schedule, on command, on a spec change; never two at once, and never two where one would do.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::input::{Done, Handled};
 use super::{MainLoop, answer};
+use crate::daemon::Stage;
 use crate::daemon::config::RecomputeSchedule;
 use crate::daemon::discover;
 use crate::daemon::run_report;
@@ -39,6 +41,9 @@ struct Running {
     reason: String,
     waiters: Vec<Waiter>,
 }
+
+/// A run that failed, as a cause of degradation, until one succeeds.
+const FAILED_RUN: &str = "discovery";
 
 impl Running {
     /// Gives a request its ticket.
@@ -216,6 +221,16 @@ impl MainLoop {
                 "discovery finished"
             ),
             Err(error) => tracing::error!(run_id = finished.run_id, error, "discovery failed"),
+        }
+        let failed = finished.result.as_ref().err();
+        self.trouble(FAILED_RUN, failed.map(|error| format!("discovery failed: {error}")));
+        match &finished.result {
+            Ok(report) => {
+                self.shared.metrics.stages.observe(Stage::Publish, Duration::from_millis(report.duration_ms));
+            }
+            Err(_) => {
+                self.shared.metrics.failed_runs.fetch_add(1, Ordering::Relaxed);
+            }
         }
         self.shared.update(|s| {
             s.discovery.running = None;

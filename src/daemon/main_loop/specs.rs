@@ -30,6 +30,9 @@ pub(super) struct Specs {
     replay_began: Option<Instant>,
 }
 
+/// A tree that is refused, as a cause of degradation.
+const REFUSED_SPEC: &str = "specs";
+
 impl Specs {
     pub(super) const fn new(current: Spec) -> Self {
         Self {
@@ -84,6 +87,8 @@ impl MainLoop {
             Err(text) => {
                 tracing::error!(error = %text, "the spec tree is not valid; the spec in force stays");
                 self.shared.update(|s| s.spec.error = Some(text.clone()));
+                let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+                self.trouble(REFUSED_SPEC, Some(format!("the specs on disk are refused: {}", first.trim())));
                 for reply in replies {
                     answer(reply, Err(Refusal::Invalid(text.clone())));
                 }
@@ -91,14 +96,14 @@ impl MainLoop {
                 Handled::Refused
             }
             Ok(spec) if self.specs.changing.as_ref().is_some_and(|(to, _)| to.hash == spec.hash) => {
-                self.shared.update(|s| s.spec.error = None);
+                self.accept_spec();
                 if let Some((_, waiting)) = &mut self.specs.changing {
                     waiting.extend(replies);
                 }
                 Handled::Noted
             }
             Ok(spec) if spec.hash == self.specs.current.hash && self.specs.changing.is_none() => {
-                self.shared.update(|s| s.spec.error = None);
+                self.accept_spec();
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
                 }
@@ -137,7 +142,7 @@ impl MainLoop {
         self.advancing = false;
         match install {
             Install::Unchanged => {
-                self.shared.update(|s| s.spec.error = None);
+                self.accept_spec();
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
                 }
@@ -145,7 +150,7 @@ impl MainLoop {
                 self.on_tick_timer()
             }
             Install::Rebuilding => {
-                self.shared.update(|s| s.spec.error = None);
+                self.accept_spec();
                 self.specs.changing = Some((spec, replies));
                 // The old spec serves on; how far the new one is, is in the status.
                 self.service.ready();
@@ -206,14 +211,20 @@ impl MainLoop {
         self.on_tick_timer()
     }
 
+    /// The tree on disk is valid.
+    fn accept_spec(&mut self) {
+        self.shared.update(|s| s.spec.error = None);
+        self.trouble(REFUSED_SPEC, None);
+    }
+
     fn put_in_force(&mut self, spec: &Spec, replies: ReloadReplies) {
         self.specs.current = Arc::clone(spec);
         let now = self.shared.clock.now();
         self.shared.update(|s| {
             s.spec.hash.clone_from(&spec.hash);
             s.spec.loaded_at = Some(now);
-            s.spec.error = None;
         });
+        self.accept_spec();
         for reply in replies {
             answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: true }));
         }

@@ -179,7 +179,10 @@ async fn serve(
     let socket = SocketFile(config.socket.clone());
     let mut api = JoinSet::new();
     let served = api::serve_unix(listener, Arc::clone(shared), shared.stopping());
-    api.spawn(async move { served.await.map_err(|error| format!("the API socket failed: {error}")) });
+    api.spawn(async move {
+        served.await;
+        Ok(())
+    });
     if let Some(address) = config.http_listen {
         let served = api::serve_loopback(address, Arc::clone(shared), shared.stopping());
         api.spawn(async move { served.await.map_err(|error| error.to_string()) });
@@ -231,6 +234,9 @@ impl Daemon {
             .map_err(|e| DaemonError::Watch { dir: config.spec.clone(), reason: e.to_string() })?;
         let (websocket, updates) =
             WsClient::spawn(ws_config(&config), &feed::subscriptions(&config), &clock)?;
+        // Set once: this is the only start of this state.
+        let _ = shared.metrics.rest.set(rest.clone());
+        let _ = shared.metrics.websocket.set(Arc::clone(websocket.stats()));
         let (signals, signal_queue) = mpsc::channel(SIGNAL_QUEUE);
         let service = ServiceManager::default();
         service.ready();
@@ -432,7 +438,9 @@ pub fn rest_config(config: &Config) -> RestConfig {
     RestConfig { futures_url: urls.futures_rest.clone(), spot_url: urls.spot_rest.clone(), ..base }
 }
 
-fn ws_config(config: &Config) -> WsConfig {
+/// Hosts and patience of the websocket client.
+#[must_use]
+pub fn ws_config(config: &Config) -> WsConfig {
     let urls = &config.binance;
     let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
     WsConfig { futures_url: urls.futures_ws.clone(), spot_url: urls.spot_ws.clone(), ..base }

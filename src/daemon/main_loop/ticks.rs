@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::closing::{ASK_DEADLINE, Closing};
 use super::input::{Done, Handled};
 use super::{LIVE_LAG_BARS, MainLoop};
+use crate::daemon::Stage;
 use crate::daemon::feed::{self, Asked, Backfill};
 use crate::daemon::live::Series;
 use crate::daemon::status::Phase;
@@ -290,6 +291,7 @@ impl MainLoop {
         }
         self.closing = None;
         self.book.closed_to(advanced.next);
+        self.shared.metrics.stages.observe_ms(Stage::Close, now.0 - bar.close().0);
         self.shared.update(|s| {
             s.live.ticks += 1;
             s.live.ticks_with_gaps += u64::from(has_gap);
@@ -405,6 +407,7 @@ impl MainLoop {
                 row.last_update = Some(arrival);
             }
         });
+        self.shared.metrics.stages.observe_ms(Stage::Wire, arrival.0 - slot.close().0);
         let (market, symbol): (_, Symbol) = series;
         self.put(
             vec![RawPut { symbol, records: Records::Bars(market, vec![bar]) }],

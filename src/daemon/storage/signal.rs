@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::StorageError;
+use crate::daemon::Stage;
 use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
 use crate::research::tables::{carry_label, vol_label};
@@ -136,6 +137,10 @@ impl Signals {
         let Some(last) = entries.last() else { return };
         let last = last.seq;
         self.next_seq = last + 1;
+        let now = shared.clock.now();
+        for (bar, _) in entries.iter().filter_map(announcement) {
+            shared.metrics.stages.observe_ms(Stage::Signal, now.0 - bar.close().0);
+        }
         self.announced.extend(entries.iter().filter_map(announcement));
         shared.stream.append(entries);
         shared.update(|s| s.last_signal_seq = last);

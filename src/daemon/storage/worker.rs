@@ -1,7 +1,7 @@
 //! The body of the storage thread: opening at a tick boundary, then one job after another.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,6 +10,7 @@ use super::evidence::{Evidence, LookError};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::{journal, queries};
+use crate::daemon::Stage;
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
 use crate::daemon::shared::{Query, RunReport, Shared};
@@ -287,6 +288,10 @@ impl Worker {
             events = committed.events;
             let ms = started.elapsed().as_secs_f64() * 1000.0;
             self.commits = self.commits.wrapping_add(1);
+            let commit = Duration::from_secs_f64(committed.commit_ms / 1000.0);
+            let stages = &self.shared.metrics.stages;
+            stages.observe(Stage::Commit, commit);
+            stages.observe(Stage::Graph, started.elapsed().saturating_sub(commit));
             self.shared.update(|s| {
                 s.store.last_commit_ms = committed.commit_ms;
                 s.store.max_commit_ms = s.store.max_commit_ms.max(committed.commit_ms);

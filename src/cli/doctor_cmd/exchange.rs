@@ -1,0 +1,186 @@
+//! The exchange: reachable, of one mind with the clock, listing what is followed, letting through what is asked, talking.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Finding;
+use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::feed::{Listing, overload};
+use crate::daemon::{rest_config, ws_config};
+use backtestd_binance::clock::SystemClock;
+use backtestd_binance::{Rest, Subscription, WsClient, install_tls};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Market;
+
+/// A host that does not answer within this time is taken for unreachable.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A stream of this kind says something every second.
+const STREAM_PATIENCE: Duration = Duration::from_secs(15);
+/// Offset of the clock that a tick's grace still hides, and one that it does not, ms.
+const OFFSET_MS: (i64, i64) = (500, 3000);
+/// Time that a tick waits for statistics.
+const STATISTICS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks it everything that can be asked without a key.
+pub(super) async fn look(config: &Config) -> Vec<Finding> {
+    install_tls();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let rest = match Rest::new(rest_config(config), Arc::clone(&clock)) {
+        Ok(rest) => rest,
+        Err(error) => {
+            return vec![Finding::wrong("exchange", error.to_string(), "check binance.futures_rest")];
+        }
+    };
+    let mut findings = Vec::new();
+    let mut is_reachable = true;
+    let markets = [(Market::Perp, &config.binance.futures_rest), (Market::Spot, &config.binance.spot_rest)];
+    for (market, url) in markets {
+        if market == Market::Spot && config.spot_symbols.is_empty() {
+            continue;
+        }
+        let (found, answered) = time_of(&rest, &clock, market, url, config.clock.source).await;
+        is_reachable &= answered;
+        findings.extend(found);
+    }
+    if !is_reachable {
+        return findings;
+    }
+    findings.push(listing(&rest, config).await);
+    findings.push(limits(config));
+    findings.push(streams(config, &clock).await);
+    findings
+}
+
+/// Whether a host answers, and how far its time is from ours. Half the round trip is taken off.
+async fn time_of(
+    rest: &Rest,
+    clock: &Arc<dyn Clock>,
+    market: Market,
+    url: &str,
+    source: ClockSource,
+) -> (Vec<Finding>, bool) {
+    let asked = (clock.now(), Instant::now());
+    let subject = if market == Market::Spot { "spot" } else { "futures" };
+    let server = match tokio::time::timeout(PATIENCE, rest.server_time(market)).await {
+        Ok(Ok(server)) => server,
+        Ok(Err(error)) => {
+            let advice =
+                "check the address, the network, proxies, and whether this country may reach the exchange";
+            return (vec![Finding::wrong(subject, format!("{url}: {error}"), advice)], false);
+        }
+        Err(_) => {
+            let seen = format!("{url} did not answer within {} s", PATIENCE.as_secs());
+            return (
+                vec![Finding::wrong(subject, seen, "check the network, and firewalls on the way")],
+                false,
+            );
+        }
+    };
+    let round_ms = i64::try_from(asked.1.elapsed().as_millis()).unwrap_or(0);
+    let offset_ms = asked.0.0 + round_ms / 2 - server.0;
+    let mut findings = vec![Finding::fine(subject, format!("{url} answers in {round_ms} ms"))];
+    if market == Market::Perp {
+        findings.push(clock_offset(offset_ms, source));
+    }
+    (findings, true)
+}
+
+fn clock_offset(offset_ms: i64, source: ClockSource) -> Finding {
+    if source == ClockSource::Exchange {
+        return Finding::fine("clock", "the exchange's time is used (clock.source)");
+    }
+    let way = if offset_ms > 0 { "ahead of" } else { "behind" };
+    let seen = format!("{} ms {way} the exchange", offset_ms.abs());
+    let advice = "let the system keep its time: `timedatectl set-ntp true`, or chrony";
+    match offset_ms.abs() {
+        ms if ms > OFFSET_MS.1 => Finding::wrong("clock", seen, advice),
+        ms if ms > OFFSET_MS.0 => Finding::warning("clock", seen, advice),
+        _ => Finding::fine("clock", seen),
+    }
+}
+
+async fn listing(rest: &Rest, config: &Config) -> Finding {
+    let perp = config.symbols.iter().map(|symbol| (Market::Perp, symbol.clone()));
+    let spot = config.spot_symbols.iter().map(|symbol| (Market::Spot, symbol.clone()));
+    let bars: Vec<_> = perp.chain(spot).collect();
+    match tokio::time::timeout(PATIENCE, Listing::ask(rest, &bars)).await {
+        Ok(Ok(listing)) => {
+            let unlisted: Vec<String> = listing.unlisted().iter().map(ToString::to_string).collect();
+            match (unlisted.is_empty(), listing.not_trading()) {
+                (false, _) => Finding::wrong(
+                    "symbols",
+                    unlisted.join("; "),
+                    "take them out of `symbols` or `spot_symbols`",
+                ),
+                (true, Some(idle)) => {
+                    Finding::warning("symbols", idle, "they deliver nothing until they trade")
+                }
+                (true, None) => Finding::fine("symbols", format!("all {} are listed and trade", bars.len())),
+            }
+        }
+        Ok(Err(error)) => {
+            Finding::wrong("symbols", error.to_string(), "ask again; exchangeInfo has to answer")
+        }
+        Err(_) => Finding::warning("symbols", "exchangeInfo did not come in time", "ask again"),
+    }
+}
+
+fn limits(config: &Config) -> Finding {
+    match overload(config, &rest_config(config).limits, STATISTICS_PATIENCE) {
+        None => Finding::fine("limits", "what is asked after each bar fits the exchange's limits"),
+        Some((wanted, served)) => Finding::warning(
+            "limits",
+            format!(
+                "{wanted} requests for statistics after each bar, {served} of them let through while a tick waits"
+            ),
+            "follow fewer symbols, or leave a statistic out of `collect`",
+        ),
+    }
+}
+
+/// Whether a mark price comes: a subscription that is acknowledged proves nothing.
+async fn streams(config: &Config, clock: &Arc<dyn Clock>) -> Finding {
+    let Some(symbol) = config.symbols.first() else {
+        return Finding::wrong("streams", "no symbol to listen to", "name at least one in `symbols`");
+    };
+    let wanted = [(Market::Perp, Subscription::MarkPrice(symbol.clone()))];
+    let (client, mut updates) = match WsClient::spawn(ws_config(config), &wanted, clock) {
+        Ok(client) => client,
+        Err(error) => return Finding::wrong("streams", error.to_string(), "check binance.futures_ws"),
+    };
+    let began = Instant::now();
+    let heard = tokio::time::timeout(STREAM_PATIENCE, async {
+        while let Some(stamped) = updates.recv().await {
+            if matches!(stamped.update, backtestd_binance::Update::Mark(_)) {
+                return true;
+            }
+        }
+        false
+    });
+    let is_heard = heard.await.unwrap_or(false);
+    client.close().await;
+    let url = &config.binance.futures_ws;
+    if is_heard {
+        Finding::fine("streams", format!("{url} spoke after {} ms", began.elapsed().as_millis()))
+    } else {
+        Finding::wrong(
+            "streams",
+            format!("{url} said nothing about {symbol} in {} s", STREAM_PATIENCE.as_secs()),
+            "check the address and whether proxies let websockets through",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Grade;
+    use super::*;
+
+    #[test]
+    fn an_offset_is_graded_by_what_it_does_to_a_tick() {
+        let grade = |ms| clock_offset(ms, ClockSource::System).grade;
+        assert_eq!((grade(-400), grade(900), grade(-45_000)), (Grade::Fine, Grade::Warning, Grade::Wrong));
+        assert!(clock_offset(86_400_000, ClockSource::System).seen.contains("ahead of"));
+        assert_eq!(clock_offset(86_400_000, ClockSource::Exchange).grade, Grade::Fine);
+    }
+}
