@@ -351,7 +351,10 @@ fn text(lines: &[Line], files: &Archived) -> String {
     for path in files.missing.iter().take(LISTED_MISSING) {
         out.push_str(&format!("not in the archive: {path}\n"));
     }
-    out.push_str("A known hole was asked for and the exchange has nothing there; an unknown one could not be asked for.\n");
+    out.push_str(
+        "The exchange was asked for a known hole twice and has nothing there; it is asked again when this command runs \
+         later. An unknown hole could not be asked for.\n",
+    );
     out
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod error;
 mod funding;
+mod health;
 mod history;
 mod http;
 mod klines;
@@ -16,10 +17,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 pub use config::{Pauses, RestConfig};
 pub use error::RestError;
-pub use funding::FundingRecord;
+pub use funding::{FundingRecord, interval_hours};
+pub use health::RestHealth;
 pub use history::HistoryPage;
 pub use http::install_tls;
-pub use klines::{Hole, KlineRange};
+pub use klines::{Hole, KlineRange, MarkRange};
 
 use super::wire::{self, ExchangeInfo};
 use backtestd_core::clock::Clock;
@@ -44,10 +46,10 @@ impl Rest {
         Ok(Self { http, server_times: Arc::new([AtomicI64::new(0), AtomicI64::new(0)]) })
     }
 
-    /// Requests that went out so far, repeats included, and attempts without a good answer.
+    /// How the exchange answers, and whether it wants us to wait.
     #[must_use]
-    pub fn requests(&self) -> (u64, u64) {
-        self.http.counts()
+    pub fn health(&self) -> RestHealth {
+        self.http.health()
     }
 
     /// The exchange's clock.

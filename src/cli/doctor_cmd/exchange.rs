@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::Finding;
 use crate::daemon::config::{ClockSource, Config};
 use crate::daemon::feed::{Listing, overload};
-use crate::daemon::{rest_config, ws_config};
+use crate::daemon::{rest_config, ws_hosts};
 use backtestd_binance::clock::SystemClock;
-use backtestd_binance::{Rest, Subscription, WsClient, install_tls};
+use backtestd_binance::{Rest, RestConfig, Subscription, WsClient, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Market;
 
@@ -25,7 +25,7 @@ const STATISTICS_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let rest = match Rest::new(rest_config(config), Arc::clone(&clock)) {
+    let rest = match Rest::new(RestConfig { trusts_clock: false, ..rest_config(config) }, Arc::clone(&clock)) {
         Ok(rest) => rest,
         Err(error) => {
             return vec![Finding::wrong("exchange", error.to_string(), "check binance.futures_rest")];
@@ -144,7 +144,7 @@ async fn streams(config: &Config, clock: &Arc<dyn Clock>) -> Finding {
         return Finding::wrong("streams", "no symbol to listen to", "name at least one in `symbols`");
     };
     let wanted = [(Market::Perp, Subscription::MarkPrice(symbol.clone()))];
-    let (client, mut updates) = match WsClient::spawn(ws_config(config), &wanted, clock) {
+    let (client, mut updates) = match WsClient::spawn(ws_hosts(config), &wanted, clock) {
         Ok(client) => client,
         Err(error) => return Finding::wrong("streams", error.to_string(), "check binance.futures_ws"),
     };

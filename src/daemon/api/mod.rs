@@ -10,6 +10,7 @@ mod conflicts;
 mod connections;
 mod events;
 mod explain;
+mod gaps;
 mod guard;
 mod peer;
 mod problem;
@@ -51,6 +52,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/blueprints", get(blueprints::list))
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))
         .route("/v1/explain/{name}", get(explain::explain))
+        .route("/v1/gaps", get(gaps::list))
         .route("/v1/runs", get(events::runs))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/quarantine/release", post(quarantine::release))

@@ -42,9 +42,6 @@ struct Running {
     waiters: Vec<Waiter>,
 }
 
-/// A run that failed, as a cause of degradation, until one succeeds.
-const FAILED_RUN: &str = "discovery";
-
 impl Running {
     /// Gives a request its ticket.
     fn admit(&mut self, run_id: &str, reply: TicketReply) {
@@ -222,8 +219,6 @@ impl MainLoop {
             ),
             Err(error) => tracing::error!(run_id = finished.run_id, error, "discovery failed"),
         }
-        let failed = finished.result.as_ref().err();
-        self.trouble(FAILED_RUN, failed.map(|error| format!("discovery failed: {error}")));
         match &finished.result {
             Ok(report) => {
                 self.shared.metrics.stages.observe(Stage::Publish, Duration::from_millis(report.duration_ms));
@@ -248,6 +243,8 @@ impl MainLoop {
                 Err(error) => s.discovery.last_error = Some(format!("{}: {error}", finished.run_id)),
             }
         });
+        let failed = finished.result.as_ref().err();
+        self.trouble("discovery", failed.map(|error| format!("discovery failed: {error}")));
         for waiter in waiters {
             answer(waiter, finished.result.clone());
         }

@@ -30,9 +30,6 @@ pub(super) struct Specs {
     replay_began: Option<Instant>,
 }
 
-/// A tree that is refused, as a cause of degradation.
-const REFUSED_SPEC: &str = "specs";
-
 impl Specs {
     pub(super) const fn new(current: Spec) -> Self {
         Self {
@@ -50,6 +47,9 @@ impl Specs {
         self.ready.is_some()
     }
 }
+
+/// Cause of degradation.
+const TROUBLE: &str = "spec";
 
 impl MainLoop {
     /// Reads the tree again, beside the running spec.
@@ -83,12 +83,15 @@ impl MainLoop {
             // Whatever was read is old already.
             return self.read_spec(waiting.into_iter().chain(replies).collect());
         }
+        if result.is_ok() {
+            self.trouble(TROUBLE, None);
+        }
         match result {
             Err(text) => {
                 tracing::error!(error = %text, "the spec tree is not valid; the spec in force stays");
                 self.shared.update(|s| s.spec.error = Some(text.clone()));
-                let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-                self.trouble(REFUSED_SPEC, Some(format!("the specs on disk are refused: {}", first.trim())));
+                let first = text.lines().next().unwrap_or_default();
+                self.trouble(TROUBLE, Some(format!("the spec tree on disk is refused: {first}")));
                 for reply in replies {
                     answer(reply, Err(Refusal::Invalid(text.clone())));
                 }
@@ -96,14 +99,14 @@ impl MainLoop {
                 Handled::Refused
             }
             Ok(spec) if self.specs.changing.as_ref().is_some_and(|(to, _)| to.hash == spec.hash) => {
-                self.accept_spec();
+                self.shared.update(|s| s.spec.error = None);
                 if let Some((_, waiting)) = &mut self.specs.changing {
                     waiting.extend(replies);
                 }
                 Handled::Noted
             }
             Ok(spec) if spec.hash == self.specs.current.hash && self.specs.changing.is_none() => {
-                self.accept_spec();
+                self.shared.update(|s| s.spec.error = None);
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
                 }
@@ -140,9 +143,10 @@ impl MainLoop {
         replies: ReloadReplies,
     ) -> Handled {
         self.advancing = false;
+        self.sieve.set_rules(spec.sources.plausibility.clone());
         match install {
             Install::Unchanged => {
-                self.accept_spec();
+                self.shared.update(|s| s.spec.error = None);
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
                 }
@@ -150,7 +154,7 @@ impl MainLoop {
                 self.on_tick_timer()
             }
             Install::Rebuilding => {
-                self.accept_spec();
+                self.shared.update(|s| s.spec.error = None);
                 self.specs.changing = Some((spec, replies));
                 // The old spec serves on; how far the new one is, is in the status.
                 self.service.ready();
@@ -211,20 +215,14 @@ impl MainLoop {
         self.on_tick_timer()
     }
 
-    /// The tree on disk is valid.
-    fn accept_spec(&mut self) {
-        self.shared.update(|s| s.spec.error = None);
-        self.trouble(REFUSED_SPEC, None);
-    }
-
     fn put_in_force(&mut self, spec: &Spec, replies: ReloadReplies) {
         self.specs.current = Arc::clone(spec);
         let now = self.shared.clock.now();
         self.shared.update(|s| {
             s.spec.hash.clone_from(&spec.hash);
             s.spec.loaded_at = Some(now);
+            s.spec.error = None;
         });
-        self.accept_spec();
         for reply in replies {
             answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: true }));
         }
