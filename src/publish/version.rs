@@ -198,7 +198,8 @@ fn remember(memory: &Path, number: u32) -> Result<(), PublishError> {
         fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
     }
     let unfinished = memory.with_extension("new");
-    write_synced(&unfinished, format!("{}\n", version_name(number)).as_bytes())?;
+    write_synced(&unfinished, format!("{}\n", version_name(number)).as_bytes())
+        .map_err(|e| io_error(&unfinished, e))?;
     fs::rename(&unfinished, memory).map_err(|e| io_error(memory, e))
 }
 

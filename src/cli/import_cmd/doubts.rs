@@ -15,7 +15,8 @@ pub(super) fn decide(
     label: &str,
 ) -> Result<Vec<Suspect>, StoreError> {
     let suspects = std::mem::take(&mut content.suspects);
-    let unfinished: Vec<&Suspect> = suspects.iter().filter(|s| s.certainty == Certainty::Unfinished).collect();
+    let unfinished: Vec<&Suspect> =
+        suspects.iter().filter(|s| s.certainty == Certainty::Unfinished).collect();
     if let Some(first) = unfinished.first() {
         content.findings.push(Finding {
             file: label.to_owned(),
