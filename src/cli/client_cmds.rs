@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::cli::table::plain;
 use crate::daemon::client::Client;
 use crate::daemon::config::resolve;
 use backtestd_core::market::{Symbol, parse_time};
 
 use status::status_text;
-pub(super) use text::plain;
 use text::{blueprints_text, events_text, explain_text, recompute_text};
 
 /// Which daemon, and how to print.

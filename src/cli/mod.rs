@@ -18,6 +18,7 @@ mod progress;
 mod quarantine_cmd;
 mod research_cmd;
 pub mod run_cmd;
+mod runs_cmd;
 pub mod spec_cmd;
 mod table;
 pub mod verify_cmd;
@@ -65,6 +66,7 @@ enum Command {
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
     Run(run_cmd::RunCmd),
+    Runs(runs_cmd::RunsCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
     Watch(watch_cmd::WatchCmd),
@@ -134,6 +136,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Runs(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),

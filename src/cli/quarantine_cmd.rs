@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client_cmds::{Connection, plain};
+use super::client_cmds::Connection;
 use super::dirs::StateDir;
+use super::table::plain;
 use super::{Misuse, table};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;

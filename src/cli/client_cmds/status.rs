@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{plain, rows};
+use super::text::rows;
 use crate::cli::table;
+use crate::cli::table::plain;
 
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
