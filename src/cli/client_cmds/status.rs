@@ -53,16 +53,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
-    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
-        let how = "records that cannot be true (backtestd quarantine list)";
-        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
-    }
-    if let Some(report) = s["discovery"]["last_report"].as_str() {
-        facts.push(vec!["report".to_owned(), report.to_owned()]);
-    }
-    if let Some(error) = s["discovery"]["last_error"].as_str() {
-        facts.push(vec!["run error".to_owned(), error.to_owned()]);
-    }
+    facts.extend(further_facts(s));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
@@ -91,6 +82,22 @@ pub(super) fn status_text(s: &Value) -> String {
     text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
     text.push_str(&quality_text(s));
     text
+}
+
+/// Facts that are told only where there is something to tell.
+fn further_facts(s: &Value) -> Vec<Vec<String>> {
+    let mut out = Vec::new();
+    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
+        let how = "records that cannot be true (backtestd quarantine list)";
+        out.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
+    }
+    if let Some(report) = s["discovery"]["last_report"].as_str() {
+        out.push(vec!["report".to_owned(), report.to_owned()]);
+    }
+    if let Some(error) = s["discovery"]["last_error"].as_str() {
+        out.push(vec!["run error".to_owned(), error.to_owned()]);
+    }
+    out
 }
 
 fn seconds(ms: &Value) -> String {
