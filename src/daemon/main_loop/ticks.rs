@@ -350,12 +350,11 @@ impl MainLoop {
 
     pub(super) fn on_put(&mut self, label: &'static str, done: &PutDone) -> Handled {
         for conflict in &done.report.listed {
-            tracing::warn!(%conflict, "two sources disagree; the later delivery wins");
+            tracing::warn!(%conflict, "two sources disagree");
         }
         if label == RECONCILE {
             let report = &done.report;
-            let matched = report.unchanged;
-            let all = matched + report.inserted + report.filled + report.conflicts;
+            let (matched, all) = (report.unchanged, report.records());
             self.shared.update(|s| {
                 s.live.bars_reconciled += all;
                 s.live.bars_matched += matched;

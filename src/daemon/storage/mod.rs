@@ -38,6 +38,7 @@ use backtestd_store::StoreError;
 pub(super) use change::{Install, Step};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use markets::StorageMarkets;
+pub(super) use worker::SNAPSHOTS;
 
 /// Jobs that may wait; senders then wait too.
 pub(super) const JOB_QUEUE: usize = 256;
