@@ -3,8 +3,12 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/journal.rs"]
 mod journal;
+#[path = "daemon/proxy.rs"]
+mod proxy;
 #[path = "daemon/quotes.rs"]
 mod quotes;
 #[path = "daemon/respec.rs"]

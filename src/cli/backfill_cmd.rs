@@ -250,7 +250,10 @@ fn text(lines: &[Line]) -> String {
     for conflict in lines.iter().flat_map(|l| &l.done.report.listed) {
         out.push_str(&format!("changed: {conflict}\n"));
     }
-    out.push_str("A known hole was asked for and the exchange has nothing there; an unknown one could not be asked for.\n");
+    out.push_str(
+        "The exchange was asked for a known hole twice and has nothing there; it is asked again when this command runs \
+         later. An unknown hole could not be asked for.\n",
+    );
     out
 }
 

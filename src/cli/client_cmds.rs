@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::daemon::client::Client;
+use crate::daemon::client::{Client, ClientError};
 use crate::daemon::config::resolve;
 
 use status::status_text;
@@ -114,6 +114,29 @@ impl Connection {
         let env = |name: &str| std::env::var(name).ok();
         let resolved = resolve(&flags, &env, self.config.as_deref())?;
         Ok(Client::new(&resolved.config.socket)?)
+    }
+
+    /// The answer to one request; none where no daemon answers.
+    pub(super) fn get(&self, path: &str, query: &[(&'static str, String)]) -> anyhow::Result<Option<Value>> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(client.get(path, query)) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ClientError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the answer is printed as JSON.
+    pub(super) const fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// The daemon's state directory.
+    pub(super) fn state_dir(&self) -> anyhow::Result<PathBuf> {
+        let flags = self.state.iter().map(|state| ("state", state.clone())).collect();
+        let env = |name: &str| std::env::var(name).ok();
+        Ok(resolve(&flags, &env, self.config.as_deref())?.config.state)
     }
 
     /// Sends one request and prints the answer.

@@ -11,6 +11,7 @@ pub mod feed;
 mod live;
 mod main_loop;
 pub mod metrics;
+mod quarantine;
 mod run_report;
 pub mod shared;
 mod spec_watch;

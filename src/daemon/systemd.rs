@@ -49,6 +49,17 @@ impl ServiceManager {
         }
     }
 
+    /// Gives signs of life while the daemon waits for something at its start.
+    pub(super) async fn alive_while<T>(&self, waited_for: impl Future<Output = T>) -> T {
+        let mut waited_for = std::pin::pin!(waited_for);
+        loop {
+            match tokio::time::timeout(self.alive_every(), &mut waited_for).await {
+                Ok(done) => return done,
+                Err(_) => self.alive(),
+            }
+        }
+    }
+
     /// One line for `systemctl status`; repeats are not sent.
     pub(super) fn status(&mut self, line: &str) {
         if line != self.last_status {

@@ -293,7 +293,8 @@ async fn mark_index_and_premium_are_joined_by_slot() {
         klines(target, &[])
     })
     .await;
-    let bars = client(config(&http.url)).mark_bars(&btc(), BarIndex(10_001), BarIndex(10_003)).await.unwrap();
+    let bars =
+        client(config(&http.url)).mark_bars(&btc(), BarIndex(10_001), BarIndex(10_003)).await.unwrap().bars;
     assert_eq!((bars[0].mark, bars[0].index, bars[0].premium), (10_001.5, 10_001.5, -0.0002));
     assert_eq!(bars[1].mark, 10_002.5);
     assert!(bars[1].index.is_nan() && bars[1].premium.is_nan() && bars[1].predicted_rate.is_nan());

@@ -89,6 +89,7 @@ pub fn encode(stamped: &Stamped) -> Option<Vec<u8>> {
         | Update::AggTrade(_)
         | Update::Trade(_)
         | Update::Depth(_)
+        | Update::Refused(_)
         | Update::Contract(_) => {
             return None;
         }

@@ -8,6 +8,7 @@ mod blueprints;
 mod commands;
 mod events;
 mod explain;
+mod gaps;
 mod peer;
 mod problem;
 mod serve;
@@ -45,6 +46,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/blueprints", get(blueprints::list))
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))
         .route("/v1/explain/{name}", get(explain::explain))
+        .route("/v1/gaps", get(gaps::list))
         .route("/v1/runs", get(events::runs))
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))

@@ -11,32 +11,33 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::closing::ASK_DEADLINE;
+use super::hosts::{rest_config, speed, wait_for_time, ws_config};
 use super::journal::JournalTimer;
 use super::listing;
+use super::repair::Rounds;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
-use super::ticks::Gaps;
+use super::time::Timekeeper;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
-use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::config::Config;
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
 use crate::daemon::live::{Aggregates, TickBook};
+use crate::daemon::quarantine::Quarantine;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
 use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
-use backtestd_binance::clock::{LateClock, ScaledClock, SystemClock};
-use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
+use backtestd_binance::clock::{ExchangeClock, SystemClock};
+use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{Market, Ts};
 use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
 const SIGNAL_QUEUE: usize = 8;
-/// How long the exchange may take to say what time it is, at the start.
-const CLOCK_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the start waits for the exchange to say which symbols it lists.
 const LISTING_DEADLINE: Duration = Duration::from_secs(5);
 /// Time for open API connections to end.
@@ -62,6 +63,12 @@ pub enum DaemonError {
     /// The REST client could not be made, or the exchange did not say what time it is.
     #[error("the exchange cannot be reached: {0}; check binance.futures_rest")]
     Rest(#[from] RestError),
+    /// History would begin after the present.
+    #[error("`start` lies in the future: it is {now} now; choose an earlier one")]
+    FutureStart {
+        /// The exchange's time.
+        now: Ts,
+    },
     /// The exchange does not know what it is asked to follow.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unlisted(Vec<Unlisted>),
@@ -130,12 +137,6 @@ fn warn_of_overload(config: &Config) {
     }
 }
 
-/// The clock to begin with. The API answers before the exchange does, so that somebody who asks why nothing happens yet
-/// is told.
-fn clock_of(is_late: bool, late: &LateClock) -> Arc<dyn Clock> {
-    if is_late { Arc::new(late.clone()) } else { Arc::new(SystemClock) }
-}
-
 /// What the journal says of unfinished bars; those that have closed meanwhile go into the store.
 async fn restored(
     config: &Config,
@@ -148,7 +149,7 @@ async fn restored(
         Aggregates::restored(&follow.symbols, now, &config.clock, &opened.journalled, config.collect);
     if !closed.is_empty() {
         let label = "websocket, before the restart";
-        let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
+        let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, reply };
         storage.ask(put).await?;
     }
     Ok(aggregates)
@@ -184,25 +185,37 @@ impl Daemon {
         let spec = load_specs(&config.spec)
             .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
-        let late = LateClock::default();
-        let is_late = clock.is_none() && config.clock.source == ClockSource::Exchange;
-        let clock = clock.unwrap_or_else(|| clock_of(is_late, &late));
+        let told = clock.is_none().then(|| ExchangeClock::new(speed(&config)));
+        let clock = clock.or_else(|| Some(Arc::new(told.clone()?))).unwrap_or_else(|| Arc::new(SystemClock));
         warn_of_overload(&config);
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
         let (mut api, socket) = serve(&config, &shared).await?;
-        if is_late {
+        let service = ServiceManager::default();
+        service.ready();
+        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        let rest = shared.rest.get_or_init(|| rest).clone();
+        let subscribed = feed::subscriptions(&config);
+        let (websocket, mut updates) =
+            WsClient::spawn(ws_config(&config, &clock, told.clone()), &subscribed, &clock)?;
+        let _ = shared.metrics.streams.set(websocket.stats().clone());
+        let mut time = Timekeeper::new(told.clone(), config.clock);
+        let mut early = Vec::new();
+        if told.is_some() {
             show_detail(&shared, "asking the exchange what time it is");
-            late.set(ask_time(&config).await?);
+            let told = wait_for_time(&rest, &mut time, &mut updates, &shared);
+            early = service.alive_while(told).await?;
             shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
-        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        if config.start.first_bar(clock.now()).open() > clock.now() {
+            return Err(DaemonError::FutureStart { now: clock.now() });
+        }
         show_detail(&shared, "asking the exchange which symbols it lists");
-        let listing = check_listing(&rest, &follow, &shared).await?;
+        let listing = service.alive_while(check_listing(&rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
         let (storage, opened, storage_ended) =
-            Storage::start(Arc::clone(&shared), Arc::clone(&follow), Arc::clone(&spec)).await?;
+            service.alive_while(Storage::start(shared.clone(), follow.clone(), spec.clone())).await?;
         api.spawn({
             let storage = storage.clone();
             async move {
@@ -212,14 +225,11 @@ impl Daemon {
         });
         let (watch, spec_changes) = SpecWatch::start(&config.spec)
             .map_err(|e| DaemonError::Watch { dir: config.spec.clone(), reason: e.to_string() })?;
-        let (websocket, updates) =
-            WsClient::spawn(ws_config(&config), &feed::subscriptions(&config), &clock)?;
         let (signals, signal_queue) = mpsc::channel(SIGNAL_QUEUE);
-        let service = ServiceManager::default();
-        service.ready();
         tracing::info!(socket = %config.socket.display(), spec = %spec.hash, "listening");
         let inputs = Inputs {
             control,
+            early: early.into(),
             updates,
             spec_changes,
             signals: signal_queue,
@@ -234,11 +244,14 @@ impl Daemon {
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
-            streams: StreamStates::default(),
+            streams: StreamStates::new(&subscribed, clock.now()),
+            control: websocket.control(),
+            quarantine: Quarantine::start(&config.state),
             closing: None,
             advancing: false,
             repair_due: false,
-            gaps: Gaps::default(),
+            rounds: Rounds::default(),
+            time,
             is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
@@ -327,6 +340,8 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
         watermark: None,
         lag_ms: None,
         gaps_open: 0,
+        unconfirmed: 0,
+        holes: 0,
         last_update: None,
         listed_as: None,
         tick_size: None,
@@ -372,51 +387,4 @@ async fn check_listing(
             Ok(None)
         }
     }
-}
-
-/// The clock that the configuration asks for: the system's, or the exchange's, extrapolated.
-///
-/// # Errors
-/// When the exchange does not say what time it is.
-pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError> {
-    Ok(match config.clock.source {
-        ClockSource::System => Arc::new(SystemClock),
-        ClockSource::Exchange => Arc::new(ask_time(config).await?),
-    })
-}
-
-/// The exchange's clock.
-async fn ask_time(config: &Config) -> Result<ScaledClock, RestError> {
-    let rest = Rest::new(rest_config(config), Arc::new(SystemClock))?;
-    let deadline = Instant::now() + CLOCK_DEADLINE;
-    loop {
-        match rest.server_time(Market::Perp).await {
-            Ok(now) => return Ok(ScaledClock::new(now, config.clock.speed)),
-            Err(error) if error.is_retryable() && Instant::now() < deadline => {
-                tracing::warn!(%error, "the exchange does not say what time it is yet");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A loopback exchange is a simulated one: its limits are for real clients in real time.
-fn is_simulated(config: &Config) -> bool {
-    config.clock.source == ClockSource::Exchange
-}
-
-/// Hosts, limits and patience of the REST client.
-#[must_use]
-pub fn rest_config(config: &Config) -> RestConfig {
-    let urls = &config.binance;
-    let base =
-        if is_simulated(config) { RestConfig::simulated(&urls.futures_rest) } else { RestConfig::default() };
-    RestConfig { futures_url: urls.futures_rest.clone(), spot_url: urls.spot_rest.clone(), ..base }
-}
-
-fn ws_config(config: &Config) -> WsConfig {
-    let urls = &config.binance;
-    let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
-    WsConfig { futures_url: urls.futures_ws.clone(), spot_url: urls.spot_ws.clone(), ..base }
 }

@@ -11,11 +11,13 @@ mod change;
 mod change_tests;
 mod evidence;
 mod facts;
+mod finality;
 mod job;
 mod journal;
 #[cfg(test)]
 mod life_tests;
 mod markets;
+mod present;
 #[cfg(test)]
 mod quality_tests;
 mod queries;
@@ -33,6 +35,7 @@ use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
 
 pub(super) use change::{Install, Step};
+pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use markets::StorageMarkets;
 

@@ -20,6 +20,7 @@ mod origin;
 mod put;
 mod raw;
 mod replace;
+mod trim;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};

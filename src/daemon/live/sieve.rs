@@ -1,0 +1,217 @@
+//! What a stream may tell: nothing that cannot be true. What it tells else is kept apart, with the reason.
+//!
+//! A stream tells the bar that has just closed and its few neighbours; older ones are REST's, and later ones have not been.
+
+use std::sync::Arc;
+
+use backtestd_binance::clock::ExchangeClock;
+use backtestd_binance::{BookTicker, ForceOrder, KlineUpdate, MarkUpdate, Sieve, Update};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::{Bar, Ts};
+
+/// Bars before the one that has just closed that a stream may tell.
+const TOLD_BACK: i64 = 3;
+/// A stream may be this much ahead of our clock.
+const TOLD_AHEAD_MS: i64 = 2_000;
+/// An event time further from the present than this is no event of the present.
+const EVENT_WITHIN_MS: i64 = 30 * 60_000;
+/// Rounding of the exchange's own sums, relative.
+const ROUNDING: f64 = 1e-6;
+/// Half of the last digit of a volume, which small bars feel more: base units.
+const LAST_DIGIT: f64 = 1e-3;
+
+/// Judges updates by what they say of themselves, and by the clock.
+#[derive(Debug)]
+pub(crate) struct LiveSieve {
+    clock: Arc<dyn Clock>,
+    /// The same clock, where the exchange has to tell it the time first.
+    told: Option<ExchangeClock>,
+}
+
+impl LiveSieve {
+    /// By a clock that is the exchange's as soon as it has been `told`.
+    pub(crate) const fn new(clock: Arc<dyn Clock>, told: Option<ExchangeClock>) -> Self {
+        Self { clock, told }
+    }
+}
+
+impl Sieve for LiveSieve {
+    fn doubt(&self, update: &Update) -> Option<String> {
+        if self.told.as_ref().is_some_and(|clock| !clock.is_set()) {
+            // Nobody knows yet what time it is; the frames may be asked.
+            return None;
+        }
+        let now = self.clock.now();
+        match update {
+            Update::Kline(kline) => kline_doubt(kline, now),
+            Update::Mark(mark) => mark_doubt(mark, now),
+            Update::ForceOrder(order) => order_doubt(order, now),
+            Update::BookTicker(quote) => quote_doubt(quote),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an event time lies within reach of the present.
+fn time_doubt(event: Ts, now: Ts) -> Option<String> {
+    let off_ms = event.0 - now.0;
+    (off_ms.abs() > EVENT_WITHIN_MS)
+        .then(|| format!("E {event} is {:+.0} s off the present", off_ms as f64 / 1000.0))
+}
+
+fn kline_doubt(kline: &KlineUpdate, now: Ts) -> Option<String> {
+    if !kline.closed || !kline.is_grid_bar() {
+        return None;
+    }
+    let slot = kline.bar.bar;
+    if slot.close().0 > now.0 + TOLD_AHEAD_MS {
+        return Some(format!("the bar of {slot} is told as closed, and has not been yet"));
+    }
+    let age = now.bar() - 1 - slot;
+    if age > TOLD_BACK {
+        return Some(format!("the bar of {slot} closed {age} bars ago: it is REST's to tell"));
+    }
+    bar_doubt(&kline.bar)
+}
+
+/// What contradicts itself in a bar.
+fn bar_doubt(bar: &Bar) -> Option<String> {
+    let Bar { low, high, close, volume, quote_volume, taker_buy_volume, taker_buy_quote, trades, .. } = *bar;
+    if low <= 0.0 {
+        return Some(format!("k.l {low}: a price is positive"));
+    }
+    let exceeds = |part: f64, whole: f64| part > whole * (1.0 + ROUNDING);
+    if exceeds(taker_buy_volume, volume) || exceeds(taker_buy_quote, quote_volume) {
+        return Some(format!("k.V {taker_buy_volume} of k.v {volume}: takers bought more than was traded"));
+    }
+    if trades == 0.0 && volume > 0.0 {
+        return Some(format!("k.v {volume} with k.n 0: a volume without a trade"));
+    }
+    let (least, most) = (low * (volume - LAST_DIGIT), high * (volume + LAST_DIGIT));
+    if volume > 0.0 && !(least * (1.0 - ROUNDING)..=most * (1.0 + ROUNDING)).contains(&quote_volume) {
+        return Some(format!(
+            "k.q {quote_volume} for k.v {volume} between {low} and {high} (close {close}): no such mean price"
+        ));
+    }
+    None
+}
+
+fn mark_doubt(mark: &MarkUpdate, now: Ts) -> Option<String> {
+    if mark.mark <= 0.0 || mark.index < 0.0 {
+        return Some(format!("p {} and i {}: a price is positive", mark.mark, mark.index));
+    }
+    time_doubt(mark.event_ts, now)
+}
+
+fn order_doubt(order: &ForceOrder, now: Ts) -> Option<String> {
+    let ForceOrder { filled, quantity, average_price, .. } = *order;
+    if filled > quantity * (1.0 + ROUNDING) {
+        return Some(format!("o.z {filled} of o.q {quantity}: more was filled than ordered"));
+    }
+    if average_price <= 0.0 && filled > 0.0 {
+        return Some(format!("o.ap {average_price}: a price is positive"));
+    }
+    time_doubt(order.event_ts, now)
+}
+
+fn quote_doubt(quote: &BookTicker) -> Option<String> {
+    let BookTicker { bid, ask, .. } = *quote;
+    (bid > ask && ask > 0.0).then(|| format!("b {bid} above a {ask}: a book is not crossed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtestd_binance::clock::ScaledClock;
+    use backtestd_core::market::{BAR_MS, BarIndex, Market, Symbol};
+
+    const NOW: BarIndex = BarIndex(6_000_000);
+
+    fn kline(slot: BarIndex, change: impl FnOnce(&mut Bar)) -> Update {
+        let mut bar = Bar::from_values(slot, [100.0, 101.0, 99.0, 100.5, 10.0, 1000.0, 50.0, 4.0, 400.0]);
+        change(&mut bar);
+        Update::Kline(KlineUpdate {
+            market: Market::Perp,
+            symbol: Symbol::new("BTCUSDT").unwrap(),
+            interval_ms: BAR_MS,
+            open_ts: slot.open(),
+            bar,
+            closed: true,
+            event_ts: slot.close(),
+        })
+    }
+
+    fn doubt(update: &Update) -> String {
+        let clock = ScaledClock::new(Ts(NOW.open().0 + 100), 1.0);
+        LiveSieve::new(Arc::new(clock), None).doubt(update).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_closed_bar_is_told_when_it_closes_and_not_long_after_or_before() {
+        for back in 1..=4 {
+            assert_eq!(doubt(&kline(NOW - back, |_| {})), "", "{back}");
+        }
+        assert!(doubt(&kline(NOW - 5, |_| {})).contains("closed 4 bars ago"));
+        assert!(doubt(&kline(NOW - 328, |_| {})).contains("REST's to tell"));
+        for ahead in [0, 30, 400 * 288] {
+            assert!(doubt(&kline(NOW + ahead, |_| {})).contains("has not been yet"), "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_bar_that_contradicts_itself_is_refused() {
+        let refused = |change: fn(&mut Bar)| doubt(&kline(NOW - 1, change));
+        assert!(refused(|bar| bar.taker_buy_volume = 99_999.0).contains("more than was traded"));
+        assert!(refused(|bar| bar.volume = 1e300).contains("no such mean price"));
+        assert!(refused(|bar| bar.trades = 0.0).contains("without a trade"));
+        assert!(refused(|bar| (bar.low, bar.open) = (0.0, 0.0)).contains("a price is positive"));
+        let shrunk = |bar: &mut Bar| {
+            for price in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
+                *price /= 10_000.0;
+            }
+        };
+        assert!(
+            refused(shrunk).contains("no such mean price"),
+            "prices ÷ 10 000 beside the true quote volume"
+        );
+        let quiet = |bar: &mut Bar| {
+            (bar.volume, bar.quote_volume, bar.trades) = (0.0, 0.0, 0.0);
+            (bar.taker_buy_volume, bar.taker_buy_quote) = (0.0, 0.0);
+        };
+        assert_eq!(doubt(&kline(NOW - 1, quiet)), "", "a bar without trades");
+    }
+
+    #[test]
+    fn orders_and_quotes_have_their_own_impossibilities() {
+        let order = |filled, average_price| {
+            Update::ForceOrder(ForceOrder {
+                symbol: Symbol::new("BTCUSDT").unwrap(),
+                side: backtestd_binance::Side::Sell,
+                quantity: 2.0,
+                filled,
+                price: 100.0,
+                average_price,
+                trade_ts: NOW.open(),
+                event_ts: NOW.open(),
+            })
+        };
+        assert_eq!(doubt(&order(2.0, 100.0)), "");
+        assert!(doubt(&order(3.0, 100.0)).contains("more was filled"));
+        assert!(doubt(&order(2.0, 0.0)).contains("a price is positive"));
+        let quote = |bid, ask| {
+            Update::BookTicker(BookTicker {
+                market: Market::Perp,
+                symbol: Symbol::new("BTCUSDT").unwrap(),
+                update_id: 1,
+                bid,
+                bid_quantity: 1.0,
+                ask,
+                ask_quantity: 1.0,
+                event_ts: None,
+            })
+        };
+        assert_eq!(doubt(&quote(100.0, 100.1)), "");
+        assert_eq!(doubt(&quote(100.0, 0.0)), "", "an empty side");
+        assert!(doubt(&quote(100.2, 100.1)).contains("not crossed"));
+    }
+}
