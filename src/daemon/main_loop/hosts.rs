@@ -130,13 +130,13 @@ pub fn rest_config(config: &Config) -> RestConfig {
 }
 
 /// Hosts and patience of the websocket client, and who judges what it hears.
-pub(super) fn ws_config(config: &Config, clock: &Arc<dyn Clock>, told: Option<ExchangeClock>) -> WsConfig {
+pub(super) fn ws_config(config: &Config, sieve: Arc<LiveSieve>) -> WsConfig {
     let urls = &config.binance;
     let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
     WsConfig {
         futures_url: urls.futures_ws.clone(),
         spot_url: urls.spot_ws.clone(),
-        sieve: Some(Arc::new(LiveSieve::new(clock.clone(), told))),
+        sieve: Some(sieve),
         ..base
     }
 }

@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config::Config;
 use super::feed::Follow;
-use super::live::{Aggregates, TickBook};
+use super::live::{Aggregates, LiveSieve, TickBook};
 use super::quarantine::Quarantine;
 use super::shared::{Control, Shared};
 use super::status::Phase;
@@ -72,6 +72,7 @@ struct MainLoop {
     journal: journal::JournalTimer,
     streams: StreamStates,
     control: WsControl,
+    sieve: Arc<LiveSieve>,
     quarantine: Quarantine,
     closing: Option<Closing>,
     /// End of the history that the last catch-up fetched.

@@ -135,6 +135,7 @@ impl MainLoop {
         replies: ReloadReplies,
     ) -> Handled {
         self.advancing = false;
+        self.sieve.set_rules(spec.sources.plausibility.clone());
         match install {
             Install::Unchanged => {
                 self.shared.update(|s| s.spec.error = None);

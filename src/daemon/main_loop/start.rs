@@ -23,7 +23,7 @@ use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
 use crate::daemon::config::Config;
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
-use crate::daemon::live::{Aggregates, TickBook};
+use crate::daemon::live::{Aggregates, LiveSieve, TickBook};
 use crate::daemon::quarantine::Quarantine;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
@@ -197,8 +197,10 @@ impl Daemon {
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         let rest = shared.rest.get_or_init(|| rest).clone();
         let subscribed = feed::subscriptions(&config);
+        let rules = spec.sources.plausibility.clone();
+        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
         let (websocket, mut updates) =
-            WsClient::spawn(ws_config(&config, &clock, told.clone()), &subscribed, &clock)?;
+            WsClient::spawn(ws_config(&config, sieve.clone()), &subscribed, &clock)?;
         let _ = shared.metrics.streams.set(websocket.stats().clone());
         let mut time = Timekeeper::new(told.clone(), config.clock);
         let mut early = Vec::new();
@@ -246,6 +248,7 @@ impl Daemon {
             troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
             streams: StreamStates::new(&subscribed, clock.now()),
             control: websocket.control(),
+            sieve,
             quarantine: Quarantine::start(&config.state),
             closing: None,
             advancing: false,
