@@ -15,6 +15,8 @@ mod quotes;
 mod respec;
 #[path = "daemon/statistics.rs"]
 mod statistics;
+#[path = "daemon/storm.rs"]
+mod storm;
 #[path = "daemon/support.rs"]
 mod support;
 

@@ -18,7 +18,7 @@ pub mod ws;
 pub use limits::Limits;
 pub use rest::{
     FundingRecord, HistoryPage, Hole, KlineRange, MarkRange, Pauses, Rest, RestConfig, RestError, RestHealth,
-    install_tls,
+    install_tls, interval_hours,
 };
 pub use routes::{Route, StreamKind, Subscription};
 pub use update::{

@@ -215,7 +215,14 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     }
     put("backtestd_unconfirmed_bars", String::new(), status.unconfirmed_bars as f64);
     put("backtestd_frames_refused_total", String::new(), status.quarantine.frames as f64);
-    let streams = metrics.streams.get();
+    count_streams(metrics.streams.get().map(AsRef::as_ref), &mut put);
+    put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
+    put("backtestd_blueprints", label("status", "watch"), status.blueprints.watch as f64);
+    out
+}
+
+/// What the sockets count.
+fn count_streams(streams: Option<&WsStats>, put: &mut impl FnMut(&'static str, String, f64)) {
     let count = |pick: fn(&WsStats) -> &AtomicU64| {
         streams.map_or(0.0, |stats| pick(stats).load(Ordering::Relaxed) as f64)
     };
@@ -232,9 +239,6 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     for (name, pick) in counted {
         put(name, String::new(), count(pick));
     }
-    put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
-    put("backtestd_blueprints", label("status", "watch"), status.blueprints.watch as f64);
-    out
 }
 
 fn label(name: &str, value: &str) -> String {

@@ -7,6 +7,7 @@ pub mod api;
 pub mod client;
 pub mod config;
 mod discover;
+mod exchange_status;
 pub mod feed;
 mod live;
 mod main_loop;

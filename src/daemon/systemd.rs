@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::shared::Shared;
+
+/// How often a starting daemon says what it waits for.
+const STARTING_EVERY: Duration = Duration::from_secs(1);
+
 /// The service manager's end, as far as the daemon cares.
 #[derive(Debug)]
 pub(super) struct ServiceManager {
@@ -50,10 +55,13 @@ impl ServiceManager {
     }
 
     /// Gives signs of life while the daemon waits for something at its start.
-    pub(super) async fn alive_while<T>(&self, waited_for: impl Future<Output = T>) -> T {
+    pub(super) async fn alive_while<T>(&mut self, shared: &Shared, waited_for: impl Future<Output = T>) -> T {
         let mut waited_for = std::pin::pin!(waited_for);
         loop {
-            match tokio::time::timeout(self.alive_every(), &mut waited_for).await {
+            let status = shared.status();
+            let rest = status.rest.trouble().map(|trouble| format!("; {trouble}"));
+            self.status(&format!("{}: {}{}", status.state.name(), status.detail, rest.unwrap_or_default()));
+            match tokio::time::timeout(self.alive_every().min(STARTING_EVERY), &mut waited_for).await {
                 Ok(done) => return done,
                 Err(_) => self.alive(),
             }

@@ -43,7 +43,7 @@ impl fmt::Display for Finding {
 /// What one area came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Area {
-    /// `store`, `facts`, `lake` or `blueprints`.
+    /// `store`, `gaps`, `facts`, `lake` or `blueprints`.
     pub area: &'static str,
     /// What was looked at, in words.
     pub checked: String,
@@ -56,11 +56,11 @@ pub struct Area {
 }
 
 impl Area {
-    fn new(area: &'static str) -> Self {
+    pub(crate) fn new(area: &'static str) -> Self {
         Self { area, checked: String::new(), note: None, findings: Vec::new(), unlisted: 0 }
     }
 
-    fn find(
+    pub(crate) fn find(
         &mut self,
         subject: impl Into<String>,
         field: impl Into<String>,

@@ -20,7 +20,7 @@ const SPEED: f64 = 600.0;
 const SYMBOLS: [&str; 2] = ["BTCUSDT", "SOLUSDT"];
 
 /// A daemon behind a proxy, collecting everything that the exchange can be asked for again.
-fn home(exchange: &RunningExchange, proxy: &Proxy) -> Home {
+pub(crate) fn home(exchange: &RunningExchange, proxy: &Proxy) -> Home {
     let mut home = Home::new(exchange, SPEED, 1);
     for (key, value) in proxy.settings() {
         home.set(key, &value);
@@ -30,14 +30,14 @@ fn home(exchange: &RunningExchange, proxy: &Proxy) -> Home {
 }
 
 /// Time passes on the exchange: so many more ticks are committed.
-async fn ticks(home: &Home, more: i64) -> Value {
+pub(crate) async fn ticks(home: &Home, more: i64) -> Value {
     let client = backtestd::daemon::client::Client::new(&home.socket()).unwrap();
     let from = committed(&client.get("/v1/status", &[]).await.unwrap());
     home.wait_for("more ticks", |s| committed(s).0 >= from.0 + more * BAR_MS).await
 }
 
 /// Everything is confirmed, and nothing is missing.
-async fn settled(home: &Home) -> Value {
+pub(crate) async fn settled(home: &Home) -> Value {
     let is_quiet = |row: &Value| row["missing"].as_u64().unwrap() <= 4 && row["holes"] == 0;
     home.wait_for("the ledgers to settle", |s| {
         s["state"] == "live"
@@ -53,7 +53,7 @@ fn truth(exchange: &RunningExchange) -> Rest {
 }
 
 /// Every stored record through `last` equals the exchange's own, and none is missing.
-async fn assert_equals_the_exchange(home: &Home, exchange: &RunningExchange, last: BarIndex) {
+pub(crate) async fn assert_equals_the_exchange(home: &Home, exchange: &RunningExchange, last: BarIndex) {
     let rest = truth(exchange);
     let store = Store::open(&home.path("state")).unwrap();
     let first = Ts(begin().0 - 86_400_000).bar();
@@ -90,7 +90,7 @@ async fn assert_equals_the_exchange(home: &Home, exchange: &RunningExchange, las
 }
 
 /// A closed kline with another close and half of its volume, of every bar whose number a draw picks.
-fn with_wrong_bars(seed: u64, share: f64) -> impl Fn(&str, String) -> Vec<String> {
+pub(crate) fn with_wrong_bars(seed: u64, share: f64) -> impl Fn(&str, String) -> Vec<String> {
     let count = AtomicU64::new(0);
     move |_, text| {
         if !text.contains("\"x\":true") {
@@ -189,7 +189,7 @@ async fn an_empty_or_short_page_of_history_is_a_hole_for_minutes_and_not_for_eve
     assert_equals_the_exchange(&home, &exchange, committed(&status).bar() - 3).await;
 }
 
-fn without_second_row(body: String) -> String {
+pub(crate) fn without_second_row(body: String) -> String {
     let mut rows: Value = serde_json::from_str(&body).unwrap();
     if let Some(rows) = rows.as_array_mut().filter(|rows| rows.len() > 2) {
         rows.remove(1);

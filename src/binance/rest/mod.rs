@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 pub use config::{Pauses, RestConfig};
 pub use error::RestError;
-pub use funding::FundingRecord;
+pub use funding::{FundingRecord, interval_hours};
 pub use health::RestHealth;
 pub use history::HistoryPage;
 pub use http::install_tls;

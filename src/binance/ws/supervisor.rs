@@ -183,6 +183,10 @@ impl Supervisor {
             self.patience.was_fruitless(silent.kind);
         }
         let reason = format!("nothing since {}", silent.since);
+        if silent.is_deaf {
+            // Rare kinds would otherwise count as listened to on a path that serves nothing.
+            return self.tell_all(StreamState::Stale, silent.since, &reason).await;
+        }
         self.tell(silent.kind, StreamState::Stale, silent.since, &reason).await;
     }
 

@@ -7,6 +7,37 @@ use serde_json::Value;
 use super::text::{plain, rows};
 use crate::cli::table;
 
+/// "2026-03-01T00:05:00Z, this machine +0.012 s".
+fn clock_text(s: &Value) -> String {
+    let offset = s["clock"]["offset_ms"].as_i64();
+    let offset = offset.map(|ms| format!(", this machine {:+.3} s", ms as f64 / 1000.0));
+    format!("{}{}", plain(&s["now"]), offset.unwrap_or_default())
+}
+
+fn rest_text(rest: &Value) -> String {
+    let until = rest["banned_until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+    let why = rest["last_failure"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    format!(
+        "{}{until}, {} requests, {} failed{why}",
+        plain(&rest["state"]),
+        rest["requests"],
+        rest["failures"]
+    )
+}
+
+/// Bars that wait for their confirmation, and what is missing or a hole, by kind.
+fn gaps_text(s: &Value) -> String {
+    let mut text = format!("{} bars unconfirmed", s["unconfirmed_bars"]);
+    for row in s["gaps"].as_array().into_iter().flatten() {
+        for what in ["missing", "holes"] {
+            if row[what].as_u64().unwrap_or(0) > 0 {
+                text.push_str(&format!(", {} {} {what}", row[what], plain(&row["source"])));
+            }
+        }
+    }
+    text
+}
+
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
         vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
@@ -14,7 +45,9 @@ pub(super) fn status_text(s: &Value) -> String {
             "version".to_owned(),
             format!("{} (pid {}, up {} s)", plain(&s["version"]), s["pid"], s["uptime_s"]),
         ],
-        vec!["clock".to_owned(), plain(&s["now"])],
+        vec!["clock".to_owned(), clock_text(s)],
+        vec!["rest".to_owned(), rest_text(&s["rest"])],
+        vec!["not final".to_owned(), gaps_text(s)],
         vec![
             "spec".to_owned(),
             format!("{} since {}", plain(&s["spec"]["hash"]), plain(&s["spec"]["loaded_at"])),

@@ -4,7 +4,8 @@
 //! are imported while no daemon runs, and whoever comes next finds them in the store.
 
 use super::ledger::{self, Change, Ledger, Repair, Stretch, missing};
-use backtestd_core::market::{BAR_MS, BarIndex, HOUR_MS, Kind, Records, SeriesKey, Ts};
+use backtestd_binance::interval_hours;
+use backtestd_core::market::{BAR_MS, BarIndex, FundingPrint, HOUR_MS, Kind, Records, SeriesKey, Ts};
 use backtestd_store::{Origin, Store, StoreError};
 
 /// Slots looked at in one read.
@@ -48,6 +49,32 @@ impl Answer {
         times.sort_unstable();
         times.dedup();
         missing(kind, self.asked, &times)
+    }
+
+    /// Gives settlements whose interval the answer could not tell the one that the stored settlements before them tell.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn measure_intervals(&mut self, store: &Store) -> Result<(), StoreError> {
+        let Records::Funding(prints) = &mut self.records else { return Ok(()) };
+        let is_regular = |print: &FundingPrint| !print.rate.is_nan();
+        let Some(first) = prints.iter().find(|p| is_regular(p) && p.interval_hours.is_nan()) else {
+            return Ok(());
+        };
+        let from = first.ts.0 - 2 * SETTLEMENTS_BACK_MS;
+        let rows = store.series_rows(&self.series, from, first.ts.0)?;
+        let rates = rows.columns.first().into_iter().flatten();
+        let mut before: Vec<Ts> =
+            rows.times.iter().zip(rates).filter(|(_, rate)| !rate.is_nan()).map(|(ms, _)| Ts(*ms)).collect();
+        for print in prints.iter_mut().filter(|print| is_regular(print)) {
+            let earlier = |n: usize| before.len().checked_sub(n).map(|at| before[at]);
+            if print.interval_hours.is_nan() {
+                print.interval_hours = interval_hours(earlier(2), earlier(1), print.ts);
+            }
+            before.retain(|ts| *ts < print.ts);
+            before.push(print.ts);
+        }
+        Ok(())
     }
 
     /// Takes the answer into a ledger. Call it before the records are stored.

@@ -5,11 +5,14 @@ use serde::{Serialize, Serializer};
 
 use super::ledger::{Ledger, Stretch};
 use backtestd_binance::Rest;
-use backtestd_core::market::{BAR_MS, BarIndex, Kind, Market, SeriesKey, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Kind, Market, SeriesKey, Symbol, Ts};
 use backtestd_store::{Store, StoreError};
 
 /// Stretches of a series that are listed, the newest ones.
 const LISTED: usize = 500;
+
+/// Of what has no history at the exchange, so many bars are looked at.
+const LISTENED_BARS: i64 = 30 * BARS_PER_DAY;
 
 /// State of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -44,7 +47,7 @@ impl State {
 /// A stretch of a series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Range {
-    /// Its state.
+    /// How it stands with the stretch.
     pub state: State,
     /// First instant: the open of the first bar.
     #[serde(serialize_with = "time")]
@@ -92,7 +95,7 @@ fn optional_time<S: Serializer>(ts: &Option<Ts>, serializer: S) -> Result<S::Ok,
 /// The rows that are looked at: from the first of the facts to the present.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// First bar.
+    /// First bar that is looked at.
     pub first: BarIndex,
     /// First bar that has not been committed.
     pub end: BarIndex,
@@ -219,6 +222,7 @@ impl Teller {
 
     /// Of what only who listens can know: from the first record on.
     fn listened(&self, store: &Store, series: &SeriesKey, whole: Stretch) -> Result<Vec<Range>, StoreError> {
+        let whole = Stretch { from: whole.from.max(whole.to - LISTENED_BARS), ..whole };
         let rows = store.series_rows(series, whole.from, whole.to)?;
         let Some(first) = rows.times.first() else {
             return Ok(vec![self.range(

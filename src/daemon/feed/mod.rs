@@ -7,6 +7,7 @@ mod gaps;
 pub mod ledger;
 mod listing;
 mod plan;
+mod proof;
 mod range;
 
 use std::time::Duration;
@@ -21,4 +22,5 @@ pub use gaps::{SeriesGaps, Span as GapSpan};
 pub use ledger::Stretch;
 pub use listing::{Listing, Unlisted};
 pub use plan::{Follow, overload, subscriptions};
+pub use proof::check_gaps;
 pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

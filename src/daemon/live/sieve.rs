@@ -9,13 +9,15 @@ use backtestd_binance::clock::ExchangeClock;
 use backtestd_binance::{BookTicker, ForceOrder, KlineUpdate, MarkUpdate, Sieve, Update};
 use backtestd_core::clean::doubt::Judge;
 use backtestd_core::clock::Clock;
-use backtestd_core::market::{Bar, Market, Symbol, Ts};
+use backtestd_core::market::{BAR_MS, Bar, Market, Symbol, Ts};
 use backtestd_core::spec::Plausibility;
 
 /// Bars before the one that has just closed that a stream may tell.
 const TOLD_BACK: i64 = 3;
-/// A stream may be this much ahead of our clock.
-const TOLD_AHEAD_MS: i64 = 2_000;
+/// A stream may be this much ahead of our clock, ms of real time on top of one second.
+const AHEAD_REAL_MS: f64 = 1_000.0;
+/// Frames of an exchange in a hurry may be this late, ms of real time.
+const LATE_REAL_MS: f64 = 5_000.0;
 /// An event time further from the present than this is no event of the present.
 const EVENT_WITHIN_MS: i64 = 30 * 60_000;
 /// Judges updates by the rules of the specs, the bar before and the clock.
@@ -24,6 +26,8 @@ pub(crate) struct LiveSieve {
     clock: Arc<dyn Clock>,
     /// The same clock, where the exchange has to tell it the time first.
     told: Option<ExchangeClock>,
+    /// How fast the clock runs.
+    speed: f64,
     known: Mutex<Known>,
 }
 
@@ -36,13 +40,26 @@ struct Known {
 
 impl LiveSieve {
     /// By a clock that is the exchange's as soon as it has been `told`.
-    pub(crate) const fn new(clock: Arc<dyn Clock>, told: Option<ExchangeClock>, rules: Plausibility) -> Self {
-        Self { clock, told, known: Mutex::new(Known { rules, bars: BTreeMap::new() }) }
+    pub(crate) fn new(clock: Arc<dyn Clock>, told: Option<ExchangeClock>, rules: Plausibility) -> Self {
+        let speed = told.as_ref().map_or(1.0, ExchangeClock::speed);
+        Self { clock, told, speed, known: Mutex::new(Known { rules, bars: BTreeMap::new() }) }
+    }
+
+    /// What a stretch of real time is of the exchange's, ms.
+    fn virtual_ms(&self, real_ms: f64) -> i64 {
+        (real_ms * self.speed) as i64
     }
 
     /// The rules of another spec.
     pub(crate) fn set_rules(&self, rules: Plausibility) {
         self.known().rules = rules;
+    }
+
+    /// Whether an event time lies within reach of the present.
+    fn time_doubt(&self, event: Ts, now: Ts) -> Option<String> {
+        let off_ms = event.0 - now.0;
+        (off_ms.abs() > EVENT_WITHIN_MS + self.virtual_ms(LATE_REAL_MS))
+            .then(|| format!("E {event} is {:+.0} s off the present", off_ms as f64 / 1000.0))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -54,11 +71,12 @@ impl LiveSieve {
             return None;
         }
         let slot = kline.bar.bar;
-        if slot.close().0 > now.0 + TOLD_AHEAD_MS {
+        if slot.close().0 > now.0 + 1_000 + self.virtual_ms(AHEAD_REAL_MS) {
             return Some(format!("the bar of {slot} is told as closed, and has not been yet"));
         }
         let age = now.bar() - 1 - slot;
-        if age > TOLD_BACK {
+        let late_bars = if self.speed > 1.0 { self.virtual_ms(LATE_REAL_MS) / BAR_MS } else { 0 };
+        if age > TOLD_BACK + late_bars {
             return Some(format!("the bar of {slot} closed {age} bars ago: it is REST's to tell"));
         }
         let known = &mut *self.known();
@@ -82,29 +100,22 @@ impl Sieve for LiveSieve {
         let now = self.clock.now();
         match update {
             Update::Kline(kline) => self.kline_doubt(kline, now),
-            Update::Mark(mark) => mark_doubt(mark, now),
-            Update::ForceOrder(order) => order_doubt(order, now),
+            Update::Mark(mark) => mark_doubt(mark).or_else(|| self.time_doubt(mark.event_ts, now)),
+            Update::ForceOrder(order) => order_doubt(order).or_else(|| self.time_doubt(order.event_ts, now)),
             Update::BookTicker(quote) => quote_doubt(quote),
             _ => None,
         }
     }
 }
 
-/// Whether an event time lies within reach of the present.
-fn time_doubt(event: Ts, now: Ts) -> Option<String> {
-    let off_ms = event.0 - now.0;
-    (off_ms.abs() > EVENT_WITHIN_MS)
-        .then(|| format!("E {event} is {:+.0} s off the present", off_ms as f64 / 1000.0))
-}
-
-fn mark_doubt(mark: &MarkUpdate, now: Ts) -> Option<String> {
+fn mark_doubt(mark: &MarkUpdate) -> Option<String> {
     if mark.mark <= 0.0 || mark.index < 0.0 {
         return Some(format!("p {} and i {}: a price is positive", mark.mark, mark.index));
     }
-    time_doubt(mark.event_ts, now)
+    None
 }
 
-fn order_doubt(order: &ForceOrder, now: Ts) -> Option<String> {
+fn order_doubt(order: &ForceOrder) -> Option<String> {
     let ForceOrder { filled, quantity, average_price, .. } = *order;
     if filled > quantity {
         return Some(format!("o.z {filled} of o.q {quantity}: more was filled than ordered"));
@@ -112,7 +123,7 @@ fn order_doubt(order: &ForceOrder, now: Ts) -> Option<String> {
     if average_price <= 0.0 && filled > 0.0 {
         return Some(format!("o.ap {average_price}: a price is positive"));
     }
-    time_doubt(order.event_ts, now)
+    None
 }
 
 fn quote_doubt(quote: &BookTicker) -> Option<String> {
@@ -124,7 +135,7 @@ fn quote_doubt(quote: &BookTicker) -> Option<String> {
 mod tests {
     use super::*;
     use backtestd_binance::clock::ScaledClock;
-    use backtestd_core::market::{BAR_MS, BarIndex, Market, Symbol};
+    use backtestd_core::market::BarIndex;
 
     const NOW: BarIndex = BarIndex(6_000_000);
 

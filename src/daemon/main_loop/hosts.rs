@@ -6,13 +6,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::start::{DaemonError, show_detail};
 use super::time::{TimeAnswer, Timekeeper};
 use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::feed;
 use crate::daemon::live::LiveSieve;
 use crate::daemon::shared::Shared;
+use crate::daemon::systemd::ServiceManager;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
-use backtestd_binance::{Rest, RestConfig, RestError, Stamped, WsConfig};
+use backtestd_binance::{Limits, Rest, RestConfig, RestError, Stamped, Subscription, WsClient, WsConfig};
 use backtestd_core::clock::Clock;
+use backtestd_core::market::Market;
+use backtestd_core::spec::CompiledSpec;
 
 /// Wait between two questions for the time.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -42,6 +47,47 @@ pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError
     }
 }
 
+/// The lines to the exchange, and the time that came over them.
+pub(super) struct Lines {
+    pub rest: Rest,
+    pub websocket: WsClient,
+    pub subscribed: Vec<(Market, Subscription)>,
+    pub updates: mpsc::Receiver<Stamped>,
+    /// Updates that came before anybody listened.
+    pub early: Vec<Stamped>,
+    pub sieve: Arc<LiveSieve>,
+    pub time: Timekeeper,
+}
+
+impl Lines {
+    /// Opens them, and waits until the exchange has told the time where it has to.
+    pub(super) async fn open(
+        shared: &Shared,
+        spec: &CompiledSpec,
+        told: Option<ExchangeClock>,
+        service: &mut ServiceManager,
+    ) -> Result<Self, DaemonError> {
+        let (config, clock) = (&shared.config, &shared.clock);
+        let rest = Rest::new(rest_config(config), Arc::clone(clock))?;
+        let rest = shared.rest.get_or_init(|| rest).clone();
+        let subscribed = feed::subscriptions(config);
+        let rules = spec.sources.plausibility.clone();
+        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
+        let (websocket, mut updates) = WsClient::spawn(ws_config(config, sieve.clone()), &subscribed, clock)?;
+        let _ = shared.metrics.streams.set(websocket.stats().clone());
+        let has_to_be_told = told.is_some();
+        let mut time = Timekeeper::new(told, config.clock);
+        let mut early = Vec::new();
+        if has_to_be_told {
+            show_detail(shared, "asking the exchange what time it is");
+            let told = wait_for_time(&rest, &mut time, &mut updates, shared);
+            early = service.alive_while(shared, told).await?;
+            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
+        }
+        Ok(Self { rest, websocket, subscribed, updates, early, sieve, time })
+    }
+}
+
 /// How fast the exchange's time runs.
 pub(super) fn speed(config: &Config) -> f64 {
     if is_simulated(config) { config.clock.speed } else { 1.0 }
@@ -52,7 +98,7 @@ pub(super) fn speed(config: &Config) -> f64 {
 ///
 /// # Errors
 /// What `/time` fails with for good.
-pub(super) async fn wait_for_time(
+async fn wait_for_time(
     rest: &Rest,
     time: &mut Timekeeper,
     updates: &mut mpsc::Receiver<Stamped>,
@@ -124,13 +170,14 @@ pub fn rest_config(config: &Config) -> RestConfig {
     RestConfig {
         futures_url: urls.futures_rest.clone(),
         spot_url: urls.spot_rest.clone(),
+        limits: Limits::default().times(speed(config)),
         trusts_clock: true,
         ..base
     }
 }
 
 /// Hosts and patience of the websocket client, and who judges what it hears.
-pub(super) fn ws_config(config: &Config, sieve: Arc<LiveSieve>) -> WsConfig {
+fn ws_config(config: &Config, sieve: Arc<LiveSieve>) -> WsConfig {
     let urls = &config.binance;
     let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
     WsConfig {

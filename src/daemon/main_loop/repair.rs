@@ -85,7 +85,26 @@ impl MainLoop {
         if due.newest > 1 {
             due.questions[..due.newest].rotate_left(self.rounds.rotation % due.newest);
         }
+        if due.questions.is_empty() {
+            return self.end_round(kind, false);
+        }
         self.ask_part(kind, due.questions, due.has_more)
+    }
+
+    /// A round has no questions left. Another one follows if there is more to ask, or if somebody wanted one meanwhile; where
+    /// the exchange does not answer, the next tick or a moment later will do.
+    fn end_round(&mut self, kind: Kind, has_more: bool) -> Handled {
+        self.rounds.running.remove(&kind);
+        let is_wanted = self.rounds.wanted.remove(&kind);
+        if kind == Kind::Mark
+            && let Some(closing) = &mut self.closing
+        {
+            closing.marks_pending = false;
+        }
+        if self.is_live() && (has_more || is_wanted) && !self.rounds.failing.contains_key(&kind) {
+            self.start_round(kind, self.book.next());
+        }
+        self.try_close()
     }
 
     fn ask_part(&mut self, kind: Kind, mut questions: Vec<Question>, has_more: bool) -> Handled {
@@ -130,24 +149,15 @@ impl MainLoop {
             self.count_reconciled(done);
         }
         self.note_put(done);
-        if kind == Kind::Mark
-            && let Some(closing) = &mut self.closing
-        {
-            closing.marks_pending = false;
-        }
-        if rest.is_empty() {
-            self.rounds.running.remove(&kind);
-            let is_wanted = self.rounds.wanted.remove(&kind);
-            if self.is_live() && (has_more || is_wanted) {
-                self.start_round(kind, self.book.next());
-            } else if !done.is_empty() {
-                // Another look at what is left, so that the status says how it is now.
-                self.look(kind);
-            }
-        } else {
+        if !rest.is_empty() {
             self.ask_part(kind, rest, has_more);
+            return self.try_close();
         }
-        self.try_close()
+        if !has_more && !done.is_empty() {
+            // Another look at what is left, so that the status says how it is now.
+            self.look(kind);
+        }
+        self.end_round(kind, has_more)
     }
 
     /// Asks what is open without asking the exchange.
@@ -171,7 +181,7 @@ impl MainLoop {
             row.missing += standing.missing;
             row.unconfirmed += standing.unconfirmed;
             row.holes += standing.holes;
-            if series.kind == Kind::Bars {
+            if series.kind == Kind::Bars && !self.book.is_absent(&(series.market, series.symbol.clone())) {
                 missing_bars += standing.missing;
                 late += standing.unconfirmed.saturating_sub(USUALLY_UNCONFIRMED);
             }

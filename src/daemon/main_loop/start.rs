@@ -10,20 +10,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::closing::ASK_DEADLINE;
-use super::hosts::{rest_config, speed, wait_for_time, ws_config};
+use super::hosts::{Lines, rest_config, speed};
 use super::journal::JournalTimer;
 use super::listing;
 use super::repair::Rounds;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
-use super::time::Timekeeper;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
 use crate::daemon::config::Config;
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
-use crate::daemon::live::{Aggregates, LiveSieve, TickBook};
+use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::quarantine::Quarantine;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
@@ -38,6 +36,8 @@ use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
 const SIGNAL_QUEUE: usize = 8;
+/// Statistics are asked for in the course of a bar.
+const BAR: Duration = Duration::from_secs(300);
 /// How long the start waits for the exchange to say which symbols it lists.
 const LISTING_DEADLINE: Duration = Duration::from_secs(5);
 /// Time for open API connections to end.
@@ -127,11 +127,11 @@ impl Drop for SocketFile {
 
 /// Says once when the statistics asked for after each bar are more than the exchange lets through.
 fn warn_of_overload(config: &Config) {
-    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, ASK_DEADLINE) {
+    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, BAR) {
         tracing::warn!(
             wanted,
             served,
-            "more requests for statistics after each bar than the exchange's limit lets through while a tick waits; \
+            "more requests for statistics after each bar than the exchange's limit lets through before the next; \
              follow fewer symbols or leave a statistic out of `collect`"
         );
     }
@@ -192,32 +192,19 @@ impl Daemon {
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
         let (mut api, socket) = serve(&config, &shared).await?;
-        let service = ServiceManager::default();
+        let mut service = ServiceManager::default();
         service.ready();
-        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
-        let rest = shared.rest.get_or_init(|| rest).clone();
-        let subscribed = feed::subscriptions(&config);
-        let rules = spec.sources.plausibility.clone();
-        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
-        let (websocket, mut updates) =
-            WsClient::spawn(ws_config(&config, sieve.clone()), &subscribed, &clock)?;
-        let _ = shared.metrics.streams.set(websocket.stats().clone());
-        let mut time = Timekeeper::new(told.clone(), config.clock);
-        let mut early = Vec::new();
-        if told.is_some() {
-            show_detail(&shared, "asking the exchange what time it is");
-            let told = wait_for_time(&rest, &mut time, &mut updates, &shared);
-            early = service.alive_while(told).await?;
-            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
-        }
+        let lines = Lines::open(&shared, &spec, told, &mut service).await?;
         if config.start.first_bar(clock.now()).open() > clock.now() {
             return Err(DaemonError::FutureStart { now: clock.now() });
         }
+        let rest = lines.rest;
         show_detail(&shared, "asking the exchange which symbols it lists");
-        let listing = service.alive_while(check_listing(&rest, &follow, &shared)).await?;
+        let listing = service.alive_while(&shared, check_listing(&rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
-        let (storage, opened, storage_ended) =
-            service.alive_while(Storage::start(shared.clone(), follow.clone(), spec.clone())).await?;
+        let (storage, opened, storage_ended) = service
+            .alive_while(&shared, Storage::start(shared.clone(), follow.clone(), spec.clone()))
+            .await?;
         api.spawn({
             let storage = storage.clone();
             async move {
@@ -231,8 +218,8 @@ impl Daemon {
         tracing::info!(socket = %config.socket.display(), spec = %spec.hash, "listening");
         let inputs = Inputs {
             control,
-            early: early.into(),
-            updates,
+            early: lines.early.into(),
+            updates: lines.updates,
             spec_changes,
             signals: signal_queue,
             storage_ended,
@@ -246,15 +233,15 @@ impl Daemon {
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
-            streams: StreamStates::new(&subscribed, clock.now()),
-            control: websocket.control(),
-            sieve,
+            streams: StreamStates::new(&lines.subscribed, clock.now()),
+            control: lines.websocket.control(),
+            sieve: lines.sieve,
             quarantine: Quarantine::start(&config.state),
             closing: None,
             advancing: false,
             repair_due: false,
             rounds: Rounds::default(),
-            time,
+            time: lines.time,
             is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
@@ -268,7 +255,7 @@ impl Daemon {
             service,
             inputs,
         };
-        Ok(Self { main_loop, shared, signals, websocket, api, socket, _watch: watch })
+        Ok(Self { main_loop, shared, signals, websocket: lines.websocket, api, socket, _watch: watch })
     }
 
     /// The shared state: status and stream, for callers in this process.
@@ -362,7 +349,7 @@ fn idle_trouble(listing: &Listing) -> Option<(&'static str, String)> {
     Some((listing::TROUBLE, listing.not_trading()?))
 }
 
-fn show_detail(shared: &Shared, detail: &str) {
+pub(super) fn show_detail(shared: &Shared, detail: &str) {
     shared.update(|s| detail.clone_into(&mut s.detail));
 }
 

@@ -84,7 +84,7 @@ impl MainLoop {
         if advanced.next > before {
             self.tick_closed(advanced, now);
         }
-        if now.bar() - advanced.next > LIVE_LAG_BARS {
+        if now.bar() - advanced.next > LIVE_LAG_BARS && self.time.proves((now.bar() - LIVE_LAG_BARS).open()) {
             tracing::warn!(behind = now.bar() - advanced.next, "too far behind for live ticks: catching up");
             self.catch_up();
             return Handled::Started("catch up");
@@ -184,6 +184,9 @@ impl MainLoop {
         if !grace_over || closing.asked || is_complete {
             return Handled::Idle;
         }
+        if !self.book.has_any() && !self.time.proves(closing.bar.close()) {
+            return self.ask_for_proof();
+        }
         self.ask_for_missing(closing.bar)
     }
 
@@ -204,6 +207,14 @@ impl MainLoop {
     pub(super) fn on_asked(&mut self, bar: BarIndex, answers: Answers) -> Handled {
         for (market, symbol, slot) in answers.bars() {
             self.book.deliver(&(market, symbol.clone()), slot);
+        }
+        for answer in
+            answers.answers.iter().filter(|a| a.asked.to == bar.next().0 && a.records.rows().is_empty())
+        {
+            tracing::info!(%bar, symbol = %answer.series.symbol, "the exchange has no bar either");
+            self.book.has_none(&(answer.series.market, answer.series.symbol.clone()));
+            // It may have stopped trading: the next tick asks.
+            self.is_listing_known = false;
         }
         if !answers.answers.is_empty() {
             let (answers, now) = (answers.answers, self.shared.clock.now());

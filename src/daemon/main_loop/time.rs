@@ -20,8 +20,12 @@ use backtestd_core::market::{BAR_MS, Market, Ts};
 const FRAMES: usize = 9;
 /// Streams that are ahead of our clock by more than this, real time, set it right.
 const AHEAD: Duration = Duration::from_millis(500);
-/// `/time` and streams may be apart by the delay of a network, not by more than this of the exchange's time.
+/// `/time` and streams may be apart by the delay of a network, not by more than this of the exchange's time,
 const DISPUTE_MS: i64 = 10 * 60_000;
+/// and by more than this of real time.
+const DISPUTE_REAL_MS: f64 = 60_000.0;
+/// What is committed may lie so far ahead of the clock as answers differ, ms of real time.
+const AHEAD_REAL_MS: f64 = 2_000.0;
 /// Real time after which streams have nothing to say any more.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 /// An answer that took longer says too little.
@@ -32,6 +36,8 @@ const TOLERANCE: Duration = Duration::from_millis(20);
 const HOST_OFF_MS: i64 = 500;
 /// Cause of degradation.
 const TROUBLE: &str = "clock";
+/// How often the exchange is asked for a proof that a bar has closed.
+const PROOF_EVERY: Duration = Duration::from_secs(1);
 
 /// An answer of `/time`.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +52,7 @@ pub(super) struct TimeAnswer {
 }
 
 impl TimeAnswer {
-    /// Asks once.
+    /// Asks once; none where the answer took too long to mean much.
     pub(super) async fn ask(rest: &Rest, speed: f64) -> Result<Option<Self>, RestError> {
         let sent = Instant::now();
         let told = rest.server_time(Market::Perp).await?;
@@ -75,13 +81,18 @@ pub(super) struct Timekeeper {
     /// Event time minus our clock of the newest frames, ms.
     ahead_ms: VecDeque<i64>,
     heard: Option<Instant>,
+    /// Event times of these frames.
+    events: VecDeque<Ts>,
+    /// The last time that was told and believed.
+    told: Option<Ts>,
     is_asking: bool,
 }
 
 impl Timekeeper {
     pub(super) fn new(clock: Option<ExchangeClock>, config: ClockConfig) -> Self {
         let ahead_ms = VecDeque::with_capacity(FRAMES + 1);
-        Self { clock, source: config.source, ahead_ms, heard: None, is_asking: false }
+        let events = VecDeque::with_capacity(FRAMES + 1);
+        Self { clock, source: config.source, ahead_ms, heard: None, events, told: None, is_asking: false }
     }
 
     fn speed(&self) -> f64 {
@@ -92,9 +103,13 @@ impl Timekeeper {
     pub(super) fn hear(&mut self, update: &Update) {
         let (Some(clock), Some(event)) = (&self.clock, update.event_ts()) else { return };
         self.ahead_ms.push_back(event.0 - clock.now().0);
+        self.events.push_back(event);
         self.heard = Some(Instant::now());
         if self.ahead_ms.len() > FRAMES {
             self.ahead_ms.pop_front();
+        }
+        if self.events.len() > FRAMES {
+            self.events.pop_front();
         }
         let limit_ms = (AHEAD.as_secs_f64() * 1000.0 * clock.speed()) as i64;
         if let Some(ahead_ms) = self.median().filter(|ahead_ms| *ahead_ms > limit_ms) {
@@ -126,12 +141,15 @@ impl Timekeeper {
         let (speed, now) = (clock.speed(), clock.now());
         let told = answer.now(speed);
         let by_streams = self.median().map(|ahead_ms| Ts(now.0 + ahead_ms));
-        if let Some(streams) = by_streams.filter(|streams| (told.0 - streams.0).abs() > DISPUTE_MS) {
+        let dispute_ms = DISPUTE_MS.max((DISPUTE_REAL_MS * speed) as i64);
+        if let Some(streams) = by_streams.filter(|streams| (told.0 - streams.0).abs() > dispute_ms) {
             clock.set(streams);
+            self.told = Some(streams);
             self.ahead_ms.clear();
             let off = seconds(told.0 - streams.0);
             return Some(format!("the exchange's /time is {off} off its own streams, which are believed"));
         }
+        self.told = Some(told);
         let tolerance_ms = answer.within_ms + (TOLERANCE.as_secs_f64() * 1000.0 * speed) as i64;
         if !clock.is_set() || (told.0 - now.0).abs() > tolerance_ms {
             clock.set(told);
@@ -142,6 +160,16 @@ impl Timekeeper {
             let off = seconds(answer.host_offset_ms);
             format!("the clock of this machine is {off} off the exchange's, which is used")
         })
+    }
+
+    /// Whether the exchange has shown that `at` has passed: our clock alone, which a machine carries on, proves nothing.
+    pub(super) fn proves(&self, at: Ts) -> bool {
+        let mut events: Vec<Ts> = self.events.iter().copied().collect();
+        events.sort_unstable();
+        let event = events.get(events.len() / 2);
+        self.clock.is_none()
+            || self.told.is_some_and(|told| told >= at)
+            || event.is_some_and(|event| *event >= at)
     }
 
     /// Goes by the streams alone.
@@ -164,7 +192,7 @@ impl Timekeeper {
     }
 }
 
-/// "+45.0 s".
+/// A difference as people read it: "+45.0 s".
 fn seconds(ms: i64) -> String {
     format!("{:+.1} s", ms as f64 / 1000.0)
 }
@@ -192,20 +220,35 @@ impl MainLoop {
             Ok(None) => tracing::debug!("the exchange took too long to say what time it is"),
             Err(error) => tracing::warn!(%error, "the exchange does not say what time it is"),
         }
-        self.look_at_present()
+        let now = self.shared.clock.now();
+        if self.closing.is_some_and(|closing| closing.bar.close() > now) {
+            // Our clock was ahead: the bar is still open.
+            self.closing = None;
+        }
+        self.look_at_present();
+        self.try_close()
+    }
+
+    /// A tick of which nothing has come closes only when the exchange has shown that its time has passed.
+    pub(super) fn ask_for_proof(&mut self) -> Handled {
+        if let Some(closing) = &mut self.closing {
+            closing.grace_ends = tokio::time::Instant::now() + PROOF_EVERY;
+        }
+        self.ask_time();
+        Handled::Started("ask what time it is")
     }
 
     /// Nothing that is committed may lie behind the present: if the exchange's clock went back, the store follows.
-    fn look_at_present(&mut self) -> Handled {
+    fn look_at_present(&mut self) {
         let now = self.shared.clock.now();
         let next = self.book.next();
-        if !self.is_live() || self.advancing || next.open().0 <= now.0 + BAR_MS {
-            return Handled::Noted;
+        let slack_ms = 2 * BAR_MS + (AHEAD_REAL_MS * self.time.speed()) as i64;
+        if !self.is_live() || self.advancing || next.open().0 <= now.0 + slack_ms {
+            return;
         }
         tracing::warn!(%next, %now, "what is committed lies in the future: going back");
         self.advancing = true;
         self.submit(|reply| Job::Present { now, reply }, Done::WentBack);
-        Handled::Started("go back")
     }
 
     pub(super) fn on_went_back(&mut self, next: backtestd_core::market::BarIndex) -> Handled {
@@ -272,6 +315,19 @@ mod tests {
         assert!(is_about(&clock, Ts(NOON.0 + 60_000)), "after a sleep of the machine");
         (0..20).for_each(|_| time.hear(&frame(NOON)));
         assert!(is_about(&clock, Ts(NOON.0 + 60_000)), "late frames say nothing");
+    }
+
+    #[test]
+    fn our_own_clock_proves_nothing_until_the_exchange_has_shown_the_time() {
+        let (mut time, clock) = keeper(NOON);
+        assert!(!time.proves(NOON));
+        time.told(&answer(NOON, 0));
+        let later = Ts(NOON.0 + 300_000);
+        assert!(time.proves(NOON) && !time.proves(later));
+        clock.set(Ts(later.0 + 86_400_000));
+        assert!(!time.proves(later), "the machine's monotonic clock jumped");
+        (0..9).for_each(|_| time.hear(&frame(later)));
+        assert!(time.proves(later));
     }
 
     #[test]

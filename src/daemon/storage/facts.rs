@@ -268,7 +268,9 @@ impl Facts {
 
     /// Takes back what was committed for rows from `end` on.
     pub(super) fn take_back(&mut self, store: &mut Store, end: BarIndex) -> Result<(), StorageError> {
-        self.rewind(store, end - 1)?;
+        if end < self.next() {
+            self.rewind(store, end - 1)?;
+        }
         if self.dirty.is_some_and(|bar| bar >= self.next()) {
             self.set_dirty(store, None)?;
         }

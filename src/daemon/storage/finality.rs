@@ -38,7 +38,7 @@ pub struct Question {
     pub ask: Stretch,
     /// What is settled when it is answered.
     pub settles: Stretch,
-    /// Its occasion.
+    /// Why it is asked: a word for the ledger.
     pub how: &'static str,
 }
 
@@ -136,7 +136,8 @@ impl Worker {
         let mut marks = Vec::with_capacity(answers.len());
         let mut puts = Vec::with_capacity(answers.len());
         let committed = self.facts.next();
-        for answer in answers {
+        for mut answer in answers {
+            answer.measure_intervals(&self.store)?;
             let series = &answer.series;
             let news = answer.news(&self.store)?;
             let ledger = self.ledgers.of(&self.store, series)?;

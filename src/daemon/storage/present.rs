@@ -6,7 +6,7 @@
 use super::StorageError;
 use super::worker::Worker;
 use crate::daemon::feed::ledger::{Stretch, mark};
-use backtestd_core::market::{BAR_MS, BarIndex, Kind, SeriesKey, Ts};
+use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Kind, SeriesKey, Ts};
 use backtestd_store::{Delivery, Origin, Store};
 
 /// How far the present may lie before what is proved: the way of an answer, and one bar.
@@ -26,22 +26,9 @@ fn proved(store: &Store) -> Result<Option<Ts>, StorageError> {
     Ok(newest)
 }
 
-/// Takes out what streams have told of bars that have not been yet.
-fn trim(store: &mut Store, now: Ts) -> Result<(), StorageError> {
-    for (series, extent) in store.series()? {
-        let last = if series.kind.is_bar_like() { now.bar().0 - 1 } else { now.0 };
-        if extent.last <= last {
-            continue;
-        }
-        let SeriesKey { kind, market, symbol } = &series;
-        let removed = store.trim_after(&series, last)?;
-        tracing::warn!(%market, %symbol, kind = kind.name(), removed, "records that lie in the future were removed");
-    }
-    Ok(())
-}
-
 impl Worker {
-    /// Goes back to the last tick that has closed at `now`, with everything that lies behind it.
+    /// Goes back to the last tick that has closed at `now`, with everything that lies behind it. What the exchange can be
+    /// asked for again is taken out a day further back: by a clock that was ahead, bars were taken for closed that were not.
     pub(super) fn go_back_to(&mut self, now: Ts) -> Result<(), StorageError> {
         if let Some(proof) = proved(&self.store)?.filter(|proof| proof.0 > now.0 + PROOF_SLACK_MS) {
             tracing::error!(
@@ -51,23 +38,44 @@ impl Worker {
             return Ok(());
         }
         let closed = now.bar();
-        trim(&mut self.store, now)?;
-        if self.facts.next() > closed {
-            tracing::warn!(next = %self.facts.next(), %now, "committed ticks lie in the future: they are taken back");
-            self.facts.take_back(&mut self.store, closed)?;
+        let slack = closed + PROOF_SLACK_MS / BAR_MS;
+        let mut is_ahead = self.facts.next() > slack;
+        let followed = self.follow.history.clone();
+        for series in &followed {
+            let settled = self.ledgers.of(&self.store, series)?.settled().last().copied();
+            is_ahead |= settled.is_some_and(|s| s.to > end_of(series, slack, slack.open()));
+        }
+        let back = if is_ahead { closed - BARS_PER_DAY } else { closed };
+        for (series, extent) in self.store.series()? {
+            let is_asked = followed.contains(&series);
+            let end =
+                if is_asked { end_of(&series, back, back.open()) } else { end_of(&series, closed, now) };
+            if extent.last >= end && (is_ahead || extent.last >= end_of(&series, closed, now)) {
+                let SeriesKey { kind, market, symbol } = &series;
+                let removed = self.store.trim_after(&series, end - 1)?;
+                tracing::warn!(%market, %symbol, kind = kind.name(), removed, "records of a clock that was ahead were removed");
+            }
         }
         self.facts.signals.not_beyond(&mut self.store, closed)?;
-        for series in self.follow.history.clone() {
-            let end = if series.kind.is_bar_like() { closed.0 } else { now.0 + 1 };
-            let ledger = self.ledgers.of(&self.store, &series)?;
-            if ledger.settled().last().is_some_and(|s| s.to > end) {
-                ledger.reopen(Stretch { from: end, to: i64::MAX });
-                ledger.audited_to = ledger.audited_to.min(end);
-                let marks = [mark(&series, ledger)];
-                let delivery = Delivery { origin: Origin::Rest, label: "ledger" };
-                self.store.put_each_with(&[], delivery, &marks)?;
-            }
+        if !is_ahead {
+            return Ok(());
+        }
+        tracing::warn!(next = %self.facts.next(), %now, "what was done lies in the future: it is taken back");
+        self.facts.take_back(&mut self.store, back)?;
+        for series in &followed {
+            let end = end_of(series, back, back.open());
+            let ledger = self.ledgers.of(&self.store, series)?;
+            ledger.reopen(Stretch { from: end, to: i64::MAX });
+            ledger.audited_to = ledger.audited_to.min(end);
+            let marks = [mark(series, ledger)];
+            let delivery = Delivery { origin: Origin::Rest, label: "ledger" };
+            self.store.put_each_with(&[], delivery, &marks)?;
         }
         Ok(())
     }
+}
+
+/// The first time of a series that lies behind the bar `closed`, or behind the instant `now`.
+const fn end_of(series: &SeriesKey, closed: BarIndex, now: Ts) -> i64 {
+    if series.kind.is_bar_like() { closed.0 } else { now.0 + 1 }
 }
