@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::MainLoop;
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use crate::daemon::feed::{self, Answers};
 use crate::daemon::status::GapStatus;
 use crate::daemon::storage::{Due, Job, PutDone, Question, Standing};

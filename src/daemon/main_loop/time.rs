@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::MainLoop;
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use crate::daemon::config::{ClockConfig, ClockSource};
 use crate::daemon::status::ClockStatus;
 use crate::daemon::storage::Job;
