@@ -259,7 +259,10 @@ async fn a_column_that_the_exchange_appends_one_day_is_skipped() {
             return ok(time_of_slot(20_000, 5));
         }
         let open = parameter(target, "startTime").unwrap().parse::<i64>().unwrap();
-        ok(format!(r#"[[{open},"1","1","1","1","1",{},"1",3,"0.5","1","0","new",{{"x":1}}]]"#, open + 299_999))
+        ok(format!(
+            r#"[[{open},"1","1","1","1","1",{},"1",3,"0.5","1","0","new",{{"x":1}}]]"#,
+            open + 299_999
+        ))
     })
     .await;
     let rest = client(config(&http.url));

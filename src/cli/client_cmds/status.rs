@@ -38,6 +38,14 @@ fn gaps_text(s: &Value) -> String {
     text
 }
 
+/// Where the report of the last run is, and why the last one failed.
+fn run_facts(discovery: &Value) -> Vec<Vec<String>> {
+    let fact = |name: &str, field: &str| {
+        discovery[field].as_str().map(|text| vec![name.to_owned(), text.to_owned()])
+    };
+    fact("report", "last_report").into_iter().chain(fact("run error", "last_error")).collect()
+}
+
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
         vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
@@ -85,12 +93,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
-    if let Some(report) = s["discovery"]["last_report"].as_str() {
-        facts.push(vec!["report".to_owned(), report.to_owned()]);
-    }
-    if let Some(error) = s["discovery"]["last_error"].as_str() {
-        facts.push(vec!["run error".to_owned(), error.to_owned()]);
-    }
+    facts.extend(run_facts(&s["discovery"]));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
