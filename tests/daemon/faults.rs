@@ -148,14 +148,25 @@ async fn open_interest_funding_and_marks_of_an_outage_are_fetched_as_soon_as_res
     let mut daemon = home.start();
     home.wait_until_live().await;
     ticks(&home, 3).await;
-    // Neither the streams nor REST, over a settlement (every 8 hours: 96 bars).
+    // Neither REST nor the stream of marks, over a settlement (every 8 hours: 96 bars).
     proxy.on_request(|_| Verdict::fail(503));
-    proxy.on_frame(|path, text| if path.contains("market") { Vec::new() } else { vec![text] });
-    ticks(&home, 105).await;
+    proxy.on_frame(|_, text| if text.contains("markPriceUpdate") { Vec::new() } else { vec![text] });
+    let away = ticks(&home, 105).await;
+    let detail = away["detail"].as_str().unwrap();
+    assert!(detail.contains("perp markPrice is silent"), "{detail}");
     proxy.heal();
     let status = settled(&home).await;
     let after = ticks(&home, 6).await;
     assert!(status["live"]["rewinds"].as_u64().unwrap() > 0, "what came late was computed again");
+    let printed = home.command(&["gaps", "--json", "--socket"]).arg(home.socket()).output().unwrap();
+    let gaps: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let filled = |kind: &str| -> u64 {
+        let of_kind = gaps["series"].as_array().unwrap().iter().filter(|s| s["kind"] == kind);
+        of_kind.map(|s| s["filled"].as_u64().unwrap()).sum()
+    };
+    for kind in ["open_interest", "funding", "mark"] {
+        assert!(filled(kind) > 0, "{kind} was filled in: {gaps:#}");
+    }
     daemon.assert_alive();
     assert_eq!(daemon.terminate().0.code(), Some(0));
     assert_equals_the_exchange(&home, &exchange, committed(&after).bar() - 3).await;

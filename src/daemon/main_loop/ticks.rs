@@ -21,6 +21,11 @@ impl MainLoop {
         matches!(self.phase, Phase::Live | Phase::Degraded)
     }
 
+    /// Whether a request has a chance of an answer now.
+    fn rest_is_well(&self) -> bool {
+        self.rest.health().state() == "ok"
+    }
+
     /// Fetches what is missing up to now; then the pipeline follows, then either live or once more.
     pub(super) fn catch_up(&mut self) {
         let end = self.shared.clock.now().bar();
@@ -84,7 +89,9 @@ impl MainLoop {
         if advanced.next > before {
             self.tick_closed(advanced, now);
         }
-        if now.bar() - advanced.next > LIVE_LAG_BARS && self.time.proves((now.bar() - LIVE_LAG_BARS).open()) {
+        let is_behind = now.bar() - advanced.next > LIVE_LAG_BARS;
+        // Without REST there is no history to catch up with: the ticks go on with what the streams have told.
+        if is_behind && self.rest_is_well() && self.time.proves((now.bar() - LIVE_LAG_BARS).open()) {
             tracing::warn!(behind = now.bar() - advanced.next, "too far behind for live ticks: catching up");
             self.catch_up();
             return Handled::Started("catch up");
@@ -144,7 +151,8 @@ impl MainLoop {
         let bar = self.book.next();
         let collect = self.config.collect;
         let clock = self.shared.clock.as_ref();
-        let awaits_marks = collect.has(Kind::Mark) && self.follow.symbols.len() <= MARKS_AWAITED;
+        let awaits_marks =
+            collect.has(Kind::Mark) && self.follow.symbols.len() <= MARKS_AWAITED && self.rest_is_well();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, awaits_marks, clock));
         let records = self.aggregates.finish(bar, collect);
         self.keep_finished(records, bar);
@@ -193,6 +201,10 @@ impl MainLoop {
     fn ask_for_missing(&mut self, bar: BarIndex) -> Handled {
         if let Some(closing) = &mut self.closing {
             closing.asked = true;
+        }
+        if !self.rest_is_well() {
+            // Nobody answers now. The gap stays open in the ledger, and is asked for until somebody does.
+            return self.on_asked(bar, Answers::default());
         }
         let (rest, clock, missing) = (self.rest.clone(), self.shared.clock.clone(), self.book.missing());
         tracing::info!(%bar, missing = missing.len(), "bars missing at the end of the grace period: asking REST");
