@@ -202,6 +202,7 @@ fn context(run: &Run, at: Ts) -> PublishContext {
         verdicts: run.compiled.verdicts.clone(),
         lives: Lives::new(),
         reasons: run.compiled.reasons.clone(),
+        memory: None,
     }
 }
 

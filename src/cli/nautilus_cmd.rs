@@ -7,9 +7,11 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::Progress;
 use super::dirs::StateDir;
+use super::{Progress, misuse};
 use crate::nautilus::write_bars;
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
 use backtestd_store::Store;
 
@@ -45,6 +47,7 @@ impl ExportNautilusCmd {
     /// # Errors
     /// When the store is in use or empty, or a file cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
+        misuse::check_days(self.start, self.end, SystemClock.now())?;
         let store = Store::open(&self.state.state)?;
         let symbols =
             if self.symbols.is_empty() { store.symbols(Market::Perp)? } else { self.symbols.clone() };

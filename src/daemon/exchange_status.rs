@@ -72,8 +72,8 @@ impl RestStatus {
 
 /// Frames that were refused.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct QuarantineStatus {
-    /// Frames since the start that could not be read or cannot be true; the newest lie in `quarantine/` of the state
+pub struct RefusedStatus {
+    /// Frames since the start that could not be read or cannot be true; the newest lie in `refused/` of the state
     /// directory.
     pub frames: u64,
     /// Of these, how many found no room in the file.

@@ -214,7 +214,7 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
         put(name, String::new(), value);
     }
     put("backtestd_unconfirmed_bars", String::new(), status.unconfirmed_bars as f64);
-    put("backtestd_frames_refused_total", String::new(), status.quarantine.frames as f64);
+    put("backtestd_frames_refused_total", String::new(), status.refused.frames as f64);
     count_streams(metrics.streams.get().map(AsRef::as_ref), &mut put);
     put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
     put("backtestd_blueprints", label("status", "watch"), status.blueprints.watch as f64);

@@ -12,7 +12,7 @@ pub mod feed;
 mod live;
 mod main_loop;
 pub mod metrics;
-mod quarantine;
+mod refused;
 mod run_report;
 pub mod shared;
 mod spec_watch;

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-pub use super::exchange_status::{ClockStatus, GapStatus, QuarantineStatus, RestStatus};
+pub use super::exchange_status::{ClockStatus, GapStatus, RefusedStatus, RestStatus};
 use backtestd_core::discovery::Cohort;
 use backtestd_core::market::{Market, Symbol, Ts};
 use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
@@ -69,7 +69,7 @@ pub struct Status {
     /// Bars of all series that REST has not confirmed yet.
     pub unconfirmed_bars: u64,
     /// Frames that were refused.
-    pub quarantine: QuarantineStatus,
+    pub refused: RefusedStatus,
     /// What the store holds on disk.
     pub store: StoreStatus,
     /// Progress of the backfill.
@@ -80,6 +80,8 @@ pub struct Status {
     pub discovery: DiscoveryStatus,
     /// The published version.
     pub blueprints: BlueprintsStatus,
+    /// Records in quarantine: kept in the log, unknown for everything downstream.
+    pub quarantined: u64,
     /// Last sequence number on the signal stream.
     pub last_signal_seq: u64,
 }

@@ -279,5 +279,5 @@ async fn a_start_in_the_future_is_misuse() {
     home.set("start", "2030-01-01");
     let (code, last_words) = home.start_in_vain(&[]);
     assert_eq!(code, Some(2), "{last_words}");
-    assert!(last_words.contains("`start` lies in the future"), "{last_words}");
+    assert!(last_words.contains("history cannot begin in the future"), "{last_words}");
 }

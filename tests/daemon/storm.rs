@@ -93,7 +93,7 @@ async fn weather(seed: u64) {
     proxy.heal();
     let status = settled(&home).await;
     daemon.assert_alive();
-    assert!(status["quarantine"]["frames"].as_u64().unwrap() > 0, "{}", status["quarantine"]);
+    assert!(status["refused"]["frames"].as_u64().unwrap() > 0, "{}", status["refused"]);
     assert_eq!(daemon.terminate().0.code(), Some(0));
     reader.abort();
     assert_equals_the_exchange(&home, &exchange, committed(&status).bar() - 3).await;

@@ -218,6 +218,7 @@ fn publish(dir: &Path, at_ms: i64) {
         verdicts: backtestd_core::blueprints::Standings::default(),
         lives: backtestd_core::blueprints::Lives::new(),
         reasons: Vec::new(),
+        memory: None,
     };
     publish_version(&dir.join("blueprints"), &[], &context).unwrap();
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{plain, rows};
+use super::text::rows;
 use crate::cli::table;
+use crate::cli::table::plain;
 
 /// "2026-03-01T00:05:00Z, this machine +0.012 s".
 fn clock_text(s: &Value) -> String {
@@ -93,6 +94,10 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
+    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
+        let how = "records that cannot be true (backtestd quarantine list)";
+        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
+    }
     facts.extend(run_facts(&s["discovery"]));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
     if let Some(error) = s["spec"]["error"].as_str() {

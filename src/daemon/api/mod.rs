@@ -11,6 +11,7 @@ mod explain;
 mod gaps;
 mod peer;
 mod problem;
+mod quarantine;
 mod serve;
 mod signals;
 
@@ -48,6 +49,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/explain/{name}", get(explain::explain))
         .route("/v1/gaps", get(gaps::list))
         .route("/v1/runs", get(events::runs))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/release", post(quarantine::release))
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))
         .route("/v1/openapi.json", get(openapi))

@@ -324,7 +324,7 @@ async fn the_openapi_status_schema_names_every_key_of_the_status() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(keys(schema), keys(&status));
     for section in
-        ["clock", "rest", "spec", "quarantine", "store", "backfill", "live", "discovery", "blueprints"]
+        ["clock", "rest", "spec", "refused", "store", "backfill", "live", "discovery", "blueprints"]
     {
         assert_eq!(keys(&schema[section]["properties"]), keys(&status[section]), "{section}");
     }

@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep_until};
 use super::config::Config;
 use super::feed::Follow;
 use super::live::{Aggregates, LiveSieve, TickBook};
-use super::quarantine::Quarantine;
+use super::refused::RefusedFrames;
 use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
@@ -73,7 +73,7 @@ struct MainLoop {
     streams: StreamStates,
     control: WsControl,
     sieve: Arc<LiveSieve>,
-    quarantine: Quarantine,
+    refused: RefusedFrames,
     closing: Option<Closing>,
     /// End of the history that the last catch-up fetched.
     fetched_to: BarIndex,

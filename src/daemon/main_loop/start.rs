@@ -19,10 +19,10 @@ use super::specs::Specs;
 use super::stream_state::StreamStates;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
-use crate::daemon::config::Config;
+use crate::daemon::config::{Config, Start};
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
 use crate::daemon::live::{Aggregates, TickBook};
-use crate::daemon::quarantine::Quarantine;
+use crate::daemon::refused::RefusedFrames;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
@@ -63,15 +63,17 @@ pub enum DaemonError {
     /// The REST client could not be made, or the exchange did not say what time it is.
     #[error("the exchange cannot be reached: {0}; check binance.futures_rest")]
     Rest(#[from] RestError),
-    /// History would begin after the present.
-    #[error("`start` lies in the future: it is {now} now; choose an earlier one")]
-    FutureStart {
-        /// The exchange's time.
-        now: Ts,
-    },
     /// The exchange does not know what it is asked to follow.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unlisted(Vec<Unlisted>),
+    /// History is to begin at an instant that has not come.
+    #[error("start is {start}, and it is {now} now: history cannot begin in the future")]
+    FutureStart {
+        /// The configured start.
+        start: Ts,
+        /// The exchange's time.
+        now: Ts,
+    },
     /// A stream does not exist.
     #[error(transparent)]
     Streams(#[from] WsError),
@@ -137,6 +139,14 @@ fn warn_of_overload(config: &Config) {
     }
 }
 
+/// History that begins in the future is no history: a daemon would follow nothing, and say that it does.
+fn check_start(start: Start, now: Ts) -> Result<(), DaemonError> {
+    match start {
+        Start::At(start) if start > now => Err(DaemonError::FutureStart { start, now }),
+        _ => Ok(()),
+    }
+}
+
 /// What the journal says of unfinished bars; those that have closed meanwhile go into the store.
 async fn restored(
     config: &Config,
@@ -195,9 +205,7 @@ impl Daemon {
         let mut service = ServiceManager::default();
         service.ready();
         let lines = Lines::open(&shared, &spec, told, &mut service).await?;
-        if config.start.first_bar(clock.now()).open() > clock.now() {
-            return Err(DaemonError::FutureStart { now: clock.now() });
-        }
+        check_start(config.start, clock.now())?;
         let rest = lines.rest;
         show_detail(&shared, "asking the exchange which symbols it lists");
         let listing = service.alive_while(&shared, check_listing(&rest, &follow, &shared)).await?;
@@ -236,7 +244,7 @@ impl Daemon {
             streams: StreamStates::new(&lines.subscribed, clock.now()),
             control: lines.websocket.control(),
             sieve: lines.sieve,
-            quarantine: Quarantine::start(&config.state),
+            refused: RefusedFrames::start(&config.state),
             closing: None,
             advancing: false,
             repair_due: false,

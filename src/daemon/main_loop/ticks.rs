@@ -295,11 +295,11 @@ impl MainLoop {
                 Handled::Noted
             }
             Update::Refused(frame) => {
-                let is_kept = self.quarantine.keep(&frame, arrival);
+                let is_kept = self.refused.keep(&frame, arrival);
                 self.shared.update(|s| {
-                    s.quarantine.frames += 1;
-                    s.quarantine.lost += u64::from(!is_kept);
-                    s.quarantine.last = Some(frame.reason);
+                    s.refused.frames += 1;
+                    s.refused.lost += u64::from(!is_kept);
+                    s.refused.last = Some(frame.reason);
                 });
                 Handled::Noted
             }

@@ -205,15 +205,32 @@ impl Worker {
         if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
+        self.store.tell_time(self.shared.clock.now());
+        self.store.tell_bands(self.shared.price_bands());
         let mut report = MergeReport::default();
         for (_, part) in self.store.put_each_with(puts, delivery, marks)? {
             report.add(part);
         }
+        // A new record may say that the ones before it cannot be, or can be after all.
+        let judged = report.judged.from;
+        if let Some(bar) = judged.filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        let touched = touched.into_iter().chain(judged).min();
         if let Some(bar) = touched.filter(|_| !report.is_noop()) {
             self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
         }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
+        }
+        if judged.is_some() {
+            let (masked, unmasked) = (report.judged.masked, report.judged.unmasked);
+            tracing::warn!(
+                masked,
+                unmasked,
+                "records that cannot be true; `backtestd quarantine list` names them"
+            );
+            self.show_quarantine()?;
         }
         let keys: Vec<SeriesKey> = puts.iter().map(RawPut::series).collect();
         self.show_watermarks_of(&keys)?;

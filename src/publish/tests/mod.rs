@@ -25,6 +25,7 @@ pub(crate) fn context(at: i64) -> PublishContext {
         verdicts: Standings::new(),
         lives: Lives::new(),
         reasons: vec!["no candidate passed".to_owned()],
+        memory: None,
     }
 }
 

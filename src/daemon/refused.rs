@@ -15,7 +15,7 @@ use backtestd_binance::RefusedFrame;
 use backtestd_core::market::Ts;
 
 /// Name of the file below the state directory.
-const FILE: &str = "quarantine/frames.jsonl";
+const FILE: &str = "refused/frames.jsonl";
 /// Size at which a file is put aside, bytes.
 const FILE_BYTES: u64 = 4 << 20;
 /// Files beside the open one.
@@ -25,17 +25,17 @@ const QUEUE: usize = 1024;
 
 /// Takes refused frames; writes them on a thread of its own.
 #[derive(Debug)]
-pub(crate) struct Quarantine {
+pub(crate) struct RefusedFrames {
     frames: SyncSender<String>,
 }
 
-impl Quarantine {
+impl RefusedFrames {
     /// Below the state directory. Nothing is made before the first frame is refused.
     pub(crate) fn start(state: &Path) -> Self {
         let (frames, waiting) = sync_channel(QUEUE);
         let path = state.join(FILE);
         let body = move || write(&path, &waiting);
-        if let Err(error) = std::thread::Builder::new().name("quarantine".to_owned()).spawn(body) {
+        if let Err(error) = std::thread::Builder::new().name("refused".to_owned()).spawn(body) {
             tracing::error!(%error, "refused frames cannot be kept");
         }
         Self { frames }
@@ -117,13 +117,13 @@ mod tests {
     #[test]
     fn a_frame_is_a_line_of_json() {
         let dir = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::start(dir.path());
+        let refused = RefusedFrames::start(dir.path());
         let frame = RefusedFrame {
             route: Route::Spot,
             reason: "k.v: \"no\" is no number".to_owned(),
             frame: "{\"e\":\"kline\"\n".to_owned(),
         };
-        assert!(quarantine.keep(&frame, Ts(0)));
+        assert!(refused.keep(&frame, Ts(0)));
         let path = dir.path().join(FILE);
         let text = (0..200)
             .find_map(|_| {
