@@ -51,6 +51,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// In front of an exchange, without a fault.
     pub(crate) async fn start(exchange: &RunningExchange) -> Self {
+        backtestd_binance::install_tls();
         let shared = Arc::new(Shared {
             rest_url: exchange.rest_url(),
             ws_url: exchange.futures_ws_url(),

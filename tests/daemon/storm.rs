@@ -17,7 +17,7 @@ const SPEED: f64 = 600.0;
 fn bad_request(seed: u64) -> impl Fn(&str) -> Verdict + Send + Sync {
     let count = AtomicU64::new(0);
     move |_| {
-        let draws = Draws::numbered(seed, count.fetch_add(1, Ordering::Relaxed) as i64);
+        let mut draws = Draws::numbered(seed, count.fetch_add(1, Ordering::Relaxed) as i64);
         match (draws.uniform() * 20.0) as u32 {
             0 | 1 => Verdict::fail(500),
             2 => Verdict::Answer(
@@ -56,7 +56,7 @@ fn bad_frame(seed: u64) -> impl Fn(&str, String) -> Vec<String> + Send + Sync {
         if text.contains("\"result\"") {
             return vec![text];
         }
-        let draws = Draws::numbered(seed ^ 0xf, count.fetch_add(1, Ordering::Relaxed) as i64);
+        let mut draws = Draws::numbered(seed ^ 0xf, count.fetch_add(1, Ordering::Relaxed) as i64);
         match (draws.uniform() * 12.0) as u32 {
             0 => Vec::new(),
             1 => vec![text.clone(), text],
