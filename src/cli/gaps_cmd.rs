@@ -45,7 +45,7 @@ pub(super) fn run(cmd: &GapsCmd) -> anyhow::Result<ExitCode> {
     let mut query = Vec::new();
     query.extend(cmd.symbol.as_ref().map(|symbol| ("symbol", symbol.to_string())));
     query.extend(cmd.kind.map(|kind| ("kind", kind.name().to_owned())));
-    let answer = match cmd.connection.get("/v1/gaps", &query)? {
+    let answer = match cmd.connection.get_if_running("/v1/gaps", &query)? {
         Some(answer) => answer,
         None => from_store(cmd)?,
     };
@@ -59,7 +59,7 @@ pub(super) fn run(cmd: &GapsCmd) -> anyhow::Result<ExitCode> {
 
 /// What the store says while no daemon has it.
 fn from_store(cmd: &GapsCmd) -> anyhow::Result<Value> {
-    let state = cmd.connection.state_dir()?;
+    let state = cmd.connection.state()?;
     anyhow::ensure!(
         state.join("db").is_dir(),
         "no daemon answers, and there is no store in {}; give --state or --socket",

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
 pub mod backfill_cmd;
+mod borrowed;
 mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;
+mod conflicts_cmd;
 mod demo_cmd;
 mod dirs;
 mod discover_cmd;
@@ -67,6 +69,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Conflicts(conflicts_cmd::ConflictsCmd),
     Run(run_cmd::RunCmd),
     Runs(runs_cmd::RunsCmd),
     Spec(SpecCmd),
@@ -111,10 +114,21 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("backtestd: {error:#}");
+            eprintln!("backtestd: {}", told_once(&error));
             ExitCode::from(if error.downcast_ref::<Misuse>().is_some() { MISUSE } else { 1 })
         }
     }
+}
+
+/// An error with its causes, each said once: many messages end with that of their cause.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut out = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !out.contains(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -138,11 +152,26 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Conflicts(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Runs(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),
         Command::Watch(args) => args.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("disk gone");
+        let outer = anyhow::Error::new(inner).context("cannot open x: disk gone");
+        assert_eq!(super::told_once(&outer), "cannot open x: disk gone");
+        let told: anyhow::Result<()> = Err(outer).context("while verifying");
+        assert_eq!(super::told_once(&told.unwrap_err()), "while verifying: cannot open x: disk gone");
     }
 }

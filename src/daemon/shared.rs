@@ -15,11 +15,13 @@ use super::feed::SeriesGaps;
 use super::metrics::Metrics;
 use super::status::{RestStatus, Status};
 use super::stream_log::{StreamEntry, StreamLog};
+use crate::verify::ConflictQuery;
 use backtestd_binance::Rest;
 use backtestd_core::clock::Clock;
+use backtestd_core::discovery::Trial;
 use backtestd_core::explain::{History, Stretch};
 use backtestd_core::market::{Kind, RawBlock, Symbol, Ts};
-use backtestd_store::Quarantined;
+use backtestd_store::{Frozen, Quarantined};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;
@@ -130,6 +132,12 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<History, String>>,
     },
+    /// The ledger of conflicts, as JSON.
+    Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
+    /// The store as it is now, to be copied beside it.
+    Freeze(oneshot::Sender<Result<Frozen, String>>),
+    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are refused in words.
+    AddTrials(Vec<Trial>, oneshot::Sender<Result<Result<(), String>, String>>),
     /// What is in quarantine, and what was released from it.
     Quarantine {
         /// Where the records go.
@@ -190,6 +198,8 @@ pub struct Shared {
     pub explaining: Semaphore,
     /// The client of the exchange, once there is one.
     pub rest: OnceLock<Rest>,
+    /// Copies of the store that may be made at once; one more gets 503.
+    pub copying: Semaphore,
     status: RwLock<Status>,
     /// The exchange's price band of each perpetual, by the mark price.
     price_bands: RwLock<BTreeMap<Symbol, (f64, f64)>>,
@@ -231,6 +241,7 @@ impl Shared {
             metrics: Metrics::default(),
             explaining: Semaphore::new(EXPLANATIONS),
             rest: OnceLock::new(),
+            copying: Semaphore::new(1),
             status: RwLock::new(status),
             price_bands: RwLock::default(),
             started: Instant::now(),

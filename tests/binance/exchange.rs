@@ -75,7 +75,8 @@ async fn klines_stay_contiguous_over_a_disconnection() {
         at_bar: at_bar.0.rem_euclid(100_000),
         bars,
         symbols,
-        seconds: 0,
+        share: 1.0,
+        ..Fault::default()
     };
     let sol = symbols(&["SOLUSDT"]);
     let exchange = start(vec![

@@ -23,7 +23,8 @@ async fn troubles_of_the_scenario_happen_on_the_wire_and_not_in_the_truth() {
         at_bar: (first.0 + offset).rem_euclid(100_000),
         bars,
         symbols: symbols.iter().map(|s| Symbol::new(s).unwrap()).collect(),
-        seconds: 0,
+        share: 1.0,
+        ..Fault::default()
     };
     config.scenario.faults = vec![
         rule(FaultKind::DropClose, 1, 1, &["BTCUSDT"]),

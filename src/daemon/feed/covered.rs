@@ -141,6 +141,26 @@ impl News {
     }
 }
 
+/// A part of a series that a file has answered for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// The series that the file is about.
+    pub series: SeriesKey,
+    /// The part of it that the file covers.
+    pub stretch: Stretch,
+}
+
+/// Remembers that a file has answered for a stretch of instants: nothing says which of them there ought to be.
+///
+/// # Errors
+/// When the engine fails.
+pub fn extend(store: &mut Store, covered: &Covered) -> Result<(), StoreError> {
+    let mut ledger = ledger::load(store, &covered.series)?;
+    ledger.settle(covered.stretch, &[], 1, Ts(0));
+    let (name, value) = ledger::mark(&covered.series, &ledger);
+    store.put_meta(&name, &value)
+}
+
 /// What was asked for, ascending.
 ///
 /// # Errors

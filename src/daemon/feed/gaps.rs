@@ -330,7 +330,7 @@ mod tests {
         let mut store = Store::open(dir.path()).unwrap();
         let series = key(Kind::Bars);
         let bar = |n: i64| backtestd_core::market::Bar::from_values(FIRST + n, [1.0; 9]);
-        let delivery = Delivery { origin: Origin::Stream, label: "test" };
+        let delivery = Delivery::new(Origin::Stream, "test");
         store.put_bars(Market::Perp, &series.symbol, &[bar(7), bar(8)], delivery).unwrap();
         let mut ledger = Ledger::default();
         let at = |from, to| Stretch { from: FIRST.0 + from, to: FIRST.0 + to };
@@ -365,7 +365,7 @@ mod tests {
         };
         let records = vec![sum(2, 1.0), sum(3, 0.4), sum(6, 1.0)].into();
         let put = RawPut { symbol: series.symbol.clone(), records };
-        store.put(&[put], Delivery { origin: Origin::Stream, label: "test" }).unwrap();
+        store.put(&[put], Delivery::new(Origin::Stream, "test")).unwrap();
         let gaps = SeriesGaps::read(&store, &Ledger::default(), &series, span(7)).unwrap();
         assert_eq!(
             words(&gaps),

@@ -17,7 +17,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 pub use backfill::{Backfill, backfill};
 pub use catch::{Answers, about_bar, ask};
-pub use covered::Answer;
+pub use covered::{Answer, Covered};
 pub use gaps::{SeriesGaps, Span as GapSpan};
 pub use ledger::Stretch;
 pub use listing::{Listing, Unlisted};

@@ -88,7 +88,7 @@ mod tests {
         let symbol = Symbol::new("BTCUSDT").unwrap();
         let series = SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
         let bars: Vec<Bar> = [10, 11, 14].map(|n| Bar::from_values(BarIndex(n), [1.0; 9])).to_vec();
-        let delivery = Delivery { origin: Origin::Rest, label: "test" };
+        let delivery = Delivery::new(Origin::Rest, "test");
         store.put_bars(Market::Perp, &symbol, &bars, delivery).unwrap();
         let mut ledger = Ledger::default();
         let at = |from, to| Stretch { from, to };

@@ -15,7 +15,7 @@ use backtestd_binance::{HistoryPage, Rest, RestError};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BAR_MS, Ts};
 use backtestd_core::market::{RawPut, SeriesKey};
-use backtestd_store::{Delivery, MergeReport, Origin, Store, StoreError};
+use backtestd_store::{Delivery, Lot, MergeReport, Origin, Store, StoreError};
 
 /// Series fetched at once; the limiter decides the pace.
 const CONCURRENT_SERIES: usize = 4;
@@ -202,8 +202,9 @@ fn keep(
     answer.settle(&mut ledger, store, now)?;
     done.fetched += answer.records.rows().len() as u64;
     let put = RawPut { symbol: series.symbol.clone(), records: answer.records };
-    let delivery = Delivery { origin: Origin::Rest, label: how };
-    for (_, report) in store.put_history(&[put], delivery, &[mark(&series, &ledger)])? {
+    let delivery = Delivery::answered(Origin::Rest, how, now);
+    let lot = Lot { puts: &[put], delivery, completes: None };
+    for (_, report) in store.put_history(&[lot], &[mark(&series, &ledger)])? {
         done.report.add(report);
     }
     Ok(page.through > stretch.from)

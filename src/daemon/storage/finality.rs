@@ -10,7 +10,7 @@ use crate::daemon::feed::covered::{self, Answer};
 use crate::daemon::feed::ledger::{Ledger, Stretch, mark};
 use backtestd_binance::Rest;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts};
-use backtestd_store::{Delivery, MergeReport, Origin};
+use backtestd_store::{Delivery, Lot, MergeReport, Origin};
 
 /// Bars before an open stretch that are compared once more with the exchange: its newest rows are not always final.
 const COMPARED_AGAIN: i64 = 2;
@@ -152,7 +152,7 @@ impl Worker {
             touched = touched.into_iter().chain(row).min();
             puts.push(RawPut { symbol: series.symbol.clone(), records: answer.records });
         }
-        let delivery = Delivery { origin: Origin::Rest, label: ASKED };
+        let delivery = Delivery::answered(Origin::Rest, ASKED, now);
         self.put_touching(&puts, delivery, &marks, touched)
     }
 
@@ -208,7 +208,8 @@ impl Worker {
         self.store.tell_time(self.shared.clock.now());
         self.store.tell_bands(self.shared.price_bands());
         let mut report = MergeReport::default();
-        for (_, part) in self.store.put_each_with(puts, delivery, marks)? {
+        let lot = Lot { puts, delivery, completes: None };
+        for (_, part) in self.store.put_lots(&[lot], marks)? {
             report.add(part);
         }
         // A new record may say that the ones before it cannot be, or can be after all.

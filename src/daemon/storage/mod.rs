@@ -41,6 +41,7 @@ pub(super) use change::{Install, Step};
 pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use markets::StorageMarkets;
+pub(super) use worker::SNAPSHOTS;
 
 /// Jobs that may wait; senders then wait too.
 pub(super) const JOB_QUEUE: usize = 256;

@@ -7,7 +7,7 @@ use super::StorageError;
 use super::worker::Worker;
 use crate::daemon::feed::ledger::{Stretch, mark};
 use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Kind, SeriesKey, Ts};
-use backtestd_store::{Delivery, Origin, Store};
+use backtestd_store::{Origin, Store};
 
 /// How far the present may lie before what is proved: the way of an answer, and one bar.
 const PROOF_SLACK_MS: i64 = 2 * BAR_MS;
@@ -68,8 +68,7 @@ impl Worker {
             ledger.reopen(Stretch { from: end, to: i64::MAX });
             ledger.audited_to = ledger.audited_to.min(end);
             let marks = [mark(series, ledger)];
-            let delivery = Delivery { origin: Origin::Rest, label: "ledger" };
-            self.store.put_each_with(&[], delivery, &marks)?;
+            self.store.put_lots(&[], &marks)?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::daemon::shared::{Query, RunReport, Shared};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
 use crate::research::market_of;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{BarIndex, DAY_MS, Market, RawPut, Source, Symbol, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
@@ -26,6 +27,8 @@ use backtestd_store::{Delivery, Origin, Quarantined, Store, StoreOptions, releas
 const CHUNK_ROWS: i64 = 512;
 /// Under this name the store keeps what the last run looked at.
 const LAST_RUN: &str = "runs/last";
+/// Folder of the state directory with copies of the store.
+pub(in crate::daemon) const SNAPSHOTS: &str = "snapshots";
 /// Disk use is measured every so many commits.
 const MEASURE_EVERY: u32 = 12;
 
@@ -99,6 +102,8 @@ impl Worker {
         };
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
+        // Copies that a process before this one made and nobody removed.
+        let _ = std::fs::remove_dir_all(config.state.join(SNAPSHOTS));
         let now = shared.clock.now();
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
         let mut worker = Self {
@@ -122,6 +127,9 @@ impl Worker {
     /// Does a job; true = the last one.
     fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
         match job {
+            Job::Query(Query::AddTrials(trials, reply)) => {
+                let _ = reply.send(self.add_trials(&trials).map_err(|e| e.to_string()));
+            }
             Job::Query(Query::Release { ids, reason, reply: to }) => {
                 let released = self.release(&ids, &reason);
                 let _ = to.send(released.map_err(|error| error.to_string()));
@@ -140,7 +148,8 @@ impl Worker {
                 reply(to, result)?;
             }
             Job::Put { puts, origin, label, reply: to } => {
-                let result = self.put(puts, Delivery { origin, label });
+                let delivery = Delivery::answered(origin, label, self.shared.clock.now());
+                let result = self.put(puts, delivery);
                 reply(to, result)?;
             }
             Job::Journal { batch, anew_after, reply: to } => {
@@ -189,6 +198,30 @@ impl Worker {
             }
         }
         Ok(false)
+    }
+
+    /// Trials that another process is about to look at on a copy of this store. They must be what this ledger would
+    /// admit: those that it has in their cohort, the others in the next one.
+    fn add_trials(&mut self, trials: &[Trial]) -> Result<Result<(), String>, StorageError> {
+        let known = self.store.trials()?;
+        let cohorts = |statistic| {
+            known.iter().filter(|t| t.statistic == statistic).map(|t| t.cohort).max().unwrap_or(0)
+        };
+        for trial in trials {
+            let stored = known.iter().find(|t| t.key == trial.key).map(|t| t.cohort);
+            let expected = stored.unwrap_or_else(|| cohorts(trial.statistic) + 1);
+            if trial.cohort != expected {
+                return Ok(Err(format!(
+                    "trial {} is of cohort {}, and the ledger has moved on to {expected}: take a new snapshot",
+                    trial.key.hex(),
+                    trial.cohort
+                )));
+            }
+        }
+        self.store.add_trials(trials)?;
+        // The evidence holds a copy of the ledger: the next run reads it anew.
+        self.evidence = None;
+        Ok(Ok(()))
     }
 
     fn put(&mut self, puts: Vec<RawPut>, delivery: Delivery<'_>) -> Result<PutDone, StorageError> {

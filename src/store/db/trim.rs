@@ -59,7 +59,7 @@ mod tests {
         let symbol = Symbol::new("BTCUSDT").unwrap();
         let bars: Vec<Bar> =
             [5, 6, 9].map(|slot| Bar::from_values(BarIndex(slot), [1.0; Bar::COLUMNS])).to_vec();
-        let delivery = Delivery { origin: Origin::Stream, label: "test" };
+        let delivery = Delivery::new(Origin::Stream, "test");
         store.put_bars(Market::Perp, &symbol, &bars, delivery).unwrap();
         store.put_bars(Market::Spot, &symbol, &bars, delivery).unwrap();
         let series = SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
