@@ -47,6 +47,13 @@ fn run_facts(discovery: &Value) -> Vec<Vec<String>> {
     fact("report", "last_report").into_iter().chain(fact("run error", "last_error")).collect()
 }
 
+/// Records that are kept apart, if there are any.
+fn held_fact(s: &Value) -> Option<Vec<String>> {
+    let held = s["quarantined"].as_u64().filter(|held| *held > 0)?;
+    let how = "records that cannot be true (backtestd quarantine list)";
+    Some(vec!["quarantine".to_owned(), format!("{held} {how}")])
+}
+
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
         vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
@@ -94,10 +101,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
-    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
-        let how = "records that cannot be true (backtestd quarantine list)";
-        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
-    }
+    facts.extend(held_fact(s));
     facts.extend(run_facts(&s["discovery"]));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
     if let Some(error) = s["spec"]["error"].as_str() {
