@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::table::plain;
-use crate::daemon::client::Client;
+use crate::daemon::client::{Client, ClientError};
 use crate::daemon::config::{Config, resolve};
 use backtestd_core::market::{Symbol, parse_time};
 
@@ -178,6 +178,26 @@ impl Connection {
         } else {
             print!("{}", text(answer));
         }
+    }
+
+    /// The answer to one request; none where no daemon answers.
+    pub(super) fn get_if_running(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+    ) -> anyhow::Result<Option<Value>> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(client.get(path, query)) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ClientError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the answer is printed as JSON.
+    pub(super) const fn wants_json(&self) -> bool {
+        self.json
     }
 
     /// Sends one request and prints the answer.

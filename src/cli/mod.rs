@@ -13,6 +13,7 @@ mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
+mod gaps_cmd;
 pub mod import_cmd;
 mod misuse;
 pub mod nautilus_cmd;
@@ -59,6 +60,7 @@ enum Command {
     #[command(subcommand)]
     Export(ExportCmd),
     Status(client_cmds::StatusCmd),
+    Gaps(gaps_cmd::GapsCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
     Explain(client_cmds::ExplainCmd),
@@ -138,6 +140,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             import_cmd::run(&cmd.args, &cmd.state.state, &cmd.spec.or_shipped()).map(|()| ExitCode::SUCCESS)
         }
         Command::Backfill(args) => backfill_cmd::run(&args),
+        Command::Gaps(args) => gaps_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),

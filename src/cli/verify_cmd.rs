@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::{FINDINGS, Progress, misuse};
+use crate::daemon::feed::check_gaps;
 use crate::verify::{
     Area, FactsRange, check_blueprints, check_damaged, check_facts, check_files, check_lake, check_lake_rows,
     check_store, parquet_files,
@@ -75,6 +76,7 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
             areas.push(with_progress("store", cmd.json, |progress| {
                 check_store(store, &mut |records| progress.set(records))
             })?);
+            areas.push(check_gaps(store)?);
             areas.push(facts(cmd, store)?);
         }
         None => {

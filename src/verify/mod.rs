@@ -47,7 +47,7 @@ impl fmt::Display for Finding {
 /// What one area came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Area {
-    /// `files`, `store`, `facts`, `lake`, `lake_rows` or `blueprints`.
+    /// `files`, `store`, `gaps`, `facts`, `lake`, `lake_rows` or `blueprints`.
     pub area: &'static str,
     /// What was looked at, in words.
     pub checked: String,
@@ -60,11 +60,11 @@ pub struct Area {
 }
 
 impl Area {
-    fn new(area: &'static str) -> Self {
+    pub(crate) fn new(area: &'static str) -> Self {
         Self { area, checked: String::new(), note: None, findings: Vec::new(), unlisted: 0 }
     }
 
-    fn find(
+    pub(crate) fn find(
         &mut self,
         subject: impl Into<String>,
         field: impl Into<String>,

@@ -9,6 +9,7 @@ mod commands;
 mod conflicts;
 mod events;
 mod explain;
+mod gaps;
 mod peer;
 mod problem;
 mod quarantine;
@@ -49,6 +50,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/blueprints", get(blueprints::list))
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))
         .route("/v1/explain/{name}", get(explain::explain))
+        .route("/v1/gaps", get(gaps::list))
         .route("/v1/runs", get(events::runs))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/quarantine/release", post(quarantine::release))

@@ -27,6 +27,7 @@ mod replace;
 mod salvage;
 mod seal;
 mod snapshot;
+mod trim;
 mod verify;
 
 pub use checkpoint::{CheckpointLadder, Rewound};
