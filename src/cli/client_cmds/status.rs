@@ -133,22 +133,6 @@ pub(super) fn status_text(s: &Value) -> String {
     text
 }
 
-/// Facts that are told only where there is something to tell.
-fn further_facts(s: &Value) -> Vec<Vec<String>> {
-    let mut out = Vec::new();
-    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
-        let how = "records that cannot be true (backtestd quarantine list)";
-        out.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
-    }
-    if let Some(report) = s["discovery"]["last_report"].as_str() {
-        out.push(vec!["report".to_owned(), report.to_owned()]);
-    }
-    if let Some(error) = s["discovery"]["last_error"].as_str() {
-        out.push(vec!["run error".to_owned(), error.to_owned()]);
-    }
-    out
-}
-
 fn seconds(ms: &Value) -> String {
     ms.as_i64().map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0))
 }
