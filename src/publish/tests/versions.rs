@@ -82,7 +82,7 @@ fn a_crash_at_any_step_leaves_the_old_version_or_the_new_one_and_the_next_public
         // Had the version existed, it is the one in force now; else it was made anew.
         let survived = crash >= Step::FolderRenamed;
         assert_eq!(after.manifest.published_at_ns, if survived { 2_000_000 } else { 3_000_000 });
-        assert_eq!(names(dir), [".lock", "current", "v000001", "v000002"]);
+        assert_eq!(names(dir), [".highest", ".lock", "current", "v000001", "v000002"]);
         assert_eq!(ids(&read_current(dir).unwrap().unwrap()).len(), 2);
     }
 }
