@@ -16,6 +16,7 @@ pub mod nautilus_cmd;
 mod progress;
 mod research_cmd;
 pub mod run_cmd;
+mod simulate_cmd;
 pub mod spec_cmd;
 mod table;
 pub mod verify_cmd;
@@ -58,6 +59,7 @@ enum Command {
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
     Run(run_cmd::RunCmd),
+    Simulate(simulate_cmd::SimulateCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
     Watch(watch_cmd::WatchCmd),
@@ -122,6 +124,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Simulate(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),

@@ -176,8 +176,14 @@ fn version_of(
     if !request.publish {
         return Ok((None, in_force(request, catalogue, book)?));
     }
-    let publication =
-        publish_conclusions(&request.data_root, &request.spec, facts, conclusions, (catalogue, book), now)?;
+    let publication = publish_conclusions(
+        &request.data_root,
+        &request.spec,
+        facts,
+        conclusions,
+        (catalogue, book),
+        &|| now,
+    )?;
     Ok((Some(publication.version), publication.blueprints))
 }
 
@@ -376,6 +382,7 @@ fn report(
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
         published,
+        portfolio: conclusions.portfolio.as_ref(),
         reasons: &summary.reasons,
         funnel,
         placebo: summary.placebo.as_ref(),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::ResearchError;
 use super::request::Request;
-use super::tables::{carry_label, vol_label};
 use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::outcomes::{carry_label, vol_label};
 use backtestd_core::pipeline::Facts;
 use backtestd_store::lake::{
     SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet,

@@ -282,7 +282,8 @@ impl Worker {
         self.store.put_meta(LAST_RUN, &serde_json::to_vec(last).unwrap_or_default())?;
         self.show_run(run_id.to_owned(), record);
         if let Some(blueprints) = blueprints {
-            self.facts.signals.set_blueprints(&self.shared, blueprints);
+            let version = last.report.version.clone();
+            self.facts.signals.set_blueprints(&self.shared, version, blueprints);
         }
         if let Some((kind, data)) = announce {
             self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;

@@ -1,6 +1,6 @@
 //! The record, its identity and triggers, on a blueprint like the contract's example.
 
-mod fixtures;
+pub(super) mod fixtures;
 mod triggers;
 
 use std::sync::Arc;
