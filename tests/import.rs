@@ -4,6 +4,8 @@
 #[path = "import/cases.rs"]
 mod cases;
 mod common;
+#[path = "import/doubts.rs"]
+mod doubts;
 #[path = "import/extracts.rs"]
 mod extracts;
 #[path = "import/layouts.rs"]
