@@ -15,7 +15,10 @@ from backtestd_nautilus.signal import CLIENT, BacktestdSignal, from_record
 from backtestd_nautilus.sse import Message, Position, StreamRefused, messages
 
 
-class SignalClientConfig(LiveDataClientConfig, frozen=True):
+DAY_MS = 86_400_000.0
+
+
+class SignalClientConfig(LiveDataClientConfig, frozen=True, kw_only=True):
     """Where the daemon is, and how far its stream was read."""
 
     socket: str
@@ -37,7 +40,7 @@ class SignalClient(LiveDataClient):
         self.position = Position(config.position)
         self.counts = {"signal": 0, "retraction": 0, "blueprint_version": 0, "heartbeat": 0, "repeated": 0, "connections": 0}
         self.largest_age_ms = 0.0
-        """The longest way from the daemon's announcement to here, by the clocks of both."""
+        """The longest way from the daemon's announcement to here, by the clocks of both; nothing in accelerated time."""
         self._task: asyncio.Task | None = None
 
     async def _connect(self) -> None:
@@ -82,8 +85,9 @@ class SignalClient(LiveDataClient):
         self.counts[message.event] += 1
         record = json.loads(message.data)
         now = self._clock.timestamp_ns()
-        if "arrival_ns" in record:
-            self.largest_age_ms = max(self.largest_age_ms, (now - record["arrival_ns"]) / 1e6)
+        age_ms = (now - record.get("arrival_ns", 0)) / 1e6
+        if abs(age_ms) < DAY_MS:
+            self.largest_age_ms = max(self.largest_age_ms, age_ms)
         signal = from_record(record, message.event, ts_init=now)
         self._handle_data(CustomData(DataType(BacktestdSignal), signal))
 

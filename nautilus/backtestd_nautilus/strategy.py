@@ -107,6 +107,9 @@ class BlueprintStrategy(Strategy):
                 self.log.warning(f"{trade.event_id} was open when the state was saved, but there is no position of it now")
                 self.open.remove(trade)
 
+    def on_stop(self) -> None:
+        """Positions stay: whoever stops a strategy decides on them."""
+
     # ---- signals
 
     def on_data(self, data: Any) -> None:

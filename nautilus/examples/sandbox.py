@@ -47,11 +47,11 @@ def facts_of(info: dict) -> dict:
         "instrument_id": f"{info['symbol']}-PERP.BINANCE", "symbol": info["symbol"], "market": "perp",
         "base": info.get("baseAsset", info["symbol"].removesuffix(quote)), "quote": quote,
         "price_precision": places(tick), "size_precision": places(step), "price_increment": f"{tick:f}",
-        "size_increment": f"{step:f}", "min_notional": None, "taker_fee": "0.0004", "maker_fee": "0.0002",
+        "size_increment": f"{step:f}", "min_notional": filters.get("MIN_NOTIONAL", {}).get("notional"), "taker_fee": "0.0004", "maker_fee": "0.0002",
     }  # fmt: skip
 
 
-class ExchangeBarsConfig(LiveDataClientConfig, frozen=True):
+class ExchangeBarsConfig(LiveDataClientConfig, frozen=True, kw_only=True):
     """Where the exchange is."""
 
     url: str
@@ -185,7 +185,7 @@ def main() -> int:
     loop.create_task(stop_after())
     node.run()
     signals = SignalClientFactory.made[-1]
-    print(f"stream  {signals.counts}, at most {signals.largest_age_ms:.0f} ms after the announcement by the two clocks")
+    print(f"stream  {signals.counts}, at most {signals.largest_age_ms:.0f} ms after the announcement (not told in accelerated time)")
     print(f"signals {strategy.counts}")
     print(f"trades  {len(strategy.done)} closed, {len(strategy.open)} open, peak gross {strategy.peak_gross:.2f} x equity")
     for trade in strategy.done[-5:]:

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::Progress;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::nautilus::{
-    Catalog, InstrumentFacts, Precision, SIGNALS, SeriesExport, Steps, TRADES, trade_line, write_bars,
-    write_funding, write_lines, write_prices,
+    Catalog, InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, SIGNALS, SeriesExport, Steps, TRADES,
+    trade_line, write_bars, write_funding, write_lines, write_prices,
 };
 use crate::publish::{Version, current_version, read_version, version_name, version_number};
 use crate::research::{Request, StoreMarkets, collect};
@@ -34,7 +34,7 @@ const INSTRUMENTS: &str = "instruments.json";
 /// Layout of the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// NautilusTrader 1.x.
+    /// What NautilusTrader 1.x reads.
     NautilusV1,
 }
 
@@ -87,6 +87,7 @@ struct Part<'a> {
     symbols: Vec<Symbol>,
     first: BarIndex,
     end: BarIndex,
+    listed: Vec<ListedSteps>,
 }
 
 impl ExportNautilusCmd {
@@ -152,7 +153,8 @@ impl ExportNautilusCmd {
                 to.close()
             );
         }
-        Ok(Part { store, spec, symbols, first, end })
+        let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Part { store, spec, symbols, first, end, listed: listed.unwrap_or_default() })
     }
 
     fn version_of(&self, part: &Part<'_>) -> anyhow::Result<Option<Version>> {
@@ -244,11 +246,15 @@ impl Part<'_> {
         Ok(())
     }
 
+    /// Steps as a daemon over this store was told them by the exchange; of perpetuals, else the ticks of the specs.
     fn steps(&self, market: Market, symbol: &Symbol) -> Steps {
-        let tick = self.spec.defaults.tick_sizes.get(symbol).copied();
-        match market {
-            Market::Perp => Steps { tick, ..Steps::default() },
-            Market::Spot => Steps::default(),
+        let listed = self.listed.iter().find(|s| s.symbol == *symbol && s.market == market.to_string());
+        let ticks = &self.spec.defaults.tick_sizes;
+        let of_spec = ticks.get(symbol).copied().filter(|_| market == Market::Perp);
+        Steps {
+            tick: listed.and_then(|s| s.tick).or(of_spec),
+            step: listed.and_then(|s| s.step),
+            min_notional: None,
         }
     }
 

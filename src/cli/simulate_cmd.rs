@@ -12,15 +12,16 @@ use serde_json::json;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::research_cmd::Selection;
 use super::table::render;
+use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{BLUEPRINTS_FILE, current_version, read_version, version_number};
 use crate::research::{Request, StoreMarkets, collect};
 use backtestd_core::blueprints::{Blueprint, Status, trades_of};
 use backtestd_core::conclude::Portfolio;
-use backtestd_core::market::{BPS, Symbol};
+use backtestd_core::market::{BPS, Market, Symbol};
 use backtestd_core::outcomes::Event;
 use backtestd_core::portfolio::{Filters, Totals, positions_of};
 use backtestd_core::spec::CompiledSpec;
-use backtestd_core::tradability::{Market, Markets, Trade};
+use backtestd_core::tradability::{self, Markets, Trade};
 use backtestd_store::{Store, load_specs};
 
 /// Simulate one account that trades all blueprints of a version, or of a run, over the store: sizes as they say, steps and
@@ -114,7 +115,7 @@ impl SimulateCmd {
             .map(|r| r.event)
             .filter(|e| types.contains(&*e.event_type))
             .collect();
-        let mut markets: BTreeMap<Symbol, Market> = BTreeMap::new();
+        let mut markets: BTreeMap<Symbol, tradability::Market> = BTreeMap::new();
         for symbol in &request.symbols {
             let market = StoreMarkets::of(store).market(symbol, request.first, request.end)?;
             markets.extend(market.map(|m| (symbol.clone(), m)));
@@ -137,7 +138,11 @@ impl SimulateCmd {
                 .iter()
                 .any(|b| b.id == id && b.status == Status::Active && (self.members || b.is_traded()))
         };
-        let filters = Filters { min_notional: spec.min_notional, ..Filters::default() };
+        let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let listed: Vec<ListedSteps> = listed.unwrap_or_default();
+        let perp = listed.into_iter().filter(|s| s.market == Market::Perp.to_string());
+        let step = perp.filter_map(|s| Some((s.symbol, s.step?))).collect();
+        let filters = Filters { step, min_notional: spec.min_notional };
         Ok(Portfolio::simulate(&positions, &is_traded, spec, &filters))
     }
 }

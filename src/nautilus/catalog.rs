@@ -32,7 +32,7 @@ pub enum ExportError {
     Number {
         /// Symbol that the number is of.
         symbol: Symbol,
-        /// Its time.
+        /// Time of its row.
         at: Ts,
         /// What is wrong.
         source: FixedError,
@@ -43,7 +43,7 @@ pub enum ExportError {
     /// Columns that do not fit together.
     #[error("a table of {series} cannot be made: {source}")]
     Table {
-        /// The series.
+        /// Folder of the series.
         series: String,
         /// What Arrow says.
         source: arrow::error::ArrowError,

@@ -36,7 +36,7 @@ impl Precision {
 /// A line of `instruments.json`. Numbers are decimal strings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstrumentFacts {
-    /// NautilusTrader's name.
+    /// NautilusTrader's own name of it.
     pub instrument_id: String,
     /// The exchange's name.
     pub symbol: Symbol,
@@ -60,6 +60,22 @@ pub struct InstrumentFacts {
     pub taker_fee: String,
     /// Fee of a maker; the taker's where it is unknown.
     pub maker_fee: String,
+}
+
+/// Where the store keeps the steps that the exchange has said: a list of [`ListedSteps`] as JSON.
+pub const LISTED_STEPS: &str = "listing/steps";
+
+/// Steps of an instrument as the exchange has said them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListedSteps {
+    /// `perp` or `spot`.
+    pub market: String,
+    /// The exchange's name of it.
+    pub symbol: Symbol,
+    /// Step of prices, quote currency.
+    pub tick: Option<f64>,
+    /// Step of sizes, base units.
+    pub step: Option<f64>,
 }
 
 /// Steps as the exchange lists them.

@@ -115,7 +115,6 @@ impl Score {
             entry.0 += count;
             entry.1 += 1;
         }
-        let outcomes = store.outcomes(everything.0, everything.1)?.len() as u64;
         let run_id = text(run, "/run_id").to_owned();
         let report = data_root.join("reports/research").join(&run_id).join("report.html");
         Ok(Self {
@@ -127,7 +126,7 @@ impl Score {
             rewinds: number(status, "/live/rewinds"),
             signals: number(status, "/last_signal_seq"),
             events,
-            outcomes,
+            outcomes: store.outcomes(everything.0, everything.1)?.len() as u64,
             hypotheses: number(run, "/hypotheses"),
             discoveries: number(run, "/discoveries"),
             version: version.manifest.version.clone(),

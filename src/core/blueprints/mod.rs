@@ -27,8 +27,7 @@ pub use overlap::{Groups, OverlapFacts, TradeSpan, group};
 pub use record::{
     BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage, Monitoring,
     OverlapGroup, OverlapRole, PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope,
-    fill_convention,
 };
-pub use replay::{rule_of, signals_of, trades_of};
+pub use replay::trades_of;
 pub use signal::{SignalContext, signal_record};
 pub use trigger::{Held, Matched, NotTraded, Triggered, match_event};

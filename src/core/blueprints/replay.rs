@@ -10,8 +10,7 @@ use crate::outcomes::Event;
 use crate::tradability::{Market, Rule, Signal, Simulation, simulate};
 
 /// The rule that a line says.
-#[must_use]
-pub fn rule_of(blueprint: &Blueprint) -> Rule {
+fn rule_of(blueprint: &Blueprint) -> Rule {
     Rule {
         entry_lag_bars: blueprint.entry.entry_lag_bars,
         price: blueprint.entry.price,
@@ -27,8 +26,7 @@ pub fn rule_of(blueprint: &Blueprint) -> Rule {
 
 /// Events that trigger a blueprint, as signals of its rule. `states` are the graph's state ids in order; a condition that
 /// they do not know never holds. Whether the evidence has seen an event does not matter here.
-#[must_use]
-pub fn signals_of<S: AsRef<str>>(blueprint: &Blueprint, events: &[Event], states: &[S]) -> Vec<Signal> {
+fn signals_of<S: AsRef<str>>(blueprint: &Blueprint, events: &[Event], states: &[S]) -> Vec<Signal> {
     let Some(condition) = ConditionTest::resolve(&blueprint.entry.conditions, states) else {
         return Vec::new();
     };

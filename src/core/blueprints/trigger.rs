@@ -54,10 +54,10 @@ pub enum NotTraded {
 /// A triggered blueprint that opens no position unless a consumer asks for its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
-    /// The blueprint.
+    /// What it would trade.
     #[serde(flatten)]
     pub triggered: Triggered,
-    /// Every reason.
+    /// Every reason against it.
     pub why_not: Vec<NotTraded>,
 }
 

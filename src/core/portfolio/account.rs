@@ -57,9 +57,9 @@ pub struct Totals {
     pub trades: u64,
     /// Gain of the prices.
     pub price: f64,
-    /// Funding received.
+    /// Funding that was received.
     pub funding: f64,
-    /// Costs.
+    /// Costs that were paid.
     pub costs: f64,
 }
 
@@ -119,11 +119,11 @@ pub struct Account {
     pub left_out: u64,
     /// All closed positions.
     pub totals: Totals,
-    /// By symbol.
+    /// The same by symbol.
     pub symbols: BTreeMap<Symbol, Totals>,
-    /// By blueprint.
+    /// The same by blueprint.
     pub blueprints: BTreeMap<String, Totals>,
-    /// By month.
+    /// The same by month.
     pub months: Vec<Month>,
     /// Day by day.
     pub days: Vec<Day>,

@@ -8,7 +8,7 @@ use crate::spec::strategies::PortfolioSpec;
 
 /// A position that is asked for. Sizes are notional over equity.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ask {
+pub(super) struct Ask {
     /// Symbol to trade.
     pub symbol: Symbol,
     /// Canonical family of the event.
@@ -21,7 +21,7 @@ pub struct Ask {
 
 /// What is open, notional over equity.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Book {
+pub(super) struct Book {
     /// Sum of long and short sizes.
     pub gross: f64,
     /// Long less short.
@@ -34,7 +34,7 @@ pub struct Book {
 
 impl Book {
     /// Adds a position.
-    pub fn add(&mut self, ask: &Ask, size: f64) {
+    pub(super) fn add(&mut self, ask: &Ask, size: f64) {
         self.gross += size;
         self.net += ask.side.sign() * size;
         *self.symbols.entry(ask.symbol.clone()).or_default() += size;
@@ -47,7 +47,7 @@ impl Book {
 /// exception that proves it: cutting the longs cannot break the cap on shorts, because the side that is cut was above its cap
 /// and is left exactly on it.)
 #[must_use]
-pub fn allocate(asks: &[Ask], book: &Book, caps: &PortfolioSpec, throttle: f64) -> Vec<f64> {
+pub(super) fn allocate(asks: &[Ask], book: &Book, caps: &PortfolioSpec, throttle: f64) -> Vec<f64> {
     let mut sizes: Vec<f64> = asks.iter().map(|ask| ask.size * throttle).collect();
     scale_by(&mut sizes, asks, |ask| &ask.symbol, &book.symbols, caps.max_symbol);
     scale_by(&mut sizes, asks, |ask| &ask.family, &book.families, caps.max_family);

@@ -24,6 +24,5 @@ mod filters;
 mod position;
 
 pub use account::{Account, Closed, Day, Month, PortfolioInputs, Totals, run};
-pub use allocate::{Ask, Book, allocate};
 pub use filters::Filters;
 pub use position::{Position, positions_of};

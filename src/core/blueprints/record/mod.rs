@@ -18,7 +18,8 @@ use crate::outcomes::EntryPrice;
 pub use evidence::{BridgeEvidence, Evidence, PublicationFacts, ShrinkageWeights};
 pub use group::{OverlapGroup, OverlapRole};
 pub use monitoring::Monitoring;
-pub use trade::{Barrier, Costs, Entry, Exit, ScopeMode, SymbolScope, fill_convention};
+pub(super) use trade::fill_convention;
+pub use trade::{Barrier, Costs, Entry, Exit, ScopeMode, SymbolScope};
 
 /// The value of `schema` in every line.
 pub const BLUEPRINT_SCHEMA: &str = "backtestd.blueprint/1";

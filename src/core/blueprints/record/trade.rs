@@ -63,7 +63,7 @@ impl SymbolScope {
 /// bar; no bar at the entry: no trade; no bar at the exit: the next bar that there is; a bar is named by its close boundary
 /// (open + 300 s). `open_lag_open/1`: the same at the opens.
 #[must_use]
-pub const fn fill_convention(price: EntryPrice) -> &'static str {
+pub(in crate::blueprints) const fn fill_convention(price: EntryPrice) -> &'static str {
     match price {
         EntryPrice::Close => "close_lag_close/1",
         EntryPrice::Open => "open_lag_open/1",
