@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +21,10 @@ use super::directory::{
 };
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::blueprints::{FileEntry, MANIFEST_SCHEMA, Manifest};
-use backtestd_core::blueprints::{Lives, OverlapFacts, Verdicts, diff};
+use backtestd_core::blueprints::{Lives, OverlapFacts, Standings, diff};
 use backtestd_core::blueprints::{canonical_json, sha256_hex};
 use backtestd_core::market::Ts;
+use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Prefix of everything that is not finished.
 const UNFINISHED: &str = ".new-";
@@ -44,7 +45,7 @@ pub struct PublishContext {
     /// Version and commit of the program.
     pub code_version: String,
     /// Why known blueprints are not among the compiled ones.
-    pub verdicts: Verdicts,
+    pub verdicts: Standings,
     /// What monitoring says about known blueprints.
     pub lives: Lives,
     /// Which blueprints trade the same moves.
@@ -184,17 +185,20 @@ fn write_version(
 ) -> Result<(), PublishError> {
     let unfinished = dir.join(format!("{UNFINISHED}{name}"));
     fs::create_dir(&unfinished).map_err(|e| io_error(&unfinished, e))?;
-    write_synced(&unfinished.join(BLUEPRINTS_FILE), lines.as_bytes())?;
-    write_synced(&unfinished.join(MANIFEST_FILE), (canonical_json(manifest) + "\n").as_bytes())?;
+    let content = canonical_json(manifest) + "\n";
+    for (name, text) in [(BLUEPRINTS_FILE, lines), (MANIFEST_FILE, &content)] {
+        let path = unfinished.join(name);
+        write_synced(&path, text.as_bytes()).map_err(|e| io_error(&path, e))?;
+    }
     at(Step::FilesWritten).map_err(|e| io_error(dir, e))?;
-    sync_folder(&unfinished)?;
+    sync_folder(&unfinished).map_err(|e| io_error(&unfinished, e))?;
     at(Step::FolderSynced).map_err(|e| io_error(dir, e))?;
     let link = dir.join(format!("{UNFINISHED}{CURRENT}"));
     symlink(name, &link).map_err(|e| io_error(&link, e))?;
     at(Step::LinkWritten).map_err(|e| io_error(dir, e))?;
     let finished = dir.join(name);
     fs::rename(&unfinished, &finished).map_err(|e| io_error(&finished, e))?;
-    sync_folder(dir)?;
+    sync_folder(dir).map_err(|e| io_error(dir, e))?;
     at(Step::FolderRenamed).map_err(|e| io_error(dir, e))
 }
 
@@ -202,7 +206,7 @@ fn write_version(
 fn swap_current(dir: &Path) -> Result<(), PublishError> {
     let current = dir.join(CURRENT);
     fs::rename(dir.join(format!("{UNFINISHED}{CURRENT}")), &current).map_err(|e| io_error(&current, e))?;
-    sync_folder(dir)
+    sync_folder(dir).map_err(|e| io_error(dir, e))
 }
 
 /// Completes or undoes what a crash interrupted.
@@ -224,21 +228,6 @@ fn recover(dir: &Path) -> Result<(), PublishError> {
         removed.map_err(|e| io_error(&path, e))?;
     }
     Ok(())
-}
-
-/// Writes a file and waits until it is on the disk.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-    let write = || -> io::Result<()> {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|e| io_error(path, e))
-}
-
-/// Waits until the names in a folder are on the disk.
-pub(super) fn sync_folder(path: &Path) -> Result<(), PublishError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| io_error(path, e))
 }
 
 pub(super) fn io_error(path: &Path, source: io::Error) -> PublishError {

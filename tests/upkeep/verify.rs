@@ -215,7 +215,7 @@ fn publish(dir: &Path, at_ms: i64) {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at_ms),
         code_version: "test".to_owned(),
-        verdicts: backtestd_core::blueprints::Verdicts::default(),
+        verdicts: backtestd_core::blueprints::Standings::default(),
         lives: backtestd_core::blueprints::Lives::new(),
         overlap: backtestd_core::blueprints::OverlapFacts::default(),
         reasons: Vec::new(),

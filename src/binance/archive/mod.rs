@@ -38,7 +38,7 @@ pub use members::facts_of_members;
 pub use name::{Fact, FileKind, NameFacts, from_path};
 pub use orders::BarOrders;
 pub use parts::BarParts;
-pub use unfinished::{Suspect, Verdict};
+pub use unfinished::{Certainty, Suspect};
 
 use backtestd_core::market::RawPut;
 use backtestd_core::market::{Market, Symbol};

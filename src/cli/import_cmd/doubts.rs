@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backtestd_binance::archive::{FileContent, Finding, Suspect, Verdict};
+use backtestd_binance::archive::{Certainty, FileContent, Finding, Suspect};
 use backtestd_core::market::{BarIndex, Market, Symbol};
 use backtestd_core::market::{Kind, Records, SeriesKey};
 use backtestd_store::{Origin, Store, StoreError};
@@ -11,7 +11,7 @@ use backtestd_store::{Origin, Store, StoreError};
 /// returns those in doubt, which stay. The one place where suspects are decided on.
 pub(super) fn decide(content: &mut FileContent, label: &str) -> Vec<Suspect> {
     let (unfinished, in_doubt): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut content.suspects).into_iter().partition(|s| s.verdict == Verdict::Unfinished);
+        std::mem::take(&mut content.suspects).into_iter().partition(|s| s.certainty == Certainty::Unfinished);
     let Some(first) = unfinished.first() else { return in_doubt };
     content.findings.push(Finding {
         file: label.to_owned(),

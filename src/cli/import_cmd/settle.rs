@@ -84,7 +84,9 @@ impl Settled {
                 self.kept.push((name, Vec::new()));
             }
         } else if quotes != before {
-            self.kept.push((name, quotes.to_bytes()));
+            let unstorable = |detail| StoreError::Unstorable { what: name.clone(), detail };
+            let bytes = quotes.to_bytes().map_err(|error| unstorable(error.to_string()))?;
+            self.kept.push((name, bytes));
         }
         if quotes.reaches(edge.bar) {
             let record = quotes.summarise(edge.bar, OLDEST_QUOTE_MS);

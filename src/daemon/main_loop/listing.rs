@@ -1,7 +1,7 @@
 //! Which of the followed symbols the exchange lists and trades: asked at the start and once a day.
 
 use super::MainLoop;
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use crate::daemon::feed::Listing;
 use crate::daemon::shared::Shared;
 use backtestd_binance::RestError;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use super::{MainLoop, answer};
 use crate::daemon::config::RecomputeSchedule;
 use crate::daemon::discover;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::closing::{ASK_DEADLINE, Closing};
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use super::{LIVE_LAG_BARS, MainLoop};
 use crate::daemon::feed::{self, Asked, Backfill};
 use crate::daemon::live::Series;

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::feed::Follow;
 use super::shared::Shared;
+use backtestd_binance::aggregate::journal::JournalError;
 use backtestd_core::pipeline::PipelineError;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
@@ -48,6 +49,9 @@ pub enum StorageError {
     /// The pipeline failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// Pending updates have no bytes.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A record of our own in the store is not readable.
     #[error("the store's record '{key}' cannot be read: {detail}; was it written by another version?")]
     Record {

@@ -137,7 +137,7 @@ impl Worker {
                 reply(to, result)?;
             }
             Job::Journal { batch, anew_after, reply: to } => {
-                let added = self.facts.journal.add(&mut self.store, batch, anew_after);
+                let added = self.facts.journal.add(&mut self.store, &batch, anew_after);
                 reply(to, added)?;
             }
             Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,

@@ -22,7 +22,7 @@ pub(crate) fn context(at: i64) -> PublishContext {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at),
         code_version: "test".to_owned(),
-        verdicts: Verdicts::new(),
+        verdicts: Standings::new(),
         lives: Lives::new(),
         overlap: OverlapFacts { max_share: 0.5, ..OverlapFacts::default() },
         reasons: vec!["no candidate passed".to_owned()],

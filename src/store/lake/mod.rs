@@ -18,7 +18,7 @@ mod outcome_table;
 mod parquet;
 mod raw;
 
-pub use atomic::{write_atomically, write_bytes};
+pub use atomic::{sync_folder, write_atomically, write_bytes, write_synced};
 pub use candidates::{write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{
