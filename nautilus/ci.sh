@@ -64,3 +64,24 @@ compare ordinary state/demo
 compare barriers state/demo --stop 120 --target 150
 compare gappy gappy
 compare gappy-barriers gappy --stop 120 --target 150 --adaptive
+
+# A live node beside the daemon, stopped and started again: it goes on with the next entry of the stream and loses none.
+"$backtestd" demo --keep-running --days 40 --speed 300 --exit-after 1 --data-root live/data --state live/state >live.log 2>&1 &
+demo=$!
+trap 'kill -INT $demo 2>/dev/null || true' EXIT
+for _ in $(seq 300); do
+  if grep -q "The daemon keeps running" live.log; then break; fi
+  kill -0 $demo 2>/dev/null || { tail -n 20 live.log; exit 1; }
+  sleep 1
+done
+url=$(grep -o 'http://127.0.0.1:[0-9]*' live.log | head -n 1)
+node() {
+  "$python" "$here/examples/sandbox.py" --exchange "$url" --socket live/state/demo/backtestd.sock \
+    --blueprints live/data/demo/blueprints --position live/position --seconds "$1" >"$2"
+  grep -E '^(stream|entries|signals|trades)' "$2"
+}
+echo "== live"
+node 30 first.log
+last=$(cat live/position)
+node 15 second.log
+grep -q "^entries $((last + 1)) to " second.log || { echo "the second node did not go on after entry $last"; exit 1; }

@@ -41,6 +41,8 @@ class SignalClient(LiveDataClient):
         self.counts = {"signal": 0, "retraction": 0, "blueprint_version": 0, "heartbeat": 0, "repeated": 0, "connections": 0}
         self.largest_age_ms = 0.0
         """The longest way from the daemon's announcement to here, by the clocks of both; nothing in accelerated time."""
+        self.first: int | None = None
+        """Number of the first entry that was handed on."""
         self._task: asyncio.Task | None = None
 
     async def _connect(self) -> None:
@@ -83,6 +85,7 @@ class SignalClient(LiveDataClient):
             self.counts["repeated"] += 1
             return
         self.counts[message.event] += 1
+        self.first = message.id if self.first is None else self.first
         record = json.loads(message.data)
         now = self._clock.timestamp_ns()
         age_ms = (now - record.get("arrival_ns", 0)) / 1e6
@@ -90,6 +93,14 @@ class SignalClient(LiveDataClient):
             self.largest_age_ms = max(self.largest_age_ms, age_ms)
         signal = from_record(record, message.event, ts_init=now)
         self._handle_data(CustomData(DataType(BacktestdSignal), signal))
+
+
+    def lost(self) -> int:
+        """Entries of the stream between the first and the last one that did not come."""
+        if self.first is None or self.position.last is None:
+            return 0
+        received = sum(self.counts[kind] for kind in ("signal", "retraction", "blueprint_version"))
+        return self.position.last - self.first + 1 - received
 
 
 class SignalClientFactory(LiveDataClientFactory):

@@ -186,12 +186,13 @@ def main() -> int:
     node.run()
     signals = SignalClientFactory.made[-1]
     print(f"stream  {signals.counts}, at most {signals.largest_age_ms:.0f} ms after the announcement (not told in accelerated time)")
+    print(f"entries {signals.first} to {signals.position.last}, {signals.lost()} lost")
     print(f"signals {strategy.counts}")
     print(f"trades  {len(strategy.done)} closed, {len(strategy.open)} open, peak gross {strategy.peak_gross:.2f} x equity")
     for trade in strategy.done[-5:]:
         print(f"  {trade['event_id']} {trade['side']} {trade['gross_bps']:+.1f} bps under {trade['blueprint_id']} of {trade['version']}")
     node.dispose()
-    return 0
+    return 3 if signals.lost() else 0
 
 
 if __name__ == "__main__":
