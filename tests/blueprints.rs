@@ -203,6 +203,7 @@ fn context(run: &Run, at: Ts) -> PublishContext {
         lives: Lives::new(),
         overlap: backtestd_core::blueprints::OverlapFacts::default(),
         reasons: run.compiled.reasons.clone(),
+        memory: None,
     }
 }
 

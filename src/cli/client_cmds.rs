@@ -9,11 +9,13 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::cli::table::plain;
 use crate::daemon::client::Client;
 use crate::daemon::config::resolve;
+use backtestd_core::market::{Symbol, parse_time};
 
 use status::status_text;
-use text::{blueprints_text, events_text, explain_text, plain, recompute_text};
+use text::{blueprints_text, events_text, explain_text, recompute_text};
 
 /// Which daemon, and how to print.
 #[derive(Debug, clap::Args)]
@@ -47,17 +49,17 @@ pub(super) struct StatusCmd {
 #[derive(Debug, clap::Args)]
 pub(super) struct EventsCmd {
     /// Only events detected after this time (RFC 3339, a date, or ms since the epoch); without it, the newest.
-    #[arg(long)]
+    #[arg(long, value_parser = checked(parse_time))]
     since: Option<String>,
     /// Only this symbol.
-    #[arg(long)]
+    #[arg(long, value_parser = checked(Symbol::new))]
     symbol: Option<String>,
     /// Only this event type.
     #[arg(long = "type", value_name = "EVENT")]
     event_type: Option<String>,
     /// How many at most.
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    limit: u64,
     #[command(flatten)]
     connection: Connection,
 }
@@ -77,6 +79,7 @@ pub(super) struct BlueprintsCmd {
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainCmd {
     /// Id of the blueprint, `bp_` and 16 hex digits.
+    #[arg(value_parser = blueprint_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,
@@ -106,7 +109,51 @@ pub(super) struct ReloadCmd {
     connection: Connection,
 }
 
+/// A parser that holds a text to its form and passes it on as it is.
+fn checked<T, E: std::fmt::Display>(
+    parse: fn(&str) -> Result<T, E>,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static
+where
+    T: 'static,
+    E: 'static,
+{
+    move |text| parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn blueprint_id(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("bp_").filter(|hex| hex.len() == 16);
+    if hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(text.to_owned());
+    }
+    Err("expected bp_ and 16 hex digits, as in bp_5f1c9a0e7d2b4c88".to_owned())
+}
+
 impl Connection {
+    /// The daemon of a state directory.
+    pub(super) const fn to(socket: Option<String>, state: String, config: Option<PathBuf>) -> Self {
+        Self { socket, state: Some(state), config, json: true }
+    }
+
+    /// The answer to a question.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(client.get(path, &[]))?)
+    }
+
+    /// The answer to a command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(client.post(path, body))?)
+    }
+
     fn client(&self) -> anyhow::Result<Client> {
         let given = [("socket", &self.socket), ("state", &self.state)];
         let flags: BTreeMap<&'static str, String> =
@@ -179,8 +226,6 @@ impl ExplainCmd {
     /// # Errors
     /// When no daemon answers or the blueprint is not in the current version.
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let id_is_plain = self.id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        anyhow::ensure!(id_is_plain, "'{}' is not a blueprint id (as in bp_5f1c9a0e7d2b4c88)", self.id);
         let path = format!("/v1/blueprints/{}/explain", self.id);
         self.connection.ask(&Request::Get(&path, Vec::new()), explain_text)
     }

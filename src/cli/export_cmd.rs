@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::Progress;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::{Progress, misuse};
+use backtestd_binance::clock::SystemClock;
 use backtestd_core::clean::CleanPolicy;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
 use backtestd_store::Store;
 use backtestd_store::lake::{LakeFile, export_clean, export_raw};
@@ -46,7 +48,9 @@ pub struct ExportLakeCmd {
 /// When the specs do not load, the store is in use or empty, or a file cannot be written.
 pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
     let spec = load_specs(&cmd.spec.spec)?;
-    let store = Store::open(&cmd.state.state)?;
+    misuse::check_days(cmd.start, cmd.end, SystemClock.now())?;
+    let mut store = Store::open(&cmd.state.state)?;
+    judge(&mut store, &spec, SystemClock.now())?;
     let lake = cmd.data.data_root.join("lake");
     let mut symbols = cmd.symbols.clone();
     if symbols.is_empty() {

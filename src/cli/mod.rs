@@ -12,10 +12,13 @@ mod discover_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
 pub mod import_cmd;
+mod misuse;
 pub mod nautilus_cmd;
 mod progress;
+mod quarantine_cmd;
 mod research_cmd;
 pub mod run_cmd;
+mod runs_cmd;
 mod simulate_cmd;
 pub mod spec_cmd;
 mod table;
@@ -26,8 +29,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use misuse::Misuse;
 pub use progress::Progress;
 
+/// What was asked for cannot be.
+const MISUSE: u8 = 2;
 /// Done, but something was found (`verify`, `spec check`).
 pub const FINDINGS: u8 = 3;
 
@@ -55,10 +61,13 @@ enum Command {
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
     Explain(client_cmds::ExplainCmd),
+    #[command(subcommand)]
+    Quarantine(quarantine_cmd::QuarantineCmd),
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
     Run(run_cmd::RunCmd),
+    Runs(runs_cmd::RunsCmd),
     Simulate(simulate_cmd::SimulateCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
@@ -76,6 +85,8 @@ enum ExportCmd {
 struct ImportCmd {
     #[command(flatten)]
     state: dirs::StateDir,
+    #[command(flatten)]
+    spec: dirs::SpecDir,
     #[command(flatten)]
     args: import_cmd::ImportArgs,
 }
@@ -101,7 +112,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("backtestd: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.downcast_ref::<Misuse>().is_some() { MISUSE } else { 1 })
         }
     }
 }
@@ -111,7 +122,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
         Command::Calibrate(args) => calibrate_cmd::run(&args),
-        Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Import(cmd) => {
+            import_cmd::run(&cmd.args, &cmd.state.state, &cmd.spec.or_shipped()).map(|()| ExitCode::SUCCESS)
+        }
         Command::Backfill(args) => backfill_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
@@ -120,10 +133,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Events(args) => args.run(),
         Command::Blueprints(args) => args.run(),
         Command::Explain(args) => args.run(),
+        Command::Quarantine(args) => args.run(),
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
         Command::Run(args) => args.run(),
+        Command::Runs(args) => args.run(),
         Command::Simulate(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),

@@ -9,15 +9,17 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::Progress;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::{Progress, misuse};
 use crate::nautilus::{
     Catalog, InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, SIGNALS, SeriesExport, Steps, TRADES,
     trade_line, write_bars, write_funding, write_lines, write_prices,
 };
 use crate::publish::{Version, current_version, read_version, version_name, version_number};
 use crate::research::{Request, StoreMarkets, collect};
+use backtestd_binance::clock::SystemClock;
 use backtestd_core::blueprints::{SignalContext, Status, signal_record, trades_of};
+use backtestd_core::clock::Clock;
 use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{
     BARS_PER_DAY, BarIndex, Kind, MarkBar, Market, Record, SeriesKey, Symbol, Ts, parse_date,
@@ -96,9 +98,11 @@ impl ExportNautilusCmd {
     /// # Errors
     /// When the store is in use or lacks a symbol, the specs are not those of the blueprints, or a file cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
+        misuse::check_days(self.start, self.end, SystemClock.now())?;
         let Format::NautilusV1 = self.format;
         let spec = Arc::new(load_specs(&self.spec.or_shipped())?);
-        let store = Store::open(&self.state.state)?;
+        let mut store = Store::open(&self.state.state)?;
+        judge(&mut store, &spec, SystemClock.now())?;
         let part = self.part(&store, &spec)?;
         let version = self.version_of(&part)?;
         let mut catalog = Catalog::open(&self.out)?;
@@ -240,7 +244,10 @@ impl Part<'_> {
         let key = SeriesKey { kind: Kind::Mark, market: Market::Perp, symbol: symbol.clone() };
         if self.store.summary(&key)?.is_some() {
             let rows = self.store.series_rows(&key, self.first.0, self.end.0)?;
-            let marks: Vec<MarkBar> = (0..rows.times.len()).map(|row| mark_bar(&rows, row)).collect();
+            let masked = self.store.masked(&key, self.first.0, self.end.0)?;
+            let is_true = |row: &usize| !masked.contains(&rows.times[*row]);
+            let marks: Vec<MarkBar> =
+                (0..rows.times.len()).filter(is_true).map(|row| mark_bar(&rows, row)).collect();
             series.extend(write_prices(catalog, symbol, &marks)?);
         }
         Ok(())

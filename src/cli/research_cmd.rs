@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::Progress;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::misuse::{self, Misuse};
 use crate::research::{self, Request};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
@@ -43,6 +44,7 @@ impl Selection {
         spec: &Arc<CompiledSpec>,
         data_root: &Path,
     ) -> anyhow::Result<Request> {
+        misuse::check_days(self.start, self.end, SystemClock.now())?;
         let mut symbols =
             if self.symbols.is_empty() { store.symbols(Market::Perp)? } else { self.symbols.clone() };
         symbols.sort();
@@ -62,7 +64,9 @@ impl Selection {
         let first = self.start.map_or(from, |day| day.bar().max(from));
         let end = self.end.map_or(to.next(), |day| (day.bar() + BARS_PER_DAY).min(to.next()));
         if first >= end {
-            bail!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
+            let what =
+                format!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
+            return Err(Misuse::new(what).into());
         }
         Ok(Request {
             spec: Arc::clone(spec),
@@ -88,7 +92,7 @@ pub(super) struct ResearchCmd {
     #[command(flatten)]
     selection: Selection,
     /// Name of the run. Default: the data watermark and a fingerprint of the inputs.
-    #[arg(long = "run-id", alias = "run_id")]
+    #[arg(long = "run-id", alias = "run_id", value_parser = misuse::run_id)]
     run_id: Option<String>,
     /// Threads. Default: the machine's cores, at most 8.
     #[arg(long = "max-analyzer-workers", alias = "max_analyzer_workers", value_name = "N")]
@@ -121,6 +125,7 @@ pub(super) struct ResearchCmd {
 pub(super) fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(load_specs(&cmd.spec.spec)?);
     let mut store = Store::open(&cmd.state.state)?;
+    judge(&mut store, &spec, SystemClock.now())?;
     let request = Request {
         run_id: cmd.run_id.clone(),
         publish: cmd.publish,

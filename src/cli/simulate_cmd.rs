@@ -9,13 +9,16 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::misuse;
 use super::research_cmd::Selection;
 use super::table::render;
 use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{BLUEPRINTS_FILE, current_version, read_version, version_number};
 use crate::research::{Request, StoreMarkets, collect};
+use backtestd_binance::clock::SystemClock;
 use backtestd_core::blueprints::{Blueprint, Status, trades_of};
+use backtestd_core::clock::Clock;
 use backtestd_core::conclude::Portfolio;
 use backtestd_core::market::{BPS, Market, Symbol};
 use backtestd_core::outcomes::Event;
@@ -39,7 +42,7 @@ pub(super) struct SimulateCmd {
     #[arg(long, value_name = "vNNNNNN", conflicts_with = "run_id")]
     version: Option<String>,
     /// The run whose own blueprints are taken instead.
-    #[arg(long = "run-id", alias = "run_id", alias = "run", value_name = "RUN")]
+    #[arg(long = "run-id", alias = "run_id", alias = "run", value_name = "RUN", value_parser = misuse::run_id)]
     run_id: Option<String>,
     /// Only events that the evidence had not seen.
     #[arg(long)]
@@ -69,7 +72,8 @@ impl SimulateCmd {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let spec = Arc::new(load_specs(&self.spec.or_shipped())?);
         let (name, blueprints) = self.blueprints(&spec)?;
-        let store = Store::open(&self.state.state)?;
+        let mut store = Store::open(&self.state.state)?;
+        judge(&mut store, &spec, SystemClock.now())?;
         let request = self.selection.request(&store, &self.state.state, &spec, &self.data.data_root)?;
         let portfolio = self.simulate(&store, &request, &blueprints)?;
         if self.json {

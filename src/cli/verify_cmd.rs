@@ -8,10 +8,12 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::dirs::{DataRoot, SpecDir, StateDir};
-use super::{FINDINGS, Progress};
+use super::{FINDINGS, Progress, misuse};
 use crate::verify::{
     Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
 };
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, Ts, parse_date};
 use backtestd_store::Store;
 
@@ -53,6 +55,7 @@ pub struct VerifyCmd {
 /// # Errors
 /// When the store is in use or cannot be read, or the specs do not load.
 pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
+    misuse::check_days(cmd.start, cmd.end, SystemClock.now())?;
     let mut areas = Vec::new();
     if cmd.state.state.join("db").exists() {
         let store = Store::open(&cmd.state.state)?;

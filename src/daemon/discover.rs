@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub clock: Arc<dyn Clock>,
     /// Root of the data tree.
     pub data_root: PathBuf,
+    /// The state directory, which remembers the number of the version.
+    pub state: PathBuf,
     /// Whether it writes an HTML report.
     pub with_report: bool,
 }
@@ -115,8 +117,9 @@ pub(super) fn run(
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
     let now = || request.clock.now();
-    let published = publish_conclusions(&request.data_root, spec, &facts, &conclusions, evidence, &now)
-        .map_err(|error| error.to_string())?;
+    let published =
+        publish_conclusions(&request.data_root, spec, &facts, &conclusions, evidence, (&request.state, &now))
+            .map_err(|error| error.to_string())?;
     let finished_at = request.clock.now();
     let report = if request.with_report {
         run_report::write(input, &conclusions, &facts, &published, &request.data_root)

@@ -16,6 +16,8 @@ use super::{
 
 /// What one account earns that trades the blueprints of the run together.
 pub const PORTFOLIO_FILE: &str = "portfolio.json";
+/// In the state directory: the highest version that was published from it.
+const LAST_VERSION: &str = "last_version";
 
 /// Files of a run that could not be written, or a version that could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +55,9 @@ pub fn write_run_files(
     Ok(())
 }
 
-/// Publishes what a run concluded, with what monitoring says about what is in force. `now` is asked when all but the writing
-/// is done.
+/// Publishes what a run concluded, with what monitoring says about what is in force. The state directory remembers the
+/// number of the version, should the data root be lost. `now` is asked when all but
+/// the writing is done.
 ///
 /// # Errors
 /// When the version in force cannot be read or the new one cannot be written; the directory is then as before.
@@ -64,7 +67,7 @@ pub fn publish_conclusions(
     facts: &RunFacts,
     conclusions: &Conclusions,
     (catalogue, book): (&Catalogue, &EvidenceBook),
-    now: &dyn Fn() -> Ts,
+    (state, now): (&Path, &dyn Fn() -> Ts),
 ) -> Result<Publication, PublishError> {
     let dir = data_root.join("blueprints");
     let published = read_current(&dir)?.map(|version| version.blueprints).unwrap_or_default();
@@ -78,6 +81,7 @@ pub fn publish_conclusions(
         overlap: conclusions.compiled.overlap.clone(),
         lives: lives_of(&published, catalogue, book, &spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
+        memory: Some(state.join(LAST_VERSION)),
     };
     publish_version(&dir, &conclusions.compiled.blueprints, &context)
 }

@@ -28,6 +28,8 @@ use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Prefix of everything that is not finished.
 const UNFINISHED: &str = ".new-";
+/// The highest number that was published here.
+const HIGHEST_FILE: &str = ".highest";
 /// Held while publishing, so that two processes never publish into one directory at once.
 const LOCK_FILE: &str = ".lock";
 
@@ -52,6 +54,9 @@ pub struct PublishContext {
     pub overlap: OverlapFacts,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
+    /// A file outside of the published directory that remembers the highest number, so that it is not used again when the
+    /// directory is lost.
+    pub memory: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -121,7 +126,8 @@ pub(super) fn publish_stepwise(
 
     let current = current_version(dir)?;
     let before = current.map(|number| read_version(dir, number)).transpose()?;
-    let name = version_name(list_versions(dir)?.last().copied().max(current).unwrap_or(0) + 1);
+    let number = 1 + highest_used(dir, current, context)?;
+    let name = version_name(number);
     let (lines, departed) = before
         .as_ref()
         .map_or((&[][..], BTreeMap::new()), |v| (v.blueprints.as_slice(), v.manifest.departed.clone()));
@@ -158,8 +164,45 @@ pub(super) fn publish_stepwise(
     };
     write_version(dir, &name, &lines, &manifest, at)?;
     swap_current(dir)?;
+    for memory in memories(dir, context) {
+        remember(&memory, number)?;
+    }
     at(Step::LinkSwapped).map_err(|e| io_error(dir, e))?;
     Ok(Publication { version: name, changed: true, manifest, blueprints: next.blueprints })
+}
+
+/// Where the highest number is remembered: in the directory, for versions that somebody removed from it, and outside.
+fn memories(dir: &Path, context: &PublishContext) -> Vec<PathBuf> {
+    std::iter::once(dir.join(HIGHEST_FILE)).chain(context.memory.clone()).collect()
+}
+
+/// The highest number that any version had, as far as anything that is still there knows.
+fn highest_used(dir: &Path, current: Option<u32>, context: &PublishContext) -> Result<u32, PublishError> {
+    let mut highest = list_versions(dir)?.last().copied().max(current).unwrap_or(0);
+    for memory in memories(dir, context) {
+        let text = match fs::read_to_string(&memory) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(io_error(&memory, error)),
+        };
+        let number = version_number(text.trim()).ok_or_else(|| DirectoryError::Damaged {
+            path: memory,
+            what: format!("'{}' is no version (vNNNNNN)", text.trim()),
+        })?;
+        highest = highest.max(number);
+    }
+    Ok(highest)
+}
+
+/// Writes the number down, whole or not at all.
+fn remember(memory: &Path, number: u32) -> Result<(), PublishError> {
+    if let Some(folder) = memory.parent() {
+        fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
+    }
+    let unfinished = memory.with_extension("new");
+    write_synced(&unfinished, format!("{}\n", version_name(number)).as_bytes())
+        .map_err(|e| io_error(&unfinished, e))?;
+    fs::rename(&unfinished, memory).map_err(|e| io_error(memory, e))
 }
 
 /// Lines of `blueprints.jsonl`.

@@ -10,12 +10,13 @@ use super::request::Request;
 use super::tables::EventRow;
 use backtestd_core::conclude::{History, PRICES};
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{BarIndex, Market, RawBlock, Source, Symbol};
+use backtestd_core::market::{BarIndex, Kind, Market, RawBlock, Rows, Source, Symbol};
 use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::{Measured, Outcome};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
+use sha2::{Digest, Sha256};
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
 const CHUNK_ROWS: usize = 512;
@@ -39,6 +40,8 @@ pub struct Collected {
     pub history: Option<History>,
     /// First bar of the log that was used (warm-up included).
     pub history_from: BarIndex,
+    /// Digest of every record that was used: other data, other runs.
+    pub data: [u8; 32],
 }
 
 /// Delivered bars and gaps of a symbol.
@@ -48,6 +51,8 @@ pub struct BarCount {
     pub bars: u64,
     /// Grid rows without.
     pub gaps: u64,
+    /// Records of any kind in quarantine: kept in the log, unknown here. A bar among them is a gap.
+    pub quarantined: u64,
 }
 
 /// Symbols and sources that a pipeline over `wanted` needs: the leaders come along where the store has them.
@@ -100,6 +105,7 @@ pub fn collect(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
+    let mut data = Sha256::new();
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
@@ -107,6 +113,7 @@ pub fn collect(
         let until = if from < request.first { request.first } else { request.end };
         let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
         let raw = store.raw(&symbols, from, rows)?;
+        digest(&mut data, &raw);
         let facts = pipeline.push(&raw)?;
         count_bars(&mut bars, &facts, request, &symbols);
         if let Some(lake) = &mut lake {
@@ -126,6 +133,7 @@ pub fn collect(
         events.extend(facts.events.into_iter().filter(reported));
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
+    count_quarantined(store, request, &mut bars)?;
     if let Some(lake) = lake {
         lake.finish()?;
     }
@@ -145,7 +153,41 @@ pub fn collect(
         bars,
         history,
         history_from,
+        data: data.finalize().into(),
     })
+}
+
+/// Counts the records of the requested range that are not taken for true.
+fn count_quarantined(
+    store: &Store,
+    request: &Request,
+    bars: &mut BTreeMap<Symbol, BarCount>,
+) -> Result<(), ResearchError> {
+    let (from, to) = (request.first.open(), request.end.open());
+    for record in store.quarantine()?.iter().filter(|record| record.released.is_none()) {
+        let at = record.series.kind.instant(record.time);
+        if let Some(count) = bars.get_mut(&record.series.symbol).filter(|_| from <= at && at < to) {
+            count.quarantined += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the records of a stretch.
+fn digest(data: &mut Sha256, raw: &RawBlock) {
+    let mut bytes = Vec::new();
+    for symbol in &raw.symbols {
+        let spot: &dyn Rows = &symbol.spot;
+        for rows in Kind::ALL.iter().map(|kind| symbol.rows(*kind)).chain([spot]) {
+            bytes.extend((rows.len() as u64).to_le_bytes());
+            rows.each(&mut |time, columns, _| {
+                bytes.extend(time.to_le_bytes());
+                bytes.extend(columns.iter().flat_map(|value| value.to_le_bytes()));
+            });
+        }
+        data.update(&bytes);
+        bytes.clear();
+    }
 }
 
 /// Keeps what a placebo reads of the rows inside the requested range.

@@ -61,7 +61,7 @@ pub fn run(
     let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
     let looks: Vec<&Accounting> =
         std::iter::once(&accounting).chain(measure_looks.iter().map(|look| &look.accounting)).collect();
-    let run_id = request.run_id(&looks, &excluded);
+    let run_id = request.run_id(&looks, &excluded, &collected.data);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -95,7 +95,8 @@ pub fn run(
     let phase2 = request.data_root.join("reports/phase2").join(&run_id);
     write_measures(&phase2, &measures, &request.spec.hash)?;
     let stages_passed = conclusions.funnel();
-    let (version, published) = version_of(request, &facts, &conclusions, (&catalogue, &book), now)?;
+    let (version, published) =
+        version_of(request, &facts, &conclusions, (&catalogue, &book), (store.dir(), now))?;
     lap("write");
     let twin = match &collected.history {
         Some(history) => {
@@ -171,7 +172,7 @@ fn version_of(
     facts: &RunFacts,
     conclusions: &Conclusions,
     (catalogue, book): (&Catalogue, &EvidenceBook),
-    now: Ts,
+    memory: (&Path, Ts),
 ) -> Result<(Option<String>, Vec<Blueprint>), ResearchError> {
     if !request.publish {
         return Ok((None, in_force(request, catalogue, book)?));
@@ -182,7 +183,7 @@ fn version_of(
         facts,
         conclusions,
         (catalogue, book),
-        &|| now,
+        (memory.0, &|| memory.1),
     )?;
     Ok((Some(publication.version), publication.blueprints))
 }
@@ -363,7 +364,12 @@ fn report(
     let symbols: Vec<SymbolFacts> = summary
         .bars
         .iter()
-        .map(|(symbol, count)| SymbolFacts { symbol: symbol.to_string(), bars: count.bars, gaps: count.gaps })
+        .map(|(symbol, count)| SymbolFacts {
+            symbol: symbol.to_string(),
+            bars: count.bars,
+            gaps: count.gaps,
+            quarantined: count.quarantined,
+        })
         .collect();
     render(&ReportInput {
         run_id: &summary.run_id,

@@ -16,5 +16,9 @@ pub fn check_store(store: &Store, progress: &mut dyn FnMut(u64)) -> Result<Area,
     let records: u64 = decoded.records.values().sum();
     let kinds = decoded.records.values().filter(|n| **n > 0).count();
     area.checked = format!("{records} records of {kinds} kinds decoded, {} series", store.series()?.len());
+    let held = store.quarantine()?.iter().filter(|record| record.released.is_none()).count();
+    area.note = (held > 0).then(|| {
+        format!("{held} records cannot be true and are in quarantine (`backtestd quarantine list`)")
+    });
     Ok(area)
 }

@@ -219,6 +219,7 @@ fn publish(dir: &Path, at_ms: i64) {
         lives: backtestd_core::blueprints::Lives::new(),
         overlap: backtestd_core::blueprints::OverlapFacts::default(),
         reasons: Vec::new(),
+        memory: None,
     };
     publish_version(&dir.join("blueprints"), &[], &context).unwrap();
 }

@@ -284,9 +284,10 @@ fn values(row: &Row<'_>, trades: bool) -> Result<[f64; 9], ArchiveError> {
     Ok(v)
 }
 
-/// What must hold of any bar. Returns the index of the value to blame.
+/// What must hold of any bar, or its row is no bar. What cannot be true of a bar is for the rules of plausibility. Returns the
+/// index of the value to blame.
 pub(super) fn check(v: &[f64; 9], trades: bool) -> Result<(), (usize, String)> {
-    let [open, high, low, close, volume, quote, _, taker, taker_quote] = *v;
+    let [open, high, low, close, ..] = *v;
     for (i, price) in v[..SUMMED].iter().enumerate() {
         if price.is_nan() {
             return Err((i, "a bar needs all four prices".to_owned()));
@@ -305,13 +306,6 @@ pub(super) fn check(v: &[f64; 9], trades: bool) -> Result<(), (usize, String)> {
         if *amount < 0.0 {
             return Err((i, "amounts cannot be negative".to_owned()));
         }
-    }
-    // One part in 1e9 for tables that were once computed in floating point.
-    if taker > volume * (1.0 + 1e-9) {
-        return Err((7, format!("takers cannot have bought more than the volume {volume}")));
-    }
-    if taker_quote > quote * (1.0 + 1e-9) {
-        return Err((8, format!("takers cannot have bought more than the quote volume {quote}")));
     }
     Ok(())
 }

@@ -87,14 +87,20 @@ pub(super) fn text(summary: &ImportSummary) {
     if notes.len() > SHOWN {
         println!("note: and {} more notes (all of them with --json)", notes.len() - SHOWN);
     }
-    for suspect in summary.in_doubt.iter().take(SHOWN) {
-        println!(
-            "in doubt (stored): {} {} {}: {}",
-            suspect.market, suspect.symbol, suspect.bar, suspect.reason
-        );
+    for record in summary.quarantined.iter().take(SHOWN) {
+        println!("quarantined: {}: {} ({})", record.id(), record.reason, record.rule);
     }
-    if summary.in_doubt.len() > SHOWN {
-        println!("in doubt: and {} more bars (all of them with --json)", summary.in_doubt.len() - SHOWN);
+    match summary.quarantined.len() {
+        0 => {}
+        n => println!(
+            "quarantined: {n} records in all: stored, and unknown for everything computed from them \
+             (`backtestd quarantine list`, `backtestd quarantine release`)"
+        ),
+    }
+    if !summary.is_judged {
+        println!(
+            "note: no specs, so nothing was held against the rules of plausibility; the next command with specs does it"
+        );
     }
     for line in passed(&summary.passed) {
         println!("passed over: {line}");
@@ -133,6 +139,8 @@ pub(super) fn to_json(summary: &ImportSummary) -> String {
             "market": s.market.to_string(), "symbol": s.symbol.as_str(), "open_time": s.bar.to_string(),
             "reason": s.reason,
         })).collect::<Vec<_>>(),
+        "quarantined": summary.quarantined,
+        "is_judged": summary.is_judged,
         "refused": summary.refused.iter().map(|(_, reason)| reason).collect::<Vec<_>>(),
         "findings": summary.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "series": series,

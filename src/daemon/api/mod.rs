@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod peer;
 mod problem;
+mod quarantine;
 mod serve;
 mod signals;
 
@@ -46,6 +47,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))
         .route("/v1/explain/{name}", get(explain::explain))
         .route("/v1/runs", get(events::runs))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/release", post(quarantine::release))
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))
         .route("/v1/openapi.json", get(openapi))

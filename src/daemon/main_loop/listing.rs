@@ -40,6 +40,7 @@ impl MainLoop {
 
 /// Writes what the exchange says into the status.
 pub(super) fn show(shared: &Shared, listing: &Listing) {
+    shared.set_price_bands(listing.price_bands());
     shared.update(|s| {
         for row in &mut s.symbols {
             let Some(info) = listing.of(&(row.market, row.symbol.clone())) else { continue };

@@ -174,6 +174,7 @@ impl MainLoop {
                 input.looked.closed_end,
                 &[&input.looked.accounting],
                 &input.looked.excluded,
+                input.looked.fingerprint.as_bytes(),
             ),
         };
         running.run_id = Some(run_id.clone());
@@ -193,6 +194,7 @@ impl MainLoop {
                 run_id: run_id.clone(),
                 clock: Arc::clone(&shared.clock),
                 data_root: shared.config.data_root.clone(),
+                state: shared.config.state.clone(),
                 with_report: shared.config.keep_reports > 0,
             };
             let result = carry_out(&storage, Arc::from(input), job, &reason, started).await;

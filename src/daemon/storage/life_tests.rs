@@ -140,6 +140,7 @@ impl Process {
             run_id: format!("run-{}", self.day),
             clock: Arc::new(StandingClock(Ts(self.day * DAY_MS))),
             data_root: self.root.join("data"),
+            state: self.root.join("state"),
             with_report: true,
         };
         // The shipped rule has no barrier: it needs no bars.

@@ -9,6 +9,8 @@ mod bounds_tests;
 mod change;
 #[cfg(test)]
 mod change_tests;
+#[cfg(test)]
+mod doubt_tests;
 mod evidence;
 mod facts;
 mod job;

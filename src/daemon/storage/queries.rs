@@ -39,6 +39,11 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
             };
             let _ = reply.send(Ok(history));
         }
+        Query::Quarantine { reply } => {
+            let _ = reply.send(store.quarantine().map_err(|e| e.to_string()));
+        }
+        // It changes something: the worker does it before it comes here.
+        Query::Release { .. } => {}
         Query::Raw { stretch, reply } => {
             let raw = store.raw(&stretch.symbols, stretch.first, stretch.rows);
             let _ = reply.send(raw.map_err(|e| e.to_string()));

@@ -12,7 +12,7 @@ use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::{journal, queries};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
-use crate::daemon::shared::{RunReport, Shared};
+use crate::daemon::shared::{Query, RunReport, Shared};
 use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
@@ -20,7 +20,7 @@ use crate::research::market_of;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{BarIndex, DAY_MS, Market, Source, Symbol, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
-use backtestd_store::{Delivery, Store, StoreOptions};
+use backtestd_store::{Delivery, Quarantined, Store, StoreOptions, release_by_id};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
@@ -113,12 +113,17 @@ impl Worker {
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
+        worker.show_quarantine()?;
         Ok(worker)
     }
 
     /// Does a job; true = the last one.
     fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
         match job {
+            Job::Query(Query::Release { ids, reason, reply: to }) => {
+                let released = self.release(&ids, &reason);
+                let _ = to.send(released.map_err(|error| error.to_string()));
+            }
             Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
@@ -148,6 +153,7 @@ impl Worker {
                 let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
                 reply(to, result)?;
                 self.show_store()?;
+                self.show_quarantine()?;
             }
             Job::ChangeStep { reply: to } => {
                 reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
@@ -194,16 +200,56 @@ impl Worker {
         if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
+        self.store.tell_time(self.shared.clock.now());
+        self.store.tell_bands(self.shared.price_bands());
         let report = self.store.put(puts, delivery)?;
+        // A new record may say that the ones before it cannot be, or can be after all.
+        let judged = report.judged.from;
+        if let Some(bar) = judged.filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        let touched = touched.into_iter().chain(judged).min();
         if let Some(bar) = touched.filter(|_| !report.is_noop()) {
             self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
         }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
+        if judged.is_some() {
+            let (masked, unmasked) = (report.judged.masked, report.judged.unmasked);
+            tracing::warn!(
+                masked,
+                unmasked,
+                "records that cannot be true; `backtestd quarantine list` names them"
+            );
+            self.show_quarantine()?;
+        }
         let keys: Vec<SeriesKey> = puts.iter().map(backtestd_core::market::RawPut::series).collect();
         self.show_watermarks_of(&keys)?;
         Ok(PutDone { report, dirty_from: self.facts.dirty })
+    }
+
+    /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner error.
+    fn release(
+        &mut self,
+        ids: &[String],
+        reason: &str,
+    ) -> Result<Result<Vec<Quarantined>, String>, StorageError> {
+        let now = self.shared.clock.now();
+        let released = release_by_id(&mut self.store, ids, reason, now)?;
+        let rows = released.iter().flatten().map(Quarantined::first_row);
+        if let Some(bar) = rows.min().filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
+        }
+        self.show_quarantine()?;
+        Ok(released)
+    }
+
+    fn show_quarantine(&self) -> Result<(), StorageError> {
+        let held = self.store.quarantine()?.iter().filter(|record| record.released.is_none()).count() as u64;
+        self.shared.update(|s| s.quarantined = held);
+        Ok(())
     }
 
     fn advance(&mut self, end: BarIndex, now: Ts) -> Result<Advanced, StorageError> {
@@ -406,8 +452,12 @@ impl Worker {
 fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
     let key =
         SeriesKey { kind: backtestd_core::market::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
-    let summary = store.summary(&key)?;
-    let bars = summary.map_or(0, |s| s.records);
-    let slots = summary.map_or(0, |s| (s.last - s.first + 1).unsigned_abs());
-    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps: slots.saturating_sub(bars) })
+    let records = store.summary(&key)?.map_or(0, |s| s.records);
+    let held = store.quarantine()?.into_iter().filter(|q| q.released.is_none() && q.series.symbol == *symbol);
+    let held: Vec<SeriesKey> = held.map(|q| q.series).collect();
+    let bars = records - held.iter().filter(|series| **series == key).count() as u64;
+    let slots =
+        store.range(Market::Perp, symbol)?.map_or(0, |(first, last)| (last.next() - first).unsigned_abs());
+    let gaps = slots.saturating_sub(bars);
+    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps, quarantined: held.len() as u64 })
 }

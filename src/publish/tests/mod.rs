@@ -26,6 +26,7 @@ pub(crate) fn context(at: i64) -> PublishContext {
         lives: Lives::new(),
         overlap: OverlapFacts { max_share: 0.5, ..OverlapFacts::default() },
         reasons: vec!["no candidate passed".to_owned()],
+        memory: None,
     }
 }
 

@@ -209,3 +209,25 @@ fn a_pool_keeps_the_symbols_that_it_was_published_with() {
     assert_eq!(line.symbol_scope.n_by_symbol.len(), 3, "what has evidence by now is told");
     assert_eq!(line.rule_revision, 1);
 }
+
+#[test]
+fn a_number_is_never_used_twice_even_when_the_directory_is_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, memory) = (root.path().join("data/blueprints"), root.path().join("state/last_version"));
+    let with_memory = |at: i64| PublishContext { memory: Some(memory.clone()), ..context(at) };
+    let publish = |context: &PublishContext| publish_version(&dir, &[], context).unwrap().version;
+    assert_eq!(publish(&with_memory(1)), "v000001");
+    // Versions are removed, the directory stays: it remembers by itself.
+    fs::remove_dir_all(dir.join("v000001")).unwrap();
+    fs::remove_file(dir.join("current")).unwrap();
+    assert_eq!(publish(&context(2)), "v000002");
+    fs::remove_file(dir.join("current")).unwrap();
+    assert_eq!(publish(&with_memory(3)), "v000003");
+    fs::remove_dir_all(root.path().join("data")).unwrap();
+    assert_eq!(publish(&with_memory(4)), "v000004");
+    // A memory that says nothing is not taken for "none".
+    fs::write(&memory, "garbage").unwrap();
+    fs::remove_dir_all(root.path().join("data")).unwrap();
+    let error = publish_version(&dir, &[], &with_memory(5)).unwrap_err().to_string();
+    assert!(error.contains("last_version") && error.contains("garbage"), "{error}");
+}

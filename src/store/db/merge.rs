@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::Origin;
 use super::kv::series::canonical;
+use super::{Judged, Origin};
 use backtestd_core::market::{Columns, SeriesKey, Ts};
 
 /// How many conflicts a report lists one by one; the rest is only counted.
@@ -68,6 +68,8 @@ pub struct MergeReport {
     pub contradictions: u64,
     /// The first [`LISTED_CONFLICTS`] conflicts, in order.
     pub listed: Vec<Conflict>,
+    /// Records that went into quarantine or came out of it: those written, and their neighbours.
+    pub judged: Judged,
 }
 
 impl MergeReport {
@@ -78,6 +80,7 @@ impl MergeReport {
         self.filled += other.filled;
         self.conflicts += other.conflicts;
         self.contradictions += other.contradictions;
+        self.judged.add(other.judged);
         let room = LISTED_CONFLICTS.saturating_sub(self.listed.len());
         self.listed.extend(other.listed.into_iter().take(room));
     }

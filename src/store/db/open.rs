@@ -7,6 +7,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Owne
 
 use super::StoreError;
 use super::error::During;
+use super::judging::Judging;
 use super::lock::DirLock;
 use backtestd_core::market::Kind;
 
@@ -53,6 +54,8 @@ pub struct Store {
     pub(super) spaces: Spaces,
     dir: PathBuf,
     fsync: Fsync,
+    /// What records are judged by.
+    pub(super) judging: Judging,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
     _lock: DirLock,
@@ -75,6 +78,7 @@ pub(super) struct Spaces {
     pub(super) updates: Keyspace,
     pub(super) runs: Keyspace,
     pub(super) arrivals: Keyspace,
+    pub(super) quarantine: Keyspace,
 }
 
 impl std::fmt::Debug for Store {
@@ -116,6 +120,7 @@ impl Spaces {
             updates: open("updates", small)?,
             runs: open("runs", small)?,
             arrivals: open("arrivals", small)?,
+            quarantine: open("quarantine", small)?,
             raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
     }
@@ -160,12 +165,28 @@ impl Store {
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let mut store =
-            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _lock: lock };
+        let mut store = Self {
+            db,
+            spaces,
+            dir: dir.to_owned(),
+            fsync: options.fsync,
+            judging: Judging::default(),
+            rewinds: 0,
+            _lock: lock,
+        };
         store.check_schema()?;
+        store.judging.rules = store.known_rules()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;
         Ok(store)
+    }
+
+    /// Says whether a process has the store in `dir` open, without opening it. A store that is not there is free.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when one has, [`StoreError::Io`] when that cannot be seen.
+    pub fn check_free(dir: &Path) -> Result<(), StoreError> {
+        if dir.join(super::lock::FILE).exists() { DirLock::take(dir).map(drop) } else { Ok(()) }
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {

@@ -9,14 +9,14 @@ use super::kv::series::{self, canonical};
 use super::kv::summary;
 use super::merge::{LISTED_CONFLICTS, merge};
 use super::raw::corrupt;
-use super::{Conflict, Delivery, MergeReport, Store, StoreError, Summary};
+use super::{Conflict, Delivery, Judged, MergeReport, Store, StoreError, Summary};
 use backtestd_core::market::{Bar, Columns, Market, RawPut, Record, Records, SeriesKey, Symbol};
 
 /// Below this many records a put looks each one up; above, it scans the stretch that they cover.
 const LOOKUPS: usize = 16;
 
 /// A record on its way in.
-type Row = (i64, Columns);
+pub(super) type Row = (i64, Columns);
 
 impl Store {
     /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change nothing.
@@ -77,10 +77,18 @@ impl Store {
             put.records.rows().each(&mut |time, columns, _| rows.push((time, columns.map(canonical))));
         }
         let mut reports = Vec::new();
+        let mut written = BTreeMap::new();
         for (key, rows) in by_series {
-            let report = self.stage_series(batch, &key, rows, delivery)?;
+            let (report, changed) = self.stage_series(batch, &key, rows, delivery)?;
+            written.insert(key.clone(), changed);
             reports.push((key, report));
         }
+        let mut judged = Judged::default();
+        for (key, report) in &mut reports {
+            report.judged = self.stage_judgement(batch, key, &written)?;
+            judged.add(report.judged);
+        }
+        self.stage_stale(batch, judged.from)?;
         Ok(reports)
     }
 
@@ -90,15 +98,15 @@ impl Store {
         key: &SeriesKey,
         mut rows: Vec<Row>,
         delivery: Delivery<'_>,
-    ) -> Result<MergeReport, StoreError> {
+    ) -> Result<(MergeReport, Vec<Row>), StoreError> {
         let names = key.kind.columns();
         let space = &self.spaces.raw[key.kind.index()];
-        let mut report = MergeReport::default();
+        let (mut report, mut written) = (MergeReport::default(), Vec::new());
         rows.sort_by_key(|(time, _)| *time);
         let rows = fold_repeats(&mut report, key, rows, delivery);
         debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "a delivery writes each time once, in order");
         let (Some(first), Some(last)) = (rows.first().map(|r| r.0), rows.last().map(|r| r.0)) else {
-            return Ok(report);
+            return Ok((report, written));
         };
         let mut extent = self.summary(key)?;
         let overlaps = extent.is_some_and(|s| s.first <= last && first <= s.last);
@@ -123,11 +131,12 @@ impl Store {
             let value = series::encode(key.kind, delivery.origin, &columns);
             batch.insert(space, series::key(key.market, &key.symbol, time), value);
             widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
+            written.push((time, columns));
         }
         if let (false, Some(extent)) = (report.is_noop(), extent) {
             batch.insert(&self.spaces.summaries, summary::key(key), summary::encode(&extent));
         }
-        Ok(report)
+        Ok((report, written))
     }
 }
 

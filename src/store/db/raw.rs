@@ -84,13 +84,26 @@ impl Store {
             .collect())
     }
 
-    /// First and last bar of a symbol.
+    /// First and last bar of a symbol, those in quarantine left out: a bar of next year makes no year of gaps.
     ///
     /// # Errors
     /// As [`Store::summary`].
     pub fn range(&self, market: Market, symbol: &Symbol) -> Result<Option<(BarIndex, BarIndex)>, StoreError> {
         let key = SeriesKey { kind: Kind::Bars, market, symbol: symbol.clone() };
-        Ok(self.summary(&key)?.map(|s| (BarIndex(s.first), BarIndex(s.last))))
+        let Some(extent) = self.summary(&key)? else { return Ok(None) };
+        let masked = self.masked(&key, extent.first, extent.last + 1)?;
+        if !masked.contains(&extent.first) && !masked.contains(&extent.last) {
+            return Ok(Some((BarIndex(extent.first), BarIndex(extent.last))));
+        }
+        let space = &self.spaces.raw[Kind::Bars.index()];
+        let all = series::key(market, symbol, extent.first)..series::key(market, symbol, extent.last + 1);
+        let stands = |pair: fjall::Guard| {
+            let key = pair.key().during("read the raw log");
+            key.map(|key| time_at_end(&key).filter(|time| !masked.contains(time))).transpose()
+        };
+        let first = space.range(all.clone()).find_map(stands).transpose()?;
+        let last = space.range(all).rev().find_map(stands).transpose()?;
+        Ok(first.zip(last).map(|(first, last)| (BarIndex(first), BarIndex(last))))
     }
 
     /// Source columns for which the store has at least one known value of this symbol. What is not listed is
@@ -115,7 +128,8 @@ impl Store {
         Ok(out)
     }
 
-    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where.
+    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where. Records in
+    /// quarantine are left out, here and in [`Store::bars`] and [`Store::funding`].
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -165,7 +179,8 @@ impl Store {
         self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
-    /// Records of a series with times in `[from, to)`, by column, with the place each came from.
+    /// Records of a series with times in `[from, to)`, by column, with the place each came from: the log as it is, with
+    /// what is in quarantine ([`Store::masked`]).
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -192,7 +207,13 @@ impl Store {
         to: i64,
     ) -> Result<Vec<R>, StoreError> {
         let mut out = Vec::new();
-        self.scan(R::KIND, market, symbol, from, to, |time, c, _| out.push(R::from_columns(time, c)))?;
+        let series = SeriesKey { kind: R::KIND, market, symbol: symbol.clone() };
+        let masked = self.masked(&series, from, to)?;
+        self.scan(R::KIND, market, symbol, from, to, |time, c, _| {
+            if !masked.contains(&time) {
+                out.push(R::from_columns(time, c));
+            }
+        })?;
         Ok(out)
     }
 

@@ -6,7 +6,7 @@ use backtestd_core::market::hex;
 use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
-use super::kv::{blob, event, outcome, series, time_at_end};
+use super::kv::{blob, event, outcome, quarantine, series, time_at_end};
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::market::{Kind, SeriesKey};
@@ -66,6 +66,9 @@ impl Store {
         check.each(&self.spaces.runs, "runs", |_, v| blob::unwrap(v).is_some());
         check.each(&self.spaces.arrivals, "arrivals", |_, v| {
             blob::unwrap(v).is_some_and(|bytes| bytes.len() == 8)
+        });
+        check.each(&self.spaces.quarantine, "quarantine", |k, v| {
+            quarantine::decode_key(k).is_some() && quarantine::decode(v).is_some()
         });
         Ok(check.out)
     }

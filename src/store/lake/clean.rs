@@ -123,6 +123,7 @@ impl Rows<'_> {
             .push(("next_funding_ts".to_owned(), ts_column_opt(bars.iter().map(|b| self.next_funding(*b)))));
         columns.push(("mark_price".to_owned(), perp_only(Source::Mark)));
         columns.push(("index_price".to_owned(), perp_only(Source::Index)));
+        columns.push(("is_quarantined".to_owned(), self.quarantined(&bars)?));
         Ok((table(columns)?, age))
     }
 
@@ -135,6 +136,15 @@ impl Rows<'_> {
         let minutes = self.value(Source::MinutesToFunding, bar);
         (self.market == Market::Perp && !minutes.is_nan())
             .then(|| Ts(bar.close().0 + (minutes * 60_000.0) as i64))
+    }
+
+    /// Whether the log has a bar that is not taken for true.
+    fn quarantined(&self, bars: &[BarIndex]) -> Result<ArrayRef, LakeError> {
+        let series = SeriesKey { kind: Kind::Bars, market: self.market, symbol: self.symbol.clone() };
+        let ends = bars.first().zip(bars.last());
+        let masked = ends.map(|(first, last)| self.store.masked(&series, first.0, last.0 + 1)).transpose()?;
+        let masked = masked.unwrap_or_default();
+        Ok(bool_column(bars.iter().map(|bar| Some(masked.contains(&bar.0)))))
     }
 
     fn origins(&self, bars: &[BarIndex]) -> Result<ArrayRef, LakeError> {

@@ -36,13 +36,15 @@ pub enum DoubtRule {
     Unconfirmed,
     /// An amount lies far outside of what is around it on both sides.
     Spike,
-    /// It looks as if it had been stored before its bar closed.
+    /// It was stored before its bar closed: its table has many of the kind.
     Unfinished,
+    /// It may have been stored before its bar closed, or stands before a halt.
+    PerhapsUnfinished,
 }
 
 impl DoubtRule {
     /// Every rule, in the order in which they are listed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BeyondNow,
         Self::Bounds,
         Self::TakerVolume,
@@ -52,6 +54,7 @@ impl DoubtRule {
         Self::Unconfirmed,
         Self::Spike,
         Self::Unfinished,
+        Self::PerhapsUnfinished,
     ];
 
     /// Its name in lists and stored records: never changed.
@@ -67,7 +70,15 @@ impl DoubtRule {
             Self::Unconfirmed => "unconfirmed",
             Self::Spike => "spike",
             Self::Unfinished => "unfinished",
+            Self::PerhapsUnfinished => "perhaps_unfinished",
         }
+    }
+
+    /// Whether later looks at a record and its neighbours may not show it, as the clock and the exchange's terms are others
+    /// then: it stands until another value comes.
+    #[must_use]
+    pub const fn stands_by_itself(self) -> bool {
+        matches!(self, Self::BeyondNow | Self::PriceBand | Self::Unfinished | Self::PerhapsUnfinished)
     }
 
     /// The rule of a name; `None` for a name that no rule has.
@@ -104,7 +115,8 @@ pub struct Judge<'a> {
 /// How far the verdict on a record looks, in the time of its kind: bars or milliseconds.
 #[must_use]
 pub fn reach(rules: &Plausibility, kind: Kind) -> i64 {
-    let bars = i64::from(rules.prices.reach_bars) + i64::from(rules.prices.longest_run_bars);
+    // A bar at the end is held against one that is no print, which is a question of the bars around that one.
+    let bars = 2 * i64::from(rules.prices.reach_bars) + i64::from(rules.prices.longest_run_bars);
     if kind.is_bar_like() { bars } else { bars * BAR_MS }
 }
 

@@ -60,7 +60,8 @@ impl View<'_> {
             let Some(reference) = self.before(first).map(|bar| bar.close) else { continue };
             for last in at..first + longest {
                 // A hole inside of a run ends it: what is not there leaves nothing.
-                if last > first && self.before(last).is_none() {
+                let is_whole = |row: &(i64, Columns)| row.0 - self.rows[first].0 == (last - first) as i64;
+                if !self.rows.get(last).is_some_and(is_whole) {
                     break;
                 }
                 let Some(next) = self.after(last) else { break };
@@ -117,15 +118,33 @@ impl View<'_> {
         Some(Doubt { rule: DoubtRule::LeavesAndReturns, reason })
     }
 
+    /// The nearest bar on one side, within reach, that is no print itself: a print is no witness.
+    fn witness(&self, at: usize, is_before: bool) -> Option<Bar> {
+        let mut next = at;
+        loop {
+            next = if is_before { next.checked_sub(1)? } else { next + 1 };
+            let row = self.rows.get(next)?;
+            if (row.0 - self.rows[at].0).abs() > i64::from(self.rules.reach_bars) {
+                return None;
+            }
+            if self.returns(next).is_none() {
+                return Some(self.bar(next));
+            }
+        }
+    }
+
     /// A bar that leaves the only neighbour that it has.
     fn one_sided(&self, at: usize) -> Option<Doubt> {
         let (bar, factor) = (self.bar(at), self.rules.alone_factor);
         let (place, price, leaves) = match (self.before(at), self.after(at)) {
-            (Some(before), None) => {
-                let price = before.close;
+            (Some(_), None) => {
+                let price = self.witness(at, true)?.close;
                 ("before closed", price, leaves(bar.open, price, factor) || leaves(bar.close, price, factor))
             }
-            (None, Some(after)) => ("after opens", after.open, leaves(bar.close, after.open, factor)),
+            (None, Some(_)) => {
+                let price = self.witness(at, false)?.open;
+                ("after opens", price, leaves(bar.close, price, factor))
+            }
             _ => return None,
         };
         leaves.then(|| Doubt {

@@ -155,6 +155,14 @@ fn the_last_bar_is_held_back_only_where_it_leaves_by_far() {
         ..bars[20]
     });
     assert_eq!(found(&bars), []);
+    // A print is no witness against the bar after it, which is the last.
+    let mut bars = market(22);
+    (bars[20].close, bars[20].low) = (1.0, 1.0);
+    assert_eq!(found(&bars), [(20, DoubtRule::LeavesAndReturns)]);
+    // Nor against the bar before it, which is the first.
+    let mut bars = market(4);
+    bars[1] = Bar { open: 1.0, high: 1.0, low: 1.0, close: 1.0, quote_volume: f64::NAN, ..bars[1] };
+    assert_eq!(found(&bars), [(1, DoubtRule::LeavesAndReturns)]);
     // The first bar has no bar before it.
     let mut bars = market(5);
     bars[0] = Bar { open: 1.0, high: 1.0, low: 1.0, close: 1.0, quote_volume: f64::NAN, ..bars[0] };

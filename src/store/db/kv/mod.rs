@@ -14,6 +14,7 @@
 pub(super) mod blob;
 pub(super) mod event;
 pub(super) mod outcome;
+pub(super) mod quarantine;
 pub(super) mod series;
 pub(super) mod summary;
 pub(super) mod trial;
