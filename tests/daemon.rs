@@ -3,14 +3,20 @@
 
 #[path = "daemon/crash.rs"]
 mod crash;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/journal.rs"]
 mod journal;
+#[path = "daemon/proxy.rs"]
+mod proxy;
 #[path = "daemon/quotes.rs"]
 mod quotes;
 #[path = "daemon/respec.rs"]
 mod respec;
 #[path = "daemon/statistics.rs"]
 mod statistics;
+#[path = "daemon/storm.rs"]
+mod storm;
 #[path = "daemon/support.rs"]
 mod support;
 

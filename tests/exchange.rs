@@ -3,11 +3,15 @@
 
 #[path = "exchange/client.rs"]
 mod client;
+#[path = "exchange/faults.rs"]
+mod faults;
 #[path = "exchange/market.rs"]
 mod market;
 #[path = "exchange/rest.rs"]
 mod rest;
 #[path = "exchange/support.rs"]
 mod support;
+#[path = "exchange/whole.rs"]
+mod whole;
 #[path = "exchange/ws.rs"]
 mod ws;

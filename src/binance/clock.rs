@@ -1,6 +1,6 @@
 //! The clocks that a process can run by: the system's, or a virtual one that runs faster.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use backtestd_core::clock::Clock;
@@ -21,24 +21,54 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that is set once, when the exchange has said what time it is. Until then it shows the system's time.
-#[derive(Clone, Debug, Default)]
-pub struct LateClock(Arc<OnceLock<ScaledClock>>);
+/// The exchange's time as it was last told, carried on by this machine's monotonic clock: the wall clock may be wrong or
+/// jump, it is not asked. Until the exchange has told its time, it shows the system's.
+#[derive(Clone, Debug)]
+pub struct ExchangeClock {
+    told: Arc<RwLock<Option<ScaledClock>>>,
+    speed: f64,
+}
 
-impl LateClock {
-    /// Sets it. Only the first time counts.
-    pub fn set(&self, clock: ScaledClock) {
-        self.0.get_or_init(|| clock);
+impl ExchangeClock {
+    /// A clock that nobody has told the time yet; the exchange's runs `speed` times as fast as ours.
+    #[must_use]
+    pub fn new(speed: f64) -> Self {
+        Self { told: Arc::default(), speed }
+    }
+
+    /// The exchange says that it is `at` now.
+    pub fn set(&self, at: Ts) {
+        let clock = ScaledClock::new(at, self.speed);
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+    }
+
+    /// Whether the exchange has told the time.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.told.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Virtual milliseconds per real millisecond.
+    #[must_use]
+    pub const fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    fn ask<T>(&self, told: impl FnOnce(&ScaledClock) -> T, system: impl FnOnce(SystemClock) -> T) -> T {
+        match &*self.told.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(clock) => told(clock),
+            None => system(SystemClock),
+        }
     }
 }
 
-impl Clock for LateClock {
+impl Clock for ExchangeClock {
     fn now(&self) -> Ts {
-        self.0.get().map_or_else(|| SystemClock.now(), Clock::now)
+        self.ask(Clock::now, |system| system.now())
     }
 
     fn wall_until(&self, at: Ts) -> Duration {
-        self.0.get().map_or_else(|| SystemClock.wall_until(at), |clock| clock.wall_until(at))
+        self.ask(|clock| clock.wall_until(at), |system| system.wall_until(at))
     }
 }
 
@@ -74,5 +104,22 @@ impl Clock for ScaledClock {
     fn wall_until(&self, at: Ts) -> Duration {
         let virtual_ms = (at.0 - self.now().0).max(0) as f64;
         Duration::from_secs_f64(virtual_ms / 1000.0 / self.speed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exchange_tells_the_time_and_may_tell_it_again() {
+        let clock = ExchangeClock::new(1000.0);
+        assert!(!clock.is_set() && clock.now() > Ts(1_700_000_000_000), "the system's time until then");
+        clock.set(Ts(5_000_000));
+        let now = clock.now();
+        assert!(clock.is_set() && now >= Ts(5_000_000) && now < Ts(15_000_000), "{now}");
+        assert!(clock.wall_until(Ts(now.0 + 60_000)) <= Duration::from_millis(60));
+        clock.set(Ts(1_000_000));
+        assert!(clock.now() < Ts(5_000_000), "back, too");
     }
 }

@@ -17,11 +17,12 @@ pub mod ws;
 
 pub use limits::Limits;
 pub use rest::{
-    FundingRecord, HistoryPage, Hole, KlineRange, Pauses, Rest, RestConfig, RestError, install_tls,
+    FundingRecord, HistoryPage, Hole, KlineRange, MarkRange, Pauses, Rest, RestConfig, RestError, RestHealth,
+    install_tls, interval_hours,
 };
 pub use routes::{Route, StreamKind, Subscription};
 pub use update::{
-    BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, Side, Stamped, StreamState,
-    StreamStatus, Trade, Update,
+    BookTicker, ContractUpdate, DepthUpdate, ForceOrder, KlineUpdate, MarkUpdate, RefusedFrame, Side,
+    Stamped, StreamState, StreamStatus, Trade, Update,
 };
-pub use ws::{Silence, WsClient, WsConfig, WsError, WsStats};
+pub use ws::{Sieve, Silence, WsClient, WsConfig, WsControl, WsError, WsStats};

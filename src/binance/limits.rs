@@ -51,6 +51,20 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For an exchange whose minutes pass `speed` times as fast as ours, and whose limits do too.
+    #[must_use]
+    pub fn times(self, speed: f64) -> Self {
+        let times = |limit: u32| (f64::from(limit) * speed.max(1.0)).min(f64::from(u32::MAX)) as u32;
+        Self {
+            futures_weight_per_minute: times(self.futures_weight_per_minute),
+            spot_weight_per_minute: times(self.spot_weight_per_minute),
+            futures_data_per_5_minutes: times(self.futures_data_per_5_minutes),
+            funding_per_5_minutes: times(self.funding_per_5_minutes),
+            // What it says about a minute is about one of ours.
+            follows_exchange: self.follows_exchange && speed <= 1.0,
+        }
+    }
+
     /// For a simulated exchange in accelerated time: as good as none.
     #[must_use]
     pub const fn unlimited() -> Self {

@@ -33,9 +33,39 @@ pub enum Update {
     Depth(DepthUpdate),
     /// A contract was listed, settled or re-bracketed (USD-M).
     Contract(ContractUpdate),
+    /// A frame that cannot be read, or that tells what cannot be true.
+    Refused(RefusedFrame),
     /// A stream became live, silent or lost. It travels with the data so that whoever measures coverage sees both
     /// in one order.
     Stream(StreamStatus),
+}
+
+impl Update {
+    /// When it happened, by the exchange's clock; none where the exchange does not say.
+    #[must_use]
+    pub const fn event_ts(&self) -> Option<Ts> {
+        match self {
+            Self::Kline(kline) => Some(kline.event_ts),
+            Self::Mark(mark) => Some(mark.event_ts),
+            Self::ForceOrder(order) => Some(order.event_ts),
+            Self::BookTicker(quote) => quote.event_ts,
+            Self::AggTrade(trade) | Self::Trade(trade) => Some(trade.event_ts),
+            Self::Depth(depth) => depth.event_ts,
+            Self::Contract(contract) => Some(contract.event_ts),
+            Self::Stream(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+/// A frame as it came, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFrame {
+    /// The route that it came over.
+    pub route: Route,
+    /// What is wrong, in words.
+    pub reason: String,
+    /// The beginning of its text.
+    pub frame: String,
 }
 
 /// A bar as the kline stream reports it.

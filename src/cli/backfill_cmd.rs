@@ -1,6 +1,8 @@
-//! `backtestd backfill`: history of a date range over REST into the store.
+//! `backtestd backfill`: history of a date range, from the archive and over REST, into the store.
 
-use std::collections::BTreeMap;
+mod archive;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,17 +18,25 @@ use crate::daemon::config::resolve;
 use crate::daemon::feed::covered::{asked, slots};
 use crate::daemon::feed::{RangeEvent, SeriesDone, Stretch, backfill_range};
 use crate::daemon::{exchange_clock, rest_config};
+use backtestd_binance::archive::ArchiveHost;
 use backtestd_binance::{Rest, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Kind, Market, SeriesKey, Symbol, Ts, parse_date};
-use backtestd_store::Store;
+use backtestd_store::{MergeReport, Store};
 
-/// Fetch history over REST for a date range into the store, within the exchange's limits. Killed at any moment, it goes
-/// on where it stopped; what is stored already is not asked for again. The exchange keeps statistics (open interest, long/short
-/// ratios) for 30 days only and no liquidations or quotes: import those. A daemon must not be running on the same store.
+use archive::Archived;
+
+/// Missing files named in the text; all are in the JSON.
+const LISTED_MISSING: usize = 10;
+
+/// Fetch history of a date range into the store: over REST within the exchange's limits, or from the files of its public
+/// archive, checked against their checksums. Killed at any moment, it goes on where it stopped; what is stored already is
+/// not asked for again. REST keeps statistics (open interest, long/short ratios) for 30 days only, the archive for years;
+/// liquidations and quotes have no history at either: import those. A daemon must not be running on the same store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     backtestd backfill --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  \
+    backtestd backfill --source auto --symbols BTCUSDT --start 2023-01-01\n  \
     backtestd backfill --symbols BTCUSDT --start 2026-02-01 --kinds bars,funding --clock-source exchange \\\n      \
     --binance-futures-rest http://127.0.0.1:8901 --binance-spot-rest http://127.0.0.1:8901")]
 pub struct BackfillCmd {
@@ -42,6 +52,18 @@ pub struct BackfillCmd {
     /// What to fetch, separated by commas.
     #[arg(long, value_parser = fetched(), value_delimiter = ',', default_values_t = Fetched::all())]
     kinds: Vec<Fetched>,
+    /// Where it comes from: `rest`; `archive`, its monthly and daily files; or `auto`: files where there are any, the rest
+    /// over REST.
+    #[arg(long, value_enum, default_value = "rest", value_name = "SOURCE")]
+    source: Provenance,
+    /// Address of the archive, the folder above futures and spot.
+    #[arg(
+        long,
+        env = "BACKTESTD_BINANCE_ARCHIVE",
+        default_value = "https://data.binance.vision/data",
+        value_name = "URL"
+    )]
+    archive_url: String,
     /// Directory of the store.
     #[arg(long, value_name = "DIR")]
     state: Option<String>,
@@ -63,6 +85,14 @@ pub struct BackfillCmd {
     /// Print the table as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Where history comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Provenance {
+    Archive,
+    Rest,
+    Auto,
 }
 
 /// What has history over REST: a kind of the table, or `spot` for the bars of the spot pair.
@@ -113,6 +143,8 @@ fn fetched() -> impl TypedValueParser<Value = Fetched> {
 /// A line of the final table.
 struct Line {
     done: SeriesDone,
+    /// New records out of files of the archive.
+    archived: u64,
     /// Records of the range in the store now.
     stored: u64,
     /// Slots without a record that the exchange was asked for, and those that it was not; none where records have no grid.
@@ -149,41 +181,39 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         let what = format!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
         return Err(Misuse::new(what).into());
     }
-    let mut symbols = cmd.symbols.clone();
-    symbols.sort();
-    symbols.dedup();
-    let mut wanted = Vec::new();
-    for symbol in &symbols {
-        for kind in &cmd.kinds {
-            let series = kind.series(symbol);
-            let stretch = if series.kind.is_bar_like() {
-                Stretch { from: first.0, to: end.0 }
-            } else {
-                Stretch { from: first.open().0, to: end.open().0 + 1 }
-            };
-            wanted.push((series, stretch));
+    let wanted = wanted(cmd, first, end);
+    let files = match cmd.source {
+        Provenance::Rest => Archived::default(),
+        Provenance::Archive | Provenance::Auto => archive::fill(
+            &mut store,
+            &archive::Request {
+                host: ArchiveHost::new(&cmd.archive_url)?,
+                folder: config.state.join("archive"),
+                runtime: runtime.handle(),
+                from: first.open(),
+                to: end.open(),
+                now: clock.now(),
+                wanted: &wanted,
+                quiet: cmd.json,
+            },
+        )?,
+    };
+    let done = match cmd.source {
+        Provenance::Archive => {
+            wanted.into_iter().map(|(series, wanted)| nothing_asked(series, wanted)).collect()
         }
-    }
-    let total = (end - first) as u64 * wanted.len() as u64;
-    let mut progress = Progress::new("backfill", total, cmd.json);
-    let done =
-        backfill_range(&mut store, &rest, &clock, runtime.handle(), wanted, &mut |event| match event {
-            RangeEvent::Slots { series, slots } => {
-                progress.item(&name(series));
-                progress.advance(slots);
-            }
-            RangeEvent::Waiting { series, reason } => {
-                progress.note(&format!("{}: {reason}; asking again", name(series)));
-            }
-        })?;
+        Provenance::Rest | Provenance::Auto => {
+            let total = (end - first) as u64 * wanted.len() as u64;
+            over_rest(&mut store, &rest, &clock, runtime.handle(), wanted, total, cmd.json)?
+        }
+    };
     runtime.shutdown_background();
-    let fetched: u64 = done.iter().map(|d| d.fetched).sum();
-    progress.finish(&format!("{fetched} records fetched"));
-    let lines = done.into_iter().map(|done| line(&store, done)).collect::<anyhow::Result<Vec<_>>>()?;
+    let lines =
+        done.into_iter().map(|done| line(&store, done, &files)).collect::<anyhow::Result<Vec<_>>>()?;
     if cmd.json {
-        println!("{}", to_json(&lines, first, end));
+        println!("{}", to_json(&lines, &files, first, end));
     } else {
-        print!("{}", text(&lines));
+        print!("{}", text(&lines, &files));
         let held: u64 = lines.iter().map(|line| line.done.report.judged.masked).sum();
         if held > 0 {
             println!("{held} records cannot be true and are in quarantine (backtestd quarantine list)");
@@ -200,15 +230,63 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Every series with its stretch of the range.
+fn wanted(cmd: &BackfillCmd, first: BarIndex, end: BarIndex) -> Vec<(SeriesKey, Stretch)> {
+    let symbols: BTreeSet<&Symbol> = cmd.symbols.iter().collect();
+    let mut wanted = Vec::new();
+    for symbol in symbols {
+        for kind in &cmd.kinds {
+            let series = kind.series(symbol);
+            let stretch = if series.kind.is_bar_like() {
+                Stretch { from: first.0, to: end.0 }
+            } else {
+                Stretch { from: first.open().0, to: end.open().0 + 1 }
+            };
+            wanted.push((series, stretch));
+        }
+    }
+    wanted
+}
+
+fn over_rest(
+    store: &mut Store,
+    rest: &Rest,
+    clock: &Arc<dyn Clock>,
+    runtime: &tokio::runtime::Handle,
+    wanted: Vec<(SeriesKey, Stretch)>,
+    slots: u64,
+    quiet: bool,
+) -> anyhow::Result<Vec<SeriesDone>> {
+    let mut progress = Progress::new("backfill", slots, quiet);
+    let done = backfill_range(store, rest, clock, runtime, wanted, &mut |event| match event {
+        RangeEvent::Slots { series, slots } => {
+            progress.item(&name(series));
+            progress.advance(slots);
+        }
+        RangeEvent::Waiting { series, reason } => {
+            progress.note(&format!("{}: {reason}; asking again", name(series)));
+        }
+    })?;
+    let fetched: u64 = done.iter().map(|d| d.fetched).sum();
+    progress.finish(&format!("{fetched} records fetched"));
+    Ok(done)
+}
+
+/// A series that REST was not asked about.
+fn nothing_asked(series: SeriesKey, wanted: Stretch) -> SeriesDone {
+    SeriesDone { series, wanted, fetched: 0, report: MergeReport::default(), refused: None }
+}
+
 fn name(series: &SeriesKey) -> String {
     format!("{} {} {}", series.symbol, series.market, series.kind.name())
 }
 
-fn line(store: &Store, done: SeriesDone) -> anyhow::Result<Line> {
+fn line(store: &Store, done: SeriesDone, files: &Archived) -> anyhow::Result<Line> {
     let (series, wanted) = (&done.series, done.wanted);
+    let archived = files.series.get(series).map_or(0, |report| report.inserted + report.filled);
     if !series.kind.is_bar_like() {
         let stored = store.series_rows(series, wanted.from, wanted.to)?.times.len() as u64;
-        return Ok(Line { done, stored, holes: None });
+        return Ok(Line { done, archived, stored, holes: None });
     }
     let present = slots(store, series, BarIndex(wanted.from), BarIndex(wanted.to))?;
     let asked = asked(store, series)?;
@@ -221,10 +299,10 @@ fn line(store: &Store, done: SeriesDone) -> anyhow::Result<Line> {
         }
         next = bar + 1;
     }
-    Ok(Line { stored: present.len() as u64, holes: Some(holes), done })
+    Ok(Line { archived, stored: present.len() as u64, holes: Some(holes), done })
 }
 
-fn text(lines: &[Line]) -> String {
+fn text(lines: &[Line], files: &Archived) -> String {
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|l| {
@@ -233,6 +311,7 @@ fn text(lines: &[Line]) -> String {
                 l.done.series.symbol.to_string(),
                 l.done.series.market.to_string(),
                 l.done.series.kind.name().to_owned(),
+                l.archived.to_string(),
                 l.done.fetched.to_string(),
                 (l.done.report.inserted + l.done.report.filled).to_string(),
                 l.done.report.conflicts.to_string(),
@@ -247,6 +326,7 @@ fn text(lines: &[Line]) -> String {
         "symbol",
         "market",
         "kind",
+        "from files",
         "fetched",
         "new",
         "changed",
@@ -259,17 +339,32 @@ fn text(lines: &[Line]) -> String {
     for conflict in lines.iter().flat_map(|l| &l.done.report.listed) {
         out.push_str(&format!("changed: {conflict}\n"));
     }
-    out.push_str("A known hole was asked for and the exchange has nothing there; an unknown one could not be asked for.\n");
+    if files.files + files.known + files.missing.len() > 0 {
+        out.push_str(&format!(
+            "archive: {} files of {:.1} MB imported, {} known before, {} not there\n",
+            files.files,
+            files.bytes as f64 / 1e6,
+            files.known,
+            files.missing.len()
+        ));
+    }
+    for path in files.missing.iter().take(LISTED_MISSING) {
+        out.push_str(&format!("not in the archive: {path}\n"));
+    }
+    out.push_str(
+        "The exchange was asked for a known hole twice and has nothing there; it is asked again when this command runs \
+         later. An unknown hole could not be asked for.\n",
+    );
     out
 }
 
-fn to_json(lines: &[Line], first: BarIndex, end: BarIndex) -> String {
+fn to_json(lines: &[Line], files: &Archived, first: BarIndex, end: BarIndex) -> String {
     let series: Vec<_> = lines
         .iter()
         .map(|l| {
             json!({
                 "symbol": l.done.series.symbol.as_str(), "market": l.done.series.market.to_string(),
-                "kind": l.done.series.kind.name(), "fetched": l.done.fetched,
+                "kind": l.done.series.kind.name(), "archived": l.archived, "fetched": l.done.fetched,
                 "inserted": l.done.report.inserted, "filled": l.done.report.filled,
                 "conflicts": l.done.report.conflicts, "stored": l.stored,
                 "holes_known": l.holes.map(|h| h.0), "holes_unknown": l.holes.map(|h| h.1),
@@ -277,5 +372,9 @@ fn to_json(lines: &[Line], first: BarIndex, end: BarIndex) -> String {
             })
         })
         .collect();
-    json!({ "start": first.open().rfc3339(), "end": end.open().rfc3339(), "series": series }).to_string()
+    let archive = json!({
+        "files": files.files, "bytes": files.bytes, "known": files.known, "missing": files.missing,
+    });
+    json!({ "start": first.open().rfc3339(), "end": end.open().rfc3339(), "archive": archive, "series": series })
+        .to_string()
 }

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::table::plain;
-use crate::daemon::client::Client;
-use crate::daemon::config::resolve;
+use crate::daemon::client::{Client, ClientError};
+use crate::daemon::config::{Config, resolve};
 use backtestd_core::market::{Symbol, parse_time};
 
 use status::status_text;
+pub(super) use text::rows;
 use text::{blueprints_text, events_text, explain_text, recompute_text};
 
 /// Which daemon, and how to print.
@@ -134,37 +135,78 @@ impl Connection {
         Self { socket, state: Some(state), config, json: true }
     }
 
-    /// The answer to a question.
-    ///
-    /// # Errors
-    /// When no daemon answers or it refuses.
-    pub(super) fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let client = self.client()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(runtime.block_on(client.get(path, &[]))?)
-    }
-
     /// The answer to a command.
     ///
     /// # Errors
     /// When no daemon answers or it refuses.
     pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let client = self.client()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(runtime.block_on(client.post(path, body))?)
+        self.answer(&Request::Post(path, body.clone()))
     }
 
-    fn client(&self) -> anyhow::Result<Client> {
+    fn config(&self) -> anyhow::Result<Config> {
         let given = [("socket", &self.socket), ("state", &self.state)];
         let flags: BTreeMap<&'static str, String> =
             given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
         let env = |name: &str| std::env::var(name).ok();
-        let resolved = resolve(&flags, &env, self.config.as_deref())?;
-        Ok(Client::new(&resolved.config.socket)?)
+        Ok(resolve(&flags, &env, self.config.as_deref())?.config)
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.config()?.socket)?)
+    }
+
+    /// The state directory.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn state(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.config()?.state)
+    }
+
+    /// The daemon's answer.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses the request.
+    pub(super) fn get(&self, path: &str, query: Vec<(&'static str, String)>) -> anyhow::Result<Value> {
+        self.answer(&Request::Get(path, query))
+    }
+
+    /// Prints an answer: as JSON where that was asked for.
+    pub(super) fn print(&self, answer: &Value, text: fn(&Value) -> String) {
+        if self.json {
+            println!("{answer}");
+        } else {
+            print!("{}", text(answer));
+        }
+    }
+
+    /// The answer to one request; none where no daemon answers.
+    pub(super) fn get_if_running(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+    ) -> anyhow::Result<Option<Value>> {
+        let client = self.client()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(client.get(path, query)) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(ClientError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the answer is printed as JSON.
+    pub(super) const fn wants_json(&self) -> bool {
+        self.json
     }
 
     /// Sends one request and prints the answer.
     fn ask(&self, request: &Request<'_>, text: fn(&Value) -> String) -> anyhow::Result<ExitCode> {
+        self.print(&self.answer(request)?, text);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn answer(&self, request: &Request<'_>) -> anyhow::Result<Value> {
         let client = self.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
@@ -172,13 +214,8 @@ impl Connection {
                 Request::Get(path, query) => client.get(path, query).await,
                 Request::Post(path, body) => client.post(path, body).await,
             }
-        })?;
-        if self.json {
-            println!("{answer}");
-        } else {
-            print!("{}", text(&answer));
-        }
-        Ok(ExitCode::SUCCESS)
+        });
+        Ok(answer?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
-use backtestd_core::market::{Ts, parse_time};
+use backtestd_core::market::{DAY_MS, Ts, parse_time};
 use backtestd_lab::sim::{Scenario, Side};
 
 /// Run a simulated Binance (USD-M futures and spot market data) on loopback
@@ -29,9 +29,13 @@ pub struct ExchangeArgs {
     /// What the exchange's clock shows at start: RFC 3339, a date, or milliseconds [default: 2026-03-01]
     #[arg(long, value_parser = parse_time)]
     pub start: Option<Ts>,
-    /// Request weight per real minute on /fapi (the venue: 2400)
-    #[arg(long, default_value_t = Limits::default().futures_weight_per_minute)]
-    pub weight_limit: u32,
+    /// Request weight per real minute on /fapi [default: the venue's 2400 times --speed; the other limits grow alike]
+    #[arg(long)]
+    pub weight_limit: Option<u32>,
+    /// Contracts that trade: more than the scenario has are drawn from the seed, and beside them come settled and
+    /// announced ones and delivery contracts as on the venue. Without --scenario the market then begins 40 days before --start
+    #[arg(long, value_name = "N")]
+    pub contracts: Option<usize>,
     /// Days that /futures/data reaches back (the venue: 30)
     #[arg(long, default_value_t = ExchangeConfig::default().futures_data_days)]
     pub futures_data_days: i64,
@@ -42,6 +46,9 @@ pub struct ExchangeArgs {
     #[arg(long)]
     pub print_scenario: bool,
 }
+
+/// History of a market of many contracts, days: each day of each costs memory.
+const CROWD_DAYS: i64 = 40;
 
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -59,18 +66,28 @@ pub fn run(args: &ExchangeArgs) -> anyhow::Result<()> {
         print!("{}", backtestd_lab::sim::DEFAULT_SCENARIO);
         return Ok(());
     }
-    let scenario = match &args.scenario {
+    let mut scenario = match &args.scenario {
         Some(path) => Scenario::load(path)?,
         None => Scenario::default(),
     };
     let defaults = ExchangeConfig::default();
+    let start = args.start.unwrap_or(defaults.start);
+    if let Some(contracts) = args.contracts {
+        scenario.crowd(args.seed, contracts);
+        if args.scenario.is_none() {
+            let begin = start.0.div_euclid(DAY_MS) * DAY_MS - CROWD_DAYS * DAY_MS;
+            scenario.genesis = Ts(begin).rfc3339();
+        }
+    }
+    let mut limits = Limits::scaled(args.speed);
+    limits.futures_weight_per_minute = args.weight_limit.unwrap_or(limits.futures_weight_per_minute);
     let config = ExchangeConfig {
         listen: args.listen,
         seed: args.seed,
         scenario,
-        start: args.start.unwrap_or(defaults.start),
+        start,
         speed: args.speed,
-        limits: Limits { futures_weight_per_minute: args.weight_limit, ..Limits::default() },
+        limits,
         futures_data_days: args.futures_data_days,
         ..defaults
     };
@@ -103,7 +120,7 @@ fn facts(exchange: &RunningExchange) -> serde_json::Value {
 
 fn print_facts(exchange: &RunningExchange) {
     println!("REST        {} (/fapi/v1, /futures/data, /api/v3)", exchange.rest_url());
-    println!("futures ws  {} (/market, /public)", exchange.futures_ws_url());
+    println!("futures ws  {} (/market, /public, /private)", exchange.futures_ws_url());
     println!("spot ws     {}", exchange.spot_ws_url());
     println!("time        {}", exchange.clock().now());
     for edge in &exchange.scenario().edges {

@@ -2,6 +2,7 @@
 
 mod doubts;
 mod files;
+mod lots;
 mod print;
 mod settle;
 
@@ -13,12 +14,14 @@ use clap::Args;
 
 use super::Progress;
 use super::dirs::judge_from;
-use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, read_file};
+use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, Told, origin_of, read_file};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{Instrument, Market, Symbol};
-use backtestd_store::{Delivery, MergeReport, Origin, Quarantined, Store};
+use backtestd_store::{Delivery, Lot, MergeReport, Quarantined, Store};
+
+pub use lots::PreferArg;
 
 /// Reads archive files (zip, csv, csv.gz, parquet, feather) into the store. Folders are searched; what a flag does not say
 /// is taken from the file's own name, or from the folders of the archive and the lake. Importing the same files again
@@ -42,6 +45,11 @@ pub struct ImportArgs {
     /// Liquidation captures: vouch that the recorder was connected from the first to the last order of each file.
     #[arg(long)]
     pub continuous: bool,
+    /// Which value stands where a file and the store disagree. `better` never lets a table overwrite the stream, or either
+    /// of them the archive or REST; `new` and `stored` decide for this import. `backtestd conflicts` lists what was
+    /// decided.
+    #[arg(long, value_enum, default_value_t)]
+    pub prefer: PreferArg,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -172,16 +180,23 @@ pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::R
                 continue;
             }
         };
-        let is_archive = file.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
-        let origin = if is_archive { Origin::Archive } else { Origin::Table };
         let storing = || format!("storing {label}");
         suspects.extend(doubts::decide(store, &mut content, &label).with_context(storing)?);
         let settled = settle::settle(store, &mut content, &label).with_context(storing)?;
-        let reports = store
-            .put_history(&settled.puts, Delivery { origin, label: &label }, &settled.kept)
-            .with_context(storing)?;
-        for (series, mut report) in reports {
-            settled.explain(&series, &mut report);
+        let told = Told { origin: origin_of(&file.path), made: content.provenance.made };
+        let sources = lots::by_source(settled.puts, content.provenance, told);
+        let noted = Some(SystemClock.now());
+        let delivery = |told: &Told| Delivery {
+            made: told.made,
+            prefer: args.prefer.into(),
+            noted,
+            ..Delivery::new(told.origin, &label)
+        };
+        let lots: Vec<Lot<'_>> = sources
+            .iter()
+            .map(|(told, puts)| Lot { puts, delivery: delivery(told), completes: Some(&settled.completed) })
+            .collect();
+        for (series, report) in store.put_history(&lots, &settled.kept).with_context(storing)? {
             summary.series.entry(series).or_default().add(report);
         }
         summary.findings.extend(content.findings);

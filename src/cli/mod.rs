@@ -3,14 +3,17 @@
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
 pub mod backfill_cmd;
+mod borrowed;
 mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;
+mod conflicts_cmd;
 mod demo_cmd;
 mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
+mod gaps_cmd;
 pub mod import_cmd;
 mod misuse;
 pub mod nautilus_cmd;
@@ -58,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     Export(ExportCmd),
     Status(client_cmds::StatusCmd),
+    Gaps(gaps_cmd::GapsCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
     Explain(client_cmds::ExplainCmd),
@@ -66,6 +70,7 @@ enum Command {
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Conflicts(conflicts_cmd::ConflictsCmd),
     Run(run_cmd::RunCmd),
     Runs(runs_cmd::RunsCmd),
     Simulate(simulate_cmd::SimulateCmd),
@@ -111,10 +116,21 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("backtestd: {error:#}");
+            eprintln!("backtestd: {}", told_once(&error));
             ExitCode::from(if error.downcast_ref::<Misuse>().is_some() { MISUSE } else { 1 })
         }
     }
+}
+
+/// An error with its causes, each said once: many messages end with that of their cause.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut out = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !out.contains(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -126,6 +142,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             import_cmd::run(&cmd.args, &cmd.state.state, &cmd.spec.or_shipped()).map(|()| ExitCode::SUCCESS)
         }
         Command::Backfill(args) => backfill_cmd::run(&args),
+        Command::Gaps(args) => gaps_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
         Command::Exchange(args) => exchange_cmd::run(&args).map(|()| ExitCode::SUCCESS),
@@ -137,6 +154,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Conflicts(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Runs(args) => args.run(),
         Command::Simulate(args) => args.run(),
@@ -144,5 +162,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),
         Command::Watch(args) => args.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("disk gone");
+        let outer = anyhow::Error::new(inner).context("cannot open x: disk gone");
+        assert_eq!(super::told_once(&outer), "cannot open x: disk gone");
+        let told: anyhow::Result<()> = Err(outer).context("while verifying");
+        assert_eq!(super::told_once(&told.unwrap_err()), "while verifying: cannot open x: disk gone");
     }
 }

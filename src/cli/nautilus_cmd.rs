@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::{Progress, misuse};
 use crate::nautilus::{
@@ -101,7 +102,7 @@ impl ExportNautilusCmd {
         misuse::check_days(self.start, self.end, SystemClock.now())?;
         let Format::NautilusV1 = self.format;
         let spec = Arc::new(load_specs(&self.spec.or_shipped())?);
-        let mut store = Store::open(&self.state.state)?;
+        let mut store = ReadableStore::open(&self.state.state)?;
         judge(&mut store, &spec, SystemClock.now())?;
         let part = self.part(&store, &spec)?;
         let version = self.version_of(&part)?;

@@ -46,7 +46,7 @@ impl Progress {
     fn start(stage: &str, total: u64, quiet: bool, unit: Unit) -> Self {
         let template = match unit {
             Unit::Steps => "{prefix:<22} [{bar:30}] {pos}/{len} {eta}  {wide_msg}",
-            Unit::Bytes => "{prefix:<22} [{bar:30}] {bytes}/{total_bytes} {eta}  {wide_msg}",
+            Unit::Bytes => "{prefix:<22} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}  {wide_msg}",
         };
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template(template)
@@ -77,7 +77,14 @@ impl Progress {
                 Unit::Steps => format!("{:<22} {}/{}  {}", self.stage, self.done, self.total, self.item),
                 Unit::Bytes => {
                     let (done, total) = (self.done / MEGABYTE, self.total.div_ceil(MEGABYTE));
-                    format!("{:<22} {done}/{total} MB  {}", self.stage, self.item)
+                    let seconds = self.started.elapsed().as_secs_f64();
+                    let rate = self.done as f64 / seconds.max(1e-3);
+                    let left = self.total.saturating_sub(self.done) as f64 / rate.max(1.0);
+                    let rate = rate / MEGABYTE as f64;
+                    format!(
+                        "{:<22} {done}/{total} MB, {rate:.1} MB/s, {left:.0} s left  {}",
+                        self.stage, self.item
+                    )
                 }
             };
             eprintln!("{}", line.trim_end());

@@ -117,7 +117,7 @@ impl ListCmd {
     fn run(&self) -> anyhow::Result<ExitCode> {
         let mut records = match self.place.open()? {
             Ok(store) => json!(store.quarantine()?),
-            Err(daemon) => daemon.get("/v1/quarantine")?["quarantine"].take(),
+            Err(daemon) => daemon.get("/v1/quarantine", Vec::new())?["quarantine"].take(),
         };
         if let (Some(symbol), Value::Array(list)) = (&self.symbol, &mut records) {
             list.retain(|record| record["symbol"] == symbol.as_str());

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::Progress;
+use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::misuse::{self, Misuse};
 use crate::research::{self, Request};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
@@ -118,21 +120,39 @@ pub(super) struct ResearchCmd {
     spec: SpecDir,
 }
 
+/// How often a snapshot is taken anew because the daemon looked at other hypotheses meanwhile.
+const SNAPSHOTS: u32 = 5;
+
+/// The store and what is to be run over it. Where the store is a daemon's, the hypotheses are in its ledger before this
+/// process looks at anything.
+fn admitted(cmd: &ResearchCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<(ReadableStore, Request)> {
+    for _ in 0..SNAPSHOTS {
+        let mut store = ReadableStore::open(&cmd.state.state)?;
+        judge(&mut store, spec, SystemClock.now())?;
+        let request = Request {
+            run_id: cmd.run_id.clone(),
+            publish: cmd.publish,
+            placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
+            write_features: true,
+            ..cmd.selection.request(&store, &cmd.state.state, spec, &cmd.data.data_root)?
+        };
+        let known = store.trials()?;
+        research::admit(&mut store, &request)?;
+        let new: Vec<Trial> = store.trials()?.into_iter().filter(|trial| !known.contains(trial)).collect();
+        if store.announce(&new)? {
+            return Ok((store, request));
+        }
+    }
+    bail!("the daemon's ledger of trials changed each time; try again when its run has ended")
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// When the specs do not load, the store is in use or lacks bars, or a file cannot be written.
 pub(super) fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(load_specs(&cmd.spec.spec)?);
-    let mut store = Store::open(&cmd.state.state)?;
-    judge(&mut store, &spec, SystemClock.now())?;
-    let request = Request {
-        run_id: cmd.run_id.clone(),
-        publish: cmd.publish,
-        placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
-        write_features: true,
-        ..cmd.selection.request(&store, &cmd.state.state, &spec, &cmd.data.data_root)?
-    };
+    let (mut store, request) = admitted(cmd, &spec)?;
     let threads =
         cmd.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(8)));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build()?;

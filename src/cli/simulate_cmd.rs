@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
+use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::misuse;
 use super::research_cmd::Selection;
@@ -72,7 +73,7 @@ impl SimulateCmd {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let spec = Arc::new(load_specs(&self.spec.or_shipped())?);
         let (name, blueprints) = self.blueprints(&spec)?;
-        let mut store = Store::open(&self.state.state)?;
+        let mut store = ReadableStore::open(&self.state.state)?;
         judge(&mut store, &spec, SystemClock.now())?;
         let request = self.selection.request(&store, &self.state.state, &spec, &self.data.data_root)?;
         let portfolio = self.simulate(&store, &request, &blueprints)?;

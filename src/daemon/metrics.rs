@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::status::{Phase, Status};
+use backtestd_binance::WsStats;
 
 /// Prometheus metric kinds in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +22,57 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
     ("backtestd_phase", MetricKind::Gauge, "1 for the current phase, 0 for the others; label phase"),
     ("backtestd_uptime_seconds", MetricKind::Gauge, "Wall seconds since the start"),
     (
+        "backtestd_clock_offset_seconds",
+        MetricKind::Gauge,
+        "Clock of this machine minus the exchange's; not against a simulated exchange (label-free, may be absent)",
+    ),
+    (
+        "backtestd_committed_tick_age_seconds",
+        MetricKind::Gauge,
+        "Clock minus close of the last committed tick (label-free, absent before the first)",
+    ),
+    (
         "backtestd_series_lag_seconds",
         MetricKind::Gauge,
         "Clock minus close of the newest stored bar; labels symbol, market",
     ),
     ("backtestd_series_gaps_open", MetricKind::Gauge, "Missing bars still asked for; labels symbol, market"),
     (
+        "backtestd_series_unconfirmed",
+        MetricKind::Gauge,
+        "Bars that REST has not confirmed yet; labels symbol, market",
+    ),
+    ("backtestd_source_missing", MetricKind::Gauge, "Records missing and asked for; label source"),
+    ("backtestd_source_unconfirmed", MetricKind::Gauge, "Records told by a stream only; label source"),
+    ("backtestd_source_holes", MetricKind::Gauge, "Places where the exchange has nothing; label source"),
+    (
         "backtestd_stream_connected",
         MetricKind::Gauge,
         "1 if the websocket is subscribed and alive; label stream",
     ),
     ("backtestd_stream_reconnects_total", MetricKind::Counter, "Connections after the first; label stream"),
+    ("backtestd_unconfirmed_bars", MetricKind::Gauge, "Bars of all series that REST has not confirmed yet"),
+    (
+        "backtestd_frames_refused_total",
+        MetricKind::Counter,
+        "Frames put aside: unreadable, or not to be believed",
+    ),
+    ("backtestd_ws_frames_total", MetricKind::Counter, "Websocket messages received"),
+    ("backtestd_ws_updates_total", MetricKind::Counter, "Updates handed over by the sockets"),
+    ("backtestd_ws_unreadable_total", MetricKind::Counter, "Payloads that could not be read"),
+    ("backtestd_ws_doubted_total", MetricKind::Counter, "Updates that were read and cannot be true"),
+    (
+        "backtestd_ws_ignored_total",
+        MetricKind::Counter,
+        "Payloads ignored on purpose: COIN-M, unknown events",
+    ),
+    (
+        "backtestd_ws_merged_quotes_total",
+        MetricKind::Counter,
+        "Quotes replaced by newer ones in a full queue",
+    ),
+    ("backtestd_ws_handovers_total", MetricKind::Counter, "Sockets replaced while the old one still worked"),
+    ("backtestd_ws_silences_total", MetricKind::Counter, "Stream kinds found silent"),
     ("backtestd_ticks_total", MetricKind::Counter, "Ticks closed live since the start"),
     ("backtestd_ticks_with_gaps_total", MetricKind::Counter, "Of these, closed with a gap"),
     ("backtestd_late_bars_total", MetricKind::Counter, "Bars that came after their tick had closed"),
@@ -42,6 +84,18 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
     ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
     ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
+    ("backtestd_rest_failures_total", MetricKind::Counter, "REST requests without a good answer"),
+    (
+        "backtestd_rest_stops_total",
+        MetricKind::Counter,
+        "Answers that told this address to stop (429, 418, 403)",
+    ),
+    (
+        "backtestd_rest_weight",
+        MetricKind::Gauge,
+        "Request weight of the futures host in this minute, as last told",
+    ),
+    ("backtestd_rest_state", MetricKind::Gauge, "1 for how REST answers now, 0 for the others; label state"),
     ("backtestd_commit_seconds", MetricKind::Gauge, "Duration of the last tick commit"),
     ("backtestd_commit_max_seconds", MetricKind::Gauge, "Longest tick commit since the start"),
     ("backtestd_store_bytes", MetricKind::Gauge, "Bytes of the store on disk"),
@@ -63,6 +117,8 @@ pub struct Metrics {
     pub http_requests: AtomicU64,
     /// Open signal streams.
     pub signal_readers: AtomicU64,
+    /// What the sockets count, once there are any.
+    pub streams: OnceLock<Arc<WsStats>>,
 }
 
 /// A sample: value, and labels already formatted as `name="value",…`.
@@ -99,14 +155,31 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     for phase in [Phase::Starting, Phase::Backfilling, Phase::Live, Phase::Degraded] {
         put("backtestd_phase", label("phase", phase.name()), f64::from(u8::from(phase == status.state)));
     }
+    for state in ["ok", "failing", "waiting", "banned"] {
+        put("backtestd_rest_state", label("state", state), f64::from(u8::from(state == status.rest.state)));
+    }
     put("backtestd_uptime_seconds", String::new(), status.uptime_s as f64);
+    if let Some(offset_ms) = status.clock.offset_ms {
+        put("backtestd_clock_offset_seconds", String::new(), offset_ms as f64 / 1000.0);
+    }
+    if let Some(tick) = status.store.committed_tick {
+        let age_ms = status.now.0 - tick.bar().close().0;
+        put("backtestd_committed_tick_age_seconds", String::new(), age_ms as f64 / 1000.0);
+    }
     for s in &status.symbols {
         let labels =
             format!("{},{}", label("symbol", s.symbol.as_str()), label("market", &s.market.to_string()));
         if let Some(lag) = s.lag_ms {
             put("backtestd_series_lag_seconds", labels.clone(), lag as f64 / 1000.0);
         }
+        put("backtestd_series_unconfirmed", labels.clone(), s.unconfirmed as f64);
         put("backtestd_series_gaps_open", labels, s.gaps_open as f64);
+    }
+    for row in &status.gaps {
+        let source = label("source", row.source);
+        put("backtestd_source_missing", source.clone(), row.missing as f64);
+        put("backtestd_source_unconfirmed", source.clone(), row.unconfirmed as f64);
+        put("backtestd_source_holes", source, row.holes as f64);
     }
     for s in &status.streams {
         put("backtestd_stream_connected", label("stream", &s.name), f64::from(u8::from(s.connected)));
@@ -121,7 +194,10 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
         ("backtestd_rewinds_total", live.rewinds as f64),
         ("backtestd_bars_reconciled_total", live.bars_reconciled as f64),
         ("backtestd_bars_matched_total", live.bars_matched as f64),
-        ("backtestd_rest_requests_total", status.backfill.requests as f64),
+        ("backtestd_rest_requests_total", status.rest.requests as f64),
+        ("backtestd_rest_failures_total", status.rest.failures as f64),
+        ("backtestd_rest_stops_total", status.rest.stops as f64),
+        ("backtestd_rest_weight", f64::from(status.rest.weight)),
         ("backtestd_commit_seconds", status.store.last_commit_ms / 1000.0),
         ("backtestd_commit_max_seconds", status.store.max_commit_ms / 1000.0),
         ("backtestd_store_bytes", status.store.bytes as f64),
@@ -137,9 +213,32 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     for (name, value) in plain {
         put(name, String::new(), value);
     }
+    put("backtestd_unconfirmed_bars", String::new(), status.unconfirmed_bars as f64);
+    put("backtestd_frames_refused_total", String::new(), status.refused.frames as f64);
+    count_streams(metrics.streams.get().map(AsRef::as_ref), &mut put);
     put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
     put("backtestd_blueprints", label("status", "watch"), status.blueprints.watch as f64);
     out
+}
+
+/// What the sockets count.
+fn count_streams(streams: Option<&WsStats>, put: &mut impl FnMut(&'static str, String, f64)) {
+    let count = |pick: fn(&WsStats) -> &AtomicU64| {
+        streams.map_or(0.0, |stats| pick(stats).load(Ordering::Relaxed) as f64)
+    };
+    let counted: [(&'static str, fn(&WsStats) -> &AtomicU64); 8] = [
+        ("backtestd_ws_frames_total", |s| &s.frames),
+        ("backtestd_ws_updates_total", |s| &s.updates),
+        ("backtestd_ws_unreadable_total", |s| &s.wire_errors),
+        ("backtestd_ws_doubted_total", |s| &s.doubted),
+        ("backtestd_ws_ignored_total", |s| &s.dropped),
+        ("backtestd_ws_merged_quotes_total", |s| &s.merged_quotes),
+        ("backtestd_ws_handovers_total", |s| &s.handovers),
+        ("backtestd_ws_silences_total", |s| &s.silences),
+    ];
+    for (name, pick) in counted {
+        put(name, String::new(), count(pick));
+    }
 }
 
 fn label(name: &str, value: &str) -> String {

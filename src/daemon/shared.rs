@@ -4,20 +4,24 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::config::Config;
+use super::feed::SeriesGaps;
 use super::metrics::Metrics;
-use super::status::Status;
+use super::status::{RestStatus, Status};
 use super::stream_log::{StreamEntry, StreamLog};
+use crate::verify::ConflictQuery;
+use backtestd_binance::Rest;
 use backtestd_core::clock::Clock;
+use backtestd_core::discovery::Trial;
 use backtestd_core::explain::{History, Stretch};
-use backtestd_core::market::{RawBlock, Symbol, Ts};
-use backtestd_store::Quarantined;
+use backtestd_core::market::{Kind, RawBlock, Symbol, Ts};
+use backtestd_store::{Frozen, Quarantined};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;
@@ -121,11 +125,19 @@ pub enum Query {
         /// Where the records go, as JSON.
         reply: oneshot::Sender<Result<Vec<serde_json::Value>, String>>,
     },
+    /// The ledgers of the raw series.
+    Gaps(GapQuery, oneshot::Sender<Result<Vec<SeriesGaps>, String>>),
     /// What the facts are a function of: specs in force, symbols, columns, first and last row.
     History {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<History, String>>,
     },
+    /// The ledger of conflicts, as JSON.
+    Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
+    /// The store as it is now, to be copied beside it.
+    Freeze(oneshot::Sender<Result<Frozen, String>>),
+    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are refused in words.
+    AddTrials(Vec<Trial>, oneshot::Sender<Result<Result<(), String>, String>>),
     /// What is in quarantine, and what was released from it.
     Quarantine {
         /// Where the records go.
@@ -147,6 +159,15 @@ pub enum Query {
         /// Where the records go.
         reply: oneshot::Sender<Result<RawBlock, String>>,
     },
+}
+
+/// Whose ledgers are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GapQuery {
+    /// Only of this symbol.
+    pub symbol: Option<Symbol>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
 }
 
 /// Which events of the registry are wanted.
@@ -175,6 +196,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Explanations that may be computed at once; one more gets 503.
     pub explaining: Semaphore,
+    /// The client of the exchange, once there is one.
+    pub rest: OnceLock<Rest>,
+    /// Copies of the store that may be made at once; one more gets 503.
+    pub copying: Semaphore,
     status: RwLock<Status>,
     /// The exchange's price band of each perpetual, by the mark price.
     price_bands: RwLock<BTreeMap<Symbol, (f64, f64)>>,
@@ -215,6 +240,8 @@ impl Shared {
             stream: StreamLog::default(),
             metrics: Metrics::default(),
             explaining: Semaphore::new(EXPLANATIONS),
+            rest: OnceLock::new(),
+            copying: Semaphore::new(1),
             status: RwLock::new(status),
             price_bands: RwLock::default(),
             started: Instant::now(),
@@ -228,8 +255,16 @@ impl Shared {
     /// The status as of now.
     #[must_use]
     pub fn status(&self) -> Status {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = self.status.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(rest) = self.rest.get() {
+            status.rest = RestStatus::of(rest.health(), self.clock.now(), self.config.clock.speed);
+        }
         status.at(self.clock.now(), self.started.elapsed().as_secs())
+    }
+
+    /// Reads of the status what needs no moment of reading.
+    pub fn peek<T>(&self, read: impl FnOnce(&Status) -> T) -> T {
+        read(&self.status.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the status.

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+pub use super::exchange_status::{ClockStatus, GapStatus, RefusedStatus, RestStatus};
 use backtestd_core::discovery::Cohort;
 use backtestd_core::market::{Market, Symbol, Ts};
 use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
@@ -51,6 +52,10 @@ pub struct Status {
     pub state: Phase,
     /// The phase in words: what is being done, or what is missing.
     pub detail: String,
+    /// Whose time it is.
+    pub clock: ClockStatus,
+    /// How the exchange answers.
+    pub rest: RestStatus,
     /// The spec in force.
     pub spec: SpecStatus,
     /// Health of the event detectors and of their sources.
@@ -59,6 +64,12 @@ pub struct Status {
     pub symbols: Vec<SeriesStatus>,
     /// One entry per websocket connection.
     pub streams: Vec<StreamStatus>,
+    /// What is not final, by kind of record.
+    pub gaps: Vec<GapStatus>,
+    /// Bars of all series that REST has not confirmed yet.
+    pub unconfirmed_bars: u64,
+    /// Frames that were refused.
+    pub refused: RefusedStatus,
     /// What the store holds on disk.
     pub store: StoreStatus,
     /// Progress of the backfill.
@@ -240,6 +251,10 @@ pub struct SeriesStatus {
     pub lag_ms: Option<i64>,
     /// Slots of committed ticks that still have no bar and are being asked for.
     pub gaps_open: u64,
+    /// Bars that only the stream has told: REST has not confirmed them yet.
+    pub unconfirmed: u64,
+    /// Slots for which the exchange has no bar, as far as it says; it is asked again.
+    pub holes: u64,
     /// Arrival of the last update of any kind.
     #[serde(serialize_with = "optional_time")]
     pub last_update: Option<Ts>,
@@ -265,6 +280,8 @@ pub struct StreamStatus {
     pub last_message: Option<Ts>,
     /// Connections made after the first.
     pub reconnects: u64,
+    /// Streams of single symbols that are silent while others are heard.
+    pub silent: Vec<String>,
 }
 
 /// What the store holds and how long its commits take.
@@ -293,8 +310,6 @@ pub struct BackfillStatus {
     pub stretches_done: u64,
     /// Records fetched so far.
     pub records: u64,
-    /// REST requests sent so far, by the whole daemon.
-    pub requests: u64,
 }
 
 /// Counters of the live part.

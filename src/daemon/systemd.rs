@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::shared::Shared;
+
+/// How often a starting daemon says what it waits for.
+const STARTING_EVERY: Duration = Duration::from_secs(1);
+
 /// The service manager's end, as far as the daemon cares.
 #[derive(Debug)]
 pub(super) struct ServiceManager {
@@ -46,6 +51,20 @@ impl ServiceManager {
     pub(super) fn alive(&self) {
         if self.watchdog.is_some() {
             send(&[NotifyState::Watchdog]);
+        }
+    }
+
+    /// Gives signs of life while the daemon waits for something at its start.
+    pub(super) async fn alive_while<T>(&mut self, shared: &Shared, waited_for: impl Future<Output = T>) -> T {
+        let mut waited_for = std::pin::pin!(waited_for);
+        loop {
+            let status = shared.status();
+            let rest = status.rest.trouble().map(|trouble| format!("; {trouble}"));
+            self.status(&format!("{}: {}{}", status.state.name(), status.detail, rest.unwrap_or_default()));
+            match tokio::time::timeout(self.alive_every().min(STARTING_EVERY), &mut waited_for).await {
+                Ok(done) => return done,
+                Err(_) => self.alive(),
+            }
         }
     }
 

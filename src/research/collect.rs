@@ -16,6 +16,7 @@ use backtestd_core::outcomes::{Measured, Outcome};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
+use backtestd_store::lake::Month;
 use sha2::{Digest, Sha256};
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
@@ -134,7 +135,14 @@ pub fn collect(
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
     count_quarantined(store, request, &mut bars)?;
-    if let Some(lake) = lake {
+    let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
+    if let Some(mut lake) = lake {
+        // Others read whole months: the rest of the last one is computed for the lake alone.
+        let end = whole_months_end(store, &request.symbols, request.end)?;
+        while pipeline.next_bar() < end {
+            let rows = CHUNK_ROWS.min((end - pipeline.next_bar()) as usize);
+            lake.add(&pipeline.push(&store.raw(&symbols, pipeline.next_bar(), rows)?)?)?;
+        }
         lake.finish()?;
     }
     let events = events
@@ -144,17 +152,8 @@ pub fn collect(
             EventRow { exit: exits.get(&key).copied(), event, arrival: None, revision: 0 }
         })
         .collect();
-    Ok(Collected {
-        events,
-        outcomes,
-        measured,
-        open_outcomes: pipeline.open_outcomes(),
-        quality: pipeline.quality_of(&request.symbols),
-        bars,
-        history,
-        history_from,
-        data: data.finalize().into(),
-    })
+    let data = data.finalize().into();
+    Ok(Collected { events, outcomes, measured, open_outcomes, quality, bars, history, history_from, data })
 }
 
 /// Counts the records of the requested range that are not taken for true.
@@ -212,6 +211,15 @@ fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw:
         kept.has_funding |= columns.get(Source::FundingRate).is_some();
     }
     history.rows += facts.rows - skip;
+}
+
+/// The end of the month in which a run ends, as far as the store has bars.
+fn whole_months_end(store: &Store, symbols: &[Symbol], end: BarIndex) -> Result<BarIndex, ResearchError> {
+    let mut last = end;
+    for symbol in symbols {
+        last = last.max(store.range(Market::Perp, symbol)?.map_or(end, |(_, last)| last.next()));
+    }
+    Ok(last.min(Month::of((end - 1).open()).bars().1))
 }
 
 fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {

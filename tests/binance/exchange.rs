@@ -75,7 +75,8 @@ async fn klines_stay_contiguous_over_a_disconnection() {
         at_bar: at_bar.0.rem_euclid(100_000),
         bars,
         symbols,
-        seconds: 0,
+        share: 1.0,
+        ..Fault::default()
     };
     let sol = symbols(&["SOLUSDT"]);
     let exchange = start(vec![
@@ -152,8 +153,8 @@ async fn every_request_is_understood_by_the_other_side() {
         assert!(range.through > now.bar() - 1 && range.through < to, "the open bar is not there yet");
     }
     let marks = rest.mark_bars(btc, now.bar() - 100, now.bar()).await.unwrap();
-    assert_eq!(marks.len(), 100);
-    assert!(marks.iter().all(|m| m.mark > 0.0 && m.index > 0.0 && m.premium.abs() < 0.1));
+    assert_eq!(marks.bars.len(), 100);
+    assert!(marks.bars.iter().all(|m| m.mark > 0.0 && m.index > 0.0 && m.premium.abs() < 0.1));
 
     let day_ago = Ts(now.0 - DAY_MS);
     let funding = rest.funding_rates(btc, Ts(now.0 - 7 * DAY_MS), now).await.unwrap();
@@ -192,7 +193,7 @@ async fn streamed_marks_and_liquidations_become_bars() {
         let known = marks.finish(bar);
         assert_eq!(known.len(), 2, "{bar}");
         for (symbol, mark) in known {
-            let truth = rest.mark_bars(&symbol, bar, bar.next()).await.unwrap()[0];
+            let truth = rest.mark_bars(&symbol, bar, bar.next()).await.unwrap().bars[0];
             // The last frame of a bar comes a little before its end.
             assert!((mark.mark / truth.mark - 1.0).abs() < 0.01, "{mark:?} {truth:?}");
             assert!(mark.predicted_rate.is_finite());

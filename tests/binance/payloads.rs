@@ -329,10 +329,19 @@ fn archived_klines_read_as_rest_rows_to_the_last_bit() {
 }
 
 #[test]
-fn a_row_with_a_thirteenth_value_is_refused() {
+fn a_thirteenth_value_of_a_row_is_skipped_and_a_missing_twelfth_is_not() {
     let body = br#"[[1,"1","1","1","1","1",2,"1",1,"1","1","0","extra"]]"#;
+    assert_eq!(wire::parse_klines(body, Prices::Positive).unwrap().len(), 1);
+    let body = br#"[[1,"1","1","1","1","1",2,"1",1,"1","1"]]"#;
     let error = wire::parse_klines(body, Prices::Positive).unwrap_err().to_string();
-    assert!(error.starts_with("klines response: "), "{error}");
+    assert!(error.starts_with("klines response: ") && error.contains("12 columns"), "{error}");
+}
+
+#[test]
+fn a_kline_whose_name_and_length_differ_is_unreadable() {
+    let frame = r#"{"stream":"btcusdt@kline_5m","data":{"e":"kline","E":1,"s":"BTCUSDT","k":{"t":0,"T":299999,"s":"BTCUSDT","i":"1m","o":"1","h":"1","l":"1","c":"1","v":"1","n":1,"x":true,"q":"1","V":"1","Q":"1"}}}"#;
+    let error = parse_frame(frame, Route::FuturesMarket).unwrap_err().to_string();
+    assert!(error.contains("1m over 300000 ms"), "{error}");
 }
 
 #[test]

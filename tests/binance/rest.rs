@@ -223,11 +223,88 @@ async fn history_is_paged_at_the_cheapest_size_and_its_holes_are_named() {
     assert_eq!(range.through, BarIndex(11_200));
     assert!(range.bars.iter().all(|b| b.close == b.bar.0 as f64 + 0.5));
     let limits: Vec<_> = http.requests().iter().filter_map(|r| parameter(r, "limit")).collect();
-    assert_eq!(limits, ["499", "499", "198"]);
+    assert_eq!(limits, ["499", "499", "198", "10", "3", "1"], "each hole is asked about a second time");
+    assert_eq!(range.answers, 2);
     let again = rest.klines(Market::Perp, &btc(), BarIndex(19_000), BarIndex(19_050)).await.unwrap();
     assert_eq!(again.bars.len(), 50);
     let times = http.requests().iter().filter(|r| r.contains("/time")).count();
     assert_eq!(times, 1, "a known server time proves that older bars are closed");
+}
+
+#[tokio::test]
+async fn pages_that_lack_rows_are_not_believed_at_once() {
+    // Every first answer about a stretch lacks something: the whole page, its end, a row in the middle.
+    let http = server::http(|n, target| {
+        if target.contains("/time") {
+            return ok(time_of_slot(20_000, 5));
+        }
+        match n {
+            1 => ok("[]"),
+            3 => klines(target, &[(10_300, 20_000)]),
+            5 => klines(target, &[(10_400, 10_402)]),
+            _ => klines(target, &[]),
+        }
+    })
+    .await;
+    let rest = client(config(&http.url));
+    let range = rest.klines(Market::Perp, &btc(), BarIndex(10_000), BarIndex(10_480)).await.unwrap();
+    assert_eq!((range.bars.len(), range.holes.len()), (480, 0), "{:?}", http.requests());
+    assert!(range.bars.is_sorted_by(|a, b| a.bar < b.bar));
+}
+
+#[tokio::test]
+async fn a_column_that_the_exchange_appends_one_day_is_skipped() {
+    let http = server::http(|_, target| {
+        if target.contains("/time") {
+            return ok(time_of_slot(20_000, 5));
+        }
+        let open = parameter(target, "startTime").unwrap().parse::<i64>().unwrap();
+        ok(format!(
+            r#"[[{open},"1","1","1","1","1",{},"1",3,"0.5","1","0","new",{{"x":1}}]]"#,
+            open + 299_999
+        ))
+    })
+    .await;
+    let rest = client(config(&http.url));
+    let range = rest.klines(Market::Perp, &btc(), BarIndex(10_000), BarIndex(10_001)).await.unwrap();
+    assert_eq!((range.bars.len(), range.bars[0].trades), (1, 3.0));
+}
+
+#[tokio::test]
+async fn settlements_of_all_contracts_come_in_one_request() {
+    let hour = 3_600_000_i64;
+    let http = server::http(move |_, target| {
+        assert!(parameter(target, "symbol").is_none());
+        let row = |name: &str, at: i64| {
+            format!(r#"{{"symbol":"{name}","fundingTime":{at},"fundingRate":"0.0001","markPrice":"1"}}"#)
+        };
+        ok(format!("[{},{}]", row("BTCUSDT", 8 * hour + 5), row("ETHUSDT", 8 * hour)))
+    })
+    .await;
+    let all = client(config(&http.url)).funding_of_all(Ts(7 * hour), Ts(9 * hour)).await.unwrap();
+    let [print] = all[&btc()][..] else { panic!("{all:?}") };
+    assert_eq!((all.len(), print.ts, print.rate), (2, Ts(8 * hour), 0.0001));
+    assert!(print.interval_hours.is_nan(), "who knows the settlement before tells it");
+    assert_eq!(http.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_ban_of_the_address_holds_for_both_hosts() {
+    let http = server::http(|n, _| match n {
+        0 => response(418, &[("retry-after", "1")], r#"{"code":-1003,"msg":"banned"}"#),
+        _ => ok(TIME),
+    })
+    .await;
+    let mut settings = config(&http.url);
+    settings.pauses.patience = Duration::from_millis(100);
+    let rest = client(settings);
+    assert!(rest.server_time(Market::Perp).await.is_err());
+    assert_eq!(rest.health().state(), "banned");
+    assert!(rest.server_time(Market::Spot).await.is_err());
+    assert_eq!(http.requests().len(), 1, "spot was not asked");
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert!(rest.server_time(Market::Spot).await.is_ok());
+    assert_eq!((rest.health().state(), rest.health().requests), ("ok", 2));
 }
 
 #[tokio::test]
@@ -283,6 +360,9 @@ async fn mark_index_and_premium_are_joined_by_slot() {
         }
         assert!(parameter(target, "symbol").is_some());
         if target.contains("premiumIndexKlines") {
+            if parameter(target, "startTime").unwrap() != (10_001_i64 * 300_000).to_string() {
+                return ok("[]");
+            }
             let row = format!(
                 r#"[{},"-0.0001","0.0002","-0.0003","-0.0002","0 ",{},"0",12,"0","0","0"]"#,
                 10_001_i64 * 300_000,
@@ -293,7 +373,8 @@ async fn mark_index_and_premium_are_joined_by_slot() {
         klines(target, &[])
     })
     .await;
-    let bars = client(config(&http.url)).mark_bars(&btc(), BarIndex(10_001), BarIndex(10_003)).await.unwrap();
+    let bars =
+        client(config(&http.url)).mark_bars(&btc(), BarIndex(10_001), BarIndex(10_003)).await.unwrap().bars;
     assert_eq!((bars[0].mark, bars[0].index, bars[0].premium), (10_001.5, 10_001.5, -0.0002));
     assert_eq!(bars[1].mark, 10_002.5);
     assert!(bars[1].index.is_nan() && bars[1].premium.is_nan() && bars[1].predicted_rate.is_nan());

@@ -37,7 +37,8 @@ async fn quotes_reach_the_store_live_and_a_cut_of_the_stream_leaves_them_unknown
         at_bar: cut.0.rem_euclid(every_bars),
         bars: CUT_BARS,
         symbols: Vec::new(),
-        seconds: 0,
+        share: 1.0,
+        ..Fault::default()
     };
     let exchange = exchange_of(Scenario { faults: vec![fault], ..Scenario::default() }, SPEED).await;
     let mut home = Home::new(&exchange, SPEED, 1);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backtestd::cli::import_cmd::{ImportArgs, import};
+use backtestd::cli::import_cmd::{ImportArgs, PreferArg, import};
 use backtestd::research::{Request, RunSummary, run};
 use backtestd_binance::archive::FileKind;
 use backtestd_core::conclude::PlaceboRequest;
@@ -29,6 +29,7 @@ fn read(folders: &[PathBuf]) -> Bars {
         kind: Some(FileKind::Klines),
         symbol: None,
         continuous: false,
+        prefer: PreferArg::Better,
         json: false,
         paths: folders.to_vec(),
     };
@@ -84,7 +85,7 @@ fn research(spec: &Arc<CompiledSpec>, bars: &Bars) -> (RunSummary, BTreeMap<Path
     let mut store = Store::open_with(&dir.path().join("state"), Fsync::Never).unwrap();
     store.judge_by(&spec.sources.plausibility).unwrap();
     for (symbol, bars) in bars {
-        let delivery = Delivery { origin: Origin::Archive, label: "test" };
+        let delivery = Delivery::new(Origin::Archive, "test");
         store.put_bars(Market::Perp, symbol, bars, delivery).unwrap();
     }
     let all = bars.values().flatten().map(|bar| bar.bar);

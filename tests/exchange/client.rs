@@ -23,7 +23,8 @@ async fn troubles_of_the_scenario_happen_on_the_wire_and_not_in_the_truth() {
         at_bar: (first.0 + offset).rem_euclid(100_000),
         bars,
         symbols: symbols.iter().map(|s| Symbol::new(s).unwrap()).collect(),
-        seconds: 0,
+        share: 1.0,
+        ..Fault::default()
     };
     config.scenario.faults = vec![
         rule(FaultKind::DropClose, 1, 1, &["BTCUSDT"]),
@@ -121,7 +122,7 @@ async fn the_project_s_own_client_understands_every_answer_and_every_frame() {
     let days = rest.klines(Market::Perp, &sol, first.bar(), last.bar()).await.unwrap();
     assert_eq!((days.bars.len() as i64, days.holes.len()), (5 * BARS_PER_DAY, 0));
     let marks = rest.mark_bars(&sol, first.bar(), last.bar()).await.unwrap();
-    assert!(marks.len() as i64 == 5 * BARS_PER_DAY && marks.iter().all(|m| m.premium.abs() < 0.01));
+    assert!(marks.bars.len() as i64 == 5 * BARS_PER_DAY && marks.bars.iter().all(|m| m.premium.abs() < 0.01));
     let funding = rest.funding_rates(&sol, first, last).await.unwrap();
     assert_eq!(funding.len(), 15);
     for kind in Kind::ALL.iter().copied().filter(|kind| !kind.is_bar_like() && *kind != Kind::Funding) {

@@ -86,7 +86,7 @@ fn bar(at: BarIndex, close: f64) -> Bar {
 }
 
 fn put(store: &mut Store, bars: &[Bar]) -> Judged {
-    let delivery = Delivery { origin: Origin::Archive, label: "test" };
+    let delivery = Delivery::new(Origin::Archive, "test");
     store.put_bars(Market::Perp, &symbol("BTCUSDT"), bars, delivery).unwrap().judged
 }
 

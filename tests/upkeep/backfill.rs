@@ -90,3 +90,53 @@ async fn what_the_exchange_refuses_is_said_with_its_reason() {
     let of_btc = json["series"].as_array().unwrap().iter().find(|s| s["symbol"] == "BTCUSDT").unwrap();
     assert_eq!(of_btc["stored"], 2 * 288, "the others are fetched all the same");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_archive_and_rest_make_the_same_store() {
+    let exchange = exchange(1.0, false).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (by_rest, by_files) = (dir.path().join("rest"), dir.path().join("files"));
+    let of = |state: &Path, source: &str| {
+        let mut command = command(&exchange, state, "2026-02-24");
+        command.args(["--source", source, "--archive-url", &exchange.archive_url()]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let rest = of(&by_rest, "rest");
+    let auto = of(&by_files, "auto");
+    assert!(auto["archive"]["files"].as_u64().unwrap() > 50, "{}", auto["archive"]);
+    assert_eq!(auto["archive"]["missing"].as_array().unwrap().len(), 0);
+    let stored = |json: &Value, symbol: &str, market: &str, kind: &str| {
+        let lines = json["series"].as_array().unwrap().iter();
+        let mut found = lines.filter(|s| s["symbol"] == symbol && s["market"] == market && s["kind"] == kind);
+        found.next().unwrap()["stored"].as_u64().unwrap()
+    };
+    for symbol in ["BTCUSDT", "SOLUSDT"] {
+        for (market, kind) in [("perp", "bars"), ("spot", "bars"), ("perp", "mark"), ("perp", "funding")] {
+            let both = (stored(&auto, symbol, market, kind), stored(&rest, symbol, market, kind));
+            assert_eq!(both.0, both.1, "{symbol} {market} {kind}");
+        }
+        // Files reach further back than the thirty days of REST.
+        assert!(
+            stored(&auto, symbol, "perp", "open_interest") > stored(&rest, symbol, "perp", "open_interest")
+        );
+    }
+    let (a, b) = (Store::open(&by_rest).unwrap(), Store::open(&by_files).unwrap());
+    let (from, to) = ("2026-01-25", "2026-02-25");
+    let bar = |day| backtestd_core::market::parse_date(day).unwrap().bar();
+    for market in [backtestd_core::market::Market::Perp, backtestd_core::market::Market::Spot] {
+        let symbol = backtestd_core::market::Symbol::new("BTCUSDT").unwrap();
+        let (a, b) = (
+            a.bars(market, &symbol, bar(from), bar(to)).unwrap(),
+            b.bars(market, &symbol, bar(from), bar(to)).unwrap(),
+        );
+        assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.same_as(b)), "{market}");
+    }
+    drop((a, b));
+    let again = of(&by_files, "auto");
+    assert_eq!(
+        (again["archive"]["files"].as_u64(), fetched(again["series"].as_array().unwrap())),
+        (Some(0), 0)
+    );
+}

@@ -62,6 +62,7 @@ fn kept(stamped: &Stamped) -> Option<(Ts, Kept)> {
         | Update::AggTrade(_)
         | Update::Trade(_)
         | Update::Depth(_)
+        | Update::Refused(_)
         | Update::Contract(_) => {
             return None;
         }

@@ -25,22 +25,6 @@ const SCHEMA: Schema<'static> = Schema {
     more: Some(volumes_by_asset),
 };
 
-/// The columns of the lake's own table, squeezed.
-const LAKE: [&str; 12] = [
-    "timestamp",
-    "symbol",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quotevolume",
-    "trades",
-    "takerbuyvolume",
-    "takerbuyquotevolume",
-    "source",
-];
-
 const COLUMNS: &[Column] = &[
     column(
         "open_time",
@@ -153,8 +137,6 @@ const COARSE_ROWS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct KlineTable {
     pub by_symbol: BTreeMap<Symbol, Klines>,
-    /// Whether it is the lake's own table.
-    pub is_lake: bool,
 }
 
 /// Reads klines of any width that divides 5 minutes. Of anything but klines of trades (mark, index and premium) only
@@ -166,7 +148,6 @@ pub(super) fn read(
     findings: &mut Vec<Finding>,
 ) -> Result<KlineTable, ArchiveError> {
     let mut table = Table::open(file, input, &SCHEMA, findings)?;
-    let is_lake = table.names() == LAKE;
     let has_header = !table.names().is_empty();
     let mut owner = Owner::new(file, spec);
     let mut steps = Steps::default();
@@ -201,7 +182,7 @@ pub(super) fn read(
     owner.report(findings);
     steps.check(file, spec.interval_ms)?;
     let width = rows.width.or_else(|| steps.width()).unwrap_or(BAR_MS);
-    Ok(KlineTable { by_symbol: rows.finish(width, findings)?, is_lake })
+    Ok(KlineTable { by_symbol: rows.finish(width, findings)? })
 }
 
 /// The width of a bar by the distance of its two times: the close may be the last millisecond, the last second, or the

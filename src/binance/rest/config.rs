@@ -23,6 +23,8 @@ pub struct RestConfig {
     pub max_attempts: u32,
     /// How long the client waits after failures and refusals.
     pub pauses: Pauses,
+    /// The client's clock is the exchange's: which bars have closed is not asked for.
+    pub trusts_clock: bool,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -55,6 +57,7 @@ impl Default for RestConfig {
             response_cap_bytes: 32 << 20,
             max_attempts: 5,
             pauses: Pauses::default(),
+            trusts_clock: false,
             seed: 0,
         }
     }

@@ -1,5 +1,7 @@
 //! Funding settlements with the interval that each one settles.
 
+use std::collections::BTreeMap;
+
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
 use crate::wire::{self, FundingRow, RateType};
@@ -8,6 +10,8 @@ use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 
 /// Rows per request.
 const PAGE_ROWS: usize = 1000;
+/// Rows of settlements within this time may come in any order.
+const SAME_SECOND_MS: i64 = 1000;
 /// Longest funding interval; a wider spacing is a missing settlement, not an interval.
 const LONGEST_INTERVAL_HOURS: i64 = 8;
 
@@ -65,26 +69,74 @@ impl Rest {
     }
 }
 
+impl Rest {
+    /// Settlements in `[from, to)` of every contract, in one request for each thousand. Their intervals are unknown: they
+    /// take the settlements before ([`interval_hours`]).
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn funding_of_all(
+        &self,
+        from: Ts,
+        to: Ts,
+    ) -> Result<BTreeMap<Symbol, Vec<FundingPrint>>, RestError> {
+        let mut by_symbol: BTreeMap<Symbol, Vec<FundingRow>> = BTreeMap::new();
+        let mut start = from.0;
+        while start < to.0 {
+            let query = vec![
+                ("startTime", start.to_string()),
+                ("endTime", (to.0 - 1).to_string()),
+                ("limit", PAGE_ROWS.to_string()),
+            ];
+            let path = "/fapi/v1/fundingRate";
+            let call = Call { market: Market::Perp, path, query, budget: Budget::Funding };
+            let page = self.http.get(&call, wire::parse_funding_rates).await?;
+            let (is_last, newest) = (page.len() < PAGE_ROWS, page.iter().map(|row| row.raw_ts.0).max());
+            for row in page {
+                by_symbol.entry(row.symbol.clone()).or_default().push(row);
+            }
+            // Settlements of one second come by name: the second that ended the page is asked for once more.
+            let next = newest.map_or(to.0, |newest| newest - SAME_SECOND_MS);
+            if is_last || next <= start {
+                break;
+            }
+            start = next;
+        }
+        let prints = |rows| {
+            let known = records(rows, from, to).into_iter();
+            known.map(|record| FundingPrint { interval_hours: f64::NAN, ..record.print }).collect()
+        };
+        Ok(by_symbol.into_iter().map(|(symbol, rows)| (symbol, prints(rows))).collect())
+    }
+}
+
+/// The interval that a settlement `at` settles, given the two before it; unknown where one may be missing.
+#[must_use]
+pub fn interval_hours(before_that: Option<Ts>, before: Option<Ts>, at: Ts) -> f64 {
+    let Some(before) = before else { return f64::NAN };
+    let measured = hours_between(before, at);
+    let usual = before_that.map_or(f64::NAN, |earlier| hours_between(earlier, before));
+    let may_be_missing = measured > usual && measured % usual == 0.0;
+    if may_be_missing { f64::NAN } else { measured }
+}
+
 /// Sorts, removes repeats (key: minute and type), measures intervals, keeps `[from, to)`.
 fn records(mut rows: Vec<FundingRow>, from: Ts, to: Ts) -> Vec<FundingRecord> {
     rows.sort_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type, row.raw_ts));
     rows.dedup_by_key(|row| (FundingPrint::minute_of(row.raw_ts), row.rate_type));
-    let mut previous: Option<(Ts, f64)> = None;
+    let mut previous: (Option<Ts>, Option<Ts>) = (None, None);
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         let ts = FundingPrint::minute_of(row.raw_ts);
-        let mut interval_hours = f64::NAN;
+        let mut interval = f64::NAN;
         if row.rate_type == RateType::Regular {
-            let measured = previous.map_or(f64::NAN, |(before, _)| hours_between(before, ts));
-            let usual = previous.map_or(f64::NAN, |(_, hours)| hours);
-            let may_be_missing = measured > usual && measured % usual == 0.0;
-            interval_hours = if may_be_missing { f64::NAN } else { measured };
-            previous = Some((ts, measured));
+            interval = interval_hours(previous.0, previous.1, ts);
+            previous = (previous.1, Some(ts));
         }
         if ts >= from && ts < to {
             records.push(FundingRecord {
                 print: match row.rate_type {
-                    RateType::Regular => FundingPrint::regular(ts, row.rate, interval_hours),
+                    RateType::Regular => FundingPrint::regular(ts, row.rate, interval),
                     RateType::Special => FundingPrint::special(ts, row.rate),
                 },
                 raw_ts: row.raw_ts,

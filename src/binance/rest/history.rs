@@ -22,9 +22,17 @@ pub struct HistoryPage {
     pub records: Records,
     /// Everything before this (a bar number or milliseconds, by kind) has now been asked for.
     pub through: i64,
+    /// How many questions agree about what is not there.
+    pub answers: u32,
 }
 
 impl Rest {
+    /// The oldest instant of a statistic that the exchange still has at `now`; none where it keeps everything.
+    #[must_use]
+    pub const fn kept_from(kind: Kind, now: Ts) -> Option<Ts> {
+        if endpoints(kind).is_empty() { None } else { Some(Ts(now.0 - STATISTICS_KEPT)) }
+    }
+
     /// The longest stretch that [`Rest::history`] is asked for at once, in bars or milliseconds, by kind; `None` where the
     /// exchange has no history.
     #[must_use]
@@ -57,23 +65,26 @@ impl Rest {
     ) -> Result<HistoryPage, RestError> {
         let symbol = &series.symbol;
         let (first, end) = (BarIndex(from), BarIndex(to));
-        let records = match series.kind {
+        let page = |records, through| HistoryPage { records, through, answers: 1 };
+        Ok(match series.kind {
             Kind::Bars => {
                 let range = self.klines(series.market, symbol, first, end).await?;
                 let records = Records::Bars(series.market, range.bars);
-                return Ok(HistoryPage { records, through: range.through.0 });
+                HistoryPage { records, through: range.through.0, answers: range.answers }
+            }
+            Kind::Mark => {
+                let range = self.mark_bars(symbol, first, end).await?;
+                HistoryPage { records: range.bars.into(), through: range.through.0, answers: range.answers }
             }
             Kind::Funding => {
                 let rows = self.funding_rates(symbol, Ts(from), Ts(to)).await?;
-                Records::Funding(rows.into_iter().map(|row| row.print).collect())
+                page(rows.into_iter().map(|row| row.print).collect::<Vec<_>>().into(), to)
             }
-            Kind::Mark => self.mark_bars(symbol, first, end).await?.into(),
             kind => {
                 let kept = Ts(from.max(now.0 - STATISTICS_KEPT));
                 let rows = self.statistics(endpoints(kind), symbol, kept, Ts(to)).await?;
-                Records::of(kind, series.market, &rows)
+                page(Records::of(kind, series.market, &rows), to)
             }
-        };
-        Ok(HistoryPage { records, through: to })
+        })
     }
 }

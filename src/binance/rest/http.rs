@@ -1,14 +1,16 @@
 //! One GET with everything around it: limits, the gate, retries, caps, and the reading of failures.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, StatusCode};
+use tokio::sync::{Mutex, Semaphore};
 
 use super::RestError;
 use super::config::RestConfig;
+use super::health::{RestHealth, Tally};
 use crate::backoff::Backoff;
 use crate::limits::{Gate, Pool};
 use crate::wire::{WireError, parse_refusal};
@@ -17,6 +19,8 @@ use backtestd_core::market::{Market, Ts};
 
 /// The longest ban the exchange documents.
 const LONGEST_BAN: Duration = Duration::from_secs(3 * 86_400);
+/// Requests that may be on their way at once.
+const ON_THEIR_WAY: usize = 8;
 /// Longest error text repeated in a message, characters.
 const MESSAGE_CHARS: usize = 200;
 
@@ -80,8 +84,13 @@ pub(super) struct Http {
     spot: Host,
     futures_data: Pool,
     funding: Pool,
-    /// Requests so far: each draws its own jitter.
-    requests: AtomicU64,
+    /// What became of the requests. Each draws its own jitter by its number.
+    tally: Tally,
+    /// Requests on their way: so many would meet a ban that begins now.
+    on_their_way: Semaphore,
+    /// The exchange said stop, and nobody knows yet whether it has forgotten: one request goes ahead of the others.
+    is_doubtful: AtomicBool,
+    scout: Mutex<()>,
 }
 
 impl Http {
@@ -101,9 +110,22 @@ impl Http {
             spot: Host::new(&config.spot_url, config.limits.spot_weight_per_minute),
             futures_data: Pool::new(config.limits.futures_data_per_5_minutes, five_minutes),
             funding: Pool::new(config.limits.funding_per_5_minutes, five_minutes),
-            requests: AtomicU64::new(0),
+            tally: Tally::default(),
+            on_their_way: Semaphore::new(ON_THEIR_WAY),
+            is_doubtful: AtomicBool::new(false),
+            scout: Mutex::new(()),
             config,
         })
+    }
+
+    /// The clock, where it is the exchange's own.
+    pub(super) fn trusted_clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.config.trusts_clock.then_some(&self.clock)
+    }
+
+    /// How the exchange answers.
+    pub(super) fn health(&self) -> RestHealth {
+        self.tally.health([self.futures.gate.remaining(), self.spot.gate.remaining()])
     }
 
     /// Takes over the weight limit that the exchange reports, if so configured.
@@ -119,7 +141,7 @@ impl Http {
         call: &Call,
         parse: impl Fn(&[u8]) -> Result<T, WireError>,
     ) -> Result<T, RestError> {
-        let drawn = self.requests.fetch_add(1, Ordering::Relaxed);
+        let drawn = self.tally.requests.load(Ordering::Relaxed);
         let seed = self.config.seed ^ drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut backoff = Backoff::new(self.config.pauses.backoff_base, self.config.pauses.backoff_cap, seed);
         let mut attempt = 1;
@@ -129,9 +151,13 @@ impl Http {
                 Err(error) => Err(error),
             };
             let error = match outcome {
-                Ok(parsed) => return Ok(parsed),
+                Ok(parsed) => {
+                    self.tally.succeeded();
+                    return Ok(parsed);
+                }
                 Err(error) => error,
             };
+            self.tally.failed(&error);
             let wait = error.retry_after().unwrap_or_else(|| backoff.next_wait());
             if !error.is_retryable()
                 || attempt >= self.config.max_attempts
@@ -153,8 +179,12 @@ impl Http {
             Budget::FuturesData => self.futures_data.take(1).await,
             Budget::Funding => self.funding.take(1).await,
         }
-        // The exchange may have said stop to somebody else while this request waited for its tokens.
+        let _way = self.on_their_way.acquire().await;
+        let _scout =
+            if self.is_doubtful.load(Ordering::Relaxed) { Some(self.scout.lock().await) } else { None };
+        // The exchange may have said stop to somebody else while this request waited for its turn.
         self.pass_gate(host, call.path).await?;
+        self.tally.requests.fetch_add(1, Ordering::Relaxed);
         let transport = |e: reqwest::Error| RestError::Transport { endpoint: call.path, detail: chain(&e) };
         let url = format!("{}{}", host.base_url, call.path);
         let response = self.client.get(url).query(&call.query).send().await.map_err(transport)?;
@@ -164,6 +194,7 @@ impl Http {
         let body = self.read_capped(response, call.path).await?;
         if status.is_success() {
             host.bans.store(0, Ordering::Relaxed);
+            self.is_doubtful.store(false, Ordering::Relaxed);
             return Ok(body);
         }
         Err(self.failure(host, call.path, status, &headers, &body))
@@ -190,6 +221,9 @@ impl Http {
         else {
             return;
         };
+        if std::ptr::eq(host, &self.futures) {
+            self.tally.used_weight.store(used, Ordering::Relaxed);
+        }
         if host.weight.is_nearly_spent(used) {
             let pause = rest_of_minute(text(headers, "date"));
             tracing::warn!(
@@ -243,6 +277,12 @@ impl Http {
         let pauses = &self.config.pauses;
         let stop = |wait: Duration| {
             host.gate.shut_for(wait);
+            self.is_doubtful.store(true, Ordering::Relaxed);
+            if status.as_u16() == 418 {
+                // It is the address that is banned, whichever host says so.
+                self.futures.gate.shut_for(wait);
+                self.spot.gate.shut_for(wait);
+            }
             RestError::Stopped { endpoint, status: status.as_u16(), message: message.clone(), wait }
         };
         match status.as_u16() {

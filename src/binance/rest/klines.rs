@@ -1,5 +1,7 @@
 //! Klines: paging, the open bar, and the proof that nothing is missing.
 
+use std::time::Duration;
+
 use super::http::{Budget, Call};
 use super::{Rest, RestError};
 use crate::limits::futures_klines_weight;
@@ -10,6 +12,14 @@ use backtestd_core::market::{Bar, BarIndex, MarkBar, Market, Symbol, Ts};
 const FUTURES_PAGE_ROWS: i64 = 499;
 /// Rows per spot request: its weight is 2 whatever the limit.
 const SPOT_PAGE_ROWS: i64 = 1000;
+/// A bar that closes within this real time is waited for.
+const CLOSE_SOON: Duration = Duration::from_millis(50);
+/// Real time by which our clock may be ahead of the exchange's.
+const CLOSE_MARGIN: Duration = Duration::from_millis(50);
+/// A bar that closed this long ago is certainly closed there too, ms.
+const YOUNG_MS: i64 = 1_000;
+/// Holes of one stretch that are asked about a second time at once; what is left has one answer.
+const HOLES_ASKED_TWICE: usize = 16;
 
 /// Slots `[first, end)` for which the exchange has no bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +39,19 @@ pub struct KlineRange {
     pub holes: Vec<Hole>,
     /// End of the stretch that was closed when it was asked for; at most the `to` of the request.
     pub through: BarIndex,
+    /// How many questions agree that the holes are holes.
+    pub answers: u32,
+}
+
+/// Mark prices of a stretch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkRange {
+    /// Closes of closed bars, ascending.
+    pub bars: Vec<MarkBar>,
+    /// End of the stretch that was closed when it was asked for.
+    pub through: BarIndex,
+    /// How many questions agree about what is not there.
+    pub answers: u32,
 }
 
 /// Which series a kline endpoint serves.
@@ -38,6 +61,15 @@ struct Series {
     path: &'static str,
     name_parameter: &'static str,
     prices: Prices,
+}
+
+impl Series {
+    const fn page_rows(self) -> i64 {
+        match self.market {
+            Market::Perp => FUTURES_PAGE_ROWS,
+            Market::Spot => SPOT_PAGE_ROWS,
+        }
+    }
 }
 
 const PERP: Series = Series {
@@ -78,8 +110,9 @@ impl Rest {
         self.series(series, symbol, from, to).await
     }
 
-    /// Mark, index and premium index closes of the closed bars of `[from, to)`. Slots without a mark price are left
-    /// out; a missing index or premium is NaN. The predicted rate has no history and is NaN.
+    /// Mark, index and premium index closes of the closed bars of `[from, to)`, the end of what was closed, and how many
+    /// questions agree about what is not there. Slots without a mark price are left out; a missing index or premium is NaN.
+    /// The predicted rate has no history and is NaN.
     ///
     /// # Errors
     /// See [`Rest::klines`].
@@ -88,21 +121,25 @@ impl Rest {
         symbol: &Symbol,
         from: BarIndex,
         to: BarIndex,
-    ) -> Result<Vec<MarkBar>, RestError> {
-        let mark = self.series(MARK, symbol, from, to).await?.bars;
-        let index = self.series(INDEX, symbol, from, to).await?.bars;
-        let premium = self.series(PREMIUM, symbol, from, to).await?.bars;
+    ) -> Result<MarkRange, RestError> {
+        let mark = self.series(MARK, symbol, from, to).await?;
+        let index = self.series(INDEX, symbol, from, to).await?;
+        let premium = self.series(PREMIUM, symbol, from, to).await?;
         let close_of = |bars: &[Bar], slot: BarIndex| {
             bars.binary_search_by_key(&slot, |b| b.bar).map_or(f64::NAN, |i| bars[i].close)
         };
         let join = |m: &Bar| MarkBar {
             bar: m.bar,
             mark: m.close,
-            index: close_of(&index, m.bar),
-            premium: close_of(&premium, m.bar),
+            index: close_of(&index.bars, m.bar),
+            premium: close_of(&premium.bars, m.bar),
             predicted_rate: f64::NAN,
         };
-        Ok(mark.iter().map(join).collect())
+        let all = [&mark, &index, &premium];
+        let through = all.iter().map(|range| range.through).min().unwrap_or(from);
+        let answers = all.iter().map(|range| range.answers).min().unwrap_or(1);
+        let bars = mark.bars.iter().filter(|bar| bar.bar < through).map(join).collect();
+        Ok(MarkRange { bars, through, answers })
     }
 
     async fn series(
@@ -116,21 +153,47 @@ impl Rest {
         let mut bars: Vec<Bar> = Vec::new();
         let mut next = from;
         while next < through {
-            let page_rows = match series.market {
-                Market::Perp => FUTURES_PAGE_ROWS,
-                Market::Spot => SPOT_PAGE_ROWS,
-            };
-            let limit = page_rows.min(through - next);
+            let limit = series.page_rows().min(through - next);
             let rows = self.page(series, symbol, next, through, limit).await?;
             accept(series.path, &rows, next, through, &mut bars)?;
-            let is_last = (rows.len() as i64) < limit;
-            match bars.last() {
-                Some(last) if !is_last => next = last.bar.next(),
-                _ => break,
+            next = bars.last().map_or(next, |last| last.bar.next()).max(next);
+            let is_short = (rows.len() as i64) < limit;
+            if is_short && next < through {
+                // The exchange is known to send short and empty pages that it does not mean: is there anything behind?
+                let one = self.page(series, symbol, next, through, 1).await?;
+                accept(series.path, &one, next, through, &mut bars)?;
+                match bars.last().filter(|bar| bar.bar >= next) {
+                    Some(behind) => next = behind.bar.next(),
+                    None => break,
+                }
             }
         }
-        let holes = holes(&bars, from, through.max(from));
-        Ok(KlineRange { bars, holes, through: through.max(from) })
+        let through = through.max(from);
+        let all = self.ask_holes_again(series, symbol, from, through, &mut bars).await?;
+        let holes = holes(&bars, from, through);
+        Ok(KlineRange { bars, holes, through, answers: if all { 2 } else { 1 } })
+    }
+
+    /// Asks once more about the holes between bars (what lies behind the last one has been asked twice). Whether every hole
+    /// has two answers then.
+    async fn ask_holes_again(
+        &self,
+        series: Series,
+        symbol: &Symbol,
+        from: BarIndex,
+        through: BarIndex,
+        bars: &mut Vec<Bar>,
+    ) -> Result<bool, RestError> {
+        let mut inner = holes(bars, from, through);
+        inner.retain(|hole| hole.end < through);
+        let is_all = inner.len() <= HOLES_ASKED_TWICE;
+        for hole in inner.into_iter().take(HOLES_ASKED_TWICE) {
+            let limit = series.page_rows().min(hole.end - hole.first);
+            let rows = self.page(series, symbol, hole.first, hole.end, limit).await?;
+            accept(series.path, &rows, hole.first, hole.end, bars)?;
+        }
+        bars.sort_by_key(|bar| bar.bar);
+        Ok(is_all)
     }
 
     async fn page(
@@ -158,9 +221,21 @@ impl Rest {
 
     /// First slot that is not closed by the exchange's clock, or at least `wanted` if that much is known to be closed.
     ///
-    /// Any server time seen before is a lower bound of the present, so history costs one request in all; only the
+    /// Where the client's clock is the exchange's, it is believed, with a moment's respect for the way between. Else any
+    /// server time seen before is a lower bound of the present, so history costs one request in all; only the
     /// newest bars need a fresh one. It is asked for *before* the rows: a bar closed then was final in them.
     async fn closed_through(&self, market: Market, wanted: BarIndex) -> Result<BarIndex, RestError> {
+        if let Some(clock) = self.http.trusted_clock() {
+            let closed = clock.now().bar();
+            if closed + 1 >= wanted {
+                tokio::time::sleep(clock.wall_until(wanted.open()).min(CLOSE_SOON)).await;
+                let age_ms = clock.now().0 - wanted.open().0;
+                if (0..YOUNG_MS).contains(&age_ms) {
+                    tokio::time::sleep(CLOSE_MARGIN).await;
+                }
+            }
+            return Ok(clock.now().bar());
+        }
         let known = self.latest_server_time(market);
         if known.bar() >= wanted {
             return Ok(known.bar());

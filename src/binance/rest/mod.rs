@@ -6,6 +6,7 @@
 mod config;
 mod error;
 mod funding;
+mod health;
 mod history;
 mod http;
 mod klines;
@@ -16,10 +17,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 pub use config::{Pauses, RestConfig};
 pub use error::RestError;
-pub use funding::FundingRecord;
+pub use funding::{FundingRecord, interval_hours};
+pub use health::RestHealth;
 pub use history::HistoryPage;
 pub use http::install_tls;
-pub use klines::{Hole, KlineRange};
+pub use klines::{Hole, KlineRange, MarkRange};
 
 use super::wire::{self, ExchangeInfo};
 use backtestd_core::clock::Clock;
@@ -42,6 +44,12 @@ impl Rest {
     pub fn new(config: RestConfig, clock: Arc<dyn Clock>) -> Result<Self, RestError> {
         let http = Arc::new(Http::new(config, clock)?);
         Ok(Self { http, server_times: Arc::new([AtomicI64::new(0), AtomicI64::new(0)]) })
+    }
+
+    /// How the exchange answers, and whether it wants us to wait.
+    #[must_use]
+    pub fn health(&self) -> RestHealth {
+        self.http.health()
     }
 
     /// The exchange's clock.

@@ -52,6 +52,21 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The venue's numbers per minute of a clock that runs `factor` times as fast: a client that keeps to the venue's
+    /// limits in the exchange's time is served. A factor below 1 changes nothing.
+    #[must_use]
+    pub fn scaled(factor: f64) -> Self {
+        let times = |limit: u32| (f64::from(limit) * factor.max(1.0)) as u32;
+        let real = Self::default();
+        Self {
+            futures_weight_per_minute: times(real.futures_weight_per_minute),
+            spot_weight_per_minute: times(real.spot_weight_per_minute),
+            futures_data_per_5m: times(real.futures_data_per_5m),
+            funding_per_5m: times(real.funding_per_5m),
+            ..real
+        }
+    }
+
     /// No limits: for a client that shares the process and is told not to hold back either.
     #[must_use]
     pub const fn unlimited() -> Self {
@@ -86,6 +101,7 @@ struct Counter {
     refused: u32,
 }
 
+/// What one address did at one host: futures and spot ban separately.
 #[derive(Debug, Default)]
 struct Address {
     pools: BTreeMap<Pool, Counter>,
@@ -98,7 +114,7 @@ struct Address {
 pub(crate) struct Limiter {
     limits: Limits,
     started: Instant,
-    addresses: Mutex<BTreeMap<IpAddr, Address>>,
+    addresses: Mutex<BTreeMap<(IpAddr, bool), Address>>,
 }
 
 impl Limiter {
@@ -125,7 +141,7 @@ impl Limiter {
         let elapsed = now.saturating_duration_since(self.started);
         let window = elapsed.as_secs() / seconds;
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = addresses.entry(address).or_default();
+        let state = addresses.entry((address, pool == Pool::Spot)).or_default();
         if let Some(until) = state.banned_until {
             if now < until {
                 return Admission::Banned { wait: until - now };
@@ -160,6 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_grow_with_the_clock_and_never_below_the_venue_s() {
+        let fast = Limits::scaled(600.0);
+        assert_eq!((fast.futures_weight_per_minute, fast.futures_data_per_5m), (1_440_000, 600_000));
+        assert_eq!(Limits::scaled(0.5), Limits::default());
+        assert_eq!(Limits::scaled(1e9).futures_weight_per_minute, u32::MAX);
+    }
+
+    #[test]
     fn a_client_that_goes_on_after_429_is_banned_and_each_ban_is_longer() {
         let limits = Limits { futures_weight_per_minute: 10, refusals_before_ban: 1, ..Limits::default() };
         let limiter = Limiter::new(limits);
@@ -171,7 +195,8 @@ mod tests {
             limiter.charge(ip, Pool::Futures, 1, now),
             Admission::Banned { wait: Duration::from_secs(120) }
         );
-        assert!(matches!(limiter.charge(ip, Pool::Spot, 1, now), Admission::Banned { .. }));
+        assert!(matches!(limiter.charge(ip, Pool::FuturesData, 1, now), Admission::Banned { .. }));
+        assert_eq!(limiter.charge(ip, Pool::Spot, 1, now), Admission::Served { used: 1 }, "another host");
         now += Duration::from_secs(121);
         assert_eq!(limiter.charge(ip, Pool::Futures, 10, now), Admission::Served { used: 10 });
         let _ = limiter.charge(ip, Pool::Futures, 1, now);

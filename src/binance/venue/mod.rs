@@ -6,6 +6,8 @@
 //! bare `/ws` and `/stream` are the venue's retired un-routed futures form: they acknowledge everything, go on sending
 //! quotes and stay silent otherwise, as the venue does since April 2026.
 //!
+//! The archive: `http://ADDR/data/..`, as data.binance.vision has it below `/data`.
+//!
 //! # Truth
 //! Every bar is a function of (seed, scenario, bar number), see [`backtestd_lab::sim::Market`]. Finished bars, open bars, minutes, quotes,
 //! trades and forced orders are cut from it, so REST about yesterday says what the socket said then. Prices are
@@ -15,7 +17,7 @@
 //! # Two clocks
 //! What the protocol *says* is in virtual time: server time, bars, funding, event times, the 24 h life of a connection.
 //! What it costs the *machine* is in real time: request weights per minute, bans and `Retry-After`, client messages
-//! per second, pings. The ban text names its end in virtual milliseconds, as a client on this clock reads it.
+//! per second, pings. [`Limits::scaled`] lets a client do in a real minute what the venue lets it do in the virtual minutes of it. The ban text names its end in virtual milliseconds, as a client on this clock reads it.
 //!
 //! # Frames in fast time
 //! In real time streams have the venue's cadence (klines 250 ms, spot klines 2 s, marks 1 s or 3 s, quotes here 500 ms,
@@ -25,14 +27,23 @@
 //! periodic frame and every close; one that does not read at all for some seconds is cut.
 //!
 //! # Not simulated
-//! Order books deeper than the best level, single trades, user data, intervals 3d, 1w and 1M, contracts other than
-//! perpetuals (but one coin-margined row travels with `!markPrice@arr`, to be dropped by whoever reads it).
+//! User data, intervals 3d, 1w and 1M, series of contracts other than perpetuals (the others are rows of exchangeInfo,
+//! and one coin-margined row travels with `!markPrice@arr`, to be dropped by whoever reads it). Order books have twenty
+//! levels a side and change twice a second.
+//!
+//! # Troubles
+//! The `faults` of a scenario, see its default file: they act on answers ([`rest`]), frames and sockets ([`ws`]), klines
+//! and listings. `/_exchange/tally`, which is not a path of the venue, counts requests, refusals and faults.
 
+mod archive;
+mod depth;
+mod falsify;
 mod limits;
 mod rest;
 mod server;
 mod state;
 mod text;
+mod ticker;
 mod ws;
 
 pub use limits::Limits;

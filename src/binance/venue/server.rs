@@ -13,8 +13,8 @@ use backtestd_core::clock::Clock;
 use backtestd_core::market::{DAY_MS, Ts};
 
 use super::limits::{Limiter, Limits};
-use super::state::Venue;
-use super::{rest, ws};
+use super::state::{Tally, Venue};
+use super::{archive, rest, ws};
 use backtestd_lab::sim::Market;
 use backtestd_lab::sim::Scenario;
 
@@ -120,7 +120,10 @@ impl Exchange {
         }
         let clock = Arc::new(ScaledClock::new(config.start, config.speed));
         let (stop, stopping) = watch::channel(false);
+        let names = config.scenario.symbols.iter().enumerate();
         let venue = Arc::new(Venue {
+            names: names.map(|(n, s)| (s.name.as_str().to_owned(), n)).collect(),
+            tally: Tally::default(),
             market: Arc::clone(&market),
             clock: Arc::clone(&clock),
             limiter: Limiter::new(config.limits),
@@ -129,6 +132,7 @@ impl Exchange {
         });
         let app = rest::routes()
             .merge(ws::routes())
+            .merge(archive::routes())
             .with_state(venue)
             .into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move {
@@ -174,6 +178,12 @@ impl RunningExchange {
     #[must_use]
     pub fn rest_url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Base URL of the archive: append `/futures/um/...` or `/spot/...`.
+    #[must_use]
+    pub fn archive_url(&self) -> String {
+        format!("http://{}/data", self.addr)
     }
 
     /// Base URL of futures websockets: append `/market/stream`, `/public/stream` or the `/ws` forms.

@@ -31,12 +31,20 @@ pub(crate) fn kline_row(out: &mut String, kline: &Kline) {
 }
 
 /// The `k` object of a kline frame.
-pub(crate) fn kline_object(out: &mut String, kline: &Kline, symbol: &str, interval: &str, is_closed: bool) {
+/// Continuous klines do not name their symbol.
+pub(crate) fn kline_object(
+    out: &mut String,
+    kline: &Kline,
+    symbol: Option<&str>,
+    interval: &str,
+    is_closed: bool,
+) {
     let Kline { bar, digits, ids, .. } = kline;
     let (p, v, q) = (digits.price, digits.volume, digits.quote);
+    let symbol = symbol.map(|symbol| format!("\"s\":\"{symbol}\",")).unwrap_or_default();
     let _ = write!(
         out,
-        "{{\"t\":{},\"T\":{},\"s\":\"{symbol}\",\"i\":\"{interval}\",\"f\":{},\"L\":{},\"o\":\"{:.p$}\",\"c\":\"{:.p$}\",\
+        "{{\"t\":{},\"T\":{},{symbol}\"i\":\"{interval}\",\"f\":{},\"L\":{},\"o\":\"{:.p$}\",\"c\":\"{:.p$}\",\
          \"h\":\"{:.p$}\",\"l\":\"{:.p$}\",\"v\":\"{:.v$}\",\"n\":{},\"x\":{is_closed},\"q\":\"{:.q$}\",\"V\":\"{:.v$}\",\
          \"Q\":\"{:.q$}\",\"B\":\"0\"}}",
         kline.open_time.0,

@@ -77,7 +77,11 @@ impl RawKline<'_> {
         if interval_ms <= 0 {
             return Err(WireError::field(WHAT, "k.T", close_ts.0.to_string(), "a time after k.t"));
         }
-        k.i.text(WHAT, "k.i")?;
+        let named = k.i.text(WHAT, "k.i")?;
+        if length_of(named).is_some_and(|length| length != interval_ms) {
+            let span = format!("{named} over {interval_ms} ms");
+            return Err(WireError::field(WHAT, "k.i", span, "the length from k.t to k.T"));
+        }
         let bar = Bar {
             bar: open_ts.bar(),
             open: k.o.amount(WHAT, "k.o")?,
@@ -101,6 +105,20 @@ impl RawKline<'_> {
             event_ts: self.event_time.time(WHAT, "E")?,
         })))
     }
+}
+
+/// Length of an interval by its name, ms; none where it is no fixed one, or not known.
+fn length_of(interval: &str) -> Option<i64> {
+    let (count, unit) = interval.split_at_checked(interval.len().checked_sub(1)?)?;
+    let unit_ms = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "w" => 7 * 86_400_000,
+        _ => return None,
+    };
+    count.parse::<i64>().ok()?.checked_mul(unit_ms)
 }
 
 #[derive(Deserialize)]

@@ -1,13 +1,21 @@
 //! Settings of the websocket client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::liveness::Silence;
 use crate::routes::Route;
+use crate::update::Update;
 
 /// Updates between the sockets and the daemon. At the highest rates seen on a few hundred symbols (some 20,000 a
 /// second) it holds a quarter of a second; beyond that quotes merge and sockets wait.
 pub(super) const QUEUE_UPDATES: usize = 8192;
+
+/// Judges updates before they are handed over.
+pub trait Sieve: std::fmt::Debug + Send + Sync {
+    /// Why an update cannot be true; none if it can.
+    fn doubt(&self, update: &Update) -> Option<String>;
+}
 
 /// Settings of the websocket client.
 #[derive(Clone, Debug)]
@@ -32,6 +40,8 @@ pub struct WsConfig {
     pub backoff_cap: Duration,
     /// Longest normal pauses per kind.
     pub silence: Silence,
+    /// Who says what cannot be true. None: everything that can be read is believed.
+    pub sieve: Option<Arc<dyn Sieve>>,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -49,6 +59,7 @@ impl Default for WsConfig {
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(60),
             silence: Silence::default(),
+            sieve: None,
             seed: 0,
         }
     }

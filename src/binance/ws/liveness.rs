@@ -112,6 +112,8 @@ pub(super) struct Silent {
     pub since: Ts,
     /// Not one message of it on this socket.
     pub never_heard: bool,
+    /// Not one message of any kind: what was acknowledged is not served at all.
+    pub is_deaf: bool,
 }
 
 impl Liveness {
@@ -130,11 +132,12 @@ impl Liveness {
 
     /// The first kind that is silent beyond its limit, if any.
     pub(super) fn silent(&self, patience: &Patience, now: Ts, real: Duration) -> Option<Silent> {
+        let is_deaf = self.kinds.values().all(|heard| !heard.ever);
         self.kinds.iter().find_map(|(kind, heard)| {
             let limit_ms = patience.limit_ms(*kind)?;
             let is_silent =
                 now.0 - heard.at.0 > limit_ms && real.saturating_sub(heard.real) > patience.silence.floor;
-            is_silent.then_some(Silent { kind: *kind, since: heard.at, never_heard: !heard.ever })
+            is_silent.then_some(Silent { kind: *kind, since: heard.at, never_heard: !heard.ever, is_deaf })
         })
     }
 }
@@ -160,7 +163,9 @@ mod tests {
         }
         liveness.heard(MARK, at(61).0, at(61).1);
         let silent = liveness.silent(&patience, at(61).0, at(61).1).unwrap();
-        assert_eq!(silent, Silent { kind: KLINE, since: Ts(0), never_heard: true });
+        assert_eq!(silent, Silent { kind: KLINE, since: Ts(0), never_heard: true, is_deaf: false });
+        let deaf = Liveness::new([MARK, KLINE].into_iter(), at(0).0, at(0).1);
+        assert!(deaf.silent(&patience, at(61).0, at(61).1).unwrap().is_deaf, "nothing at all");
     }
 
     #[test]

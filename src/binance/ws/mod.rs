@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use config::QUEUE_UPDATES;
-pub use config::WsConfig;
+pub use config::{Sieve, WsConfig};
 pub use liveness::Silence;
 pub use outlet::WsStats;
 
@@ -58,6 +58,26 @@ pub struct WsClient {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     stats: Arc<WsStats>,
+    control: WsControl,
+}
+
+/// Tells the connections what their listener misses. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WsControl {
+    shards: Arc<[(Arc<plan::Shard>, mpsc::Sender<()>)]>,
+}
+
+impl WsControl {
+    /// Replaces the connection that carries a stream, though other streams of it flow: the new one first.
+    pub fn replace(&self, market: Market, missed: &Subscription) {
+        let Some(route) = missed.kind().route(market) else { return };
+        let name = missed.stream_name();
+        let carries = |shard: &plan::Shard| shard.route == route && shard.streams.contains(&name);
+        for (_, asked) in self.shards.iter().filter(|(shard, _)| carries(shard)) {
+            // A full queue has said it already.
+            let _ = asked.try_send(());
+        }
+    }
 }
 
 impl WsClient {
@@ -79,19 +99,33 @@ impl WsClient {
         let stats = Arc::<WsStats>::default();
         let (queue, receiver) = mpsc::channel(QUEUE_UPDATES);
         let (stop, stopped) = watch::channel(false);
-        let start = |(n, shard)| {
+        let mut tasks = Vec::new();
+        let mut asks = Vec::new();
+        for (n, shard) in shards.into_iter().enumerate() {
+            let (ask, asked) = mpsc::channel(1);
+            let shard = Arc::new(shard);
             let outlet = Outlet::new(queue.clone(), stats.clone());
             let seed = config.seed.wrapping_add(n as u64);
-            Supervisor::new(config.clone(), Arc::new(shard), clock.clone(), outlet, stopped.clone(), seed)
-        };
-        let tasks = shards.into_iter().enumerate().map(start).map(|s| tokio::spawn(s.run())).collect();
-        Ok((Self { stop, tasks, stats }, receiver))
+            let (config, clock) = (config.clone(), clock.clone());
+            let supervisor =
+                Supervisor::new(config, shard.clone(), clock, outlet, stopped.clone(), asked, seed);
+            asks.push((shard, ask));
+            tasks.push(tokio::spawn(supervisor.run()));
+        }
+        let control = WsControl { shards: asks.into() };
+        Ok((Self { stop, tasks, stats, control }, receiver))
     }
 
     /// Counters over all connections.
     #[must_use]
     pub const fn stats(&self) -> &Arc<WsStats> {
         &self.stats
+    }
+
+    /// Tells the connections what is missed.
+    #[must_use]
+    pub fn control(&self) -> WsControl {
+        self.control.clone()
     }
 
     /// Closes all sockets properly.

@@ -19,6 +19,8 @@ pub struct WsStats {
     pub updates: AtomicU64,
     /// Payloads that could not be read.
     pub wire_errors: AtomicU64,
+    /// Updates that were read and cannot be true.
+    pub doubted: AtomicU64,
     /// Payloads left out on purpose (COIN-M, unread streams).
     pub dropped: AtomicU64,
     /// Quotes replaced by a newer one of the same symbol because the queue was full.

@@ -17,6 +17,8 @@ pub(super) struct Shard {
     pub index: usize,
     /// Kinds it carries: each is watched for silence.
     pub kinds: BTreeSet<StreamKind>,
+    /// Names of its streams.
+    pub streams: BTreeSet<String>,
     /// SUBSCRIBE messages; the n-th has id n + 1.
     pub messages: Vec<String>,
 }
@@ -41,7 +43,8 @@ pub(super) fn plan(
         for (index, part) in streams.chunks(streams_per_connection.max(1)).enumerate() {
             let kinds = part.iter().map(|(_, kind)| *kind).collect();
             let names = part.iter().map(|(name, _)| name.as_str());
-            shards.push(Shard { route, index, kinds, messages: messages(names) });
+            let streams = part.iter().map(|(name, _)| name.clone()).collect();
+            shards.push(Shard { route, index, kinds, streams, messages: messages(names) });
         }
     }
     Ok(shards)

@@ -16,7 +16,7 @@ use super::liveness::{Liveness, Patience, Silent};
 use super::outlet::{Outlet, ReceiverGone, WsStats};
 use super::plan::Shard;
 use crate::routes::{Route, StreamKind};
-use crate::update::{Stamped, Update};
+use crate::update::{RefusedFrame, Stamped, Update};
 use crate::wire::{Frame, WireError, parse_frame, parse_frame_bytes};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Ts;
@@ -27,6 +27,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const MESSAGE_CAP_BYTES: usize = 8 << 20;
 /// How often silence is looked for.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// Of a refused frame so much is kept.
+const REFUSED_CHARS: usize = 4096;
 /// Wire errors logged per socket; further ones are only counted.
 const LOGGED_WIRE_ERRORS: u32 = 5;
 
@@ -209,10 +211,10 @@ impl Session {
         };
         WsStats::add(&self.outlet.stats().frames, 1);
         match frame {
-            Ok(Frame::Update(update)) => self.hand_over(update, arrival, state).await?,
+            Ok(Frame::Update(update)) => self.judge(update, message, arrival, state).await?,
             Ok(Frame::Updates(updates)) => {
                 for update in updates {
-                    self.hand_over(update, arrival, state).await?;
+                    self.judge(update, message, arrival, state).await?;
                 }
             }
             Ok(Frame::Control(control)) => {
@@ -229,9 +231,39 @@ impl Session {
             }
             Ok(Frame::ServerShutdown { .. }) => self.report(Report::Leaving).await,
             Ok(Frame::Dropped(_)) => WsStats::add(&self.outlet.stats().dropped, 1),
-            Err(error) => self.count(&error, state),
+            Err(error) => {
+                self.count(&error, state);
+                self.refuse(error.to_string(), message, arrival).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Hands an update over if it can be true; else the frame goes, with the reason.
+    async fn judge(
+        &mut self,
+        update: Update,
+        message: &Message,
+        arrival: Ts,
+        state: &mut State,
+    ) -> Result<(), Stop> {
+        match self.config.sieve.as_ref().and_then(|sieve| sieve.doubt(&update)) {
+            None => self.hand_over(update, arrival, state).await,
+            Some(reason) => {
+                WsStats::add(&self.outlet.stats().doubted, 1);
+                self.refuse(reason, message, arrival).await
+            }
+        }
+    }
+
+    async fn refuse(&mut self, reason: String, message: &Message, arrival: Ts) -> Result<(), Stop> {
+        let text = match message {
+            Message::Text(text) => text.as_str().to_owned(),
+            other => String::from_utf8_lossy(&other.clone().into_data()).into_owned(),
+        };
+        let frame = text.chars().take(REFUSED_CHARS).collect();
+        let refused = RefusedFrame { route: self.shard.route, reason, frame };
+        Ok(self.outlet.push(Stamped { arrival, update: Update::Refused(refused) }).await?)
     }
 
     async fn hand_over(&mut self, update: Update, arrival: Ts, state: &mut State) -> Result<(), Stop> {
@@ -294,7 +326,7 @@ const fn kind_of(update: &Update) -> Option<StreamKind> {
         Update::Trade(_) => StreamKind::Trade,
         Update::Depth(_) => StreamKind::Depth,
         Update::Contract(_) => StreamKind::ContractInfo,
-        Update::Stream(_) => return None,
+        Update::Stream(_) | Update::Refused(_) => return None,
     })
 }
 

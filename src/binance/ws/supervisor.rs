@@ -29,6 +29,8 @@ pub(super) struct Supervisor {
     clock: Arc<dyn Clock>,
     outlet: Outlet,
     stopped: watch::Receiver<bool>,
+    /// Asks to replace the socket, though it works.
+    asked: mpsc::Receiver<()>,
     backoff: Backoff,
     patience: Patience,
     /// What was last said about each kind.
@@ -51,6 +53,8 @@ enum Next {
     Replacement(Option<Report>),
     /// The current socket is old enough.
     TooOld,
+    /// Whoever listens misses a stream.
+    Asked,
     /// The client stops.
     Stop,
 }
@@ -62,11 +66,12 @@ impl Supervisor {
         clock: Arc<dyn Clock>,
         outlet: Outlet,
         stopped: watch::Receiver<bool>,
+        asked: mpsc::Receiver<()>,
         seed: u64,
     ) -> Self {
         let backoff = Backoff::new(config.backoff_base, config.backoff_cap, seed);
         let patience = Patience::new(config.silence);
-        Self { config, shard, clock, outlet, stopped, backoff, patience, told: BTreeMap::new() }
+        Self { config, shard, clock, outlet, stopped, asked, backoff, patience, told: BTreeMap::new() }
     }
 
     /// Runs until the client stops or nobody receives any more.
@@ -80,6 +85,11 @@ impl Supervisor {
                 Next::Stop => return self.stop(current, replacement).await,
                 Next::TooOld => {
                     tracing::info!(shard = self.shard.label(), "replacing a connection near its age limit");
+                    dies_at = None;
+                    replacement.get_or_insert_with(|| self.start());
+                }
+                Next::Asked => {
+                    tracing::info!(shard = self.shard.label(), "replacing a connection that lacks a stream");
                     dies_at = None;
                     replacement.get_or_insert_with(|| self.start());
                 }
@@ -173,6 +183,10 @@ impl Supervisor {
             self.patience.was_fruitless(silent.kind);
         }
         let reason = format!("nothing since {}", silent.since);
+        if silent.is_deaf {
+            // Rare kinds would otherwise count as listened to on a path that serves nothing.
+            return self.tell_all(StreamState::Stale, silent.since, &reason).await;
+        }
         self.tell(silent.kind, StreamState::Stale, silent.since, &reason).await;
     }
 
@@ -199,6 +213,7 @@ impl Supervisor {
             _ = self.stopped.wait_for(|stop| *stop) => Next::Stop,
             report = current.reports.recv() => Next::Current(report),
             report = from_replacement => Next::Replacement(report),
+            Some(()) = self.asked.recv() => Next::Asked,
             () = old_age => Next::TooOld,
         }
     }

@@ -8,6 +8,52 @@ use super::text::rows;
 use crate::cli::table;
 use crate::cli::table::plain;
 
+/// "2026-03-01T00:05:00Z, this machine +0.012 s".
+fn clock_text(s: &Value) -> String {
+    let offset = s["clock"]["offset_ms"].as_i64();
+    let offset = offset.map(|ms| format!(", this machine {:+.3} s", ms as f64 / 1000.0));
+    format!("{}{}", plain(&s["now"]), offset.unwrap_or_default())
+}
+
+fn rest_text(rest: &Value) -> String {
+    let until = rest["banned_until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+    let why = rest["last_failure"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    format!(
+        "{}{until}, {} requests, {} failed{why}",
+        plain(&rest["state"]),
+        rest["requests"],
+        rest["failures"]
+    )
+}
+
+/// Bars that wait for their confirmation, and what is missing or a hole, by kind.
+fn gaps_text(s: &Value) -> String {
+    let mut text = format!("{} bars unconfirmed", s["unconfirmed_bars"]);
+    for row in s["gaps"].as_array().into_iter().flatten() {
+        for what in ["missing", "holes"] {
+            if row[what].as_u64().unwrap_or(0) > 0 {
+                text.push_str(&format!(", {} {} {what}", row[what], plain(&row["source"])));
+            }
+        }
+    }
+    text
+}
+
+/// Where the report of the last run is, and why the last one failed.
+fn run_facts(discovery: &Value) -> Vec<Vec<String>> {
+    let fact = |name: &str, field: &str| {
+        discovery[field].as_str().map(|text| vec![name.to_owned(), text.to_owned()])
+    };
+    fact("report", "last_report").into_iter().chain(fact("run error", "last_error")).collect()
+}
+
+/// Records that are kept apart, if there are any.
+fn held_fact(s: &Value) -> Option<Vec<String>> {
+    let held = s["quarantined"].as_u64().filter(|held| *held > 0)?;
+    let how = "records that cannot be true (backtestd quarantine list)";
+    Some(vec!["quarantine".to_owned(), format!("{held} {how}")])
+}
+
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
         vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
@@ -15,7 +61,9 @@ pub(super) fn status_text(s: &Value) -> String {
             "version".to_owned(),
             format!("{} (pid {}, up {} s)", plain(&s["version"]), s["pid"], s["uptime_s"]),
         ],
-        vec!["clock".to_owned(), plain(&s["now"])],
+        vec!["clock".to_owned(), clock_text(s)],
+        vec!["rest".to_owned(), rest_text(&s["rest"])],
+        vec!["not final".to_owned(), gaps_text(s)],
         vec![
             "spec".to_owned(),
             format!("{} since {}", plain(&s["spec"]["hash"]), plain(&s["spec"]["loaded_at"])),
@@ -53,16 +101,8 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
-    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
-        let how = "records that cannot be true (backtestd quarantine list)";
-        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
-    }
-    if let Some(report) = s["discovery"]["last_report"].as_str() {
-        facts.push(vec!["report".to_owned(), report.to_owned()]);
-    }
-    if let Some(error) = s["discovery"]["last_error"].as_str() {
-        facts.push(vec!["run error".to_owned(), error.to_owned()]);
-    }
+    facts.extend(held_fact(s));
+    facts.extend(run_facts(&s["discovery"]));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));

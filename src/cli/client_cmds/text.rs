@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::table::{self, plain};
 
-pub(super) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+pub(in crate::cli) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().map(|items| items.iter().map(cells).collect()).unwrap_or_default()
 }
 

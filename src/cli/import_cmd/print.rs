@@ -69,16 +69,22 @@ fn series_name(key: &SeriesKey) -> String {
 pub(super) fn text(summary: &ImportSummary) {
     for (key, r) in &summary.series {
         println!(
-            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed",
+            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed{}",
             series_name(key),
             r.inserted,
             r.unchanged,
             r.filled,
-            r.conflicts
+            r.conflicts,
+            if r.kept > 0 { format!(" {:>6} refuted", r.kept) } else { String::new() }
         );
     }
-    for conflict in summary.total().listed {
-        println!("changed: {conflict}");
+    let total = summary.total();
+    for conflict in &total.listed {
+        println!("conflict: {conflict}");
+    }
+    let records = total.conflicts + total.kept + total.contradictions;
+    if records > 0 {
+        println!("conflicts: {records} records said two things; `backtestd conflicts` lists them");
     }
     let notes = notes(&summary.findings);
     for note in notes.iter().take(SHOWN) {
@@ -124,6 +130,7 @@ pub(super) fn to_json(summary: &ImportSummary) -> String {
             serde_json::json!({
                 "market": key.market.to_string(), "symbol": key.symbol.as_str(), "kind": key.kind.name(),
                 "inserted": r.inserted, "unchanged": r.unchanged, "filled": r.filled, "conflicts": r.conflicts,
+                "kept": r.kept, "confirmed": r.confirmed,
                 "contradictions": r.contradictions,
                 "listed": r.listed.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })

@@ -11,10 +11,8 @@ use crate::daemon::shared::Shared;
 use crate::daemon::storage::{Job, Storage, StorageError};
 use backtestd_binance::{Rest, RestError};
 
-use super::{Covered, RETRY_PAUSE, Stretch};
-use backtestd_core::market::BarIndex;
-use backtestd_core::market::{RawPut, SeriesKey};
-use backtestd_store::Origin;
+use super::{Answer, RETRY_PAUSE, Stretch};
+use backtestd_core::market::{BAR_MS, BarIndex, SeriesKey};
 
 /// Series fetched at once. The limiter decides the pace; this only hides the round trips.
 const CONCURRENT_SERIES: usize = 4;
@@ -76,12 +74,15 @@ async fn fetch_series(
     series: &SeriesKey,
     end: BarIndex,
 ) -> Result<u64, Failure> {
-    let end = if series.kind.is_bar_like() { end.0 } else { end.open().0 + 1 };
+    // What describes the last bar's instants may still be on its way: the live part asks for it.
+    let end = if series.kind.is_bar_like() { end.0 } else { end.open().0 + 1 - BAR_MS };
     let Some(at_most) = Rest::history_page(series.kind) else { return Ok(0) };
     let mut records = 0;
+    let began = shared.clock.now();
     loop {
-        let missing =
-            storage.ask(|reply| Job::Missing { series: series.clone(), end, at_most, reply }).await?;
+        let missing = storage
+            .ask(|reply| Job::Missing { series: series.clone(), end, at_most, now: began, reply })
+            .await?;
         let Some(stretch) = missing else { return Ok(records) };
         shared.update(|s| s.backfill.stretches_total += 1);
         let page = loop {
@@ -98,20 +99,13 @@ async fn fetch_series(
         };
         let n = page.records.rows().len() as u64;
         // Only what was closed by the exchange's clock has been asked for; a shorter page ends before `to`.
-        let covered = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
-        let put = RawPut { symbol: series.symbol.clone(), records: page.records };
-        let label = "rest history";
-        let done = storage
-            .ask(|reply| Job::Put {
-                puts: vec![put],
-                origin: Origin::Rest,
-                label,
-                covered: Some(covered),
-                reply,
-            })
-            .await?;
+        let asked = Stretch { to: page.through.min(stretch.to), ..stretch };
+        let (series, how) = (series.clone(), "rest history");
+        let answer = Answer { series, asked, records: page.records, answers: page.answers, how };
+        let now = shared.clock.now();
+        let done = storage.ask(|reply| Job::Settle { answers: vec![answer], now, reply }).await?;
         for conflict in &done.report.listed {
-            tracing::warn!(%conflict, "history differs from what was stored; the later delivery wins");
+            tracing::warn!(%conflict, "history differs from what was stored");
         }
         records += n;
         shared.update(|s| {

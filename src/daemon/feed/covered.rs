@@ -1,162 +1,230 @@
-//! Which parts of a series have been asked for already: a mark beside the raw log.
+//! What is still to be asked for of a series, from its ledger and from what is stored.
 //!
-//! ```text
-//! key    covered/<kind>/<market>/<symbol>
-//! value  from i64 LE | to i64 LE, once for each stretch      bar numbers or milliseconds, by kind; [from, to)
-//! ```
-//! Stretches are ascending and do not touch. A slot inside that has no bar is the exchange's own hole: it is not asked
-//! for again.
+//! A bar that only a stream has told is not known yet: it is asked for like one that is missing. A bar of a file is: files
+//! are imported while no daemon runs, and whoever comes next finds them in the store.
 
-use backtestd_core::market::{BAR_MS, BarIndex};
-use backtestd_core::market::{Kind, SeriesKey};
-use backtestd_store::{Store, StoreError};
+use super::ledger::{self, Change, Ledger, Repair, Stretch, missing};
+use backtestd_binance::interval_hours;
+use backtestd_core::market::{BAR_MS, BarIndex, FundingPrint, HOUR_MS, Kind, Records, SeriesKey, Ts};
+use backtestd_store::{Origin, Store, StoreError};
 
 /// Slots looked at in one read.
 const SCAN_SLOTS: i64 = 8192;
 /// Imported instants that begin this close to the wanted start count as reaching it.
-const START_TOLERANCE_MS: i64 = 8 * 3_600_000;
+const START_TOLERANCE_MS: i64 = 8 * HOUR_MS;
+/// So far back the settlement before a stretch is looked for.
+const SETTLEMENTS_BACK_MS: i64 = 9 * HOUR_MS;
+/// What is this young may come late without having been missing, bars.
+const PRESENT_BARS: i64 = 2;
 
-/// A part of a series: bar numbers or milliseconds, by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// First bar number or ms of the stretch.
-    pub from: i64,
-    /// End of the stretch, exclusive.
-    pub to: i64,
-}
-
-/// A stretch that has been asked for, whatever came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Covered {
+/// What the exchange said when it was asked for a stretch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
     /// The series that was asked for.
     pub series: SeriesKey,
-    /// The part of it that was asked for.
+    /// The part of it that has been answered for.
+    pub asked: Stretch,
+    /// What the exchange has there, and perhaps around it.
+    pub records: Records,
+    /// How often it was asked, with the same answer.
+    pub answers: u32,
+    /// Endpoint and occasion, for messages and the ledger.
+    pub how: &'static str,
+}
+
+impl Answer {
+    /// The parts of what was asked that ought to have a record and have none, given the rows that are known beside those
+    /// of the answer.
+    fn missing(&self, stored: &[i64]) -> Vec<Stretch> {
+        let kind = self.series.kind;
+        let mut times = stored.to_vec();
+        self.records.rows().each(&mut |time, columns, _| {
+            // A mark without index or premium is half a record.
+            if kind != Kind::Mark || columns[..3].iter().all(|v| !v.is_nan()) {
+                times.push(time);
+            }
+        });
+        let first = if kind == Kind::Funding { i64::MIN } else { self.asked.from };
+        times.retain(|time| (first..self.asked.to).contains(time));
+        times.sort_unstable();
+        times.dedup();
+        missing(kind, self.asked, &times)
+    }
+
+    /// Gives settlements whose interval the answer could not tell the one that the stored settlements before them tell.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn measure_intervals(&mut self, store: &Store) -> Result<(), StoreError> {
+        let Records::Funding(prints) = &mut self.records else { return Ok(()) };
+        let is_regular = |print: &FundingPrint| !print.rate.is_nan();
+        let Some(first) = prints.iter().find(|p| is_regular(p) && p.interval_hours.is_nan()) else {
+            return Ok(());
+        };
+        let from = first.ts.0 - 2 * SETTLEMENTS_BACK_MS;
+        let rows = store.series_rows(&self.series, from, first.ts.0)?;
+        let rates = rows.columns.first().into_iter().flatten();
+        let mut before: Vec<Ts> =
+            rows.times.iter().zip(rates).filter(|(_, rate)| !rate.is_nan()).map(|(ms, _)| Ts(*ms)).collect();
+        for print in prints.iter_mut().filter(|print| is_regular(print)) {
+            let earlier = |n: usize| before.len().checked_sub(n).map(|at| before[at]);
+            if print.interval_hours.is_nan() {
+                print.interval_hours = interval_hours(earlier(2), earlier(1), print.ts);
+            }
+            before.retain(|ts| *ts < print.ts);
+            before.push(print.ts);
+        }
+        Ok(())
+    }
+
+    /// Takes the answer into a ledger. Call it before the records are stored.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn settle(&self, ledger: &mut Ledger, store: &Store, now: Ts) -> Result<(), StoreError> {
+        let back = if self.series.kind == Kind::Funding { SETTLEMENTS_BACK_MS } else { 0 };
+        let stored = known(store, &self.series, self.asked.from - back, self.asked.to)?;
+        ledger.settle(self.asked, &self.missing(&stored), self.answers, now);
+        Ok(())
+    }
+
+    /// The times of its records that are not stored yet, and of those that are stored with other values.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn news(&self, store: &Store) -> Result<News, StoreError> {
+        let mut rows = Vec::new();
+        self.records.rows().each(&mut |time, columns, _| rows.push((time, *columns)));
+        rows.sort_by_key(|(time, _)| *time);
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(News::default()) };
+        let stored = store.series_rows(&self.series, first.0, last.0 + 1)?;
+        let mut news = News::default();
+        for (time, columns) in rows {
+            let Ok(at) = stored.times.binary_search(&time) else {
+                news.fresh.push(time);
+                continue;
+            };
+            let differs = |(column, new): (&Vec<f64>, &f64)| {
+                let old = column[at];
+                !new.is_nan() && (new + 0.0).to_bits() != old.to_bits()
+            };
+            if stored.columns.iter().zip(&columns).any(differs) {
+                news.other.push(time);
+            }
+        }
+        Ok(news)
+    }
+}
+
+/// What an answer would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Times of records that were not stored, ascending.
+    pub fresh: Vec<i64>,
+    /// Times of records that were stored with other values, ascending.
+    pub other: Vec<i64>,
+}
+
+impl News {
+    /// Writes into the ledger what was behind the present: before `committed`, and not so young that it is no repair.
+    pub fn note(&self, ledger: &mut Ledger, kind: Kind, committed: BarIndex, how: &str, now: Ts) {
+        let before = committed.min(now.bar() - PRESENT_BARS);
+        let limit = if kind.is_bar_like() { before.0 } else { before.open().0 };
+        for (change, times) in [(Change::Filled, &self.fresh), (Change::Corrected, &self.other)] {
+            let late = &times[..times.partition_point(|time| *time < limit)];
+            if let (Some(first), Some(last)) = (late.first(), late.last()) {
+                let at = Stretch { from: *first, to: last + 1 };
+                let records = late.len() as u64;
+                ledger.note_repair(Repair { at, change, records, how: how.to_owned(), when: now });
+            }
+        }
+    }
+}
+
+/// A part of a series that a file has answered for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// The series that the file is about.
+    pub series: SeriesKey,
+    /// The part of it that the file covers.
     pub stretch: Stretch,
 }
 
-fn key(series: &SeriesKey) -> String {
-    format!("covered/{}/{}/{}", series.kind.name(), series.market, series.symbol)
+/// Remembers that a file has answered for a stretch of instants: nothing says which of them there ought to be.
+///
+/// # Errors
+/// When the engine fails.
+pub fn extend(store: &mut Store, covered: &Covered) -> Result<(), StoreError> {
+    let mut ledger = ledger::load(store, &covered.series)?;
+    ledger.settle(covered.stretch, &[], 1, Ts(0));
+    let (name, value) = ledger::mark(&covered.series, &ledger);
+    store.put_meta(&name, &value)
 }
 
 /// What was asked for, ascending.
 ///
 /// # Errors
-/// When the engine fails. Bytes of another layout count as nothing: the worst is to ask again.
+/// When the engine fails.
 pub fn asked(store: &Store, series: &SeriesKey) -> Result<Vec<Stretch>, StoreError> {
-    let Some(bytes) = store.meta(&key(series))? else { return Ok(Vec::new()) };
-    let (words, _) = bytes.as_chunks::<8>();
-    let (pairs, _) = words.as_chunks::<2>();
-    Ok(pairs
-        .iter()
-        .map(|[from, to]| Stretch { from: i64::from_le_bytes(*from), to: i64::from_le_bytes(*to) })
-        .collect())
+    Ok(ledger::load(store, series)?.settled().to_vec())
 }
 
-/// The mark after a stretch has been asked for: its name and value in the store.
+/// What a daemon wants of a series: from `first` to `end`, of instants also those of the `lead_in_rows` before, which hold on
+/// the first rows.
+#[must_use]
+pub const fn wanted(kind: Kind, first: BarIndex, lead_in_rows: usize, end: i64) -> Stretch {
+    let from = if kind.is_bar_like() { first.0 } else { first.open().0 + 1 - lead_in_rows as i64 * BAR_MS };
+    Stretch { from, to: end }
+}
+
+/// Instants that were imported from the first row on count as answered for up to their end.
 ///
 /// # Errors
 /// When the engine fails.
-pub fn extended(store: &Store, covered: &Covered) -> Result<(String, Vec<u8>), StoreError> {
-    let mut all = asked(store, &covered.series)?;
-    all.push(covered.stretch);
-    all.sort_by_key(|s| s.from);
-    let mut merged: Vec<Stretch> = Vec::new();
-    for stretch in all.into_iter().filter(|s| s.from < s.to) {
-        match merged.last_mut() {
-            Some(last) if stretch.from <= last.to => last.to = last.to.max(stretch.to),
-            _ => merged.push(stretch),
-        }
-    }
-    let bytes = merged.iter().flat_map(|s| [s.from.to_le_bytes(), s.to.to_le_bytes()]).flatten().collect();
-    Ok((key(&covered.series), bytes))
-}
-
-/// Remembers that a stretch was asked for.
-///
-/// # Errors
-/// When the engine fails.
-pub fn extend(store: &mut Store, covered: &Covered) -> Result<(), StoreError> {
-    let (name, value) = extended(store, covered)?;
-    store.put_meta(&name, &value)
-}
-
-/// The next stretch of a daemon's history before `end` that is neither stored nor remembered, `at_most` long. Instants
-/// that were imported from the start on count as asked for up to their end. Those of the `lead_in_rows` before `first` are
-/// wanted too: they hold on the first rows.
-///
-/// # Errors
-/// When the engine fails.
-pub fn next_missing(
-    store: &mut Store,
+pub fn take_in_imported(
+    store: &Store,
+    ledger: &mut Ledger,
     series: &SeriesKey,
     first: BarIndex,
-    lead_in_rows: usize,
     end: i64,
-    at_most: i64,
-) -> Result<Option<Stretch>, StoreError> {
-    let start = if series.kind.is_bar_like() { first.0 } else { first.open().0 + 1 };
-    let is_known = asked(store, series)?.iter().any(|s| s.from <= start && start < s.to);
-    if !is_known && let Some(to) = imported_to(store, series, start)? {
-        extend(
-            store,
-            &Covered { series: series.clone(), stretch: Stretch { from: start, to: to.min(end) } },
-        )?;
+    now: Ts,
+) -> Result<(), StoreError> {
+    let start = first.open().0 + 1;
+    if series.kind.is_bar_like() || ledger.is_settled(start) {
+        return Ok(());
     }
-    let lead_in = if series.kind.is_bar_like() { 0 } else { lead_in_rows as i64 * BAR_MS };
-    next_unasked(store, series, Stretch { from: start - lead_in, to: end }, at_most)
+    let found = store.summary(series)?;
+    if let Some(s) = found.filter(|s| s.first <= start + START_TOLERANCE_MS && s.last >= start) {
+        ledger.settle(Stretch { from: start, to: end.min(s.last + 1) }, &[], 1, now);
+    }
+    Ok(())
 }
 
-/// The next part of `wanted` that is neither stored nor remembered, `at_most` long.
+/// The next stretch of `wanted`, `at_most` long, that neither the exchange nor a file has answered for; then the holes
+/// that are due to be asked about again, those of bars whole.
 ///
 /// # Errors
 /// When the engine fails.
 pub fn next_unasked(
-    store: &mut Store,
+    store: &Store,
+    ledger: &mut Ledger,
     series: &SeriesKey,
     wanted: Stretch,
     at_most: i64,
+    now: Ts,
 ) -> Result<Option<Stretch>, StoreError> {
-    let mut from = wanted.from;
-    loop {
-        let all = asked(store, series)?;
-        if let Some(inside) = all.iter().find(|s| s.from <= from && from < s.to) {
-            from = inside.to;
+    let is_bar_like = series.kind.is_bar_like();
+    while let Some(open) = ledger.open(wanted).first().copied() {
+        let unknown = if is_bar_like { first_unknown(store, series, open)? } else { Some(open.from) };
+        // What a file or an earlier answer has told needs no question.
+        ledger.settle(Stretch { to: unknown.unwrap_or(open.to), ..open }, &[], 1, now);
+        if let Some(from) = unknown {
+            return Ok(Some(Stretch { from, to: open.to.min(from.saturating_add(at_most)) }));
         }
-        if from >= wanted.to {
-            return Ok(None);
-        }
-        let next_known = all.iter().map(|s| s.from).find(|known| *known > from).unwrap_or(i64::MAX);
-        let to = wanted.to.min(next_known);
-        if !series.kind.is_bar_like() {
-            return Ok(Some(Stretch { from, to: to.min(from + at_most) }));
-        }
-        let hole = first_hole(store, series, BarIndex(from), BarIndex(to))?;
-        let present_to = hole.map_or(to, |bar| bar.0);
-        if present_to > from {
-            // Everything before the hole is there.
-            let stretch = Stretch { from, to: present_to };
-            extend(store, &Covered { series: series.clone(), stretch })?;
-        }
-        let Some(hole) = hole else {
-            from = to;
-            continue;
-        };
-        let mut to = to.min(hole.0 + at_most);
-        if series.kind != Kind::Bars {
-            // What a stream recorded live is not asked for again: the archive's values are another measurement.
-            let present = slots(store, series, hole, BarIndex(to))?;
-            to = present.first().map_or(to, |bar| bar.0);
-        }
-        return Ok(Some(Stretch { from: hole.0, to }));
     }
-}
-
-/// Instants that were imported from the start on: the end of them.
-fn imported_to(store: &Store, series: &SeriesKey, start: i64) -> Result<Option<i64>, StoreError> {
-    let found = store.summary(series)?;
-    Ok(found
-        .filter(|s| !series.kind.is_bar_like() && s.first <= start + START_TOLERANCE_MS && s.last >= start)
-        .map(|s| s.last + 1))
+    let due = ledger.due_hole(wanted, now).and_then(|hole| hole.at.common(wanted));
+    let limit = if is_bar_like { i64::MAX } else { at_most };
+    Ok(due.map(|hole| Stretch { to: hole.to.min(hole.from.saturating_add(limit)), ..hole }))
 }
 
 /// The slots of `[from, to)` that have a record, of a bar-like series.
@@ -169,28 +237,26 @@ pub fn slots(
     from: BarIndex,
     to: BarIndex,
 ) -> Result<Vec<BarIndex>, StoreError> {
-    if series.kind == Kind::Bars {
-        let bars = store.bars(series.market, &series.symbol, from, to)?;
-        return Ok(bars.into_iter().map(|bar| bar.bar).collect());
-    }
     Ok(store.series_rows(series, from.0, to.0)?.times.into_iter().map(BarIndex).collect())
 }
 
-/// The first slot of `[from, end)` without a bar.
-fn first_hole(
-    store: &Store,
-    series: &SeriesKey,
-    from: BarIndex,
-    end: BarIndex,
-) -> Result<Option<BarIndex>, StoreError> {
-    let mut next = from;
-    while next < end {
-        let to = end.min(next + SCAN_SLOTS);
-        for bar in slots(store, series, next, to)? {
-            if bar != next {
+/// Times of the records of `[from, to)` that not only a stream has told.
+fn known(store: &Store, series: &SeriesKey, from: i64, to: i64) -> Result<Vec<i64>, StoreError> {
+    let rows = store.series_rows(series, from, to)?;
+    let told = rows.times.iter().zip(&rows.origins);
+    Ok(told.filter(|(_, origin)| **origin != Origin::Stream).map(|(time, _)| *time).collect())
+}
+
+/// The first slot of a stretch that has no record, or one that only a stream has told.
+fn first_unknown(store: &Store, series: &SeriesKey, open: Stretch) -> Result<Option<i64>, StoreError> {
+    let mut next = open.from;
+    while next < open.to {
+        let to = open.to.min(next + SCAN_SLOTS);
+        for slot in known(store, series, next, to)? {
+            if slot != next {
                 return Ok(Some(next));
             }
-            next = next.next();
+            next += 1;
         }
         if next < to {
             return Ok(Some(next));

@@ -3,8 +3,11 @@
 mod backfill;
 mod catch;
 pub mod covered;
+mod gaps;
+pub mod ledger;
 mod listing;
 mod plan;
+mod proof;
 mod range;
 
 use std::time::Duration;
@@ -13,8 +16,11 @@ use std::time::Duration;
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 pub use backfill::{Backfill, backfill};
-pub use catch::{Asked, ask_bars, instants};
-pub use covered::{Covered, Stretch};
+pub use catch::{Answers, about_bar, ask};
+pub use covered::{Answer, Covered};
+pub use gaps::{SeriesGaps, Span as GapSpan};
+pub use ledger::Stretch;
 pub use listing::{Listing, Unlisted};
 pub use plan::{Follow, overload, subscriptions};
+pub use proof::check_gaps;
 pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};

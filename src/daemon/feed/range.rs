@@ -8,13 +8,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::runtime::Handle;
 
-use super::covered::{extended, next_unasked};
-use super::{Covered, RETRY_PAUSE, Stretch};
+use super::covered::next_unasked;
+use super::ledger::{load, mark};
+use super::{Answer, RETRY_PAUSE, Stretch};
 use backtestd_binance::{HistoryPage, Rest, RestError};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::BAR_MS;
+use backtestd_core::market::{BAR_MS, Ts};
 use backtestd_core::market::{RawPut, SeriesKey};
-use backtestd_store::{Delivery, MergeReport, Origin, Store, StoreError};
+use backtestd_store::{Delivery, Lot, MergeReport, Origin, Store, StoreError};
 
 /// Series fetched at once; the limiter decides the pace.
 const CONCURRENT_SERIES: usize = 4;
@@ -71,6 +72,8 @@ enum Message {
 }
 
 struct Fetch<'a> {
+    /// When the whole began: a hole that is asked about meanwhile is not due again.
+    began: Ts,
     rest: &'a Rest,
     clock: &'a Arc<dyn Clock>,
     runtime: &'a Handle,
@@ -90,7 +93,7 @@ pub fn backfill_range(
     on_event: &mut dyn FnMut(RangeEvent<'_>),
 ) -> Result<Vec<SeriesDone>, RangeError> {
     let (answers, inbox): (_, Receiver<Message>) = sync_channel(2 * CONCURRENT_SERIES);
-    let fetch = Fetch { rest, clock, runtime, answers };
+    let fetch = Fetch { began: clock.now(), rest, clock, runtime, answers };
     let mut all: Vec<SeriesDone> = wanted
         .into_iter()
         .map(|(series, wanted)| SeriesDone {
@@ -118,7 +121,7 @@ pub fn backfill_range(
             }
             Message::Page(ix, stretch, page) => {
                 let more = match page {
-                    Ok(page) => keep(store, &mut all[ix], stretch, page)?,
+                    Ok(page) => keep(store, &mut all[ix], stretch, page, clock.now())?,
                     Err(error) => {
                         all[ix].refused = Some(error.to_string());
                         false
@@ -147,7 +150,10 @@ fn go_on(
     on_event: &mut dyn FnMut(RangeEvent<'_>),
 ) -> Result<bool, RangeError> {
     let next = match Rest::history_page(done.series.kind) {
-        Some(at_most) => next_unasked(store, &done.series, done.wanted, at_most)?,
+        Some(at_most) => {
+            let mut ledger = load(store, &done.series)?;
+            next_unasked(store, &mut ledger, &done.series, done.wanted, at_most, fetch.began)?
+        }
         None => None,
     };
     tell(done, reached, next.map_or(done.wanted.to, |stretch| stretch.from), on_event);
@@ -186,14 +192,19 @@ fn keep(
     done: &mut SeriesDone,
     stretch: Stretch,
     page: HistoryPage,
+    now: Ts,
 ) -> Result<bool, RangeError> {
     let series = done.series.clone();
-    let asked = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
-    let mark = extended(store, &asked)?;
-    done.fetched += page.records.rows().len() as u64;
-    let put = RawPut { symbol: series.symbol, records: page.records };
-    let delivery = Delivery { origin: Origin::Rest, label: "rest history" };
-    for (_, report) in store.put_history(&[put], delivery, &[mark])? {
+    let asked = Stretch { to: page.through.min(stretch.to), ..stretch };
+    let how = "rest history";
+    let answer = Answer { series: series.clone(), asked, records: page.records, answers: page.answers, how };
+    let mut ledger = load(store, &series)?;
+    answer.settle(&mut ledger, store, now)?;
+    done.fetched += answer.records.rows().len() as u64;
+    let put = RawPut { symbol: series.symbol.clone(), records: answer.records };
+    let delivery = Delivery::answered(Origin::Rest, how, now);
+    let lot = Lot { puts: &[put], delivery, completes: None };
+    for (_, report) in store.put_history(&[lot], &[mark(&series, &ledger)])? {
         done.report.add(report);
     }
     Ok(page.through > stretch.from)

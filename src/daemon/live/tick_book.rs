@@ -12,8 +12,13 @@ pub(crate) type Series = (Market, Symbol);
 pub(crate) struct TickBook {
     expected: Vec<Series>,
     delivered: BTreeMap<BarIndex, BTreeSet<usize>>,
+    /// How many bars in a row the exchange said that it has none of a series.
+    absent: BTreeMap<usize, u32>,
     next: BarIndex,
 }
+
+/// After so many bars that even the exchange does not have, a tick does not wait for a series any more: it has stopped trading.
+const ABSENT_AFTER: u32 = 2;
 
 /// What a delivered bar means for the tick it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,7 @@ impl TickBook {
     /// Follows `expected`; `next` is the first tick to close.
     #[must_use]
     pub(crate) const fn new(expected: Vec<Series>, next: BarIndex) -> Self {
-        Self { expected, delivered: BTreeMap::new(), next }
+        Self { expected, delivered: BTreeMap::new(), absent: BTreeMap::new(), next }
     }
 
     /// The tick to close next.
@@ -44,6 +49,9 @@ impl TickBook {
         let Some(index) = self.expected.iter().position(|s| s == series) else {
             return Delivery::Unexpected;
         };
+        if bar >= self.next - 1 {
+            self.absent.remove(&index);
+        }
         if bar < self.next {
             return Delivery::Late;
         }
@@ -51,18 +59,50 @@ impl TickBook {
         Delivery::InTime
     }
 
-    /// The series that have not delivered the next tick's bar.
+    /// Whether anything of the next tick has been delivered.
+    #[must_use]
+    pub(crate) fn has_any(&self) -> bool {
+        self.delivered.contains_key(&self.next)
+    }
+
+    /// The exchange has no bar of a series either.
+    pub(crate) fn has_none(&mut self, series: &Series) {
+        if let Some(index) = self.expected.iter().position(|s| s == series) {
+            let count = self.absent.entry(index).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Whether a series has stopped trading, as far as is known.
+    #[must_use]
+    pub(crate) fn is_absent(&self, series: &Series) -> bool {
+        self.expected.iter().position(|s| s == series).is_some_and(|index| !self.is_awaited(index))
+    }
+
+    /// Whether a tick waits for a series.
+    fn is_awaited(&self, index: usize) -> bool {
+        self.absent.get(&index).is_none_or(|bars| *bars < ABSENT_AFTER)
+    }
+
+    /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is awaited.
     #[must_use]
     pub(crate) fn missing(&self) -> Vec<Series> {
         let delivered = self.delivered.get(&self.next);
         let is_missing = |index: &usize| delivered.is_none_or(|set| !set.contains(index));
-        (0..self.expected.len()).filter(is_missing).map(|index| self.expected[index].clone()).collect()
+        let all: Vec<usize> = (0..self.expected.len()).filter(is_missing).collect();
+        let mut awaited: Vec<usize> = all.iter().copied().filter(|index| self.is_awaited(*index)).collect();
+        if awaited.is_empty() && delivered.is_none() {
+            awaited = all;
+        }
+        awaited.into_iter().map(|index| self.expected[index].clone()).collect()
     }
 
-    /// Whether every series has delivered the next tick's bar.
+    /// Whether every series that is awaited has delivered the next tick's bar, and any at all.
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {
-        self.delivered.get(&self.next).is_some_and(|set| set.len() == self.expected.len())
+        self.delivered.get(&self.next).is_some_and(|set| {
+            (0..self.expected.len()).all(|index| set.contains(&index) || !self.is_awaited(index))
+        })
     }
 
     /// Everything before `next` has closed.
@@ -90,6 +130,27 @@ mod tests {
         assert!(!book.is_complete());
         assert_eq!(book.deliver(&spot, BarIndex(10)), Delivery::InTime);
         assert!(book.is_complete());
+    }
+
+    #[test]
+    fn a_series_that_the_exchange_has_no_bars_of_holds_up_nobody_until_it_comes_back() {
+        let (alive, gone) = (series(Market::Perp, "BTCUSDT"), series(Market::Perp, "ETHUSDT"));
+        let mut book = TickBook::new(vec![alive.clone(), gone.clone()], BarIndex(10));
+        for bar in 10..12 {
+            book.deliver(&alive, BarIndex(bar));
+            assert!(!book.is_complete(), "{bar}");
+            book.has_none(&gone);
+            book.closed_to(BarIndex(bar + 1));
+        }
+        assert_eq!(book.missing().len(), 2, "before anything has come, everybody is missing");
+        book.deliver(&alive, BarIndex(12));
+        assert!(book.is_complete() && book.missing().is_empty());
+        book.closed_to(BarIndex(13));
+        book.deliver(&gone, BarIndex(13));
+        book.deliver(&alive, BarIndex(13));
+        book.closed_to(BarIndex(14));
+        book.deliver(&alive, BarIndex(14));
+        assert!(!book.is_complete(), "it is back, and awaited");
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use std::time::Instant;
 
 use super::{Exit, Spec};
-use crate::daemon::feed::{Asked, Backfill, Listing};
+use crate::daemon::feed::{Answers, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
-use crate::daemon::storage::{Advanced, Install, PutDone, RunInput, Step, StorageError};
+use crate::daemon::storage::{Advanced, Due, Install, PutDone, Question, RunInput, Step, StorageError};
 use backtestd_binance::{RestError, Stamped};
-use backtestd_core::market::BarIndex;
-use backtestd_core::market::RawPut;
+use backtestd_core::market::{BarIndex, Kind};
 use tokio::sync::oneshot;
 
+use super::repair::Part;
 use super::runs::FinishedRun;
+use super::time::TimeAnswer;
 
 /// A signal of the operating system, or its equivalent in tests and in the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +57,15 @@ pub(super) enum Done {
     Backfilled(Result<Backfill, StorageError>),
     Advanced(Result<Advanced, StorageError>),
     WentLive(Result<BarIndex, StorageError>),
-    Put { label: &'static str, result: Result<PutDone, StorageError> },
+    Put(Result<PutDone, StorageError>),
+    Due { kind: Kind, result: Result<Due, StorageError> },
+    Looked(Result<Due, StorageError>),
+    Answered(Part),
+    Settled { kind: Kind, rest: Vec<Question>, has_more: bool, result: Result<PutDone, StorageError> },
     Journalled(Result<(), StorageError>),
-    Instants { bar: BarIndex, puts: Vec<RawPut> },
-    AskedForMissing { bar: BarIndex, asked: Asked },
-    Reconciled(Asked),
-    Repaired(Asked),
+    AskedForMissing { bar: BarIndex, answers: Answers },
+    Time(Result<Option<TimeAnswer>, RestError>),
+    WentBack(Result<BarIndex, StorageError>),
     Listed(Result<Listing, RestError>),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },

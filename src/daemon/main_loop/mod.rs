@@ -11,14 +11,17 @@
 //! ```
 
 mod closing;
+mod hosts;
 mod input;
 mod journal;
 mod listing;
+mod repair;
 mod runs;
 mod specs;
 mod start;
 mod stream_state;
 mod ticks;
+mod time;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,21 +33,23 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config::Config;
 use super::feed::Follow;
-use super::live::{Aggregates, TickBook};
+use super::live::{Aggregates, LiveSieve, TickBook};
+use super::refused::RefusedFrames;
 use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
 use super::systemd::ServiceManager;
-use backtestd_binance::{Rest, Stamped};
+use backtestd_binance::{Rest, Stamped, WsControl};
 use backtestd_core::market::BarIndex;
 use backtestd_core::spec::CompiledSpec;
 
 use closing::Closing;
+pub use hosts::{exchange_clock, rest_config};
 pub(super) use input::Signal;
 use input::{Done, Handled, Input};
 use runs::Runs;
 use specs::Specs;
-pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
+pub use start::{Daemon, DaemonError, Stopper};
 use stream_state::StreamStates;
 
 /// How far behind the clock the pipeline may be and still count as live, bars.
@@ -66,6 +71,9 @@ struct MainLoop {
     aggregates: Aggregates,
     journal: journal::JournalTimer,
     streams: StreamStates,
+    control: WsControl,
+    sieve: Arc<LiveSieve>,
+    refused: RefusedFrames,
     closing: Option<Closing>,
     /// End of the history that the last catch-up fetched.
     fetched_to: BarIndex,
@@ -73,7 +81,8 @@ struct MainLoop {
     advancing: bool,
     /// A put changed committed history.
     repair_due: bool,
-    gaps: ticks::Gaps,
+    rounds: repair::Rounds,
+    time: time::Timekeeper,
     /// The exchange has said which of the followed symbols it lists.
     is_listing_known: bool,
     runs: Runs,
@@ -89,6 +98,8 @@ struct MainLoop {
 #[derive(Debug)]
 struct Inputs {
     control: mpsc::Receiver<Control>,
+    /// Updates that came while the daemon started.
+    early: VecDeque<Stamped>,
     updates: mpsc::Receiver<Stamped>,
     spec_changes: mpsc::Receiver<()>,
     signals: mpsc::Receiver<Signal>,
@@ -111,6 +122,7 @@ impl MainLoop {
         self.catch_up();
         loop {
             let event = self.next_event().await;
+            let is_update = matches!(event, Input::Update(_));
             let handled = self.handle_event(event);
             match &handled {
                 Handled::Started(what) => tracing::debug!(what, "started"),
@@ -125,7 +137,9 @@ impl MainLoop {
                     break;
                 }
             }
-            self.show_phase();
+            if !is_update {
+                self.show_phase();
+            }
         }
     }
 
@@ -143,6 +157,9 @@ impl MainLoop {
     async fn next_event(&mut self) -> Input {
         let (timer, journal_due) = (self.timer(), self.journal_due());
         let inputs = &mut self.inputs;
+        if let Some(update) = inputs.early.pop_front() {
+            return Input::Update(update);
+        }
         tokio::select! {
             biased;
             ended = &mut inputs.storage_ended => Input::StorageEnded(match ended {
@@ -192,11 +209,17 @@ impl MainLoop {
             Done::Backfilled(Ok(result)) => self.on_backfilled(result),
             Done::Advanced(Ok(advanced)) => self.on_advanced(&advanced),
             Done::WentLive(Ok(first)) => self.on_went_live(first),
-            Done::Put { label, result: Ok(put) } => self.on_put(label, &put),
+            Done::Put(Ok(put)) => self.on_put(&put),
+            Done::Due { kind, result: Ok(due) } => self.on_due(kind, due),
+            Done::Looked(Ok(due)) => self.on_looked(due),
+            Done::Answered(part) => self.on_answered(part),
+            Done::Settled { kind, rest, has_more, result: Ok(done) } => {
+                self.on_settled(kind, rest, has_more, &done)
+            }
             Done::Journalled(Ok(())) => self.on_journalled(),
-            Done::Instants { bar, puts } => self.on_instants(bar, puts),
-            Done::AskedForMissing { bar, asked } => self.on_asked(bar, asked),
-            Done::Reconciled(asked) | Done::Repaired(asked) => self.on_reconciled(asked),
+            Done::AskedForMissing { bar, answers } => self.on_asked(bar, answers),
+            Done::Time(answer) => self.on_time(answer),
+            Done::WentBack(Ok(next)) => self.on_went_back(next),
             Done::Listed(answer) => self.on_listed(answer),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
             Done::SpecInstalled { result: Ok(install), spec, replies } => {
@@ -210,7 +233,11 @@ impl MainLoop {
             | Done::WentLive(Err(error))
             | Done::ChangeStepped(Err(error))
             | Done::RunLooked { result: Err(error), .. }
-            | Done::Put { result: Err(error), .. }
+            | Done::Put(Err(error))
+            | Done::Due { result: Err(error), .. }
+            | Done::Looked(Err(error))
+            | Done::WentBack(Err(error))
+            | Done::Settled { result: Err(error), .. }
             | Done::Journalled(Err(error))
             | Done::SpecInstalled { result: Err(error), .. } => {
                 Handled::Exit(Exit::Failed(error.to_string()))
@@ -230,9 +257,11 @@ impl MainLoop {
     }
 
     fn show_phase(&mut self) {
-        let status = self.shared.status();
-        let tick = status.store.committed_tick.map_or("nothing committed".to_owned(), |t| t.to_string());
-        self.service.status(&format!("{}: {tick}; {}", status.state.name(), status.detail));
+        let line = self.shared.peek(|s| {
+            let tick = s.store.committed_tick.map_or("nothing committed".to_owned(), |t| t.to_string());
+            format!("{}: {tick}; {}", s.state.name(), s.detail)
+        });
+        self.service.status(&line);
     }
 
     /// Notes or clears a cause of degradation.

@@ -233,6 +233,8 @@ impl MainLoop {
                 Err(error) => s.discovery.last_error = Some(format!("{}: {error}", finished.run_id)),
             }
         });
+        let failed = finished.result.as_ref().err();
+        self.trouble("discovery", failed.map(|error| format!("discovery failed: {error}")));
         for waiter in waiters {
             answer(waiter, finished.result.clone());
         }

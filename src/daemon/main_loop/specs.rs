@@ -48,6 +48,9 @@ impl Specs {
     }
 }
 
+/// Cause of degradation.
+const TROUBLE: &str = "spec";
+
 impl MainLoop {
     /// Reads the tree again, beside the running spec.
     pub(super) fn on_reload(&mut self, reply: Option<oneshot::Sender<Result<Reloaded, Refusal>>>) -> Handled {
@@ -80,10 +83,15 @@ impl MainLoop {
             // Whatever was read is old already.
             return self.read_spec(waiting.into_iter().chain(replies).collect());
         }
+        if result.is_ok() {
+            self.trouble(TROUBLE, None);
+        }
         match result {
             Err(text) => {
                 tracing::error!(error = %text, "the spec tree is not valid; the spec in force stays");
                 self.shared.update(|s| s.spec.error = Some(text.clone()));
+                let first = text.lines().next().unwrap_or_default();
+                self.trouble(TROUBLE, Some(format!("the spec tree on disk is refused: {first}")));
                 for reply in replies {
                     answer(reply, Err(Refusal::Invalid(text.clone())));
                 }
@@ -135,6 +143,7 @@ impl MainLoop {
         replies: ReloadReplies,
     ) -> Handled {
         self.advancing = false;
+        self.sieve.set_rules(spec.sources.plausibility.clone());
         match install {
             Install::Unchanged => {
                 self.shared.update(|s| s.spec.error = None);

@@ -10,33 +10,34 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::closing::ASK_DEADLINE;
+use super::hosts::{Lines, rest_config, speed};
 use super::journal::JournalTimer;
 use super::listing;
+use super::repair::Rounds;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
-use super::ticks::Gaps;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
-use crate::daemon::config::{ClockSource, Config, Start};
+use crate::daemon::config::{Config, Start};
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
 use crate::daemon::live::{Aggregates, TickBook};
+use crate::daemon::refused::RefusedFrames;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
 use crate::daemon::status::{Phase, SeriesStatus};
 use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
-use backtestd_binance::clock::{LateClock, ScaledClock, SystemClock};
-use backtestd_binance::{Rest, RestConfig, RestError, WsClient, WsConfig, WsError, install_tls};
+use backtestd_binance::clock::{ExchangeClock, SystemClock};
+use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{Market, Ts};
 use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
 const SIGNAL_QUEUE: usize = 8;
-/// How long the exchange may take to say what time it is, at the start.
-const CLOCK_DEADLINE: Duration = Duration::from_secs(30);
+/// Statistics are asked for in the course of a bar.
+const BAR: Duration = Duration::from_secs(300);
 /// How long the start waits for the exchange to say which symbols it lists.
 const LISTING_DEADLINE: Duration = Duration::from_secs(5);
 /// Time for open API connections to end.
@@ -128,20 +129,14 @@ impl Drop for SocketFile {
 
 /// Says once when the statistics asked for after each bar are more than the exchange lets through.
 fn warn_of_overload(config: &Config) {
-    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, ASK_DEADLINE) {
+    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, BAR) {
         tracing::warn!(
             wanted,
             served,
-            "more requests for statistics after each bar than the exchange's limit lets through while a tick waits; \
+            "more requests for statistics after each bar than the exchange's limit lets through before the next; \
              follow fewer symbols or leave a statistic out of `collect`"
         );
     }
-}
-
-/// The clock to begin with. The API answers before the exchange does, so that somebody who asks why nothing happens yet
-/// is told.
-fn clock_of(is_late: bool, late: &LateClock) -> Arc<dyn Clock> {
-    if is_late { Arc::new(late.clone()) } else { Arc::new(SystemClock) }
 }
 
 /// History that begins in the future is no history: a daemon would follow nothing, and say that it does.
@@ -164,7 +159,7 @@ async fn restored(
         Aggregates::restored(&follow.symbols, now, &config.clock, &opened.journalled, config.collect);
     if !closed.is_empty() {
         let label = "websocket, before the restart";
-        let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, covered: None, reply };
+        let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, reply };
         storage.ask(put).await?;
     }
     Ok(aggregates)
@@ -200,26 +195,24 @@ impl Daemon {
         let spec = load_specs(&config.spec)
             .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
         let spec = Arc::new(spec);
-        let late = LateClock::default();
-        let is_late = clock.is_none() && config.clock.source == ClockSource::Exchange;
-        let clock = clock.unwrap_or_else(|| clock_of(is_late, &late));
+        let told = clock.is_none().then(|| ExchangeClock::new(speed(&config)));
+        let clock = clock.or_else(|| Some(Arc::new(told.clone()?))).unwrap_or_else(|| Arc::new(SystemClock));
         warn_of_overload(&config);
         let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
         show_start(&shared, &follow, &spec);
         let (mut api, socket) = serve(&config, &shared).await?;
-        if is_late {
-            show_detail(&shared, "asking the exchange what time it is");
-            late.set(ask_time(&config).await?);
-            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
-        }
+        let mut service = ServiceManager::default();
+        service.ready();
+        let lines = Lines::open(&shared, &spec, told, &mut service).await?;
         check_start(config.start, clock.now())?;
-        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        let rest = lines.rest;
         show_detail(&shared, "asking the exchange which symbols it lists");
-        let listing = check_listing(&rest, &follow, &shared).await?;
+        let listing = service.alive_while(&shared, check_listing(&rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
-        let (storage, opened, storage_ended) =
-            Storage::start(Arc::clone(&shared), Arc::clone(&follow), Arc::clone(&spec)).await?;
+        let (storage, opened, storage_ended) = service
+            .alive_while(&shared, Storage::start(shared.clone(), follow.clone(), spec.clone()))
+            .await?;
         api.spawn({
             let storage = storage.clone();
             async move {
@@ -229,15 +222,12 @@ impl Daemon {
         });
         let (watch, spec_changes) = SpecWatch::start(&config.spec)
             .map_err(|e| DaemonError::Watch { dir: config.spec.clone(), reason: e.to_string() })?;
-        let (websocket, updates) =
-            WsClient::spawn(ws_config(&config), &feed::subscriptions(&config), &clock)?;
         let (signals, signal_queue) = mpsc::channel(SIGNAL_QUEUE);
-        let service = ServiceManager::default();
-        service.ready();
         tracing::info!(socket = %config.socket.display(), spec = %spec.hash, "listening");
         let inputs = Inputs {
             control,
-            updates,
+            early: lines.early.into(),
+            updates: lines.updates,
             spec_changes,
             signals: signal_queue,
             storage_ended,
@@ -251,11 +241,15 @@ impl Daemon {
             fetched_to: opened.next,
             phase: Phase::Starting,
             troubles: listing.as_ref().and_then(idle_trouble).into_iter().collect(),
-            streams: StreamStates::default(),
+            streams: StreamStates::new(&lines.subscribed, clock.now()),
+            control: lines.websocket.control(),
+            sieve: lines.sieve,
+            refused: RefusedFrames::start(&config.state),
             closing: None,
             advancing: false,
             repair_due: false,
-            gaps: Gaps::default(),
+            rounds: Rounds::default(),
+            time: lines.time,
             is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
@@ -269,7 +263,7 @@ impl Daemon {
             service,
             inputs,
         };
-        Ok(Self { main_loop, shared, signals, websocket, api, socket, _watch: watch })
+        Ok(Self { main_loop, shared, signals, websocket: lines.websocket, api, socket, _watch: watch })
     }
 
     /// The shared state: status and stream, for callers in this process.
@@ -344,6 +338,8 @@ fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
         watermark: None,
         lag_ms: None,
         gaps_open: 0,
+        unconfirmed: 0,
+        holes: 0,
         last_update: None,
         listed_as: None,
         tick_size: None,
@@ -361,7 +357,7 @@ fn idle_trouble(listing: &Listing) -> Option<(&'static str, String)> {
     Some((listing::TROUBLE, listing.not_trading()?))
 }
 
-fn show_detail(shared: &Shared, detail: &str) {
+pub(super) fn show_detail(shared: &Shared, detail: &str) {
     shared.update(|s| detail.clone_into(&mut s.detail));
 }
 
@@ -389,51 +385,4 @@ async fn check_listing(
             Ok(None)
         }
     }
-}
-
-/// The clock that the configuration asks for: the system's, or the exchange's, extrapolated.
-///
-/// # Errors
-/// When the exchange does not say what time it is.
-pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError> {
-    Ok(match config.clock.source {
-        ClockSource::System => Arc::new(SystemClock),
-        ClockSource::Exchange => Arc::new(ask_time(config).await?),
-    })
-}
-
-/// The exchange's clock.
-async fn ask_time(config: &Config) -> Result<ScaledClock, RestError> {
-    let rest = Rest::new(rest_config(config), Arc::new(SystemClock))?;
-    let deadline = Instant::now() + CLOCK_DEADLINE;
-    loop {
-        match rest.server_time(Market::Perp).await {
-            Ok(now) => return Ok(ScaledClock::new(now, config.clock.speed)),
-            Err(error) if error.is_retryable() && Instant::now() < deadline => {
-                tracing::warn!(%error, "the exchange does not say what time it is yet");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A loopback exchange is a simulated one: its limits are for real clients in real time.
-fn is_simulated(config: &Config) -> bool {
-    config.clock.source == ClockSource::Exchange
-}
-
-/// Hosts, limits and patience of the REST client.
-#[must_use]
-pub fn rest_config(config: &Config) -> RestConfig {
-    let urls = &config.binance;
-    let base =
-        if is_simulated(config) { RestConfig::simulated(&urls.futures_rest) } else { RestConfig::default() };
-    RestConfig { futures_url: urls.futures_rest.clone(), spot_url: urls.spot_rest.clone(), ..base }
-}
-
-fn ws_config(config: &Config) -> WsConfig {
-    let urls = &config.binance;
-    let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
-    WsConfig { futures_url: urls.futures_ws.clone(), spot_url: urls.spot_ws.clone(), ..base }
 }

@@ -1,76 +1,29 @@
 //! Ticks: catching up with history, closing ticks as they happen, repairing what came late.
 
-use backtestd_core::market::HOUR_MS;
-use std::collections::{BTreeMap, BTreeSet};
-
 use tokio::time::Instant;
 
 use super::closing::{ASK_DEADLINE, Closing};
 use super::input::{Done, Handled};
 use super::{LIVE_LAG_BARS, MainLoop};
-use crate::daemon::feed::{self, Asked, Backfill};
+use crate::daemon::feed::{self, Answers, Backfill};
 use crate::daemon::live::Series;
 use crate::daemon::status::Phase;
 use crate::daemon::storage::{Advanced, Job, PutDone};
 use backtestd_binance::{Stamped, Update};
-use backtestd_core::market::{BAR_MS, BarIndex, Kind, Live, RawPut, Records, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 use backtestd_store::Origin;
 
-/// Closed bars compared with REST after each tick.
-const RECONCILED_BARS: i64 = 3;
-/// A gap is asked for again on every tick, this many times; then it is the exchange's own.
-const REPAIR_ATTEMPTS: u32 = 288;
-/// How far back instants of a tick are asked for: late ones are picked up with the next.
-const INSTANTS_BACK_MS: i64 = 2 * BAR_MS;
-
-/// Whether a kind is asked for when a bar closes. What is hourly comes on whole hours; the next tick asks once more for
-/// what was late.
-fn is_due(kind: Kind, bar: BarIndex) -> bool {
-    match kind.facts().live {
-        Live::EachBar => true,
-        Live::Hourly => bar.close().0.rem_euclid(HOUR_MS) < 2 * BAR_MS,
-        Live::Bars | Live::Stream | Live::Never => false,
-    }
-}
-
-/// Slots of committed ticks that have no bar, with how often they were asked for.
-#[derive(Debug, Default)]
-pub(super) struct Gaps(BTreeMap<Series, BTreeMap<BarIndex, u32>>);
-
-impl Gaps {
-    fn add(&mut self, series: Series, bar: BarIndex) {
-        self.0.entry(series).or_default().entry(bar).or_insert(0);
-    }
-
-    fn filled(&mut self, series: &Series, bar: BarIndex) {
-        if let Some(slots) = self.0.get_mut(series) {
-            slots.remove(&bar);
-            if slots.is_empty() {
-                self.0.remove(series);
-            }
-        }
-    }
-
-    /// The stretch to ask for: every open gap of every series, counted as one more attempt.
-    fn next_attempt(&mut self) -> Option<(Vec<Series>, BarIndex, BarIndex)> {
-        for slots in self.0.values_mut() {
-            slots.values_mut().for_each(|attempts| *attempts += 1);
-            slots.retain(|_, attempts| *attempts <= REPAIR_ATTEMPTS);
-        }
-        self.0.retain(|_, slots| !slots.is_empty());
-        let all: BTreeSet<BarIndex> = self.0.values().flat_map(BTreeMap::keys).copied().collect();
-        let (first, last) = (*all.first()?, *all.last()?);
-        Some((self.0.keys().cloned().collect(), first, last.next()))
-    }
-
-    fn open(&self, series: &Series) -> u64 {
-        self.0.get(series).map_or(0, |slots| slots.len() as u64)
-    }
-}
+/// Symbols whose marks a tick waits for; with more of them they come in their turn, and their row is computed again.
+const MARKS_AWAITED: usize = 16;
 
 impl MainLoop {
-    fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live | Phase::Degraded)
+    }
+
+    /// Whether a request has a chance of an answer now.
+    fn rest_is_well(&self) -> bool {
+        self.rest.health().state() == "ok"
     }
 
     /// Fetches what is missing up to now; then the pipeline follows, then either live or once more.
@@ -136,7 +89,9 @@ impl MainLoop {
         if advanced.next > before {
             self.tick_closed(advanced, now);
         }
-        if now.bar() - advanced.next > LIVE_LAG_BARS {
+        let is_behind = now.bar() - advanced.next > LIVE_LAG_BARS;
+        // Without REST there is no history to catch up with: the ticks go on with what the streams have told.
+        if is_behind && self.rest_is_well() && self.time.proves((now.bar() - LIVE_LAG_BARS).open()) {
             tracing::warn!(behind = now.bar() - advanced.next, "too far behind for live ticks: catching up");
             self.catch_up();
             return Handled::Started("catch up");
@@ -176,6 +131,7 @@ impl MainLoop {
         }
         match self.closing {
             Some(closing) if closing.asked => None,
+            Some(closing) if self.book.is_complete() => Some(closing.marks_until),
             Some(closing) => Some(closing.grace_ends),
             None => Some(Instant::now() + self.shared.clock.wall_until(self.book.next().close())),
         }
@@ -194,42 +150,27 @@ impl MainLoop {
     fn begin_closing(&mut self) {
         let bar = self.book.next();
         let collect = self.config.collect;
-        let due: Vec<Kind> = collect.kinds().filter(|kind| is_due(*kind, bar)).collect();
-        let wants_instants = !due.is_empty();
         let clock = self.shared.clock.as_ref();
-        self.closing = Some(Closing::begin(bar, self.config.grace_ms, wants_instants, clock));
+        let awaits_marks =
+            collect.has(Kind::Mark) && self.follow.symbols.len() <= MARKS_AWAITED && self.rest_is_well();
+        self.closing = Some(Closing::begin(bar, self.config.grace_ms, awaits_marks, clock));
         let records = self.aggregates.finish(bar, collect);
         self.keep_finished(records, bar);
-        if wants_instants {
-            let (rest, follow) = (self.rest.clone(), self.follow.clone());
-            let (after, through) = (Ts(bar.close().0 - INSTANTS_BACK_MS), bar.close());
-            self.tasks.spawn(async move {
-                let puts = feed::instants(&rest, &follow.symbols, &due, after, through, ASK_DEADLINE).await;
-                Done::Instants { bar, puts }
-            });
+        if awaits_marks {
+            self.start_round(Kind::Mark, bar.next());
         }
     }
 
     /// Stores the records of bars through `bar`, all of them or none, and lets the journal begin anew behind them.
     fn keep_finished(&mut self, records: Vec<RawPut>, bar: BarIndex) {
         if !records.is_empty() {
-            self.put(records, Origin::Stream, "websocket");
+            self.put(records, "websocket");
         }
         self.begin_journal_after(bar);
     }
 
-    pub(super) fn on_instants(&mut self, bar: BarIndex, puts: Vec<RawPut>) -> Handled {
-        if !puts.is_empty() {
-            self.put(puts, Origin::Rest, "rest instants");
-        }
-        if let Some(closing) = self.closing.as_mut().filter(|c| c.bar == bar) {
-            closing.instants_pending = false;
-        }
-        self.try_close()
-    }
-
     /// Closes the tick if it is complete or if nothing more is to be waited for.
-    fn try_close(&mut self) -> Handled {
+    pub(super) fn try_close(&mut self) -> Handled {
         if !self.is_live() || self.advancing {
             return Handled::Idle;
         }
@@ -245,11 +186,14 @@ impl MainLoop {
         };
         let grace_over = Instant::now() >= closing.grace_ends;
         let is_complete = self.book.is_complete();
-        if (is_complete && (!closing.instants_pending || grace_over)) || closing.answered {
+        if (is_complete && !closing.awaits_marks()) || closing.answered {
             return self.advance(closing.bar.next());
         }
         if !grace_over || closing.asked || is_complete {
             return Handled::Idle;
+        }
+        if !self.book.has_any() && !self.time.proves(closing.bar.close()) {
+            return self.ask_for_proof();
         }
         self.ask_for_missing(closing.bar)
     }
@@ -258,21 +202,35 @@ impl MainLoop {
         if let Some(closing) = &mut self.closing {
             closing.asked = true;
         }
-        let (rest, missing) = (self.rest.clone(), self.book.missing());
+        if !self.rest_is_well() {
+            // Nobody answers now. The gap stays open in the ledger, and is asked for until somebody does.
+            return self.on_asked(bar, Answers::default());
+        }
+        let (rest, clock, missing) = (self.rest.clone(), self.shared.clock.clone(), self.book.missing());
         tracing::info!(%bar, missing = missing.len(), "bars missing at the end of the grace period: asking REST");
         self.tasks.spawn(async move {
-            let asked = feed::ask_bars(&rest, &missing, bar, bar.next(), ASK_DEADLINE).await;
-            Done::AskedForMissing { bar, asked }
+            let questions = feed::about_bar(&missing, bar);
+            let answers = feed::ask(&rest, clock.as_ref(), questions, ASK_DEADLINE).await;
+            Done::AskedForMissing { bar, answers }
         });
         Handled::Started("ask for missing bars")
     }
 
-    pub(super) fn on_asked(&mut self, bar: BarIndex, asked: Asked) -> Handled {
-        for (market, symbol, slot) in &asked.delivered {
-            self.book.deliver(&(*market, symbol.clone()), *slot);
+    pub(super) fn on_asked(&mut self, bar: BarIndex, answers: Answers) -> Handled {
+        for (market, symbol, slot) in answers.bars() {
+            self.book.deliver(&(market, symbol.clone()), slot);
         }
-        if !asked.puts.is_empty() {
-            self.put(asked.puts, Origin::Rest, "rest repair");
+        for answer in
+            answers.answers.iter().filter(|a| a.asked.to == bar.next().0 && a.records.rows().is_empty())
+        {
+            tracing::info!(%bar, symbol = %answer.series.symbol, "the exchange has no bar either");
+            self.book.has_none(&(answer.series.market, answer.series.symbol.clone()));
+            // It may have stopped trading: the next tick asks.
+            self.is_listing_known = false;
+        }
+        if !answers.answers.is_empty() {
+            let (answers, now) = (answers.answers, self.shared.clock.now());
+            self.submit(|reply| Job::Settle { answers, now, reply }, Done::Put);
         }
         if let Some(closing) = self.closing.as_mut().filter(|c| c.bar == bar) {
             closing.answered = true;
@@ -286,7 +244,6 @@ impl MainLoop {
         let has_gap = !missing.is_empty();
         for series in missing {
             tracing::warn!(%bar, market = %series.0, symbol = %series.1, "tick closed with a gap");
-            self.gaps.add(series, bar);
         }
         self.closing = None;
         self.book.closed_to(advanced.next);
@@ -295,86 +252,37 @@ impl MainLoop {
             s.live.ticks_with_gaps += u64::from(has_gap);
             s.live.last_tick_delay_ms = Some(now.0 - bar.close().0);
         });
-        self.reconcile(advanced.next);
-        self.repair();
-        self.show_gaps();
+        self.ask_time();
+        self.look_at_streams();
+        self.start_rounds();
         self.ask_listing_if_due(advanced.next);
         self.on_tick_for_schedule(advanced.next);
     }
 
-    /// Compares the newest closed bars with REST. Streams may be wrong; REST has the last word.
-    fn reconcile(&mut self, next: BarIndex) {
-        let (rest, follow) = (self.rest.clone(), self.follow.clone());
-        self.tasks.spawn(async move {
-            let from = next - RECONCILED_BARS;
-            Done::Reconciled(feed::ask_bars(&rest, &follow.bars, from, next, ASK_DEADLINE).await)
-        });
+    fn put(&mut self, puts: Vec<RawPut>, label: &'static str) {
+        self.submit(|reply| Job::Put { puts, origin: Origin::Stream, label, reply }, Done::Put);
     }
 
-    fn repair(&mut self) {
-        let Some((series, from, to)) = self.gaps.next_attempt() else { return };
-        let rest = self.rest.clone();
-        self.tasks.spawn(async move {
-            Done::Repaired(feed::ask_bars(&rest, &series, from, to, ASK_DEADLINE).await)
-        });
-    }
-
-    pub(super) fn on_reconciled(&mut self, asked: Asked) -> Handled {
-        for (market, symbol, slot) in &asked.delivered {
-            self.gaps.filled(&(*market, symbol.clone()), *slot);
-        }
-        if !asked.puts.is_empty() {
-            self.put(asked.puts, Origin::Rest, RECONCILE);
-        }
-        self.show_gaps();
-        Handled::Noted
-    }
-
-    fn show_gaps(&mut self) {
-        let open: Vec<(Series, u64)> =
-            self.follow.bars.iter().map(|series| (series.clone(), self.gaps.open(series))).collect();
-        let total: u64 = open.iter().map(|(_, n)| n).sum();
-        self.shared.update(|s| {
-            for row in &mut s.symbols {
-                let found = open.iter().find(|((m, symbol), _)| *m == row.market && *symbol == row.symbol);
-                row.gaps_open = found.map_or(0, |(_, n)| *n);
-            }
-        });
-        self.trouble("gaps", (total > 0).then(|| format!("{total} bars are missing and being asked for")));
-    }
-
-    fn put(&mut self, puts: Vec<RawPut>, origin: Origin, label: &'static str) {
-        let job = |reply| Job::Put { puts, origin, label, covered: None, reply };
-        self.submit(job, move |result| Done::Put { label, result });
-    }
-
-    pub(super) fn on_put(&mut self, label: &'static str, done: &PutDone) -> Handled {
-        for conflict in &done.report.listed {
-            tracing::warn!(%conflict, "two sources disagree; the later delivery wins");
-        }
-        if label == RECONCILE {
-            let report = &done.report;
-            let matched = report.unchanged;
-            let all = matched + report.inserted + report.filled + report.conflicts;
-            self.shared.update(|s| {
-                s.live.bars_reconciled += all;
-                s.live.bars_matched += matched;
-            });
-        }
-        if done.dirty_from.is_none() {
-            return Handled::Noted;
-        }
-        self.repair_due = true;
+    pub(super) fn on_put(&mut self, done: &PutDone) -> Handled {
+        self.note_put(done);
         self.try_close()
     }
 
+    /// Says what disagreed; what changed behind the present is computed again.
+    pub(super) fn note_put(&mut self, done: &PutDone) {
+        for conflict in &done.report.listed {
+            tracing::warn!(%conflict, "two sources disagree");
+        }
+        self.repair_due |= done.dirty_from.is_some();
+    }
+
     pub(super) fn on_update(&mut self, stamped: Stamped) -> Handled {
+        self.time.hear(&stamped.update);
+        self.streams.heard(&stamped.update, stamped.arrival);
         self.aggregates.observe(&stamped);
         let Stamped { arrival, update } = stamped;
         match update {
             Update::Kline(kline) => {
-                let route = backtestd_binance::StreamKind::Kline.route(kline.market);
-                route.into_iter().for_each(|route| self.streams.heard(route, arrival));
                 if !kline.closed || !kline.is_grid_bar() {
                     return Handled::Idle;
                 }
@@ -384,6 +292,15 @@ impl MainLoop {
                 self.streams.change(&change);
                 self.streams.show(&self.shared);
                 self.trouble("streams", self.streams.trouble());
+                Handled::Noted
+            }
+            Update::Refused(frame) => {
+                let is_kept = self.refused.keep(&frame, arrival);
+                self.shared.update(|s| {
+                    s.refused.frames += 1;
+                    s.refused.lost += u64::from(!is_kept);
+                    s.refused.last = Some(frame.reason);
+                });
                 Handled::Noted
             }
             _ => Handled::Noted,
@@ -399,7 +316,6 @@ impl MainLoop {
         }
         if delivery == Delivery::Late && self.is_live() {
             self.shared.update(|s| s.live.late_bars += 1);
-            self.gaps.filled(&series, slot);
         }
         self.shared.update(|s| {
             for row in s.symbols.iter_mut().filter(|r| (r.market, &r.symbol) == (series.0, &series.1)) {
@@ -407,20 +323,25 @@ impl MainLoop {
             }
         });
         let (market, symbol): (_, Symbol) = series;
-        self.put(
-            vec![RawPut { symbol, records: Records::Bars(market, vec![bar]) }],
-            Origin::Stream,
-            "websocket",
-        );
+        self.put(vec![RawPut { symbol, records: Records::Bars(market, vec![bar]) }], "websocket");
         self.try_close()
+    }
+
+    /// Silence is noticed, and whoever carries a muted stream is replaced.
+    fn look_at_streams(&mut self) {
+        for (market, missed) in self.streams.look(self.shared.clock.now()) {
+            tracing::warn!(%market, stream = missed.stream_name(), "a stream is muted: replacing its connection");
+            self.control.replace(market, &missed);
+        }
+        self.streams.show(&self.shared);
+        self.trouble("streams", self.streams.trouble());
     }
 
     /// Things that are looked at now and then.
     pub(super) fn on_housekeeping(&mut self) -> Handled {
-        self.streams.show(&self.shared);
+        self.look_at_streams();
+        self.trouble("rest", self.shared.status().rest.trouble());
+        self.retry_rounds();
         Handled::Noted
     }
 }
-
-/// Label of puts that compare websocket and REST.
-const RECONCILE: &str = "rest reconcile";

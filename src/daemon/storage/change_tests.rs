@@ -128,7 +128,7 @@ impl Bench {
 
     /// As a daemon takes in records; says where it stands when it had to go back.
     pub(super) fn deliver(&mut self, market: &RawBlock) -> Option<BarIndex> {
-        let delivery = Delivery { origin: Origin::Stream, label: "test" };
+        let delivery = Delivery::new(Origin::Stream, "test");
         for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
             let records = raw.clone().into_records().into_iter();
             let puts: Vec<RawPut> =
@@ -142,7 +142,7 @@ impl Bench {
     }
 
     pub(super) fn put(&mut self, market: &RawBlock) {
-        let delivery = Delivery { origin: Origin::Archive, label: "test" };
+        let delivery = Delivery::new(Origin::Archive, "test");
         for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
             let records = raw.clone().into_records().into_iter();
             let puts: Vec<RawPut> =
@@ -444,7 +444,7 @@ fn a_repair_of_rows_that_were_run_already_begins_the_change_anew() {
     bar.volume *= 0.5;
     let put = |bench: &mut Bench| {
         let puts = [RawPut { symbol: symbol.clone(), records: Records::Bars(Market::Perp, vec![bar]) }];
-        bench.store.put(&puts, Delivery { origin: Origin::Rest, label: "repair" }).unwrap();
+        bench.store.put(&puts, Delivery::new(Origin::Rest, "repair")).unwrap();
     };
     changed.facts.note_dirty(&mut changed.store, at(300)).unwrap();
     put(&mut changed);

@@ -117,6 +117,6 @@ fn a_release_brings_the_bar_back_into_the_facts() {
         symbol: common::symbols(2)[0].clone(),
         records: Records::Bars(Market::Perp, market.symbols[0].perp.clone()),
     }];
-    bench.store.put(&puts, Delivery { origin: Origin::Rest, label: "again" }).unwrap();
+    bench.store.put(&puts, Delivery::new(Origin::Rest, "again")).unwrap();
     assert!(bench.store.quarantine().unwrap().iter().all(|q| q.released.is_some()));
 }

@@ -170,6 +170,11 @@ impl Facts {
         records.first_row(self.lag_ms(records.kind()))
     }
 
+    /// The first row that depends on a record of this time.
+    pub(super) fn first_row_at(&self, kind: Kind, time: i64) -> BarIndex {
+        if kind.is_bar_like() { BarIndex(time) } else { Ts(time + self.lag_ms(kind) - 1).bar() }
+    }
+
     /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
     pub(super) fn push(
         &mut self,
@@ -264,6 +269,17 @@ impl Facts {
     fn rewind(&mut self, store: &mut Store, to: BarIndex) -> Result<(), StorageError> {
         store.rewind(to)?;
         self.stand_after(store, (to >= self.first).then_some(to))
+    }
+
+    /// Takes back what was committed for rows from `end` on.
+    pub(super) fn take_back(&mut self, store: &mut Store, end: BarIndex) -> Result<(), StorageError> {
+        if end < self.next() {
+            self.rewind(store, end - 1)?;
+        }
+        if self.dirty.is_some_and(|bar| bar >= self.next()) {
+            self.set_dirty(store, None)?;
+        }
+        Ok(())
     }
 
     /// Puts another spec in force at the first row. The facts go; the raw log stays.
@@ -374,6 +390,7 @@ fn first_row(store: &mut Store, shared: &Shared) -> Result<BarIndex, StorageErro
     if let (Start::DaysBack(_), Some(bytes)) = (start, store.meta(FIRST)?)
         && let (Some(bar), Some(known_days)) = (word(&bytes), bytes.get(8..).and_then(word))
         && known_days == i64::from(days)
+        && bar <= now.bar().0
     {
         return Ok(BarIndex(bar));
     }

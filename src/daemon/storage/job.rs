@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 use super::StorageError;
 use super::change::{Install, Step};
 use super::evidence::Looked;
-use crate::daemon::feed::{Covered, Stretch};
+use super::finality::Due;
+use crate::daemon::feed::{Answer, Stretch};
 use crate::daemon::live::Journalled;
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
@@ -15,7 +16,7 @@ use crate::report::SymbolFacts;
 use backtestd_binance::aggregate::journal::Batch;
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::market::{RawPut, SeriesKey};
+use backtestd_core::market::{Kind, RawPut, SeriesKey};
 use backtestd_core::outcomes::Outcome;
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::CompiledSpec;
@@ -31,7 +32,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 pub enum Job {
     /// A question of the API.
     Query(Query),
-    /// The next part of a series that was neither stored nor asked for, before `end` (bar number or ms, by kind).
+    /// The next part of a series, before `end` (bar number or ms, by kind), that nobody has answered for, or a hole that was
+    /// due to be asked about again at `now`.
     Missing {
         /// The series that may have holes.
         series: SeriesKey,
@@ -39,10 +41,39 @@ pub enum Job {
         end: i64,
         /// Longest stretch to return, in bars or ms by kind.
         at_most: i64,
+        /// The exchange's time.
+        now: Ts,
         /// None: nothing is missing.
         reply: Reply<Option<Stretch>>,
     },
-    /// Merge raw records, and remember that a stretch has been asked for.
+    /// What to ask the exchange next, of the series that are followed live.
+    Due {
+        /// Of which kind.
+        kind: Kind,
+        /// First bar that has not closed.
+        end: BarIndex,
+        /// The exchange's time.
+        now: Ts,
+        /// The questions, and what is open.
+        reply: Reply<Due>,
+    },
+    /// Merge what the exchange answered, and take it into the ledgers.
+    Settle {
+        /// The answers, in any order.
+        answers: Vec<Answer>,
+        /// The exchange's time.
+        now: Ts,
+        /// What it changed.
+        reply: Reply<PutDone>,
+    },
+    /// Take back what lies behind the present.
+    Present {
+        /// The exchange's time.
+        now: Ts,
+        /// First row that is not committed then.
+        reply: Reply<BarIndex>,
+    },
+    /// Merge raw records of streams.
     Put {
         /// Raw records to be merged into the log.
         puts: Vec<RawPut>,
@@ -50,8 +81,6 @@ pub enum Job {
         origin: Origin,
         /// Endpoint, for conflict messages.
         label: &'static str,
-        /// What has now been asked for.
-        covered: Option<Covered>,
         /// What it changed.
         reply: Reply<PutDone>,
     },
@@ -158,6 +187,14 @@ pub struct PutDone {
     pub report: MergeReport,
     /// The first committed tick that has to be computed again, if any.
     pub dirty_from: Option<BarIndex>,
+}
+
+impl PutDone {
+    /// Whether nothing was put.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.report.is_noop() && self.report.unchanged == 0
+    }
 }
 
 /// Progress of the pipeline.

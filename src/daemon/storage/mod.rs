@@ -13,11 +13,13 @@ mod change_tests;
 mod doubt_tests;
 mod evidence;
 mod facts;
+mod finality;
 mod job;
 mod journal;
 #[cfg(test)]
 mod life_tests;
 mod markets;
+mod present;
 #[cfg(test)]
 mod quality_tests;
 mod queries;
@@ -36,8 +38,10 @@ use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
 
 pub(super) use change::{Install, Step};
+pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use markets::StorageMarkets;
+pub(super) use worker::SNAPSHOTS;
 
 /// Jobs that may wait; senders then wait too.
 pub(super) const JOB_QUEUE: usize = 256;

@@ -1,16 +1,17 @@
 //! Answers to the API's questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::facts::Facts;
 use super::signal::read_entries;
-use crate::daemon::feed::Follow;
-use crate::daemon::shared::{EventQuery, Query};
+use crate::daemon::feed::{Follow, GapSpan, SeriesGaps, ledger};
+use crate::daemon::shared::{EventQuery, GapQuery, Query};
+use crate::verify::conflicts_json;
 use backtestd_core::explain::History;
-use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Market, SeriesKey, Symbol, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_store::{Store, StoreError};
 
@@ -18,7 +19,7 @@ use backtestd_store::{Store, StoreError};
 const CHUNK_BARS: i64 = 2016;
 
 /// Answers; a reader that has gone away does not matter.
-pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query) {
+pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query, now: Ts) {
     match query {
         Query::Events(wanted, reply) => {
             let _ = reply.send(events(store, &wanted).map_err(|e| e.to_string()));
@@ -28,6 +29,9 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
         }
         Query::Runs { limit, reply } => {
             let _ = reply.send(runs(store, limit).map_err(|e| e.to_string()));
+        }
+        Query::Gaps(wanted, reply) => {
+            let _ = reply.send(gaps(store, facts, follow, &wanted, now).map_err(|e| e.to_string()));
         }
         Query::History { reply } => {
             let history = History {
@@ -39,6 +43,15 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
             };
             let _ = reply.send(Ok(history));
         }
+        Query::Conflicts(wanted, reply) => {
+            let _ = reply.send(conflicts_json(store, &wanted).map_err(|e| e.to_string()));
+        }
+        Query::Freeze(reply) => {
+            let _ = reply.send(store.freeze().map_err(|e| e.to_string()));
+        }
+        Query::AddTrials(_, reply) => {
+            let _ = reply.send(Err("the ledger is written by its owner only".to_owned()));
+        }
         Query::Quarantine { reply } => {
             let _ = reply.send(store.quarantine().map_err(|e| e.to_string()));
         }
@@ -49,6 +62,26 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
             let _ = reply.send(raw.map_err(|e| e.to_string()));
         }
     }
+}
+
+/// The ledgers of what is followed, and of every other series of the followed symbols.
+fn gaps(
+    store: &Store,
+    facts: &Facts,
+    follow: &Follow,
+    wanted: &GapQuery,
+    now: Ts,
+) -> Result<Vec<SeriesGaps>, StoreError> {
+    let stored = store.series()?.into_iter().map(|(series, _)| series);
+    let all: BTreeSet<SeriesKey> = follow.history.iter().cloned().chain(stored).collect();
+    let is_wanted = |series: &&SeriesKey| {
+        follow.symbols.contains(&series.symbol)
+            && wanted.symbol.as_ref().is_none_or(|symbol| *symbol == series.symbol)
+            && wanted.kind.is_none_or(|kind| kind == series.kind)
+    };
+    let span = GapSpan { first: facts.first, end: facts.next(), now };
+    let read = |series: &SeriesKey| SeriesGaps::read(store, &ledger::load(store, series)?, series, span);
+    all.iter().filter(is_wanted).map(read).collect()
 }
 
 fn matches(wanted: &EventQuery, event: &Event) -> bool {

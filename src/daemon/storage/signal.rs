@@ -83,6 +83,14 @@ impl Signals {
         Ok(first)
     }
 
+    /// Signals that would begin behind the present, by a clock that was ahead, begin now.
+    pub(super) fn not_beyond(&mut self, store: &mut Store, now: BarIndex) -> Result<(), StorageError> {
+        match self.from {
+            Some(from) if from > now => self.begin_anew(store, now),
+            _ => Ok(()),
+        }
+    }
+
     /// Under another spec, what it would have detected in the past is not news.
     pub(super) fn begin_anew(&mut self, store: &mut Store, first: BarIndex) -> Result<(), StorageError> {
         store.put_meta(FROM, &first.0.to_le_bytes())?;

@@ -11,21 +11,25 @@ use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::{journal, queries};
 use crate::daemon::config::Fsync;
-use crate::daemon::feed::{Follow, covered};
+use crate::daemon::feed::Follow;
+use crate::daemon::feed::ledger::Ledgers;
 use crate::daemon::shared::{Query, RunReport, Shared};
 use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
 use crate::research::market_of;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::SeriesKey;
-use backtestd_core::market::{BarIndex, DAY_MS, Market, Source, Symbol, Ts, parse_time};
+use backtestd_core::market::{BarIndex, DAY_MS, Market, RawPut, Source, Symbol, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
-use backtestd_store::{Delivery, Quarantined, Store, StoreOptions, release_by_id};
+use backtestd_store::{Delivery, Origin, Quarantined, Store, StoreOptions, release_by_id};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
 /// Under this name the store keeps what the last run looked at.
 const LAST_RUN: &str = "runs/last";
+/// Folder of the state directory with copies of the store.
+pub(in crate::daemon) const SNAPSHOTS: &str = "snapshots";
 /// Disk use is measured every so many commits.
 const MEASURE_EVERY: u32 = 12;
 
@@ -35,6 +39,8 @@ pub(super) struct Worker {
     pub(super) follow: Arc<Follow>,
     pub(super) store: Store,
     pub(super) facts: Facts,
+    /// What is settled of each series.
+    pub(super) ledgers: Ledgers,
     /// None until the first run.
     evidence: Option<Evidence>,
     commits: u32,
@@ -108,8 +114,21 @@ impl Worker {
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
         let follow = Arc::new(with_known(&store, &follow)?);
+        // Copies that a process before this one made and nobody removed.
+        let _ = std::fs::remove_dir_all(config.state.join(SNAPSHOTS));
+        let now = shared.clock.now();
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
-        let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0, pruned_on: None };
+        let mut worker = Self {
+            shared,
+            follow,
+            store,
+            facts,
+            ledgers: Ledgers::default(),
+            evidence: None,
+            commits: 0,
+            pruned_on: None,
+        };
+        worker.go_back_to(now)?;
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
@@ -120,25 +139,29 @@ impl Worker {
     /// Does a job; true = the last one.
     fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
         match job {
+            Job::Query(Query::AddTrials(trials, reply)) => {
+                let _ = reply.send(self.add_trials(&trials).map_err(|e| e.to_string()));
+            }
             Job::Query(Query::Release { ids, reason, reply: to }) => {
                 let released = self.release(&ids, &reason);
                 let _ = to.send(released.map_err(|error| error.to_string()));
             }
-            Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
-            Job::Missing { series, end, at_most, reply: to } => {
-                let first = self.facts.first;
-                let lead_in_rows = self.facts.pipeline.lead_in_rows();
-                let next = covered::next_missing(&mut self.store, &series, first, lead_in_rows, end, at_most);
-                reply(to, next.map_err(StorageError::from))?;
+            Job::Query(query) => {
+                queries::answer(&self.store, &self.facts, &self.follow, query, self.shared.clock.now());
             }
-            Job::Put { puts, origin, label, covered, reply: to } => {
-                let delivery = Delivery { origin, label };
-                let result = self.put(&puts, delivery).and_then(|done| {
-                    if let Some(covered) = covered {
-                        covered::extend(&mut self.store, &covered)?;
-                    }
-                    Ok(done)
-                });
+            Job::Missing { series, end, at_most, now, reply: to } => {
+                let next = self.missing(&series, end, at_most, now);
+                reply(to, next)?;
+            }
+            Job::Due { kind, end, now, reply: to } => reply(to, self.due(kind, end, now))?,
+            Job::Settle { answers, now, reply: to } => reply(to, self.settle(answers, now))?,
+            Job::Present { now, reply: to } => {
+                let result = self.go_back_to(now).map(|()| self.facts.next());
+                reply(to, result)?;
+            }
+            Job::Put { puts, origin, label, reply: to } => {
+                let delivery = Delivery::answered(origin, label, self.shared.clock.now());
+                let result = self.put(puts, delivery);
                 reply(to, result)?;
             }
             Job::Journal { batch, anew_after, reply: to } => {
@@ -189,44 +212,34 @@ impl Worker {
         Ok(false)
     }
 
-    fn put(
-        &mut self,
-        puts: &[backtestd_core::market::RawPut],
-        delivery: Delivery<'_>,
-    ) -> Result<PutDone, StorageError> {
-        // Noted before the write: a crash in between costs a replay that changes nothing.
-        let noted = self.facts.dirty;
+    /// Trials that another process is about to look at on a copy of this store. They must be what this ledger would
+    /// admit: those that it has in their cohort, the others in the next one.
+    fn add_trials(&mut self, trials: &[Trial]) -> Result<Result<(), String>, StorageError> {
+        let known = self.store.trials()?;
+        let cohorts = |statistic| {
+            known.iter().filter(|t| t.statistic == statistic).map(|t| t.cohort).max().unwrap_or(0)
+        };
+        for trial in trials {
+            let stored = known.iter().find(|t| t.key == trial.key).map(|t| t.cohort);
+            let expected = stored.unwrap_or_else(|| cohorts(trial.statistic) + 1);
+            if trial.cohort != expected {
+                return Ok(Err(format!(
+                    "trial {} is of cohort {}, and the ledger has moved on to {expected}: take a new snapshot",
+                    trial.key.hex(),
+                    trial.cohort
+                )));
+            }
+        }
+        self.store.add_trials(trials)?;
+        // The evidence holds a copy of the ledger: the next run reads it anew.
+        self.evidence = None;
+        Ok(Ok(()))
+    }
+
+    fn put(&mut self, puts: Vec<RawPut>, delivery: Delivery<'_>) -> Result<PutDone, StorageError> {
+        let puts = if delivery.origin == Origin::Stream { self.unsettled(puts)? } else { puts };
         let touched = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min();
-        if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
-            self.facts.note_dirty(&mut self.store, bar)?;
-        }
-        self.store.tell_time(self.shared.clock.now());
-        self.store.tell_bands(self.shared.price_bands());
-        let report = self.store.put(puts, delivery)?;
-        // A new record may say that the ones before it cannot be, or can be after all.
-        let judged = report.judged.from;
-        if let Some(bar) = judged.filter(|bar| *bar < self.facts.next()) {
-            self.facts.note_dirty(&mut self.store, bar)?;
-        }
-        let touched = touched.into_iter().chain(judged).min();
-        if let Some(bar) = touched.filter(|_| !report.is_noop()) {
-            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
-        }
-        if report.is_noop() && noted != self.facts.dirty {
-            self.facts.set_dirty(&mut self.store, noted)?;
-        }
-        if judged.is_some() {
-            let (masked, unmasked) = (report.judged.masked, report.judged.unmasked);
-            tracing::warn!(
-                masked,
-                unmasked,
-                "records that cannot be true; `backtestd quarantine list` names them"
-            );
-            self.show_quarantine()?;
-        }
-        let keys: Vec<SeriesKey> = puts.iter().map(backtestd_core::market::RawPut::series).collect();
-        self.show_watermarks_of(&keys)?;
-        Ok(PutDone { report, dirty_from: self.facts.dirty })
+        self.put_touching(&puts, delivery, &[], touched)
     }
 
     /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner error.
@@ -246,7 +259,7 @@ impl Worker {
         Ok(released)
     }
 
-    fn show_quarantine(&self) -> Result<(), StorageError> {
+    pub(super) fn show_quarantine(&self) -> Result<(), StorageError> {
         let held = self.store.quarantine()?.iter().filter(|record| record.released.is_none()).count() as u64;
         self.shared.update(|s| s.quarantined = held);
         Ok(())
@@ -435,7 +448,7 @@ impl Worker {
         self.show_watermarks_of(&keys)
     }
 
-    fn show_watermarks_of(&self, keys: &[SeriesKey]) -> Result<(), StorageError> {
+    pub(super) fn show_watermarks_of(&self, keys: &[SeriesKey]) -> Result<(), StorageError> {
         for key in keys.iter().filter(|k| k.kind == backtestd_core::market::Kind::Bars) {
             let Some((_, last)) = self.store.range(key.market, &key.symbol)? else { continue };
             self.shared.update(|s| {

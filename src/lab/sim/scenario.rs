@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use backtestd_core::market::{BAR_MS, BarIndex, Symbol, Ts, parse_time};
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Symbol, Ts, parse_time};
+
+use super::faults::{Fault, FaultKind};
 
 /// The scenario shipped inside the binary.
 pub const DEFAULT_SCENARIO: &str = include_str!("default_scenario.yaml");
@@ -57,6 +59,57 @@ pub struct SymbolScenario {
     /// The spot pair, if there is one.
     #[serde(default)]
     pub spot: Option<SpotScenario>,
+    /// What kind of contract it is.
+    #[serde(default)]
+    pub contract: Contract,
+    /// Asset that it is priced and settled in; the end of the name.
+    #[serde(default = "usdt")]
+    pub quote: String,
+    /// Hours between two settlements, where no fault changes them.
+    #[serde(default = "eight_hours")]
+    pub funding_hours: i64,
+}
+
+/// Kinds of contracts that exchangeInfo knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contract {
+    /// A perpetual of a coin.
+    #[default]
+    Perpetual,
+    /// A perpetual of a share or a commodity.
+    Tradifi,
+    /// A delivery contract of this quarter.
+    CurrentQuarter,
+    /// A delivery contract of the next quarter.
+    NextQuarter,
+    /// A perpetual that has been settled.
+    Settled,
+    /// A perpetual that is announced and does not trade yet.
+    Announced,
+}
+
+impl Contract {
+    /// Whether the exchange lists it and nothing is traded: there is a row of it and no series.
+    #[must_use]
+    pub const fn is_resting(self) -> bool {
+        !matches!(self, Self::Perpetual | Self::Tradifi)
+    }
+}
+
+/// Where a contract stands at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Nobody has heard of it.
+    Unknown,
+    /// It trades from this instant on.
+    Pending(Ts),
+    /// Orders match now.
+    Trading,
+    /// It was settled at this instant.
+    Settled(Ts),
+    /// It is a row of exchangeInfo without a market.
+    Resting,
 }
 
 /// The spot pair of a contract.
@@ -131,40 +184,6 @@ impl PlantedEdge {
     }
 }
 
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// The venue stops matching: flat bars without trades.
-    Halt,
-    /// Websockets are cut and refused.
-    Disconnect,
-    /// The closing frame of the bar is never sent.
-    DropClose,
-    /// The closing frame comes late.
-    LateClose,
-}
-
-/// A repeating trouble.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// What goes wrong.
-    pub kind: FaultKind,
-    /// Period in bars.
-    pub every_bars: i64,
-    /// Remainder of the bar number at which it begins.
-    pub at_bar: i64,
-    /// Length in bars.
-    pub bars: i64,
-    /// Whom it hits; empty = everybody.
-    #[serde(default)]
-    pub symbols: Vec<Symbol>,
-    /// Delay of a late close, seconds.
-    #[serde(default)]
-    pub seconds: i64,
-}
-
 /// A scenario that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -194,6 +213,14 @@ pub enum ScenarioError {
         /// What it should hold.
         expected: &'static str,
     },
+}
+
+fn usdt() -> String {
+    "USDT".to_owned()
+}
+
+const fn eight_hours() -> i64 {
+    8
 }
 
 fn default_interest() -> f64 {
@@ -242,14 +269,38 @@ impl Scenario {
         parse_time(&self.genesis).unwrap_or(Ts(0)).bar()
     }
 
-    /// Whether a fault of this kind holds for `symbol` on `bar` (`None` asks for venue-wide ones); its rule.
+    /// The rule by which a fault of this kind holds for `symbol` when `bar` begins (`None` asks for venue-wide ones).
     #[must_use]
     pub fn fault(&self, kind: FaultKind, bar: BarIndex, symbol: Option<&Symbol>) -> Option<&Fault> {
-        self.faults.iter().find(|fault| {
-            fault.kind == kind
-                && (bar.0 - fault.at_bar).rem_euclid(fault.every_bars) < fault.bars
-                && (fault.symbols.is_empty() || symbol.is_some_and(|s| fault.symbols.contains(s)))
-        })
+        self.faults_at(kind, bar.open()).find(|fault| fault.hits(symbol))
+    }
+
+    /// The rules of a kind that hold at an instant.
+    pub fn faults_at(&self, kind: FaultKind, at: Ts) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(move |fault| fault.kind == kind && fault.window(at).is_some())
+    }
+
+    /// Whether a contract is known and trades at an instant.
+    #[must_use]
+    pub fn listing(&self, listing: &SymbolScenario, at: Ts) -> Listing {
+        if listing.contract.is_resting() {
+            return Listing::Resting;
+        }
+        let mine = |fault: &&Fault| fault.hits(Some(&listing.name));
+        let from = |fault: &Fault| fault.begins().open();
+        let listed = self.faults.iter().filter(|f| f.kind == FaultKind::Listing).find(mine).map(from);
+        if let Some(listed) = listed.filter(|listed| at < *listed) {
+            return if listed.0 - at.0 <= DAY_MS { Listing::Pending(listed) } else { Listing::Unknown };
+        }
+        let ended = self.faults_at(FaultKind::Delisting, at).find(mine).and_then(|f| f.window(at));
+        ended.map_or(Listing::Trading, |(since, _)| Listing::Settled(since))
+    }
+
+    /// Hours between settlements of a contract at an instant.
+    #[must_use]
+    pub fn funding_hours(&self, listing: &SymbolScenario, at: Ts) -> i64 {
+        let changes = self.faults_at(FaultKind::FundingInterval, at).filter(|f| f.hits(Some(&listing.name)));
+        changes.max_by_key(|f| f.begins()).map_or(listing.funding_hours, |fault| fault.hours)
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
@@ -287,6 +338,10 @@ impl Scenario {
                     "decimals are at most 8, and the printed price has at least those of the tick",
                 );
             }
+            if !(1..=24).contains(&s.funding_hours) {
+                let expected = "a settlement interval has 1 to 24 hours";
+                return wrong(format!("symbols[{i}].funding_hours"), s.funding_hours.to_string(), expected);
+            }
             if self.symbols[..i].iter().any(|other| other.name == s.name) {
                 return wrong(format!("symbols[{i}].name"), s.name.to_string(), "it is listed twice");
             }
@@ -308,12 +363,8 @@ impl Scenario {
             }
         }
         for (i, fault) in self.faults.iter().enumerate() {
-            if fault.every_bars < 1 || fault.bars < 0 || fault.bars > fault.every_bars {
-                return wrong(
-                    format!("faults[{i}].every_bars"),
-                    fault.every_bars.to_string(),
-                    "the period must be at least 1 and no shorter than the fault",
-                );
+            if let Some((name, value, expected)) = fault.problem() {
+                return wrong(format!("faults[{i}].{name}"), value, expected);
             }
         }
         Ok(())

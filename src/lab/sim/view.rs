@@ -119,7 +119,7 @@ impl Range {
 }
 
 /// Trade ids are made of the bar number and the count within the bar.
-const IDS_PER_BAR: i64 = 1_000_000;
+pub(super) const IDS_PER_BAR: i64 = 1_000_000;
 
 impl Market {
     /// Digits of a symbol's series.

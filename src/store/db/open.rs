@@ -9,6 +9,7 @@ use super::StoreError;
 use super::error::During;
 use super::judging::Judging;
 use super::lock::DirLock;
+use super::seal::{Sealer, check_before_opening};
 use backtestd_core::market::Kind;
 
 /// Version of the layout of keys and values. Bumped when a reader of the old one would misread the new one.
@@ -58,13 +59,24 @@ pub struct Store {
     pub(super) judging: Judging,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
+    // In this order: the files are sealed when the engine has closed them, and before anybody else may open them.
+    _sealer: Sealer,
     _lock: DirLock,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What is sealed must be on disk; an error means that the disk is gone, and with it the seal.
+        let _ = self.sync();
+    }
 }
 
 /// Handles of all keyspaces.
 pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
+    pub(super) deliveries: Keyspace,
+    pub(super) conflicts: Keyspace,
     /// One for each kind, in the order of [`Kind::ALL`].
     pub(super) raw: Vec<Keyspace>,
     pub(super) events: Keyspace,
@@ -109,6 +121,8 @@ impl Spaces {
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
+            deliveries: open("deliveries", small)?,
+            conflicts: open("conflicts", small)?,
             events: open("events", scanned)?,
             episode_ends: open("episode_ends", small)?,
             outcomes: open("outcomes", scanned)?,
@@ -123,6 +137,32 @@ impl Spaces {
             quarantine: open("quarantine", small)?,
             raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Spaces {
+    /// Every keyspace with its name, in one order.
+    pub(super) fn all(&self) -> Vec<(&'static str, &Keyspace)> {
+        let named = [
+            ("meta", &self.meta),
+            ("summaries", &self.summaries),
+            ("deliveries", &self.deliveries),
+            ("conflicts", &self.conflicts),
+            ("events", &self.events),
+            ("episode_ends", &self.episode_ends),
+            ("outcomes", &self.outcomes),
+            ("revisions", &self.revisions),
+            ("checkpoints", &self.checkpoints),
+            ("trials", &self.trials),
+            ("evidence", &self.evidence),
+            ("signals", &self.signals),
+            ("updates", &self.updates),
+            ("runs", &self.runs),
+            ("arrivals", &self.arrivals),
+            ("quarantine", &self.quarantine),
+        ];
+        let raw = Kind::ALL.iter().map(|kind| kind.name()).zip(&self.raw);
+        named.into_iter().chain(raw).collect()
     }
 }
 
@@ -151,6 +191,8 @@ impl Store {
         let io = |source| StoreError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         let lock = DirLock::take(dir)?;
+        check_before_opening(dir)?;
+        let sealer = Sealer::breaking(dir)?;
         let readme = dir.join("README.md");
         if !readme.exists() {
             std::fs::write(&readme, README).map_err(|source| StoreError::Io { path: readme, source })?;
@@ -172,6 +214,7 @@ impl Store {
             fsync: options.fsync,
             judging: Judging::default(),
             rewinds: 0,
+            _sealer: sealer,
             _lock: lock,
         };
         store.check_schema()?;

@@ -17,10 +17,20 @@ pub(crate) enum ApiError {
     StartAfterEnd,
     TooMany { limit: u32, wait: Duration },
     Banned { until_ms: i64, wait: Duration },
+    NeedsKey,
     NotFound,
 }
 
+/// What the venue allows in a parameter.
+fn legal(name: &str) -> &'static str {
+    if matches!(name, "symbol" | "pair") { "^[\\w\\-._&&[^a-z]]{1,50}$" } else { "^[0-9]{1,20}$" }
+}
+
 impl ApiError {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.parts().0
+    }
+
     fn parts(&self) -> (StatusCode, i32, String) {
         let bad = StatusCode::BAD_REQUEST;
         match self {
@@ -32,7 +42,7 @@ impl ApiError {
             Self::IllegalCharacters(name) => (
                 bad,
                 -1100,
-                format!("Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."),
+                format!("Illegal characters found in parameter '{name}'; legal range is '{}'.", legal(name)),
             ),
             Self::InvalidParameter(name) => {
                 (bad, -1130, format!("Data sent for parameter '{name}' is not valid."))
@@ -57,6 +67,7 @@ impl ApiError {
                      Please use the websocket for live updates to avoid bans."
                 ),
             ),
+            Self::NeedsKey => (StatusCode::UNAUTHORIZED, -2014, "API-key format invalid.".to_owned()),
             Self::NotFound => (StatusCode::NOT_FOUND, -5000, "Path is not valid".to_owned()),
         }
     }

@@ -1,11 +1,15 @@
 //! REST: `/fapi/v1`, `/futures/data` and `/api/v3` on one port.
 
+mod book;
 mod error;
+mod faults;
+mod funding;
 mod info;
 mod klines;
 mod params;
 mod quotes;
 mod statistics;
+mod trades;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -24,9 +28,14 @@ use super::limits::{Admission, Pool};
 use super::state::Venue;
 use backtestd_lab::sim::Series;
 use error::ApiError;
+use faults::Trouble;
 use params::Params;
 
+pub(super) use funding::settled;
+pub(super) use statistics::ratio;
+
 /// What a handler is given: the venue, the instant of the request, its parameters.
+#[derive(Clone, Copy)]
 struct Request<'a> {
     venue: &'a Venue,
     now: Ts,
@@ -38,82 +47,138 @@ type Answer = Result<String, ApiError>;
 
 /// All REST routes.
 pub(crate) fn routes() -> Router<Arc<Venue>> {
-    use Pool::{Funding, Futures, FuturesData, Spot};
-    let route = |pool, weigh: fn(&Params) -> u32, handle: fn(&Request<'_>) -> Answer| {
-        get(move |state, from, query| serve(state, from, query, pool, weigh, handle))
-    };
-    let one: fn(&Params) -> u32 = |_| 1;
-    let data = statistics::FUTURES_DATA.iter();
-    data.fold(Router::new(), |router, (path, handle)| router.route(path, route(FuturesData, one, *handle)))
-        .route("/fapi/v1/ping", route(Futures, one, |_| Ok("{}".to_owned())))
-        .route("/fapi/v1/time", route(Futures, one, info::time))
-        .route("/fapi/v1/exchangeInfo", route(Futures, one, info::futures))
-        .route("/fapi/v1/klines", route(Futures, klines::weight, |r| klines::futures(r, Series::Perp)))
-        .route("/fapi/v1/continuousKlines", route(Futures, klines::weight, klines::continuous))
-        .route(
-            "/fapi/v1/markPriceKlines",
-            route(Futures, klines::weight, |r| klines::futures(r, Series::Mark)),
-        )
-        .route(
-            "/fapi/v1/premiumIndexKlines",
-            route(Futures, klines::weight, |r| klines::futures(r, Series::Premium)),
-        )
-        .route(
-            "/fapi/v1/indexPriceKlines",
-            route(Futures, klines::weight, |r| klines::futures(r, Series::Index)),
-        )
-        .route("/fapi/v1/fundingRate", route(Funding, one, statistics::funding_rate))
-        .route("/fapi/v1/fundingInfo", route(Funding, one, |_| Ok("[]".to_owned())))
-        .route("/fapi/v1/premiumIndex", route(Futures, quotes::premium_weight, quotes::premium_index))
-        .route("/fapi/v1/openInterest", route(Futures, one, statistics::open_interest))
-        .route(
-            "/fapi/v1/ticker/bookTicker",
-            route(Futures, quotes::futures_book_weight, quotes::futures_book),
-        )
-        .route("/api/v3/ping", route(Spot, one, |_| Ok("{}".to_owned())))
-        .route("/api/v3/time", route(Spot, one, info::time))
-        .route("/api/v3/exchangeInfo", route(Spot, |_| 20, info::spot))
-        .route("/api/v3/klines", route(Spot, |_| 2, klines::spot))
-        .route("/api/v3/ticker/bookTicker", route(Spot, quotes::spot_book_weight, quotes::spot_book))
+    [futures(), spot()]
+        .into_iter()
+        .fold(Router::new(), Router::merge)
+        .route("/_exchange/tally", get(|State(venue): State<Arc<Venue>>| async move { tally(&venue) }))
         .fallback(|| async { ApiError::NotFound })
 }
 
+/// What was asked and what went wrong so far: not a path of the venue, for tests of clients.
+fn tally(venue: &Venue) -> impl IntoResponse + use<> {
+    faults::json(venue.tally.json())
+}
+
+type Weigh = fn(&Params) -> u32;
+type Handle = fn(&Request<'_>) -> Answer;
+
+fn table(rows: &[(&str, Pool, Weigh, Handle)]) -> Router<Arc<Venue>> {
+    rows.iter().fold(Router::new(), |router, &(path, pool, weigh, handle)| {
+        router.route(
+            path,
+            get(move |state, from, uri, query| serve(state, from, uri, query, pool, weigh, handle)),
+        )
+    })
+}
+
+const ONE: Weigh = |_| 1;
+
+fn futures() -> Router<Arc<Venue>> {
+    use Pool::{Funding, Futures, FuturesData};
+    let data = statistics::FUTURES_DATA.iter().map(|&(path, handle)| (path, FuturesData, ONE, handle));
+    table(&data.collect::<Vec<_>>()).merge(table(&[
+        ("/fapi/v1/ping", Futures, ONE, |_| Ok("{}".to_owned())),
+        ("/fapi/v1/time", Futures, ONE, info::time),
+        ("/fapi/v1/exchangeInfo", Futures, ONE, info::futures),
+        ("/fapi/v1/klines", Futures, klines::weight, |r| klines::futures(r, Series::Perp)),
+        ("/fapi/v1/continuousKlines", Futures, klines::weight, klines::continuous),
+        ("/fapi/v1/markPriceKlines", Futures, klines::weight, |r| klines::futures(r, Series::Mark)),
+        ("/fapi/v1/premiumIndexKlines", Futures, klines::weight, |r| klines::futures(r, Series::Premium)),
+        ("/fapi/v1/indexPriceKlines", Futures, klines::weight, |r| klines::futures(r, Series::Index)),
+        ("/fapi/v1/fundingRate", Funding, ONE, funding::history),
+        ("/fapi/v1/fundingInfo", Funding, ONE, funding::info),
+        ("/fapi/v1/premiumIndex", Futures, quotes::premium_weight, quotes::premium_index),
+        ("/fapi/v1/openInterest", Futures, ONE, statistics::open_interest),
+        ("/fapi/v1/ticker/bookTicker", Futures, quotes::futures_book_weight, quotes::futures_book),
+        ("/fapi/v1/ticker/24hr", Futures, book::day_weight, |r| book::day(r, Series::Perp)),
+        ("/fapi/v1/ticker/price", Futures, book::price_weight, |r| book::price(r, Series::Perp)),
+        ("/fapi/v2/ticker/price", Futures, book::price_weight, |r| book::price(r, Series::Perp)),
+        ("/fapi/v1/depth", Futures, book::depth_weight, |r| book::depth(r, Series::Perp)),
+        ("/fapi/v1/trades", Futures, |_| 5, |r| trades::single(r, Series::Perp)),
+        ("/fapi/v1/aggTrades", Futures, |_| 20, |r| trades::aggregated(r, Series::Perp)),
+        ("/fapi/v1/historicalTrades", Futures, |_| 200, |_| Err(ApiError::NeedsKey)),
+    ]))
+}
+
+fn spot() -> Router<Arc<Venue>> {
+    use Pool::Spot;
+    table(&[
+        ("/api/v3/ping", Spot, ONE, |_| Ok("{}".to_owned())),
+        ("/api/v3/time", Spot, ONE, info::time),
+        ("/api/v3/exchangeInfo", Spot, |_| 20, info::spot),
+        ("/api/v3/klines", Spot, |_| 2, klines::spot),
+        ("/api/v3/uiKlines", Spot, |_| 2, klines::spot),
+        ("/api/v3/ticker/bookTicker", Spot, quotes::spot_book_weight, quotes::spot_book),
+        ("/api/v3/ticker/24hr", Spot, |_| 2, |r| book::day(r, Series::Spot)),
+        ("/api/v3/ticker/price", Spot, |_| 2, |r| book::price(r, Series::Spot)),
+        ("/api/v3/avgPrice", Spot, |_| 2, book::average),
+        ("/api/v3/depth", Spot, |_| 5, |r| book::depth(r, Series::Spot)),
+        ("/api/v3/trades", Spot, |_| 25, |r| trades::single(r, Series::Spot)),
+        ("/api/v3/aggTrades", Spot, |_| 4, |r| trades::aggregated(r, Series::Spot)),
+        ("/api/v3/historicalTrades", Spot, |_| 25, |_| Err(ApiError::NeedsKey)),
+    ])
+}
+
+/// What the scenario answers to a request of a path in place of the truth, after the wait that it imposes.
+pub(super) async fn refusal(venue: &Venue, path: &str) -> Option<Response> {
+    let mut trouble = Trouble::new(venue, path, venue.now());
+    if let Some(pause) = trouble.pause() {
+        tokio::time::sleep(pause).await;
+    }
+    trouble.refusal()
+}
+
 /// Charges the limits, answers off the async threads (a day of klines of many bars takes a while), sets the headers.
+/// What the scenario does to the answer comes before and after.
 async fn serve(
     State(venue): State<Arc<Venue>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
+    uri: Uri,
     Query(query): Query<BTreeMap<String, String>>,
     pool: Pool,
-    weigh: fn(&Params) -> u32,
-    handle: fn(&Request<'_>) -> Answer,
+    weigh: Weigh,
+    handle: Handle,
 ) -> Response {
     let params = Params(query);
+    venue.tally.count(format!("request {}", uri.path()));
+    if let Some(refusal) = refusal(&venue, uri.path()).await {
+        return refusal;
+    }
     let now = venue.now();
-    let used = match venue.limiter.charge(from.ip(), pool, weigh(&params), Instant::now()) {
-        Admission::Served { used } => used,
-        Admission::Refused { limit, wait } => return ApiError::TooMany { limit, wait }.into_response(),
+    let mut trouble = Trouble::new(&venue, uri.path(), now);
+    let verdict = venue.limiter.charge(from.ip(), pool, weigh(&params), Instant::now());
+    let used = match verdict {
+        Admission::Served { used } | Admission::Refused { limit: used, .. } => used,
+        Admission::Banned { .. } => 0,
+    };
+    let refused = match verdict {
+        Admission::Served { .. } => None,
+        Admission::Refused { limit, wait } => Some(ApiError::TooMany { limit, wait }),
         Admission::Banned { wait } => {
-            let until_ms = now.0 + virtual_ms(&venue, wait);
-            return ApiError::Banned { until_ms, wait }.into_response();
+            Some(ApiError::Banned { until_ms: now.0 + virtual_ms(&venue, wait), wait })
         }
     };
-    let answered = tokio::task::spawn_blocking({
-        let venue = Arc::clone(&venue);
-        move || handle(&Request { venue: &venue, now, params: &params })
-    })
-    .await;
-    let mut response = match answered {
-        Ok(Ok(text)) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Ok(Err(error)) => error.into_response(),
-        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let mut response = if let Some(refused) = refused {
+        venue.tally.count(refused.status().as_str());
+        refused.into_response()
+    } else {
+        let answered = tokio::task::spawn_blocking({
+            let venue = Arc::clone(&venue);
+            move || handle(&Request { venue: &venue, now, params: &params })
+        });
+        match answered.await {
+            Ok(Ok(text)) => trouble.spoil(text),
+            Ok(Err(error)) => error.into_response(),
+            Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
     };
-    // The side pools send no weight header at all.
+    // The side pools send no weight header at all, and who is banned gets none.
     let headers = response.headers_mut();
-    if matches!(pool, Pool::Futures | Pool::Spot) {
+    if matches!(pool, Pool::Futures | Pool::Spot) && used > 0 {
         headers.insert("x-mbx-used-weight-1m", HeaderValue::from(used));
-    }
-    if pool == Pool::Spot {
-        headers.insert("x-mbx-used-weight", HeaderValue::from(used));
+        if pool == Pool::Spot {
+            headers.insert("x-mbx-used-weight", HeaderValue::from(used));
+        }
     }
     response
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::venue::state::Venue;
-use backtestd_lab::sim::{Interval, Range};
+use backtestd_lab::sim::{Interval, Range, Series};
 
 use super::error::ApiError;
 
@@ -30,7 +30,21 @@ impl Params {
     /// A listed symbol; `name` is `symbol` or `pair`.
     pub(crate) fn symbol(&self, venue: &Venue, name: &'static str) -> Result<usize, ApiError> {
         let text = self.text(name).ok_or(ApiError::MissingParameter(name))?;
+        if text.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '&'))) {
+            return Err(ApiError::IllegalCharacters(name));
+        }
         venue.symbol(text).ok_or(ApiError::InvalidSymbol)
+    }
+
+    /// A pair that trades at the spot market.
+    pub(crate) fn spot_symbol(&self, venue: &Venue) -> Result<usize, ApiError> {
+        let symbol = self.symbol(venue, "symbol")?;
+        if venue.has_spot(symbol) { Ok(symbol) } else { Err(ApiError::InvalidSymbol) }
+    }
+
+    /// The symbol of a market.
+    pub(crate) fn symbol_of(&self, venue: &Venue, series: Series) -> Result<usize, ApiError> {
+        if series == Series::Spot { self.spot_symbol(venue) } else { self.symbol(venue, "symbol") }
     }
 
     /// A listed symbol, or none given.

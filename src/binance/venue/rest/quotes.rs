@@ -24,7 +24,11 @@ pub(super) fn spot_book_weight(params: &Params) -> u32 {
 }
 
 /// One object for a symbol, an array without one.
-fn one_or_all(request: &Request<'_>, all: &[usize], make: impl Fn(usize) -> Option<String>) -> Answer {
+pub(super) fn one_or_all(
+    request: &Request<'_>,
+    all: &[usize],
+    make: impl Fn(usize) -> Option<String>,
+) -> Answer {
     match request.params.optional_symbol(request.venue)? {
         Some(symbol) if all.contains(&symbol) => make(symbol).ok_or(ApiError::InvalidSymbol),
         Some(_) => Err(ApiError::InvalidSymbol),
@@ -35,13 +39,15 @@ fn one_or_all(request: &Request<'_>, all: &[usize], make: impl Fn(usize) -> Opti
     }
 }
 
-fn listed(venue: &Venue) -> Vec<usize> {
-    (0..venue.market.scenario().symbols.len()).collect()
+/// The contracts or pairs that trade now.
+pub(super) fn listed(request: &Request<'_>, series: Series) -> Vec<usize> {
+    let is_there = |symbol: &usize| series != Series::Spot || request.venue.has_spot(*symbol);
+    request.venue.trading(request.now).filter(is_there).collect()
 }
 
 pub(super) fn premium_index(request: &Request<'_>) -> Answer {
     let (venue, now) = (request.venue, request.now);
-    one_or_all(request, &listed(venue), |symbol| {
+    one_or_all(request, &listed(request, Series::Perp), |symbol| {
         let bar = venue.market.running(symbol, now)?;
         let at = fraction(&bar, now);
         let predicted = venue.market.predicted_rate(symbol, now);
@@ -53,7 +59,7 @@ pub(super) fn premium_index(request: &Request<'_>) -> Answer {
             along(bar.index, at),
             along(bar.index, at),
             venue.market.scenario().interest_rate_8h,
-            Venue::next_funding(now).0,
+            venue.next_funding(symbol, now).0,
             now.0,
         ))
     })
@@ -78,13 +84,12 @@ fn book_row(venue: &Venue, symbol: usize, series: Series, now: backtestd_core::m
 }
 
 pub(super) fn futures_book(request: &Request<'_>) -> Answer {
-    let all = listed(request.venue);
+    let all = listed(request, Series::Perp);
     one_or_all(request, &all, |symbol| book_row(request.venue, symbol, Series::Perp, request.now))
 }
 
 pub(super) fn spot_book(request: &Request<'_>) -> Answer {
-    let mut all = listed(request.venue);
-    all.retain(|&symbol| request.venue.has_spot(symbol));
+    let mut all = listed(request, Series::Spot);
     if let Some(list) = request.params.text("symbols") {
         let names: Vec<String> =
             serde_json::from_str(list).map_err(|_| ApiError::InvalidParameter("symbols"))?;

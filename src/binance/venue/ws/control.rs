@@ -108,13 +108,14 @@ impl Subscriptions {
         json!({ "result": null, "id": id })
     }
 
-    /// Futures want an unsigned integer; spot also takes signed ones, short strings and null.
+    /// Futures want an unsigned integer, says their documentation; the official SDK sends a UUID there, so short strings pass.
+    /// Spot also takes signed integers and null.
     fn check_id(&self, id: Option<&Value>) -> Result<Value, Value> {
         let id = id.cloned().unwrap_or(Value::Null);
         let is_fine = match (&id, self.route) {
             (Value::Number(n), _) if n.is_u64() => true,
             (Value::Number(n), Route::Spot) => n.is_i64(),
-            (Value::String(text), Route::Spot) => text.len() <= 36,
+            (Value::String(text), _) => text.len() <= 36,
             (Value::Null, Route::Spot) => true,
             _ => false,
         };
@@ -152,7 +153,7 @@ mod tests {
             r#"{"code":1,"msg":"Invalid value type: expected Boolean"}"#,
         );
         check(
-            r#"{"method":"SUBSCRIBE","params":[],"id":"a"}"#,
+            r#"{"method":"SUBSCRIBE","params":[],"id":1.5}"#,
             r#"{"code":2,"msg":"Invalid request: request ID must be an unsigned integer"}"#,
         );
         check("nope", r#"{"code":3,"msg":"Invalid JSON: expected value at line 1 column 2"}"#);

@@ -1,10 +1,12 @@
-//! Websockets. Futures: `/market/{ws,stream}` and `/public/{ws,stream}`; `/ws` and `/stream` without a route are the legacy
+//! Websockets. Futures: `/market/{ws,stream}`, `/public/{ws,stream}`, `/private/{ws,stream}` (which say nothing); `/ws` and `/stream` without a route are the legacy
 //! form that acknowledges everything and sends quotes only. Spot: the same under `/spot`, since one port serves both.
 //!
 //! Frames are thinned when the clock runs fast (see [`stream::Kind::period_ms`]); closing frames of klines and forced orders never are.
 
 mod control;
+mod faults;
 mod frames;
+mod news;
 mod session;
 mod stream;
 
@@ -19,15 +21,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::state::Venue;
-use backtestd_lab::sim::FaultKind;
 use control::Subscriptions;
+use faults::is_cut;
 use stream::Route;
 
 /// All websocket routes.
 pub(crate) fn routes() -> Router<Arc<Venue>> {
-    let doors =
-        [("/market", Route::Market), ("/public", Route::Public), ("", Route::Legacy), ("/spot", Route::Spot)];
-    doors.into_iter().fold(Router::new(), |router, (prefix, route)| {
+    Route::ALL.into_iter().fold(Router::new(), |router, (prefix, route)| {
         router
             .route(
                 &format!("{prefix}/ws"),
@@ -60,8 +60,7 @@ fn open(
     is_combined: bool,
     names: Vec<String>,
 ) -> Response {
-    let is_cut = venue.market.scenario().fault(FaultKind::Disconnect, venue.now().bar(), None).is_some();
-    if is_cut || *venue.stopping.borrow() {
+    if is_cut(&venue, route, venue.now()) || *venue.stopping.borrow() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let mut subscriptions = Subscriptions::new(route, is_combined);

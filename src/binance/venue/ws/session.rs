@@ -9,9 +9,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use crate::venue::state::Venue;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Ts;
-use backtestd_lab::sim::FaultKind;
 
 use super::control::Subscriptions;
+use super::faults;
 use super::frames::{Frame, due, next_instant};
 use super::stream::{Kind, Route};
 
@@ -22,6 +22,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// A client that takes nothing for so long is cut, so that it cannot hold up a stop.
 const SEND_PATIENCE: Duration = Duration::from_secs(4);
+
+/// The other side's end of a goodbye is waited for so long.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ struct Session<'a> {
     last_ping: Instant,
     last_pong: Instant,
     received: VecDeque<Instant>,
+    /// Frames that faults hold back, with the instant at which they go out.
+    held: Vec<(Ts, String)>,
 }
 
 impl<'a> Session<'a> {
@@ -95,6 +100,7 @@ impl<'a> Session<'a> {
             last_ping: now,
             last_pong: now,
             received: VecDeque::new(),
+            held: Vec::new(),
         };
         session.resolve();
         session
@@ -149,7 +155,8 @@ impl<'a> Session<'a> {
             .min()
             .unwrap_or(Ts(i64::MAX));
         // A disconnect begins with a bar.
-        let next = next.min(self.cursor.bar().close()).min(self.ends_at);
+        let held = self.held.iter().map(|(at, _)| *at).min().unwrap_or(Ts(i64::MAX));
+        let next = next.min(self.cursor.bar().close()).min(self.ends_at).min(held);
         self.venue.clock.wall_until(next).min(LONGEST_WAIT).min(self.ping_every)
     }
 
@@ -163,6 +170,10 @@ impl<'a> Session<'a> {
         if self.received.len() > allowed {
             return Err(End::Close(1008, "Too many requests"));
         }
+        if faults::is_half_open(self.venue, self.route, self.venue.now()) {
+            self.last_pong = now;
+            return Ok(());
+        }
         match message {
             Message::Text(text) => {
                 let answer = self.subscriptions.handle(text.as_str());
@@ -173,13 +184,22 @@ impl<'a> Session<'a> {
                 self.last_pong = now;
                 Ok(())
             }
-            Message::Close(_) => Err(End::Gone),
+            Message::Close(_) => {
+                // The answer to a goodbye is written when the socket is read once more.
+                let _ = tokio::time::timeout(GOODBYE_PATIENCE, socket.recv()).await;
+                Err(End::Gone)
+            }
             Message::Ping(_) | Message::Binary(_) => Ok(()),
         }
     }
 
     async fn send_due(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         let now = Instant::now();
+        let until = self.venue.now();
+        if faults::is_half_open(self.venue, self.route, until) {
+            (self.cursor, self.last_ping, self.last_pong) = (until, now, now);
+            return Ok(());
+        }
         if now - self.last_ping >= self.ping_every {
             self.last_ping = now;
             let payload = self.venue.now().0.to_string();
@@ -188,8 +208,7 @@ impl<'a> Session<'a> {
         if now - self.last_pong > self.pong_within + self.ping_every {
             return Err(End::Close(1008, "Pong timeout"));
         }
-        let until = self.venue.now();
-        if self.venue.market.scenario().fault(FaultKind::Disconnect, until.bar(), None).is_some() {
+        if faults::is_cut(self.venue, self.route, until) {
             return Err(End::Gone);
         }
         let mut frames: Vec<(Frame, usize)> = Vec::new();
@@ -199,19 +218,37 @@ impl<'a> Session<'a> {
         }
         self.cursor = until;
         frames.sort_by_key(|(frame, name)| (frame.at, *name));
-        for (frame, name) in frames {
-            let text = if self.subscriptions.is_combined {
-                let name = serde_json::Value::from(self.subscriptions.names()[name].as_str());
-                format!("{{\"stream\":{name},\"data\":{}}}", frame.json)
-            } else {
-                frame.json
-            };
+        for text in self.texts(frames, until) {
             send(socket, text).await?;
         }
         if until >= self.ends_at {
             return Err(End::Close(1000, "Connection has lived 24 hours"));
         }
         Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// The frames as they go out now: wrapped where the client wants it, after what the scenario does to them.
+    fn texts(&mut self, frames: Vec<(Frame, usize)>, until: Ts) -> Vec<String> {
+        let (due, held) = std::mem::take(&mut self.held).into_iter().partition(|(at, _)| *at <= until);
+        self.held = held;
+        let due: Vec<(Ts, String)> = due;
+        let mut texts: Vec<String> = due.into_iter().map(|(_, text)| text).collect();
+        for (mut frame, name) in frames {
+            let name = &self.subscriptions.names()[name];
+            let mut text = std::mem::take(&mut frame.json);
+            if self.subscriptions.is_combined {
+                text = format!("{{\"stream\":{},\"data\":{text}}}", serde_json::Value::from(name.as_str()));
+            }
+            let mut sent = faults::pass(self.venue, self.route, name, &frame, text);
+            texts.append(&mut sent.now);
+            self.held.append(&mut sent.later);
+        }
+        if texts.len() > 1 && faults::is_shuffled(self.venue, self.route, until) {
+            faults::shuffle(&mut texts, until, self.venue.market.seed());
+        }
+        texts
     }
 }
 

@@ -2,48 +2,112 @@
 
 use std::time::Duration;
 
-use crate::venue::state::Venue;
-use backtestd_core::market::Ts;
+use crate::venue::state::{Venue, period_ms};
+use backtestd_core::market::{Market as Side, Ts};
 use backtestd_lab::sim::{Interval, Series};
 
 /// Which door a connection came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Futures `/public`: quotes.
+    /// Futures `/public`: quotes, books, single trades.
     Public,
-    /// Futures `/market`: klines, marks, trades, forced orders.
+    /// Futures `/market`: klines, marks, aggregated trades, statistics, forced orders.
     Market,
-    /// Futures without a route, as before April 2026: accepts everything, sends quotes only.
+    /// Futures `/private`: user data, of which there is none here.
+    Private,
+    /// Futures without a route, as before April 2026: accepts everything, sends what `/public` sends.
     Legacy,
     /// Spot: every stream of the spot market.
     Spot,
 }
 
+impl Route {
+    /// Every door with the beginning of its path.
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
+        ("/market", Self::Market),
+        ("/public", Self::Public),
+        ("/private", Self::Private),
+        ("", Self::Legacy),
+        ("/spot", Self::Spot),
+    ];
+
+    pub(crate) fn path(self) -> &'static str {
+        Self::ALL.iter().find(|(_, route)| *route == self).map_or("", |(path, _)| path)
+    }
+
+    pub(crate) const fn side(self) -> Side {
+        match self {
+            Self::Spot => Side::Spot,
+            _ => Side::Perp,
+        }
+    }
+}
+
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Kline { symbol: usize, interval: Interval },
-    Mark { symbol: usize, period_ms: i64 },
-    AllMarks { period_ms: i64 },
-    Forced { symbol: usize },
+    Kline {
+        symbol: usize,
+        interval: Interval,
+    },
+    Continuous {
+        symbol: usize,
+        interval: Interval,
+    },
+    Mark {
+        symbol: usize,
+        period_ms: i64,
+    },
+    AllMarks {
+        period_ms: i64,
+    },
+    Forced {
+        symbol: usize,
+    },
     AllForced,
-    Book { symbol: usize },
+    Book {
+        symbol: usize,
+    },
     AllBooks,
-    Trades { symbol: usize },
+    /// The whole book's differences, or its best levels.
+    Depth {
+        symbol: usize,
+        levels: Option<usize>,
+    },
+    Trades {
+        symbol: usize,
+    },
+    Singles {
+        symbol: usize,
+    },
+    Ticker {
+        symbol: usize,
+        is_mini: bool,
+    },
+    AllTickers {
+        is_mini: bool,
+    },
+    Contracts,
 }
 
 impl Kind {
     /// What a name means on a route; `None` for names that the route acknowledges and never serves.
     pub(crate) fn parse(venue: &Venue, route: Route, name: &str) -> Option<Self> {
         let kind = Self::meaning(venue, name)?;
-        let is_quote = matches!(kind, Self::Book { .. } | Self::AllBooks);
+        let is_public =
+            matches!(kind, Self::Book { .. } | Self::AllBooks | Self::Depth { .. } | Self::Singles { .. });
         let is_served = match route {
-            Route::Public | Route::Legacy => is_quote,
-            Route::Market => !is_quote,
+            Route::Public | Route::Legacy => is_public,
+            Route::Market => !is_public,
+            Route::Private => false,
             Route::Spot => match kind {
-                Self::Kline { symbol, .. } | Self::Book { symbol } | Self::Trades { symbol } => {
-                    venue.has_spot(symbol)
-                }
+                Self::Kline { symbol, .. }
+                | Self::Book { symbol }
+                | Self::Depth { symbol, .. }
+                | Self::Trades { symbol }
+                | Self::Singles { symbol }
+                | Self::Ticker { symbol, .. } => venue.has_spot(symbol),
+                Self::AllTickers { .. } => true,
                 _ => false,
             },
         };
@@ -56,12 +120,21 @@ impl Kind {
             "!markPrice@arr@1s" => return Some(Self::AllMarks { period_ms: 1000 }),
             "!forceOrder@arr" => return Some(Self::AllForced),
             "!bookTicker" => return Some(Self::AllBooks),
+            "!ticker@arr" => return Some(Self::AllTickers { is_mini: false }),
+            "!miniTicker@arr" => return Some(Self::AllTickers { is_mini: true }),
+            "!contractInfo" => return Some(Self::Contracts),
             _ => {}
         }
         let (symbol, stream) = name.split_once('@')?;
         // Stream names are lower case; an upper-case symbol is acknowledged and silent, as on the venue.
         if symbol != symbol.to_lowercase() {
             return None;
+        }
+        if let Some(interval) = stream.strip_prefix("continuousKline_") {
+            let (pair, contract) = symbol.split_once('_')?;
+            let symbol = venue.symbol(&pair.to_uppercase())?;
+            let interval = Interval::parse(interval)?;
+            return contract.ends_with("perpetual").then_some(Self::Continuous { symbol, interval });
         }
         let symbol = venue.symbol(&symbol.to_uppercase())?;
         match stream {
@@ -70,32 +143,35 @@ impl Kind {
             "forceOrder" => Some(Self::Forced { symbol }),
             "bookTicker" => Some(Self::Book { symbol }),
             "aggTrade" => Some(Self::Trades { symbol }),
+            "trade" => Some(Self::Singles { symbol }),
+            "ticker" => Some(Self::Ticker { symbol, is_mini: false }),
+            "miniTicker" => Some(Self::Ticker { symbol, is_mini: true }),
             _ => {
+                if let Some(depth) = stream.strip_prefix("depth") {
+                    let levels = depth.split('@').next().unwrap_or_default();
+                    let levels = if levels.is_empty() { None } else { Some(levels.parse().ok()?) };
+                    return Some(Self::Depth { symbol, levels });
+                }
                 let interval = Interval::parse(stream.strip_prefix("kline_")?)?;
                 Some(Self::Kline { symbol, interval })
             }
         }
     }
 
-    /// Virtual time between two periodic frames. In real time the venue's own; when the clock runs fast, stretched so
-    /// that a stream sends about one frame per `gap` of real time, but never beyond a bound that keeps several frames
-    /// in each bar (the last minute of a bar always has a mark and a quote).
+    /// Virtual time between two periodic frames, see [`period_ms`].
     pub(crate) fn period_ms(self, route: Route, speed: f64, gap: Duration) -> i64 {
         let (natural, most) = match self {
             Self::Kline { .. } if route == Route::Spot => (2000, 150_000),
-            Self::Kline { .. } => (250, 150_000),
+            Self::Kline { .. } | Self::Continuous { .. } => (250, 150_000),
             Self::Mark { period_ms, .. } | Self::AllMarks { period_ms } => (period_ms, 60_000),
-            Self::Book { .. } => (500, 60_000),
+            Self::Book { .. } | Self::Depth { .. } => (500, 60_000),
             Self::AllBooks => (5000, 60_000),
-            Self::Trades { .. } => (1000, 60_000),
-            Self::Forced { .. } | Self::AllForced => (1000, 1000),
+            Self::Trades { .. } | Self::Singles { .. } | Self::Ticker { .. } | Self::AllTickers { .. } => {
+                (1000, 60_000)
+            }
+            Self::Forced { .. } | Self::AllForced | Self::Contracts => (1000, 1000),
         };
-        let stretched = if speed > 1.0 { (gap.as_secs_f64() * 1000.0 * speed) as i64 } else { 0 };
-        let wanted = stretched.clamp(natural, most.max(natural));
-        // Periods divide the bar, so that frames fall on the same seconds of every bar.
-        const DIVISORS_MS: [i64; 13] =
-            [250, 500, 1000, 2000, 3000, 5000, 10_000, 15_000, 20_000, 30_000, 60_000, 100_000, 150_000];
-        DIVISORS_MS.iter().copied().find(|&p| p >= wanted).unwrap_or(most)
+        period_ms(natural, most, speed, gap)
     }
 }
 

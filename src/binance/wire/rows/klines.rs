@@ -1,6 +1,9 @@
 //! Klines: trades, mark, index and premium.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::read;
 use crate::wire::scalar::Scalar;
@@ -18,10 +21,38 @@ pub struct KlineRow {
     pub bar: Bar,
 }
 
-#[derive(Deserialize)]
-struct RawRow<'a>(#[serde(borrow)] [Scalar<'a>; 12]);
+/// Columns that mean something; what the exchange may append one day is skipped.
+const COLUMNS: usize = 12;
 
-/// `/fapi/v1/klines`, `/api/v3/klines` and the mark, index and premium rows: arrays of exactly 12.
+/// The first columns of a row.
+struct RawRow<'a>([Scalar<'a>; COLUMNS]);
+
+impl<'de> Deserialize<'de> for RawRow<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Columns;
+        impl<'de> Visitor<'de> for Columns {
+            type Value = RawRow<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a kline row of {COLUMNS} columns or more")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut row = Vec::with_capacity(COLUMNS);
+                while row.len() < COLUMNS {
+                    let next = seq.next_element()?;
+                    row.push(next.ok_or_else(|| A::Error::invalid_length(row.len(), &self))?);
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                match row.try_into() {
+                    Ok(row) => Ok(RawRow(row)),
+                    Err(_) => Err(A::Error::invalid_length(COLUMNS, &self)),
+                }
+            }
+        }
+        deserializer.deserialize_seq(Columns)
+    }
+}
+
+/// `/fapi/v1/klines`, `/api/v3/klines` and the mark, index and premium rows: arrays of 12 or more.
 ///
 /// `signed` prices (the premium index) may be negative; all others are refused when they are.
 ///

@@ -12,7 +12,7 @@ pub fn fraction(bar: &SimBar, at: Ts) -> f64 {
 }
 
 /// The corners of the path: (fraction, price).
-fn corners(bar: &SimBar, series: &SeriesBar) -> [(f64, f64); 4] {
+pub(crate) fn corners(bar: &SimBar, series: &SeriesBar) -> [(f64, f64); 4] {
     let (first, second) = if bar.high_first { (series.high, series.low) } else { (series.low, series.high) };
     [(0.0, series.open), (bar.turning.0, first), (bar.turning.1, second), (1.0, series.close)]
 }

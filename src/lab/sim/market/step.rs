@@ -8,7 +8,8 @@ use super::diurnal::Diurnal;
 use super::edges::Observation;
 use super::factor::{FactorBar, fat_normal};
 use super::symbol::{OWN_SD, SimBar, SymbolParams, SymbolState, round_to, tick, trade_series};
-use crate::sim::scenario::{FaultKind, Pattern, Scenario};
+use crate::sim::faults::FaultKind;
+use crate::sim::scenario::{Pattern, Scenario};
 
 /// Share of a basis shock that is left a bar later.
 const BASIS_SHOCK_KEEP: f64 = 0.92;
@@ -108,7 +109,7 @@ impl SymbolState {
         let (index_open, premium_open) = (self.index, self.premium);
         self.index = self.price * libm::exp(-(basis + 0.3 * draws.normal()) / 10_000.0);
         self.premium = (level + 0.3 * self.basis_fast + 0.3 * self.basis_shock) / 10_000.0;
-        let (predicted_rate, settled_rate) = self.fund(params, bar);
+        let (predicted_rate, settled_rate) = self.fund(params, scenario, bar);
         let open_interest = self.contracts(params, injected, &mut draws);
         let stress = (ret.abs() / sigma.total - 1.2).max(0.0);
         let expected = if injected.flush { 14.0 } else { 0.25 + 1.1 * stress * stress };

@@ -2,6 +2,8 @@
 
 use crate::sim::scenario::{Scenario, SpotScenario, SymbolScenario};
 use backtestd_core::market::{BarIndex, DAY_MS};
+
+const HOUR_MS: i64 = DAY_MS / 24;
 use backtestd_core::market::{Draws, derive};
 
 use super::edges::{EdgeWatch, Observation};
@@ -84,9 +86,6 @@ const BASIS_FAST_SD_BPS: f64 = 0.9;
 /// Funding: premium within this distance of the interest component settles at the interest component.
 const FUNDING_DEAD_BAND: f64 = 0.0005;
 const FUNDING_CAP: f64 = 0.02;
-/// Settlements are eight hours apart.
-const FUNDING_INTERVAL_MS: i64 = DAY_MS / 3;
-
 impl SymbolParams {
     pub(crate) fn new(seed: u64, scenario: &Scenario, listing: &SymbolScenario) -> Self {
         Self {
@@ -176,13 +175,13 @@ impl SymbolState {
     }
 
     /// Running prediction and, on a settlement, the rate: mean premium plus the clamped interest term.
-    pub(super) fn fund(&mut self, params: &SymbolParams, bar: BarIndex) -> (f64, f64) {
+    pub(super) fn fund(&mut self, params: &SymbolParams, scenario: &Scenario, bar: BarIndex) -> (f64, f64) {
         self.premium_sum += self.premium;
         self.premium_count += 1.0;
         let mean = self.premium_sum / self.premium_count;
         let rate = mean + (params.interest - mean).clamp(-FUNDING_DEAD_BAND, FUNDING_DEAD_BAND);
         let rate = round_to(rate.clamp(-FUNDING_CAP, FUNDING_CAP), 8);
-        if bar.close().0 % FUNDING_INTERVAL_MS != 0 {
+        if bar.close().0 % (scenario.funding_hours(&params.listing, bar.open()) * HOUR_MS) != 0 {
             return (rate, f64::NAN);
         }
         self.premium_sum = 0.0;
@@ -208,7 +207,7 @@ impl SymbolState {
             taker_buy_volume: 0.0,
             taker_buy_quote: 0.0,
         };
-        let (predicted_rate, settled_rate) = self.fund(params, bar);
+        let (predicted_rate, settled_rate) = self.fund(params, scenario, bar);
         let open_interest = round_to(libm::exp(self.log_open_interest), params.listing.lot_decimals.min(3));
         let spot = params.listing.spot.map(|_| flat(self.spot_close));
         self.edges.observe(

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
+
 use crate::sim::scenario::Scenario;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Symbol};
 
@@ -10,8 +12,9 @@ use super::diurnal::Diurnal;
 use super::factor::{Factor, FactorBar};
 use super::symbol::{SimBar, SymbolParams, SymbolState};
 
-/// Days of bars kept per symbol (a day is about 100 kB).
-const DAYS_KEPT: usize = 24;
+/// Days of bars kept of all symbols together (a day is about 80 kB), and of one symbol at least and at most.
+const DAYS_KEPT: usize = 1500;
+const DAYS_KEPT_EACH: (usize, usize) = (2, 24);
 
 /// The simulated market.
 #[derive(Debug)]
@@ -119,10 +122,9 @@ impl Market {
     pub fn prepare(&self, bar: BarIndex) {
         let Some((day, _)) = self.place(bar) else { return };
         self.extend_factor(day);
-        std::thread::scope(|scope| {
-            for symbol in 0..self.symbols.len() {
-                scope.spawn(move || self.day(symbol, day));
-            }
+        let traded = (0..self.symbols.len()).into_par_iter();
+        traded.filter(|&s| !self.scenario.symbols[s].contract.is_resting()).for_each(|symbol| {
+            let _ = self.day(symbol, day);
         });
     }
 
@@ -167,7 +169,8 @@ impl Market {
         }
         let bars = self.run_day(params, &mut tape, day);
         tape.days.insert(day, (now, Arc::clone(&bars)));
-        if tape.days.len() > DAYS_KEPT {
+        let kept = (DAYS_KEPT / self.symbols.len()).clamp(DAYS_KEPT_EACH.0, DAYS_KEPT_EACH.1);
+        if tape.days.len() > kept {
             let oldest = tape.days.iter().min_by_key(|(_, (used, _))| *used).map(|(day, _)| *day);
             if let Some(oldest) = oldest {
                 tape.days.remove(&oldest);

@@ -1,0 +1,104 @@
+//! Sections of the status about the exchange: its time, its answers, what is not final of its records, what was refused.
+
+use serde::Serialize;
+
+use super::status::optional_time;
+use backtestd_binance::RestHealth;
+use backtestd_core::market::{Kind, Ts};
+
+/// Whose time the daemon lives by.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ClockStatus {
+    /// Where the time comes from: always `exchange`, once it has answered.
+    pub source: &'static str,
+    /// The clock of this machine minus the exchange's, ms; null against a simulated exchange.
+    pub offset_ms: Option<i64>,
+    /// How far from the truth the last answer can be, ms.
+    pub within_ms: i64,
+    /// When the exchange was last asked, by its own clock.
+    #[serde(serialize_with = "optional_time")]
+    pub asked_at: Option<Ts>,
+}
+
+/// How the exchange answers requests.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RestStatus {
+    /// `ok`, `failing`, `waiting` (it asked us to slow down) or `banned`.
+    pub state: &'static str,
+    /// Until when no request is sent.
+    #[serde(serialize_with = "optional_time")]
+    pub banned_until: Option<Ts>,
+    /// Request weight of the futures host in this minute, as the exchange last said.
+    pub weight: u32,
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Of these, how many had no good answer.
+    pub failures: u64,
+    /// Answers that told this address to stop.
+    pub stops: u64,
+    /// The last failure, in words; null after a good answer.
+    pub last_failure: Option<String>,
+}
+
+impl RestStatus {
+    /// At the time `now` of a clock that runs `speed` times as fast as ours.
+    #[must_use]
+    pub fn of(health: RestHealth, now: Ts, speed: f64) -> Self {
+        let wait = health.shut.into_iter().max().unwrap_or_default();
+        let until = Ts(now.0 + (wait.as_secs_f64() * 1000.0 * speed) as i64);
+        Self {
+            state: health.state(),
+            banned_until: (!wait.is_zero()).then_some(until),
+            weight: health.used_weight,
+            requests: health.requests,
+            failures: health.failures,
+            stops: health.stops,
+            last_failure: health.last_failure,
+        }
+    }
+
+    /// What is wrong, in words; none if nothing is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let why = self.last_failure.as_deref().unwrap_or("no reason given");
+        match (self.state, self.banned_until) {
+            ("ok" | "", _) => None,
+            ("failing", _) => Some(format!("REST fails: {why}")),
+            (state, Some(until)) => Some(format!("REST is {state} until {until}: {why}")),
+            (state, None) => Some(format!("REST is {state}: {why}")),
+        }
+    }
+}
+
+/// Frames that were refused.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RefusedStatus {
+    /// Frames since the start that could not be read or cannot be true; the newest lie in `refused/` of the state
+    /// directory.
+    pub frames: u64,
+    /// Of these, how many found no room in the file.
+    pub lost: u64,
+    /// Why the last one was refused.
+    pub last: Option<String>,
+}
+
+/// What is not final of a kind of record, over all symbols.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapStatus {
+    /// The kind: `bars`, `funding`, `open_interest`, `mark` or `long_short_ratio`.
+    pub source: &'static str,
+    /// Records that nobody has told yet and that are being asked for.
+    pub missing: u64,
+    /// Records that only a stream has told.
+    pub unconfirmed: u64,
+    /// Places for which the exchange has nothing, as far as it says; it is asked again.
+    pub holes: u64,
+}
+
+impl GapStatus {
+    /// Nothing is open.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
+        Self { source: kind.name(), missing: 0, unconfirmed: 0, holes: 0 }
+    }
+}

@@ -1,0 +1,347 @@
+//! What is known of each series, slot by slot: settled with the exchange, open, or a hole that the exchange has too.
+//!
+//! ```text
+//!            seen by a stream,           the exchange has answered:          it answered twice that it
+//!            or not at all               what it says is stored              has nothing there
+//!               OPEN  ───────────────────►  SETTLED  ◄────────────────────────  HOLE
+//!                 ▲                            │  REST changed its mind            │  asked again when it is due:
+//!                 └────────────────────────────┴── (audit, late row) ◄─────────────┘  in minutes, hours, days
+//! ```
+//! The open part is the queue of what has to be asked for. It is the complement of what is settled, so it needs no
+//! upkeep, survives outages and restarts, and drains as soon as the exchange answers again. A hole belongs to the settled
+//! part, with the times of its questions beside it. Repairs are what changed behind the present: kept so that every
+//! difference between what was signalled and what is stored can be explained.
+
+mod kept;
+mod missing;
+
+pub use kept::{Ledgers, load, mark, saved};
+pub use missing::missing;
+
+use serde::{Deserialize, Serialize};
+
+use backtestd_core::market::{BAR_MS, DAY_MS, HOUR_MS, Ts};
+
+/// Repairs that a ledger remembers one by one; older ones are only counted.
+const REPAIRS_KEPT: usize = 200;
+/// Wait before a hole is asked about again, by how many answers agree so far; the last one repeats.
+const HOLE_PATIENCE_MS: [i64; 6] = [0, 2 * BAR_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS];
+
+/// A part of a series: bar numbers or milliseconds, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stretch {
+    /// First bar number or ms of the stretch.
+    pub from: i64,
+    /// End of the stretch, exclusive.
+    pub to: i64,
+}
+
+impl Stretch {
+    /// What both have in common; none if that is nothing.
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<Self> {
+        let both = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
+        (both.from < both.to).then_some(both)
+    }
+}
+
+/// Slots for which the exchange said that it has nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hole {
+    /// Where it is.
+    pub at: Stretch,
+    /// Answers that agree, one after the other.
+    pub answers: u32,
+    /// When the first of them came.
+    pub since: Ts,
+    /// When it is asked about again.
+    pub next: Ts,
+}
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Records came that were missing.
+    Filled,
+    /// Records differed and were replaced.
+    Corrected,
+}
+
+impl Change {
+    /// The word in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Filled => "filled",
+            Self::Corrected => "corrected",
+        }
+    }
+}
+
+/// Records behind the present that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// From the first record that changed to behind the last one.
+    pub at: Stretch,
+    /// What was done.
+    pub change: Change,
+    /// Records that changed.
+    pub records: u64,
+    /// Where the records came from: `rest`, `rest audit`, `stream`.
+    pub how: String,
+    /// When, by the exchange's clock.
+    pub when: Ts,
+}
+
+/// The ledger of one series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    settled: Vec<Stretch>,
+    holes: Vec<Hole>,
+    repairs: Vec<Repair>,
+    /// Records filled in behind the present, over all repairs.
+    pub filled: u64,
+    /// Records corrected behind the present, over all repairs.
+    pub corrected: u64,
+    /// Through here (exclusive) the days have been compared once more with the exchange.
+    pub audited_to: i64,
+}
+
+impl Ledger {
+    /// What the exchange has answered for, ascending and apart.
+    #[must_use]
+    pub fn settled(&self) -> &[Stretch] {
+        &self.settled
+    }
+
+    /// The holes, ascending and apart.
+    #[must_use]
+    pub fn holes(&self) -> &[Hole] {
+        &self.holes
+    }
+
+    /// The newest repairs, oldest first.
+    #[must_use]
+    pub fn repairs(&self) -> &[Repair] {
+        &self.repairs
+    }
+
+    /// Whether a slot or instant is settled.
+    #[must_use]
+    pub fn is_settled(&self, at: i64) -> bool {
+        let next = self.settled.partition_point(|s| s.to <= at);
+        self.settled.get(next).is_some_and(|s| s.from <= at)
+    }
+
+    /// Whether a slot lies in a hole.
+    #[must_use]
+    pub fn is_hole(&self, at: i64) -> bool {
+        self.holes.iter().any(|hole| hole.at.from <= at && at < hole.at.to)
+    }
+
+    /// The parts of `wanted` that are not settled, ascending.
+    #[must_use]
+    pub fn open(&self, wanted: Stretch) -> Vec<Stretch> {
+        let mut open = Vec::new();
+        let mut from = wanted.from;
+        for known in self.settled.iter().filter(|s| s.to > wanted.from && s.from < wanted.to) {
+            if known.from > from {
+                open.push(Stretch { from, to: known.from });
+            }
+            from = known.to;
+        }
+        if from < wanted.to {
+            open.push(Stretch { from, to: wanted.to });
+        }
+        open
+    }
+
+    /// The newest hole inside `wanted` that is due to be asked about again: a single answer is none.
+    #[must_use]
+    pub fn due_hole(&self, wanted: Stretch, now: Ts) -> Option<&Hole> {
+        let is_due = |hole: &&Hole| hole.answers < 2 || hole.next <= now;
+        self.holes.iter().rev().filter(is_due).find(|hole| hole.at.common(wanted).is_some())
+    }
+
+    /// The exchange has answered for `stretch` (`answers` times the same) and has nothing for `missing` inside of it.
+    pub fn settle(&mut self, stretch: Stretch, missing: &[Stretch], answers: u32, now: Ts) {
+        if stretch.from >= stretch.to {
+            return;
+        }
+        self.add_settled(stretch);
+        let before = std::mem::take(&mut self.holes);
+        let mut holes = Vec::new();
+        for hole in &before {
+            for at in without(hole.at, stretch) {
+                holes.push(Hole { at, ..hole.clone() });
+            }
+        }
+        for gap in missing.iter().filter_map(|gap| gap.common(stretch)) {
+            let mut fresh = vec![gap];
+            for old in &before {
+                if let Some(at) = old.at.common(gap) {
+                    holes.push(doubted(at, old.answers.saturating_add(answers), old.since, now));
+                    fresh = fresh.into_iter().flat_map(|part| without(part, at)).collect();
+                }
+            }
+            holes.extend(fresh.into_iter().map(|at| doubted(at, answers, now, now)));
+        }
+        holes.sort_by_key(|hole| hole.at);
+        self.holes = joined(holes);
+    }
+
+    /// Nothing is known of `stretch` any more: it is asked for again.
+    pub fn reopen(&mut self, stretch: Stretch) {
+        self.settled = self.settled.iter().flat_map(|s| without(*s, stretch)).collect();
+        let apart = |hole: &Hole| {
+            let parts = without(hole.at, stretch);
+            parts.into_iter().map(|at| Hole { at, ..hole.clone() }).collect::<Vec<_>>()
+        };
+        self.holes = self.holes.iter().flat_map(apart).collect();
+    }
+
+    /// Remembers what changed behind the present.
+    pub fn note_repair(&mut self, repair: Repair) {
+        match repair.change {
+            Change::Filled => self.filled += repair.records,
+            Change::Corrected => self.corrected += repair.records,
+        }
+        if let Some(last) = self.repairs.last_mut()
+            && (last.change, &last.how) == (repair.change, &repair.how)
+            && (last.at.from <= repair.at.to && repair.at.from <= last.at.to)
+        {
+            last.at = Stretch { from: last.at.from.min(repair.at.from), to: last.at.to.max(repair.at.to) };
+            last.records += repair.records;
+            last.when = repair.when;
+            return;
+        }
+        self.repairs.push(repair);
+        let surplus = self.repairs.len().saturating_sub(REPAIRS_KEPT);
+        self.repairs.drain(..surplus);
+    }
+
+    fn add_settled(&mut self, stretch: Stretch) {
+        self.settled.push(stretch);
+        self.settled.sort();
+        let mut merged: Vec<Stretch> = Vec::with_capacity(self.settled.len());
+        for stretch in self.settled.drain(..) {
+            match merged.last_mut() {
+                Some(last) if stretch.from <= last.to => last.to = last.to.max(stretch.to),
+                _ => merged.push(stretch),
+            }
+        }
+        self.settled = merged;
+    }
+}
+
+fn doubted(at: Stretch, answers: u32, since: Ts, now: Ts) -> Hole {
+    let step = HOLE_PATIENCE_MS.len().min(answers.max(1) as usize) - 1;
+    Hole { at, answers, since, next: Ts(now.0 + HOLE_PATIENCE_MS[step]) }
+}
+
+/// The parts of `whole` outside of `cut`.
+fn without(whole: Stretch, cut: Stretch) -> Vec<Stretch> {
+    let left = Stretch { from: whole.from, to: whole.to.min(cut.from) };
+    let right = Stretch { from: whole.from.max(cut.to), to: whole.to };
+    [left, right].into_iter().filter(|part| part.from < part.to).collect()
+}
+
+/// Neighbours with the same history become one.
+fn joined(holes: Vec<Hole>) -> Vec<Hole> {
+    let mut out: Vec<Hole> = Vec::with_capacity(holes.len());
+    for hole in holes {
+        match out.last_mut() {
+            Some(last)
+                if last.at.to == hole.at.from && (last.answers, last.next) == (hole.answers, hole.next) =>
+            {
+                last.at.to = hole.at.to;
+                last.since = last.since.min(hole.since);
+            }
+            _ => out.push(hole),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(from: i64, to: i64) -> Stretch {
+        Stretch { from, to }
+    }
+
+    #[test]
+    fn what_is_not_settled_is_the_queue() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.open(s(0, 10)), [s(0, 10)]);
+        ledger.settle(s(2, 4), &[], 1, Ts(0));
+        ledger.settle(s(7, 9), &[], 1, Ts(0));
+        assert_eq!(ledger.open(s(0, 10)), [s(0, 2), s(4, 7), s(9, 10)]);
+        assert!(ledger.is_settled(2) && !ledger.is_settled(4));
+        ledger.settle(s(4, 7), &[], 1, Ts(0));
+        assert_eq!(ledger.settled(), [s(2, 9)]);
+        ledger.reopen(s(5, 6));
+        assert_eq!(ledger.open(s(0, 10)), [s(0, 2), s(5, 6), s(9, 10)]);
+    }
+
+    #[test]
+    fn a_hole_is_believed_longer_the_oftener_the_answer_was_the_same() {
+        let mut ledger = Ledger::default();
+        ledger.settle(s(0, 10), &[s(3, 5)], 1, Ts(0));
+        assert!(
+            ledger.due_hole(s(0, 10), Ts(0)).is_some(),
+            "a single answer is no answer: asked again at once"
+        );
+        ledger.settle(s(3, 5), &[s(3, 5)], 1, Ts(1));
+        assert_eq!(ledger.due_hole(s(0, 10), Ts(2 * BAR_MS)), None);
+        assert!(ledger.due_hole(s(0, 10), Ts(2 * BAR_MS + 1)).is_some());
+        for _ in 0..20 {
+            ledger.settle(s(3, 5), &[s(3, 5)], 1, Ts(2));
+        }
+        let hole = &ledger.holes()[0];
+        assert_eq!((hole.answers, hole.since, hole.next), (22, Ts(0), Ts(2 + 7 * DAY_MS)));
+    }
+
+    #[test]
+    fn what_came_after_all_is_no_hole_and_what_is_new_of_one_begins_anew() {
+        let mut ledger = Ledger::default();
+        ledger.settle(s(0, 10), &[s(3, 6)], 2, Ts(0));
+        // The exchange has slot 4 now, and slot 6 is gone.
+        ledger.settle(s(0, 10), &[s(3, 4), s(5, 7)], 1, Ts(9));
+        let holes: Vec<_> = ledger.holes().iter().map(|h| (h.at, h.answers, h.since)).collect();
+        assert_eq!(holes, [(s(3, 4), 3, Ts(0)), (s(5, 6), 3, Ts(0)), (s(6, 7), 1, Ts(9))]);
+        assert!(ledger.is_hole(5) && !ledger.is_hole(4));
+        ledger.settle(s(5, 7), &[], 1, Ts(10));
+        assert_eq!(ledger.holes().len(), 1);
+    }
+
+    #[test]
+    fn a_hole_outside_of_what_was_asked_stays_as_it_is() {
+        let mut ledger = Ledger::default();
+        ledger.settle(s(0, 10), &[s(2, 8)], 2, Ts(0));
+        ledger.settle(s(4, 6), &[], 1, Ts(5));
+        let holes: Vec<_> = ledger.holes().iter().map(|h| (h.at, h.answers)).collect();
+        assert_eq!(holes, [(s(2, 4), 2), (s(6, 8), 2)]);
+    }
+
+    #[test]
+    fn repairs_side_by_side_are_one_and_only_the_newest_are_listed() {
+        let mut ledger = Ledger::default();
+        let repair = |from, to| Repair {
+            at: s(from, to),
+            change: Change::Filled,
+            records: (to - from) as u64,
+            how: "rest".to_owned(),
+            when: Ts(to),
+        };
+        ledger.note_repair(repair(5, 6));
+        ledger.note_repair(repair(4, 5));
+        assert_eq!((ledger.repairs().len(), ledger.repairs()[0].at, ledger.filled), (1, s(4, 6), 2));
+        for n in 0..300 {
+            ledger.note_repair(repair(10 * n, 10 * n + 1));
+        }
+        assert_eq!((ledger.repairs().len(), ledger.filled), (REPAIRS_KEPT, 302));
+    }
+}

@@ -1,0 +1,189 @@
+//! Where the exchange is, whose time it has, and how long one waits for it at the start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::start::{DaemonError, show_detail};
+use super::time::{TimeAnswer, Timekeeper};
+use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::feed;
+use crate::daemon::live::LiveSieve;
+use crate::daemon::shared::Shared;
+use crate::daemon::systemd::ServiceManager;
+use backtestd_binance::clock::{ExchangeClock, SystemClock};
+use backtestd_binance::{Limits, Rest, RestConfig, RestError, Stamped, Subscription, WsClient, WsConfig};
+use backtestd_core::clock::Clock;
+use backtestd_core::market::Market;
+use backtestd_core::spec::CompiledSpec;
+
+/// Wait between two questions for the time.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long frames of the streams are awaited that may contradict `/time`.
+const FRAMES_WITHIN: Duration = Duration::from_secs(2);
+/// After so long without an answer of `/time` the streams are enough.
+const STREAMS_ALONE_AFTER: Duration = Duration::from_secs(3);
+/// Updates that may come before the loop turns; the streams wait with further ones.
+const EARLY_UPDATES: usize = 8192;
+/// A machine whose clock agrees this well with the exchange's needs no third witness.
+const HOST_AGREES_MS: i64 = 60_000;
+
+/// The exchange's clock, told once.
+///
+/// # Errors
+/// When the exchange does not say what time it is.
+pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError> {
+    let clock = ExchangeClock::new(speed(config));
+    let rest = Rest::new(rest_config(config), Arc::new(SystemClock))?;
+    let mut time = Timekeeper::new(Some(clock.clone()), config.clock);
+    loop {
+        match TimeAnswer::ask(&rest, clock.speed()).await? {
+            Some(answer) => drop(time.told(&answer)),
+            None => continue,
+        }
+        return Ok(Arc::new(clock));
+    }
+}
+
+/// The lines to the exchange, and the time that came over them.
+pub(super) struct Lines {
+    pub rest: Rest,
+    pub websocket: WsClient,
+    pub subscribed: Vec<(Market, Subscription)>,
+    pub updates: mpsc::Receiver<Stamped>,
+    /// Updates that came before anybody listened.
+    pub early: Vec<Stamped>,
+    pub sieve: Arc<LiveSieve>,
+    pub time: Timekeeper,
+}
+
+impl Lines {
+    /// Opens them, and waits until the exchange has told the time where it has to.
+    pub(super) async fn open(
+        shared: &Shared,
+        spec: &CompiledSpec,
+        told: Option<ExchangeClock>,
+        service: &mut ServiceManager,
+    ) -> Result<Self, DaemonError> {
+        let (config, clock) = (&shared.config, &shared.clock);
+        let rest = Rest::new(rest_config(config), Arc::clone(clock))?;
+        let rest = shared.rest.get_or_init(|| rest).clone();
+        let subscribed = feed::subscriptions(config);
+        let rules = spec.sources.plausibility.clone();
+        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
+        let (websocket, mut updates) = WsClient::spawn(ws_config(config, sieve.clone()), &subscribed, clock)?;
+        let _ = shared.metrics.streams.set(websocket.stats().clone());
+        let has_to_be_told = told.is_some();
+        let mut time = Timekeeper::new(told, config.clock);
+        let mut early = Vec::new();
+        if has_to_be_told {
+            show_detail(shared, "asking the exchange what time it is");
+            let told = wait_for_time(&rest, &mut time, &mut updates, shared);
+            early = service.alive_while(shared, told).await?;
+            shared.update(|s| s.spec.loaded_at = Some(clock.now()));
+        }
+        Ok(Self { rest, websocket, subscribed, updates, early, sieve, time })
+    }
+}
+
+/// How fast the exchange's time runs.
+pub(super) fn speed(config: &Config) -> f64 {
+    if is_simulated(config) { config.clock.speed } else { 1.0 }
+}
+
+/// Waits until `/time`, or the streams alone, have told the time; the updates that came meanwhile. `status` says why it
+/// takes long.
+///
+/// # Errors
+/// What `/time` fails with for good.
+async fn wait_for_time(
+    rest: &Rest,
+    time: &mut Timekeeper,
+    updates: &mut mpsc::Receiver<Stamped>,
+    shared: &Shared,
+) -> Result<Vec<Stamped>, RestError> {
+    let began = Instant::now();
+    let mut early = Vec::new();
+    let speed = speed(&shared.config);
+    let mut answered: Option<(Instant, TimeAnswer)> = None;
+    let ask = |after: Duration| async move {
+        tokio::time::sleep(after).await;
+        TimeAnswer::ask(rest, speed).await
+    };
+    let mut question = Box::pin(ask(Duration::ZERO));
+    loop {
+        if let Some((at, answer)) = &answered
+            && (time.has_heard() || at.elapsed() > FRAMES_WITHIN)
+        {
+            if let Some(trouble) = time.told(answer) {
+                tracing::warn!("{trouble}");
+            }
+            return Ok(early);
+        }
+        if answered.is_none() && time.has_heard() && began.elapsed() > STREAMS_ALONE_AFTER {
+            tracing::warn!("the exchange does not say what time it is; going by its streams");
+            time.go_by_streams();
+            return Ok(early);
+        }
+        tokio::select! {
+            answer = &mut question, if answered.is_none() => {
+                match answer {
+                    Ok(Some(answer)) => {
+                        answered = Some((Instant::now(), answer));
+                        drop(time.told(&answer));
+                        shared.update(|s| s.clock = time.status(&answer));
+                        if answer.host_offset_ms.abs() < HOST_AGREES_MS {
+                            return Ok(early);
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) if error.is_retryable() => {
+                        shared.update(|s| s.detail = format!("the exchange does not say what time it is: {error}"));
+                        tracing::warn!(%error, "the exchange does not say what time it is yet");
+                    }
+                    Err(error) => return Err(error),
+                }
+                question = Box::pin(ask(ASK_AGAIN));
+            }
+            Some(update) = updates.recv(), if early.len() < EARLY_UPDATES => {
+                time.hear(&update.update);
+                early.push(update);
+            }
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+        }
+    }
+}
+
+/// An exchange whose time is asked for instead of the system's is a simulated one.
+fn is_simulated(config: &Config) -> bool {
+    config.clock.source == ClockSource::Exchange
+}
+
+/// Hosts, limits and patience of the REST client.
+#[must_use]
+pub fn rest_config(config: &Config) -> RestConfig {
+    let urls = &config.binance;
+    let base =
+        if is_simulated(config) { RestConfig::simulated(&urls.futures_rest) } else { RestConfig::default() };
+    RestConfig {
+        futures_url: urls.futures_rest.clone(),
+        spot_url: urls.spot_rest.clone(),
+        limits: Limits::default().times(speed(config)),
+        trusts_clock: true,
+        ..base
+    }
+}
+
+/// Hosts and patience of the websocket client, and who judges what it hears.
+fn ws_config(config: &Config, sieve: Arc<LiveSieve>) -> WsConfig {
+    let urls = &config.binance;
+    let base = if is_simulated(config) { WsConfig::simulated(&urls.futures_ws) } else { WsConfig::default() };
+    WsConfig {
+        futures_url: urls.futures_ws.clone(),
+        spot_url: urls.spot_ws.clone(),
+        sieve: Some(sieve),
+        ..base
+    }
+}

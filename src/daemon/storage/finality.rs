@@ -1,0 +1,315 @@
+//! What is final: which questions are open, and what the answers settle.
+//!
+//! Every question comes from the ledgers in the store, so nothing that could not be asked is forgotten: an outage, a kill
+//! or a wrong answer leaves the stretch open, and it is asked for again, newest first.
+
+use super::StorageError;
+use super::job::PutDone;
+use super::worker::Worker;
+use crate::daemon::feed::covered::{self, Answer};
+use crate::daemon::feed::ledger::{Ledger, Stretch, mark};
+use backtestd_binance::Rest;
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts};
+use backtestd_store::{Delivery, Lot, MergeReport, Origin};
+
+/// Bars before an open stretch that are compared once more with the exchange: its newest rows are not always final.
+const COMPARED_AGAIN: i64 = 2;
+/// So far back settlements are asked for once more: they may be told late.
+const SETTLEMENTS_AGAIN_MS: i64 = 2 * HOUR_MS;
+/// What describes an instant may be told this much later: only then its absence means something.
+const TOLD_WITHIN_MS: i64 = BAR_MS;
+/// Questions of a round that are not about the present.
+const OLD_QUESTIONS: usize = 32;
+/// Slots of an open stretch that are looked at one by one, to count which have a record.
+const COUNTED_SLOTS: i64 = 4096;
+/// How long after midnight yesterday is compared with the exchange once more.
+const AUDIT_AFTER_MS: i64 = HOUR_MS;
+/// Name of an audit in ledger and log.
+const AUDIT: &str = "rest audit";
+/// Name of every other question.
+const ASKED: &str = "rest";
+
+/// A question to the exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// About which series.
+    pub series: SeriesKey,
+    /// What is asked for.
+    pub ask: Stretch,
+    /// What is settled when it is answered.
+    pub settles: Stretch,
+    /// Why it is asked: a word for the ledger.
+    pub how: &'static str,
+}
+
+/// How much of a series is not final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Records that only a stream has told.
+    pub unconfirmed: u64,
+    /// Slots or labels that nobody has told, and that are being asked for.
+    pub missing: u64,
+    /// Slots or labels that the exchange does not have, as far as it says.
+    pub holes: u64,
+}
+
+/// What to ask next, and what is open.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// First those about the present, then older ones, the newest first.
+    pub questions: Vec<Question>,
+    /// How many are about the present.
+    pub newest: usize,
+    /// There are more than these.
+    pub has_more: bool,
+    /// Every followed series of the kind.
+    pub standings: Vec<(SeriesKey, Standing)>,
+}
+
+impl Worker {
+    /// The next part of a series that nobody has answered for.
+    pub(super) fn missing(
+        &mut self,
+        series: &SeriesKey,
+        end: i64,
+        at_most: i64,
+        now: Ts,
+    ) -> Result<Option<Stretch>, StorageError> {
+        let first = self.facts.first;
+        let wanted = covered::wanted(series.kind, first, self.facts.pipeline.lead_in_rows(), end);
+        let ledger = self.ledgers.of(&self.store, series)?;
+        covered::take_in_imported(&self.store, ledger, series, first, end, now)?;
+        Ok(covered::next_unasked(&self.store, ledger, series, wanted, at_most, now)?)
+    }
+
+    /// The questions about the followed series of a kind.
+    pub(super) fn due(&mut self, kind: Kind, end: BarIndex, now: Ts) -> Result<Due, StorageError> {
+        let mut due = Due::default();
+        let mut old = Vec::new();
+        let follow = self.follow.clone();
+        for series in follow.history.iter().filter(|series| series.kind == kind) {
+            let end = if kind.is_bar_like() { end.0 } else { now.0 - TOLD_WITHIN_MS + 1 };
+            let wanted = covered::wanted(kind, self.facts.first, self.facts.pipeline.lead_in_rows(), end);
+            let ledger = self.ledgers.of(&self.store, series)?;
+            let asks = Asks { series, wanted, now };
+            due.questions.extend(asks.newest(ledger));
+            old.extend(asks.older(ledger));
+            old.extend(asks.hole(ledger));
+            old.extend(asks.audit(ledger));
+            let standing = self.standing(series, wanted)?;
+            due.standings.push((series.clone(), standing));
+        }
+        due.newest = due.questions.len();
+        old.sort_by_key(|question| std::cmp::Reverse(question.ask.to));
+        due.has_more = old.len() > OLD_QUESTIONS;
+        due.questions.extend(old.into_iter().take(OLD_QUESTIONS));
+        Ok(due)
+    }
+
+    fn standing(&mut self, series: &SeriesKey, wanted: Stretch) -> Result<Standing, StorageError> {
+        let ledger = self.ledgers.of(&self.store, series)?;
+        let step = if series.kind.is_bar_like() { 1 } else { BAR_MS };
+        let cells = |length: i64| (length / step).unsigned_abs();
+        let mut standing = Standing::default();
+        let holes = ledger.holes().iter().filter_map(|hole| hole.at.common(wanted));
+        standing.holes = holes.map(|at| cells(at.to - at.from)).sum();
+        for open in ledger.open(wanted) {
+            let length = open.to - open.from;
+            let seen = if series.kind.is_bar_like() && length <= COUNTED_SLOTS {
+                self.store.series_rows(series, open.from, open.to)?.times.len() as u64
+            } else {
+                0
+            };
+            standing.unconfirmed += seen;
+            standing.missing += cells(length).saturating_sub(seen);
+        }
+        if series.kind == Kind::Funding {
+            // Its records have no grid: what is missing is a hole until it comes.
+            standing.missing = 0;
+        }
+        Ok(standing)
+    }
+
+    /// Takes answers into log and ledgers, each together with the records that it brought.
+    pub(super) fn settle(&mut self, answers: Vec<Answer>, now: Ts) -> Result<PutDone, StorageError> {
+        let mut touched: Option<BarIndex> = None;
+        let mut marks = Vec::with_capacity(answers.len());
+        let mut puts = Vec::with_capacity(answers.len());
+        let committed = self.facts.next();
+        for mut answer in answers {
+            answer.measure_intervals(&self.store)?;
+            let series = &answer.series;
+            let news = answer.news(&self.store)?;
+            let ledger = self.ledgers.of(&self.store, series)?;
+            answer.settle(ledger, &self.store, now)?;
+            news.note(ledger, series.kind, committed, answer.how, now);
+            if answer.how == AUDIT {
+                ledger.audited_to = ledger.audited_to.max(answer.asked.to);
+            }
+            marks.push(mark(series, ledger));
+            let changed = news.fresh.first().into_iter().chain(news.other.first()).min();
+            let row = changed.map(|time| self.facts.first_row_at(series.kind, *time));
+            touched = touched.into_iter().chain(row).min();
+            puts.push(RawPut { symbol: series.symbol.clone(), records: answer.records });
+        }
+        let delivery = Delivery::answered(Origin::Rest, ASKED, now);
+        self.put_touching(&puts, delivery, &marks, touched)
+    }
+
+    /// Leaves out of a stream's records what the exchange has confirmed by REST: a stream never overwrites it.
+    pub(super) fn unsettled(&mut self, puts: Vec<RawPut>) -> Result<Vec<RawPut>, StorageError> {
+        let mut kept = Vec::with_capacity(puts.len());
+        for put in puts {
+            let series = put.series();
+            if Rest::history_page(series.kind).is_none() {
+                kept.push(put);
+                continue;
+            }
+            let ledger = self.ledgers.of(&self.store, &series)?;
+            let mut rows = Vec::new();
+            let mut refused = 0_u64;
+            put.records.rows().each(&mut |time, columns, _| {
+                if ledger.is_settled(time) && !ledger.is_hole(time) {
+                    refused += 1;
+                } else {
+                    rows.push((time, *columns));
+                }
+            });
+            if refused > 0 {
+                tracing::debug!(symbol = %series.symbol, kind = series.kind.name(), refused, "confirmed already");
+            }
+            for (time, _) in &rows {
+                // What the exchange did not have and a stream tells now, the exchange is asked for once more.
+                if ledger.is_hole(*time) {
+                    ledger.reopen(Stretch { from: *time, to: time + 1 });
+                }
+            }
+            if !rows.is_empty() {
+                let records = Records::of(series.kind, series.market, &rows);
+                kept.push(RawPut { symbol: put.symbol, records });
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Merges records of which those from `touched` on change rows; nothing is replayed for records that say the same.
+    pub(super) fn put_touching(
+        &mut self,
+        puts: &[RawPut],
+        delivery: Delivery<'_>,
+        marks: &[(String, Vec<u8>)],
+        touched: Option<BarIndex>,
+    ) -> Result<PutDone, StorageError> {
+        // Noted before the write: a crash in between costs a replay that changes nothing.
+        let noted = self.facts.dirty;
+        if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        self.store.tell_time(self.shared.clock.now());
+        self.store.tell_bands(self.shared.price_bands());
+        let mut report = MergeReport::default();
+        let lot = Lot { puts, delivery, completes: None };
+        for (_, part) in self.store.put_lots(&[lot], marks)? {
+            report.add(part);
+        }
+        // A new record may say that the ones before it cannot be, or can be after all.
+        let judged = report.judged.from;
+        if let Some(bar) = judged.filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        let touched = touched.into_iter().chain(judged).min();
+        if let Some(bar) = touched.filter(|_| !report.is_noop()) {
+            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
+        }
+        if report.is_noop() && noted != self.facts.dirty {
+            self.facts.set_dirty(&mut self.store, noted)?;
+        }
+        if judged.is_some() {
+            let (masked, unmasked) = (report.judged.masked, report.judged.unmasked);
+            tracing::warn!(
+                masked,
+                unmasked,
+                "records that cannot be true; `backtestd quarantine list` names them"
+            );
+            self.show_quarantine()?;
+        }
+        let keys: Vec<SeriesKey> = puts.iter().map(RawPut::series).collect();
+        self.show_watermarks_of(&keys)?;
+        Ok(PutDone { report, dirty_from: self.facts.dirty })
+    }
+}
+
+/// The questions about one series.
+struct Asks<'a> {
+    series: &'a SeriesKey,
+    wanted: Stretch,
+    now: Ts,
+}
+
+impl Asks<'_> {
+    /// About what is open up to the present, the newest part of it.
+    fn newest(&self, ledger: &Ledger) -> Option<Question> {
+        let open = ledger.open(self.wanted).last().copied().filter(|open| open.to == self.wanted.to)?;
+        if self.series.kind == Kind::Funding && !holds_whole_hour(open.from, self.now.0) {
+            return None;
+        }
+        let settles = self.cut(open);
+        let mut ask = settles;
+        if self.series.kind.is_bar_like() {
+            ask.from = self.wanted.from.max(ask.from - COMPARED_AGAIN);
+            return Some(self.question(ask, ask, ASKED));
+        }
+        if self.series.kind == Kind::Funding {
+            ask.from = self.wanted.from.max(ask.from - SETTLEMENTS_AGAIN_MS);
+        }
+        let settles = Stretch { from: ask.from, ..settles };
+        ask.to = self.now.0 + 1;
+        Some(self.question(ask, settles, ASKED))
+    }
+
+    /// About the newest open part before that.
+    fn older(&self, ledger: &Ledger) -> Option<Question> {
+        let open = ledger.open(self.wanted);
+        let open = open.iter().rev().find(|open| open.to != self.wanted.to)?;
+        let settles = self.cut(*open);
+        Some(self.question(settles, settles, ASKED))
+    }
+
+    /// About a hole that is due, as far as the exchange still keeps it.
+    fn hole(&self, ledger: &Ledger) -> Option<Question> {
+        let kept_from = Rest::kept_from(self.series.kind, self.now).map_or(self.wanted.from, |ts| ts.0);
+        let reach = Stretch { from: self.wanted.from.max(kept_from), to: self.wanted.to };
+        let hole = ledger.due_hole(reach, self.now)?.at.common(reach)?;
+        Some(self.question(hole, hole, ASKED))
+    }
+
+    /// About yesterday, once a day.
+    fn audit(&self, ledger: &Ledger) -> Option<Question> {
+        let midnight = Ts(self.now.day() * DAY_MS);
+        let today = midnight.bar().0;
+        if self.series.kind != Kind::Bars
+            || ledger.audited_to >= today
+            || self.now.0 < midnight.0 + AUDIT_AFTER_MS
+        {
+            return None;
+        }
+        let day = Stretch { from: today - DAY_MS / BAR_MS, to: today };
+        let day = day.common(self.wanted)?;
+        Some(self.question(day, day, AUDIT))
+    }
+
+    fn question(&self, ask: Stretch, settles: Stretch, how: &'static str) -> Question {
+        Question { series: self.series.clone(), ask, settles, how }
+    }
+
+    /// The newest part of a stretch that is asked for at once.
+    fn cut(&self, open: Stretch) -> Stretch {
+        let at_most = Rest::history_page(self.series.kind).unwrap_or(i64::MAX);
+        Stretch { from: open.from.max(open.to.saturating_sub(at_most)), ..open }
+    }
+}
+
+/// Whether a settlement can lie in `(from, to]`.
+const fn holds_whole_hour(from: i64, to: i64) -> bool {
+    to.div_euclid(HOUR_MS) > (from - 1).div_euclid(HOUR_MS)
+}
