@@ -42,6 +42,12 @@ def reconcile(
     """Compares by (blueprint, event). ``last_bar_ns`` is the last bar of each instrument that the engine was given: what
     leaves later was still open. A stop or target is filled on the tick: ``tick_bps`` is what one tick is at most."""
     ours = {(t["blueprint_id"], t["event_id"]): t for t in filled}
+    # Bars in which a target was filled, and how many.
+    targets: dict[tuple[str, int], int] = {}
+    for trade in ours.values():
+        if trade["reason"] == "target":
+            place = (trade["instrument"], trade["exit_bar_ns"])
+            targets[place] = targets.get(place, 0) + 1
     theirs = {(t["blueprint_id"], t["event_id"]): t for t in expected}
     still_open = set(open_events)
     report = Report()
@@ -63,7 +69,13 @@ def reconcile(
             slack = tick_bps.get(want["instrument"], 0.0)
         apart = abs(got["gross_bps"] - want["gross_bps"])
         wrong = [f for f in ("side", "entry_ns", "exit_bar_ns", "reason") if got[f] != want[f]]
-        if wrong or apart > slack:
+        is_passed_over = want["reason"] == "target" and targets.get((want["instrument"], want["exit_bar_ns"]), 0) > 0
+        if wrong and is_passed_over:
+            # NautilusTrader 1.231 stays at the price of the first target that a bar's extreme fills: targets of other positions
+            # beyond it, which the same bar reaches, are passed over.
+            report.compared -= 1
+            explain("target passed over by the engine: another one of the instrument was filled in that bar")
+        elif wrong or apart > slack:
             what = ", ".join(f"{f} {got[f]} for {want[f]}" for f in wrong) or f"gross {got['gross_bps']} for {want['gross_bps']} bps"
             report.differences.append(f"{key[0]} {key[1]}: {what}")
         else:

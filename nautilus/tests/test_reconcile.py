@@ -27,3 +27,13 @@ def test_a_stop_may_be_a_tick_apart_and_a_time_exit_may_not() -> None:
     ours, theirs = TRADE | {"gross_bps": 12.9, "reason": "stop"}, TRADE | {"reason": "stop"}
     assert reconcile([ours], [theirs], last_bar_ns={"I": 9}, tick_bps={"I": 0.5}).ok
     assert not reconcile([ours | {"reason": "time"}], [TRADE], last_bar_ns={"I": 9}, tick_bps={"I": 0.5}).ok
+
+
+def test_a_target_that_the_engine_passes_over_is_explained_only_where_another_was_filled_in_that_bar() -> None:
+    want = TRADE | {"reason": "target"}
+    other = want | {"blueprint_id": "c"}
+    passed = want | {"reason": "stop", "gross_bps": -12.0}
+    both = reconcile([passed, other], [want, other], last_bar_ns={"I": 9})
+    assert both.ok
+    assert (both.compared, sum(both.explained.values())) == (1, 1)
+    assert not reconcile([passed], [want], last_bar_ns={"I": 9}).ok
