@@ -210,7 +210,7 @@ fn frames_that_cannot_be_true_replace_nothing_and_are_quarantined() {
             let (_dir, mut store) = store();
             store.judge_by(&rules()).unwrap();
             store.tell_time(now);
-            let whole = |bar| Bar { quote_volume: 1000.0, taker_buy_quote: 500.0, ..bar };
+            let whole = |bar: Bar| Bar { quote_volume: 1000.0, taker_buy_quote: 500.0, ..bar };
             let truth: Vec<Bar> = (-3..=3).map(|i| whole(self::bar(bar.bar + i, 100.0))).collect();
             let is_past = bar.bar.open() < now;
             if is_known && is_past {
