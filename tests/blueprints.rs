@@ -201,6 +201,7 @@ fn context(run: &Run, at: Ts) -> PublishContext {
         code_version: run.facts.code_version.clone(),
         verdicts: run.compiled.verdicts.clone(),
         lives: Lives::new(),
+        overlap: backtestd_core::blueprints::OverlapFacts::default(),
         reasons: run.compiled.reasons.clone(),
         memory: None,
     }
@@ -293,7 +294,10 @@ fn a_negated_state_is_simulated_as_it_is_tested_and_its_parts_are_the_conditions
     assert_eq!(line["condition"], "not CALM and vol_regime == 'mid'");
     assert_eq!(line["entry"]["conditions"], serde_json::json!(["not CALM", "vol_regime == 'mid'"]));
     assert_eq!(run.bridge[&0].columns.trades, 40, "every third event is not calm");
-    let triggers = |event: &Event| match_event(event, &["CALM"], &run.compiled.blueprints).len() == 1;
+    let triggers = |event: &Event| {
+        let matched = match_event(event, &["CALM"], &run.compiled.blueprints, event.detected());
+        matched.blueprints.len() + matched.not_traded.len() == 1
+    };
     let fresh = |states: [i8; 1]| Event {
         states: Arc::from(states),
         bar: Ts(1_772_366_400_000).bar() + 1,

@@ -26,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "discovery",
             "tradability",
             "blueprints",
+            "portfolio",
             "conclude",
         ],
     ),

@@ -14,6 +14,16 @@ pub struct Stamped {
     pub update: Update,
 }
 
+impl Stamped {
+    /// Stamps it anew, and what is since its arrival too: the clock that stamped it first was another one.
+    pub fn stamp_anew(&mut self, at: Ts) {
+        self.arrival = at;
+        if let Update::Stream(status) = &mut self.update {
+            status.since = at;
+        }
+    }
+}
+
 /// One fact from a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {

@@ -24,6 +24,7 @@ mod quarantine_cmd;
 mod research_cmd;
 pub mod run_cmd;
 mod runs_cmd;
+mod simulate_cmd;
 pub mod spec_cmd;
 mod table;
 pub mod verify_cmd;
@@ -75,6 +76,7 @@ enum Command {
     Conflicts(conflicts_cmd::ConflictsCmd),
     Run(run_cmd::RunCmd),
     Runs(runs_cmd::RunsCmd),
+    Simulate(simulate_cmd::SimulateCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
     Watch(watch_cmd::WatchCmd),
@@ -159,6 +161,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Conflicts(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Runs(args) => args.run(),
+        Command::Simulate(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),

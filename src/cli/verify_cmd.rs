@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::{FINDINGS, Progress, misuse};
 use crate::daemon::feed::check_gaps;
@@ -29,7 +30,7 @@ const QUICK_DAYS: i64 = 7;
 /// other chunks; every parquet file holds what its metadata says, none is lost, and the raw and cleaned months have the rows
 /// and the gaps of the store; every version matches its manifest, and `current` is one of them. Conflicts are counted.
 /// Nothing is repaired: what is lost is named with the command that fetches it again. Exit code 0: all good, 3: something
-/// was found, 1: it could not be looked at (there is no store, or a daemon has it open, say).
+/// was found, 1: it could not be looked at (there is no store, say). While a daemon has the store, a snapshot of it is looked at.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  \
                         backtestd verify --start 2026-02-01 --end 2026-02-28")]
@@ -70,7 +71,7 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
     let files = check_files(state)?;
     let is_damaged = files.as_ref().is_some_and(|area| area.count() > 0);
     areas.extend(files);
-    let store = if is_damaged { None } else { Some(Store::open(state)?) };
+    let store = if is_damaged { None } else { Some(ReadableStore::open(state)?) };
     match &store {
         Some(store) => {
             areas.push(with_progress("store", cmd.json, |progress| {
@@ -85,7 +86,7 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
             })?);
         }
     }
-    areas.extend(lake(cmd, store.as_ref())?);
+    areas.extend(lake(cmd, store.as_deref())?);
     areas.push(check_blueprints(&cmd.data.data_root));
     let found: u64 = areas.iter().map(Area::count).sum();
     if cmd.json {
@@ -162,7 +163,11 @@ fn text(areas: &[Area], found: u64) -> String {
             out.push_str(&format!("  and {} more (--json lists them)\n", area.count() - SHOWN as u64));
         }
     }
-    let verdict = if found == 0 { "nothing found".to_owned() } else { format!("{found} findings") };
+    let verdict = match found {
+        0 => "nothing found".to_owned(),
+        1 => "1 finding".to_owned(),
+        n => format!("{n} findings"),
+    };
     out.push_str(&format!("{verdict}\n"));
     out
 }

@@ -100,7 +100,7 @@ fn describe(version: &Version) -> String {
     );
     let changes = [("+", &manifest.added), ("~", &manifest.changed), ("-", &manifest.retired)];
     for (sign, change) in changes.iter().flat_map(|(sign, list)| list.iter().map(move |c| (sign, c))) {
-        let Change { id, why } = change;
+        let Change { id, why, .. } = change;
         let rule = version.blueprints.iter().find(|b| b.id == *id).map(rule).unwrap_or_default();
         out.push_str(&format!("\n  {sign} {id}  {rule}  ({why})"));
     }

@@ -48,6 +48,7 @@ pub mod graph;
 pub mod market;
 pub mod outcomes;
 pub mod pipeline;
+pub mod portfolio;
 pub mod spec;
 pub mod tradability;
 

@@ -5,11 +5,13 @@
 //! nothing new to say.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::run_report;
 use super::storage::RunInput;
 use crate::publish::{publish_conclusions, write_run_files};
 use backtestd_core::blueprints::{Blueprint, RunFacts};
+use backtestd_core::clock::Clock;
 use backtestd_core::conclude::{Look, conclude, find};
 use backtestd_core::discovery::{Cohort, Discovery};
 use backtestd_core::market::Ts;
@@ -22,8 +24,8 @@ use backtestd_core::tradability::Markets;
 pub(super) struct Request {
     /// Id of the run.
     pub run_id: String,
-    /// The clock: the instant of publication.
-    pub now: Ts,
+    /// The clock, asked for the instant of publication when that comes.
+    pub clock: Arc<dyn Clock>,
     /// Root of the data tree.
     pub data_root: PathBuf,
     /// The state directory, which remembers the number of the version.
@@ -61,8 +63,10 @@ pub(super) struct Found {
     pub watch: u64,
     /// Lines of the version.
     pub blueprints: Vec<Blueprint>,
-    /// The `now` of the request: the instant that the version is published under.
+    /// The instant at which the run was done.
     pub finished_at: Ts,
+    /// The instant at which the version in force was published.
+    pub published_at_ns: i64,
     /// Close of the last bar it saw.
     pub watermark: Ts,
     /// Hash of the specs that the run was made under.
@@ -112,15 +116,11 @@ pub(super) fn run(
         conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
-    let published = publish_conclusions(
-        &request.data_root,
-        spec,
-        &facts,
-        &conclusions,
-        evidence,
-        (&request.state, request.now),
-    )
-    .map_err(|error| error.to_string())?;
+    let now = || request.clock.now();
+    let published =
+        publish_conclusions(&request.data_root, spec, &facts, &conclusions, evidence, (&request.state, &now))
+            .map_err(|error| error.to_string())?;
+    let finished_at = request.clock.now();
     let report = if request.with_report {
         run_report::write(input, &conclusions, &facts, &published, &request.data_root)
     } else {
@@ -141,7 +141,8 @@ pub(super) fn run(
         active: published.manifest.counts.active,
         watch: published.manifest.counts.watch,
         blueprints: published.blueprints,
-        finished_at: request.now,
+        finished_at,
+        published_at_ns: published.manifest.published_at_ns,
         watermark: facts.data_watermark,
         spec_hash: spec.hash.clone(),
         report,

@@ -63,6 +63,7 @@ fn page(input: &RunInput, conclusions: &Conclusions, facts: &RunFacts, published
         candidates: &discovery.candidates,
         bridge: &conclusions.bridge,
         blueprints: &compiled.blueprints,
+        portfolio: conclusions.portfolio.as_ref(),
         reasons: &compiled.reasons,
         funnel: &conclusions.funnel(),
         placebo: None,

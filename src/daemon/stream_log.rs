@@ -22,6 +22,8 @@ pub enum EntryKind {
     Signal,
     /// A version was published.
     BlueprintVersion,
+    /// An announced event is not detected any more.
+    Retraction,
 }
 
 impl EntryKind {
@@ -31,6 +33,7 @@ impl EntryKind {
         match self {
             Self::Signal => "signal",
             Self::BlueprintVersion => "blueprint_version",
+            Self::Retraction => "retraction",
         }
     }
 }

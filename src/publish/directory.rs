@@ -69,7 +69,7 @@ pub enum DirectoryError {
 
 /// The number in `vNNNNNN`; `None` for any other name.
 #[must_use]
-pub(super) fn version_number(name: &str) -> Option<u32> {
+pub fn version_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix('v')?;
     (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }

@@ -15,9 +15,9 @@ pub(crate) mod tests;
 pub use audit::write_promotion_audit;
 pub use directory::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, Version, current_version, list_versions, read_current,
-    read_version, version_name,
+    read_version, version_name, version_number,
 };
 pub use run::write_run;
-pub use run_files::{RunFilesError, publish_conclusions, write_run_files};
+pub use run_files::{PORTFOLIO_FILE, RunFilesError, publish_conclusions, write_run_files};
 pub use version::{Publication, PublishContext, PublishError, publish_version};
 pub use watch::{Follower, Sighting};

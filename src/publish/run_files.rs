@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use backtestd_core::blueprints::{RunFacts, lives_of};
+use backtestd_core::blueprints::{RunFacts, canonical_json, lives_of};
 use backtestd_core::conclude::Conclusions;
 use backtestd_core::discovery::{Catalogue, EvidenceBook};
 use backtestd_core::market::Ts;
 use backtestd_core::spec::CompiledSpec;
-use backtestd_store::lake::{LakeError, write_phase2_reports};
+use backtestd_store::lake::{LakeError, write_bytes, write_phase2_reports};
 
 use super::{
     Publication, PublishContext, PublishError, publish_version, read_current, write_promotion_audit,
     write_run,
 };
 
+/// What one account earns that trades the blueprints of the run together.
+pub const PORTFOLIO_FILE: &str = "portfolio.json";
 /// In the state directory: the highest version that was published from it.
 const LAST_VERSION: &str = "last_version";
 
@@ -46,11 +48,16 @@ pub fn write_run_files(
     write_run(&reports, &spec.hash, facts, hypotheses, candidates, bridge, compiled)?;
     write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
+    if let Some(portfolio) = &conclusions.portfolio {
+        let path = reports.join("strategy_blueprints").join(&facts.run_id).join(PORTFOLIO_FILE);
+        write_bytes(&path, (canonical_json(portfolio) + "\n").as_bytes())?;
+    }
     Ok(())
 }
 
 /// Publishes what a run concluded, with what monitoring says about what is in force. The state directory remembers the
-/// number of the version, should the data root be lost.
+/// number of the version, should the data root be lost. `now` is asked when all but
+/// the writing is done.
 ///
 /// # Errors
 /// When the version in force cannot be read or the new one cannot be written; the directory is then as before.
@@ -60,17 +67,18 @@ pub fn publish_conclusions(
     facts: &RunFacts,
     conclusions: &Conclusions,
     (catalogue, book): (&Catalogue, &EvidenceBook),
-    (state, now): (&Path, Ts),
+    (state, now): (&Path, &dyn Fn() -> Ts),
 ) -> Result<Publication, PublishError> {
     let dir = data_root.join("blueprints");
     let published = read_current(&dir)?.map(|version| version.blueprints).unwrap_or_default();
     let context = PublishContext {
-        published_at: now,
+        published_at: now(),
         run_id: facts.run_id.clone(),
         ontology_spec_hash: spec.hash.clone(),
         data_watermark: facts.data_watermark,
         code_version: facts.code_version.clone(),
         verdicts: conclusions.compiled.verdicts.clone(),
+        overlap: conclusions.compiled.overlap.clone(),
         lives: lives_of(&published, catalogue, book, &spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
         memory: Some(state.join(LAST_VERSION)),

@@ -21,7 +21,7 @@ use super::directory::{
 };
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::blueprints::{FileEntry, MANIFEST_SCHEMA, Manifest};
-use backtestd_core::blueprints::{Lives, Standings, diff};
+use backtestd_core::blueprints::{Lives, OverlapFacts, Standings, diff};
 use backtestd_core::blueprints::{canonical_json, sha256_hex};
 use backtestd_core::market::Ts;
 use backtestd_store::lake::{sync_folder, write_synced};
@@ -50,6 +50,8 @@ pub struct PublishContext {
     pub verdicts: Standings,
     /// What monitoring says about known blueprints.
     pub lives: Lives,
+    /// Which blueprints trade the same moves.
+    pub overlap: OverlapFacts,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
     /// A file outside of the published directory that remembers the highest number, so that it is not used again when the
@@ -129,7 +131,7 @@ pub(super) fn publish_stepwise(
     let (lines, departed) = before
         .as_ref()
         .map_or((&[][..], BTreeMap::new()), |v| (v.blueprints.as_slice(), v.manifest.departed.clone()));
-    let next = diff(&name, lines, &departed, compiled, &context.verdicts, &context.lives);
+    let next = diff(&name, lines, &departed, compiled, &context.verdicts, &context.lives, &context.overlap);
     if let Some(Version { manifest, blueprints }) = before
         && !next.is_change()
     {

@@ -14,6 +14,7 @@ mod format;
 mod lives;
 mod measures;
 mod page;
+mod portfolio;
 mod tables;
 
 pub use calibration_page::calibration_page;

@@ -13,10 +13,10 @@ use super::evidence::evidence;
 use super::format::{number, thousands};
 use super::lives::lives;
 use super::measures::measures;
+use super::portfolio::portfolio;
 use super::tables;
 use backtestd_core::blueprints::Blueprint;
-use backtestd_core::conclude::Stage;
-use backtestd_core::conclude::{MeasureCount, Placebo};
+use backtestd_core::conclude::{MeasureCount, Placebo, Portfolio, Stage};
 use backtestd_core::discovery::{Candidate, MeasuredTest};
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::tradability::BridgeResult;
@@ -72,6 +72,8 @@ pub struct ReportInput<'a> {
     pub blueprints: &'a [Blueprint],
     /// The version in force, each line with what the days since its publication say.
     pub published: &'a [Blueprint],
+    /// What one account earns that trades them together.
+    pub portfolio: Option<&'a Portfolio>,
     /// Where the candidates stopped, in words.
     pub reasons: &'a [String],
     /// Where hypotheses stopped.
@@ -90,6 +92,7 @@ pub fn render(input: &ReportInput<'_>) -> String {
     let content = html! {
         (head(input))
         (blueprints(input))
+        (portfolio(input.portfolio))
         (lives(input.published))
         (funnel_section(input))
         (evidence(input.candidates, input.placebo))

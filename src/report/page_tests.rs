@@ -62,6 +62,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         bridge: &BTreeMap::new(),
         blueprints,
         published: blueprints,
+        portfolio: None,
         reasons: &["1 of the discoveries failed STABILITY".to_owned()],
         funnel: &funnel(1620, candidates, &BTreeMap::new(), blueprints.len()),
         placebo,

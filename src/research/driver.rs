@@ -205,7 +205,7 @@ fn version_of(
         facts,
         conclusions,
         (catalogue, book),
-        memory,
+        (memory.0, &|| memory.1),
     )?;
     Ok((Some(publication.version), publication.blueprints))
 }
@@ -410,6 +410,7 @@ fn report(
         bridge: &conclusions.bridge,
         blueprints: &conclusions.compiled.blueprints,
         published,
+        portfolio: conclusions.portfolio.as_ref(),
         reasons: &summary.reasons,
         funnel,
         placebo: summary.placebo.as_ref(),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::ResearchError;
 use super::request::Request;
-use super::tables::{carry_label, vol_label};
 use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::outcomes::{carry_label, vol_label};
 use backtestd_core::pipeline::Facts;
 use backtestd_store::lake::{
     LakeFile, Month as LakeMonth, SCHEMA_KEY, dictionary_column, f64_column, list_files, state_column, table,

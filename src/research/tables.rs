@@ -6,8 +6,7 @@ use arrow::array::{ArrayRef, Int8Array, Int32Array, RecordBatch};
 use serde_json::{Map, Value};
 
 use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{Measured, Outcome};
+use backtestd_core::outcomes::{Event, Measured, Outcome, carry_label, vol_label};
 use backtestd_store::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
 
 /// An event with what is known about it besides the detection itself.
@@ -152,23 +151,6 @@ pub fn outcomes_table(
         columns.push((name.to_owned(), f64_column(measured.iter().map(f))));
     }
     table(columns)
-}
-
-/// `low`, `mid`, `high`, or nothing when unknown.
-#[must_use]
-pub fn vol_label(code: i8) -> Option<&'static str> {
-    ["low", "mid", "high"].get(usize::try_from(code).ok()?).copied()
-}
-
-/// `funding_neg`, `neutral`, `funding_pos`, or nothing when unknown.
-#[must_use]
-pub const fn carry_label(code: i8) -> Option<&'static str> {
-    match code {
-        -1 => Some("funding_neg"),
-        0 => Some("neutral"),
-        1 => Some("funding_pos"),
-        _ => None,
-    }
 }
 
 fn features_json(event: &Event) -> String {

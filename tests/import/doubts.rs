@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use backtestd_core::clean::doubt::Judge;
-use backtestd_core::market::{Bar, BarIndex, Market, Ts};
+use backtestd_core::market::{Bar, BarIndex, Market, Ts, parse_time};
 use backtestd_core::spec::Plausibility;
 use backtestd_store::{Delivery, Fsync, Judged, Origin, Store, load_specs, release_by_id};
 
@@ -183,4 +183,49 @@ fn a_release_is_of_a_value_and_outlives_every_judgement_of_it() {
     // The true value ends it.
     let changed = put(&mut store, &[bar(BarIndex(5), 100.0)]);
     assert_eq!((changed.unmasked, held(&store).len(), count(&store)), (1, 0, 20));
+}
+
+/// A closed bar as a frame of the stream has it.
+fn bar_of_frame(line: &str) -> (String, Bar) {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let frame: serde_json::Value = serde_json::from_str(line["frame"].as_str().unwrap()).unwrap();
+    let k = &frame["data"]["k"];
+    let number = |key: &str| k[key].as_str().unwrap().parse::<f64>().unwrap();
+    let values = ["o", "h", "l", "c", "v", "q"].map(number);
+    let trades = k["n"].as_f64().unwrap();
+    let [open, high, low, close, volume, quote] = values;
+    let values = [open, high, low, close, volume, quote, trades, number("V"), number("Q")];
+    (k["s"].as_str().unwrap().to_owned(), Bar::from_values(Ts(k["t"].as_i64().unwrap()).bar(), values))
+}
+
+#[test]
+fn frames_that_cannot_be_true_replace_nothing_and_are_quarantined() {
+    let text = std::fs::read_to_string(extract("cases/frames/implausible.jsonl")).unwrap();
+    let frames: Vec<(String, Bar)> = text.lines().map(bar_of_frame).collect();
+    assert_eq!(frames.len(), 3);
+    let now = parse_time("2026-03-01").unwrap();
+    let expected = ["average_price", "beyond_now", "bounds"];
+    for ((name, bar), rule) in frames.iter().zip(expected) {
+        for is_known in [false, true] {
+            let (_dir, mut store) = store();
+            store.judge_by(&rules()).unwrap();
+            store.tell_time(now);
+            let whole = |bar: Bar| Bar { quote_volume: 1000.0, taker_buy_quote: 500.0, ..bar };
+            let truth: Vec<Bar> = (-3..=3).map(|i| whole(self::bar(bar.bar + i, 100.0))).collect();
+            let is_past = bar.bar.open() < now;
+            if is_known && is_past {
+                let rest = Delivery::new(Origin::Rest, "rest");
+                store.put_bars(Market::Perp, &symbol(name), &truth, rest).unwrap();
+            }
+            let stream = Delivery::new(Origin::Stream, "stream");
+            store.put_bars(Market::Perp, &symbol(name), &[*bar], stream).unwrap();
+            let shown = store.bars(Market::Perp, &symbol(name), bar.bar, bar.bar.next()).unwrap();
+            if is_known && is_past {
+                assert!(shown[0].same_as(&truth[3]), "{rule}: what REST has confirmed stands");
+            } else {
+                assert_eq!(shown.len(), 0, "{rule}");
+                assert_eq!(store.quarantine().unwrap()[0].rule, rule);
+            }
+        }
+    }
 }

@@ -286,6 +286,8 @@ fn a_true_bar_before_a_halt_stays_in_every_format() {
     assert_eq!(summary.in_doubt.iter().map(|s| s.bar).collect::<Vec<_>>(), [halt], "alone it cannot be told");
     // The exchange's own file of another contract shows the same halt.
     run(&mut store, &args(&[data("archive/futures/um/monthly/klines/SOLUSDT/5m/SOLUSDT-5m-2025-01.zip")]));
-    assert_eq!(store.quarantine().unwrap(), []);
+    // Its own bar there is in doubt for as long as the other one is a table's word.
+    let held = store.quarantine().unwrap();
+    assert!(held.iter().all(|q| q.series.symbol == symbol("SOLUSDT")), "{held:?}");
     assert_eq!(perp_klines(&mut store, &csv).in_doubt, []);
 }

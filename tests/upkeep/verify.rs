@@ -217,6 +217,7 @@ fn publish(dir: &Path, at_ms: i64) {
         code_version: "test".to_owned(),
         verdicts: backtestd_core::blueprints::Standings::default(),
         lives: backtestd_core::blueprints::Lives::new(),
+        overlap: backtestd_core::blueprints::OverlapFacts::default(),
         reasons: Vec::new(),
         memory: None,
     };

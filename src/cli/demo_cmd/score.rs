@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{number, text};
-use crate::publish::read_current;
+use crate::publish::{PORTFOLIO_FILE, read_current};
 use backtestd_core::blueprints::{Blueprint, Status};
 use backtestd_core::discovery::DirectionRule;
 use backtestd_core::market::{BarIndex, Market};
@@ -46,6 +46,10 @@ pub(super) struct Score {
     version: String,
     run_id: String,
     blueprints: Vec<String>,
+    /// Blueprints of the version for which another one trades.
+    members: u64,
+    /// One account that trades the version, in a line; absent without trades.
+    portfolio: Option<String>,
     edges: Vec<EdgeResult>,
     /// Blueprints on events where nothing was planted.
     false_blueprints: Vec<String>,
@@ -111,7 +115,6 @@ impl Score {
             entry.0 += count;
             entry.1 += 1;
         }
-        let outcomes = store.outcomes(everything.0, everything.1)?.len() as u64;
         let run_id = text(run, "/run_id").to_owned();
         let report = data_root.join("reports/research").join(&run_id).join("report.html");
         Ok(Self {
@@ -123,12 +126,14 @@ impl Score {
             rewinds: number(status, "/live/rewinds"),
             signals: number(status, "/last_signal_seq"),
             events,
-            outcomes,
+            outcomes: store.outcomes(everything.0, everything.1)?.len() as u64,
             hypotheses: number(run, "/hypotheses"),
             discoveries: number(run, "/discoveries"),
             version: version.manifest.version.clone(),
             run_id,
             blueprints: active.iter().map(|b| describe(b)).collect(),
+            members: active.iter().filter(|b| b.is_member()).count() as u64,
+            portfolio: portfolio(data_root, text(run, "/run_id")),
             edges,
             false_blueprints,
             directory,
@@ -160,9 +165,18 @@ impl Score {
         let _ = writeln!(out, "  outcomes     {} booked after their holding time", self.outcomes);
         let _ = writeln!(out, "  hypotheses   {} tested, as two-sided pairs", self.hypotheses);
         let _ = writeln!(out, "  discoveries  {} after false-discovery control", self.discoveries);
-        let _ = writeln!(out, "  blueprints   {} in version {}", self.blueprints.len(), self.version);
+        let _ = writeln!(
+            out,
+            "  blueprints   {} in version {}, {} of them members of another's overlap group",
+            self.blueprints.len(),
+            self.version,
+            self.members
+        );
         for line in &self.blueprints {
             let _ = writeln!(out, "    {line}");
+        }
+        if let Some(line) = &self.portfolio {
+            let _ = writeln!(out, "  one account  {line}");
         }
         let found = self.edges.iter().filter(|e| !e.blueprints.is_empty()).count();
         let _ = writeln!(
@@ -230,4 +244,20 @@ fn describe(blueprint: &Blueprint) -> String {
         "{} {} {} for {} on {scope}{when}",
         blueprint.id, blueprint.direction_rule, blueprint.event_type, blueprint.exit.horizon
     )
+}
+
+/// What the run says of one account that trades its blueprints.
+fn portfolio(data_root: &Path, run_id: &str) -> Option<String> {
+    let path = data_root.join("reports/strategy_blueprints").join(run_id).join(PORTFOLIO_FILE);
+    let read: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let of = |pointer: &str| read.pointer(pointer).and_then(Value::as_f64);
+    let (start, end) = (of("/account/start_equity")?, of("/account/end_equity")?);
+    Some(format!(
+        "{:+.1} % over {} trades, deepest fall {:.1} %, at most {:.2} x equity open ({:.2} if every nested blueprint traded)",
+        100.0 * (end / start - 1.0),
+        number(&read, "/account/totals/trades"),
+        100.0 * of("/account/max_drawdown")?,
+        of("/account/peak_gross")?,
+        of("/peak_gross_with_members")?,
+    ))
 }

@@ -25,7 +25,8 @@ const STATISTICS_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
     install_tls();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let rest = match Rest::new(RestConfig { trusts_clock: false, ..rest_config(config) }, Arc::clone(&clock)) {
+    let rest = match Rest::new(RestConfig { trusts_clock: false, ..rest_config(config) }, Arc::clone(&clock))
+    {
         Ok(rest) => rest,
         Err(error) => {
             return vec![Finding::wrong("exchange", error.to_string(), "check binance.futures_rest")];

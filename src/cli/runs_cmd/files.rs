@@ -12,7 +12,7 @@ use backtestd_store::lake::read_parquet;
 
 /// What a run says of itself.
 pub(super) struct Run {
-    /// Its id.
+    /// Id of the run in lists.
     pub id: String,
     /// `blueprint_summary.json`: inputs and counts.
     pub summary: Value,

@@ -20,7 +20,7 @@ use files::Run;
 pub(super) struct RunsCmd {
     #[command(subcommand)]
     what: What,
-    /// Print JSON.
+    /// Print the answer as JSON.
     #[arg(long, global = true)]
     json: bool,
     #[command(flatten)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::diff::{Standing, Standings};
+use super::overlap::{OverlapFacts, TradeSpan, group};
 use super::record::{
     BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage,
-    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
+    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL, fill_convention,
 };
 use crate::discovery::ledger::date;
 use crate::discovery::{
@@ -14,7 +15,7 @@ use crate::discovery::{
 use crate::market::{Symbol, Ts};
 use crate::outcomes::EntryPrice;
 use crate::spec::strategies::{OnWeakened, StrategiesSpec};
-use crate::tradability::BridgeResult;
+use crate::tradability::{BridgeResult, Trade};
 
 const NS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -132,6 +133,8 @@ pub struct Compiled {
     pub blueprints: Vec<Blueprint>,
     /// What became of every candidate, by id.
     pub verdicts: Standings,
+    /// Which of them trade the same moves.
+    pub overlap: OverlapFacts,
     /// Where the candidates stopped, in words; says why there are no blueprints when there are none.
     pub reasons: Vec<String>,
 }
@@ -155,7 +158,9 @@ pub fn compile(
             });
         }
     }
-    let mut out = Compiled::default();
+    let max_share = inputs.strategies.selection.max_overlap_share;
+    let mut out =
+        Compiled { overlap: OverlapFacts { max_share, ..OverlapFacts::default() }, ..Compiled::default() };
     let mut passed: Vec<usize> = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
         let tradable = bridge.get(&at).is_some_and(|b| b.columns.tradable);
@@ -202,9 +207,15 @@ pub fn compile(
                 why: String::new(),
             },
         );
+        out.overlap.candidates.insert(blueprint.id.clone(), candidate.measured.candidate_id.clone());
+        out.overlap.trades.insert(blueprint.id.clone(), result.trades.iter().map(span).collect());
         out.blueprints.push(blueprint);
     }
     out.blueprints.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut groups = group(&out.blueprints, &[], &out.overlap);
+    for blueprint in &mut out.blueprints {
+        blueprint.overlap_group = groups.remove(&blueprint.id);
+    }
     out.reasons = reasons(candidates, passed.len(), out.blueprints.len());
     Ok(out)
 }
@@ -220,6 +231,11 @@ impl Compiled {
         };
         self.verdicts.insert(candidate.measured.candidate_id.clone(), verdict);
     }
+}
+
+fn span(trade: &Trade) -> TradeSpan {
+    let (symbol, to) = (trade.symbol.clone(), trade.exit_bar.close());
+    TradeSpan { symbol, side: trade.side, from: trade.entry, to }
 }
 
 /// Best first: smallest q, then largest expectancy, then id.
@@ -299,7 +315,7 @@ fn blueprint(
         Scope::Single(_) => ScopeMode::SingleSymbol,
         Scope::Pooled(_) => ScopeMode::MultiSymbol,
     };
-    let symbol_scope = SymbolScope::new(mode, measured.scope.symbols());
+    let symbol_scope = SymbolScope::of_evidence(mode, measured.scope.symbols(), &bridge.signals_by_symbol);
     let event_spec_hash =
         (inputs.event_spec_hash)(&measured.event_type).ok_or_else(|| CompileError::UnknownEvent {
             candidate_id: measured.candidate_id.clone(),
@@ -311,6 +327,7 @@ fn blueprint(
         schema: BLUEPRINT_SCHEMA.to_owned(),
         id: String::new(),
         revision: 1,
+        rule_revision: 1,
         status: Status::Active,
         status_reason: None,
         event_type: measured.event_type.to_string(),
@@ -340,6 +357,7 @@ fn blueprint(
             stop_gap_fill: has_barrier.then_some(rule.stop_gap_fill),
         },
         fill_convention: Some(fill_convention(rule.price).to_owned()),
+        overlap_group: None,
         sizing: rule.sizing,
         evidence: evidence(candidate, bridge),
         publication: publication(candidate, inputs),
@@ -386,19 +404,6 @@ fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<Publ
         cost_bps: candidate.measured.cost_bps?,
         replay: selection.replay.clone(),
     })
-}
-
-const fn fill_convention(price: EntryPrice) -> &'static str {
-    match price {
-        EntryPrice::Close => {
-            "entry at the close of bar (event + entry_lag_bars); time exit at the close of bar (entry + time_stop_bars); \
-             exits cannot trigger on the entry bar; a bar is named by its close boundary (open + 300 s)"
-        }
-        EntryPrice::Open => {
-            "entry at the open of bar (event + entry_lag_bars); time exit at the open of bar (entry + time_stop_bars); \
-             exits cannot trigger on the entry bar; a bar is named by its close boundary (open + 300 s)"
-        }
-    }
 }
 
 /// Of several symbols the dearest one's: nobody pays more than the file says.

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::canonical::canonical_json;
 use super::manifest::{Change, Counts, Departed};
-use super::record::{Blueprint, Monitoring, Status};
+use super::overlap::{Groups, OverlapFacts, group};
+use super::record::{Blueprint, Monitoring, ScopeMode, Status, SymbolScope};
 use crate::discovery::DirectionRule;
 
 /// Where a line comes from: it differs in every run, so on its own it is no change.
-const PROVENANCE: [&str; 9] = [
+const PROVENANCE: [&str; 10] = [
     "revision",
+    "rule_revision",
     "discovered_through_ns",
     "monitoring.closed_through",
     "lineage.run_id",
@@ -21,6 +23,24 @@ const PROVENANCE: [&str; 9] = [
     "lineage.discovery_end",
     "lineage.first_published",
 ];
+/// Fields of the traded rule: whether, what, when, at what price and how large.
+const RULE: [&str; 11] = [
+    "bar_type",
+    "condition",
+    "direction_rule",
+    "entry",
+    "event_type",
+    "exit",
+    "fill_convention",
+    "max_signal_age_ns",
+    "overlap_group",
+    "sizing",
+    "symbol_scope",
+];
+/// Below [`RULE`], what is told of the evidence and of the neighbours alone.
+const NOT_RULE: [&str; 3] = ["symbol_scope.n_by_symbol", "overlap_group.members", "overlap_group.share"];
+/// Fields of the life since publication.
+const LIFE: [&str; 3] = ["monitoring", "status", "status_reason"];
 /// A reason names at most this many fields.
 const FIELDS_NAMED: usize = 6;
 
@@ -71,6 +91,8 @@ pub struct Diff {
     pub counts: Counts,
     /// Memory of what is gone, carried on.
     pub departed: BTreeMap<String, Departed>,
+    /// Which lines trade for others.
+    groups: Groups,
 }
 
 impl Diff {
@@ -86,7 +108,7 @@ impl Diff {
 ///
 /// A publication stands: neither a larger q nor a gate that fails later takes it back, only monitoring does, or a unit
 /// that is changed or gone. A hypothesis is published once, on one side; what monitoring has retired does not return
-/// under the same definition.
+/// under the same definition. `overlap` says which lines trade the same moves: of these, one trades.
 #[must_use]
 pub fn diff(
     version: &str,
@@ -95,8 +117,46 @@ pub fn diff(
     compiled: &[Blueprint],
     verdicts: &Standings,
     lives: &Lives,
+    overlap: &OverlapFacts,
 ) -> Diff {
-    let mut out = Diff { departed: departed.clone(), ..Diff::default() };
+    let compiled: Vec<Blueprint> = compiled.iter().map(|b| with_known_scope(b, current)).collect();
+    let overlap = overlap.renamed(&compiled);
+    // The lines that stand decide the groups, and the groups are part of the lines.
+    let alone = lines(version, current, departed, &compiled, verdicts, lives, &Groups::new());
+    let groups = group(&alone.blueprints, current, &overlap);
+    lines(version, current, departed, &compiled, verdicts, lives, &groups)
+}
+
+/// A blueprint of a pool that is published already keeps the symbols that it was published with: a symbol that came to
+/// have evidence, or to lack it, since then makes no other rule.
+fn with_known_scope(fresh: &Blueprint, current: &[Blueprint]) -> Blueprint {
+    let is_known = |old: &&Blueprint| {
+        let mut there = fresh.clone();
+        there.symbol_scope.symbols.clone_from(&old.symbol_scope.symbols);
+        old.lineage.candidate_id == fresh.lineage.candidate_id && there.identity() == old.id
+    };
+    let mut line = fresh.clone();
+    if fresh.symbol_scope.mode == ScopeMode::MultiSymbol
+        && let Some(old) = current.iter().find(is_known)
+    {
+        let n_by_symbol = std::mem::take(&mut line.symbol_scope.n_by_symbol);
+        line.symbol_scope = SymbolScope { n_by_symbol, ..old.symbol_scope.clone() };
+        line.bar_type.clone_from(&old.bar_type);
+        line.id.clone_from(&old.id);
+    }
+    line
+}
+
+fn lines(
+    version: &str,
+    current: &[Blueprint],
+    departed: &BTreeMap<String, Departed>,
+    compiled: &[Blueprint],
+    verdicts: &Standings,
+    lives: &Lives,
+    groups: &Groups,
+) -> Diff {
+    let mut out = Diff { departed: departed.clone(), groups: groups.clone(), ..Diff::default() };
     let known: BTreeMap<&str, &Blueprint> = current.iter().map(|b| (b.id.as_str(), b)).collect();
     let fresh: BTreeMap<&str, &Blueprint> = compiled.iter().map(|b| (b.id.as_str(), b)).collect();
     for (id, blueprint) in &fresh {
@@ -139,23 +199,26 @@ pub fn count(blueprints: &[Blueprint]) -> Counts {
 impl Diff {
     fn add(&mut self, version: &str, blueprint: &Blueprint) {
         if let Some(why) = self.bar(blueprint) {
-            self.held_back.push(Change { id: blueprint.id.clone(), why });
+            self.held_back.push(Change::told(blueprint.id.clone(), why));
             return;
         }
         let mut line = blueprint.clone();
         let why = match self.departed.remove(&line.id) {
             Some(before) => {
                 line.revision = before.revision + 1;
+                line.rule_revision = before.rule_revision + 1;
                 line.lineage.first_published = Some(before.first_published);
                 "passes every gate again"
             }
             None => {
                 line.revision = 1;
+                line.rule_revision = 1;
                 line.lineage.first_published = Some(version.to_owned());
                 "passes every gate"
             }
         };
-        self.added.push(Change { id: line.id.clone(), why: why.to_owned() });
+        line.overlap_group = self.groups.get(&line.id).cloned();
+        self.added.push(Change::told(line.id.clone(), why.to_owned()));
         self.blueprints.push(line);
     }
 
@@ -190,6 +253,7 @@ impl Diff {
         let mut line = new.clone();
         line.lineage.first_published.clone_from(&old.lineage.first_published);
         line.revision = old.revision;
+        line.rule_revision = old.rule_revision;
         let is_another = old.publication.is_some() && definition_of(old) != definition_of(new);
         if is_another {
             // The same names, another trial: published anew, with a life of its own.
@@ -240,6 +304,7 @@ impl Diff {
 
     /// The line goes into the next version; whether and how it changed.
     fn settle(&mut self, old: &Blueprint, mut line: Blueprint) {
+        line.overlap_group = self.groups.get(&line.id).filter(|_| line.status != Status::Retired).cloned();
         let fields = changed_fields(old, &line);
         if fields.is_empty() {
             // The old line stands as it was, byte for byte, with the run that made it.
@@ -252,7 +317,18 @@ impl Diff {
             Some(reason) if status_changed => reason.clone(),
             _ => name_fields(&fields),
         };
-        let change = Change { id: line.id.clone(), why };
+        let mut change = Change::told(line.id.clone(), why);
+        for (path, ..) in fields {
+            let list = match part_of(&path) {
+                Part::Rule => &mut change.rule,
+                Part::Evidence => &mut change.evidence,
+                Part::Life => &mut change.monitoring,
+            };
+            list.push(path);
+        }
+        if !change.rule.is_empty() {
+            line.rule_revision += 1;
+        }
         if line.status == Status::Retired {
             self.retired.push(change);
         } else {
@@ -264,9 +340,30 @@ impl Diff {
     fn depart(&mut self, old: &Blueprint) {
         let first_published = old.lineage.first_published.clone().unwrap_or_default();
         let retired_definition = is_retired_by_monitoring(old).then(|| definition_of(old).to_owned());
-        let departed = Departed { revision: old.revision, first_published, retired_definition };
+        let (revision, rule_revision) = (old.revision, old.rule_revision);
+        let departed = Departed { revision, rule_revision, first_published, retired_definition };
         self.departed.insert(old.id.clone(), departed);
         self.gone.push(old.id.clone());
+    }
+}
+
+/// What a field belongs to.
+enum Part {
+    Rule,
+    Evidence,
+    Life,
+}
+
+fn part_of(path: &str) -> Part {
+    let lies_in = |roots: &[&str]| {
+        roots
+            .iter()
+            .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    match () {
+        () if lies_in(&LIFE) => Part::Life,
+        () if lies_in(&RULE) && !lies_in(&NOT_RULE) => Part::Rule,
+        () => Part::Evidence,
     }
 }
 

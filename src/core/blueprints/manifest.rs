@@ -64,6 +64,23 @@ pub struct Change {
     pub id: String,
     /// What happened, in words.
     pub why: String,
+    /// Fields of the traded rule that changed. Empty: what is traded is as it was.
+    #[serde(default)]
+    pub rule: Vec<String>,
+    /// Fields of the evidence that changed.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// Fields of the life since publication that changed, the status among them.
+    #[serde(default)]
+    pub monitoring: Vec<String>,
+}
+
+impl Change {
+    /// A change that is told in words alone: a blueprint that comes or goes.
+    #[must_use]
+    pub const fn told(id: String, why: String) -> Self {
+        Self { id, why, rule: Vec::new(), evidence: Vec::new(), monitoring: Vec::new() }
+    }
 }
 
 /// Blueprints by status.
@@ -84,9 +101,12 @@ pub struct Counts {
 pub struct Departed {
     /// Its last revision.
     pub revision: u32,
+    /// The last revision of its rule; 0 where an older program did not say.
+    #[serde(default)]
+    pub rule_revision: u32,
     /// The version that first listed it.
     pub first_published: String,
     /// Hash of its definition, if monitoring retired it: under that definition it does not return.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub retired_definition: Option<String>,
 }

@@ -1,10 +1,10 @@
 //! Published blueprints against the days since their publication. Pure.
 
 use super::diff::{Life, Lives};
-use super::record::{Blueprint, Monitoring, Status};
+use super::record::{Blueprint, Monitoring, ScopeMode, Status};
 use crate::discovery::ledger::{TrialKey, date};
 use crate::discovery::monitor::{Claim, MonitorReport, monitor};
-use crate::discovery::{Catalogue, EvidenceBook, UnitPlace};
+use crate::discovery::{Catalogue, EvidenceBook, Scope, UnitPlace};
 use crate::market::BPS;
 use crate::market::parse_date;
 use crate::spec::gates::MonitoringSpec;
@@ -51,7 +51,17 @@ fn place_of(blueprint: &Blueprint, catalogue: &Catalogue) -> Option<UnitPlace> {
     })?;
     (0..catalogue.block_units(block)).map(|local| catalogue.place(block, local)).find(|place| {
         let state = catalogue.condition(*place).map_or("", |c| &c.condition.id);
-        state == blueprint.state_id && catalogue.scope(*place).symbols() == blueprint.symbol_scope.symbols
+        let scope = catalogue.scope(*place);
+        let pool = scope.symbols();
+        // A pool is published with the symbols that had evidence.
+        let is_scope = match blueprint.symbol_scope.mode {
+            ScopeMode::SingleSymbol => pool == blueprint.symbol_scope.symbols,
+            ScopeMode::MultiSymbol => {
+                matches!(scope, Scope::Pooled(_))
+                    && blueprint.symbol_scope.symbols.iter().all(|s| pool.contains(s))
+            }
+        };
+        state == blueprint.state_id && is_scope
     })
 }
 

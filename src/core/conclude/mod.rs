@@ -14,6 +14,7 @@ mod funnel;
 mod measures;
 mod placebo;
 mod placement;
+mod portfolio;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,13 +28,14 @@ use crate::market::{Symbol, Ts};
 use crate::outcomes::Outcome;
 use crate::pipeline::{LackingSeries, QualityReport};
 use crate::spec::CompiledSpec;
-use crate::tradability::{self, BridgeInputs, BridgeResult, Markets};
+use crate::tradability::{self, BridgeError, BridgeInputs, BridgeResult, Markets};
 
 pub use error::ConcludeError;
 pub use funnel::{Stage, funnel};
 pub use measures::{MeasureCount, statistic_words};
 pub use placebo::{NullTwin, Placebo, PlaceboInputs, PlaceboRequest, placebo};
 pub use placement::{DayMap, History, PRICES, SymbolHistory, TwinMarkets};
+pub use portfolio::Portfolio;
 
 /// What follows from the outcomes.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Conclusions {
     pub bridge: BTreeMap<usize, BridgeResult>,
     /// Blueprints, verdicts and reasons.
     pub compiled: Compiled,
+    /// What one account earns that trades the blueprints together; `None` without trades.
+    pub portfolio: Option<Portfolio>,
 }
 
 impl Conclusions {
@@ -173,7 +177,9 @@ pub fn conclude(
             selection: &SelectionFacts::of(&discovery.summary, max_q, replay),
         },
     )?;
-    Ok(Conclusions { discovery, bridge, compiled })
+    let portfolio =
+        Portfolio::of(&compiled, &discovery, &bridge, &inputs, markets).map_err(BridgeError::from)?;
+    Ok(Conclusions { discovery, bridge, compiled, portfolio })
 }
 
 /// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a

@@ -47,6 +47,23 @@ impl Event {
     }
 }
 
+/// The label of [`Event::vol_regime`]: `low`, `mid`, `high`; `None` when unknown.
+#[must_use]
+pub fn vol_label(code: i8) -> Option<&'static str> {
+    ["low", "mid", "high"].get(usize::try_from(code).ok()?).copied()
+}
+
+/// The label of [`Event::carry_state`]: `funding_neg`, `neutral`, `funding_pos`; `None` when unknown.
+#[must_use]
+pub const fn carry_label(code: i8) -> Option<&'static str> {
+    match code {
+        -1 => Some("funding_neg"),
+        0 => Some("neutral"),
+        1 => Some("funding_pos"),
+        _ => None,
+    }
+}
+
 /// The id of a detection.
 #[must_use]
 pub fn event_id(event_type: &str, symbol: &Symbol, bar: BarIndex) -> String {

@@ -10,6 +10,6 @@ mod legs;
 mod record;
 
 pub use book::{BookConfig, BookError, OutcomeBook, RoundTripCost};
-pub use event::{EpisodeEnd, Event, event_id};
+pub use event::{EpisodeEnd, Event, carry_label, event_id, vol_label};
 pub use legs::{Leg, LegBook, Measured, RelativePrice};
 pub use record::{EntryPrice, Horizon, Outcome};

@@ -47,6 +47,17 @@ pub struct Facts {
     pub outcomes: Vec<Outcome>,
 }
 
+impl Facts {
+    /// Close of an event's bar, where the stretch holds it and it is known. `symbols` are the pipeline's, in order.
+    #[must_use]
+    pub fn close_of(&self, symbols: &[Symbol], event: &Event) -> Option<f64> {
+        let at = symbols.iter().position(|s| *s == event.symbol)?;
+        let closes = self.columns.symbols.get(at)?.get(Source::Close)?;
+        let row = usize::try_from(event.bar - self.first).ok()?;
+        closes.get(row).copied().filter(|close| !close.is_nan())
+    }
+}
+
 /// Raw records in, facts out.
 #[derive(Debug)]
 pub struct Pipeline {

@@ -27,6 +27,8 @@ pub struct StrategiesSpec {
     pub selection: SelectionSpec,
     /// What becomes of a blueprint that is still a discovery but fails another gate.
     pub on_weakened: OnWeakened,
+    /// The account in which all of them are simulated together.
+    pub portfolio: PortfolioSpec,
 }
 
 /// How positions are opened.
@@ -100,13 +102,15 @@ pub struct RobustnessSpec {
 }
 
 /// How many blueprints there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectionSpec {
     /// Per event type, best q first.
     pub max_per_event: u32,
     /// In all, best q first.
     pub max_total: u32,
+    /// Blueprints that have this share of their trades in common, of whichever has fewer, are one edge: one of them trades.
+    pub max_overlap_share: f64,
 }
 
 /// What becomes of a published blueprint that would not be published today. Never its end: that is monitoring's, or a
@@ -118,6 +122,70 @@ pub enum OnWeakened {
     Keep,
     /// It is listed as `watch` for as long as that holds.
     Watch,
+}
+
+/// The account of the portfolio simulation. Sizes are notional over the starting equity. No gate reads its result.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PortfolioSpec {
+    /// Starting equity, quote currency: what steps and least values of orders are held against.
+    pub equity: f64,
+    /// Sum of open notionals, at most.
+    pub max_gross: f64,
+    /// Distance of long less short from zero, at most.
+    pub max_net: f64,
+    /// Open notional of one symbol, at most.
+    pub max_symbol: f64,
+    /// Open notional of one canonical family of events, at most: what answers to the same moves is one bet.
+    pub max_family: f64,
+    /// Fall below the highest equity, share of it, from which new positions are made smaller.
+    pub drawdown_begin: f64,
+    /// Fall at which there are no new positions.
+    pub drawdown_end: f64,
+    /// Least value of an order where the exchange has not been asked, quote currency.
+    pub min_notional: f64,
+}
+
+impl PortfolioSpec {
+    /// The same account without caps and throttle.
+    #[must_use]
+    pub const fn uncapped(self) -> Self {
+        const FREE: f64 = f64::INFINITY;
+        Self {
+            max_gross: FREE,
+            max_net: FREE,
+            max_symbol: FREE,
+            max_family: FREE,
+            drawdown_begin: 1.0,
+            drawdown_end: FREE,
+            ..self
+        }
+    }
+
+    /// Share of a new position that is left after a fall: 1 up to `drawdown_begin`, 0 from `drawdown_end` on, a straight line
+    /// between.
+    #[must_use]
+    pub fn throttle(&self, drawdown: f64) -> f64 {
+        if drawdown <= self.drawdown_begin {
+            return 1.0;
+        }
+        ((self.drawdown_end - drawdown) / (self.drawdown_end - self.drawdown_begin)).clamp(0.0, 1.0)
+    }
+
+    fn validate(&self, found: &mut Ranges) {
+        found.positive("portfolio.equity", self.equity);
+        found.positive("portfolio.max_gross", self.max_gross);
+        found.positive("portfolio.max_net", self.max_net);
+        found.positive("portfolio.max_symbol", self.max_symbol);
+        found.positive("portfolio.max_family", self.max_family);
+        let begin = self.drawdown_begin;
+        found.check((0.0..1.0).contains(&begin), "portfolio.drawdown_begin", begin, "between 0 and 1");
+        let end = self.drawdown_end;
+        let rule = "above drawdown_begin and at most 1";
+        found.check(end > begin && end <= 1.0, "portfolio.drawdown_end", end, rule);
+        let least = self.min_notional;
+        found.check(least.is_finite() && least >= 0.0, "portfolio.min_notional", least, "at least 0");
+    }
 }
 
 impl StrategiesSpec {
@@ -160,6 +228,10 @@ impl StrategiesSpec {
         }
         let field = "robustness.min_positive_symbol_share";
         found.check((0.0..=1.0).contains(share), field, share, "between 0 and 1");
+        let share = self.selection.max_overlap_share;
+        let rule = "above 0 and at most 1 (1: only what lies wholly in another is joined to it)";
+        found.check(share > 0.0 && share <= 1.0, "selection.max_overlap_share", share, rule);
+        self.portfolio.validate(&mut found);
         found.result()
     }
 }
@@ -194,6 +266,18 @@ mod tests {
             spec.validate().unwrap_err().to_string(),
             "strategies/default.yaml: exit.stop_bps is 10000, but must be below 10000 (all of the position)"
         );
+    }
+
+    #[test]
+    fn a_throttle_is_a_straight_line_between_its_ends() {
+        let spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
+        let limit = PortfolioSpec { drawdown_begin: 0.0, drawdown_end: 0.25, ..spec.portfolio };
+        // The prior system's pinned example: falls of 0, 10 and 20 % under a limit of 25 %.
+        let left = [0.0, 0.1, 0.2, 0.25, 0.4].map(|fall| limit.throttle(fall));
+        for (left, wanted) in left.iter().zip([1.0, 0.6, 0.2, 0.0, 0.0]) {
+            assert!((left - wanted).abs() < 1e-12);
+        }
+        assert_eq!(limit.uncapped().throttle(0.9), 1.0);
     }
 
     #[test]

@@ -49,8 +49,12 @@ pub struct BridgeResult {
     pub summary: Summary,
     /// Signals inside the cool-down of an earlier one.
     pub cooled_down: u64,
-    /// Signals whose entry or exit fell on a gap.
+    /// Signals whose entry fell on a gap.
     pub dropped: u64,
+    /// Signals by symbol: the events of the evidence that have a side.
+    pub signals_by_symbol: BTreeMap<Symbol, u64>,
+    /// Every trade, in the order of the exits.
+    pub trades: Vec<Trade>,
     /// Mean after multiples of the cost, bps.
     pub at_cost_multiples: Vec<(f64, Option<f64>)>,
     /// Mean after cost with later entries; `None` where there were no bars to tell from.
@@ -144,6 +148,8 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         fail_reasons: judge.failures.0,
         summary,
         delayed: trading.delayed,
+        signals_by_symbol: trading.signalled,
+        trades: trading.simulation.trades,
     }
 }
 

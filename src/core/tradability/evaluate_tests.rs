@@ -158,14 +158,17 @@ fn without_bars_a_rule_with_a_stop_cannot_pass_and_that_is_the_reason() {
 }
 
 #[test]
-fn with_bars_later_entries_are_measured_and_the_rule_itself_is_still_the_booked_one() {
+fn with_bars_the_rule_and_later_entries_are_traded_on_them_and_without_the_booked_outcomes_stand_in() {
     let booked = outcomes("BTCUSDT", 40, 20.0);
     let (_, without) = judge(&booked, &strategies());
     let (_, with) = judge_over(&booked, &strategies(), &mut falling_market());
     let delayed = with.delayed.clone().unwrap();
     assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2]);
     assert!((delayed[0].after_cost_bps.unwrap() + 12.0).abs() < 1e-6);
-    assert_eq!(BridgeResult { delayed: None, ..with }, without, "nothing else reads the bars");
+    // The booked outcomes of this test say 20 bps and a funding; its bars say 30 and none.
+    assert!((with.columns.gross_bps.unwrap() - 30.0).abs() < 1e-6);
+    assert!((without.columns.gross_bps.unwrap() - 20.0).abs() < 1e-9);
+    assert_eq!((with.columns.trades, without.columns.trades, without.delayed.is_none()), (40, 40, true));
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! candidate ── sample: its events ── rule: what would be traded
 //!                                     │
 //!                trading: every candidate's signals, one symbol's bars in memory at a time
-//!                   replay: booked outcomes, no barrier      simulate: bars, with stop, target and delay
+//!                   simulate: bars, with stop, target and delay      replay: booked outcomes, where bars are not to be had
 //!                                     │
 //!                          equity: trades in numbers ── evaluate: gates
 //! ```
@@ -22,8 +22,8 @@
 //! - stop and target are checked from the bar after the entry bar; inside a bar the path decides which comes first
 //!   (`OHLC`, or the extreme nearer to the open first); a stop that the open has jumped over fills at the open (or at
 //!   its trigger, as the rule says), a target always at its price;
-//! - a gap row can neither trigger nor fill: a trade whose entry falls on one is dropped and counted. So is one whose time
-//!   exit does, where there is no stop or target; with one, it leaves at the next bar that there is;
+//! - a gap row can neither trigger nor fill: a trade whose entry falls on one is dropped and counted, one whose time exit
+//!   does leaves at the next bar that there is, as a consumer who has entered must;
 //! - an event within the cool-down of the last taken one of its symbol is skipped and counted;
 //! - costs are the full round trip; funding is what settled strictly inside the holding window.
 //!
@@ -43,3 +43,4 @@ pub use markets::{MarketError, Markets};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use trading::Delayed;
+pub use walk::simulate;

@@ -208,13 +208,13 @@ pub struct Simulation {
     pub signals: u64,
     /// Signals inside the cool-down of an earlier one.
     pub cooled_down: u64,
-    /// Signals whose entry fell on a gap, and those whose exit did (a rule without a barrier) or was not yet there.
+    /// Signals whose entry fell on a gap, and those whose exit was not yet there.
     pub dropped: u64,
 }
 
 impl Simulation {
     /// Adds what happened on other symbols.
-    pub(super) fn absorb(&mut self, other: Self) {
+    pub fn absorb(&mut self, other: Self) {
         self.trades.extend(other.trades);
         self.signals += other.signals;
         self.cooled_down += other.cooled_down;
@@ -222,7 +222,7 @@ impl Simulation {
     }
 
     /// Puts the trades in order.
-    pub(super) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.trades
             .sort_by(|a, b| (a.exit_bar, &a.symbol, a.event_bar).cmp(&(b.exit_bar, &b.symbol, b.event_bar)));
     }

@@ -1,5 +1,5 @@
-//! The signals of every candidate that the bridge looks at, traded: from the booked outcomes where the rule has no barrier,
-//! over the bars where it has one, and over the bars again for later entries.
+//! The signals of every candidate that the bridge looks at, traded over the bars, and over the bars again for later entries.
+//! Where a symbol's bars are not to be had, a rule without a barrier is traded from the booked outcomes.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,10 @@ pub(super) struct Trading {
     pub simulation: Simulation,
     /// What it does with later entries; `None` where there were no bars to tell from.
     pub delayed: Option<Vec<Delayed>>,
-    /// Symbols with signals, and of these the ones with bars (0 where bars were not asked for).
+    /// Symbols with signals, and of these the ones with bars.
     pub symbols: [u64; 2],
+    /// Signals by symbol.
+    pub signalled: BTreeMap<Symbol, u64>,
 }
 
 /// The rule that a candidate would be published as.
@@ -62,7 +64,7 @@ struct Nets {
 /// A candidate whose signals are being traded.
 struct Open {
     trading: Trading,
-    signals: BTreeMap<Symbol, Vec<Signal>>,
+    samples: BTreeMap<Symbol, Sample>,
     /// What each of the delays came to.
     nets: Vec<Nets>,
 }
@@ -80,30 +82,36 @@ pub(super) fn trade<S: AsRef<str>>(
     let mut first_of: BTreeMap<Symbol, BarIndex> = BTreeMap::new();
     for (at, candidate) in candidates.iter().enumerate().filter(|(_, c)| is_evaluated(c)) {
         let rule = rule_of(candidate, inputs.price, inputs.strategies);
-        let Sample { signals, outcomes } = Sample::of_candidate(candidate, outcomes, states)?;
-        // A rule with a barrier is traded below, symbol by symbol.
-        let simulation =
-            if rule.has_barrier() { Simulation::default() } else { replay(&rule, &signals, &outcomes) };
-        let needs_bars = rule.has_barrier() || !delays.is_empty();
-        let mut of_symbol: BTreeMap<Symbol, Vec<Signal>> = BTreeMap::new();
-        for signal in signals.into_iter().filter(|_| needs_bars) {
+        let sample = Sample::of_candidate(candidate, outcomes, states)?;
+        let mut of_symbol: BTreeMap<Symbol, Sample> = BTreeMap::new();
+        for (signal, outcome) in sample.signals.into_iter().zip(sample.outcomes) {
             let first = first_of.entry(signal.symbol.clone()).or_insert(signal.bar);
             *first = (*first).min(signal.bar);
-            of_symbol.entry(signal.symbol.clone()).or_default().push(signal);
+            let own = of_symbol.entry(signal.symbol.clone()).or_default();
+            own.signals.push(signal);
+            own.outcomes.push(outcome);
         }
         let symbols = [of_symbol.len() as u64, 0];
+        let signalled = of_symbol.iter().map(|(s, own)| (s.clone(), own.signals.len() as u64)).collect();
+        let simulation = Simulation::default();
         open.push(Open {
-            trading: Trading { at, rule, simulation, delayed: None, symbols },
-            signals: of_symbol,
+            trading: Trading { at, rule, simulation, delayed: None, symbols, signalled },
+            samples: of_symbol,
             nets: vec![Nets::default(); delays.len()],
         });
     }
     for (symbol, first) in first_of {
         let market = markets.market(&symbol, first, inputs.end)?;
         for of in &mut open {
-            let Some(mut signals) = of.signals.remove(&symbol) else { continue };
-            turn(&mut signals, markets);
-            of.meet(&signals, market.as_ref(), delays);
+            let Some(mut sample) = of.samples.remove(&symbol) else { continue };
+            match &market {
+                // Outcomes are those of the turned days already.
+                None => of.do_without(&sample),
+                Some(market) => {
+                    turn(&mut sample.signals, markets);
+                    of.meet(&sample.signals, market, delays);
+                }
+            }
         }
     }
     Ok(open.into_iter().map(|of| of.close(delays)).collect())
@@ -120,21 +128,23 @@ fn turn(signals: &mut [Signal], markets: &dyn Markets) {
 }
 
 impl Open {
-    /// Trades the signals of a symbol on its bars.
-    fn meet(&mut self, signals: &[Signal], market: Option<&Market>, delays: &[u32]) {
+    /// Trades the signals of a symbol whose bars are not to be had.
+    fn do_without(&mut self, sample: &Sample) {
         let rule = self.trading.rule;
-        let Some(market) = market else {
-            if rule.has_barrier() {
-                let untold = signals.len() as u64;
-                let nothing = Simulation { signals: untold, dropped: untold, ..Simulation::default() };
-                self.trading.simulation.absorb(nothing);
-            }
-            return;
+        let simulation = if rule.has_barrier() {
+            let untold = sample.signals.len() as u64;
+            Simulation { signals: untold, dropped: untold, ..Simulation::default() }
+        } else {
+            replay(&rule, &sample.signals, &sample.outcomes)
         };
+        self.trading.simulation.absorb(simulation);
+    }
+
+    /// Trades the signals of a symbol on its bars.
+    fn meet(&mut self, signals: &[Signal], market: &Market, delays: &[u32]) {
+        let rule = self.trading.rule;
         self.trading.symbols[1] += 1;
-        if rule.has_barrier() {
-            self.trading.simulation.absorb(simulate(&rule, signals, market));
-        }
+        self.trading.simulation.absorb(simulate(&rule, signals, market));
         for (nets, bars) in self.nets.iter_mut().zip(delays) {
             let later = Rule { entry_lag_bars: rule.entry_lag_bars + bars, ..rule };
             for trade in simulate(&later, signals, market).trades {

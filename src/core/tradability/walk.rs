@@ -10,7 +10,7 @@ use crate::outcomes::EntryPrice;
 
 /// Simulates `rule` on one symbol's `signals` (any order) over its bars.
 #[must_use]
-pub(super) fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation {
+pub fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation {
     debug_assert!(signals.iter().all(|s| s.symbol == signals[0].symbol), "signals of one symbol");
     walk(rule, signals, |at| {
         let signal = &signals[at];
@@ -26,7 +26,7 @@ pub(super) fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simu
 
 /// Replays a rule without barriers from booked outcomes: `outcomes[i]` is the unsigned forward return and the funding
 /// paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes from the bars of
-/// each symbol.
+/// each symbol, but for those that leave late because their exit falls on a gap: outcomes do not know them.
 #[must_use]
 pub(super) fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
     walk(rule, signals, |at| {
@@ -83,9 +83,8 @@ fn struck(price: EntryPrice, bars: &BarSeries, bar: BarIndex) -> f64 {
     }
 }
 
-/// Exit bar, price and reason; `None` where the entry falls on a gap or there is no exit. Without a barrier the trade is
-/// discovery's own, which is unknown where its exit falls on a gap. With one it is a rule that only the bridge has looked
-/// at, and the fill convention of its blueprint holds: no bar at the exit, the next bar that there is.
+/// Exit bar, price and reason; `None` where the entry falls on a gap or there is no exit yet. The fill convention of
+/// blueprints: no bar at the entry, no trade; no bar at the exit, the next bar that there is.
 fn leave(
     rule: &Rule,
     bars: &BarSeries,
@@ -97,11 +96,8 @@ fn leave(
         return None;
     }
     let due = entry_bar + i64::from(rule.time_stop_bars);
-    if !rule.has_barrier() {
-        let exit = struck(rule.price, bars, due);
-        return (!exit.is_nan()).then_some((due, exit, ExitReason::Time));
-    }
-    for bar in (entry_bar.0 + 1..bars.end().0).map(BarIndex) {
+    let first = if rule.has_barrier() { entry_bar + 1 } else { due };
+    for bar in (first.0..bars.end().0).map(BarIndex) {
         let at_time = Some(struck(rule.price, bars, bar)).filter(|price| bar >= due && !price.is_nan());
         let at_time = at_time.map(|price| (bar, price, ExitReason::Time));
         // At an open time exit the position is gone before its bar trades.

@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::ledger::{Ledger, Stretch};
+use super::ledger::{Ledger, Stretch, can_settle};
 use backtestd_binance::Rest;
 use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Kind, Market, SeriesKey, Symbol, Ts};
 use backtestd_store::{Store, StoreError};
@@ -181,6 +181,10 @@ impl Teller {
         for open in ledger.open(whole) {
             if open.to <= kept_from {
                 ranges.push(self.range(State::Lost, open, "the exchange keeps it for 30 days only"));
+                continue;
+            }
+            if self.kind == Kind::Funding && !can_settle(open) {
+                ranges.push(self.range(State::Complete, open, ""));
                 continue;
             }
             let seen = if self.kind.is_bar_like() {

@@ -194,7 +194,7 @@ impl MainLoop {
         self.tasks.spawn(async move {
             let job = discover::Request {
                 run_id: run_id.clone(),
-                now: shared.clock.now(),
+                clock: Arc::clone(&shared.clock),
                 data_root: shared.config.data_root.clone(),
                 state: shared.config.state.clone(),
                 with_report: shared.config.keep_reports > 0,
@@ -322,7 +322,7 @@ async fn keep(
         let data = json!({
             "version": found.version,
             "run_id": found.run_id,
-            "published_at_ns": found.finished_at.nanos(),
+            "published_at_ns": found.published_at_ns,
             "active": found.active,
             "watch": found.watch,
         });

@@ -273,7 +273,12 @@ impl MainLoop {
     /// Says what disagreed; what changed behind the present is computed again.
     pub(super) fn note_put(&mut self, done: &PutDone) {
         for conflict in &done.report.listed {
-            tracing::warn!(%conflict, "two sources disagree");
+            if conflict.series.kind == Kind::Mark {
+                // The last mark of the stream is a moment older than that of the kline.
+                tracing::debug!(%conflict, "two sources disagree");
+            } else {
+                tracing::warn!(%conflict, "two sources disagree");
+            }
         }
         self.repair_due |= done.dirty_from.is_some();
     }

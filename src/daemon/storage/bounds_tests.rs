@@ -30,7 +30,7 @@ impl Fixture {
         let clock = Arc::new(ScaledClock::new(at(0, 0), 1.0));
         let (shared, ..) = Shared::new(clock, config);
         let mut store = Store::open_with(dir, Fsync::Never).unwrap();
-        let mut signals = Signals::open(&store, &shared, Vec::new(), Vec::new()).unwrap();
+        let mut signals = Signals::open(&store, &shared, Vec::new(), (None, Vec::new())).unwrap();
         signals.begin(&mut store, at(0, 0).bar()).unwrap();
         Self { store, shared, signals }
     }
@@ -38,7 +38,12 @@ impl Fixture {
     /// A tick detects an event; what is announced of it.
     fn tick(&mut self, event: &Event, now: Ts) -> Vec<u64> {
         let through = self.store.committed().unwrap().map_or(event.bar, |bar| bar.next());
-        let entries = self.signals.entries(std::slice::from_ref(event), now);
+        let entries = self.signals.entries(
+            (event.bar, event.bar.next()),
+            std::slice::from_ref(event),
+            &|_| Some(100.0),
+            now,
+        );
         let signals: Vec<_> = entries.iter().map(encode).collect();
         let commit = TickCommit { through, signals: &signals, ..TickCommit::default() };
         self.store.commit(&commit).unwrap();

@@ -309,6 +309,7 @@ impl Facts {
         self.last_checkpoint = Some(through);
         self.show_quality(shared);
         let now = shared.clock.now();
+        self.signals.retract(store, shared, self.pipeline.next_bar(), now)?;
         shared.update(|s| {
             if let Some(change) = &mut s.spec.change {
                 change.state = ChangeState::InForce;

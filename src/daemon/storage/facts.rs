@@ -17,9 +17,11 @@ use crate::daemon::config::Start;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{QualityStatus, Unavailable};
+use crate::daemon::stream_log::EntryKind;
 use crate::publish::read_current;
 use backtestd_core::graph::EngineOptions;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Ts};
+use backtestd_core::outcomes::Event;
 use backtestd_core::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{FACTS_DIRTY, FACTS_FIRST, Store, TickCommit};
@@ -91,9 +93,9 @@ impl Facts {
             }
         };
         let (version, blueprints) = blueprints.unzip();
-        shared.update(|s| s.blueprints.version = version);
+        shared.update(|s| s.blueprints.version.clone_from(&version));
         let states = state_names(&spec);
-        let signals = Signals::open(store, shared, states, blueprints.unwrap_or_default())?;
+        let signals = Signals::open(store, shared, states, (version, blueprints.unwrap_or_default()))?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
             pipeline: new_pipeline(store, config, first)?,
@@ -189,14 +191,16 @@ impl Facts {
         let closed_quality: Vec<(&str, &[u8])> =
             counts.iter().map(|c| (CLOSED_QUALITY, c.as_slice())).collect();
         let through = self.next() - 1;
-        let entries = self.signals.entries(&facts.events, now);
+        let close = |event: &Event| facts.close_of(&self.pipeline.config().symbols, event);
+        let entries = self.signals.entries((facts.first, self.next()), &facts.events, &close, now);
         let checkpoint = if checkpoint { Some(self.pipeline.checkpoint()?) } else { None };
         let has_checkpoint = checkpoint.is_some();
         let events = facts.events.len() as u64;
         let started = Instant::now();
         // Only what was news has an arrival; the store keeps the first one of an event for ever.
+        let news = entries.iter().filter(|e| e.kind == EntryKind::Signal);
         let arrivals: Vec<(String, Ts)> =
-            entries.iter().filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now))).collect();
+            news.filter_map(|e| Some((e.data["event_id"].as_str()?.to_owned(), now))).collect();
         store.commit(&TickCommit {
             through,
             events: &facts.events,

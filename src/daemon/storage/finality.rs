@@ -7,7 +7,7 @@ use super::StorageError;
 use super::job::PutDone;
 use super::worker::Worker;
 use crate::daemon::feed::covered::{self, Answer};
-use crate::daemon::feed::ledger::{Ledger, Stretch, mark};
+use crate::daemon::feed::ledger::{Ledger, Stretch, can_settle, mark};
 use backtestd_binance::Rest;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts};
 use backtestd_store::{Delivery, Lot, MergeReport, Origin};
@@ -250,7 +250,7 @@ impl Asks<'_> {
     /// About what is open up to the present, the newest part of it.
     fn newest(&self, ledger: &Ledger) -> Option<Question> {
         let open = ledger.open(self.wanted).last().copied().filter(|open| open.to == self.wanted.to)?;
-        if self.series.kind == Kind::Funding && !holds_whole_hour(open.from, self.now.0) {
+        if self.series.kind == Kind::Funding && !can_settle(Stretch { to: self.now.0 + 1, ..open }) {
             return None;
         }
         let settles = self.cut(open);
@@ -307,9 +307,4 @@ impl Asks<'_> {
         let at_most = Rest::history_page(self.series.kind).unwrap_or(i64::MAX);
         Stretch { from: open.from.max(open.to.saturating_sub(at_most)), ..open }
     }
-}
-
-/// Whether a settlement can lie in `(from, to]`.
-const fn holds_whole_hour(from: i64, to: i64) -> bool {
-    to.div_euclid(HOUR_MS) > (from - 1).div_euclid(HOUR_MS)
 }

@@ -5,13 +5,15 @@ use backtestd_store::load_specs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::change_tests::common;
 use super::evidence::{Evidence, LookError};
 use super::job::RunInput;
 use crate::daemon::discover::{self, Found};
 use crate::publish::{read_current, read_version};
-use backtestd_core::blueprints::{Blueprint, Status, match_event};
+use backtestd_core::blueprints::{Blueprint, Status, Triggered, match_event};
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::Outcome;
@@ -23,6 +25,25 @@ const FIRST_DAY: i64 = 20_000;
 const EVENT: &str = "VOL_SPIKE";
 /// A run looks every so many days.
 const EVERY: i64 = 5;
+
+/// A clock that shows one instant.
+#[derive(Debug)]
+struct StandingClock(Ts);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Ts {
+        self.0
+    }
+
+    fn wall_until(&self, _: Ts) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// What an event has traded at the close of its bar.
+fn triggered(event: &Event, states: &[&str], blueprints: &[Blueprint]) -> Vec<Triggered> {
+    match_event(event, states, blueprints, event.detected()).blueprints
+}
 
 /// The storage thread's part of a daemon.
 struct Process {
@@ -117,7 +138,7 @@ impl Process {
         let outcomes = self.store.outcomes(first, closed_end).unwrap();
         let request = discover::Request {
             run_id: format!("run-{}", self.day),
-            now: Ts(self.day * DAY_MS),
+            clock: Arc::new(StandingClock(Ts(self.day * DAY_MS))),
             data_root: self.root.join("data"),
             state: self.root.join("state"),
             with_report: true,
@@ -141,7 +162,7 @@ impl Process {
 
     fn triggers(&self, blueprints: &[Blueprint]) -> usize {
         let states: Vec<&str> = self.spec.states.iter().map(|s| &*s.id).collect();
-        match_event(&self.event(0, self.day, 3), &states, blueprints).len()
+        triggered(&self.event(0, self.day, 3), &states, blueprints).len()
     }
 }
 
@@ -187,7 +208,7 @@ fn an_edge_is_published_confirmed_live_suspended_when_it_dies_and_retired() {
     assert!(suspended.changed && suspended.watch > 0);
     let states: Vec<&str> = spec.states.iter().map(|s| &*s.id).collect();
     let event = daemon.event(0, daemon.day, 3);
-    assert!(match_event(&event, &states, &suspended.blueprints).iter().all(|t| t.id != id));
+    assert!(triggered(&event, &states, &suspended.blueprints).iter().all(|t| t.id != id));
 
     // A process that starts from the store alone says the same of the same days.
     let before = daemon.store.replays().unwrap();

@@ -9,8 +9,7 @@ use super::StorageError;
 use crate::daemon::Stage;
 use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
-use crate::research::tables::{carry_label, vol_label};
-use backtestd_core::blueprints::{Blueprint, match_event};
+use backtestd_core::blueprints::{Blueprint, SignalContext, signal_record};
 use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_store::Store;
@@ -31,9 +30,15 @@ pub(super) struct Signals {
     /// not announce them twice.
     announced: BTreeSet<(BarIndex, String)>,
     blueprints: Vec<Blueprint>,
+    /// The version that they are the lines of.
+    version: Option<String>,
     states: Vec<String>,
     retention_days: u32,
 }
+
+/// Why an announced event no longer stands.
+const RETRACTED: &str =
+    "bars that came or changed since, or another spec: the event is not detected any more";
 
 impl Signals {
     /// Reads where the stream stands.
@@ -41,7 +46,7 @@ impl Signals {
         store: &Store,
         shared: &Shared,
         states: Vec<String>,
-        blueprints: Vec<Blueprint>,
+        (version, blueprints): (Option<String>, Vec<Blueprint>),
     ) -> Result<Self, StorageError> {
         let from = store.meta(FROM)?.and_then(|b| Some(i64::from_le_bytes(b.get(..8)?.try_into().ok()?)));
         let mut signals = Self {
@@ -49,6 +54,7 @@ impl Signals {
             from: from.map(BarIndex),
             announced: BTreeSet::new(),
             blueprints: Vec::new(),
+            version: None,
             states,
             retention_days: shared.config.retention.signals_days,
         };
@@ -56,11 +62,11 @@ impl Signals {
             let page = read_entries(store, signals.next_seq, PAGE)?;
             let Some(last) = page.last() else { break };
             signals.next_seq = last.seq + 1;
-            signals.announced.extend(page.iter().filter_map(announcement));
+            page.iter().for_each(|entry| signals.remember(entry));
         }
         shared.stream.kept_from(store.first_signal()?.unwrap_or(1));
         shared.stream.resume_at(signals.next_seq - 1);
-        signals.set_blueprints(shared, blueprints);
+        signals.set_blueprints(shared, version, blueprints);
         let last = signals.next_seq - 1;
         shared.update(|s| {
             s.last_signal_seq = last;
@@ -104,7 +110,12 @@ impl Signals {
     }
 
     /// The blueprints to match against.
-    pub(super) fn set_blueprints(&mut self, shared: &Shared, blueprints: Vec<Blueprint>) {
+    pub(super) fn set_blueprints(
+        &mut self,
+        shared: &Shared,
+        version: Option<String>,
+        blueprints: Vec<Blueprint>,
+    ) {
         use backtestd_core::blueprints::Status;
         let count = |status| blueprints.iter().filter(|b| b.status == status).count() as u64;
         let (active, watch) = (count(Status::Active), count(Status::Watch));
@@ -118,13 +129,22 @@ impl Signals {
             s.blueprints.live_confirmed = confirmed;
         });
         self.blueprints = blueprints;
+        self.version = version;
     }
 
-    /// Entries for those events that are news. They count as announced once [`Signals::announced`] is told.
-    pub(super) fn entries(&self, events: &[Event], now: Ts) -> Vec<StreamEntry> {
+    /// Entries for a stretch of rows and what was detected on them: retractions of what was announced on them and is no
+    /// longer detected, then those events that are news. They count as announced once [`Signals::announced`] is told.
+    /// `close` is the close of an event's bar.
+    pub(super) fn entries(
+        &self,
+        (first, end): (BarIndex, BarIndex),
+        events: &[Event],
+        close: &dyn Fn(&Event) -> Option<f64>,
+        now: Ts,
+    ) -> Vec<StreamEntry> {
         let Some(from) = self.from else { return Vec::new() };
-        let mut seq = self.next_seq;
-        let mut entries = Vec::new();
+        let mut entries = self.retractions((first, end), events, now);
+        let mut seq = self.next_seq + entries.len() as u64;
         let from = from.max(self.oldest_news(now));
         for event in events.iter().filter(|e| e.bar >= from) {
             if self.announced.contains(&(event.bar, event.id())) {
@@ -133,11 +153,62 @@ impl Signals {
             entries.push(StreamEntry {
                 seq,
                 kind: EntryKind::Signal,
-                data: Arc::new(self.describe(event, seq, now)),
+                data: Arc::new(self.describe(event, seq, close(event), now)),
             });
             seq += 1;
         }
         entries
+    }
+
+    /// Entries for what was announced on the bars of `[first, end)` and is not among `events`.
+    pub(super) fn retractions(
+        &self,
+        (first, end): (BarIndex, BarIndex),
+        events: &[Event],
+        now: Ts,
+    ) -> Vec<StreamEntry> {
+        let announced = self.announced.range((first, String::new())..(end, String::new()));
+        let mut announced = announced.peekable();
+        if announced.peek().is_none() {
+            return Vec::new();
+        }
+        let stand: BTreeSet<String> = events.iter().map(Event::id).collect();
+        let gone = announced.filter(|(_, id)| !stand.contains(id));
+        let entry = |(at, (bar, id)): (usize, &(BarIndex, String))| {
+            let seq = self.next_seq + at as u64;
+            let data = json!({
+                "seq": seq, "event_id": id, "timestamp_ns": bar.open().nanos(), "arrival_ns": now.nanos(),
+                "why": RETRACTED,
+            });
+            StreamEntry { seq, kind: EntryKind::Retraction, data: Arc::new(data) }
+        };
+        gone.enumerate().map(entry).collect()
+    }
+
+    /// Retracts, durably, what was announced since `first` and is not among the events that stand.
+    pub(super) fn retract(
+        &mut self,
+        store: &mut Store,
+        shared: &Shared,
+        end: BarIndex,
+        now: Ts,
+    ) -> Result<(), StorageError> {
+        let Some(first) = self.announced.first().map(|(bar, _)| *bar) else { return Ok(()) };
+        let entries = self.retractions((first, end), &store.events(first, end)?, now);
+        if !entries.is_empty() {
+            store.append_signals(&entries.iter().map(encode).collect::<Vec<_>>())?;
+            self.announced(shared, entries);
+        }
+        Ok(())
+    }
+
+    /// Takes a durable entry into what is remembered of the stream.
+    fn remember(&mut self, entry: &StreamEntry) {
+        let Some(event) = announcement(entry) else { return };
+        match entry.kind {
+            EntryKind::Retraction => self.announced.remove(&event),
+            EntryKind::Signal | EntryKind::BlueprintVersion => self.announced.insert(event),
+        };
     }
 
     /// These entries are durable: readers may have them.
@@ -146,10 +217,12 @@ impl Signals {
         let last = last.seq;
         self.next_seq = last + 1;
         let now = shared.clock.now();
-        for (bar, _) in entries.iter().filter_map(announcement) {
-            shared.metrics.stages.observe_ms(Stage::Signal, now.0 - bar.close().0);
+        for entry in &entries {
+            if let Some((bar, _)) = announcement(entry) {
+                shared.metrics.stages.observe_ms(Stage::Signal, now.0 - bar.close().0);
+            }
+            self.remember(entry);
         }
-        self.announced.extend(entries.iter().filter_map(announcement));
         shared.stream.append(entries);
         shared.update(|s| s.last_signal_seq = last);
     }
@@ -207,37 +280,21 @@ impl Signals {
         Ok(())
     }
 
-    fn describe(&self, event: &Event, seq: u64, now: Ts) -> Value {
-        let state = |value: &i8| match value {
-            0 => Value::Bool(false),
-            1 => Value::Bool(true),
-            _ => Value::Null,
+    fn describe(&self, event: &Event, seq: u64, reference_close: Option<f64>, now: Ts) -> Value {
+        let context = SignalContext {
+            states: &self.states,
+            version: self.version.as_deref(),
+            blueprints: &self.blueprints,
+            reference_close,
+            now,
         };
-        let states: serde_json::Map<String, Value> =
-            self.states.iter().cloned().zip(event.states.iter().map(state)).collect();
-        // The first bar open at or after detection is the detection itself: a bar opens where the one before closes.
-        let signal_at = event.detected();
-        json!({
-            "seq": seq,
-            "event_id": event.id(),
-            "event_type": &*event.event_type,
-            "canonical_family": &*event.family,
-            "symbol": event.symbol,
-            "instrument": event.symbol.nautilus_perp(),
-            "timestamp_ns": event.bar.open().nanos(),
-            "detected_ns": event.detected().nanos(),
-            "arrival_ns": now.nanos(),
-            "signal_ns": signal_at.nanos(),
-            "direction": event.direction,
-            "severity": event.severity,
-            "states": states,
-            "regimes": {"vol_regime": vol_label(event.vol_regime), "carry_state": carry_label(event.carry_state)},
-            "blueprints": match_event(event, &self.states, &self.blueprints),
-        })
+        let mut record = signal_record(event, &context);
+        record.insert("seq".to_owned(), json!(seq));
+        Value::Object(record)
     }
 }
 
-/// Bar and id of the event that an entry announces.
+/// Bar and id of the event that an entry announces or retracts.
 fn announcement(entry: &StreamEntry) -> Option<(BarIndex, String)> {
     let id = entry.data["event_id"].as_str()?.to_owned();
     let opened_ns = entry.data["timestamp_ns"].as_i64()?;

@@ -15,6 +15,7 @@ use crate::daemon::config::Fsync;
 use crate::daemon::feed::Follow;
 use crate::daemon::feed::ledger::Ledgers;
 use crate::daemon::shared::{Query, RunReport, Shared};
+use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
 use crate::research::market_of;
@@ -94,6 +95,16 @@ fn reply<T>(
     }
 }
 
+/// What is followed, with every column that the store knows besides: a series that is collected no longer stays what it is to
+/// a batch run over the same store, unknown where nothing came, and not unheard of. States read the same live and batch.
+fn with_known(store: &Store, follow: &Follow) -> Result<Follow, StorageError> {
+    let mut follow = follow.clone();
+    for (symbol, collected) in follow.symbols.iter().zip(&mut follow.collected) {
+        collected.extend(store.coverage(symbol)?);
+    }
+    Ok(follow)
+}
+
 impl Worker {
     fn open(shared: Arc<Shared>, follow: Arc<Follow>, spec: Arc<CompiledSpec>) -> Result<Self, StorageError> {
         let config = Arc::clone(&shared.config);
@@ -103,6 +114,7 @@ impl Worker {
         };
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
+        let follow = Arc::new(with_known(&store, &follow)?);
         // Copies that a process before this one made and nobody removed.
         let _ = std::fs::remove_dir_all(config.state.join(SNAPSHOTS));
         let now = shared.clock.now();
@@ -287,6 +299,25 @@ impl Worker {
         Ok(Advanced { next: self.facts.next(), rows: rows as u64, events, rewound_to })
     }
 
+    /// Keeps the steps that the exchange has said, for whoever reads the store without asking the exchange.
+    fn keep_steps(&mut self) -> Result<(), StorageError> {
+        let listed = self.shared.status().symbols;
+        let steps: Vec<ListedSteps> = listed
+            .iter()
+            .filter(|row| row.tick_size.is_some() || row.step_size.is_some())
+            .map(|row| ListedSteps {
+                market: row.market.to_string(),
+                symbol: row.symbol.clone(),
+                tick: row.tick_size,
+                step: row.step_size,
+            })
+            .collect();
+        if !steps.is_empty() {
+            self.store.put_meta(LISTED_STEPS, &serde_json::to_vec(&steps).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
     /// Drops what is older than its retention.
     fn prune(&mut self, now: Ts) -> Result<(), StorageError> {
         let retention = self.shared.config.retention;
@@ -346,11 +377,13 @@ impl Worker {
         self.store.put_meta(LAST_RUN, &serde_json::to_vec(last).unwrap_or_default())?;
         self.show_run(run_id.to_owned(), record);
         if let Some(blueprints) = blueprints {
-            self.facts.signals.set_blueprints(&self.shared, blueprints);
+            let version = last.report.version.clone();
+            self.facts.signals.set_blueprints(&self.shared, version, blueprints);
         }
         if let Some((kind, data)) = announce {
             self.facts.signals.announce(&mut self.store, &self.shared, kind, data)?;
         }
+        self.keep_steps()?;
         let runs = self.runs_in_order()?;
         let retention = self.shared.config.retention.runs.max(self.shared.config.keep_reports);
         let old = &runs[..runs.len().saturating_sub(retention)];

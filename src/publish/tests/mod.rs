@@ -24,6 +24,7 @@ pub(crate) fn context(at: i64) -> PublishContext {
         code_version: "test".to_owned(),
         verdicts: Standings::new(),
         lives: Lives::new(),
+        overlap: OverlapFacts { max_share: 0.5, ..OverlapFacts::default() },
         reasons: vec!["no candidate passed".to_owned()],
         memory: None,
     }

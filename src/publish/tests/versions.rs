@@ -82,7 +82,7 @@ fn a_crash_at_any_step_leaves_the_old_version_or_the_new_one_and_the_next_public
         // Had the version existed, it is the one in force now; else it was made anew.
         let survived = crash >= Step::FolderRenamed;
         assert_eq!(after.manifest.published_at_ns, if survived { 2_000_000 } else { 3_000_000 });
-        assert_eq!(names(dir), [".lock", "current", "v000001", "v000002"]);
+        assert_eq!(names(dir), [".highest", ".lock", "current", "v000001", "v000002"]);
         assert_eq!(ids(&read_current(dir).unwrap().unwrap()).len(), 2);
     }
 }
@@ -130,6 +130,84 @@ fn a_torn_version_is_refused_with_the_file_and_the_reason() {
     let error = read_current(root.path()).unwrap_err().to_string();
     assert!(error.contains("length is"), "{error}");
     assert!(publish_version(root.path(), &[], &context(2)).is_err(), "nothing is published on damage");
+}
+
+#[test]
+fn a_version_says_whether_the_rule_the_evidence_or_the_life_changed() {
+    let root = tempfile::tempdir().unwrap();
+    let old = example();
+    publish_version(root.path(), std::slice::from_ref(&old), &context(1)).unwrap();
+    let mut new = old.clone();
+    new.evidence.n_events += 1;
+    new.symbol_scope.n_by_symbol.insert(new.symbol_scope.symbols[0].clone(), 9);
+    let second = publish_version(root.path(), std::slice::from_ref(&new), &context(2)).unwrap();
+    let change = &second.manifest.changed[0];
+    assert_eq!((change.rule.len(), change.monitoring.len()), (0, 0), "{change:?}");
+    assert!(change.evidence.contains(&"evidence.n_events".to_owned()), "{change:?}");
+    assert_eq!((second.blueprints[0].revision, second.blueprints[0].rule_revision), (2, 1));
+
+    new.sizing.risk_per_trade *= 0.5;
+    let third = publish_version(root.path(), std::slice::from_ref(&new), &context(3)).unwrap();
+    assert_eq!(third.manifest.changed[0].rule, ["sizing.risk_per_trade"]);
+    assert_eq!((third.blueprints[0].revision, third.blueprints[0].rule_revision), (3, 2));
+}
+
+#[test]
+fn a_member_of_a_group_takes_over_when_its_primary_is_retired() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (published(12), published(24));
+    let both = [first.clone(), second.clone()];
+    let before = publish_version(root.path(), &both, &context(1)).unwrap();
+    // The same event, side, symbol and condition: one edge, whether a run has simulated them or not.
+    let role = |version: &Publication, id: &str| {
+        let line = version.blueprints.iter().find(|b| b.id == id).unwrap();
+        line.overlap_group.as_ref().map(|g| g.role)
+    };
+    let traded: Vec<&str> =
+        before.blueprints.iter().filter(|b| b.is_traded()).map(|b| b.id.as_str()).collect();
+    assert_eq!(traded.len(), 1);
+    let primary = traded[0].to_owned();
+    let member = if primary == first.id { second.id } else { first.id };
+    assert_eq!(role(&before, &member), Some(OverlapRole::Member));
+
+    let mut gone = context(2);
+    gone.lives.insert(primary.clone(), Life::Gone("its hypothesis is not tested any more".to_owned()));
+    let after = publish_version(root.path(), &both, &gone).unwrap();
+    assert_eq!(
+        (role(&after, &primary), role(&after, &member)),
+        (None, None),
+        "a retired one trades for nobody"
+    );
+    assert!(after.blueprints.iter().any(|b| b.id == member && b.is_traded()));
+    let change = after.manifest.changed.iter().find(|c| c.id == member).unwrap();
+    assert!(
+        change.rule.iter().all(|f| f.starts_with("overlap_group")) && !change.rule.is_empty(),
+        "{change:?}"
+    );
+}
+
+#[test]
+fn a_pool_keeps_the_symbols_that_it_was_published_with() {
+    let root = tempfile::tempdir().unwrap();
+    let symbol = |name: &str| backtestd_core::market::Symbol::new(name).unwrap();
+    let pool = |symbols: &[&str]| {
+        let names: Vec<_> = symbols.iter().map(|s| symbol(s)).collect();
+        let mut line = example();
+        line.symbol_scope = SymbolScope::new(ScopeMode::MultiSymbol, &names);
+        line.symbol_scope.n_by_symbol = names.iter().map(|s| (s.clone(), 40)).collect();
+        line.id = line.identity();
+        line
+    };
+    let first = pool(&["BTCUSDT", "ETHUSDT"]);
+    publish_version(root.path(), std::slice::from_ref(&first), &context(1)).unwrap();
+    let wider = pool(&["BTCUSDT", "ETHUSDT", "SOLUSDT"]);
+    assert_ne!(wider.id, first.id);
+    let second = publish_version(root.path(), &[wider], &context(2)).unwrap();
+    assert_eq!(second.blueprints.len(), 1);
+    let line = &second.blueprints[0];
+    assert_eq!((&line.id, &line.symbol_scope.symbols), (&first.id, &first.symbol_scope.symbols));
+    assert_eq!(line.symbol_scope.n_by_symbol.len(), 3, "what has evidence by now is told");
+    assert_eq!(line.rule_revision, 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -165,7 +165,10 @@ impl Sealer {
         }
         let text = format!("{HEAD}{}\n{lines}", hex(&Sha256::digest(&lines)));
         let beside = self.dir.join("SEAL.new");
-        std::fs::write(&beside, text)?;
+        let mut file = File::create(&beside)?;
+        file.write_all(text.as_bytes())?;
+        // A power loss must leave the old name or the whole seal.
+        file.sync_all()?;
         std::fs::rename(beside, self.dir.join(NAME))
     }
 }

@@ -56,7 +56,7 @@ pub struct Evidence {
     pub first_half_bps: Option<f64>,
     pub second_half_bps: Option<f64>,
     pub shrinkage: ShrinkageWeights,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub bridge: Option<BridgeEvidence>,
 }
 

@@ -4,6 +4,7 @@
 //! the entry price are those of the candidate; a stop or a target is there only if the bridge's simulation had it.
 
 mod evidence;
+mod group;
 mod monitoring;
 mod trade;
 
@@ -15,7 +16,9 @@ use crate::market::{Sizing, Symbol};
 use crate::outcomes::EntryPrice;
 
 pub use evidence::{BridgeEvidence, Evidence, PublicationFacts, ShrinkageWeights};
+pub use group::{OverlapGroup, OverlapRole};
 pub use monitoring::Monitoring;
+pub(super) use trade::fill_convention;
 pub use trade::{Barrier, Costs, Entry, Exit, ScopeMode, SymbolScope};
 
 /// The value of `schema` in every line.
@@ -33,10 +36,13 @@ pub struct Blueprint {
     pub id: String,
     /// From 1; rises when anything but the identity changes.
     pub revision: u32,
+    /// From 1; rises only when what is traded changes: never with evidence or monitoring alone.
+    #[serde(default = "first_revision")]
+    pub rule_revision: u32,
     /// Whether a consumer may open positions.
     pub status: Status,
     /// Why the status is not `active`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub status_reason: Option<String>,
     /// The triggering event.
     pub event_type: String,
@@ -54,7 +60,7 @@ pub struct Blueprint {
     /// Whose events trigger it; each trades its own instrument.
     pub symbol_scope: SymbolScope,
     /// The bar series of the (first) instrument; all of them are in the scope.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub bar_type: Option<String>,
     /// Relative to the event's direction.
     pub direction_rule: DirectionRule,
@@ -62,9 +68,13 @@ pub struct Blueprint {
     pub entry: Entry,
     /// How it is closed.
     pub exit: Exit,
-    /// The fill convention in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Id of the fill convention, `close_lag_close/1`: see [`fill_convention`]. A consumer refuses an id that it does not
+    /// know.
+    #[serde(default)]
     pub fill_convention: Option<String>,
+    /// Its place among published rules that trade the same moves; null: it stands alone, and trades.
+    #[serde(default)]
+    pub overlap_group: Option<OverlapGroup>,
     /// How large it is.
     pub sizing: Sizing,
     /// What the evidence paid for each trade.
@@ -72,21 +82,25 @@ pub struct Blueprint {
     /// Why it is believed.
     pub evidence: Evidence,
     /// What stood when it was first published. It never changes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub publication: Option<PublicationFacts>,
     /// What the days since then say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub monitoring: Option<Monitoring>,
     /// Gate track that let it through.
     pub promotion_track: PromotionTrack,
     /// A consumer must not trade events detected at or before this (ns): the evidence has seen them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub discovered_through_ns: Option<i64>,
     /// A signal older than this (ns since its detection) must be dropped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub max_signal_age_ns: Option<i64>,
     /// Where it comes from.
     pub lineage: Lineage,
+}
+
+const fn first_revision() -> u32 {
+    1
 }
 
 /// What a consumer may do with a blueprint.
@@ -169,6 +183,18 @@ impl Blueprint {
         };
         let hex = sha256_hex(canonical_json(&identity).as_bytes());
         format!("bp_{}", &hex[..16])
+    }
+
+    /// Whether its signals open positions unless a consumer says otherwise: active, and no member of another's group.
+    #[must_use]
+    pub fn is_traded(&self) -> bool {
+        self.status == Status::Active && !self.is_member()
+    }
+
+    /// Whether another blueprint trades in its place.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.overlap_group.as_ref().is_some_and(|g| g.role == OverlapRole::Member)
     }
 
     /// The line of `blueprints.jsonl`, without the line feed.

@@ -1,5 +1,7 @@
 //! What a blueprint trades and how: scope, entry, exit, size, costs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::market::{IntrabarPath, StopGapFill, Symbol, bar_type};
@@ -20,13 +22,16 @@ pub enum ScopeMode {
 pub struct SymbolScope {
     /// One or several.
     pub mode: ScopeMode,
-    /// Symbols as the exchange names them.
+    /// Symbols with evidence at the first publication, as the exchange names them: the ones that are traded.
     pub symbols: Vec<Symbol>,
     /// `BTCUSDT-PERP.BINANCE`, aligned with `symbols`.
     pub instruments: Vec<String>,
     /// `BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL`, aligned with `symbols`.
     #[serde(default)]
     pub bar_types: Vec<String>,
+    /// Events in the evidence by symbol. A symbol of the pool that has none is not traded and not listed.
+    #[serde(default)]
+    pub n_by_symbol: BTreeMap<Symbol, u64>,
 }
 
 impl SymbolScope {
@@ -38,7 +43,30 @@ impl SymbolScope {
         symbols.dedup();
         let instruments: Vec<String> = symbols.iter().map(Symbol::nautilus_perp).collect();
         let bar_types = symbols.iter().map(bar_type).collect();
-        Self { mode, symbols, instruments, bar_types }
+        Self { mode, symbols, instruments, bar_types, n_by_symbol: BTreeMap::new() }
+    }
+
+    /// The scope of a tested pool: only symbols with events are traded. Where nothing was counted, all of them are.
+    #[must_use]
+    pub fn of_evidence(mode: ScopeMode, pool: &[Symbol], n_by_symbol: &BTreeMap<Symbol, u64>) -> Self {
+        let seen: Vec<Symbol> =
+            pool.iter().filter(|s| n_by_symbol.get(*s).is_some_and(|n| *n > 0)).cloned().collect();
+        let mut scope = Self::new(mode, if seen.is_empty() { pool } else { &seen });
+        scope.n_by_symbol =
+            n_by_symbol.iter().filter(|(_, n)| **n > 0).map(|(s, n)| (s.clone(), *n)).collect();
+        scope
+    }
+}
+
+/// Id of the convention by which positions of a blueprint are filled. `close_lag_close/1`: entry at the close of bar
+/// (event + `entry_lag_bars`), time exit at the close of bar (entry + `time_stop_bars`); exits cannot trigger on the entry
+/// bar; no bar at the entry: no trade; no bar at the exit: the next bar that there is; a bar is named by its close boundary
+/// (open + 300 s). `open_lag_open/1`: the same at the opens.
+#[must_use]
+pub(in crate::blueprints) const fn fill_convention(price: EntryPrice) -> &'static str {
+    match price {
+        EntryPrice::Close => "close_lag_close/1",
+        EntryPrice::Open => "open_lag_open/1",
     }
 }
 
@@ -71,10 +99,10 @@ pub struct Exit {
     /// Gain at which it is closed.
     pub target: Option<Barrier>,
     /// Which of high and low comes first inside a bar; stated where a barrier exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub intrabar_path: Option<IntrabarPath>,
     /// Where a stop fills when the bar opens beyond it; stated where a barrier exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub stop_gap_fill: Option<StopGapFill>,
 }
 

@@ -1,6 +1,6 @@
 //! The record, its identity and triggers, on a blueprint like the contract's example.
 
-mod fixtures;
+pub(super) mod fixtures;
 mod triggers;
 
 use std::sync::Arc;
@@ -17,7 +17,11 @@ fn the_example_of_the_contract_parses_and_prints_itself_sorted() {
     assert_eq!(blueprint.entry.entry_lag_bars, 1);
     let again: Blueprint = serde_json::from_str(&blueprint.line()).unwrap();
     assert_eq!(again, blueprint);
-    assert!(blueprint.line().starts_with(r#"{"canonical_family":"VOLATILITY_TRANSITION","condition":"#));
+    assert!(
+        blueprint
+            .line()
+            .starts_with(r#"{"bar_type":null,"canonical_family":"VOLATILITY_TRANSITION","condition":"#)
+    );
 }
 
 #[test]

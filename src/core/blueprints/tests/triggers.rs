@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::discovery::Condition;
-use crate::market::{BarIndex, Side, Sizing, SizingMode};
+use crate::market::{BarIndex, Side, Sizing, SizingMode, Ts};
 use crate::outcomes::Event;
 
 fn shock(direction: i8, vol_regime: i8) -> Event {
@@ -21,19 +21,25 @@ fn shock(direction: i8, vol_regime: i8) -> Event {
     }
 }
 
+/// What is to be traded at the close of the deciding bar.
+fn triggered(event: &Event, states: &[&str], blueprints: &[Blueprint]) -> Vec<Triggered> {
+    match_event(event, states, blueprints, event.detected()).blueprints
+}
+
 #[test]
 fn an_event_triggers_the_blueprints_whose_condition_is_known_and_true() {
     let states = ["A", "B", "C"];
     let blueprints = [example()];
-    let hit = match_event(&shock(1, 2), &states, &blueprints);
+    let match_event = |event: &Event| triggered(event, &states, &blueprints);
+    let hit = match_event(&shock(1, 2));
     assert_eq!(hit.len(), 1);
     assert_eq!(hit[0].side, Side::Short, "a fade sells an upward shock");
     assert_eq!(hit[0].entry_at_ns, BarIndex(10_000_001).close().nanos());
     assert_eq!(hit[0].exit_at_ns, BarIndex(10_000_013).close().nanos());
-    assert_eq!(match_event(&shock(-1, 2), &states, &blueprints)[0].side, Side::Long);
-    assert!(match_event(&shock(1, 1), &states, &blueprints).is_empty(), "another regime");
-    assert!(match_event(&shock(1, -1), &states, &blueprints).is_empty(), "an unknown regime");
-    assert!(match_event(&shock(0, 2), &states, &blueprints).is_empty(), "no direction, no side");
+    assert_eq!(match_event(&shock(-1, 2))[0].side, Side::Long);
+    assert!(match_event(&shock(1, 1)).is_empty(), "another regime");
+    assert!(match_event(&shock(1, -1)).is_empty(), "an unknown regime");
+    assert!(match_event(&shock(0, 2)).is_empty(), "no direction, no side");
 }
 
 #[test]
@@ -45,7 +51,7 @@ fn a_state_must_be_true_and_a_foreign_state_never_is() {
             .filter(|part| !part.is_empty())
             .map(str::to_owned)
             .collect();
-        match_event(&shock(1, 2), &["A", "B", "C"], &[blueprint]).len()
+        triggered(&shock(1, 2), &["A", "B", "C"], &[blueprint]).len()
     };
     assert_eq!(with_state("A"), 1);
     assert_eq!(with_state("B"), 0, "false");
@@ -60,18 +66,67 @@ fn a_state_must_be_true_and_a_foreign_state_never_is() {
 }
 
 #[test]
-fn only_active_blueprints_trigger_and_only_after_what_their_evidence_saw() {
+fn what_is_not_to_be_traded_is_named_with_every_reason() {
     let event = shock(1, 2);
     let mut blueprint = example();
-    for status in [Status::Watch, Status::Retired] {
-        blueprint.status = status;
-        assert!(match_event(&event, &[""], std::slice::from_ref(&blueprint)).is_empty());
-    }
+    blueprint.max_signal_age_ns = Some(240_000_000_000);
+    let at =
+        |now: Ts, blueprint: &Blueprint| match_event(&event, &[""], std::slice::from_ref(blueprint), now);
+    let why = |now: Ts, blueprint: &Blueprint| {
+        let matched = at(now, blueprint);
+        assert!(matched.blueprints.is_empty());
+        matched.not_traded[0].why_not.clone()
+    };
+    let detected = event.detected();
+    let fresh = at(detected, &blueprint);
+    assert_eq!((fresh.blueprints.len(), fresh.not_traded.len(), fresh.is_stale()), (1, 0, false));
+    assert_eq!(fresh.blueprints[0].expires_ns, Ts(detected.0 + 240_000).nanos());
+    assert_eq!(fresh.blueprints[0].primary, blueprint.id);
+    assert_eq!(at(Ts(detected.0 + 240_000), &blueprint).blueprints.len(), 1, "at its last moment");
+    assert_eq!(why(Ts(detected.0 + 240_001), &blueprint), [NotTraded::Late]);
+    assert!(at(Ts(detected.0 + 240_001), &blueprint).is_stale());
+
+    blueprint.discovered_through_ns = Some(detected.nanos());
+    blueprint.status = Status::Watch;
+    assert_eq!(why(detected, &blueprint), [NotTraded::InSample, NotTraded::Watch]);
+    blueprint.discovered_through_ns = Some(detected.nanos() - 1);
     blueprint.status = Status::Active;
-    blueprint.discovered_through_ns = Some(event.detected().nanos());
-    assert!(match_event(&event, &[""], std::slice::from_ref(&blueprint)).is_empty());
-    blueprint.discovered_through_ns = Some(event.detected().nanos() - 1);
-    assert_eq!(match_event(&event, &[""], &[blueprint]).len(), 1);
+    blueprint.overlap_group = Some(OverlapGroup {
+        id: "og_1".to_owned(),
+        role: OverlapRole::Member,
+        primary: "bp_1".to_owned(),
+        members: vec![blueprint.id.clone()],
+        share: Some(0.9),
+    });
+    assert_eq!(why(detected, &blueprint), [NotTraded::Member]);
+    assert_eq!(at(detected, &blueprint).not_traded[0].triggered.primary, "bp_1");
+    blueprint.status = Status::Retired;
+    assert_eq!(at(detected, &blueprint), Matched::default(), "a retired one triggers nothing");
+}
+
+#[test]
+fn a_record_of_a_detection_holds_what_a_trade_needs() {
+    let (event, blueprints) = (shock(1, 2), [example()]);
+    let context = SignalContext {
+        states: &["A", "B", "C"],
+        version: Some("v000002"),
+        blueprints: &blueprints,
+        reference_close: Some(38_114.5),
+        now: event.detected(),
+    };
+    let record = signal_record(&event, &context);
+    assert_eq!(record["states"], serde_json::json!({"A": true, "B": false, "C": null}));
+    assert_eq!((&record["sigma_bar"], &record["reference_close"]), (&0.001.into(), &38_114.5.into()));
+    assert_eq!((&record["version"], &record["stale"]), (&"v000002".into(), &false.into()));
+    let triggered = &record["blueprints"][0];
+    assert_eq!(triggered["revision"], blueprints[0].revision);
+    // One trade's sd over 12 bars is 0.001 sqrt(12); 0.003 of equity may be lost to it; annual volatility binds.
+    let scale = triggered["scale"].as_f64().unwrap();
+    assert!((scale - blueprints[0].sizing.scale(0.001, 12)).abs() < 1e-15 && scale > 0.0);
+    assert_eq!(record["not_traded"], serde_json::json!([]));
+    let unknown =
+        signal_record(&event, &SignalContext { reference_close: Some(f64::NAN), version: None, ..context });
+    assert!(unknown["reference_close"].is_null() && unknown["version"].is_null());
 }
 
 #[test]

@@ -38,12 +38,6 @@ pub fn mark(series: &SeriesKey, ledger: &Ledger) -> (String, Vec<u8>) {
     (key(series), value)
 }
 
-/// [`mark`] of several.
-#[must_use]
-pub fn saved(ledgers: &[(SeriesKey, Ledger)]) -> Vec<(String, Vec<u8>)> {
-    ledgers.iter().map(|(series, ledger)| mark(series, ledger)).collect()
-}
-
 /// The ledgers that a process works with, read once each.
 #[derive(Debug, Default)]
 pub struct Ledgers(BTreeMap<SeriesKey, Ledger>);
@@ -58,10 +52,5 @@ impl Ledgers {
             self.0.insert(series.clone(), load(store, series)?);
         }
         Ok(self.0.entry(series.clone()).or_default())
-    }
-
-    /// Forgets what was read, so that it is read again.
-    pub fn forget(&mut self, series: &SeriesKey) {
-        self.0.remove(series);
     }
 }

@@ -25,6 +25,12 @@ pub fn missing(kind: Kind, asked: Stretch, times: &[i64]) -> Vec<Stretch> {
     }
 }
 
+/// Whether a settlement can lie in a stretch: they lie on whole hours.
+#[must_use]
+pub const fn can_settle(at: Stretch) -> bool {
+    (at.to - 1).div_euclid(HOUR_MS) > (at.from - 1).div_euclid(HOUR_MS)
+}
+
 /// Maximal runs of slots without a record.
 fn slots(asked: Stretch, present: impl Iterator<Item = i64>) -> Vec<Stretch> {
     let mut missing = Vec::new();
@@ -68,6 +74,12 @@ mod tests {
 
     fn s(from: i64, to: i64) -> Stretch {
         Stretch { from, to }
+    }
+
+    #[test]
+    fn a_settlement_lies_on_a_whole_hour() {
+        assert!(can_settle(s(HOUR_MS - 5, HOUR_MS + 1)) && can_settle(s(HOUR_MS, HOUR_MS + 1)));
+        assert!(!can_settle(s(HOUR_MS - 5, HOUR_MS)) && !can_settle(s(HOUR_MS + 1, 2 * HOUR_MS)));
     }
 
     #[test]

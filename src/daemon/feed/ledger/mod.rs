@@ -15,8 +15,8 @@
 mod kept;
 mod missing;
 
-pub use kept::{Ledgers, load, mark, saved};
-pub use missing::missing;
+pub use kept::{Ledgers, load, mark};
+pub use missing::{can_settle, missing};
 
 use serde::{Deserialize, Serialize};
 

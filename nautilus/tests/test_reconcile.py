@@ -1,0 +1,39 @@
+"""The comparison itself can fail."""
+
+from backtestd_nautilus import reconcile
+
+TRADE = {"blueprint_id": "b", "event_id": "e", "instrument": "I", "side": "long", "entry_ns": 1, "exit_bar_ns": 5,
+         "reason": "time", "gross_bps": 12.5}  # fmt: skip
+
+
+def test_equal_trades_are_equal_and_every_kind_of_difference_is_told() -> None:
+    last = {"I": 10}
+    assert reconcile([TRADE], [TRADE], last_bar_ns=last).equal == 1
+    for change in ({"side": "short"}, {"entry_ns": 2}, {"exit_bar_ns": 6}, {"reason": "stop"}, {"gross_bps": 12.6}):
+        report = reconcile([TRADE | change], [TRADE], last_bar_ns=last)
+        assert not report.ok, change
+        assert "DIFFERS  b e" in report.text()
+    assert "not traded" in reconcile([], [TRADE], last_bar_ns=last).text()
+    assert "not expected" in reconcile([TRADE], [], last_bar_ns=last).text()
+
+
+def test_what_is_still_open_at_the_last_bar_is_explained() -> None:
+    report = reconcile([], [TRADE], last_bar_ns={"I": 4})
+    assert report.ok
+    assert report.explained == {"still open at the last bar": 1}
+
+
+def test_a_stop_may_be_a_tick_apart_and_a_time_exit_may_not() -> None:
+    ours, theirs = TRADE | {"gross_bps": 12.9, "reason": "stop"}, TRADE | {"reason": "stop"}
+    assert reconcile([ours], [theirs], last_bar_ns={"I": 9}, tick_bps={"I": 0.5}).ok
+    assert not reconcile([ours | {"reason": "time"}], [TRADE], last_bar_ns={"I": 9}, tick_bps={"I": 0.5}).ok
+
+
+def test_a_target_that_the_engine_passes_over_is_explained_only_where_another_was_filled_in_that_bar() -> None:
+    want = TRADE | {"reason": "target"}
+    other = want | {"blueprint_id": "c"}
+    passed = want | {"reason": "stop", "gross_bps": -12.0}
+    both = reconcile([passed, other], [want, other], last_bar_ns={"I": 9})
+    assert both.ok
+    assert (both.compared, sum(both.explained.values())) == (1, 1)
+    assert not reconcile([passed], [want], last_bar_ns={"I": 9}).ok

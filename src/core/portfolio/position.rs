@@ -1,0 +1,90 @@
+//! A trade with its way from bar to bar.
+
+use crate::blueprints::Blueprint;
+use crate::market::{BPS, BarIndex, Side, Symbol};
+use crate::tradability::{Market, Trade};
+
+/// A trade that an account may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    /// Id of the blueprint.
+    pub blueprint: String,
+    /// Canonical family of its event: positions of a family answer to the same moves.
+    pub family: String,
+    /// Symbol that is traded.
+    pub symbol: Symbol,
+    /// Side of the position.
+    pub side: Side,
+    /// Bar at whose close (or open) it is entered.
+    pub entry_bar: BarIndex,
+    /// Bar on which it is closed.
+    pub exit_bar: BarIndex,
+    /// Price of the entry.
+    pub entry_price: f64,
+    /// Notional over equity that the blueprint asks for.
+    pub scale: f64,
+    /// Round-trip cost, a share of the notional.
+    pub cost: f64,
+    /// Return and funding paid, shares of the notional, since the entry: at the close of each bar after the entry bar, at
+    /// last on the exit bar.
+    pub way: Vec<[f64; 2]>,
+}
+
+impl Position {
+    /// Return and funding at the close of a bar.
+    #[must_use]
+    pub fn at(&self, bar: BarIndex) -> [f64; 2] {
+        let last = self.way.len() as i64 - 1;
+        match usize::try_from((bar - self.entry_bar - 1).min(last)) {
+            Ok(step) => self.way.get(step).copied().unwrap_or([0.0; 2]),
+            Err(_) => [0.0; 2],
+        }
+    }
+}
+
+/// The trades of a blueprint on one symbol as positions. Over a gap the way stands still. A trade whose entry the market does
+/// not hold is left out.
+#[must_use]
+pub fn positions_of(blueprint: &Blueprint, trades: &[Trade], market: &Market) -> Vec<Position> {
+    trades.iter().filter_map(|trade| position(blueprint, trade, market)).collect()
+}
+
+fn position(blueprint: &Blueprint, trade: &Trade, market: &Market) -> Option<Position> {
+    let entry_bar = trade.event_bar + i64::from(blueprint.entry.entry_lag_bars);
+    let [open, .., close] = market.bars.at(entry_bar);
+    let at_close = trade.entry == entry_bar.close();
+    let entry_price = if at_close { close } else { open };
+    if entry_price.is_nan() {
+        return None;
+    }
+    let sign = trade.side.sign();
+    let mut way: Vec<[f64; 2]> = Vec::new();
+    for bar in (entry_bar.0 + 1..=trade.exit_bar.0).map(BarIndex) {
+        let before = way.last().copied().unwrap_or([0.0; 2]);
+        let gain = sign * (market.bars.at(bar)[3] / entry_price - 1.0);
+        let paid = market.funding_between(trade.entry, bar.close());
+        way.push([
+            if gain.is_nan() { before[0] } else { gain },
+            if paid.is_nan() { before[1] } else { sign * paid },
+        ]);
+    }
+    let funding = if trade.funding_bps.is_nan() { 0.0 } else { trade.funding_bps };
+    // The last step is the trade's own: a barrier fills inside its bar.
+    let end = [trade.gross_bps / BPS, funding / BPS];
+    match way.last_mut() {
+        Some(last) => *last = end,
+        None => way.push(end),
+    }
+    Some(Position {
+        blueprint: blueprint.id.clone(),
+        family: blueprint.canonical_family.clone(),
+        symbol: trade.symbol.clone(),
+        side: trade.side,
+        entry_bar,
+        exit_bar: trade.exit_bar,
+        entry_price,
+        scale: trade.scale,
+        cost: trade.cost_bps / BPS,
+        way,
+    })
+}
