@@ -4,6 +4,7 @@ mod diff;
 mod files;
 mod text;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -23,18 +24,21 @@ pub(super) struct RunsCmd {
     /// Print the answer as JSON.
     #[arg(long, global = true)]
     json: bool,
-    #[command(flatten)]
-    data: DataRoot,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// One line for each run, by the data that it had seen.
-    List,
+    List {
+        #[command(flatten)]
+        data: DataRoot,
+    },
     /// What one run looked at, found and published.
     Show {
         /// The run's id, or a part of it that no other run has.
         run: String,
+        #[command(flatten)]
+        data: DataRoot,
     },
     /// What the second run says otherwise than the first: inputs, discoveries, blueprints, numbers of candidates. Exit code
     /// 0: the same, 3: something differs.
@@ -43,6 +47,8 @@ enum What {
         before: String,
         /// The later run.
         after: String,
+        #[command(flatten)]
+        data: DataRoot,
     },
 }
 
@@ -52,9 +58,8 @@ impl RunsCmd {
     /// # Errors
     /// When there is no such run, or its files cannot be read.
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let root = &self.data.data_root;
         match &self.what {
-            What::List => {
+            What::List { data: DataRoot { data_root: root } } => {
                 let runs = files::runs(root)?;
                 if self.json {
                     let facts: Vec<_> = runs.iter().map(|run| &run.summary).collect();
@@ -63,21 +68,20 @@ impl RunsCmd {
                     print!("{}", text::list(&runs, root));
                 }
             }
-            What::Show { run } => {
-                let run = files::find(root, run)?;
+            What::Show { run, data } => {
+                let run = files::find(&data.data_root, run)?;
                 if self.json {
                     println!("{}", json!({ "run": run.summary, "discovery": run.discovery }));
                 } else {
                     print!("{}", text::show(&run));
                 }
             }
-            What::Diff { before, after } => return self.diff(before, after),
+            What::Diff { before, after, data } => return self.diff(&data.data_root, before, after),
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn diff(&self, before: &str, after: &str) -> anyhow::Result<ExitCode> {
-        let root = &self.data.data_root;
+    fn diff(&self, root: &Path, before: &str, after: &str) -> anyhow::Result<ExitCode> {
         let (before, after) = (files::find(root, before)?, files::find(root, after)?);
         let found = Difference::between(&Run::load_all(&before)?, &Run::load_all(&after)?);
         if self.json {

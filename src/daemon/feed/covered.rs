@@ -39,8 +39,7 @@ impl Answer {
         let kind = self.series.kind;
         let mut times = stored.to_vec();
         self.records.rows().each(&mut |time, columns, _| {
-            // A mark without index or premium is half a record.
-            if kind != Kind::Mark || columns[..3].iter().all(|v| !v.is_nan()) {
+            if kind != Kind::Mark || is_whole_mark(columns.iter().copied()) {
                 times.push(time);
             }
         });
@@ -243,8 +242,20 @@ pub fn slots(
 /// Times of the records of `[from, to)` that not only a stream has told.
 fn known(store: &Store, series: &SeriesKey, from: i64, to: i64) -> Result<Vec<i64>, StoreError> {
     let rows = store.series_rows(series, from, to)?;
-    let told = rows.times.iter().zip(&rows.origins);
-    Ok(told.filter(|(_, origin)| **origin != Origin::Stream).map(|(time, _)| *time).collect())
+    let is_known = |row: &usize| match rows.origins[*row] {
+        Origin::Stream => false,
+        Origin::Rest if series.kind == Kind::Mark => {
+            is_whole_mark(rows.columns.iter().map(|column| column[*row]))
+        }
+        _ => true,
+    };
+    Ok((0..rows.times.len()).filter(is_known).map(|row| rows.times[row]).collect())
+}
+
+/// Whether mark, index and premium of a record are known: they come from three endpoints, each of which may lack it. A mark without
+/// index or premium is half a record.
+fn is_whole_mark(mut columns: impl Iterator<Item = f64>) -> bool {
+    columns.by_ref().take(3).all(|value| !value.is_nan())
 }
 
 /// The first slot of a stretch that has no record, or one that only a stream has told.
@@ -263,4 +274,40 @@ fn first_unknown(store: &Store, series: &SeriesKey, open: Stretch) -> Result<Opt
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtestd_core::market::{MarkBar, Market, RawPut, Symbol};
+    use backtestd_store::{Delivery, Fsync};
+
+    #[test]
+    fn a_mark_whose_premium_the_exchange_left_out_twice_is_still_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open_with(dir.path(), Fsync::Never).unwrap();
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let series = SeriesKey { kind: Kind::Mark, market: Market::Perp, symbol: symbol.clone() };
+        let bar = BarIndex(6_000_000);
+        let asked = Stretch { from: bar.0, to: bar.0 + 1 };
+        let mark = |premium| {
+            Records::Mark(vec![MarkBar { bar, mark: 100.0, index: 100.1, premium, predicted_rate: f64::NAN }])
+        };
+        let answer = |premium, answers| Answer {
+            series: series.clone(),
+            asked,
+            records: mark(premium),
+            answers,
+            how: "test",
+        };
+        let (mut ledger, now) = (Ledger::default(), (bar + 10).close());
+        for _ in 0..2 {
+            answer(f64::NAN, 1).settle(&mut ledger, &store, now).unwrap();
+            assert_eq!(ledger.open(asked), [asked], "half a record answers nothing");
+            let put = RawPut { symbol: symbol.clone(), records: mark(f64::NAN) };
+            store.put(&[put], Delivery::new(Origin::Rest, "test")).unwrap();
+        }
+        answer(0.0001, 1).settle(&mut ledger, &store, now).unwrap();
+        assert_eq!(ledger.open(asked), []);
+    }
 }
