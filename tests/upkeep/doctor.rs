@@ -13,7 +13,10 @@ fn doctor(state: &Path, args: &[&str]) -> Output {
         command.env_remove(key);
     }
     let data = state.join("data");
-    command.args(["doctor", "--json", "--symbols", "BTCUSDT", "--spot-symbols", ""]).args(args);
+    command.args(["doctor", "--json", "--spot-symbols", ""]).args(args);
+    if !args.contains(&"--symbols") {
+        command.args(["--symbols", "BTCUSDT"]);
+    }
     command.arg("--state").arg(state.join("state")).arg("--data-root").arg(data).output().unwrap()
 }
 

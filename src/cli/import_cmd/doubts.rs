@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use backtestd_binance::archive::{Certainty, FileContent, Finding, Suspect};
 use backtestd_core::clean::doubt::{Doubt, DoubtRule};
-use backtestd_core::market::{BarIndex, Kind, Records, SeriesKey};
+use backtestd_core::market::{Bar, BarIndex, Kind, Records, SeriesKey};
 use backtestd_store::{Origin, Store, StoreError};
 
 /// Returns the bars that look as if they had been stored too early, to be set aside when everything is stored. One that would
-/// take the place of another bar is left out: what is stored is never worse.
+/// take the place of another bar is left out: what is stored is never worse. One that says what is stored is no suspect.
 pub(super) fn decide(
     store: &Store,
     content: &mut FileContent,
@@ -29,19 +29,43 @@ pub(super) fn decide(
             ),
         });
     }
-    let mut worse = BTreeSet::new();
+    let (mut worse, mut agreed) = (BTreeSet::new(), BTreeSet::new());
     for suspect in &suspects {
         let stored = store.bars(suspect.market, &suspect.symbol, suspect.bar, suspect.bar.next())?;
-        if !stored.is_empty() {
-            worse.insert((&suspect.symbol, suspect.market, suspect.bar));
-        }
+        let Some(stored) = stored.first() else { continue };
+        let name = (&suspect.symbol, suspect.market, suspect.bar);
+        let agrees = told(content, suspect).is_some_and(|bar| agree(bar, stored));
+        if agrees {
+            agreed.insert(name)
+        } else {
+            worse.insert(name)
+        };
     }
     for put in &mut content.puts {
         if let Records::Bars(market, bars) = &mut put.records {
             bars.retain(|bar| !worse.contains(&(&put.symbol, *market, bar.bar)));
         }
     }
-    Ok(suspects.iter().filter(|s| !worse.contains(&(&s.symbol, s.market, s.bar))).cloned().collect())
+    let is_open = |s: &&Suspect| {
+        let name = (&s.symbol, s.market, s.bar);
+        !worse.contains(&name) && !agreed.contains(&name)
+    };
+    Ok(suspects.iter().filter(is_open).cloned().collect())
+}
+
+/// What a file says of the bar of a suspect.
+fn told<'c>(content: &'c FileContent, suspect: &Suspect) -> Option<&'c Bar> {
+    content.puts.iter().filter(|put| put.symbol == suspect.symbol).find_map(|put| match &put.records {
+        Records::Bars(market, bars) if *market == suspect.market => {
+            bars.iter().find(|bar| bar.bar == suspect.bar)
+        }
+        _ => None,
+    })
+}
+
+/// Whether two recordings of a bar say the same wherever both say something: then neither was made before it closed.
+fn agree(one: &Bar, other: &Bar) -> bool {
+    one.values().iter().zip(other.values()).all(|(a, b)| a.is_nan() || b.is_nan() || *a == b)
 }
 
 /// Quarantines suspects, and takes those out again, of this import and of earlier ones, that another series of the store
