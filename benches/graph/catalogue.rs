@@ -137,6 +137,14 @@ fn symbols(count: usize) -> Vec<Symbol> {
 }
 
 /// An engine that has seen `warm` rows.
+/// The engine's state.
+fn saved(engine: &Engine) -> Vec<u8> {
+    match engine.checkpoint() {
+        Ok(bytes) => bytes,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
 fn warm(symbols_count: usize, warm: usize, opts: EngineOptions) -> Engine {
     let names = symbols(symbols_count);
     let mut engine = Engine::new(graph(), &names, block().first, EngineOptions { threads: true, ..SERIAL });
@@ -144,7 +152,7 @@ fn warm(symbols_count: usize, warm: usize, opts: EngineOptions) -> Engine {
         let pushed = engine.push(&rows(from, 512.min(warm - from), symbols_count));
         assert!(pushed.is_ok());
     }
-    match Engine::restore(graph(), &names, &engine.checkpoint().unwrap(), opts) {
+    match Engine::restore(graph(), &names, &saved(&engine), opts) {
         Ok(engine) => engine,
         Err(error) => unreachable!("{error}"),
     }
@@ -197,19 +205,19 @@ fn tick_of_600_symbols_serial(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn checkpoint(bencher: Bencher<'_, '_>) {
     let engine = warm(FEW, WARM_ROWS, EngineOptions::LIVE);
-    let bytes = engine.checkpoint().unwrap().len();
+    let bytes = saved(&engine).len();
     println!(
         "a symbol: {} KB of history in memory, {} KB in a checkpoint",
         engine.history_bytes() / FEW / 1000,
         bytes / FEW / 1000
     );
-    bencher.counter(ItemsCount::new(FEW)).bench_local(|| engine.checkpoint().unwrap());
+    bencher.counter(ItemsCount::new(FEW)).bench_local(|| saved(&engine));
 }
 
 /// Per symbol.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn restore(bencher: Bencher<'_, '_>) {
-    let bytes = warm(FEW, WARM_ROWS, EngineOptions::LIVE).checkpoint().unwrap();
+    let bytes = saved(&warm(FEW, WARM_ROWS, EngineOptions::LIVE));
     let names = symbols(FEW);
     bencher
         .counter(ItemsCount::new(FEW))

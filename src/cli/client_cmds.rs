@@ -111,12 +111,12 @@ pub(super) struct ReloadCmd {
 }
 
 /// A parser that holds a text to its form and passes it on as it is.
-fn checked<T, E: std::fmt::Display>(
+fn checked<T, E>(
     parse: fn(&str) -> Result<T, E>,
 ) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static
 where
     T: 'static,
-    E: 'static,
+    E: std::fmt::Display + 'static,
 {
     move |text| parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

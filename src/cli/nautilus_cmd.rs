@@ -169,7 +169,7 @@ impl ExportNautilusCmd {
             None => current_version(&dir)?,
         };
         let Some(number) = number else { return Ok(None) };
-        let version = read_version(&dir, number).with_context(|| format!("{}", version_name(number)))?;
+        let version = read_version(&dir, number).with_context(|| version_name(number))?;
         if version.manifest.ontology_spec_hash != part.spec.hash {
             bail!(
                 "{} of {} was made under specs {}, but the specs at hand are {}; name the tree with --spec, or another \

@@ -261,7 +261,8 @@ fn count_streams(streams: Option<&WsStats>, put: &mut impl FnMut(&'static str, S
     let count = |pick: fn(&WsStats) -> &AtomicU64| {
         streams.map_or(0.0, |stats| pick(stats).load(Ordering::Relaxed) as f64)
     };
-    let counted: [(&'static str, fn(&WsStats) -> &AtomicU64); 8] = [
+    type Counted = (&'static str, fn(&WsStats) -> &AtomicU64);
+    let counted: [Counted; 8] = [
         ("backtestd_ws_frames_total", |s| &s.frames),
         ("backtestd_ws_updates_total", |s| &s.updates),
         ("backtestd_ws_unreadable_total", |s| &s.wire_errors),

@@ -143,7 +143,7 @@ fn what_is_in_quarantine_is_kept_in_the_log_and_unknown_elsewhere() {
     let btc = symbol("BTCUSDT");
     let stored = store.bars(Market::Perp, &btc, BarIndex(0), BarIndex(5000)).unwrap();
     assert_eq!(stored.len(), 19);
-    assert_eq!(store.raw(&[btc.clone()], BarIndex(0), 20).unwrap().symbols[0].perp.len(), 19);
+    assert_eq!(store.raw(std::slice::from_ref(&btc), BarIndex(0), 20).unwrap().symbols[0].perp.len(), 19);
     assert_eq!(store.range(Market::Perp, &btc).unwrap(), Some((BarIndex(0), BarIndex(19))));
     let (key, summary) = store.series().unwrap().pop().unwrap();
     assert_eq!((summary.records, store.series_rows(&key, 0, 5000).unwrap().times.len()), (21, 21));

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(groups[&part.id].primary, pool.id);
         assert_eq!(groups[&part.id].share, Some(1.0));
         assert_eq!(groups[&pool.id].role, OverlapRole::Primary);
-        assert_eq!(groups[&pool.id].members, [part.id.clone()]);
+        assert_eq!(groups[&pool.id].members, std::slice::from_ref(&part.id));
         assert!(!groups.contains_key(&other.id), "the other side is another position");
     }
 
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(group(&lines, &[], &facts)[&new.id].role, OverlapRole::Primary);
         assert_eq!(group(&lines, &lines[..1], &facts)[&old.id].role, OverlapRole::Primary);
         old.status = Status::Watch;
-        let lines = [old.clone(), new.clone()];
+        let lines = [old, new.clone()];
         assert_eq!(group(&lines, &[], &facts)[&new.id].role, OverlapRole::Primary);
     }
 

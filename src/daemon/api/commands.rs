@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn only_an_object_is_a_command() {
         let check = |text: &str, is_fine: bool| {
-            assert_eq!(recompute_body(text.as_bytes()).is_ok(), is_fine, "{text}")
+            assert_eq!(recompute_body(text.as_bytes()).is_ok(), is_fine, "{text}");
         };
         check("", true);
         check(" \n", true);

@@ -137,7 +137,7 @@ fn a_version_says_whether_the_rule_the_evidence_or_the_life_changed() {
     let root = tempfile::tempdir().unwrap();
     let old = example();
     publish_version(root.path(), std::slice::from_ref(&old), &context(1)).unwrap();
-    let mut new = old.clone();
+    let mut new = old;
     new.evidence.n_events += 1;
     new.symbol_scope.n_by_symbol.insert(new.symbol_scope.symbols[0].clone(), 9);
     let second = publish_version(root.path(), std::slice::from_ref(&new), &context(2)).unwrap();

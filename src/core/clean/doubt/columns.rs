@@ -35,7 +35,7 @@ pub(super) fn spikes(
         for i in wanted.clone() {
             let (time, value) = (rows[i].0, rows[i].1[at]);
             // Nobody trades at a halt, and no snapshot says nothing.
-            if !(value > 0.0) || out.contains_key(&time) {
+            if value.is_nan() || value <= 0.0 || out.contains_key(&time) {
                 continue;
             }
             let near = |row: &&(i64, Columns)| (row.0 - time).abs() <= reach;

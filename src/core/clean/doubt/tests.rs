@@ -186,7 +186,8 @@ fn a_closing_bar_is_judged_by_the_one_before_it() {
 #[test]
 fn bounds_takers_averages_and_spikes_are_asked_of_every_bar() {
     use DoubtRule as R;
-    let cases: [(R, fn(&mut Bar)); 7] = [
+    type Case = (R, fn(&mut Bar));
+    let cases: [Case; 7] = [
         (R::Bounds, |bar| bar.close = 0.0),
         (R::Bounds, |bar| bar.high = 1e8),
         (R::Bounds, |bar| bar.trades = 1e9),
