@@ -24,7 +24,7 @@ use backtestd_core::blueprints::{FileEntry, MANIFEST_SCHEMA, Manifest};
 use backtestd_core::blueprints::{Lives, OverlapFacts, Standings, diff};
 use backtestd_core::blueprints::{canonical_json, sha256_hex};
 use backtestd_core::market::Ts;
-use backtestd_store::lake::{sync_folder, write_synced};
+use backtestd_store::lake::{sync_folder, write_bytes, write_synced};
 
 /// Prefix of everything that is not finished.
 const UNFINISHED: &str = ".new-";
@@ -196,13 +196,8 @@ fn highest_used(dir: &Path, current: Option<u32>, context: &PublishContext) -> R
 
 /// Writes the number down, whole or not at all.
 fn remember(memory: &Path, number: u32) -> Result<(), PublishError> {
-    if let Some(folder) = memory.parent() {
-        fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
-    }
-    let unfinished = memory.with_extension("new");
-    write_synced(&unfinished, format!("{}\n", version_name(number)).as_bytes())
-        .map_err(|e| io_error(&unfinished, e))?;
-    fs::rename(&unfinished, memory).map_err(|e| io_error(memory, e))
+    let text = format!("{}\n", version_name(number));
+    write_bytes(memory, text.as_bytes()).map_err(|e| io_error(memory, io::Error::other(e)))
 }
 
 /// Lines of `blueprints.jsonl`.

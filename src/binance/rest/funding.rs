@@ -47,15 +47,7 @@ impl Rest {
         let mut start = (from.0 - LONGEST_INTERVAL_HOURS * HOUR_MS - 1000).max(0);
         let mut rows: Vec<FundingRow> = Vec::new();
         while start < to.0 {
-            let query = vec![
-                ("symbol", symbol.to_string()),
-                ("startTime", start.to_string()),
-                ("endTime", (to.0 - 1).to_string()),
-                ("limit", PAGE_ROWS.to_string()),
-            ];
-            let path = "/fapi/v1/fundingRate";
-            let call = Call { market: Market::Perp, path, query, budget: Budget::Funding };
-            let page = self.http.get(&call, wire::parse_funding_rates).await?;
+            let page = self.funding_page(Some(symbol), start, to).await?;
             let is_last = page.len() < PAGE_ROWS;
             if let Some(last) = page.last() {
                 start = last.raw_ts.0.max(start) + 1;
@@ -83,14 +75,7 @@ impl Rest {
         let mut by_symbol: BTreeMap<Symbol, Vec<FundingRow>> = BTreeMap::new();
         let mut start = from.0;
         while start < to.0 {
-            let query = vec![
-                ("startTime", start.to_string()),
-                ("endTime", (to.0 - 1).to_string()),
-                ("limit", PAGE_ROWS.to_string()),
-            ];
-            let path = "/fapi/v1/fundingRate";
-            let call = Call { market: Market::Perp, path, query, budget: Budget::Funding };
-            let page = self.http.get(&call, wire::parse_funding_rates).await?;
+            let page = self.funding_page(None, start, to).await?;
             let (is_last, newest) = (page.len() < PAGE_ROWS, page.iter().map(|row| row.raw_ts.0).max());
             for row in page {
                 by_symbol.entry(row.symbol.clone()).or_default().push(row);
@@ -107,6 +92,24 @@ impl Rest {
             known.map(|record| FundingPrint { interval_hours: f64::NAN, ..record.print }).collect()
         };
         Ok(by_symbol.into_iter().map(|(symbol, rows)| (symbol, prints(rows))).collect())
+    }
+
+    /// One page of settlements from `start` (ms) on, before `to`: of a contract, or of all of them.
+    async fn funding_page(
+        &self,
+        symbol: Option<&Symbol>,
+        start: i64,
+        to: Ts,
+    ) -> Result<Vec<FundingRow>, RestError> {
+        let mut query: Vec<_> = symbol.map(|symbol| ("symbol", symbol.to_string())).into_iter().collect();
+        query.extend([
+            ("startTime", start.to_string()),
+            ("endTime", (to.0 - 1).to_string()),
+            ("limit", PAGE_ROWS.to_string()),
+        ]);
+        let path = "/fapi/v1/fundingRate";
+        let call = Call { market: Market::Perp, path, query, budget: Budget::Funding };
+        self.http.get(&call, wire::parse_funding_rates).await
     }
 }
 
