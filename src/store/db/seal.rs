@@ -12,13 +12,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::lake::write_bytes;
+use crate::files::write_whole;
 use backtestd_core::market::hex;
 
 const NAME: &str = "SEAL";
@@ -165,7 +165,7 @@ impl Sealer {
             lines.push_str(&format!("{} {} {name}\n", print.sha256, print.bytes));
         }
         let text = format!("{HEAD}{}\n{lines}", hex(&Sha256::digest(&lines)));
-        write_bytes(&self.dir.join(NAME), text.as_bytes()).map_err(std::io::Error::other)
+        write_whole(&self.dir.join(NAME), |file| file.write_all(text.as_bytes()), |error| error)
     }
 }
 
