@@ -86,6 +86,11 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
         "Closed bars compared between websocket and REST",
     ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
+    (
+        "backtestd_agg_trade_bars_total",
+        MetricKind::Counter,
+        "Bars built from aggregated trades (collect = agg_trades); label result: matched, differs, incomplete",
+    ),
     ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
     ("backtestd_rest_failures_total", MetricKind::Counter, "REST requests without a good answer"),
     (
@@ -219,6 +224,14 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     let committed = status.store.committed_tick.map(|tick| status.now.0 - tick.bar().close().0);
     let committed_age_s = committed.map_or(f64::NAN, |ms| ms as f64 / 1000.0);
     let live = &status.live;
+    if let Some(opinion) = &live.second_opinion {
+        let differs = opinion.compared - opinion.matched;
+        for (result, bars) in
+            [("matched", opinion.matched), ("differs", differs), ("incomplete", opinion.incomplete)]
+        {
+            put("backtestd_agg_trade_bars_total", label("result", result), bars as f64);
+        }
+    }
     let discovery = &status.discovery;
     let plain = [
         ("backtestd_ticks_total", live.ticks as f64),

@@ -30,6 +30,7 @@ use crate::daemon::status::Phase;
 use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
 use crate::daemon::universe::MembersError;
+use backtestd_binance::aggregate::TradeAggregator;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
 use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
@@ -258,6 +259,7 @@ impl Daemon {
         let main_loop = MainLoop {
             book: book(&follow, opened.next),
             aggregates,
+            trades: TradeAggregator::default(),
             journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,
