@@ -25,8 +25,10 @@ pub struct ClockStatus {
 pub struct OpinionStatus {
     /// Bars of which every trade was seen, compared with their kline.
     pub compared: u64,
-    /// Of these, equal in every column.
+    /// Of these, equal in prices, volumes and number of trades.
     pub matched: u64,
+    /// Of these, equal in value (price × quantity) too.
+    pub matched_in_value: u64,
     /// Bars of which a trade may have been missed: not compared.
     pub incomplete: u64,
     /// The last difference, in words. Trades of the insurance fund are in klines and not among the trades.

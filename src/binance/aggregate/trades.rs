@@ -1,7 +1,8 @@
 //! Bars built from aggregated trades: a second opinion about klines.
 //!
-//! A bar is compared when every trade of it was seen: ids of aggregates are consecutive, so a gap shows. Trades of the insurance
-//! fund and of auto-deleveraging are in klines and not in `aggTrade`: a bar with such a trade differs, and nothing is wrong.
+//! A bar is compared when every trade of it was seen: ids of aggregates are consecutive, so a gap shows; where they jump from one
+//! bar to the next, the number of trades in the kline says whether any is missing. Trades of the insurance fund and of
+//! auto-deleveraging are in klines and not in `aggTrade`: a bar with such a trade differs, and nothing is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,8 @@ use backtestd_core::market::{Bar, BarIndex, Market, Symbol};
 
 /// Relative difference of sums that is the rounding of additions.
 const ROUNDING: f64 = 1e-9;
+/// Columns that are sums of price × quantity.
+const VALUES: [&str; 2] = ["quote_volume", "taker_buy_quote_volume"];
 /// Closed klines of a series that may wait for the first trade after them.
 const WAITING: usize = 12;
 
@@ -17,7 +20,10 @@ const WAITING: usize = 12;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Opinion {
     /// They add up to it.
-    Matches,
+    Matches {
+        /// Their value (price × quantity), in all and of takers, too.
+        in_value: bool,
+    },
     /// They do not: the first column that differs, its value by the trades and by the kline.
     Differs {
         /// Name of the column.
@@ -56,8 +62,10 @@ struct Line {
     /// Bar of the newest trade.
     newest: Option<BarIndex>,
     built: BTreeMap<BarIndex, Bar>,
-    /// Bars of which a trade may be missing.
+    /// Bars of which a trade is missing.
     broken: BTreeSet<BarIndex>,
+    /// Bars at whose beginning or end one may be missing.
+    doubtful: BTreeSet<BarIndex>,
     /// Klines that wait.
     told: BTreeMap<BarIndex, Bar>,
 }
@@ -93,8 +101,11 @@ impl Line {
         }
         let bar = trade.trade_ts.bar();
         if self.last_id.is_none_or(|last| trade.id != last + 1) {
-            let from = self.newest.unwrap_or(bar);
-            self.broken.extend((from.0..=bar.0).map(BarIndex));
+            match self.newest {
+                Some(newest) if newest < bar => self.doubtful.extend((newest.0..=bar.0).map(BarIndex)),
+                Some(_) => drop(self.broken.insert(bar)),
+                None => drop(self.doubtful.insert(bar)),
+            }
         }
         self.last_id = Some(trade.id);
         self.newest = Some(self.newest.map_or(bar, |newest| newest.max(bar)));
@@ -132,6 +143,7 @@ impl Line {
         if let Some((last, _)) = opinions.last() {
             self.built = self.built.split_off(&last.next());
             self.broken = self.broken.split_off(&last.next());
+            self.doubtful = self.doubtful.split_off(&last.next());
         }
         while self.told.len() > WAITING {
             self.told.pop_first();
@@ -143,21 +155,21 @@ impl Line {
     }
 
     fn about(&self, told: &Bar) -> Opinion {
-        if self.broken.contains(&told.bar) {
+        let Some(built) = self.built.get(&told.bar) else {
+            let is_quiet = told.trades <= 0.0;
+            return if is_quiet { Opinion::Matches { in_value: true } } else { Opinion::Incomplete };
+        };
+        let lacks = self.doubtful.contains(&told.bar) && built.trades < told.trades;
+        if self.broken.contains(&told.bar) || lacks {
             return Opinion::Incomplete;
         }
-        let Some(built) = self.built.get(&told.bar) else {
-            // Nothing was traded; whether that is all of it, only the ids behind it tell.
-            return match told.trades > 0.0 {
-                true => Opinion::Incomplete,
-                false => Opinion::Matches,
-            };
-        };
         let columns = Bar::NAMES.iter().zip(built.values()).zip(told.values());
-        let mut differing = columns.filter(|((_, a), b)| (a - b).abs() > ROUNDING * a.abs().max(b.abs()));
-        match differing.next() {
-            None => Opinion::Matches,
-            Some(((column, trades), kline)) => Opinion::Differs { column, trades, kline },
+        let differs =
+            |((_, a), b): &((&&'static str, f64), f64)| (a - b).abs() > ROUNDING * a.abs().max(b.abs());
+        let differing: Vec<_> = columns.filter(differs).collect();
+        match differing.iter().find(|((column, _), _)| !VALUES.contains(*column)) {
+            Some(((column, trades), kline)) => Opinion::Differs { column, trades: *trades, kline: *kline },
+            None => Opinion::Matches { in_value: differing.is_empty() },
         }
     }
 }
@@ -216,7 +228,8 @@ mod tests {
         assert_eq!(told(&mut trades, kline(1, values)), []);
         // The other socket says the last one once more.
         assert_eq!(seen(&mut trades, &whole_bar()[3..]), []);
-        assert_eq!(seen(&mut trades, &[trade(5, 2, 9.0, 1.0, true)]), [Opinion::Matches]);
+        let all = Opinion::Matches { in_value: true };
+        assert_eq!(seen(&mut trades, &[trade(5, 2, 9.0, 1.0, true)]), [all]);
     }
 
     #[test]
@@ -225,7 +238,10 @@ mod tests {
         seen(&mut trades, &whole_bar());
         told(&mut trades, kline(1, WHOLE));
         let opinions = seen(&mut trades, &[trade(5, 2, 9.0, 1.0, true)]);
-        assert_eq!(opinions, [Opinion::Differs { column: "quote_volume", trades: 59.0, kline: 60.0 }]);
+        assert_eq!(opinions, [Opinion::Matches { in_value: false }], "60 for 59");
+        told(&mut trades, kline(2, [9.0, 9.5, 9.0, 9.0, 1.0, 9.0, 2.0, 0.0, 0.0]));
+        let opinions = seen(&mut trades, &[trade(6, 3, 9.0, 1.0, true)]);
+        assert_eq!(opinions, [Opinion::Differs { column: "high", trades: 9.0, kline: 9.5 }]);
     }
 
     #[test]
@@ -239,10 +255,26 @@ mod tests {
             "it began within"
         );
         told(&mut trades, kline(2, [9.0, 9.0, 9.0, 9.0, 1.0, 9.0, 2.0, 0.0, 0.0]));
-        assert_eq!(seen(&mut trades, &[trade(7, 3, 9.0, 1.0, true)]), [Opinion::Incomplete], "6 is missing");
-        told(&mut trades, kline(3, [9.0, 9.0, 9.0, 9.0, 1.0, 9.0, 2.0, 0.0, 0.0]));
-        assert_eq!(seen(&mut trades, &[trade(8, 5, 9.0, 1.0, true)]), [Opinion::Incomplete]);
-        let mut told_late = told(&mut trades, kline(4, [9.0, 9.0, 9.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0]));
-        assert_eq!(told_late.pop(), Some(Opinion::Matches), "nothing was traded, and no id is missing");
+        let whole = Opinion::Matches { in_value: true };
+        let after_a_jump = seen(&mut trades, &[trade(7, 3, 9.0, 1.0, true)]);
+        assert_eq!(
+            after_a_jump,
+            [whole.clone()],
+            "6 is missing, and belonged to another bar: the number is right"
+        );
+        told(&mut trades, kline(3, [9.0, 9.0, 9.0, 9.0, 2.0, 18.0, 4.0, 0.0, 0.0]));
+        assert_eq!(
+            seen(&mut trades, &[trade(8, 5, 9.0, 1.0, true)]),
+            [Opinion::Incomplete],
+            "6 belonged to it"
+        );
+        assert_eq!(told(&mut trades, kline(4, [9.0, 9.0, 9.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0])), [whole]);
+        seen(&mut trades, &[trade(10, 5, 9.0, 1.0, true)]);
+        told(&mut trades, kline(5, [9.0, 9.0, 9.0, 9.0, 2.0, 18.0, 4.0, 0.0, 0.0]));
+        assert_eq!(
+            seen(&mut trades, &[trade(11, 6, 9.0, 1.0, true)]),
+            [Opinion::Incomplete],
+            "9 was within it"
+        );
     }
 }

@@ -11,7 +11,7 @@ impl MainLoop {
                 Opinion::Differs { column, trades, kline } => Some(format!(
                     "{symbol} {market} {bar}: {column} is {trades} by its trades, {kline} by its kline"
                 )),
-                Opinion::Matches | Opinion::Incomplete => None,
+                Opinion::Matches { .. } | Opinion::Incomplete => None,
             };
             if let Some(difference) = &difference {
                 tracing::info!(difference, "trades and kline disagree");
@@ -20,7 +20,8 @@ impl MainLoop {
                 let status = s.live.second_opinion.get_or_insert_default();
                 status.compared += u64::from(opinion != Opinion::Incomplete);
                 status.incomplete += u64::from(opinion == Opinion::Incomplete);
-                status.matched += u64::from(opinion == Opinion::Matches);
+                status.matched += u64::from(matches!(opinion, Opinion::Matches { .. }));
+                status.matched_in_value += u64::from(opinion == Opinion::Matches { in_value: true });
                 if difference.is_some() {
                     status.last_difference = difference;
                 }

@@ -223,8 +223,8 @@ impl Daemon {
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         let rest = shared.rest.get_or_init(|| rest);
         let universe = service.alive_while(&shared, known_universe(&shared, rest)).await?;
-        let follow = universe.as_ref().map_or_else(|| Follow::new(&config), |u| u.follow(config.collect));
-        let follow = Arc::new(follow);
+        let by_list = || Follow::new(&config);
+        let follow = Arc::new(universe.as_ref().map_or_else(by_list, |u| u.follow(config.collect)));
         show_series(&shared, &follow);
         warn_of_overload(&config, &follow);
         let lines = Lines::open(&shared, &follow, &spec, told, &mut service).await?;
@@ -232,9 +232,8 @@ impl Daemon {
         show_detail(&shared, "asking the exchange which symbols it lists");
         let listing = service.alive_while(&shared, check_listing(rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
-        let (storage, opened, storage_ended) = service
-            .alive_while(&shared, Storage::start(shared.clone(), follow.clone(), spec.clone()))
-            .await?;
+        let storage = Storage::start(shared.clone(), follow.clone(), spec.clone());
+        let (storage, opened, storage_ended) = service.alive_while(&shared, storage).await?;
         api.spawn({
             let storage = storage.clone();
             async move {
