@@ -108,18 +108,3 @@ async fn quotes_reach_the_store_live_and_a_cut_of_the_stream_leaves_them_unknown
     assert_eq!(read(cut + 2), Value::Null);
     assert!(read(last_known).as_f64().unwrap() > 0.0);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bars_of_aggregated_trades_are_a_second_opinion_that_klines_stand_up_to() {
-    let exchange = exchange_of(Scenario { faults: Vec::new(), ..Scenario::default() }, SPEED).await;
-    let mut home = Home::new(&exchange, SPEED, 1);
-    home.set("collect", "funding,agg_trades");
-    home.set("grace-ms", "60000");
-    let mut daemon = home.start();
-    let compared = |s: &Value| s["live"]["second_opinion"]["compared"].as_u64().unwrap_or(0);
-    let status = home.wait_for("second opinions", |s| compared(s) >= 24).await;
-    let opinion = &status["live"]["second_opinion"];
-    assert_eq!(opinion["matched"], opinion["compared"], "{opinion}");
-    daemon.assert_alive();
-    assert_eq!(daemon.terminate().0.code(), Some(0));
-}

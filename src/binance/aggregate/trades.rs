@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_bar_of_which_a_trade_may_be_missing_is_no_opinion() {
         let mut trades = TradeAggregator::default();
-        seen(&mut trades, &whole_bar()[1..]);
+        seen(&mut trades, &whole_bar()[2..]);
         told(&mut trades, kline(1, WHOLE));
         assert_eq!(
             seen(&mut trades, &[trade(5, 2, 9.0, 1.0, true)]),
