@@ -56,6 +56,16 @@ node() { # SECONDS LOG
   return 1
 }
 
+# Waits for what the market brings when it does.
+wait_for() { # SECONDS COMMAND
+  local seconds=$1
+  shift
+  for _ in $(seq "$seconds"); do if "$@"; then return; fi; sleep 1; done
+  echo "not seen within $seconds s: $*"
+}
+are_open() { [ $(($(grep -c '"kind": "opened"' journal) - $(grep -c '"kind": "closed"' journal))) -ge "$1" ]; }
+is_refused() { grep -q 'retired before the entry' journal; }
+
 now_ms() { curl -sf "$url/fapi/v1/time" | grep -oE '[0-9]+'; }
 
 case $what in
@@ -64,11 +74,13 @@ case $what in
     exchange 300 2025-02-10
     daemon 300
     node 600 first.log
-    sleep 25
+    sleep 15
+    wait_for 45 are_open 3
     # Half of the rules are retired, and the others have a stop from now on. The daemon is not told: the node looks for itself.
     "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints --number 2 --retire 2 --stop 40
     swapped=$(now_ms)
-    sleep 20
+    sleep 12
+    wait_for 45 is_refused
     kill -KILL $daemon
     wait $daemon 2>/dev/null || true
     daemon 300

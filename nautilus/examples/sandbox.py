@@ -198,6 +198,8 @@ class ExchangeBars(LiveMarketDataClient):
                         if row[0] > seen.setdefault(symbol, rows[-1][0]):
                             self._hand_on(instrument, row)
                             seen[symbol] = row[0]
+                            # One a round: an order on a bar is filled before the next one moves the price.
+                            break
             await asyncio.sleep(self.config.every_s)
 
     def _hand_on(self, instrument, row: list) -> None:  # noqa: ANN001
