@@ -46,6 +46,7 @@ pub mod discovery;
 pub mod explain;
 pub mod graph;
 pub mod market;
+#[expect(clippy::excessive_precision, reason = "coefficients as published")]
 pub mod normal;
 pub mod outcomes;
 pub mod pipeline;

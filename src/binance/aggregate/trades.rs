@@ -259,7 +259,7 @@ mod tests {
         let after_a_jump = seen(&mut trades, &[trade(7, 3, 9.0, 1.0, true)]);
         assert_eq!(
             after_a_jump,
-            [whole.clone()],
+            std::slice::from_ref(&whole),
             "6 is missing, and belonged to another bar: the number is right"
         );
         told(&mut trades, kline(3, [9.0, 9.0, 9.0, 9.0, 2.0, 18.0, 4.0, 0.0, 0.0]));

@@ -27,7 +27,6 @@ pub mod extremes;
 pub(crate) mod kernel;
 pub mod memory;
 pub mod moments;
-#[expect(clippy::excessive_precision, reason = "coefficients as published")]
 pub mod order;
 pub mod pairs;
 pub mod pointwise;
