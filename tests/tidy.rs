@@ -28,6 +28,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "blueprints",
             "portfolio",
             "conclude",
+            "walkforward",
         ],
     ),
     ("store", &["db", "lake", "spec_dir"]),
