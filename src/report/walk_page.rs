@@ -14,7 +14,7 @@ pub struct WalkPage<'a> {
     pub run_id: &'a str,
     /// First bar of the evidence.
     pub start: &'a str,
-    /// First look.
+    /// Instant of the first look.
     pub from: &'a str,
     /// End of the history.
     pub end: &'a str,

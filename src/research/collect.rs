@@ -122,8 +122,7 @@ pub(super) fn collect_at(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
-    let mut data = Sha256::new();
-    let mut quality_at = Vec::new();
+    let (mut data, mut quality_at) = (Sha256::new(), Vec::new());
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();

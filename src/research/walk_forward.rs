@@ -180,7 +180,7 @@ pub fn walk_forward(
     Ok(summary)
 }
 
-/// `<research name>-wf7d-from-20250401`.
+/// Name of a walk: `<research name>-wf7d-from-20250401`.
 fn name_of(request: &Request, walk: WalkRequest, collected: &Collected, accounting: &Accounting) -> String {
     let research = request.run_id(&[accounting], &[], &collected.data);
     let from = walk.from.compact();

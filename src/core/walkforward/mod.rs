@@ -19,12 +19,12 @@
 
 mod life;
 mod record;
+#[cfg(test)]
 mod shelf;
 mod tally;
 
 pub use life::{Step, Walker, look_days};
-pub use record::{LivedTrade, Past, PointInTime, lived_trades};
-pub use shelf::Shelf;
+pub use record::{LivedTrade, Past, PointInTime};
 pub use tally::{LifeRecord, Record, WalkTotals};
 
 #[cfg(test)]

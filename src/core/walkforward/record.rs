@@ -67,7 +67,7 @@ fn in_force(points: &[PointInTime], at: Ts) -> Option<&PointInTime> {
 /// The trades of all versions, by exit, symbol and blueprint. Each event meets the version in force at its detection; one
 /// spec tree has one rule for an id, so that the cool-down of a blueprint runs on over versions.
 #[must_use]
-pub fn lived_trades(points: &[PointInTime], past: &Past<'_>) -> Vec<LivedTrade> {
+pub(super) fn lived_trades(points: &[PointInTime], past: &Past<'_>) -> Vec<LivedTrade> {
     let mut of_line: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
     let mut met: BTreeMap<(&str, Ts), (&PointInTime, bool)> = BTreeMap::new();
     for event in past.events {

@@ -95,7 +95,7 @@ pub struct Record {
     pub lives: Vec<LifeRecord>,
     /// Every trade that a version asked for, members of overlap groups too.
     pub trades: Vec<LivedTrade>,
-    /// All together.
+    /// The same over all of them.
     pub totals: WalkTotals,
     /// The account of a consumer with the defaults; `None` without trades.
     pub account: Option<Account>,
