@@ -9,14 +9,14 @@ use crate::spec::gates::MonitoringSpec;
 
 /// Versions in the order of their publication.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub(super) struct Shelf {
     versions: Vec<PointInTime>,
     departed: BTreeMap<String, Departed>,
 }
 
 impl Shelf {
     /// Publishes a step if it changes anything, or if it is the first. Returns how it differs from the version before.
-    pub fn publish(&mut self, step: &Step, walker: &Walker<'_>, spec: &MonitoringSpec) -> Diff {
+    pub(super) fn publish(&mut self, step: &Step, walker: &Walker<'_>, spec: &MonitoringSpec) -> Diff {
         let (catalogue, book) = walker.evidence();
         let current = self.versions.last().map_or(&[][..], |v| &v.blueprints);
         let lives = lives_of(current, catalogue, book, spec);
@@ -41,7 +41,7 @@ impl Shelf {
 
     /// The versions so far.
     #[must_use]
-    pub fn versions(&self) -> &[PointInTime] {
+    pub(super) fn versions(&self) -> &[PointInTime] {
         &self.versions
     }
 }

@@ -145,7 +145,7 @@ fn life(
 ) -> LifeRecord {
     let later = || points.iter().flat_map(|p| p.blueprints.iter().map(move |b| (p, b)));
     let own_lines = || later().filter(|(_, b)| b.id == line.id);
-    let last = own_lines().last().map_or(line, |(_, b)| b);
+    let last = own_lines().next_back().map_or(line, |(_, b)| b);
     let ended = own_lines().find(|(_, b)| b.status != Status::Active);
     let monitoring = last.monitoring.as_ref();
     let sums = returns_since(line, point.published_at, past);
