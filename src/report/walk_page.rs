@@ -153,7 +153,7 @@ mod tests {
             suspended_on: None,
             retired_on: None,
             ended_at: Some("2025-05-06T00:05:00Z".to_owned()),
-            claim_bps: 31.25,
+            claim_bps: 31.3,
             claim_low_bps: Some(20.0),
             claim_high_bps: Some(42.5),
             claim_net_bps: Some(18.0),
