@@ -163,7 +163,7 @@ fn with_bars_the_rule_and_later_entries_are_traded_on_them_and_without_the_booke
     let (_, without) = judge(&booked, &strategies());
     let (_, with) = judge_over(&booked, &strategies(), &mut falling_market());
     let delayed = with.delayed.clone().unwrap();
-    assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert!((delayed[0].after_cost_bps.unwrap() + 12.0).abs() < 1e-6);
     // The booked outcomes of this test say 20 bps and a funding; its bars say 30 and none.
     assert!((with.columns.gross_bps.unwrap() - 30.0).abs() < 1e-6);
