@@ -322,11 +322,12 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.settle(s(0, 10), &[s(3, 6)], 2, Ts(0));
         // The exchange has slot 4 now, and slot 6 is gone.
-        ledger.settle(s(0, 10), &[s(3, 4), s(5, 7)], 1, Ts(9));
+        let due = 2 * BAR_MS;
+        ledger.settle(s(0, 10), &[s(3, 4), s(5, 7)], 1, Ts(due));
         let holes: Vec<_> = ledger.holes().iter().map(|h| (h.at, h.answers, h.since)).collect();
-        assert_eq!(holes, [(s(3, 4), 3, Ts(0)), (s(5, 6), 3, Ts(0)), (s(6, 7), 1, Ts(9))]);
+        assert_eq!(holes, [(s(3, 4), 3, Ts(0)), (s(5, 6), 3, Ts(0)), (s(6, 7), 1, Ts(due))]);
         assert!(ledger.is_hole(5) && !ledger.is_hole(4));
-        ledger.settle(s(5, 7), &[], 1, Ts(10));
+        ledger.settle(s(5, 7), &[], 1, Ts(due + 1));
         assert_eq!(ledger.holes().len(), 1);
     }
 
