@@ -235,12 +235,15 @@ def main() -> int:
     symbols = tuple(args.symbols.split(","))
     names = tuple(f"{s}-PERP.BINANCE" for s in symbols)
 
+    clock = ExchangeClock(args.exchange)
+    # The exchange's limits are by its own time: at the speed of time, twice a second is what they allow beside a daemon.
+    every_s = 0.1 if clock.speed > 1 else 0.5
     node = TradingNode(
         TradingNodeConfig(
             trader_id="SANDBOX-001",
             logging=LoggingConfig(log_level="WARNING"),
             data_clients={
-                "BINANCE": ExchangeBarsConfig(url=args.exchange, symbols=symbols),
+                "BINANCE": ExchangeBarsConfig(url=args.exchange, symbols=symbols, every_s=every_s),
                 "BACKTESTD": SignalClientConfig(socket=args.socket, position=args.position),
             },
             exec_clients={
@@ -251,7 +254,6 @@ def main() -> int:
             },
         )
     )
-    clock = ExchangeClock(args.exchange)
     strategy = Noting(
         BlueprintStrategyConfig(
             strategy_id="BLUEPRINTS-001",
