@@ -99,10 +99,10 @@ case $what in
     ;;
   latency)
     "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints
-    # The bar after the Tokyo open is an event of every symbol: it closes at 00:05.
+    # The bar after the Tokyo open is an event of every symbol: it closes at 00:05, eighty seconds after the start.
     exchange 1 2025-02-10T00:03:40Z
     daemon 1
-    node 70 node.log
+    node 100 node.log
     wait $node || true
     grep -E '^(entries|after)' node.log
     grep -qE '^after .*: signal n [0-9]+' node.log
