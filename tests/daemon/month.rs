@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::faults::{assert_equals_the_exchange, ticks};
 use super::storm::the_ledger_explains_every_repair;
-use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals, spec_dir};
+use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals};
 
 /// Bars after the last trouble: the audit of its day lies within.
 const QUIET_BARS: i64 = BARS_PER_DAY + 20;
@@ -175,7 +175,7 @@ async fn month(seed: u64, days: i64, speed: f64) {
     assert_equals_the_exchange(&home, &truth, last).await;
     every_event_was_announced(&seen.lock().unwrap(), &events, &status);
     the_ledger_explains_every_repair(&home, BAR_MS);
-    live_is_batch(&home);
+    home.live_is_batch();
     let met = tally["faults"]["banned"].as_u64().unwrap_or(0);
     assert!(met <= 8 * (bans + 4), "{met} requests met {bans} bans: {tally}");
     println!(
@@ -228,19 +228,6 @@ fn every_event_was_announced(
     assert!(missing.is_empty(), "never announced: {missing:?}");
     let wrong: Vec<_> = standing.iter().filter(|id| !events.contains_key(*id)).collect();
     assert!(wrong.is_empty(), "announced, standing, and not in the registry: {wrong:?}");
-}
-
-fn live_is_batch(home: &Home) {
-    let output = home
-        .command(&["verify", "--live", "--json", "--state"])
-        .arg(home.path("state"))
-        .arg("--data-root")
-        .arg(home.path("data"))
-        .arg("--spec")
-        .arg(spec_dir())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 fn number(name: &str, default: f64) -> f64 {

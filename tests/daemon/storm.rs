@@ -105,16 +105,7 @@ async fn weather(seed: u64) {
         assert!(arrival >= detected, "{kind} before its bar closed: {data}");
         assert!(ids.insert(data["event_id"].as_str().unwrap().to_owned()), "twice: {data}");
     }
-    let verified = home
-        .command(&["verify", "--live", "--json", "--state"])
-        .arg(home.path("state"))
-        .arg("--data-root")
-        .arg(home.path("data"))
-        .arg("--spec")
-        .arg(super::support::spec_dir())
-        .output()
-        .unwrap();
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    home.live_is_batch();
     the_ledger_explains_every_repair(&home, BAR_MS);
 }
 

@@ -102,6 +102,22 @@ impl Home {
         command
     }
 
+    /// What `verify --live` prints of the closed store, which must find live and batch alike.
+    pub(crate) fn live_is_batch(&self) -> String {
+        let output = self
+            .command(&["verify", "--live", "--json", "--state"])
+            .arg(self.path("state"))
+            .arg("--data-root")
+            .arg(self.path("data"))
+            .arg("--spec")
+            .arg(spec_dir())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        text
+    }
+
     /// Starts the daemon; its log goes to a file beside the state.
     pub(crate) fn start(&self) -> Running {
         self.start_with(&[])

@@ -7,7 +7,7 @@ use backtestd_store::Store;
 use serde_json::Value;
 
 use super::faults::ticks;
-use super::support::{Home, begin, committed, exchange_of, spec_dir};
+use super::support::{Home, begin, committed, exchange_of};
 
 const SPEED: f64 = 600.0;
 
@@ -46,21 +46,6 @@ fn bars(home: &Home, name: &str) -> Vec<BarIndex> {
     rows.times.into_iter().map(BarIndex).collect()
 }
 
-fn verified(home: &Home) -> String {
-    let output = home
-        .command(&["verify", "--live", "--json", "--state"])
-        .arg(home.path("state"))
-        .arg("--data-root")
-        .arg(home.path("data"))
-        .arg("--spec")
-        .arg(spec_dir())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}");
-    text
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_listed_joins_and_who_is_delisted_leaves_while_the_ticks_of_the_others_go_on() {
     let exchange = exchange(40, 80).await;
@@ -92,7 +77,7 @@ async fn who_is_listed_joins_and_who_is_delisted_leaves_while_the_ticks_of_the_o
     assert!(of_doge.windows(2).all(|pair| pair[1] == pair[0].next()), "without a gap");
     assert_eq!(bars(&home, "XRPUSDT").last(), Some(&(begin().bar() + 79)));
     assert!(
-        verified(&home).contains("facts"),
+        home.live_is_batch().contains("facts"),
         "live is what batch finds, with six symbols over all of history"
     );
 
