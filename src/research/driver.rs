@@ -47,8 +47,8 @@ pub fn run(
     let catalogue = config.catalogue(&OutcomeTable::default());
     let mut ledger = read_ledger(store, catalogue.statistic)?;
     let day = closed_through(request.end.open());
-    let kind = request.spec.gates.multiplicity.catalogue;
-    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+    let procedure = &request.spec.gates.multiplicity;
+    let accounting = look_at(store, &mut ledger, &catalogue, procedure, day)?;
     let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();

@@ -129,8 +129,8 @@ fn a_filter_that_an_event_gives_up_leaves_the_other_trials_in_their_cohort() {
     assert_ne!(full.hash, small.hash);
 
     let mut ledger = TrialLedger::default();
-    ledger.extend(ledger.admit(&small, CatalogueKind::Open, 10).unwrap(), CatalogueKind::Open);
-    let new = ledger.admit(&full, CatalogueKind::Open, 20).unwrap();
+    ledger.extend(ledger.admit(&small, &spec.gates.multiplicity, 10).unwrap(), CatalogueKind::Open);
+    let new = ledger.admit(&full, &spec.gates.multiplicity, 20).unwrap();
     assert_eq!(new.len(), horizons * full.scopes());
     assert!(new.iter().all(|t| t.cohort == 2 && t.event_type == "DEPTH_COLLAPSE"));
     assert!(full.places().any(|p| new[0].key == TrialKey::of(&full.definition(p))));
@@ -176,6 +176,7 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
             vol_regime: -1,
             carry_state: i8::MIN,
             sigma_bar: 0.001,
+            sigma_event: 0.001,
             features: Vec::new(),
         }),
         horizon: Horizon::parse("15m").unwrap(),
@@ -249,7 +250,7 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     event.templates.retain(|t| t != "only_if_liquidity");
     let mut ledger = TrialLedger::default();
     for catalogue in [&catalogue(&before), &full] {
-        let new = ledger.admit(catalogue, CatalogueKind::Open, 10).unwrap();
+        let new = ledger.admit(catalogue, &spec.gates.multiplicity, 10).unwrap();
         ledger.extend(new, CatalogueKind::Open);
     }
     let accounting = ledger.account(&full);
