@@ -203,6 +203,7 @@ fn context(run: &Run, at: Ts) -> PublishContext {
         verdicts: run.compiled.verdicts.clone(),
         lives: Lives::new(),
         reasons: run.compiled.reasons.clone(),
+        memory: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use backtestd_core::discovery::{DiscoveryConfig, discover};
 use backtestd_core::spec::gates::{CatalogueKind, FamiliesFile, GatesSpec, Procedure};
 use backtestd_lab::calibrate::{
-    Decider, Lab, Names, PipelineLevel, RunResult, Study, Verdict, WorldKind, judge, many, simulate, tally,
+    Decider, Grade, Lab, Names, PipelineLevel, RunResult, Study, WorldKind, judge, many, simulate, tally,
 };
 use backtestd_lab::sim::Scenario;
 
@@ -52,7 +52,7 @@ fn null_worlds_publish_nothing_their_p_values_are_careful_and_the_canaries_fail(
     let worlds = BTreeMap::from([(WorldKind::Null, tally)]);
     let failed: Vec<String> = judge(&worlds, None, &[], study.lab())
         .into_iter()
-        .filter(|c| c.verdict == Verdict::Fail)
+        .filter(|c| c.verdict == Grade::Fail)
         .map(|c| c.what)
         .collect();
     assert!(failed.is_empty(), "{failed:?}");

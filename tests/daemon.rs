@@ -151,6 +151,33 @@ fn batch_over_the_same_days_gives_the_same_candidates(home: &Home, run: &serde_j
         };
         assert!(read(&batch, "batch") == read(&home.path("data"), run_id), "{}", name.display());
     }
+    runs_are_listed_and_told_apart(home, &batch);
+}
+
+/// `runs` over the folder of the batch run, beside which a run over one symbol is made.
+fn runs_are_listed_and_told_apart(home: &Home, root: &std::path::Path) {
+    let say = |words: &[&str]| {
+        let output = home.command(words).arg("--data-root").arg(root).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
+    };
+    let state = home.path("state").display().to_string();
+    let spec = spec_dir().display().to_string();
+    let one =
+        ["research", "--json", "--symbols", "BTCUSDT", "--run-id", "one", "--state", &state, "--spec", &spec];
+    assert_eq!(say(&one).0, Some(0));
+    let (code, list) = say(&["runs", "list"]);
+    assert_eq!((code, list.lines().count()), (Some(0), 3), "{list}");
+    let (code, shown) = say(&["runs", "show", "bat"]);
+    assert!(code == Some(0) && shown.starts_with("run batch\n") && shown.contains("hypotheses"), "{shown}");
+    let (code, same) = say(&["runs", "diff", "batch", "batch"]);
+    assert!(code == Some(0) && same.contains("the same"), "{same}");
+    let (code, differs) = say(&["runs", "diff", "batch", "one", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&differs).unwrap();
+    assert_eq!(code, Some(3));
+    assert!(found["candidates"]["before_only"].as_u64().unwrap() > 0, "{differs}");
+    let (code, missing) = say(&["runs", "show", "nothing"]);
+    assert!(code == Some(1) && missing.contains("no run 'nothing'"), "{missing}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

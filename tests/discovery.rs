@@ -25,6 +25,8 @@ mod ledger;
 mod measures;
 #[path = "discovery/oracle.rs"]
 mod oracle;
+#[path = "discovery/prints.rs"]
+mod prints;
 #[path = "common/python.rs"]
 mod python;
 #[path = "discovery/robust_worlds.rs"]

@@ -4,12 +4,16 @@
 #[path = "import/cases.rs"]
 mod cases;
 mod common;
+#[path = "import/doubts.rs"]
+mod doubts;
 #[path = "import/extracts.rs"]
 mod extracts;
 #[path = "import/layouts.rs"]
 mod layouts;
 #[path = "import/quotes.rs"]
 mod quotes;
+#[path = "import/ranks.rs"]
+mod ranks;
 #[path = "import/readme.rs"]
 mod readme;
 #[path = "import/recordings.rs"]
@@ -19,7 +23,7 @@ mod tables;
 
 use std::path::PathBuf;
 
-use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, import};
+use backtestd::cli::import_cmd::{ImportArgs, ImportSummary, PreferArg, import};
 use backtestd_binance::archive::FileKind;
 use backtestd_core::market::{
     Bar, BarIndex, BookDepth, Kind, LongShortRatio, Market, RawPut, RawSymbol, Source, Symbol, Ts, parse_time,
@@ -38,6 +42,7 @@ fn args(paths: &[PathBuf]) -> ImportArgs {
         kind: None,
         symbol: None,
         continuous: false,
+        prefer: PreferArg::Better,
         json: false,
         paths: paths.to_vec(),
     }
@@ -330,7 +335,7 @@ fn the_lake_reads_back_into_an_equal_store() {
         let raw = RawSymbol { depth: depth.collect(), ..raw };
         let beside_bars = raw.into_records().into_iter().filter(|r| r.kind() != Kind::Bars);
         let puts: Vec<RawPut> = beside_bars.map(|records| RawPut { symbol: name.clone(), records }).collect();
-        store.put(&puts, Delivery { origin: Origin::Stream, label: "test" }).unwrap();
+        store.put(&puts, Delivery::new(Origin::Stream, "test")).unwrap();
     }
     let lake = dir.path().join("data/lake");
     let all = (BarIndex(0), BarIndex(i64::MAX / 2));

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use backtestd_core::graph::engine::{CheckpointError, Engine, EngineOptions, EngineOutput};
 use backtestd_core::graph::{EventNode, Graph, Literal, Op, Output, Rolling, Rolling2};
-use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};
+use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock, hex};
 use proptest::prelude::*;
 
 use build::{Build, Gene, awkward_block, decode, roll, slice, three_symbols};
@@ -61,7 +61,8 @@ fn run_in_pieces(
         });
         at += rows;
         if restart {
-            engine = Engine::restore(Arc::clone(graph), symbols, &engine.checkpoint(), opts).unwrap();
+            engine =
+                Engine::restore(Arc::clone(graph), symbols, &engine.checkpoint().unwrap(), opts).unwrap();
         }
     }
     all.unwrap()
@@ -194,7 +195,7 @@ fn a_checkpoint_of_another_graph_or_a_damaged_one_is_refused() {
     let symbols = three_symbols();
     let mut engine = Engine::new(Arc::clone(&graph), &symbols, BarIndex(10), LIVE);
     engine.push(&awkward_block(1, BarIndex(10), 50)).unwrap();
-    let bytes = engine.checkpoint();
+    let bytes = engine.checkpoint().unwrap();
     let refused = |graph: &Arc<Graph>, symbols: &[Symbol], bytes: &[u8]| {
         Engine::restore(Arc::clone(graph), symbols, bytes, LIVE).map(|_| ()).unwrap_err()
     };
@@ -210,6 +211,36 @@ fn a_checkpoint_of_another_graph_or_a_damaged_one_is_refused() {
         let _ = refused(&graph, &symbols, &bytes[..cut]);
     }
     assert!(Engine::restore(graph, &symbols, &bytes, LIVE).is_ok());
+}
+
+/// A checkpoint written by this layout (version 3). Another layout needs another version, and then this file anew: the test
+/// says how.
+#[test]
+fn a_checkpoint_of_today_can_be_restored_tomorrow() {
+    let golden =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/engine_checkpoint_3.hex");
+    let (graph, symbols) = (decode(&[(22, [0; 4], 3, 0), (40, [1; 4], 3, 0)]), &three_symbols()[..1]);
+    let one = |rows: TickBlock| TickBlock { symbols: rows.symbols[..1].to_vec(), ..rows };
+    let mut engine = Engine::new(Arc::clone(&graph), symbols, BarIndex(10), LIVE);
+    engine.push(&one(awkward_block(3, BarIndex(10), 12))).unwrap();
+    let found = hex(&engine.checkpoint().unwrap());
+    if std::env::var_os("BACKTESTD_WRITE_GOLDEN").is_some() {
+        std::fs::write(&golden, format!("{found}\n")).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    assert_eq!(
+        found,
+        expected.trim(),
+        "the layout changed: raise its version, then set BACKTESTD_WRITE_GOLDEN=1"
+    );
+    let next = one(awkward_block(4, BarIndex(22), 12));
+    let mut restored =
+        Engine::restore(Arc::clone(&graph), symbols, &bytes_of(expected.trim()), LIVE).unwrap();
+    assert_same(&graph, &engine.push(&next).unwrap(), &restored.push(&next).unwrap());
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 #[test]

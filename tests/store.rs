@@ -1,6 +1,9 @@
 //! The database: merging, ticks, crashes, rewinds, the lock.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "store/provenance.rs"]
+mod provenance;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,7 +18,7 @@ use backtestd_core::spec::TestStatistic;
 use backtestd_store::{Delivery, Fsync, Origin, Store, StoreError, TickCommit};
 
 const T0: BarIndex = BarIndex(6_000_000);
-const FILE: Delivery<'static> = Delivery { origin: Origin::Archive, label: "file.zip" };
+const FILE: Delivery<'static> = Delivery::new(Origin::Archive, "file.zip");
 
 fn btc() -> Symbol {
     Symbol::new("BTCUSDT").unwrap()
@@ -83,7 +86,7 @@ fn the_same_records_twice_change_nothing_and_a_conflict_is_named() {
     assert_eq!((report.conflicts, report.unchanged), (1, 19));
     let text = report.listed[0].to_string();
     assert!(text.starts_with("later.zip: perp BTCUSDT bars at "), "{text}");
-    assert!(text.ends_with("volume was 5, now 6"), "{text}");
+    assert!(text.ends_with("volume was 5 (archive), now 6 (archive)"), "{text}");
     assert_eq!(store.bars(Market::Perp, &btc(), T0 + 43, T0 + 44).unwrap()[0].volume, 6.0);
 }
 
@@ -353,7 +356,7 @@ fn two_stores_that_know_the_same_have_the_same_digest() {
     let (mut one, mut two) = (open(a.path()), open(b.path()));
     let bars: Vec<_> = (0..300).map(|n| bar(n, 100.0)).collect();
     one.put_bars(Market::Perp, &btc(), &bars, FILE).unwrap();
-    let rest = Delivery { origin: Origin::Rest, label: "klines" };
+    let rest = Delivery::new(Origin::Rest, "klines");
     two.put_bars(Market::Perp, &btc(), &bars[100..], rest).unwrap();
     two.put_bars(Market::Perp, &btc(), &bars[..150], rest).unwrap();
     assert_eq!(one.digest().unwrap(), two.digest().unwrap());
@@ -443,6 +446,7 @@ fn kill_9_leaves_whole_ticks_and_frees_the_lock() {
 fn a_store_of_another_schema_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
+    std::fs::remove_file(dir.path().join("SEAL")).unwrap();
     {
         let db = fjall::Database::builder(dir.path().join("db")).open().unwrap();
         let meta = db.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();

@@ -4,6 +4,10 @@
 #[path = "upkeep/backfill.rs"]
 mod backfill;
 mod common;
+#[path = "upkeep/damage.rs"]
+mod damage;
+#[path = "upkeep/lake.rs"]
+mod lake;
 #[path = "daemon/support.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part")]
 mod support;

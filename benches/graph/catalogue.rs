@@ -144,7 +144,7 @@ fn warm(symbols_count: usize, warm: usize, opts: EngineOptions) -> Engine {
         let pushed = engine.push(&rows(from, 512.min(warm - from), symbols_count));
         assert!(pushed.is_ok());
     }
-    match Engine::restore(graph(), &names, &engine.checkpoint(), opts) {
+    match Engine::restore(graph(), &names, &engine.checkpoint().unwrap(), opts) {
         Ok(engine) => engine,
         Err(error) => unreachable!("{error}"),
     }
@@ -197,19 +197,19 @@ fn tick_of_600_symbols_serial(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn checkpoint(bencher: Bencher<'_, '_>) {
     let engine = warm(FEW, WARM_ROWS, EngineOptions::LIVE);
-    let bytes = engine.checkpoint().len();
+    let bytes = engine.checkpoint().unwrap().len();
     println!(
         "a symbol: {} KB of history in memory, {} KB in a checkpoint",
         engine.history_bytes() / FEW / 1000,
         bytes / FEW / 1000
     );
-    bencher.counter(ItemsCount::new(FEW)).bench_local(|| engine.checkpoint());
+    bencher.counter(ItemsCount::new(FEW)).bench_local(|| engine.checkpoint().unwrap());
 }
 
 /// Per symbol.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn restore(bencher: Bencher<'_, '_>) {
-    let bytes = warm(FEW, WARM_ROWS, EngineOptions::LIVE).checkpoint();
+    let bytes = warm(FEW, WARM_ROWS, EngineOptions::LIVE).checkpoint().unwrap();
     let names = symbols(FEW);
     bencher
         .counter(ItemsCount::new(FEW))

@@ -4,10 +4,12 @@
 //! acknowledges subscriptions, then stays silent for every `/market` stream, so a wrong row here is not an error
 //! one would see: it is a kind of data that never comes. Hence one table, tested, and a liveness watch per kind.
 
+use serde::{Deserialize, Serialize};
+
 use backtestd_core::market::{Market, Symbol};
 
 /// A websocket endpoint family. One socket cannot mix routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Route {
     /// USD-M book data.
     FuturesPublic,
@@ -61,7 +63,7 @@ impl Route {
 }
 
 /// What a stream carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StreamKind {
     /// `<s>@kline_5m` (and other intervals).
     Kline,

@@ -1,6 +1,7 @@
 //! What the client hands to the daemon: typed updates, each stamped with its arrival.
 
 use backtestd_core::market::{BAR_MS, Bar, Market, Symbol, Ts};
+use serde::{Deserialize, Serialize};
 
 use super::routes::{Route, StreamKind};
 
@@ -65,7 +66,7 @@ impl KlineUpdate {
 }
 
 /// Mark price, index price, predicted funding.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarkUpdate {
     /// The contract that is priced.
     pub symbol: Symbol,
@@ -82,7 +83,7 @@ pub struct MarkUpdate {
 }
 
 /// Side of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Side {
     /// Bought: as a liquidation it closes a short.
     Buy,
@@ -92,7 +93,7 @@ pub enum Side {
 
 /// A liquidation order. The stream shows at most one per symbol and second (the largest since 2026-04-14, the
 /// latest before), so sums are lower bounds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForceOrder {
     /// The contract whose position was liquidated.
     pub symbol: Symbol,
@@ -121,7 +122,7 @@ impl ForceOrder {
 }
 
 /// Best bid and ask.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BookTicker {
     /// Perpetual or spot.
     pub market: Market,
@@ -203,7 +204,7 @@ pub struct ContractUpdate {
 }
 
 /// How a stream kind on one route is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStatus {
     /// The route that carries the stream.
     pub route: Route,
@@ -215,12 +216,13 @@ pub struct StreamStatus {
     pub state: StreamState,
     /// When it became so, by the process clock.
     pub since: Ts,
-    /// Why, for people.
+    /// Why, for people. The journal does not keep it.
+    #[serde(skip)]
     pub reason: String,
 }
 
 /// State of a stream kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StreamState {
     /// Subscribed and acknowledged; data flows or may flow.
     Live,

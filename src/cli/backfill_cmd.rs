@@ -9,6 +9,8 @@ use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
+use super::dirs::judge_from;
+use super::misuse::{self, Misuse};
 use super::{Progress, table};
 use crate::daemon::config::resolve;
 use crate::daemon::feed::covered::{asked, slots};
@@ -141,8 +143,11 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
     let closed = clock.now().bar();
     let first = cmd.start.bar();
     let end = cmd.end.map_or(closed, |day| (day.bar() + BARS_PER_DAY).min(closed));
+    misuse::check_days(Some(cmd.start), cmd.end, clock.now())?;
+    judge_from(&mut store, &config.spec, clock.now())?;
     if first >= end {
-        bail!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
+        let what = format!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
+        return Err(Misuse::new(what).into());
     }
     let mut symbols = cmd.symbols.clone();
     symbols.sort();
@@ -179,6 +184,10 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         println!("{}", to_json(&lines, first, end));
     } else {
         print!("{}", text(&lines));
+        let held: u64 = lines.iter().map(|line| line.done.report.judged.masked).sum();
+        if held > 0 {
+            println!("{held} records cannot be true and are in quarantine (backtestd quarantine list)");
+        }
     }
     let is_lost = |l: &&Line| l.done.refused.is_some() && l.done.series.market == Market::Perp;
     if let Some(line) = lines.iter().find(is_lost) {

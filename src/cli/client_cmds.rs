@@ -9,11 +9,14 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::cli::table::plain;
 use crate::daemon::client::Client;
-use crate::daemon::config::resolve;
+use crate::daemon::config::{Config, resolve};
+use backtestd_core::market::{Symbol, parse_time};
 
 use status::status_text;
-use text::{blueprints_text, events_text, explain_text, plain, recompute_text};
+pub(super) use text::rows;
+use text::{blueprints_text, events_text, explain_text, recompute_text};
 
 /// Which daemon, and how to print.
 #[derive(Debug, clap::Args)]
@@ -47,17 +50,17 @@ pub(super) struct StatusCmd {
 #[derive(Debug, clap::Args)]
 pub(super) struct EventsCmd {
     /// Only events detected after this time (RFC 3339, a date, or ms since the epoch); without it, the newest.
-    #[arg(long)]
+    #[arg(long, value_parser = checked(parse_time))]
     since: Option<String>,
     /// Only this symbol.
-    #[arg(long)]
+    #[arg(long, value_parser = checked(Symbol::new))]
     symbol: Option<String>,
     /// Only this event type.
     #[arg(long = "type", value_name = "EVENT")]
     event_type: Option<String>,
     /// How many at most.
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    limit: u64,
     #[command(flatten)]
     connection: Connection,
 }
@@ -77,6 +80,7 @@ pub(super) struct BlueprintsCmd {
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainCmd {
     /// Id of the blueprint, `bp_` and 16 hex digits.
+    #[arg(value_parser = blueprint_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,
@@ -106,18 +110,83 @@ pub(super) struct ReloadCmd {
     connection: Connection,
 }
 
+/// A parser that holds a text to its form and passes it on as it is.
+fn checked<T, E: std::fmt::Display>(
+    parse: fn(&str) -> Result<T, E>,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static
+where
+    T: 'static,
+    E: 'static,
+{
+    move |text| parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn blueprint_id(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("bp_").filter(|hex| hex.len() == 16);
+    if hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(text.to_owned());
+    }
+    Err("expected bp_ and 16 hex digits, as in bp_5f1c9a0e7d2b4c88".to_owned())
+}
+
 impl Connection {
-    fn client(&self) -> anyhow::Result<Client> {
+    /// The daemon of a state directory.
+    pub(super) const fn to(socket: Option<String>, state: String, config: Option<PathBuf>) -> Self {
+        Self { socket, state: Some(state), config, json: true }
+    }
+
+    /// The answer to a command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.answer(&Request::Post(path, body.clone()))
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
         let given = [("socket", &self.socket), ("state", &self.state)];
         let flags: BTreeMap<&'static str, String> =
             given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect();
         let env = |name: &str| std::env::var(name).ok();
-        let resolved = resolve(&flags, &env, self.config.as_deref())?;
-        Ok(Client::new(&resolved.config.socket)?)
+        Ok(resolve(&flags, &env, self.config.as_deref())?.config)
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.config()?.socket)?)
+    }
+
+    /// The state directory.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn state(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.config()?.state)
+    }
+
+    /// The daemon's answer.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses the request.
+    pub(super) fn get(&self, path: &str, query: Vec<(&'static str, String)>) -> anyhow::Result<Value> {
+        self.answer(&Request::Get(path, query))
+    }
+
+    /// Prints an answer: as JSON where that was asked for.
+    pub(super) fn print(&self, answer: &Value, text: fn(&Value) -> String) {
+        if self.json {
+            println!("{answer}");
+        } else {
+            print!("{}", text(answer));
+        }
     }
 
     /// Sends one request and prints the answer.
     fn ask(&self, request: &Request<'_>, text: fn(&Value) -> String) -> anyhow::Result<ExitCode> {
+        self.print(&self.answer(request)?, text);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn answer(&self, request: &Request<'_>) -> anyhow::Result<Value> {
         let client = self.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
@@ -125,13 +194,8 @@ impl Connection {
                 Request::Get(path, query) => client.get(path, query).await,
                 Request::Post(path, body) => client.post(path, body).await,
             }
-        })?;
-        if self.json {
-            println!("{answer}");
-        } else {
-            print!("{}", text(&answer));
-        }
-        Ok(ExitCode::SUCCESS)
+        });
+        Ok(answer?)
     }
 }
 
@@ -179,8 +243,6 @@ impl ExplainCmd {
     /// # Errors
     /// When no daemon answers or the blueprint is not in the current version.
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let id_is_plain = self.id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        anyhow::ensure!(id_is_plain, "'{}' is not a blueprint id (as in bp_5f1c9a0e7d2b4c88)", self.id);
         let path = format!("/v1/blueprints/{}/explain", self.id);
         self.connection.ask(&Request::Get(&path, Vec::new()), explain_text)
     }

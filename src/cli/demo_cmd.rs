@@ -3,6 +3,7 @@
 
 mod score;
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,9 +21,9 @@ use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
 use backtestd_core::market::{DAY_MS, Kind, Symbol, Ts};
 use backtestd_lab::sim::Scenario;
-use backtestd_store::StoreOptions;
 use backtestd_store::lake::write_bytes;
 use backtestd_store::read_files;
+use backtestd_store::{Store, StoreOptions};
 
 use score::Score;
 
@@ -88,6 +89,9 @@ impl DemoCmd {
     async fn play(&self) -> anyhow::Result<Score> {
         let started = Instant::now();
         let (data_root, state) = (self.data.data_root.join("demo"), self.state.state.join("demo"));
+        // Held to the end: a second demo must not wipe what the first one writes.
+        let _locks = [lock(&data_root)?, lock(&state)?];
+        Store::check_free(&state)?;
         for dir in [&data_root, &state] {
             start_afresh(dir)?;
         }
@@ -251,6 +255,23 @@ impl DemoCmd {
         if !self.json {
             eprintln!("{line}");
         }
+    }
+}
+
+/// Takes the demo's lock beside one of its directories, or says that another demo has it.
+fn lock(dir: &Path) -> anyhow::Result<File> {
+    let path = dir.with_extension("lock");
+    if let Some(above) = path.parent() {
+        std::fs::create_dir_all(above).with_context(|| format!("creating {}", above.display()))?;
+    }
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another demo is running in {}; end it, or give this one its own --state and --data-root",
+            dir.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use backtestd_core::market::Ts;
+use backtestd_core::spec::{CompiledSpec, SourcesSpec};
+use backtestd_store::{Judged, Store, StoreError, load_yaml};
+
 /// The embedded store.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct StateDir {
@@ -47,6 +51,31 @@ impl SpecDir {
         let program = std::env::current_exe().ok();
         shipped(manifest.as_deref(), program.as_deref()).unwrap_or_else(|| self.spec.clone())
     }
+}
+
+/// Has the store judge its records by the rules of the specs.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub(super) fn judge(store: &mut Store, spec: &CompiledSpec, now: Ts) -> Result<Judged, StoreError> {
+    store.tell_time(now);
+    store.judge_by(&spec.sources.plausibility)
+}
+
+/// [`judge`] by the rules of a spec tree, where there is one: a command that needs nothing else of the specs works without
+/// them, by the rules that the store was judged by last.
+///
+/// # Errors
+/// When the rules cannot be used, or the store cannot be read or written.
+pub(super) fn judge_from(store: &mut Store, spec: &Path, now: Ts) -> anyhow::Result<()> {
+    store.tell_time(now);
+    let path = spec.join("sources.yaml");
+    if path.is_file() {
+        let sources: SourcesSpec = load_yaml(&path)?;
+        sources.plausibility.validate()?;
+        store.judge_by(&sources.plausibility)?;
+    }
+    Ok(())
 }
 
 /// The spec tree in a checkout's folder, or in the nearest folder above the program.

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::Progress;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::borrowed::ReadableStore;
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::{Progress, misuse};
+use backtestd_binance::clock::SystemClock;
 use backtestd_core::clean::CleanPolicy;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use backtestd_store::Store;
-use backtestd_store::lake::{LakeFile, export_clean, export_raw};
+use backtestd_store::lake::{LakeFile, export_clean, export_raw, list_files};
 
-/// Write the raw and the cleaned bars of the store as monthly parquet files. Files that already hold their content are
-/// left alone, so running it again is cheap.
+/// Write the raw and the cleaned bars of the store as monthly parquet files. Every month that lies between --start and
+/// --end, or in part, is written whole, and rows of a file that this store lacks stay in it. Files that already hold their
+/// content are left alone, so running it again is cheap.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  backtestd export lake --symbols BTCUSDT --start 2025-01-01 --end 2025-12-31"
@@ -46,7 +49,10 @@ pub struct ExportLakeCmd {
 /// When the specs do not load, the store is in use or empty, or a file cannot be written.
 pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
     let spec = load_specs(&cmd.spec.spec)?;
-    let store = Store::open(&cmd.state.state)?;
+    let now = SystemClock.now();
+    misuse::check_days(cmd.start, cmd.end, now)?;
+    let mut store = ReadableStore::open(&cmd.state.state)?;
+    judge(&mut store, &spec, now)?;
     let lake = cmd.data.data_root.join("lake");
     let mut symbols = cmd.symbols.clone();
     if symbols.is_empty() {
@@ -60,6 +66,7 @@ pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
     }
     let first = cmd.start.map_or(BarIndex(i64::MIN / 2), Ts::bar);
     let end = cmd.end.map_or(BarIndex(i64::MAX / 2), |day| day.bar() + BARS_PER_DAY);
+    let now = SystemClock.now();
     let mut progress = Progress::new("lake", symbols.len() as u64 + 1, cmd.json);
     let mut files = export_raw(&store, &lake, &cmd.symbols, first, end)?;
     progress.advance(1);
@@ -72,9 +79,10 @@ pub fn run(cmd: &ExportLakeCmd) -> anyhow::Result<ExitCode> {
             std::slice::from_ref(symbol),
             &collected,
         )?;
-        files.extend(export_clean(&store, &lake, symbol, policy, first, end)?);
+        files.extend(export_clean(&store, &lake, symbol, policy, (first, end), now)?);
         progress.advance(1);
     }
+    list_files(&lake, &files)?;
     let written = files.iter().filter(|f| f.written).count();
     let rows: usize = files.iter().map(|f| f.rows).sum();
     progress.finish(&format!("{} files, {rows} rows, {written} files written", files.len()));

@@ -2,6 +2,7 @@
 
 mod doubts;
 mod files;
+mod lots;
 mod print;
 mod settle;
 
@@ -12,10 +13,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Progress;
-use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, read_file};
+use super::dirs::judge_from;
+use backtestd_binance::archive::{ArchiveError, FileKind, Finding, Suspect, Told, origin_of, read_file};
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{Instrument, Market, Symbol};
-use backtestd_store::{Delivery, MergeReport, Origin, Store};
+use backtestd_store::{Delivery, Lot, MergeReport, Quarantined, Store};
+
+pub use lots::PreferArg;
 
 /// Reads archive files (zip, csv, csv.gz, parquet, feather) into the store. Folders are searched; what a flag does not say
 /// is taken from the file's own name, or from the folders of the archive and the lake. Importing the same files again
@@ -39,6 +45,11 @@ pub struct ImportArgs {
     /// Liquidation captures: vouch that the recorder was connected from the first to the last order of each file.
     #[arg(long)]
     pub continuous: bool,
+    /// Which value stands where a file and the store disagree. `better` never lets a table overwrite the stream, or either
+    /// of them the archive or REST; `new` and `stored` decide for this import. `backtestd conflicts` lists what was
+    /// decided.
+    #[arg(long, value_enum, default_value_t)]
+    pub prefer: PreferArg,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -72,8 +83,12 @@ pub struct ImportSummary {
     pub passed_over: usize,
     /// Each of them with the reason.
     pub passed: Vec<(PathBuf, String)>,
-    /// Bars that may have been stored before they closed, or stand before a halt. They are stored.
+    /// Bars that may have been stored before they closed, or stand before a halt. They are stored, in quarantine.
     pub in_doubt: Vec<Suspect>,
+    /// Records that went into quarantine.
+    pub quarantined: Vec<Quarantined>,
+    /// Whether there are rules by which records are judged.
+    pub is_judged: bool,
     /// What was merged, by series.
     pub series: BTreeMap<SeriesKey, MergeReport>,
     /// Repairs and omissions.
@@ -105,8 +120,9 @@ impl ImportSummary {
 ///
 /// # Errors
 /// When the store cannot be opened or written, a path does not exist, or a file was refused.
-pub fn run(args: &ImportArgs, state: &Path) -> anyhow::Result<()> {
+pub fn run(args: &ImportArgs, state: &Path, spec: &Path) -> anyhow::Result<()> {
     let mut store = Store::open(state)?;
+    judge_from(&mut store, spec, SystemClock.now())?;
     let summary = import(&mut store, args, !args.json)?;
     if args.json {
         println!("{}", print::to_json(&summary));
@@ -128,12 +144,20 @@ pub fn run(args: &ImportArgs, state: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// What is in quarantine, by id.
+fn held(store: &Store) -> anyhow::Result<BTreeMap<String, Quarantined>> {
+    let all = store.quarantine()?.into_iter();
+    Ok(all.filter(|record| record.released.is_none()).map(|record| (record.id(), record)).collect())
+}
+
 /// Imports without printing; a file is stored whole or not at all.
 ///
 /// # Errors
 /// When a path does not exist or the store fails. A file that does not fit is not an error but listed as refused.
 pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::Result<ImportSummary> {
-    let mut summary = ImportSummary::default();
+    let mut summary = ImportSummary { is_judged: store.has_rules(), ..ImportSummary::default() };
+    let held_before = held(store)?;
+    let mut suspects = Vec::new();
     let files = files::wanted(args, &mut summary)?;
     let sizes: Vec<u64> = files.iter().map(|f| f.path.metadata().map_or(0, |m| m.len())).collect();
     let mut bar = Progress::bytes("import", sizes.iter().sum(), !progress);
@@ -156,22 +180,31 @@ pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::R
                 continue;
             }
         };
-        let is_archive = file.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
-        let origin = if is_archive { Origin::Archive } else { Origin::Table };
         let storing = || format!("storing {label}");
-        summary.in_doubt.extend(doubts::decide(&mut content, &label));
+        suspects.extend(doubts::decide(store, &mut content, &label).with_context(storing)?);
         let settled = settle::settle(store, &mut content, &label).with_context(storing)?;
-        let reports = store
-            .put_history(&settled.puts, Delivery { origin, label: &label }, &settled.kept)
-            .with_context(storing)?;
-        for (series, mut report) in reports {
-            settled.explain(&series, &mut report);
+        let told = Told { origin: origin_of(&file.path), made: content.provenance.made };
+        let sources = lots::by_source(settled.puts, content.provenance, told);
+        let noted = Some(SystemClock.now());
+        let delivery = |told: &Told| Delivery {
+            made: told.made,
+            prefer: args.prefer.into(),
+            noted,
+            ..Delivery::new(told.origin, &label)
+        };
+        let lots: Vec<Lot<'_>> = sources
+            .iter()
+            .map(|(told, puts)| Lot { puts, delivery: delivery(told), completes: Some(&settled.completed) })
+            .collect();
+        for (series, report) in store.put_history(&lots, &settled.kept).with_context(storing)? {
             summary.series.entry(series).or_default().add(report);
         }
         summary.findings.extend(content.findings);
         summary.files += 1;
     }
-    doubts::clear(store, &mut summary.in_doubt)?;
+    summary.in_doubt = doubts::set_aside(store, suspects)?;
+    summary.quarantined =
+        held(store)?.into_iter().filter(|(id, _)| !held_before.contains_key(id)).map(|(_, q)| q).collect();
     store.sync()?;
     summary.peak_memory_mib = crate::research::peak_memory_mib();
     bar.finish(&format!("{} files", summary.files));

@@ -3,19 +3,24 @@
 //! Exit codes: 0 done, 1 failed (the reason is the last line on stderr), 2 misuse, 3 done but with findings.
 
 pub mod backfill_cmd;
+mod borrowed;
 mod calibrate_cmd;
 mod client_cmds;
 mod config_cmd;
+mod conflicts_cmd;
 mod demo_cmd;
 mod dirs;
 mod discover_cmd;
 pub mod exchange_cmd;
 pub mod export_cmd;
 pub mod import_cmd;
+mod misuse;
 pub mod nautilus_cmd;
 mod progress;
+mod quarantine_cmd;
 mod research_cmd;
 pub mod run_cmd;
+mod runs_cmd;
 pub mod spec_cmd;
 mod table;
 pub mod verify_cmd;
@@ -25,8 +30,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use misuse::Misuse;
 pub use progress::Progress;
 
+/// What was asked for cannot be.
+const MISUSE: u8 = 2;
 /// Done, but something was found (`verify`, `spec check`).
 pub const FINDINGS: u8 = 3;
 
@@ -54,10 +62,14 @@ enum Command {
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
     Explain(client_cmds::ExplainCmd),
+    #[command(subcommand)]
+    Quarantine(quarantine_cmd::QuarantineCmd),
     Recompute(client_cmds::RecomputeCmd),
     Reload(client_cmds::ReloadCmd),
     Config(config_cmd::ConfigCmd),
+    Conflicts(conflicts_cmd::ConflictsCmd),
     Run(run_cmd::RunCmd),
+    Runs(runs_cmd::RunsCmd),
     Spec(SpecCmd),
     Verify(verify_cmd::VerifyCmd),
     Watch(watch_cmd::WatchCmd),
@@ -74,6 +86,8 @@ enum ExportCmd {
 struct ImportCmd {
     #[command(flatten)]
     state: dirs::StateDir,
+    #[command(flatten)]
+    spec: dirs::SpecDir,
     #[command(flatten)]
     args: import_cmd::ImportArgs,
 }
@@ -98,10 +112,21 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("backtestd: {error:#}");
-            ExitCode::from(1)
+            eprintln!("backtestd: {}", told_once(&error));
+            ExitCode::from(if error.downcast_ref::<Misuse>().is_some() { MISUSE } else { 1 })
         }
     }
+}
+
+/// An error with its causes, each said once: many messages end with that of their cause.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut out = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !out.contains(&cause) {
+            out = format!("{out}: {cause}");
+        }
+    }
+    out
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -109,7 +134,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => args.run(),
         Command::Research(args) => research_cmd::run(&args),
         Command::Calibrate(args) => calibrate_cmd::run(&args),
-        Command::Import(cmd) => import_cmd::run(&cmd.args, &cmd.state.state).map(|()| ExitCode::SUCCESS),
+        Command::Import(cmd) => {
+            import_cmd::run(&cmd.args, &cmd.state.state, &cmd.spec.or_shipped()).map(|()| ExitCode::SUCCESS)
+        }
         Command::Backfill(args) => backfill_cmd::run(&args),
         Command::Discover(args) => discover_cmd::run(&args),
         Command::Export(ExportCmd::Lake(args)) => export_cmd::run(&args),
@@ -118,13 +145,30 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Events(args) => args.run(),
         Command::Blueprints(args) => args.run(),
         Command::Explain(args) => args.run(),
+        Command::Quarantine(args) => args.run(),
         Command::Recompute(args) => args.run(),
         Command::Reload(args) => args.run(),
         Command::Config(args) => config_cmd::run(&args),
+        Command::Conflicts(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Runs(args) => args.run(),
         Command::Export(ExportCmd::Nautilus(args)) => args.run(),
         Command::Spec(cmd) => spec_cmd::run(&cmd.args, &cmd.spec),
         Command::Verify(args) => verify_cmd::run(&args),
         Command::Watch(args) => args.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("disk gone");
+        let outer = anyhow::Error::new(inner).context("cannot open x: disk gone");
+        assert_eq!(super::told_once(&outer), "cannot open x: disk gone");
+        let told: anyhow::Result<()> = Err(outer).context("while verifying");
+        assert_eq!(super::told_once(&told.unwrap_err()), "while verifying: cannot open x: disk gone");
     }
 }

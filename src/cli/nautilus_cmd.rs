@@ -7,11 +7,13 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::Progress;
+use super::borrowed::ReadableStore;
 use super::dirs::StateDir;
+use super::{Progress, misuse};
 use crate::nautilus::write_bars;
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
-use backtestd_store::Store;
 
 /// Write the perpetual bars of the store as a NautilusTrader 1.x catalog (data/bar/...). Instruments are not written:
 /// their layout belongs to the NautilusTrader version that reads them; create them there with the printed precisions.
@@ -45,7 +47,8 @@ impl ExportNautilusCmd {
     /// # Errors
     /// When the store is in use or empty, or a file cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
-        let store = Store::open(&self.state.state)?;
+        misuse::check_days(self.start, self.end, SystemClock.now())?;
+        let store = ReadableStore::open(&self.state.state)?;
         let symbols =
             if self.symbols.is_empty() { store.symbols(Market::Perp)? } else { self.symbols.clone() };
         if symbols.is_empty() {

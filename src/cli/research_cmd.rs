@@ -8,11 +8,14 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::Progress;
-use super::dirs::{DataRoot, SpecDir, StateDir};
+use super::borrowed::ReadableStore;
+use super::dirs::{DataRoot, SpecDir, StateDir, judge};
+use super::misuse::{self, Misuse};
 use crate::research::{self, Request};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::PlaceboRequest;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::{BARS_PER_DAY, Market, Symbol, Ts, parse_date};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
@@ -43,6 +46,7 @@ impl Selection {
         spec: &Arc<CompiledSpec>,
         data_root: &Path,
     ) -> anyhow::Result<Request> {
+        misuse::check_days(self.start, self.end, SystemClock.now())?;
         let mut symbols =
             if self.symbols.is_empty() { store.symbols(Market::Perp)? } else { self.symbols.clone() };
         symbols.sort();
@@ -62,7 +66,9 @@ impl Selection {
         let first = self.start.map_or(from, |day| day.bar().max(from));
         let end = self.end.map_or(to.next(), |day| (day.bar() + BARS_PER_DAY).min(to.next()));
         if first >= end {
-            bail!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
+            let what =
+                format!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
+            return Err(Misuse::new(what).into());
         }
         Ok(Request {
             spec: Arc::clone(spec),
@@ -88,7 +94,7 @@ pub(super) struct ResearchCmd {
     #[command(flatten)]
     selection: Selection,
     /// Name of the run. Default: the data watermark and a fingerprint of the inputs.
-    #[arg(long = "run-id", alias = "run_id")]
+    #[arg(long = "run-id", alias = "run_id", value_parser = misuse::run_id)]
     run_id: Option<String>,
     /// Threads. Default: the machine's cores, at most 8.
     #[arg(long = "max-analyzer-workers", alias = "max_analyzer_workers", value_name = "N")]
@@ -114,20 +120,39 @@ pub(super) struct ResearchCmd {
     spec: SpecDir,
 }
 
+/// How often a snapshot is taken anew because the daemon looked at other hypotheses meanwhile.
+const SNAPSHOTS: u32 = 5;
+
+/// The store and what is to be run over it. Where the store is a daemon's, the hypotheses are in its ledger before this
+/// process looks at anything.
+fn admitted(cmd: &ResearchCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<(ReadableStore, Request)> {
+    for _ in 0..SNAPSHOTS {
+        let mut store = ReadableStore::open(&cmd.state.state)?;
+        judge(&mut store, spec, SystemClock.now())?;
+        let request = Request {
+            run_id: cmd.run_id.clone(),
+            publish: cmd.publish,
+            placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
+            write_features: true,
+            ..cmd.selection.request(&store, &cmd.state.state, spec, &cmd.data.data_root)?
+        };
+        let known = store.trials()?;
+        research::admit(&mut store, &request)?;
+        let new: Vec<Trial> = store.trials()?.into_iter().filter(|trial| !known.contains(trial)).collect();
+        if store.announce(&new)? {
+            return Ok((store, request));
+        }
+    }
+    bail!("the daemon's ledger of trials changed each time; try again when its run has ended")
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// When the specs do not load, the store is in use or lacks bars, or a file cannot be written.
 pub(super) fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
     let spec = Arc::new(load_specs(&cmd.spec.spec)?);
-    let mut store = Store::open(&cmd.state.state)?;
-    let request = Request {
-        run_id: cmd.run_id.clone(),
-        publish: cmd.publish,
-        placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
-        write_features: true,
-        ..cmd.selection.request(&store, &cmd.state.state, &spec, &cmd.data.data_root)?
-    };
+    let (mut store, request) = admitted(cmd, &spec)?;
     let threads =
         cmd.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(8)));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build()?;

@@ -43,7 +43,10 @@ impl RunCmd {
         // A blocking thread that is still busy (a run) must not hold up the exit.
         runtime.shutdown_background();
         if let Err(error) = &result
-            && matches!(error.downcast_ref(), Some(DaemonError::Unlisted(_)))
+            && matches!(
+                error.downcast_ref(),
+                Some(DaemonError::Unlisted(_) | DaemonError::FutureStart { .. })
+            )
         {
             eprintln!("backtestd: {error}");
             return Ok(ExitCode::from(2));

@@ -1,5 +1,7 @@
 //! Plain text tables for people.
 
+use serde_json::Value;
+
 /// Left-aligned columns, two spaces apart, a header line, no trailing blanks.
 #[must_use]
 pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -20,6 +22,18 @@ pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(&mut row.iter().map(String::as_str)));
     }
     text
+}
+
+/// A JSON value as a table cell.
+#[must_use]
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        Value::Number(n) if n.is_f64() => format!("{:.4}", n.as_f64().unwrap_or(f64::NAN)),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! `backtestd verify`: proof that what is on disk is what it claims to be.
 
 use backtestd_store::load_specs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::dirs::{DataRoot, SpecDir, StateDir};
-use super::{FINDINGS, Progress};
+use super::{FINDINGS, Progress, misuse};
 use crate::verify::{
-    Area, FactsRange, check_blueprints, check_facts, check_lake, check_store, parquet_files,
+    Area, FactsRange, check_blueprints, check_damaged, check_facts, check_files, check_lake, check_lake_rows,
+    check_store, parquet_files,
 };
+use backtestd_binance::clock::SystemClock;
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, Ts, parse_date};
 use backtestd_store::Store;
 
@@ -20,10 +23,12 @@ const SHOWN: usize = 20;
 /// Days of facts that --quick recomputes.
 const QUICK_DAYS: i64 = 7;
 
-/// Prove the store, the lake and the blueprints: every record decodes; events, episode ends and outcomes are what the raw
-/// log and the specs give when they are computed anew in other chunks; every parquet file holds what its metadata says;
-/// every version matches its manifest, and `current` is one of them. Nothing is repaired. Exit code 0: all good, 3:
-/// something was found, 1: it could not be looked at (a daemon has the store open, say).
+/// Prove the store, the lake and the blueprints: every file of the store is what it was when it was closed, and every
+/// record decodes; events, episode ends and outcomes are what the raw log and the specs give when they are computed anew in
+/// other chunks; every parquet file holds what its metadata says, none is lost, and the raw and cleaned months have the rows
+/// and the gaps of the store; every version matches its manifest, and `current` is one of them. Conflicts are counted.
+/// Nothing is repaired: what is lost is named with the command that fetches it again. Exit code 0: all good, 3: something
+/// was found, 1: it could not be looked at (there is no store, or a daemon has it open, say).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  \
                         backtestd verify --start 2026-02-01 --end 2026-02-28")]
@@ -53,18 +58,32 @@ pub struct VerifyCmd {
 /// # Errors
 /// When the store is in use or cannot be read, or the specs do not load.
 pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
+    misuse::check_days(cmd.start, cmd.end, SystemClock.now())?;
+    let state = &cmd.state.state;
+    anyhow::ensure!(
+        state.join("db").is_dir(),
+        "no store in {}; name its directory with --state or $BACKTESTD_STATE",
+        state.display()
+    );
     let mut areas = Vec::new();
-    if cmd.state.state.join("db").exists() {
-        let store = Store::open(&cmd.state.state)?;
-        areas.push(with_progress("store", cmd.json, |progress| {
-            check_store(&store, &mut |records| progress.set(records))
-        })?);
-        areas.push(facts(cmd, &store)?);
-    } else {
-        let note = format!("no store in {}", cmd.state.state.display());
-        areas.push(Area::skipped("store", note));
+    let files = check_files(state)?;
+    let is_damaged = files.as_ref().is_some_and(|area| area.count() > 0);
+    areas.extend(files);
+    let store = if is_damaged { None } else { Some(Store::open(state)?) };
+    match &store {
+        Some(store) => {
+            areas.push(with_progress("store", cmd.json, |progress| {
+                check_store(store, &mut |records| progress.set(records))
+            })?);
+            areas.push(facts(cmd, store)?);
+        }
+        None => {
+            areas.push(with_progress("store", cmd.json, |progress| {
+                anyhow::Ok(check_damaged(state, &mut |records| progress.set(records)))
+            })?);
+        }
     }
-    areas.push(lake(cmd)?);
+    areas.extend(lake(cmd, store.as_ref())?);
     areas.push(check_blueprints(&cmd.data.data_root));
     let found: u64 = areas.iter().map(Area::count).sum();
     if cmd.json {
@@ -90,7 +109,7 @@ fn facts(cmd: &VerifyCmd, store: &Store) -> anyhow::Result<Area> {
     })
 }
 
-fn lake(cmd: &VerifyCmd) -> anyhow::Result<Area> {
+fn lake(cmd: &VerifyCmd, store: Option<&Store>) -> anyhow::Result<Vec<Area>> {
     let files = parquet_files(&cmd.data.data_root)?;
     let total = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).sum();
     let mut progress = Progress::bytes("lake", total, cmd.json);
@@ -99,7 +118,13 @@ fn lake(cmd: &VerifyCmd) -> anyhow::Result<Area> {
         progress.advance(bytes);
     });
     progress.finish(&area.checked);
-    Ok(area)
+    let root = cmd.data.data_root.join("lake");
+    let of_lake: Vec<PathBuf> = files.into_iter().filter(|file| file.starts_with(&root)).collect();
+    let rows = with_progress("lake_rows", cmd.json, |progress| {
+        progress.set_total(of_lake.len() as u64);
+        check_lake_rows(store, &root, &of_lake, &mut |_| progress.advance(1))
+    })?;
+    Ok(vec![area, rows])
 }
 
 /// Runs one check under a progress bar.

@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub now: Ts,
     /// Root of the data tree.
     pub data_root: PathBuf,
+    /// The state directory, which remembers the number of the version.
+    pub state: PathBuf,
     /// Whether it writes an HTML report.
     pub with_report: bool,
 }
@@ -110,9 +112,15 @@ pub(super) fn run(
         conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
-    let published =
-        publish_conclusions(&request.data_root, spec, &facts, &conclusions, evidence, request.now)
-            .map_err(|error| error.to_string())?;
+    let published = publish_conclusions(
+        &request.data_root,
+        spec,
+        &facts,
+        &conclusions,
+        evidence,
+        (&request.state, request.now),
+    )
+    .map_err(|error| error.to_string())?;
     let report = if request.with_report {
         run_report::write(input, &conclusions, &facts, &published, &request.data_root)
     } else {

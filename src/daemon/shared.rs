@@ -2,6 +2,7 @@
 //!
 //! No trait hides behind it. Tests run the API against a `Shared` whose queues they answer themselves.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -13,9 +14,12 @@ use super::config::Config;
 use super::metrics::Metrics;
 use super::status::Status;
 use super::stream_log::{StreamEntry, StreamLog};
+use crate::verify::ConflictQuery;
 use backtestd_core::clock::Clock;
+use backtestd_core::discovery::Trial;
 use backtestd_core::explain::{History, Stretch};
 use backtestd_core::market::{RawBlock, Symbol, Ts};
+use backtestd_store::{Frozen, Quarantined};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
 pub const CONTROL_QUEUE: usize = 32;
@@ -124,6 +128,26 @@ pub enum Query {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<History, String>>,
     },
+    /// The ledger of conflicts, as JSON.
+    Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
+    /// The store as it is now, to be copied beside it.
+    Freeze(oneshot::Sender<Result<Frozen, String>>),
+    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are refused in words.
+    AddTrials(Vec<Trial>, oneshot::Sender<Result<Result<(), String>, String>>),
+    /// What is in quarantine, and what was released from it.
+    Quarantine {
+        /// Where the records go.
+        reply: oneshot::Sender<Result<Vec<Quarantined>, String>>,
+    },
+    /// Takes records for true that are in quarantine.
+    Release {
+        /// The ids of the records.
+        ids: Vec<String>,
+        /// Why they are taken for true.
+        reason: String,
+        /// Where the records go, or the id that is not in quarantine.
+        reply: oneshot::Sender<Result<Result<Vec<Quarantined>, String>, String>>,
+    },
     /// A stretch of the raw log.
     Raw {
         /// Symbols and rows that are wanted.
@@ -159,7 +183,11 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Explanations that may be computed at once; one more gets 503.
     pub explaining: Semaphore,
+    /// Copies of the store that may be made at once; one more gets 503.
+    pub copying: Semaphore,
     status: RwLock<Status>,
+    /// The exchange's price band of each perpetual, by the mark price.
+    price_bands: RwLock<BTreeMap<Symbol, (f64, f64)>>,
     started: Instant,
     control: mpsc::Sender<Control>,
     queries: mpsc::Sender<Query>,
@@ -197,7 +225,9 @@ impl Shared {
             stream: StreamLog::default(),
             metrics: Metrics::default(),
             explaining: Semaphore::new(EXPLANATIONS),
+            copying: Semaphore::new(1),
             status: RwLock::new(status),
+            price_bands: RwLock::default(),
             started: Instant::now(),
             control,
             queries,
@@ -243,6 +273,16 @@ impl Shared {
             mpsc::error::TrySendError::Closed(_) => AskError::Stopping,
         })?;
         answer.await.map_err(|_| AskError::Stopping)
+    }
+
+    /// Takes over the exchange's price bands.
+    pub fn set_price_bands(&self, bands: BTreeMap<Symbol, (f64, f64)>) {
+        *self.price_bands.write().unwrap_or_else(PoisonError::into_inner) = bands;
+    }
+
+    /// The exchange's price band of each perpetual that is known to have one.
+    pub fn price_bands(&self) -> BTreeMap<Symbol, (f64, f64)> {
+        self.price_bands.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the storage thread and waits for its answer, [`QUERY_DEADLINE`] at most.

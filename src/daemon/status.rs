@@ -69,6 +69,8 @@ pub struct Status {
     pub discovery: DiscoveryStatus,
     /// The published version.
     pub blueprints: BlueprintsStatus,
+    /// Records in quarantine: kept in the log, unknown for everything downstream.
+    pub quarantined: u64,
     /// Last sequence number on the signal stream.
     pub last_signal_seq: u64,
 }

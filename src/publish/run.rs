@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::directory::BLUEPRINTS_FILE;
-use super::version::{PublishError, file_entry, io_error, jsonl, sync_folder, write_synced};
+use super::version::{PublishError, file_entry, io_error, jsonl};
 use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};
 use backtestd_core::discovery::Candidate;
 use backtestd_core::tradability::BridgeResult;
+use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Name of the summary's file.
 const SUMMARY_FILE: &str = "blueprint_summary.json";
@@ -126,11 +127,12 @@ pub fn write_run(
     }
     fs::create_dir_all(&unfinished).map_err(|e| io_error(&unfinished, e))?;
     for (name, text) in files {
-        write_synced(&unfinished.join(name), text.as_bytes())?;
+        let path = unfinished.join(name);
+        write_synced(&path, text.as_bytes()).map_err(|e| io_error(&path, e))?;
     }
-    sync_folder(&unfinished)?;
+    sync_folder(&unfinished).map_err(|e| io_error(&unfinished, e))?;
     fs::rename(&unfinished, &folder).map_err(|e| io_error(&folder, e))?;
-    sync_folder(&parent)?;
+    sync_folder(&parent).map_err(|e| io_error(&parent, e))?;
     Ok(folder)
 }
 

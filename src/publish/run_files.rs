@@ -14,6 +14,9 @@ use super::{
     write_run,
 };
 
+/// In the state directory: the highest version that was published from it.
+const LAST_VERSION: &str = "last_version";
+
 /// Files of a run that could not be written, or a version that could not be published.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFilesError {
@@ -46,7 +49,8 @@ pub fn write_run_files(
     Ok(())
 }
 
-/// Publishes what a run concluded, with what monitoring says about what is in force.
+/// Publishes what a run concluded, with what monitoring says about what is in force. The state directory remembers the
+/// number of the version, should the data root be lost.
 ///
 /// # Errors
 /// When the version in force cannot be read or the new one cannot be written; the directory is then as before.
@@ -56,7 +60,7 @@ pub fn publish_conclusions(
     facts: &RunFacts,
     conclusions: &Conclusions,
     (catalogue, book): (&Catalogue, &EvidenceBook),
-    now: Ts,
+    (state, now): (&Path, Ts),
 ) -> Result<Publication, PublishError> {
     let dir = data_root.join("blueprints");
     let published = read_current(&dir)?.map(|version| version.blueprints).unwrap_or_default();
@@ -69,6 +73,7 @@ pub fn publish_conclusions(
         verdicts: conclusions.compiled.verdicts.clone(),
         lives: lives_of(&published, catalogue, book, &spec.gates.monitoring),
         reasons: conclusions.compiled.reasons.clone(),
+        memory: Some(state.join(LAST_VERSION)),
     };
     publish_version(&dir, &conclusions.compiled.blueprints, &context)
 }

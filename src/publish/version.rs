@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -21,12 +21,15 @@ use super::directory::{
 };
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::blueprints::{FileEntry, MANIFEST_SCHEMA, Manifest};
-use backtestd_core::blueprints::{Lives, Verdicts, diff};
+use backtestd_core::blueprints::{Lives, Standings, diff};
 use backtestd_core::blueprints::{canonical_json, sha256_hex};
 use backtestd_core::market::Ts;
+use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Prefix of everything that is not finished.
 const UNFINISHED: &str = ".new-";
+/// The highest number that was published here.
+const HIGHEST_FILE: &str = ".highest";
 /// Held while publishing, so that two processes never publish into one directory at once.
 const LOCK_FILE: &str = ".lock";
 
@@ -44,11 +47,14 @@ pub struct PublishContext {
     /// Version and commit of the program.
     pub code_version: String,
     /// Why known blueprints are not among the compiled ones.
-    pub verdicts: Verdicts,
+    pub verdicts: Standings,
     /// What monitoring says about known blueprints.
     pub lives: Lives,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
+    /// A file outside of the published directory that remembers the highest number, so that it is not used again when the
+    /// directory is lost.
+    pub memory: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -118,7 +124,8 @@ pub(super) fn publish_stepwise(
 
     let current = current_version(dir)?;
     let before = current.map(|number| read_version(dir, number)).transpose()?;
-    let name = version_name(list_versions(dir)?.last().copied().max(current).unwrap_or(0) + 1);
+    let number = 1 + highest_used(dir, current, context)?;
+    let name = version_name(number);
     let (lines, departed) = before
         .as_ref()
         .map_or((&[][..], BTreeMap::new()), |v| (v.blueprints.as_slice(), v.manifest.departed.clone()));
@@ -155,8 +162,45 @@ pub(super) fn publish_stepwise(
     };
     write_version(dir, &name, &lines, &manifest, at)?;
     swap_current(dir)?;
+    for memory in memories(dir, context) {
+        remember(&memory, number)?;
+    }
     at(Step::LinkSwapped).map_err(|e| io_error(dir, e))?;
     Ok(Publication { version: name, changed: true, manifest, blueprints: next.blueprints })
+}
+
+/// Where the highest number is remembered: in the directory, for versions that somebody removed from it, and outside.
+fn memories(dir: &Path, context: &PublishContext) -> Vec<PathBuf> {
+    std::iter::once(dir.join(HIGHEST_FILE)).chain(context.memory.clone()).collect()
+}
+
+/// The highest number that any version had, as far as anything that is still there knows.
+fn highest_used(dir: &Path, current: Option<u32>, context: &PublishContext) -> Result<u32, PublishError> {
+    let mut highest = list_versions(dir)?.last().copied().max(current).unwrap_or(0);
+    for memory in memories(dir, context) {
+        let text = match fs::read_to_string(&memory) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(io_error(&memory, error)),
+        };
+        let number = version_number(text.trim()).ok_or_else(|| DirectoryError::Damaged {
+            path: memory,
+            what: format!("'{}' is no version (vNNNNNN)", text.trim()),
+        })?;
+        highest = highest.max(number);
+    }
+    Ok(highest)
+}
+
+/// Writes the number down, whole or not at all.
+fn remember(memory: &Path, number: u32) -> Result<(), PublishError> {
+    if let Some(folder) = memory.parent() {
+        fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
+    }
+    let unfinished = memory.with_extension("new");
+    write_synced(&unfinished, format!("{}\n", version_name(number)).as_bytes())
+        .map_err(|e| io_error(&unfinished, e))?;
+    fs::rename(&unfinished, memory).map_err(|e| io_error(memory, e))
 }
 
 /// Lines of `blueprints.jsonl`.
@@ -182,17 +226,20 @@ fn write_version(
 ) -> Result<(), PublishError> {
     let unfinished = dir.join(format!("{UNFINISHED}{name}"));
     fs::create_dir(&unfinished).map_err(|e| io_error(&unfinished, e))?;
-    write_synced(&unfinished.join(BLUEPRINTS_FILE), lines.as_bytes())?;
-    write_synced(&unfinished.join(MANIFEST_FILE), (canonical_json(manifest) + "\n").as_bytes())?;
+    let content = canonical_json(manifest) + "\n";
+    for (name, text) in [(BLUEPRINTS_FILE, lines), (MANIFEST_FILE, &content)] {
+        let path = unfinished.join(name);
+        write_synced(&path, text.as_bytes()).map_err(|e| io_error(&path, e))?;
+    }
     at(Step::FilesWritten).map_err(|e| io_error(dir, e))?;
-    sync_folder(&unfinished)?;
+    sync_folder(&unfinished).map_err(|e| io_error(&unfinished, e))?;
     at(Step::FolderSynced).map_err(|e| io_error(dir, e))?;
     let link = dir.join(format!("{UNFINISHED}{CURRENT}"));
     symlink(name, &link).map_err(|e| io_error(&link, e))?;
     at(Step::LinkWritten).map_err(|e| io_error(dir, e))?;
     let finished = dir.join(name);
     fs::rename(&unfinished, &finished).map_err(|e| io_error(&finished, e))?;
-    sync_folder(dir)?;
+    sync_folder(dir).map_err(|e| io_error(dir, e))?;
     at(Step::FolderRenamed).map_err(|e| io_error(dir, e))
 }
 
@@ -200,7 +247,7 @@ fn write_version(
 fn swap_current(dir: &Path) -> Result<(), PublishError> {
     let current = dir.join(CURRENT);
     fs::rename(dir.join(format!("{UNFINISHED}{CURRENT}")), &current).map_err(|e| io_error(&current, e))?;
-    sync_folder(dir)
+    sync_folder(dir).map_err(|e| io_error(dir, e))
 }
 
 /// Completes or undoes what a crash interrupted.
@@ -222,21 +269,6 @@ fn recover(dir: &Path) -> Result<(), PublishError> {
         removed.map_err(|e| io_error(&path, e))?;
     }
     Ok(())
-}
-
-/// Writes a file and waits until it is on the disk.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-    let write = || -> io::Result<()> {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|e| io_error(path, e))
-}
-
-/// Waits until the names in a folder are on the disk.
-pub(super) fn sync_folder(path: &Path) -> Result<(), PublishError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| io_error(path, e))
 }
 
 pub(super) fn io_error(path: &Path, source: io::Error) -> PublishError {

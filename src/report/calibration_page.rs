@@ -5,15 +5,15 @@ use maud::{Markup, html};
 use super::document::{document, heads, number_heads, numbers, table};
 use super::format::{number, px, signed, thousands};
 use backtestd_lab::calibrate::{
-    CalibrationSummary, Criterion, Decider, Estimate, PipelineTally, PowerClass, PublishedTally, ScoresTally,
-    Verdict, WorldTally,
+    CalibrationSummary, Criterion, Decider, Estimate, Grade, PipelineTally, PowerClass, PublishedTally,
+    ScoresTally, WorldTally,
 };
 
 /// The page as HTML.
 #[must_use]
 pub fn calibration_page(summary: &CalibrationSummary) -> String {
     let failed = summary.failures();
-    let judged = summary.criteria.iter().filter(|c| c.verdict != Verdict::NotMeasured).count();
+    let judged = summary.criteria.iter().filter(|c| c.verdict != Grade::NotMeasured).count();
     let headline = match (judged, failed) {
         (0, _) => "Nothing could be judged: too few cases".to_owned(),
         (n, 0) => format!("All {n} criteria that could be judged hold"),
@@ -50,7 +50,7 @@ fn with_error(e: &Estimate, decimals: usize) -> Markup {
 
 fn criteria(criteria: &[Criterion]) -> Markup {
     let heads = html! {
-        (heads(&["No.", "What"])) (number_heads(&["Measured", "Bound", "Cases"])) th { "Verdict" }
+        (heads(&["No.", "What"])) (number_heads(&["Measured", "Bound", "Cases"])) th { "Grade" }
     };
     html! {
         h2 { "Acceptance" }
@@ -60,9 +60,9 @@ fn criteria(criteria: &[Criterion]) -> Markup {
 
 fn criterion(c: &Criterion) -> Markup {
     let (class, verdict) = match c.verdict {
-        Verdict::Pass => ("hit", "holds"),
-        Verdict::Fail => ("bad", "does not hold"),
-        Verdict::NotMeasured => ("off", "too few cases"),
+        Grade::Pass => ("hit", "holds"),
+        Grade::Fail => ("bad", "does not hold"),
+        Grade::NotMeasured => ("off", "too few cases"),
     };
     let relation = match c.relation {
         "<=" => "≤",

@@ -7,7 +7,7 @@ fn estimate(value: f64) -> Estimate {
     Estimate { value: Some(value), se: Some(0.01), cases: 1200 }
 }
 
-fn criterion(number: u8, relation: &'static str, verdict: Verdict) -> Criterion {
+fn criterion(number: u8, relation: &'static str, verdict: Grade) -> Criterion {
     Criterion {
         number,
         what: "false <1>".to_owned(),
@@ -91,9 +91,9 @@ fn summary() -> CalibrationSummary {
             follow: levels,
         }),
         criteria: vec![
-            criterion(2, "<=", Verdict::Pass),
-            criterion(3, ">", Verdict::Fail),
-            criterion(4, ">=", Verdict::NotMeasured),
+            criterion(2, "<=", Grade::Pass),
+            criterion(3, ">", Grade::Fail),
+            criterion(4, ">=", Grade::NotMeasured),
         ],
     }
 }

@@ -33,6 +33,8 @@ pub struct SymbolFacts {
     pub bars: u64,
     /// Slots of the 5-minute grid without a bar.
     pub gaps: u64,
+    /// Records that are not taken for true.
+    pub quarantined: u64,
 }
 
 /// What a report is made from.
@@ -122,7 +124,11 @@ fn head(input: &ReportInput<'_>) -> Markup {
     ];
     let symbol = |s: &SymbolFacts| {
         let gaps = if s.gaps == 0 { String::new() } else { format!(", {} gaps", thousands(s.gaps)) };
-        format!("{} ({} bars{gaps})", s.symbol, thousands(s.bars))
+        let held = match s.quarantined {
+            0 => String::new(),
+            n => format!(", {} records in quarantine", thousands(n)),
+        };
+        format!("{} ({} bars{gaps}{held})", s.symbol, thousands(s.bars))
     };
     let symbols = input.symbols.iter().map(symbol).collect::<Vec<String>>().join(" · ");
     let terms = [

@@ -44,7 +44,7 @@ fn page_beside(candidates: &[Candidate], blueprints: &[Blueprint], placebo: Opti
         events: vec!["OI_FLUSH".to_owned()],
     };
     let quality = QualityReport { events, partial_sources: vec![partial], lacking_series: Vec::new() };
-    let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3 }];
+    let symbols = [SymbolFacts { symbol: "BTCUSDT".to_owned(), bars: 105_120, gaps: 3, quarantined: 0 }];
     render(&ReportInput {
         run_id: "r<1>",
         start: "2025-01-01T00:00:00Z",

@@ -10,12 +10,14 @@ use super::request::Request;
 use super::tables::EventRow;
 use backtestd_core::conclude::{History, PRICES};
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{BarIndex, Market, RawBlock, Source, Symbol};
+use backtestd_core::market::{BarIndex, Kind, Market, RawBlock, Rows, Source, Symbol};
 use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::{Measured, Outcome};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
+use backtestd_store::lake::Month;
+use sha2::{Digest, Sha256};
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
 const CHUNK_ROWS: usize = 512;
@@ -39,6 +41,8 @@ pub struct Collected {
     pub history: Option<History>,
     /// First bar of the log that was used (warm-up included).
     pub history_from: BarIndex,
+    /// Digest of every record that was used: other data, other runs.
+    pub data: [u8; 32],
 }
 
 /// Delivered bars and gaps of a symbol.
@@ -48,6 +52,8 @@ pub struct BarCount {
     pub bars: u64,
     /// Grid rows without.
     pub gaps: u64,
+    /// Records of any kind in quarantine: kept in the log, unknown here. A bar among them is a gap.
+    pub quarantined: u64,
 }
 
 /// Symbols and sources that a pipeline over `wanted` needs: the leaders come along where the store has them.
@@ -100,6 +106,7 @@ pub fn collect(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
+    let mut data = Sha256::new();
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
@@ -107,6 +114,7 @@ pub fn collect(
         let until = if from < request.first { request.first } else { request.end };
         let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
         let raw = store.raw(&symbols, from, rows)?;
+        digest(&mut data, &raw);
         let facts = pipeline.push(&raw)?;
         count_bars(&mut bars, &facts, request, &symbols);
         if let Some(lake) = &mut lake {
@@ -126,7 +134,15 @@ pub fn collect(
         events.extend(facts.events.into_iter().filter(reported));
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
-    if let Some(lake) = lake {
+    count_quarantined(store, request, &mut bars)?;
+    let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
+    if let Some(mut lake) = lake {
+        // Others read whole months: the rest of the last one is computed for the lake alone.
+        let end = whole_months_end(store, &request.symbols, request.end)?;
+        while pipeline.next_bar() < end {
+            let rows = CHUNK_ROWS.min((end - pipeline.next_bar()) as usize);
+            lake.add(&pipeline.push(&store.raw(&symbols, pipeline.next_bar(), rows)?)?)?;
+        }
         lake.finish()?;
     }
     let events = events
@@ -136,16 +152,41 @@ pub fn collect(
             EventRow { exit: exits.get(&key).copied(), event, arrival: None, revision: 0 }
         })
         .collect();
-    Ok(Collected {
-        events,
-        outcomes,
-        measured,
-        open_outcomes: pipeline.open_outcomes(),
-        quality: pipeline.quality_of(&request.symbols),
-        bars,
-        history,
-        history_from,
-    })
+    let data = data.finalize().into();
+    Ok(Collected { events, outcomes, measured, open_outcomes, quality, bars, history, history_from, data })
+}
+
+/// Counts the records of the requested range that are not taken for true.
+fn count_quarantined(
+    store: &Store,
+    request: &Request,
+    bars: &mut BTreeMap<Symbol, BarCount>,
+) -> Result<(), ResearchError> {
+    let (from, to) = (request.first.open(), request.end.open());
+    for record in store.quarantine()?.iter().filter(|record| record.released.is_none()) {
+        let at = record.series.kind.instant(record.time);
+        if let Some(count) = bars.get_mut(&record.series.symbol).filter(|_| from <= at && at < to) {
+            count.quarantined += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the records of a stretch.
+fn digest(data: &mut Sha256, raw: &RawBlock) {
+    let mut bytes = Vec::new();
+    for symbol in &raw.symbols {
+        let spot: &dyn Rows = &symbol.spot;
+        for rows in Kind::ALL.iter().map(|kind| symbol.rows(*kind)).chain([spot]) {
+            bytes.extend((rows.len() as u64).to_le_bytes());
+            rows.each(&mut |time, columns, _| {
+                bytes.extend(time.to_le_bytes());
+                bytes.extend(columns.iter().flat_map(|value| value.to_le_bytes()));
+            });
+        }
+        data.update(&bytes);
+        bytes.clear();
+    }
 }
 
 /// Keeps what a placebo reads of the rows inside the requested range.
@@ -172,6 +213,15 @@ fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw:
         kept.has_funding |= columns.get(Source::FundingRate).is_some();
     }
     history.rows += facts.rows - skip;
+}
+
+/// The end of the month in which a run ends, as far as the store has bars.
+fn whole_months_end(store: &Store, symbols: &[Symbol], end: BarIndex) -> Result<BarIndex, ResearchError> {
+    let mut last = end;
+    for symbol in symbols {
+        last = last.max(store.range(Market::Perp, symbol)?.map_or(end, |(_, last)| last.next()));
+    }
+    Ok(last.min(Month::of((end - 1).open()).bars().1))
 }
 
 fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {

@@ -30,7 +30,7 @@ use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::pipeline::POOLED;
 use backtestd_lab::calibrate::Lab;
 use backtestd_store::Store;
-use backtestd_store::lake::{SCHEMA_KEY, write_bytes, write_parquet};
+use backtestd_store::lake::{SCHEMA_KEY, in_order_of_time, write_bytes, write_parquet};
 
 /// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
 /// done and the steps in all.
@@ -43,13 +43,8 @@ pub fn run(
     now: Ts,
     progress: &mut dyn FnMut(&'static str, u64, u64),
 ) -> Result<RunSummary, ResearchError> {
-    let config = discovery_config(&request.spec, &request.symbols, request.end.open());
-    let catalogue = config.catalogue(&OutcomeTable::default());
-    let mut ledger = read_ledger(store, catalogue.statistic)?;
     let day = closed_through(request.end.open());
-    let procedure = &request.spec.gates.multiplicity;
-    let accounting = look_at(store, &mut ledger, &catalogue, procedure, day)?;
-    let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
+    let Admitted { config, catalogue, accounting, measure_looks } = enter(store, request, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -61,7 +56,7 @@ pub fn run(
     let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
     let looks: Vec<&Accounting> =
         std::iter::once(&accounting).chain(measure_looks.iter().map(|look| &look.accounting)).collect();
-    let run_id = request.run_id(&looks, &excluded);
+    let run_id = request.run_id(&looks, &excluded, &collected.data);
     lap("pipeline");
     write_tables(request, &run_id, &collected)?;
     lap("tables");
@@ -95,7 +90,8 @@ pub fn run(
     let phase2 = request.data_root.join("reports/phase2").join(&run_id);
     write_measures(&phase2, &measures, &request.spec.hash)?;
     let stages_passed = conclusions.funnel();
-    let (version, published) = version_of(request, &facts, &conclusions, (&catalogue, &book), now)?;
+    let (version, published) =
+        version_of(request, &facts, &conclusions, (&catalogue, &book), (store.dir(), now))?;
     lap("write");
     let twin = match &collected.history {
         Some(history) => {
@@ -115,6 +111,33 @@ pub fn run(
     let manifest = serde_json::to_vec_pretty(&summary).unwrap_or_default();
     write_bytes(&summary.run_dir.join("run_manifest.json"), &manifest)?;
     Ok(summary)
+}
+
+/// What a run may look at.
+struct Admitted {
+    config: DiscoveryConfig,
+    catalogue: Catalogue,
+    accounting: Accounting,
+    measure_looks: Vec<MeasureLook>,
+}
+
+/// Enters the hypotheses of a run into the ledger.
+fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Admitted, ResearchError> {
+    let config = discovery_config(&request.spec, &request.symbols, request.end.open());
+    let catalogue = config.catalogue(&OutcomeTable::default());
+    let mut ledger = read_ledger(store, catalogue.statistic)?;
+    let procedure = &request.spec.gates.multiplicity;
+    let accounting = look_at(store, &mut ledger, &catalogue, procedure, day)?;
+    let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
+    Ok(Admitted { config, catalogue, accounting, measure_looks })
+}
+
+/// Enters the hypotheses of a run into the ledger without looking at anything yet: [`run`] then finds them there.
+///
+/// # Errors
+/// When the catalogue was declared closed and has grown, or the store cannot be written.
+pub fn admit(store: &mut Store, request: &Request) -> Result<(), ResearchError> {
+    enter(store, request, closed_through(request.end.open())).map(|_| ())
 }
 
 /// A run whose conclusions stand.
@@ -171,13 +194,19 @@ fn version_of(
     facts: &RunFacts,
     conclusions: &Conclusions,
     (catalogue, book): (&Catalogue, &EvidenceBook),
-    now: Ts,
+    memory: (&Path, Ts),
 ) -> Result<(Option<String>, Vec<Blueprint>), ResearchError> {
     if !request.publish {
         return Ok((None, in_force(request, catalogue, book)?));
     }
-    let publication =
-        publish_conclusions(&request.data_root, &request.spec, facts, conclusions, (catalogue, book), now)?;
+    let publication = publish_conclusions(
+        &request.data_root,
+        &request.spec,
+        facts,
+        conclusions,
+        (catalogue, book),
+        memory,
+    )?;
     Ok((Some(publication.version), publication.blueprints))
 }
 
@@ -218,12 +247,12 @@ fn write_tables(request: &Request, run_id: &str, collected: &Collected) -> Resul
 }
 
 fn write(path: &Path, schema: &str, spec_hash: &str, batches: &[RecordBatch]) -> Result<(), ResearchError> {
-    let Some(first) = batches.first() else { return Ok(()) };
+    let Some(rows) = in_order_of_time(path, batches)? else { return Ok(()) };
     let metadata = BTreeMap::from([
         (SCHEMA_KEY.to_owned(), schema.to_owned()),
         ("ontology_spec_hash".to_owned(), spec_hash.to_owned()),
     ]);
-    write_parquet(path, &first.schema(), batches, &metadata)?;
+    write_parquet(path, &rows.schema(), std::slice::from_ref(&rows), &metadata)?;
     Ok(())
 }
 
@@ -357,7 +386,12 @@ fn report(
     let symbols: Vec<SymbolFacts> = summary
         .bars
         .iter()
-        .map(|(symbol, count)| SymbolFacts { symbol: symbol.to_string(), bars: count.bars, gaps: count.gaps })
+        .map(|(symbol, count)| SymbolFacts {
+            symbol: symbol.to_string(),
+            bars: count.bars,
+            gaps: count.gaps,
+            quarantined: count.quarantined,
+        })
         .collect();
     render(&ReportInput {
         run_id: &summary.run_id,

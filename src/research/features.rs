@@ -12,7 +12,8 @@ use super::tables::{carry_label, vol_label};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::pipeline::Facts;
 use backtestd_store::lake::{
-    SCHEMA_KEY, dictionary_column, f64_column, state_column, table, ts_column, write_parquet,
+    LakeFile, Month as LakeMonth, SCHEMA_KEY, dictionary_column, f64_column, list_files, state_column, table,
+    ts_column, write_month,
 };
 
 /// Schema name in the files' metadata.
@@ -25,9 +26,12 @@ pub(super) struct FeatureLake {
     spec_hash: String,
     features: Vec<String>,
     states: Vec<String>,
+    /// First row that is kept: that of the month in which the run begins.
     first: BarIndex,
     symbols: Vec<(Symbol, bool)>,
     months: Vec<Month>,
+    lake: PathBuf,
+    files: Vec<LakeFile>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,13 +51,15 @@ impl FeatureLake {
             spec_hash: request.spec.hash.clone(),
             features: graph.features.iter().map(|f| f.name.clone()).collect(),
             states: graph.states.iter().map(|f| f.name.clone()).collect(),
-            first: request.first,
+            first: LakeMonth::of(request.first.open()).bars().0,
+            lake: request.data_root.join("lake"),
+            files: Vec::new(),
             symbols: symbols.iter().map(|s| (s.clone(), request.symbols.contains(s))).collect(),
             months: Vec::new(),
         }
     }
 
-    /// Takes the rows of a push; rows before the requested range are left out.
+    /// Takes the rows of a push; rows before the first month of the requested range are left out.
     ///
     /// # Errors
     /// When a finished month cannot be written.
@@ -86,16 +92,22 @@ impl FeatureLake {
     /// # Errors
     /// When a file cannot be written.
     pub(super) fn finish(mut self) -> Result<(), ResearchError> {
-        self.flush()
+        self.flush()?;
+        Ok(list_files(&self.lake, &self.files)?)
     }
 
     fn flush(&mut self) -> Result<(), ResearchError> {
         let months = std::mem::take(&mut self.months);
         let work: Vec<_> = months.into_iter().zip(&self.symbols).filter(|(_, (_, kept))| *kept).collect();
-        work.into_par_iter().try_for_each(|(month, (symbol, _))| self.write(symbol, &month))
+        let written: Vec<LakeFile> = work
+            .into_par_iter()
+            .map(|(month, (symbol, _))| self.write(symbol, &month))
+            .collect::<Result<_, _>>()?;
+        self.files.extend(written);
+        Ok(())
     }
 
-    fn write(&self, symbol: &Symbol, month: &Month) -> Result<(), ResearchError> {
+    fn write(&self, symbol: &Symbol, month: &Month) -> Result<LakeFile, ResearchError> {
         let rows = month.columns.first().map_or(0, Vec::len);
         let bars = || (0..rows as i64).map(|r| month.first + r);
         let mut columns: Vec<(String, ArrayRef)> = vec![
@@ -124,8 +136,7 @@ impl FeatureLake {
             (SCHEMA_KEY.to_owned(), SCHEMA.to_owned()),
             ("ontology_spec_hash".to_owned(), self.spec_hash.clone()),
         ]);
-        write_parquet(&path, &batch.schema(), std::slice::from_ref(&batch), &metadata)?;
-        Ok(())
+        Ok(write_month(path, &batch, &metadata)?)
     }
 }
 

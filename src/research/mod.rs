@@ -15,7 +15,7 @@ mod summary;
 pub mod tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
-pub use driver::run;
+pub use driver::{admit, run};
 pub use error::ResearchError;
 pub use ledger::{look_at, read_ledger};
 pub use markets::{StoreMarkets, market_of};

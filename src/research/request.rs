@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::discovery::{Accounting, Exclusion};
-use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::market::{BarIndex, Symbol, hex};
 use backtestd_core::spec::CompiledSpec;
 
 /// One batch run.
@@ -36,14 +36,14 @@ pub struct Request {
 impl Request {
     /// The given name, or the derived one.
     #[must_use]
-    pub fn run_id(&self, looks: &[&Accounting], excluded: &[Exclusion]) -> String {
-        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, looks, excluded);
+    pub fn run_id(&self, looks: &[&Accounting], excluded: &[Exclusion], data: &[u8]) -> String {
+        let derived = || run_id(&self.spec.hash, &self.symbols, self.first, self.end, looks, excluded, data);
         self.run_id.clone().unwrap_or_else(derived)
     }
 }
 
-/// `<data watermark>-<4 hex>`: the same inputs and code give the same name, so running twice writes the same bytes to the
-/// same place.
+/// `<data watermark>-<8 hex>`: the same data, specs and code give the same name, so running twice writes the same bytes to
+/// the same place; other data, another one. `data` is a digest of what the numbers are computed from.
 #[must_use]
 pub fn run_id(
     spec_hash: &str,
@@ -52,6 +52,7 @@ pub fn run_id(
     end: BarIndex,
     looks: &[&Accounting],
     excluded: &[Exclusion],
+    data: &[u8],
 ) -> String {
     let mut hash = Sha256::new();
     hash.update(spec_hash);
@@ -68,9 +69,10 @@ pub fn run_id(
     for x in excluded {
         hash.update(format!("{} {} {}", x.event_type, x.scope, x.metric));
     }
+    hash.update(data);
     hash.update(crate::CODE_VERSION);
     let digest = hash.finalize();
-    format!("{}-{:02x}{:02x}", end.open().compact_seconds(), digest[0], digest[1])
+    format!("{}-{}", end.open().compact_seconds(), hex(&digest[..4]))
 }
 
 #[cfg(test)]
@@ -82,10 +84,12 @@ mod tests {
         let symbols = [Symbol::new("BTCUSDT").unwrap()];
         let end = backtestd_core::market::parse_time("2026-03-01T12:00:00Z").unwrap().bar();
         let accounting = Accounting::default();
-        let run_id = |hash: &str| run_id(hash, &symbols, BarIndex(0), end, &[&accounting], &[]);
-        let name = run_id("sha256:a");
-        assert!(name.starts_with("20260301T120000Z-") && name.len() == 21, "{name}");
-        assert_eq!(name, run_id("sha256:a"));
-        assert_ne!(name, run_id("sha256:b"));
+        let run_id =
+            |hash: &str, data: &[u8]| run_id(hash, &symbols, BarIndex(0), end, &[&accounting], &[], data);
+        let name = run_id("sha256:a", &[1]);
+        assert!(name.starts_with("20260301T120000Z-") && name.len() == 25, "{name}");
+        assert_eq!(name, run_id("sha256:a", &[1]));
+        assert_ne!(name, run_id("sha256:b", &[1]));
+        assert_ne!(name, run_id("sha256:a", &[2]));
     }
 }

@@ -179,6 +179,11 @@ impl RunSummary {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "range        {} to {}", self.start, self.end);
         let _ = writeln!(out, "bars         {bars} of {} ({gaps} gaps)", names.join(", "));
+        let held: u64 = self.bars.values().map(|b| b.quarantined).sum();
+        if held > 0 {
+            let _ =
+                writeln!(out, "quarantined  {held} records that cannot be true (backtestd quarantine list)");
+        }
         let _ = writeln!(out, "events       {}", self.events);
         let mut families: BTreeMap<&str, [u64; 4]> = BTreeMap::new();
         for event in &self.events_by_type {

@@ -4,8 +4,10 @@
 //! A check never repairs; what it finds is a [`Finding`] that names the place, the field and both values.
 
 mod blueprints;
+mod conflicts;
 mod facts;
 mod lake;
+mod lake_rows;
 mod store;
 
 use std::fmt;
@@ -13,9 +15,11 @@ use std::fmt;
 use serde::Serialize;
 
 pub use blueprints::check_blueprints;
+pub use conflicts::{ConflictQuery, conflicts_json};
 pub use facts::{FactsError, FactsRange, check_facts};
 pub use lake::{check_lake, parquet_files};
-pub use store::check_store;
+pub use lake_rows::check_lake_rows;
+pub use store::{check_damaged, check_files, check_store};
 
 /// Most findings of one area that are listed; the rest is counted.
 pub const LISTED: usize = 1000;
@@ -43,7 +47,7 @@ impl fmt::Display for Finding {
 /// What one area came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Area {
-    /// `store`, `facts`, `lake` or `blueprints`.
+    /// `files`, `store`, `facts`, `lake`, `lake_rows` or `blueprints`.
     pub area: &'static str,
     /// What was looked at, in words.
     pub checked: String,

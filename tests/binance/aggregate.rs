@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator, journal};
+use backtestd_binance::aggregate::journal::Batch;
+use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
 use backtestd_binance::wire::{Frame, parse_frame};
 use backtestd_binance::{
     BookTicker, ForceOrder, MarkUpdate, Route, Side, Stamped, StreamKind, StreamState, StreamStatus, Update,
 };
 use backtestd_core::market::{
-    BAR_MS, BarIndex, LiquidationBar, MarkBar, Market, QuoteBar, Symbol, Ts, parse_time,
+    BAR_MS, BarIndex, LiquidationBar, MarkBar, Market, QuoteBar, Symbol, Ts, hex, parse_time,
 };
 use proptest::prelude::*;
 
@@ -201,7 +202,8 @@ fn disturbed(updates: &[Stamped], seed: u64) -> Vec<Stamped> {
 
 /// Through bytes and back.
 fn journalled(updates: &[Stamped]) -> Vec<Stamped> {
-    updates.iter().map(|u| journal::decode(&journal::encode(u).unwrap()).unwrap()).collect()
+    let batch = Batch { at: into_bar(0), updates: updates.to_vec() };
+    Batch::from_bytes(&batch.to_bytes().unwrap()).unwrap().updates
 }
 
 proptest! {
@@ -303,9 +305,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_an_update_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
-        if let Ok(update) = journal::decode(&bytes) {
-            prop_assert_eq!(journal::encode(&update).unwrap(), bytes);
+    fn any_bytes_are_a_batch_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+        let bytes: Vec<u8> = std::iter::once(2).chain(bytes).collect();
+        if let Ok(batch) = Batch::from_bytes(&bytes) {
+            prop_assert_eq!(Batch::from_bytes(&batch.to_bytes().unwrap()).unwrap(), batch);
         }
     }
 }
@@ -435,34 +438,47 @@ fn a_thinned_feed_may_be_given_more_time() {
 fn what_can_be_downloaded_again_has_no_journal_form() {
     let depth = parse_frame(r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#, Route::Spot);
     let Ok(Frame::Update(update)) = depth else { panic!("{depth:?}") };
-    assert_eq!(journal::encode(&Stamped { arrival: Ts(0), update }), None);
+    let batch = Batch { at: Ts(0), updates: vec![Stamped { arrival: Ts(0), update }] };
+    assert_eq!(Batch::from_bytes(&batch.to_bytes().unwrap()).unwrap().updates, []);
 }
 
 #[test]
 fn a_batch_holds_its_instant_and_what_has_a_form_of_its_own() {
     let kept = [order(into_bar(10), Side::Buy, 1.0, 2.0), status(0, StreamState::Live, into_bar(0))];
-    let bytes = journal::encode_batch(into_bar(20), &kept);
-    let batch = journal::decode_batch(&bytes).unwrap();
-    assert_eq!((batch.at, batch.updates.len()), (into_bar(20), 2));
-    assert_eq!(journal::encode_batch(batch.at, &batch.updates), bytes);
-    let empty = journal::decode_batch(&journal::encode_batch(into_bar(30), &[])).unwrap();
-    assert_eq!((empty.at, empty.updates), (into_bar(30), vec![]));
-    for cut in (1..bytes.len()).filter(|cut| *cut != 9) {
-        let first_record = 11 + usize::from(u16::from_le_bytes([bytes[9], bytes[10]]));
-        assert_eq!(journal::decode_batch(&bytes[..cut]).is_ok(), cut == first_record, "cut at {cut}");
+    let batch = Batch { at: into_bar(20), updates: kept.to_vec() };
+    let bytes = batch.to_bytes().unwrap();
+    let read = Batch::from_bytes(&bytes).unwrap();
+    assert_eq!((read.at, read.updates.len()), (into_bar(20), 2));
+    assert_eq!(read.to_bytes().unwrap(), bytes);
+    let empty = Batch { at: into_bar(30), updates: vec![] };
+    assert_eq!(Batch::from_bytes(&empty.to_bytes().unwrap()).unwrap(), empty);
+    for cut in 0..bytes.len() {
+        assert!(Batch::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
     }
 }
 
 #[test]
 fn damaged_journal_bytes_say_what_is_wrong() {
-    let bytes = journal::encode(&order(into_bar(10), Side::Buy, 1.0, 2.0)).unwrap();
-    for cut in 0..bytes.len() {
-        assert!(journal::decode(&bytes[..cut]).is_err());
-    }
-    let mut longer = bytes.clone();
-    longer.push(0);
-    assert_eq!(
-        journal::decode(&longer).unwrap_err().to_string(),
-        format!("pending update: trailing bytes at byte {} of {}", bytes.len(), longer.len())
-    );
+    let batch = Batch { at: into_bar(20), updates: vec![order(into_bar(10), Side::Buy, 1.0, 2.0)] };
+    let mut bytes = batch.to_bytes().unwrap();
+    bytes.push(0);
+    let error = Batch::from_bytes(&bytes).unwrap_err().to_string();
+    let want =
+        format!("pending updates: {} bytes that do not hold a batch (1 bytes are left over)", bytes.len());
+    assert_eq!(error, want);
+    bytes[0] = 1;
+    let error = Batch::from_bytes(&bytes).unwrap_err().to_string();
+    assert_eq!(error, "pending updates of format 1, this program reads 2");
+}
+
+#[test]
+fn a_batch_of_today_can_be_read_tomorrow() {
+    let updates = vec![
+        mark(into_bar(1), 64_000.5),
+        order(into_bar(10), Side::Buy, 1.0, 2.0),
+        quote(into_bar(20), 7, 100.0, 101.0, 1.0, 2.0),
+        status(0, StreamState::Live, into_bar(0)),
+    ];
+    let golden = "02bc90c5c38367048e91c5c38367000742544355534454000000001040ef40000000003040ef40577a6d365662b03f018490c5c383678290c5c38367f0a0c5c38367010742544355534454000000000000000040000000000000f03fae47e17a14aeff3f00000000000000409490c5c38367e49fc5c38367b491c5c38367020007425443555344540e0000000000005940000000000000f03f0000000000405940000000000000004001a890c5c383678090c5c3836703010004008090c5c38367";
+    assert_eq!(hex(&Batch { at: into_bar(30), updates }.to_bytes().unwrap()), golden);
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use backtestd_core::blueprints::RunFacts;
 use backtestd_core::conclude::{Look, conclude_like, discovery_config, outcome_table};
 use backtestd_core::discovery::{
-    Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey, TrialLedger,
-    conclude_book, state_condition,
+    Candidate, Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey,
+    TrialLedger, UnitPlace, conclude_book, state_condition,
 };
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
@@ -275,14 +275,25 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     let filtered = of("not_LOW_LIQUIDITY_STATE_and_not_SPREAD_ELEVATED_STATE");
     assert_eq!((of("").measured.cohort, filtered.measured.cohort), (1, 2));
     // The same outcomes, two budgets: the small second cohort has more of its budget for each of its trials.
-    let share = |cohort: u32| {
-        let c = accounting.of(cohort).unwrap();
-        c.budget / c.units as f64
+    let share = |c: &Candidate| {
+        let is_its = |place: &UnitPlace| {
+            let block = &full.blocks[place.block];
+            block.event_type == c.measured.event_type
+                && block.horizon == c.measured.horizon
+                && full.condition(*place).map_or("", |rule| &rule.condition.id) == c.state_id()
+                && full.scope(*place).label() == "ALL"
+        };
+        accounting.share(&full, full.places().find(is_its).unwrap())
     };
     let ratio = filtered.measured.p_threshold.unwrap() / of("").measured.p_threshold.unwrap();
-    assert!((ratio / (share(2) / share(1)) - 1.0).abs() < 1e-12, "{ratio}");
+    assert!((ratio / (share(filtered) / share(of(""))) - 1.0).abs() < 1e-12, "{ratio}");
+    // The same rows: one hypothesis with several names. The pool is its one symbol, and that is what is found.
+    let single = twin.candidates.iter().find(|c| c.judgement.is_discovery).unwrap();
+    assert_eq!((single.measured.scope.label(), single.state_id()), ("BTCUSDT", ""));
+    assert_eq!(filtered.measured.influence.same_series_as.as_ref(), Some(&of("").measured.candidate_id));
+    assert_eq!(of("").measured.influence.same_series_as.as_ref(), Some(&single.measured.candidate_id));
     assert!(
-        filtered.judgement.is_discovery
+        !filtered.judgement.is_discovery
             && (filtered.measured.p_any, filtered.measured.effect_raw_bps)
                 == (of("").measured.p_any, of("").measured.effect_raw_bps)
     );

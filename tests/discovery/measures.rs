@@ -46,7 +46,7 @@ fn fill(store: &mut Store, raw: &RawBlock) {
             put(Records::Bars(Market::Spot, raw.spot)),
             put(Records::Mark(raw.mark)),
         ];
-        store.put(&puts, Delivery { origin: Origin::Archive, label: "test" }).unwrap();
+        store.put(&puts, Delivery::new(Origin::Archive, "test")).unwrap();
     }
 }
 

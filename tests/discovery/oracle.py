@@ -49,7 +49,7 @@ def process(z, side):
         u = x / scale
         num, den = DECAY * num + x * x, DECAY * den + 1
         s, v = s + u, v + u * u
-        wealth = wealth + np.log1p(bets * np.maximum(gain, -RESERVE / bets))
+        wealth = wealth + np.log1p(bets * np.clip(gain, -RESERVE / bets, RESERVE / bets))
         bet = np.logaddexp.reduce(wealth) - math.log(len(bets))
         sym = log_e_sym(s, v)
         mix = np.logaddexp(math.log(weight) + sym, math.log(1 - weight) + bet) if weight > 0 else bet

@@ -29,7 +29,7 @@ fn in_pushes(ends: impl IntoIterator<Item = usize>, opts: EngineOptions, restart
     for end in ends {
         trace.add(engine.push(&rows(market(), at, end)).unwrap());
         if restart {
-            let bytes = engine.checkpoint();
+            let bytes = engine.checkpoint().unwrap();
             engine = Engine::restore(shipped().graph.clone(), &symbols(), &bytes, opts).unwrap();
         }
         at = end;

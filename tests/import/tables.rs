@@ -266,7 +266,9 @@ fn every_bar_that_was_stored_too_early_is_found() {
     let summary = run(&mut store, &malformed);
     let note = summary.findings.iter().find(|f| f.what.contains("before they closed")).unwrap();
     assert!(note.what.starts_with("29 bars"), "{note}");
-    assert_eq!((summary.total().inserted, summary.in_doubt.len()), (4617 - 29, 0));
+    assert_eq!((summary.total().inserted, summary.in_doubt.len()), (4617, 0));
+    assert_eq!(summary.quarantined.len(), 29, "stored, and unknown");
+    assert!(summary.quarantined.iter().all(|q| q.rule == "unfinished"));
 }
 
 #[test]
@@ -284,5 +286,6 @@ fn a_true_bar_before_a_halt_stays_in_every_format() {
     assert_eq!(summary.in_doubt.iter().map(|s| s.bar).collect::<Vec<_>>(), [halt], "alone it cannot be told");
     // The exchange's own file of another contract shows the same halt.
     run(&mut store, &args(&[data("archive/futures/um/monthly/klines/SOLUSDT/5m/SOLUSDT-5m-2025-01.zip")]));
+    assert_eq!(store.quarantine().unwrap(), []);
     assert_eq!(perp_klines(&mut store, &csv).in_doubt, []);
 }

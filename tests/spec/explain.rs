@@ -401,7 +401,7 @@ fn store_with_bars(dir: &Path) -> Store {
     let mut store = Store::open(dir).unwrap();
     let raw = market(11, SYMBOLS, 700);
     for (symbol, records) in symbols(SYMBOLS).iter().zip(&raw.symbols) {
-        let delivery = Delivery { origin: Origin::Archive, label: "test" };
+        let delivery = Delivery::new(Origin::Archive, "test");
         store.put_bars(Market::Perp, symbol, &records.perp, delivery).unwrap();
     }
     store

@@ -16,13 +16,13 @@ use backtestd_core::market::{RawPut, Records};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::lake::export_raw;
-use backtestd_store::{Delivery, FACTS_FIRST, Fsync, Origin, Store, TickCommit};
+use backtestd_store::{Delivery, FACTS_FIRST, Fsync, Lot, Origin, Store, TickCommit};
 use serde_json::Value;
 
 use crate::common::{START, market, spec_dir, symbols};
 
 const ROWS: usize = 2200;
-const FILE: Delivery<'_> = Delivery { origin: Origin::Archive, label: "test" };
+const FILE: Delivery<'_> = Delivery::new(Origin::Archive, "test");
 
 fn spec() -> Arc<CompiledSpec> {
     Arc::new(load_specs(&spec_dir()).unwrap())
@@ -152,13 +152,13 @@ fn history_that_changes_behind_the_facts_marks_them_stale_and_is_not_held_agains
     let name = symbols(2).remove(1);
     let at = START + 1800;
     let mut bar = store.bars(Market::Perp, &name, at, at.next()).unwrap().remove(0);
-    let delivery = Delivery { origin: Origin::Archive, label: "again" };
+    let delivery = Delivery::new(Origin::Archive, "again");
     let put = |bar| [RawPut { symbol: name.clone(), records: Records::Bars(Market::Perp, vec![bar]) }];
-    store.put_history(&put(bar), delivery, &[]).unwrap();
+    store.put_history(&[Lot { puts: &put(bar), delivery, completes: None }], &[]).unwrap();
     assert_eq!(store.facts_dirty().unwrap(), None, "the same bar again changes nothing");
     bar.close *= 1.0001;
     bar.high = bar.high.max(bar.close);
-    store.put_history(&put(bar), delivery, &[]).unwrap();
+    store.put_history(&[Lot { puts: &put(bar), delivery, completes: None }], &[]).unwrap();
     assert_eq!(store.facts_dirty().unwrap(), Some(at));
     let area = facts(&store, FactsRange::default());
     assert_eq!(lines(&area), [""; 0]);
@@ -215,9 +215,10 @@ fn publish(dir: &Path, at_ms: i64) {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at_ms),
         code_version: "test".to_owned(),
-        verdicts: backtestd_core::blueprints::Verdicts::default(),
+        verdicts: backtestd_core::blueprints::Standings::default(),
         lives: backtestd_core::blueprints::Lives::new(),
         reasons: Vec::new(),
+        memory: None,
     };
     publish_version(&dir.join("blueprints"), &[], &context).unwrap();
 }

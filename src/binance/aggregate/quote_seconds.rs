@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::update::BookTicker;
 use backtestd_core::market::{BAR_MS, BarIndex, QuoteBar, Ts};
 
@@ -12,12 +14,11 @@ const SECOND_MS: i64 = 1000;
 const SNAPSHOTS: i64 = BAR_MS / SECOND_MS;
 /// A quote older than this at a snapshot does not count, unless the feed is known to be slower.
 pub const OLDEST_QUOTE_MS: i64 = 5000;
-/// Version byte and width of [`QuoteSeconds::to_bytes`].
-const VERSION: u8 = 1;
-const QUOTE_BYTES: usize = 48;
+/// Version of [`QuoteSeconds::to_bytes`].
+const VERSION: u8 = 2;
 
 /// Best bid and ask at an instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quote {
     /// The exchange's time, or that of arrival where the exchange sends none.
     pub ts: Ts,
@@ -173,49 +174,32 @@ impl QuoteSeconds {
         }
     }
 
-    /// As bytes: a version, then 48 bytes a quote (time, id, bid, its quantity, ask, its quantity; little-endian).
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1 + self.0.len() * QUOTE_BYTES);
-        out.push(VERSION);
-        for q in self.0.values() {
-            out.extend(q.ts.0.to_le_bytes());
-            out.extend(q.update_id.to_le_bytes());
-            for v in [q.bid, q.bid_quantity, q.ask, q.ask_quantity] {
-                out.extend(v.to_le_bytes());
-            }
-        }
-        out
+    /// As bytes: a version, then the quotes by time, in postcard.
+    ///
+    /// # Errors
+    /// When postcard cannot encode them.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, postcard::Error> {
+        let quotes: Vec<&Quote> = self.0.values().collect();
+        postcard::to_extend(&quotes, vec![VERSION])
     }
 
     /// The inverse of [`QuoteSeconds::to_bytes`]; `None` for bytes of another layout.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&VERSION, body) = bytes.split_first()? else { return None };
-        let (chunks, rest) = body.as_chunks::<QUOTE_BYTES>();
-        if !rest.is_empty() {
-            return None;
-        }
+        let (quotes, rest): (Vec<Quote>, _) = postcard::take_from_bytes(body).ok()?;
         let mut out = Self::default();
-        for chunk in chunks {
-            let [ts, update_id, bid, bid_quantity, ask, ask_quantity] =
-                <[[u8; 8]; 6]>::try_from(chunk.as_chunks::<8>().0).ok()?;
-            out.observe(Quote {
-                ts: Ts(i64::from_le_bytes(ts)),
-                update_id: i64::from_le_bytes(update_id),
-                bid: f64::from_le_bytes(bid),
-                bid_quantity: f64::from_le_bytes(bid_quantity),
-                ask: f64::from_le_bytes(ask),
-                ask_quantity: f64::from_le_bytes(ask_quantity),
-            });
+        for quote in quotes {
+            out.observe(quote);
         }
-        Some(out)
+        rest.is_empty().then_some(out)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtestd_core::market::hex;
 
     fn quote(ms: i64, update_id: i64) -> Quote {
         Quote { ts: Ts(ms), update_id, bid: 99.0, bid_quantity: 2.0, ask: 101.0, ask_quantity: 1.0 }
@@ -239,7 +223,16 @@ mod tests {
         left.union(&right);
         assert_eq!(left, whole);
         assert_eq!(other_way, whole);
-        assert_eq!(QuoteSeconds::from_bytes(&whole.to_bytes()), Some(whole.clone()));
-        assert_eq!(QuoteSeconds::from_bytes(&whole.to_bytes()[..50]), None);
+        let bytes = whole.to_bytes().unwrap();
+        assert_eq!(QuoteSeconds::from_bytes(&bytes), Some(whole.clone()));
+        assert_eq!(QuoteSeconds::from_bytes(&bytes[..50]), None);
+    }
+
+    #[test]
+    fn the_bytes_of_a_store_of_today_can_be_read_tomorrow() {
+        let mut quotes = QuoteSeconds::default();
+        quotes.observe(quote(1_700_000_000_333, 7));
+        let golden = "02019aa5abfef9620e0000000000c0584000000000000000400000000000405940000000000000f03f";
+        assert_eq!(hex(&quotes.to_bytes().unwrap()), golden);
     }
 }

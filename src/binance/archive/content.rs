@@ -109,6 +109,7 @@ fn read_zip(
             }
         };
         let entry = zip.by_index(ix).map_err(|e| container(format!("entry {name}: {e}")))?;
+        out.provenance.made = out.provenance.made.max(members::made(&entry));
         let size = entry.size();
         read_table(&label, buffered(Watched::new(entry, size, progress)), &spec, out)?;
     }
@@ -162,21 +163,23 @@ fn read_table(
     spec: &FileSpec,
     out: &mut FileContent,
 ) -> Result<(), ArchiveError> {
-    let mut put = |symbol, records| out.puts.push(RawPut { symbol, records });
     let findings = &mut out.findings;
     if let Some(kind) = lake_kind(file, &mut input, spec.kind)? {
-        for (symbol, records) in lake::read(file, input, kind, spec, findings)? {
-            put(symbol, records);
+        for (symbol, (records, told)) in lake::read(file, input, kind, spec, findings)? {
+            let put = RawPut { symbol, records };
+            if !told.is_empty() {
+                out.provenance.told.push((put.series(), told));
+            }
+            out.puts.push(put);
         }
         return Ok(());
     }
+    let mut put = |symbol, records| out.puts.push(RawPut { symbol, records });
     match spec.kind {
         FileKind::Klines => {
             let table = klines::read(file, input, spec, findings)?;
             for (symbol, rows) in table.by_symbol {
-                if !table.is_lake {
-                    out.suspects.extend(unfinished::search(&symbol, spec.market, &rows.bars));
-                }
+                out.suspects.extend(unfinished::search(&symbol, spec.market, &rows.bars));
                 out.parts.extend(rows.parts.into_iter().map(|p| (symbol.clone(), spec.market, p)));
                 put(symbol, Records::Bars(spec.market, rows.bars));
             }

@@ -25,22 +25,6 @@ const SCHEMA: Schema<'static> = Schema {
     more: Some(volumes_by_asset),
 };
 
-/// The columns of the lake's own table, squeezed.
-const LAKE: [&str; 12] = [
-    "timestamp",
-    "symbol",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "quotevolume",
-    "trades",
-    "takerbuyvolume",
-    "takerbuyquotevolume",
-    "source",
-];
-
 const COLUMNS: &[Column] = &[
     column(
         "open_time",
@@ -153,8 +137,6 @@ const COARSE_ROWS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct KlineTable {
     pub by_symbol: BTreeMap<Symbol, Klines>,
-    /// Whether it is the lake's own table.
-    pub is_lake: bool,
 }
 
 /// Reads klines of any width that divides 5 minutes. Of anything but klines of trades (mark, index and premium) only
@@ -166,7 +148,6 @@ pub(super) fn read(
     findings: &mut Vec<Finding>,
 ) -> Result<KlineTable, ArchiveError> {
     let mut table = Table::open(file, input, &SCHEMA, findings)?;
-    let is_lake = table.names() == LAKE;
     let has_header = !table.names().is_empty();
     let mut owner = Owner::new(file, spec);
     let mut steps = Steps::default();
@@ -201,7 +182,7 @@ pub(super) fn read(
     owner.report(findings);
     steps.check(file, spec.interval_ms)?;
     let width = rows.width.or_else(|| steps.width()).unwrap_or(BAR_MS);
-    Ok(KlineTable { by_symbol: rows.finish(width, findings)?, is_lake })
+    Ok(KlineTable { by_symbol: rows.finish(width, findings)? })
 }
 
 /// The width of a bar by the distance of its two times: the close may be the last millisecond, the last second, or the
@@ -284,9 +265,10 @@ fn values(row: &Row<'_>, trades: bool) -> Result<[f64; 9], ArchiveError> {
     Ok(v)
 }
 
-/// What must hold of any bar. Returns the index of the value to blame.
+/// What must hold of any bar, or its row is no bar. What cannot be true of a bar is for the rules of plausibility. Returns the
+/// index of the value to blame.
 pub(super) fn check(v: &[f64; 9], trades: bool) -> Result<(), (usize, String)> {
-    let [open, high, low, close, volume, quote, _, taker, taker_quote] = *v;
+    let [open, high, low, close, ..] = *v;
     for (i, price) in v[..SUMMED].iter().enumerate() {
         if price.is_nan() {
             return Err((i, "a bar needs all four prices".to_owned()));
@@ -305,13 +287,6 @@ pub(super) fn check(v: &[f64; 9], trades: bool) -> Result<(), (usize, String)> {
         if *amount < 0.0 {
             return Err((i, "amounts cannot be negative".to_owned()));
         }
-    }
-    // One part in 1e9 for tables that were once computed in floating point.
-    if taker > volume * (1.0 + 1e-9) {
-        return Err((7, format!("takers cannot have bought more than the volume {volume}")));
-    }
-    if taker_quote > quote * (1.0 + 1e-9) {
-        return Err((8, format!("takers cannot have bought more than the quote volume {quote}")));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::name::from_path;
 use super::{ArchiveError, FileSpec, NameFacts};
+use backtestd_core::market::{Ts, parse_time};
 
 /// The tables inside, by index and name; what other systems leave beside them (`__MACOSX/._x.csv`) is none.
 pub(super) fn tables<R: Read + Seek>(
@@ -33,6 +34,15 @@ pub(super) fn tables<R: Read + Seek>(
         return Err(container(format!("no .csv inside (found: {found})")));
     }
     Ok(out)
+}
+
+/// When a member was made; a date of before the archive began means that the zip does not say.
+pub(super) fn made<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Option<Ts> {
+    const FIRST_YEAR: u16 = 2017;
+    let at = entry.last_modified().filter(|at| at.year() >= FIRST_YEAR)?;
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+    parse_time(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")).ok()
 }
 
 /// What the names of the tables inside say, for an archive whose own name is silent; empty when it is none.

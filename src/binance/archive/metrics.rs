@@ -64,9 +64,6 @@ const fn ratio(place: usize, name: &'static str, aliases: &'static [&'static str
     Column { name, place, aliases, required: false }
 }
 
-/// The columns of the lake's own table, squeezed.
-const LAKE: [&str; 5] = ["timestamp", "symbol", "openinterest", "openinterestvalue", "source"];
-
 /// 2026-06-25T00:00:00Z: from here labels are the start of their period.
 const START_LABELS_FROM: Ts = Ts(1_782_345_600_000);
 
@@ -185,7 +182,6 @@ pub(super) fn read(
 ) -> Result<Vec<(Symbol, Records)>, ArchiveError> {
     // A header-less file starts with a digit as well: its first column is a time.
     let mut table = Table::open(file, input, &SCHEMA, findings)?;
-    let is_lake = table.names() == LAKE;
     let mut owner = Owner::new(file, spec);
     let mut out: BTreeMap<Symbol, Slots> = BTreeMap::new();
     let (mut late, mut zeros) = (0_u64, 0_u64);
@@ -195,12 +191,8 @@ pub(super) fn read(
         let snapshot = snapshot(&row, label)?;
         zeros += u64::from(row.number(CONTRACTS)? == 0.0);
         let slots = out.entry(symbol).or_default();
-        if is_lake {
-            slots.put(label, snapshot);
-        } else {
-            late += u64::from(label.0.rem_euclid(BAR_MS) != 0);
-            slots.label(slot_of(label), snapshot);
-        }
+        late += u64::from(label.0.rem_euclid(BAR_MS) != 0);
+        slots.label(slot_of(label), snapshot);
     }
     owner.report(findings);
     let mut doubled = 0;

@@ -35,13 +35,12 @@ pub use book_ticker::QuoteEdge;
 pub use content::read_file;
 pub use error::ArchiveError;
 pub use members::facts_of_members;
-pub use name::{Fact, FileKind, NameFacts, from_path};
+pub use name::{Fact, FileKind, NameFacts, from_path, origin_of};
 pub use orders::BarOrders;
 pub use parts::BarParts;
-pub use unfinished::{Suspect, Verdict};
+pub use unfinished::{Certainty, Suspect};
 
-use backtestd_core::market::RawPut;
-use backtestd_core::market::{Market, Symbol};
+use backtestd_core::market::{Market, Origin, RawPut, SeriesKey, Symbol, Ts};
 
 /// What is to be read.
 #[derive(Clone, Debug)]
@@ -101,6 +100,24 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Where a record of one of the lake's own tables came from, as the table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Told {
+    /// Kind of source.
+    pub origin: Origin,
+    /// When the source was made.
+    pub made: Option<Ts>,
+}
+
+/// What a file is, as far as it decides between its values and those of others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Provenance {
+    /// When the file was made, by its own account: the newest date of a zip's members.
+    pub made: Option<Ts>,
+    /// Where records came from before: bar numbers or milliseconds by kind, in order.
+    pub told: Vec<(SeriesKey, Vec<(i64, Told)>)>,
+}
+
 /// A file's content, ready to be stored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileContent {
@@ -112,6 +129,8 @@ pub struct FileContent {
     pub parts: Vec<(Symbol, Market, BarParts)>,
     /// Liquidation orders behind the sums: another capture may hold more of the same bars.
     pub orders: Vec<(Symbol, BarOrders)>,
+    /// What it says of where it came from.
+    pub provenance: Provenance,
     /// Bars that look as if they had been stored before they closed. They are still among `puts`.
     pub suspects: Vec<Suspect>,
     /// Repairs and omissions.

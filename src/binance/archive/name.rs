@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::layout::{self, Layout};
-use backtestd_core::market::{Contract, Instrument, Kind, Market};
+use backtestd_core::market::{Contract, Instrument, Kind, Market, Origin};
 
 /// Kinds of file that can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -137,6 +137,22 @@ pub fn from_path(path: &Path, root: &Path) -> NameFacts {
     facts
 }
 
+/// Where a file comes from by its own name: a zip named after a day or a month is the archive's, anything else is a table.
+#[must_use]
+pub fn origin_of(path: &Path) -> Origin {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip")) {
+        return Origin::Table;
+    }
+    let parts: Vec<&str> = stem(name).split('-').collect();
+    let is = |part: &str, digits: usize| part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+    match parts[..] {
+        [_, .., year, month, day] if is(year, 4) && is(month, 2) && is(day, 2) => Origin::ArchiveDaily,
+        [_, .., year, month] if is(year, 4) && is(month, 2) => Origin::ArchiveMonthly,
+        _ => Origin::Table,
+    }
+}
+
 /// A name without the endings of containers.
 pub(super) fn stem(name: &str) -> &str {
     let mut name = name;
@@ -235,6 +251,21 @@ mod tests {
         assert_eq!(facts.kind, Some(kind), "{path}");
         assert_eq!(facts.interval_ms, minutes.map(|m| m * 60_000), "{path}");
         assert_eq!(facts.foreign, None, "{path}");
+    }
+
+    #[test]
+    fn a_zip_that_is_named_after_a_day_or_a_month_is_of_the_archive() {
+        for (name, origin) in [
+            ("a/BTCUSDT-5m-2020-12-21.zip", Origin::ArchiveDaily),
+            ("BTCUSDT-5m-2020-12.ZIP", Origin::ArchiveMonthly),
+            ("BTCUSDT-fundingRate-2020-12.zip", Origin::ArchiveMonthly),
+            ("BTCUSDT-5m-2020-12-21.csv", Origin::Table),
+            ("BTCUSDT-5m-2020.zip", Origin::Table),
+            ("2020-12.zip", Origin::Table),
+            ("data.zip", Origin::Table),
+        ] {
+            assert_eq!(origin_of(Path::new(name)), origin, "{name}");
+        }
     }
 
     #[test]

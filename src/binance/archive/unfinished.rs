@@ -12,7 +12,7 @@ use backtestd_core::market::{Bar, BarIndex, Market, Symbol};
 
 /// How sure it is that a bar was stored before it closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Certainty {
     /// It was: its table has many of its kind.
     Unfinished,
     /// Perhaps; or it is the last bar before a halt.
@@ -29,7 +29,7 @@ pub struct Suspect {
     /// The bar that it belongs to.
     pub bar: BarIndex,
     /// How sure that is.
-    pub verdict: Verdict,
+    pub certainty: Certainty,
     /// What gives it away.
     pub reason: String,
 }
@@ -77,14 +77,14 @@ pub(super) fn search(symbol: &Symbol, market: Market, bars: &[Bar]) -> Vec<Suspe
     // Volumes alone prove little.
     let count = (0..bars.len()).filter(|i| view.strong[*i] && !bars[*i].trades.is_nan()).count();
     let is_proven = count >= PROOF && count * 1000 >= bars.len() * PROOF_PER_MILLE;
-    let verdict = if is_proven { Verdict::Unfinished } else { Verdict::InDoubt };
+    let certainty = if is_proven { Certainty::Unfinished } else { Certainty::InDoubt };
     (0..bars.len())
         .filter(|i| view.is_suspect(*i, is_proven))
         .map(|i| Suspect {
             symbol: symbol.clone(),
             market,
             bar: bars[i].bar,
-            verdict,
+            certainty,
             reason: view.reason(i),
         })
         .collect()
@@ -245,10 +245,10 @@ mod tests {
         bar.close = bar.open + (bar.close - bar.open) * 0.1;
     }
 
-    fn found(bars: &[Bar]) -> Vec<(i64, Verdict)> {
+    fn found(bars: &[Bar]) -> Vec<(i64, Certainty)> {
         let symbol = Symbol::new("BTCUSDT").unwrap();
         let first = bars[0].bar;
-        search(&symbol, Market::Perp, bars).iter().map(|s| (s.bar - first, s.verdict)).collect()
+        search(&symbol, Market::Perp, bars).iter().map(|s| (s.bar - first, s.certainty)).collect()
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
     fn a_single_one_is_in_doubt_because_a_halt_looks_the_same() {
         let mut bars = market(600);
         cut(&mut bars[400], 180.0);
-        assert_eq!(found(&bars), [(400, Verdict::InDoubt)]);
+        assert_eq!(found(&bars), [(400, Certainty::InDoubt)]);
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         for bar in &mut bars[300..330] {
             cut(bar, 150.0);
         }
-        let want: Vec<_> = (300..330).map(|i| (i, Verdict::Unfinished)).collect();
+        let want: Vec<_> = (300..330).map(|i| (i, Certainty::Unfinished)).collect();
         assert_eq!(found(&bars), want);
     }
 
@@ -277,7 +277,7 @@ mod tests {
     fn the_last_bar_of_a_table_is_judged_by_its_trades() {
         let mut bars = market(600);
         cut(&mut bars[599], 300.0);
-        assert_eq!(found(&bars), [(599, Verdict::InDoubt)]);
+        assert_eq!(found(&bars), [(599, Certainty::InDoubt)]);
     }
 
     #[test]

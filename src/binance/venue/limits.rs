@@ -68,7 +68,7 @@ impl Limits {
 
 /// Whether a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Admission {
     /// Yes; the weight used in this window so far.
     Served { used: u32 },
     /// No: 429, wait so long.
@@ -120,7 +120,7 @@ impl Limiter {
     }
 
     /// Charges a request.
-    pub(crate) fn charge(&self, address: IpAddr, pool: Pool, weight: u32, now: Instant) -> Verdict {
+    pub(crate) fn charge(&self, address: IpAddr, pool: Pool, weight: u32, now: Instant) -> Admission {
         let (limit, seconds) = self.size(pool);
         let elapsed = now.saturating_duration_since(self.started);
         let window = elapsed.as_secs() / seconds;
@@ -128,7 +128,7 @@ impl Limiter {
         let state = addresses.entry(address).or_default();
         if let Some(until) = state.banned_until {
             if now < until {
-                return Verdict::Banned { wait: until - now };
+                return Admission::Banned { wait: until - now };
             }
             state.banned_until = None;
         }
@@ -138,7 +138,7 @@ impl Limiter {
         }
         if counter.used.saturating_add(weight) <= limit {
             counter.used += weight;
-            return Verdict::Served { used: counter.used };
+            return Admission::Served { used: counter.used };
         }
         counter.refused += 1;
         if counter.refused > self.limits.refusals_before_ban {
@@ -146,9 +146,12 @@ impl Limiter {
             let ban = Duration::from_secs(self.limits.first_ban_seconds << state.bans.min(12)).min(MAX_BAN);
             state.bans += 1;
             state.banned_until = Some(now + ban);
-            return Verdict::Banned { wait: ban };
+            return Admission::Banned { wait: ban };
         }
-        Verdict::Refused { limit, wait: Duration::from_secs((window + 1) * seconds).saturating_sub(elapsed) }
+        Admission::Refused {
+            limit,
+            wait: Duration::from_secs((window + 1) * seconds).saturating_sub(elapsed),
+        }
     }
 }
 
@@ -162,19 +165,19 @@ mod tests {
         let limiter = Limiter::new(limits);
         let ip = IpAddr::from([127, 0, 0, 1]);
         let mut now = limiter.started;
-        assert_eq!(limiter.charge(ip, Pool::Futures, 10, now), Verdict::Served { used: 10 });
-        assert!(matches!(limiter.charge(ip, Pool::Futures, 1, now), Verdict::Refused { limit: 10, .. }));
+        assert_eq!(limiter.charge(ip, Pool::Futures, 10, now), Admission::Served { used: 10 });
+        assert!(matches!(limiter.charge(ip, Pool::Futures, 1, now), Admission::Refused { limit: 10, .. }));
         assert_eq!(
             limiter.charge(ip, Pool::Futures, 1, now),
-            Verdict::Banned { wait: Duration::from_secs(120) }
+            Admission::Banned { wait: Duration::from_secs(120) }
         );
-        assert!(matches!(limiter.charge(ip, Pool::Spot, 1, now), Verdict::Banned { .. }));
+        assert!(matches!(limiter.charge(ip, Pool::Spot, 1, now), Admission::Banned { .. }));
         now += Duration::from_secs(121);
-        assert_eq!(limiter.charge(ip, Pool::Futures, 10, now), Verdict::Served { used: 10 });
+        assert_eq!(limiter.charge(ip, Pool::Futures, 10, now), Admission::Served { used: 10 });
         let _ = limiter.charge(ip, Pool::Futures, 1, now);
         assert_eq!(
             limiter.charge(ip, Pool::Futures, 1, now),
-            Verdict::Banned { wait: Duration::from_secs(240) }
+            Admission::Banned { wait: Duration::from_secs(240) }
         );
     }
 }

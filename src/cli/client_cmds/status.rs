@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{plain, rows};
+use super::text::rows;
 use crate::cli::table;
+use crate::cli::table::plain;
 
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
@@ -52,6 +53,10 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
+    if let Some(held) = s["quarantined"].as_u64().filter(|held| *held > 0) {
+        let how = "records that cannot be true (backtestd quarantine list)";
+        facts.push(vec!["quarantine".to_owned(), format!("{held} {how}")]);
+    }
     if let Some(report) = s["discovery"]["last_report"].as_str() {
         facts.push(vec!["report".to_owned(), report.to_owned()]);
     }

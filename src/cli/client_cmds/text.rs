@@ -2,20 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::table;
+use crate::cli::table::{self, plain};
 
-/// A JSON value as a table cell.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        Value::Number(n) if n.is_f64() => format!("{:.4}", n.as_f64().unwrap_or(f64::NAN)),
-        other => other.to_string(),
-    }
-}
-
-pub(super) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+pub(in crate::cli) fn rows(list: &Value, cells: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array().map(|items| items.iter().map(cells).collect()).unwrap_or_default()
 }
 

@@ -2,35 +2,86 @@
 
 use std::collections::BTreeSet;
 
-use backtestd_binance::archive::{FileContent, Finding, Suspect, Verdict};
-use backtestd_core::market::{BarIndex, Market, Symbol};
-use backtestd_core::market::{Kind, Records, SeriesKey};
+use backtestd_binance::archive::{Certainty, FileContent, Finding, Suspect};
+use backtestd_core::clean::doubt::{Doubt, DoubtRule};
+use backtestd_core::market::{BarIndex, Kind, Records, SeriesKey};
 use backtestd_store::{Origin, Store, StoreError};
 
-/// Takes out the bars that were certainly stored too early (a gap is known to be unknown, and a better file fills it) and
-/// returns those in doubt, which stay. The one place where suspects are decided on.
-pub(super) fn decide(content: &mut FileContent, label: &str) -> Vec<Suspect> {
-    let (unfinished, in_doubt): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut content.suspects).into_iter().partition(|s| s.verdict == Verdict::Unfinished);
-    let Some(first) = unfinished.first() else { return in_doubt };
-    content.findings.push(Finding {
-        file: label.to_owned(),
-        line: None,
-        what: format!(
-            "{} bars were stored before they closed, it seems (few trades, and the next bar opens elsewhere), and are \
-             left out; the first is {}",
-            unfinished.len(),
-            first.bar
-        ),
-    });
-    let out: BTreeSet<(&Symbol, Market, BarIndex)> =
-        unfinished.iter().map(|s| (&s.symbol, s.market, s.bar)).collect();
-    for put in &mut content.puts {
-        if let Records::Bars(market, bars) = &mut put.records {
-            bars.retain(|bar| !out.contains(&(&put.symbol, *market, bar.bar)));
+/// Returns the bars that look as if they had been stored too early, to be set aside when everything is stored. One that would
+/// take the place of another bar is left out: what is stored is never worse.
+pub(super) fn decide(
+    store: &Store,
+    content: &mut FileContent,
+    label: &str,
+) -> Result<Vec<Suspect>, StoreError> {
+    let suspects = std::mem::take(&mut content.suspects);
+    let unfinished: Vec<&Suspect> =
+        suspects.iter().filter(|s| s.certainty == Certainty::Unfinished).collect();
+    if let Some(first) = unfinished.first() {
+        content.findings.push(Finding {
+            file: label.to_owned(),
+            line: None,
+            what: format!(
+                "{} bars were stored before they closed, it seems (few trades, and the next bar opens elsewhere), and are \
+                 kept in quarantine; the first is {}",
+                unfinished.len(),
+                first.bar
+            ),
+        });
+    }
+    let mut worse = BTreeSet::new();
+    for suspect in &suspects {
+        let stored = store.bars(suspect.market, &suspect.symbol, suspect.bar, suspect.bar.next())?;
+        if !stored.is_empty() {
+            worse.insert((&suspect.symbol, suspect.market, suspect.bar));
         }
     }
-    in_doubt
+    for put in &mut content.puts {
+        if let Records::Bars(market, bars) = &mut put.records {
+            bars.retain(|bar| !worse.contains(&(&put.symbol, *market, bar.bar)));
+        }
+    }
+    Ok(suspects.iter().filter(|s| !worse.contains(&(&s.symbol, s.market, s.bar))).cloned().collect())
+}
+
+/// Quarantines suspects, and takes those out again, of this import and of earlier ones, that another series of the store
+/// shows as the last bar before a halt. Returns those of this import that stay in doubt.
+pub(super) fn set_aside(store: &mut Store, suspects: Vec<Suspect>) -> Result<Vec<Suspect>, StoreError> {
+    let mut doubts = Vec::new();
+    for s in &suspects {
+        let series = SeriesKey { kind: Kind::Bars, market: s.market, symbol: s.symbol.clone() };
+        let rule = match s.certainty {
+            Certainty::Unfinished => DoubtRule::Unfinished,
+            Certainty::InDoubt => DoubtRule::PerhapsUnfinished,
+        };
+        doubts.push((series, s.bar.0, Doubt { rule, reason: s.reason.clone() }));
+    }
+    store.set_aside(&doubts)?;
+    let perhaps = DoubtRule::PerhapsUnfinished.name();
+    let others: Vec<SeriesKey> =
+        store.series()?.into_iter().map(|(key, _)| key).filter(|key| key.kind == Kind::Bars).collect();
+    let mut halts = Vec::new();
+    for record in store.quarantine()?.into_iter().filter(|r| r.rule == perhaps && r.released.is_none()) {
+        for other in others.iter().filter(|other| **other != record.series) {
+            if shows_halt(store, other, BarIndex(record.time))? {
+                halts.push((record.series.clone(), record.time));
+                break;
+            }
+        }
+    }
+    store.acquit(&halts)?;
+    // The same rows may have come in several files.
+    let mut seen = BTreeSet::new();
+    let stays = |s: &Suspect| {
+        s.certainty == Certainty::InDoubt
+            && !halts
+                .iter()
+                .any(|(key, time)| key.symbol == s.symbol && key.market == s.market && *time == s.bar.0)
+    };
+    Ok(suspects
+        .into_iter()
+        .filter(|s| stays(s) && seen.insert((s.symbol.clone(), s.market, s.bar)))
+        .collect())
 }
 
 /// Bars on each side that say how many trades are usual.
@@ -40,31 +91,8 @@ const HALT_SHARE: f64 = 0.25;
 /// of at least so many.
 const MIN_TRADES: f64 = 50.0;
 
-/// Drops the doubts about bars that another series of the store shows as the last one before a halt. Only what the
-/// exchange itself published counts: a collector that was restarted cuts the bars of all its symbols at once.
-pub(super) fn clear(store: &Store, in_doubt: &mut Vec<Suspect>) -> Result<(), StoreError> {
-    // The same rows may have come in several files.
-    let mut seen = BTreeSet::new();
-    in_doubt.retain(|s| seen.insert((s.symbol.clone(), s.market, s.bar)));
-    if in_doubt.is_empty() {
-        return Ok(());
-    }
-    let series: Vec<SeriesKey> =
-        store.series()?.into_iter().map(|(key, _)| key).filter(|key| key.kind == Kind::Bars).collect();
-    let mut left = Vec::new();
-    for suspect in std::mem::take(in_doubt) {
-        let mut is_halt = false;
-        for other in series.iter().filter(|s| (&s.symbol, s.market) != (&suspect.symbol, suspect.market)) {
-            is_halt = is_halt || shows_halt(store, other, suspect.bar)?;
-        }
-        if !is_halt {
-            left.push(suspect);
-        }
-    }
-    *in_doubt = left;
-    Ok(())
-}
-
+/// Whether a series shows a halt at a bar. Only what the exchange itself published counts: a collector that was restarted
+/// cuts the bars of all its symbols at once.
 fn shows_halt(store: &Store, series: &SeriesKey, bar: BarIndex) -> Result<bool, StoreError> {
     const TRADES: usize = 6;
     let rows = store.series_rows(series, bar.0 - AROUND, bar.0 + AROUND + 1)?;

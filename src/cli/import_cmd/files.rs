@@ -64,6 +64,8 @@ pub(super) fn wanted(args: &ImportArgs, summary: &mut ImportSummary) -> anyhow::
             }
         }
     }
+    // One order, whatever the order in which they were named.
+    out.sort_by(|a: &Wanted, b| a.path.cmp(&b.path));
     Ok(out)
 }
 

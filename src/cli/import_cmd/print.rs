@@ -69,16 +69,22 @@ fn series_name(key: &SeriesKey) -> String {
 pub(super) fn text(summary: &ImportSummary) {
     for (key, r) in &summary.series {
         println!(
-            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed",
+            "{:<32} {:>9} new {:>9} known {:>7} filled {:>6} changed{}",
             series_name(key),
             r.inserted,
             r.unchanged,
             r.filled,
-            r.conflicts
+            r.conflicts,
+            if r.kept > 0 { format!(" {:>6} refuted", r.kept) } else { String::new() }
         );
     }
-    for conflict in summary.total().listed {
-        println!("changed: {conflict}");
+    let total = summary.total();
+    for conflict in &total.listed {
+        println!("conflict: {conflict}");
+    }
+    let records = total.conflicts + total.kept + total.contradictions;
+    if records > 0 {
+        println!("conflicts: {records} records said two things; `backtestd conflicts` lists them");
     }
     let notes = notes(&summary.findings);
     for note in notes.iter().take(SHOWN) {
@@ -87,14 +93,20 @@ pub(super) fn text(summary: &ImportSummary) {
     if notes.len() > SHOWN {
         println!("note: and {} more notes (all of them with --json)", notes.len() - SHOWN);
     }
-    for suspect in summary.in_doubt.iter().take(SHOWN) {
-        println!(
-            "in doubt (stored): {} {} {}: {}",
-            suspect.market, suspect.symbol, suspect.bar, suspect.reason
-        );
+    for record in summary.quarantined.iter().take(SHOWN) {
+        println!("quarantined: {}: {} ({})", record.id(), record.reason, record.rule);
     }
-    if summary.in_doubt.len() > SHOWN {
-        println!("in doubt: and {} more bars (all of them with --json)", summary.in_doubt.len() - SHOWN);
+    match summary.quarantined.len() {
+        0 => {}
+        n => println!(
+            "quarantined: {n} records in all: stored, and unknown for everything computed from them \
+             (`backtestd quarantine list`, `backtestd quarantine release`)"
+        ),
+    }
+    if !summary.is_judged {
+        println!(
+            "note: no specs, so nothing was held against the rules of plausibility; the next command with specs does it"
+        );
     }
     for line in passed(&summary.passed) {
         println!("passed over: {line}");
@@ -118,6 +130,7 @@ pub(super) fn to_json(summary: &ImportSummary) -> String {
             serde_json::json!({
                 "market": key.market.to_string(), "symbol": key.symbol.as_str(), "kind": key.kind.name(),
                 "inserted": r.inserted, "unchanged": r.unchanged, "filled": r.filled, "conflicts": r.conflicts,
+                "kept": r.kept, "confirmed": r.confirmed,
                 "contradictions": r.contradictions,
                 "listed": r.listed.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
@@ -133,6 +146,8 @@ pub(super) fn to_json(summary: &ImportSummary) -> String {
             "market": s.market.to_string(), "symbol": s.symbol.as_str(), "open_time": s.bar.to_string(),
             "reason": s.reason,
         })).collect::<Vec<_>>(),
+        "quarantined": summary.quarantined,
+        "is_judged": summary.is_judged,
         "refused": summary.refused.iter().map(|(_, reason)| reason).collect::<Vec<_>>(),
         "findings": summary.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "series": series,

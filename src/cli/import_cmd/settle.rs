@@ -12,7 +12,7 @@ use backtestd_binance::aggregate::{OLDEST_QUOTE_MS, QuoteSeconds};
 use backtestd_binance::archive::{BarOrders, BarParts, FileContent, Finding, QuoteEdge};
 use backtestd_core::market::{BarIndex, LiquidationBar, Market, QuoteBar, Symbol};
 use backtestd_core::market::{Kind, RawPut, Records, SeriesKey};
-use backtestd_store::{MergeReport, Store, StoreError};
+use backtestd_store::{Store, StoreError};
 
 /// A file's records as they are to be stored.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Settled {
     /// Quotes to keep for a neighbouring file, by their name in the store; empty: no longer needed.
     pub kept: Vec<(String, Vec<u8>)>,
     /// Records among `puts` that replace one of less coverage.
-    completed: BTreeSet<(SeriesKey, i64)>,
+    pub completed: BTreeSet<(SeriesKey, i64)>,
 }
 
 /// Decides what of a file is stored.
@@ -63,16 +63,6 @@ pub(super) fn settle(store: &Store, content: &mut FileContent, label: &str) -> R
 type Joined = BTreeMap<Symbol, BTreeMap<BarIndex, (QuoteBar, bool)>>;
 
 impl Settled {
-    /// Moves replacements that were expected from the conflicts to the filled ones.
-    pub(super) fn explain(&self, series: &SeriesKey, report: &mut MergeReport) {
-        let expected = self.completed.iter().filter(|(s, _)| s == series).count() as u64;
-        let expected = expected.min(report.conflicts);
-        report.conflicts -= expected;
-        report.filled += expected;
-        let time = |at: backtestd_core::market::Ts| if series.kind.is_bar_like() { at.bar().0 } else { at.0 };
-        report.listed.retain(|c| !self.completed.contains(&(c.series.clone(), time(c.at))));
-    }
-
     fn join(&mut self, store: &Store, joined: &mut Joined, edge: QuoteEdge) -> Result<(), StoreError> {
         let name = format!("quote_edge/{}/{}", edge.symbol, edge.bar.0);
         let kept = store.meta(&name)?.and_then(|bytes| QuoteSeconds::from_bytes(&bytes));
@@ -84,7 +74,9 @@ impl Settled {
                 self.kept.push((name, Vec::new()));
             }
         } else if quotes != before {
-            self.kept.push((name, quotes.to_bytes()));
+            let unstorable = |detail| StoreError::Unstorable { what: name.clone(), detail };
+            let bytes = quotes.to_bytes().map_err(|error| unstorable(error.to_string()))?;
+            self.kept.push((name, bytes));
         }
         if quotes.reaches(edge.bar) {
             let record = quotes.summarise(edge.bar, OLDEST_QUOTE_MS);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::diff::{Verdict, Verdicts};
+use super::diff::{Standing, Standings};
 use super::record::{
     BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage,
     PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
@@ -131,7 +131,7 @@ pub struct Compiled {
     /// Blueprints by id. Revision 1 and not yet published: the next version's number is not the run's to know.
     pub blueprints: Vec<Blueprint>,
     /// What became of every candidate, by id.
-    pub verdicts: Verdicts,
+    pub verdicts: Standings,
     /// Where the candidates stopped, in words; says why there are no blueprints when there are none.
     pub reasons: Vec<String>,
 }
@@ -195,7 +195,7 @@ pub fn compile(
         let blueprint = blueprint(candidate, result, inputs)?;
         out.verdicts.insert(
             candidate.measured.candidate_id.clone(),
-            Verdict {
+            Standing {
                 direction_rule: candidate.measured.direction_rule,
                 compiled_as: Some(blueprint.id.clone()),
                 weakened: None,
@@ -211,7 +211,7 @@ pub fn compile(
 
 impl Compiled {
     fn reject(&mut self, candidate: &Candidate, inputs: &CompileInputs<'_>, why: String) {
-        let verdict = Verdict {
+        let verdict = Standing {
             direction_rule: candidate.measured.direction_rule,
             compiled_as: None,
             weakened: (is_unfit(candidate) || inputs.strategies.on_weakened == OnWeakened::Watch)

@@ -25,11 +25,11 @@ const PROVENANCE: [&str; 9] = [
 const FIELDS_NAMED: usize = 6;
 
 /// What a run makes of each hypothesis, by candidate id: why a known blueprint is not in its set.
-pub type Verdicts = BTreeMap<String, Verdict>;
+pub type Standings = BTreeMap<String, Standing>;
 
 /// What a run makes of one hypothesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Standing {
     /// The side that the evidence is on now.
     pub direction_rule: DirectionRule,
     /// The blueprint that it became, if it did.
@@ -93,7 +93,7 @@ pub fn diff(
     current: &[Blueprint],
     departed: &BTreeMap<String, Departed>,
     compiled: &[Blueprint],
-    verdicts: &Verdicts,
+    verdicts: &Standings,
     lives: &Lives,
 ) -> Diff {
     let mut out = Diff { departed: departed.clone(), ..Diff::default() };
@@ -206,7 +206,7 @@ impl Diff {
     }
 
     /// A known blueprint that the run would not publish.
-    fn lapse(&mut self, old: &Blueprint, verdict: Option<&Verdict>, life: Option<&Life>) {
+    fn lapse(&mut self, old: &Blueprint, verdict: Option<&Standing>, life: Option<&Life>) {
         if old.status == Status::Retired {
             self.depart(old);
             return;

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 
 pub use canonical::{canonical_json, sha256_hex};
 pub use compile::{CompileError, CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
-pub use diff::{Diff, Life, Lives, Verdict, Verdicts, count, diff};
+pub use diff::{Diff, Life, Lives, Standing, Standings, count, diff};
 pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifest};
 pub use monitored::lives_of;
 pub use record::{

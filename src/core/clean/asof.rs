@@ -1,9 +1,11 @@
 //! Backward as-of joins with a publication lag and a longest hold.
 
+use serde::{Deserialize, Serialize};
+
 use crate::market::Ts;
 
 /// Records waiting to become known, and the last one that did. `K` is what is known of a record beside its instant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AsOf<K> {
     /// Not yet known, by instant.
     pub pending: Vec<(Ts, K)>,

@@ -3,6 +3,8 @@
 use crate::market::HOUR_MS;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::asof::AsOf;
 use super::calendar::{Sessions, minutes, release_minutes};
 use super::order::check_order;
@@ -18,10 +20,10 @@ pub(super) const LONGEST_INTERVAL_H: i64 = 8;
 /// says nothing any more: what a print means is settled by a bounded stretch of history.
 pub(super) const LONGEST_GAP_H: i64 = 2 * LONGEST_INTERVAL_H;
 /// Layout of [`Joiner::checkpoint`].
-pub(super) const CHECKPOINT_VERSION: u32 = 3;
+pub(super) const CHECKPOINT_VERSION: u32 = 4;
 
 /// A print as held.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Print {
     pub(super) rate: f64,
     /// Hours of its interval; resolved when it becomes known.
@@ -416,8 +418,10 @@ impl Print {
 
 impl Joiner {
     /// Everything that later rows depend on.
-    #[must_use]
-    pub fn checkpoint(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, CleanError> {
         checkpoint::write(self)
     }
 

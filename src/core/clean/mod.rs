@@ -11,6 +11,7 @@
 mod asof;
 mod calendar;
 mod checkpoint;
+pub mod doubt;
 mod error;
 mod from_spec;
 mod joiner;

@@ -324,14 +324,25 @@ fn a_block_that_does_not_continue_the_last_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_today_can_be_read_tomorrow() {
+    let mut joiner = Joiner::new(&symbols(), policy(), BarIndex(10)).unwrap();
+    let mut block = RawBlock::empty(BarIndex(10), 1, symbols().len());
+    block.symbols[0].funding =
+        vec![FundingPrint::regular(Ts(BarIndex(10).close().0 - 60_000), 0.0001, f64::NAN)];
+    joiner.push(&block).unwrap();
+    let golden = "040000001603030708010742544355534454000180c18b032d431cebe2361a3f0000000000002040000000000000f87f0300000000000028187fb6a346aac5";
+    assert_eq!(crate::market::hex(&joiner.checkpoint().unwrap()), golden);
+}
+
+#[test]
 fn a_damaged_checkpoint_is_refused() {
     let joiner = Joiner::new(&symbols(), policy(), BarIndex(10)).unwrap();
-    let mut bytes = joiner.checkpoint();
+    let mut bytes = joiner.checkpoint().unwrap();
     assert!(Joiner::restore(&symbols(), policy(), &bytes).is_ok());
     bytes[5] ^= 1;
     assert!(Joiner::restore(&symbols(), policy(), &bytes).is_err());
     let other = [Symbol::new("ETHUSDT").unwrap()];
-    assert!(Joiner::restore(&other, policy(), &joiner.checkpoint()).is_err());
+    assert!(Joiner::restore(&other, policy(), &joiner.checkpoint().unwrap()).is_err());
 }
 
 /// Random histories: settlements and snapshots at odd instants, with holes, over `rows` bars from `FIRST`.
@@ -459,7 +470,7 @@ proptest! {
             for (part, source) in parts.iter_mut().zip(SEEN) {
                 part.extend(bits(&block, source));
             }
-            joiner = Joiner::restore(&symbols(), policy(), &joiner.checkpoint()).unwrap();
+            joiner = Joiner::restore(&symbols(), policy(), &joiner.checkpoint().unwrap()).unwrap();
             from = to;
         }
         for (part, source) in parts.iter().zip(SEEN) {

@@ -1,11 +1,11 @@
 //! Running evidence against "the mean score is not positive", one score per closed day, valid at every look.
 //!
 //! * Scale: `sqrt(num/den)`, known before the day's score; then `num = d num + z^2`, `den = d den + 1`.
-//! * A score counts as at most `cap` scales, for SYM and the scale whichever way it goes and for BET as a gain: the cap is known
+//! * A score counts as at most `cap` scales, for SYM and the scale whichever way it goes, and for BET as a gain: the cap is known
 //!   before the score, an odd function keeps conditional symmetry, and of a gain it only takes away.
 //! * SYM (de la Pena 1999; Howard et al. 2021): `S += u`, `V += u^2`,
 //!   `ln E = ln 2 + ln(rho/(V+rho))/2 + S^2/(2(V+rho)) + ln Phi(S/sqrt(V+rho))`.
-//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l max(u, -clip_l)`, `E = mean wealth`. A bet's clip is
+//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l clamp(u, -clip_l, clip_l)`, `E = mean wealth`. A bet's clip is
 //!   `bet_reserve / l`: what it cannot lose whatever happens is `1 - bet_reserve` of its wealth, and a small bet
 //!   sees losses in full.
 //! * MIX: `E = w E_SYM + (1 - w) E_BET`, with a `w` of each side that was declared before anything was seen. By Ville's
@@ -35,17 +35,25 @@ pub struct Bets {
     pub count: usize,
     /// By bet: losses beyond this many scales count as this many.
     pub loss_clips: [f64; MAX_BETS],
+    /// By bet: gains beyond this many scales count as this many.
+    pub gain_caps: [f64; MAX_BETS],
 }
 
 impl Bets {
-    /// Of these sizes. A bet never loses more than `reserve` of its wealth.
+    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as no more than a loss could:
+    /// clipping losses alone would pay for what is wild either way.
     #[must_use]
     pub fn new(lambdas: &[f64], reserve: f64) -> Self {
         debug_assert!(lambdas.len() <= MAX_BETS, "the loader refuses more bets");
-        let mut bets =
-            Self { sizes: [0.0; MAX_BETS], count: lambdas.len().min(MAX_BETS), loss_clips: [0.0; MAX_BETS] };
+        let mut bets = Self {
+            sizes: [0.0; MAX_BETS],
+            count: lambdas.len().min(MAX_BETS),
+            loss_clips: [0.0; MAX_BETS],
+            gain_caps: [0.0; MAX_BETS],
+        };
         for (at, lambda) in lambdas.iter().enumerate().take(MAX_BETS) {
             (bets.sizes[at], bets.loss_clips[at]) = (*lambda, reserve / lambda);
+            bets.gain_caps[at] = reserve / lambda;
         }
         bets
     }
@@ -274,7 +282,11 @@ pub(crate) fn lab_params() -> MixParams {
     MixParams {
         sym_weights: [0.1; 2],
         rho: 10.0,
-        bets: [Bets { loss_clips: [6.0; MAX_BETS], ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93) }; 2],
+        bets: [Bets {
+            loss_clips: [6.0; MAX_BETS],
+            gain_caps: [f64::INFINITY; MAX_BETS],
+            ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93)
+        }; 2],
         score_cap: f64::INFINITY,
         scale_decay: 0.98,
         scale_prior: 5.0,

@@ -18,7 +18,7 @@ pub(super) fn judge(
         Estimate::Posterior => measured.posterior_mean_bps,
         Estimate::Hierarchical => measured.effect_shrunk_state_bps,
     };
-    let verdict = Verdict::new(measured, estimate, &active, min_events_state);
+    let verdict = GateResults::new(measured, estimate, &active, min_events_state);
     let mut judgement = Judgement {
         is_discovery: verdict.discovery,
         after_cost_expectancy_bps: net(estimate, measured.cost_bps, 1.0),
@@ -47,11 +47,11 @@ fn promote(
     judgement: &mut Judgement,
     measured: &Measured,
     gates: &GatesSpec,
-    verdict: &Verdict,
+    verdict: &GateResults,
     (estimate, min_events_state): (Option<f64>, u32),
 ) {
     let limits = gates.gate_v1_phase2.resolve(Profile::Promotion, &measured.event_type);
-    let promotion = Verdict::new(measured, estimate, &limits, min_events_state);
+    let promotion = GateResults::new(measured, estimate, &limits, min_events_state);
     if verdict.is_final() && promotion.is_final() {
         judgement.promotion_track = PromotionTrack::Standard;
         return;
@@ -61,7 +61,7 @@ fn promote(
     if verdict.is_final() {
         judgement.fail_reasons.extend(unsaid);
     }
-    let mut fallback = Verdict::default();
+    let mut fallback = GateResults::default();
     if fallback.passes_fallback(measured, judgement.after_cost_expectancy_bps, gates) {
         judgement.promotion_track = PromotionTrack::FallbackOnly;
     }
@@ -76,7 +76,7 @@ fn net(estimate: Option<f64>, cost: Option<f64>, multiplier: f64) -> Option<f64>
 }
 
 #[derive(Clone, Default)]
-struct Verdict {
+struct GateResults {
     discovery: bool,
     economic: bool,
     conservative: bool,
@@ -87,7 +87,7 @@ struct Verdict {
     reasons: Failures,
 }
 
-impl Verdict {
+impl GateResults {
     fn new(c: &Measured, estimate: Option<f64>, limits: &Phase2Thresholds, min_events_state: u32) -> Self {
         let mut v = Self::default();
         let after = net(estimate, c.cost_bps, 1.0);

@@ -82,7 +82,7 @@ pub struct Nearest {
 /// One tier of the budget, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TierSummary {
-    /// Its name.
+    /// Which units of a catalogue it is.
     pub tier: Tier,
     /// Units of the catalogue at hand.
     pub hypotheses: usize,

@@ -123,7 +123,9 @@ impl<const N: usize> SignProcesses<N> {
         for (bet, wealth) in self.wealth.iter_mut().enumerate().take(follow.count.max(fade.count)) {
             let (a, b) = (follow.sizes[bet], fade.sizes[bet]);
             let (c, d) = (-follow.loss_clips[bet], -fade.loss_clips[bet]);
-            *wealth *= f64x4::ONE + f64x4::new([a, b, a, b]) * gain.fast_max(f64x4::new([c, d, c, d]));
+            let (g, h) = (follow.gain_caps[bet], fade.gain_caps[bet]);
+            let score = gain.fast_min(f64x4::new([g, h, g, h])).fast_max(f64x4::new([c, d, c, d]));
+            *wealth *= f64x4::ONE + f64x4::new([a, b, a, b]) * score;
             sum += *wealth;
         }
 
@@ -248,9 +250,9 @@ mod tests {
     proptest! {
         #[test]
         fn skipped_evaluations_never_miss_a_supremum(
-            scores in prop::collection::vec(-4.0f64..4.0, 0..300), drift in -1.0f64..1.0,
+            scores in prop::collection::vec(-4.0f64..4.0, 0..300), drift in -1.0f64..1.0, sym in 0usize..3,
         ) {
-            let p = lab_params();
+            let p = MixParams { sym_weights: [[0.0, 0.1, 0.5][sym]; 2], ..lab_params() };
             let scores: Vec<f64> = scores.iter().map(|z| z + drift).collect();
             let mut process = SignProcesses::<1>::new(&p);
             for &z in &scores {

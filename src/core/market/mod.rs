@@ -6,6 +6,7 @@ mod block;
 mod draws;
 mod instrument;
 mod kind;
+mod origin;
 mod raw;
 mod record;
 mod source;
@@ -19,6 +20,7 @@ pub use block::{SymbolColumns, TickBlock};
 pub use draws::{Draws, derive};
 pub use instrument::{Contract, Instrument};
 pub use kind::{Kind, KindFacts, Live, Log, RawPut, RawSymbol, Records, SeriesKey, TimeKey};
+pub use origin::{Origin, Rank};
 // Every record type, and the stretch that is made of them.
 pub use raw::*;
 pub use record::{Columns, MAX_COLUMNS, Record, Rows};

@@ -100,8 +100,8 @@ impl Pipeline {
             ontology_spec_hash: self.config.spec.hash.clone(),
             symbols: self.config.symbols.clone(),
             collected: codes(&self.config.collected),
-            joiner: self.joiner.checkpoint(),
-            engine: self.engine.checkpoint(),
+            joiner: self.joiner.checkpoint()?,
+            engine: self.engine.checkpoint()?,
             book: self.book.save()?,
             quality: self.quality.save()?,
         };

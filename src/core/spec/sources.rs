@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plausibility::Plausibility;
 use crate::market::Source;
 
 /// When source values may be used, and for how long: `spec/sources.yaml`.
@@ -13,6 +14,8 @@ pub struct SourcesSpec {
     pub schema_version: u32,
     /// Columns that share a rule. Every [`Source`] is in exactly one group (checked by the loader).
     pub groups: Vec<SourceGroup>,
+    /// What a record must be like to be taken for true.
+    pub plausibility: Plausibility,
 }
 
 /// Columns that arrive together and share one availability rule.

@@ -6,12 +6,15 @@
 
 mod blueprints;
 mod commands;
+mod conflicts;
 mod events;
 mod explain;
 mod peer;
 mod problem;
+mod quarantine;
 mod serve;
 mod signals;
+mod snapshot;
 
 pub use peer::Peer;
 pub use problem::Problem;
@@ -20,7 +23,7 @@ pub use serve::{ApiError, listen_unix, serve_loopback, serve_unix};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -41,13 +44,18 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events::list))
+        .route("/v1/conflicts", get(conflicts::list))
         .route("/v1/signals", get(signals::stream))
         .route("/v1/blueprints", get(blueprints::list))
         .route("/v1/blueprints/{id}/explain", get(blueprints::explain))
         .route("/v1/explain/{name}", get(explain::explain))
         .route("/v1/runs", get(events::runs))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/release", post(quarantine::release))
         .route("/v1/recompute", post(commands::recompute))
         .route("/v1/reload", post(commands::reload))
+        .route("/v1/snapshot", post(snapshot::take))
+        .route("/v1/trials", post(snapshot::add_trials).layer(DefaultBodyLimit::max(snapshot::TRIAL_BYTES)))
         .route("/v1/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

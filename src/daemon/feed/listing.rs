@@ -92,6 +92,13 @@ impl Listing {
         self.listed.get(series)
     }
 
+    /// The price bands of the perpetuals that have one.
+    #[must_use]
+    pub fn price_bands(&self) -> BTreeMap<Symbol, (f64, f64)> {
+        let perps = self.listed.iter().filter(|((market, _), _)| *market == Market::Perp);
+        perps.filter_map(|((_, symbol), info)| Some((symbol.clone(), info.price_band?))).collect()
+    }
+
     /// The series that do not trade, in words; none if all do.
     #[must_use]
     pub fn not_trading(&self) -> Option<String> {
@@ -116,6 +123,7 @@ mod tests {
             contract_type: contract_type.to_owned(),
             tick_size: 0.1,
             step_size: 0.001,
+            price_band: None,
         }
     }
 

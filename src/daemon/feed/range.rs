@@ -12,9 +12,9 @@ use super::covered::{extended, next_unasked};
 use super::{Covered, RETRY_PAUSE, Stretch};
 use backtestd_binance::{HistoryPage, Rest, RestError};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::BAR_MS;
+use backtestd_core::market::{BAR_MS, Ts};
 use backtestd_core::market::{RawPut, SeriesKey};
-use backtestd_store::{Delivery, MergeReport, Origin, Store, StoreError};
+use backtestd_store::{Delivery, Lot, MergeReport, Origin, Store, StoreError};
 
 /// Series fetched at once; the limiter decides the pace.
 const CONCURRENT_SERIES: usize = 4;
@@ -118,7 +118,7 @@ pub fn backfill_range(
             }
             Message::Page(ix, stretch, page) => {
                 let more = match page {
-                    Ok(page) => keep(store, &mut all[ix], stretch, page)?,
+                    Ok(page) => keep(store, &mut all[ix], stretch, page, clock.now())?,
                     Err(error) => {
                         all[ix].refused = Some(error.to_string());
                         false
@@ -186,14 +186,16 @@ fn keep(
     done: &mut SeriesDone,
     stretch: Stretch,
     page: HistoryPage,
+    now: Ts,
 ) -> Result<bool, RangeError> {
     let series = done.series.clone();
     let asked = Covered { series: series.clone(), stretch: Stretch { to: page.through, ..stretch } };
     let mark = extended(store, &asked)?;
     done.fetched += page.records.rows().len() as u64;
     let put = RawPut { symbol: series.symbol, records: page.records };
-    let delivery = Delivery { origin: Origin::Rest, label: "rest history" };
-    for (_, report) in store.put_history(&[put], delivery, &[mark])? {
+    let delivery = Delivery::answered(Origin::Rest, "rest history", now);
+    let lot = Lot { puts: &[put], delivery, completes: None };
+    for (_, report) in store.put_history(&[lot], &[mark])? {
         done.report.add(report);
     }
     Ok(page.through > stretch.from)

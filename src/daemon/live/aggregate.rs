@@ -3,7 +3,7 @@
 use super::unsaved::Unsaved;
 use crate::daemon::config::{ClockConfig, ClockSource, Collect};
 use backtestd_binance::Stamped;
-use backtestd_binance::aggregate::journal::{Batch, encode_batch};
+use backtestd_binance::aggregate::journal::Batch;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
 use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 
@@ -120,22 +120,21 @@ impl Aggregates {
     }
 
     /// What to add to the journal at `now`.
-    pub(crate) fn journal(&mut self, now: Ts) -> Vec<u8> {
-        encode_batch(now, &self.unsaved.take())
+    pub(crate) fn journal(&mut self, now: Ts) -> Batch {
+        Batch { at: now, updates: self.unsaved.take() }
     }
 
     /// Everything that unfinished bars are made of: a journal that begins with it needs nothing from before.
-    pub(crate) fn whole_journal(&mut self, now: Ts) -> Vec<u8> {
+    pub(crate) fn whole_journal(&mut self, now: Ts) -> Batch {
         self.unsaved.take();
-        let (marks, quotes) = (self.marks.pending(), self.quotes.pending());
-        encode_batch(now, marks.iter().chain(&self.liquidations.pending()).chain(&quotes))
+        let updates = [self.marks.pending(), self.liquidations.pending(), self.quotes.pending()].concat();
+        Batch { at: now, updates }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backtestd_binance::aggregate::journal::decode_batch;
     use backtestd_binance::{ForceOrder, Route, Side, StreamKind, StreamState, StreamStatus, Update};
     use backtestd_core::market::LiquidationBar;
 
@@ -174,8 +173,9 @@ mod tests {
         Stamped { arrival: at(seconds), update: Update::ForceOrder(order) }
     }
 
-    fn left(batches: &[Vec<u8>]) -> Journalled {
-        let batches = batches.iter().map(|bytes| decode_batch(bytes).unwrap()).collect();
+    fn left(batches: &[Batch]) -> Journalled {
+        let batches =
+            batches.iter().map(|batch| Batch::from_bytes(&batch.to_bytes().unwrap()).unwrap()).collect();
         Journalled { batches, finished: Some(BAR - 1) }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::MainLoop;
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use crate::daemon::storage::Job;
 use backtestd_core::market::{BarIndex, Ts};
 

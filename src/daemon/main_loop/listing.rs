@@ -1,7 +1,7 @@
 //! Which of the followed symbols the exchange lists and trades: asked at the start and once a day.
 
 use super::MainLoop;
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use crate::daemon::feed::Listing;
 use crate::daemon::shared::Shared;
 use backtestd_binance::RestError;
@@ -40,6 +40,7 @@ impl MainLoop {
 
 /// Writes what the exchange says into the status.
 pub(super) fn show(shared: &Shared, listing: &Listing) {
+    shared.set_price_bands(listing.price_bands());
     shared.update(|s| {
         for row in &mut s.symbols {
             let Some(info) = listing.of(&(row.market, row.symbol.clone())) else { continue };

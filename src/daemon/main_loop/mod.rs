@@ -1,7 +1,7 @@
-//! The main loop: one closed [`Event`] enum, one `next_event`, one `handle_event`; all state in one struct.
+//! The main loop: one closed [`Input`] enum, one `next_event`, one `handle_event`; all state in one struct.
 //!
 //! The loop waits for nothing but its next event. What takes time runs as a task of `tasks` and comes back as
-//! [`Event::Done`]; what blocks runs on the storage thread or on a blocking thread, reached through such a task. A task
+//! [`Input::Done`]; what blocks runs on the storage thread or on a blocking thread, reached through such a task. A task
 //! that panics ends the daemon.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! ```
 
 mod closing;
-mod event;
+mod input;
 mod journal;
 mod listing;
 mod runs;
@@ -40,8 +40,8 @@ use backtestd_core::market::BarIndex;
 use backtestd_core::spec::CompiledSpec;
 
 use closing::Closing;
-pub(super) use event::Signal;
-use event::{Done, Event, Handled};
+pub(super) use input::Signal;
+use input::{Done, Handled, Input};
 use runs::Runs;
 use specs::Specs;
 pub use start::{Daemon, DaemonError, Stopper, exchange_clock, rest_config};
@@ -140,50 +140,50 @@ impl MainLoop {
         self.tasks.spawn(async move { done(answer.await.unwrap_or(Err(StorageError::Ended))) });
     }
 
-    async fn next_event(&mut self) -> Event {
+    async fn next_event(&mut self) -> Input {
         let (timer, journal_due) = (self.timer(), self.journal_due());
         let inputs = &mut self.inputs;
         tokio::select! {
             biased;
-            ended = &mut inputs.storage_ended => Event::StorageEnded(match ended {
+            ended = &mut inputs.storage_ended => Input::StorageEnded(match ended {
                 Ok(Err(reason)) => reason,
                 Ok(Ok(())) | Err(_) => "the storage thread ended by itself".to_owned(),
             }),
-            Some(signal) = inputs.signals.recv() => Event::Signal(signal),
-            () = sleep_until(inputs.next_alive) => Event::Alive,
+            Some(signal) = inputs.signals.recv() => Input::Signal(signal),
+            () = sleep_until(inputs.next_alive) => Input::Alive,
             Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
-                Ok(done) => Event::Done(done),
-                Err(error) => Event::TaskFailed(join_error(error)),
+                Ok(done) => Input::Done(done),
+                Err(error) => Input::TaskFailed(join_error(error)),
             },
-            Some(control) = inputs.control.recv() => Event::Control(control),
-            Some(()) = inputs.spec_changes.recv() => Event::SpecTreeChanged,
-            () = sleep_until(timer.unwrap_or(inputs.next_alive)), if timer.is_some() => Event::TickTimer,
-            () = sleep_until(journal_due.unwrap_or(inputs.next_alive)), if journal_due.is_some() => Event::JournalDue,
-            Some(update) = inputs.updates.recv() => Event::Update(update),
+            Some(control) = inputs.control.recv() => Input::Control(control),
+            Some(()) = inputs.spec_changes.recv() => Input::SpecTreeChanged,
+            () = sleep_until(timer.unwrap_or(inputs.next_alive)), if timer.is_some() => Input::TickTimer,
+            () = sleep_until(journal_due.unwrap_or(inputs.next_alive)), if journal_due.is_some() => Input::JournalDue,
+            Some(update) = inputs.updates.recv() => Input::Update(update),
         }
     }
 
     /// The one place where events meet the state.
-    fn handle_event(&mut self, event: Event) -> Handled {
+    fn handle_event(&mut self, event: Input) -> Handled {
         match event {
-            Event::Control(Control::Recompute { reason, reply }) => self.on_recompute_request(reason, reply),
-            Event::Control(Control::Reload { reply }) => self.on_reload(Some(reply)),
-            Event::SpecTreeChanged => self.on_reload(None),
-            Event::Signal(Signal::Reload) => {
+            Input::Control(Control::Recompute { reason, reply }) => self.on_recompute_request(reason, reply),
+            Input::Control(Control::Reload { reply }) => self.on_reload(Some(reply)),
+            Input::SpecTreeChanged => self.on_reload(None),
+            Input::Signal(Signal::Reload) => {
                 self.service.reloading();
                 self.on_reload(None)
             }
-            Event::Signal(Signal::Stop) => Handled::Exit(Exit::Stop),
-            Event::Update(update) => self.on_update(update),
-            Event::TickTimer => self.on_tick_timer(),
-            Event::JournalDue => self.on_journal_due(),
-            Event::Alive => {
+            Input::Signal(Signal::Stop) => Handled::Exit(Exit::Stop),
+            Input::Update(update) => self.on_update(update),
+            Input::TickTimer => self.on_tick_timer(),
+            Input::JournalDue => self.on_journal_due(),
+            Input::Alive => {
                 self.service.alive();
                 self.inputs.next_alive = Instant::now() + self.service.alive_every();
                 self.on_housekeeping()
             }
-            Event::Done(done) => self.on_done(done),
-            Event::TaskFailed(reason) | Event::StorageEnded(reason) => Handled::Exit(Exit::Failed(reason)),
+            Input::Done(done) => self.on_done(done),
+            Input::TaskFailed(reason) | Input::StorageEnded(reason) => Handled::Exit(Exit::Failed(reason)),
         }
     }
 

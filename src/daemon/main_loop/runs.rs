@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use super::{MainLoop, answer};
 use crate::daemon::config::RecomputeSchedule;
 use crate::daemon::discover;
@@ -174,6 +174,7 @@ impl MainLoop {
                 input.looked.closed_end,
                 &[&input.looked.accounting],
                 &input.looked.excluded,
+                input.looked.fingerprint.as_bytes(),
             ),
         };
         running.run_id = Some(run_id.clone());
@@ -193,6 +194,7 @@ impl MainLoop {
                 run_id: run_id.clone(),
                 now: shared.clock.now(),
                 data_root: shared.config.data_root.clone(),
+                state: shared.config.state.clone(),
                 with_report: shared.config.keep_reports > 0,
             };
             let result = carry_out(&storage, Arc::from(input), job, &reason, started).await;

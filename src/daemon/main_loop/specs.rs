@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::event::{Done, Handled, ReloadReplies};
+use super::input::{Done, Handled, ReloadReplies};
 use super::{MainLoop, Spec, answer};
 use crate::daemon::shared::{Refusal, Reloaded};
 use crate::daemon::status::ChangeState;

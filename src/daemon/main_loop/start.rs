@@ -19,7 +19,7 @@ use super::stream_state::StreamStates;
 use super::ticks::Gaps;
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
-use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::config::{ClockSource, Config, Start};
 use crate::daemon::feed::{self, Follow, Listing, Unlisted};
 use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::shared::Shared;
@@ -65,6 +65,14 @@ pub enum DaemonError {
     /// The exchange does not know what it is asked to follow.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unlisted(Vec<Unlisted>),
+    /// History is to begin at an instant that has not come.
+    #[error("start is {start}, and it is {now} now: history cannot begin in the future")]
+    FutureStart {
+        /// The configured start.
+        start: Ts,
+        /// The exchange's time.
+        now: Ts,
+    },
     /// A stream does not exist.
     #[error(transparent)]
     Streams(#[from] WsError),
@@ -136,6 +144,14 @@ fn clock_of(is_late: bool, late: &LateClock) -> Arc<dyn Clock> {
     if is_late { Arc::new(late.clone()) } else { Arc::new(SystemClock) }
 }
 
+/// History that begins in the future is no history: a daemon would follow nothing, and say that it does.
+fn check_start(start: Start, now: Ts) -> Result<(), DaemonError> {
+    match start {
+        Start::At(start) if start > now => Err(DaemonError::FutureStart { start, now }),
+        _ => Ok(()),
+    }
+}
+
 /// What the journal says of unfinished bars; those that have closed meanwhile go into the store.
 async fn restored(
     config: &Config,
@@ -197,6 +213,7 @@ impl Daemon {
             late.set(ask_time(&config).await?);
             shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
+        check_start(config.start, clock.now())?;
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         show_detail(&shared, "asking the exchange which symbols it lists");
         let listing = check_listing(&rest, &follow, &shared).await?;

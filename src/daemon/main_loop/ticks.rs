@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::closing::{ASK_DEADLINE, Closing};
-use super::event::{Done, Handled};
+use super::input::{Done, Handled};
 use super::{LIVE_LAG_BARS, MainLoop};
 use crate::daemon::feed::{self, Asked, Backfill};
 use crate::daemon::live::Series;
@@ -350,12 +350,11 @@ impl MainLoop {
 
     pub(super) fn on_put(&mut self, label: &'static str, done: &PutDone) -> Handled {
         for conflict in &done.report.listed {
-            tracing::warn!(%conflict, "two sources disagree; the later delivery wins");
+            tracing::warn!(%conflict, "two sources disagree");
         }
         if label == RECONCILE {
             let report = &done.report;
-            let matched = report.unchanged;
-            let all = matched + report.inserted + report.filled + report.conflicts;
+            let (matched, all) = (report.unchanged, report.records());
             self.shared.update(|s| {
                 s.live.bars_reconciled += all;
                 s.live.bars_matched += matched;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::StorageError;
-use super::facts::{Facts, SIGNATURE, pipeline_config, signature};
+use super::facts::{Facts, SIGNATURE, judge_by, pipeline_config, signature};
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{ChangeState, ChangeStatus};
@@ -133,6 +133,9 @@ impl Facts {
         if spec.hash == self.spec.hash {
             shared.update(|s| s.spec.change = None);
             return Ok(Install::Unchanged);
+        }
+        if let Some(bar) = judge_by(store, shared, &spec)?.filter(|bar| *bar < self.next()) {
+            self.note_dirty(store, bar)?;
         }
         let config = pipeline_config(&spec, follow, shared);
         let change = Change::between(self.pipeline.config(), &config)?;

@@ -116,7 +116,8 @@ impl Bench {
             ("start", common::START.open().to_string()),
         ]);
         let config = Arc::new(resolve(&flags, &|_| None, None).unwrap().config);
-        let clock = Arc::new(ScaledClock::new(Ts(0), 1.0));
+        // Behind every row: what lies ahead of the clock cannot be true.
+        let clock = Arc::new(ScaledClock::new(at(100_000).open(), 1.0));
         let mut follow = Follow::new(&config);
         follow.collected = vec![common::collected().into_iter().collect(); SYMBOLS];
         let (shared, ..) = Shared::new(clock, config);
@@ -125,8 +126,23 @@ impl Bench {
         Self { store, facts, shared, follow }
     }
 
-    fn put(&mut self, market: &RawBlock) {
-        let delivery = Delivery { origin: Origin::Archive, label: "test" };
+    /// As a daemon takes in records; says where it stands when it had to go back.
+    pub(super) fn deliver(&mut self, market: &RawBlock) -> Option<BarIndex> {
+        let delivery = Delivery::new(Origin::Stream, "test");
+        for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
+            let records = raw.clone().into_records().into_iter();
+            let puts: Vec<RawPut> =
+                records.map(|records| RawPut { symbol: symbol.clone(), records }).collect();
+            let judged = self.store.put(&puts, delivery).unwrap().judged;
+            if let Some(bar) = judged.from.filter(|bar| *bar < self.facts.next()) {
+                self.facts.note_dirty(&mut self.store, bar).unwrap();
+            }
+        }
+        self.facts.rewind_if_dirty(&mut self.store).unwrap()
+    }
+
+    pub(super) fn put(&mut self, market: &RawBlock) {
+        let delivery = Delivery::new(Origin::Archive, "test");
         for (symbol, raw) in common::symbols(SYMBOLS).into_iter().zip(&market.symbols) {
             let records = raw.clone().into_records().into_iter();
             let puts: Vec<RawPut> =
@@ -428,7 +444,7 @@ fn a_repair_of_rows_that_were_run_already_begins_the_change_anew() {
     bar.volume *= 0.5;
     let put = |bench: &mut Bench| {
         let puts = [RawPut { symbol: symbol.clone(), records: Records::Bars(Market::Perp, vec![bar]) }];
-        bench.store.put(&puts, Delivery { origin: Origin::Rest, label: "repair" }).unwrap();
+        bench.store.put(&puts, Delivery::new(Origin::Rest, "repair")).unwrap();
     };
     changed.facts.note_dirty(&mut changed.store, at(300)).unwrap();
     put(&mut changed);

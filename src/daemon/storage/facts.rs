@@ -80,6 +80,7 @@ impl Facts {
         spec: Arc<CompiledSpec>,
     ) -> Result<Self, StorageError> {
         let first = first_row(store, shared)?;
+        judge_by(store, shared, &spec)?;
         let config = pipeline_config(&spec, follow, shared);
         check_signature(store, &spec, follow, first)?;
         let blueprints = match read_current(&shared.config.data_root.join("blueprints")) {
@@ -330,6 +331,20 @@ pub(super) fn pipeline_config(spec: &Arc<CompiledSpec>, follow: &Follow, shared:
         collected: follow.collected.clone(),
         engine: EngineOptions { slack_rows: SLACK_ROWS, threads: shared.config.max_analyzer_workers > 1 },
     }
+}
+
+/// Has the store judge by the rules of the specs; returns the first row that may read differently.
+pub(super) fn judge_by(
+    store: &mut Store,
+    shared: &Shared,
+    spec: &CompiledSpec,
+) -> Result<Option<BarIndex>, StorageError> {
+    store.tell_time(shared.clock.now());
+    let judged = store.judge_by(&spec.sources.plausibility)?;
+    if judged.from.is_some() {
+        tracing::info!(judged.masked, judged.unmasked, "the log was judged by new rules of plausibility");
+    }
+    Ok(judged.from)
 }
 
 /// A pipeline before its first row, holding what was known by then.

@@ -12,6 +12,7 @@ use crate::daemon::live::Journalled;
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
 use crate::report::SymbolFacts;
+use backtestd_binance::aggregate::journal::Batch;
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::market::{BarIndex, Symbol, Ts};
 use backtestd_core::market::{RawPut, SeriesKey};
@@ -56,8 +57,8 @@ pub enum Job {
     },
     /// Add to the journal of what unfinished bars are made of.
     Journal {
-        /// The bytes of the batch.
-        batch: Vec<u8>,
+        /// What came since the batch before.
+        batch: Batch,
         /// The batch holds everything that bars after this one are made of: what lies before it goes with the commit of
         /// this bar.
         anew_after: Option<BarIndex>,

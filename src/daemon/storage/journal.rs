@@ -6,7 +6,7 @@
 use super::StorageError;
 use crate::daemon::feed::Follow;
 use crate::daemon::live::Journalled;
-use backtestd_binance::aggregate::journal::decode_batch;
+use backtestd_binance::aggregate::journal::Batch;
 use backtestd_core::market::{BarIndex, Kind, Market, SeriesKey};
 use backtestd_store::Store;
 
@@ -19,10 +19,10 @@ impl Journal {
     pub(super) fn add(
         &mut self,
         store: &mut Store,
-        batch: Vec<u8>,
+        batch: &Batch,
         anew_after: Option<BarIndex>,
     ) -> Result<(), StorageError> {
-        let number = store.append_updates(&[batch])?;
+        let number = store.append_updates(&[batch.to_bytes()?])?;
         if let Some(bar) = anew_after {
             self.0 = Some((bar, number - 1));
         }
@@ -47,7 +47,7 @@ impl Journal {
 pub(super) fn read(store: &Store, follow: &Follow) -> Result<Journalled, StorageError> {
     let mut batches = Vec::new();
     for (number, bytes) in store.updates()? {
-        match decode_batch(&bytes) {
+        match Batch::from_bytes(&bytes) {
             Ok(batch) => batches.push(batch),
             Err(error) => {
                 tracing::error!(number, %error, "the journal of the open bar cannot be read from here on");

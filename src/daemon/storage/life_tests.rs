@@ -120,6 +120,7 @@ impl Process {
             run_id: format!("run-{}", self.day),
             now: Ts(self.day * DAY_MS),
             data_root: self.root.join("data"),
+            state: self.root.join("state"),
             with_report: true,
         };
         // The shipped rule has no barrier: it needs no bars.

@@ -9,6 +9,8 @@ mod bounds_tests;
 mod change;
 #[cfg(test)]
 mod change_tests;
+#[cfg(test)]
+mod doubt_tests;
 mod evidence;
 mod facts;
 mod job;
@@ -28,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::feed::Follow;
 use super::shared::Shared;
+use backtestd_binance::aggregate::journal::JournalError;
 use backtestd_core::pipeline::PipelineError;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
@@ -35,6 +38,7 @@ use backtestd_store::StoreError;
 pub(super) use change::{Install, Step};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use markets::StorageMarkets;
+pub(super) use worker::SNAPSHOTS;
 
 /// Jobs that may wait; senders then wait too.
 pub(super) const JOB_QUEUE: usize = 256;
@@ -48,6 +52,9 @@ pub enum StorageError {
     /// The pipeline failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// Pending updates have no bytes.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A record of our own in the store is not readable.
     #[error("the store's record '{key}' cannot be read: {detail}; was it written by another version?")]
     Record {

@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::signal::read_entries;
 use crate::daemon::feed::Follow;
 use crate::daemon::shared::{EventQuery, Query};
+use crate::verify::conflicts_json;
 use backtestd_core::explain::History;
 use backtestd_core::market::{BarIndex, Market, Symbol, Ts};
 use backtestd_core::outcomes::Event;
@@ -39,6 +40,20 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
             };
             let _ = reply.send(Ok(history));
         }
+        Query::Conflicts(wanted, reply) => {
+            let _ = reply.send(conflicts_json(store, &wanted).map_err(|e| e.to_string()));
+        }
+        Query::Freeze(reply) => {
+            let _ = reply.send(store.freeze().map_err(|e| e.to_string()));
+        }
+        Query::AddTrials(_, reply) => {
+            let _ = reply.send(Err("the ledger is written by its owner only".to_owned()));
+        }
+        Query::Quarantine { reply } => {
+            let _ = reply.send(store.quarantine().map_err(|e| e.to_string()));
+        }
+        // It changes something: the worker does it before it comes here.
+        Query::Release { .. } => {}
         Query::Raw { stretch, reply } => {
             let raw = store.raw(&stretch.symbols, stretch.first, stretch.rows);
             let _ = reply.send(raw.map_err(|e| e.to_string()));

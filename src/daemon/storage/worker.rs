@@ -12,19 +12,22 @@ use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::{journal, queries};
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::{Follow, covered};
-use crate::daemon::shared::{RunReport, Shared};
+use crate::daemon::shared::{Query, RunReport, Shared};
 use crate::publish::{current_version, version_name};
 use crate::report::SymbolFacts;
 use crate::research::market_of;
+use backtestd_core::discovery::Trial;
 use backtestd_core::market::SeriesKey;
 use backtestd_core::market::{BarIndex, DAY_MS, Market, Source, Symbol, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
-use backtestd_store::{Delivery, Store, StoreOptions};
+use backtestd_store::{Delivery, Quarantined, Store, StoreOptions, release_by_id};
 
 /// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
 const CHUNK_ROWS: i64 = 512;
 /// Under this name the store keeps what the last run looked at.
 const LAST_RUN: &str = "runs/last";
+/// Folder of the state directory with copies of the store.
+pub(in crate::daemon) const SNAPSHOTS: &str = "snapshots";
 /// Disk use is measured every so many commits.
 const MEASURE_EVERY: u32 = 12;
 
@@ -96,17 +99,27 @@ impl Worker {
         };
         let options = StoreOptions { fsync, cache_mb: config.store_cache_mb };
         let mut store = Store::open_tuned(&config.state, options)?;
+        // Copies that a process before this one made and nobody removed.
+        let _ = std::fs::remove_dir_all(config.state.join(SNAPSHOTS));
         let facts = Facts::open(&mut store, &shared, &follow, spec)?;
         let mut worker = Self { shared, follow, store, facts, evidence: None, commits: 0, pruned_on: None };
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
+        worker.show_quarantine()?;
         Ok(worker)
     }
 
     /// Does a job; true = the last one.
     fn handle(&mut self, job: Job) -> Result<bool, StorageError> {
         match job {
+            Job::Query(Query::AddTrials(trials, reply)) => {
+                let _ = reply.send(self.add_trials(&trials).map_err(|e| e.to_string()));
+            }
+            Job::Query(Query::Release { ids, reason, reply: to }) => {
+                let released = self.release(&ids, &reason);
+                let _ = to.send(released.map_err(|error| error.to_string()));
+            }
             Job::Query(query) => queries::answer(&self.store, &self.facts, &self.follow, query),
             Job::Missing { series, end, at_most, reply: to } => {
                 let first = self.facts.first;
@@ -115,7 +128,7 @@ impl Worker {
                 reply(to, next.map_err(StorageError::from))?;
             }
             Job::Put { puts, origin, label, covered, reply: to } => {
-                let delivery = Delivery { origin, label };
+                let delivery = Delivery::answered(origin, label, self.shared.clock.now());
                 let result = self.put(&puts, delivery).and_then(|done| {
                     if let Some(covered) = covered {
                         covered::extend(&mut self.store, &covered)?;
@@ -125,7 +138,7 @@ impl Worker {
                 reply(to, result)?;
             }
             Job::Journal { batch, anew_after, reply: to } => {
-                let added = self.facts.journal.add(&mut self.store, batch, anew_after);
+                let added = self.facts.journal.add(&mut self.store, &batch, anew_after);
                 reply(to, added)?;
             }
             Job::Advance { end, now, reply: to } => reply(to, self.advance(end, now))?,
@@ -136,6 +149,7 @@ impl Worker {
                 let result = self.facts.install(&mut self.store, &self.shared, &self.follow, spec);
                 reply(to, result)?;
                 self.show_store()?;
+                self.show_quarantine()?;
             }
             Job::ChangeStep { reply: to } => {
                 reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
@@ -171,6 +185,30 @@ impl Worker {
         Ok(false)
     }
 
+    /// Trials that another process is about to look at on a copy of this store. They must be what this ledger would
+    /// admit: those that it has in their cohort, the others in the next one.
+    fn add_trials(&mut self, trials: &[Trial]) -> Result<Result<(), String>, StorageError> {
+        let known = self.store.trials()?;
+        let cohorts = |statistic| {
+            known.iter().filter(|t| t.statistic == statistic).map(|t| t.cohort).max().unwrap_or(0)
+        };
+        for trial in trials {
+            let stored = known.iter().find(|t| t.key == trial.key).map(|t| t.cohort);
+            let expected = stored.unwrap_or_else(|| cohorts(trial.statistic) + 1);
+            if trial.cohort != expected {
+                return Ok(Err(format!(
+                    "trial {} is of cohort {}, and the ledger has moved on to {expected}: take a new snapshot",
+                    trial.key.hex(),
+                    trial.cohort
+                )));
+            }
+        }
+        self.store.add_trials(trials)?;
+        // The evidence holds a copy of the ledger: the next run reads it anew.
+        self.evidence = None;
+        Ok(Ok(()))
+    }
+
     fn put(
         &mut self,
         puts: &[backtestd_core::market::RawPut],
@@ -182,16 +220,56 @@ impl Worker {
         if let Some(bar) = touched.filter(|bar| *bar < self.facts.next()) {
             self.facts.note_dirty(&mut self.store, bar)?;
         }
+        self.store.tell_time(self.shared.clock.now());
+        self.store.tell_bands(self.shared.price_bands());
         let report = self.store.put(puts, delivery)?;
+        // A new record may say that the ones before it cannot be, or can be after all.
+        let judged = report.judged.from;
+        if let Some(bar) = judged.filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+        }
+        let touched = touched.into_iter().chain(judged).min();
         if let Some(bar) = touched.filter(|_| !report.is_noop()) {
             self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
         }
         if report.is_noop() && noted != self.facts.dirty {
             self.facts.set_dirty(&mut self.store, noted)?;
         }
+        if judged.is_some() {
+            let (masked, unmasked) = (report.judged.masked, report.judged.unmasked);
+            tracing::warn!(
+                masked,
+                unmasked,
+                "records that cannot be true; `backtestd quarantine list` names them"
+            );
+            self.show_quarantine()?;
+        }
         let keys: Vec<SeriesKey> = puts.iter().map(backtestd_core::market::RawPut::series).collect();
         self.show_watermarks_of(&keys)?;
         Ok(PutDone { report, dirty_from: self.facts.dirty })
+    }
+
+    /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner error.
+    fn release(
+        &mut self,
+        ids: &[String],
+        reason: &str,
+    ) -> Result<Result<Vec<Quarantined>, String>, StorageError> {
+        let now = self.shared.clock.now();
+        let released = release_by_id(&mut self.store, ids, reason, now)?;
+        let rows = released.iter().flatten().map(Quarantined::first_row);
+        if let Some(bar) = rows.min().filter(|bar| *bar < self.facts.next()) {
+            self.facts.note_dirty(&mut self.store, bar)?;
+            self.facts.restart_change_behind(&self.store, bar, &self.shared)?;
+        }
+        self.show_quarantine()?;
+        Ok(released)
+    }
+
+    fn show_quarantine(&self) -> Result<(), StorageError> {
+        let held = self.store.quarantine()?.iter().filter(|record| record.released.is_none()).count() as u64;
+        self.shared.update(|s| s.quarantined = held);
+        Ok(())
     }
 
     fn advance(&mut self, end: BarIndex, now: Ts) -> Result<Advanced, StorageError> {
@@ -373,8 +451,12 @@ impl Worker {
 fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
     let key =
         SeriesKey { kind: backtestd_core::market::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
-    let summary = store.summary(&key)?;
-    let bars = summary.map_or(0, |s| s.records);
-    let slots = summary.map_or(0, |s| (s.last - s.first + 1).unsigned_abs());
-    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps: slots.saturating_sub(bars) })
+    let records = store.summary(&key)?.map_or(0, |s| s.records);
+    let held = store.quarantine()?.into_iter().filter(|q| q.released.is_none() && q.series.symbol == *symbol);
+    let held: Vec<SeriesKey> = held.map(|q| q.series).collect();
+    let bars = records - held.iter().filter(|series| **series == key).count() as u64;
+    let slots =
+        store.range(Market::Perp, symbol)?.map_or(0, |(first, last)| (last.next() - first).unsigned_abs());
+    let gaps = slots.saturating_sub(bars);
+    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps, quarantined: held.len() as u64 })
 }

@@ -15,7 +15,7 @@ use backtestd_core::discovery::cluster::count;
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Grade {
     /// Within the bound.
     Pass,
     /// Outside the bound.
@@ -38,7 +38,7 @@ pub struct Criterion {
     /// The bound, Monte-Carlo allowance included where the criterion grants one.
     pub bound: f64,
     /// Whether the number is within the bound.
-    pub verdict: Verdict,
+    pub verdict: Grade,
 }
 
 /// Judges every criterion that the worlds at hand can answer.
@@ -255,12 +255,12 @@ fn criterion(
     let verdict = match measured.value {
         Some(value) if measured.cases >= a.min_cases => {
             if holds(value, bound) {
-                Verdict::Pass
+                Grade::Pass
             } else {
-                Verdict::Fail
+                Grade::Fail
             }
         }
-        _ => Verdict::NotMeasured,
+        _ => Grade::NotMeasured,
     };
     Criterion { number, what, measured, relation, bound, verdict }
 }
@@ -268,7 +268,7 @@ fn criterion(
 /// Something that must never happen, in however few runs.
 fn exact(number: u8, what: String, happened: usize, runs: usize) -> Criterion {
     let measured = Estimate { value: Some(count(happened)), se: None, cases: runs };
-    let verdict = if happened == 0 { Verdict::Pass } else { Verdict::Fail };
+    let verdict = if happened == 0 { Grade::Pass } else { Grade::Fail };
     Criterion { number, what, measured, relation: "=", bound: 0.0, verdict }
 }
 
@@ -280,11 +280,11 @@ mod tests {
     fn a_bound_is_judged_only_with_enough_cases() {
         let a = Lab::default().acceptance;
         let estimate = |value, cases| Estimate { value: Some(value), se: None, cases };
-        assert_eq!(at_most(2, String::new(), estimate(0.2, 40), 0.1, &a).verdict, Verdict::Fail);
-        assert_eq!(at_most(2, String::new(), estimate(0.1, 40), 0.1, &a).verdict, Verdict::Pass);
-        assert_eq!(at_most(2, String::new(), estimate(0.2, 5), 0.1, &a).verdict, Verdict::NotMeasured);
-        assert_eq!(at_least(4, String::new(), Estimate::default(), 0.1, &a).verdict, Verdict::NotMeasured);
-        assert_eq!(exact(3, String::new(), 1, 1).verdict, Verdict::Fail);
+        assert_eq!(at_most(2, String::new(), estimate(0.2, 40), 0.1, &a).verdict, Grade::Fail);
+        assert_eq!(at_most(2, String::new(), estimate(0.1, 40), 0.1, &a).verdict, Grade::Pass);
+        assert_eq!(at_most(2, String::new(), estimate(0.2, 5), 0.1, &a).verdict, Grade::NotMeasured);
+        assert_eq!(at_least(4, String::new(), Estimate::default(), 0.1, &a).verdict, Grade::NotMeasured);
+        assert_eq!(exact(3, String::new(), 1, 1).verdict, Grade::Fail);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod tally;
 mod watch;
 mod world;
 
-pub use criteria::{Criterion, Verdict, judge};
+pub use criteria::{Criterion, Grade, judge};
 pub use decider::{Decider, Errors};
 pub use lab::{Acceptance, EdgeSpec, Lab, NastySpec, PlacementSpec, RetireSpec, WorldKind, WorldSpec};
 pub use many::{JobsError, many};

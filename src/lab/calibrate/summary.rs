@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::criteria::{Criterion, Verdict};
+use super::criteria::{Criterion, Grade};
 use super::decider::Decider;
 use super::pipeline_level::PipelineTally;
 use super::scores::ScoresTally;
@@ -37,7 +37,7 @@ impl CalibrationSummary {
     /// Criteria that do not hold.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.criteria.iter().filter(|c| c.verdict == Verdict::Fail).count()
+        self.criteria.iter().filter(|c| c.verdict == Grade::Fail).count()
     }
 
     /// The text for a terminal.
@@ -67,9 +67,9 @@ impl CalibrationSummary {
         }
         for c in &self.criteria {
             let verdict = match c.verdict {
-                Verdict::Pass => "pass",
-                Verdict::Fail => "FAIL",
-                Verdict::NotMeasured => "–",
+                Grade::Pass => "pass",
+                Grade::Fail => "FAIL",
+                Grade::NotMeasured => "–",
             };
             let _ = writeln!(
                 out,

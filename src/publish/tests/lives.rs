@@ -3,8 +3,8 @@
 use super::*;
 use backtestd_core::discovery::DirectionRule;
 
-fn verdict(weakened: Option<Status>) -> Verdict {
-    Verdict {
+fn verdict(weakened: Option<Status>) -> Standing {
+    Standing {
         direction_rule: DirectionRule::Fade,
         compiled_as: None,
         weakened,
@@ -38,10 +38,10 @@ fn a_publication_stands_although_it_would_not_be_made_today() {
     let blueprint = published(12);
     publish_version(root.path(), std::slice::from_ref(&blueprint), &context(1)).unwrap();
     let mut weak = context(2);
-    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id.clone(), verdict(None))]);
+    weak.verdicts = Standings::from([(blueprint.lineage.candidate_id.clone(), verdict(None))]);
     assert!(!publish_version(root.path(), &[], &weak).unwrap().changed, "no gate and no q takes it back");
     // Where the spec asks for it, it is watched for as long as that holds.
-    weak.verdicts = Verdicts::from([(blueprint.lineage.candidate_id.clone(), verdict(Some(Status::Watch)))]);
+    weak.verdicts = Standings::from([(blueprint.lineage.candidate_id.clone(), verdict(Some(Status::Watch)))]);
     let second = publish_version(root.path(), &[], &weak).unwrap();
     assert_eq!(second.blueprints[0].status, Status::Watch);
     assert_eq!(second.manifest.changed[0].why, "ECONOMIC_GATE: x -1 is not >= 0.1");
@@ -92,9 +92,9 @@ fn a_hypothesis_is_published_on_one_side_only() {
     turned.direction_rule = DirectionRule::Follow;
     turned.id = turned.identity();
     let mut second = context(2);
-    second.verdicts = Verdicts::from([(
+    second.verdicts = Standings::from([(
         blueprint.lineage.candidate_id,
-        Verdict { compiled_as: Some(turned.id.clone()), ..verdict(None) },
+        Standing { compiled_as: Some(turned.id.clone()), ..verdict(None) },
     )]);
     let after = publish_version(root.path(), &[turned, published(24)], &second).unwrap();
     let sides: Vec<_> = after.blueprints.iter().map(|b| (b.exit.time_stop_bars, b.direction_rule)).collect();

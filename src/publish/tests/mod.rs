@@ -22,9 +22,10 @@ pub(crate) fn context(at: i64) -> PublishContext {
         ontology_spec_hash: "sha256:00".to_owned(),
         data_watermark: Ts(at),
         code_version: "test".to_owned(),
-        verdicts: Verdicts::new(),
+        verdicts: Standings::new(),
         lives: Lives::new(),
         reasons: vec!["no candidate passed".to_owned()],
+        memory: None,
     }
 }
 

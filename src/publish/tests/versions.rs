@@ -131,3 +131,25 @@ fn a_torn_version_is_refused_with_the_file_and_the_reason() {
     assert!(error.contains("length is"), "{error}");
     assert!(publish_version(root.path(), &[], &context(2)).is_err(), "nothing is published on damage");
 }
+
+#[test]
+fn a_number_is_never_used_twice_even_when_the_directory_is_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, memory) = (root.path().join("data/blueprints"), root.path().join("state/last_version"));
+    let with_memory = |at: i64| PublishContext { memory: Some(memory.clone()), ..context(at) };
+    let publish = |context: &PublishContext| publish_version(&dir, &[], context).unwrap().version;
+    assert_eq!(publish(&with_memory(1)), "v000001");
+    // Versions are removed, the directory stays: it remembers by itself.
+    fs::remove_dir_all(dir.join("v000001")).unwrap();
+    fs::remove_file(dir.join("current")).unwrap();
+    assert_eq!(publish(&context(2)), "v000002");
+    fs::remove_file(dir.join("current")).unwrap();
+    assert_eq!(publish(&with_memory(3)), "v000003");
+    fs::remove_dir_all(root.path().join("data")).unwrap();
+    assert_eq!(publish(&with_memory(4)), "v000004");
+    // A memory that says nothing is not taken for "none".
+    fs::write(&memory, "garbage").unwrap();
+    fs::remove_dir_all(root.path().join("data")).unwrap();
+    let error = publish_version(&dir, &[], &with_memory(5)).unwrap_err().to_string();
+    assert!(error.contains("last_version") && error.contains("garbage"), "{error}");
+}

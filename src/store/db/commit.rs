@@ -6,7 +6,7 @@ use super::checkpoint::CheckpointLadder;
 use super::error::During;
 use super::kv::{blob, event, outcome, push_time};
 use super::raw::corrupt;
-use super::{Delivery, MergeReport, Origin, Store, StoreError};
+use super::{Delivery, Lot, MergeReport, Origin, Store, StoreError};
 use backtestd_core::market::RawPut;
 use backtestd_core::market::{BarIndex, Ts};
 use backtestd_core::outcomes::Outcome;
@@ -51,9 +51,9 @@ impl Store {
         }
         check_boundary(tick);
         let mut batch = self.db.batch();
-        let delivery = Delivery { origin: Origin::Stream, label: "live" };
+        let lot = Lot { puts: tick.raw, delivery: Delivery::new(Origin::Stream, "live"), completes: None };
         let mut report = MergeReport::default();
-        for (_, merged) in self.stage(&mut batch, tick.raw, delivery)? {
+        for (_, merged) in self.stage(&mut batch, &[lot])? {
             report.add(merged);
         }
         for e in tick.events {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::error::During;
+use super::kv::series;
 use super::raw::corrupt;
 use super::{Store, StoreError};
 use backtestd_core::market::Kind;
@@ -21,8 +22,7 @@ impl Store {
     pub fn digest(&self) -> Result<BTreeMap<&'static str, String>, StoreError> {
         let mut out = BTreeMap::new();
         for kind in Kind::ALL.iter().copied() {
-            // Byte 1 of a raw value is its origin.
-            out.insert(kind.name(), hash(&self.spaces.raw[kind.index()], kind.name(), Some(1))?);
+            out.insert(kind.name(), hash(&self.spaces.raw[kind.index()], kind.name(), Some(kind))?);
         }
         for (name, space) in [
             ("events", &self.spaces.events),
@@ -36,18 +36,16 @@ impl Store {
     }
 }
 
-fn hash(space: &fjall::Keyspace, name: &'static str, skip: Option<usize>) -> Result<String, StoreError> {
+/// Of a raw series only the values count, not what they came with.
+fn hash(space: &fjall::Keyspace, name: &'static str, raw: Option<Kind>) -> Result<String, StoreError> {
     let mut hash = Sha256::new();
     for pair in space.iter() {
         let (key, value) = pair.into_inner().during("read for the digest")?;
         hash.update((key.len() as u64).to_le_bytes());
         hash.update(&key);
-        match skip {
-            Some(at) => {
-                let (head, tail) =
-                    value.split_at_checked(at + 1).ok_or_else(|| corrupt(name, &key, "value too short"))?;
-                hash.update(&head[..at]);
-                hash.update(tail);
+        match raw {
+            Some(kind) => {
+                hash.update(series::column_bytes(kind, &value).map_err(|d| corrupt(name, &key, &d))?);
             }
             None => hash.update(&value),
         }

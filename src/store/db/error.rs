@@ -32,6 +32,19 @@ pub enum StoreError {
         /// Version this program writes.
         expected: u32,
     },
+    /// Files that are not what they were when the store was closed.
+    #[error(
+        "the store in {} is damaged: not what they were when it was closed are {files}; nothing was opened or changed. \
+         `backtestd verify` says what can still be read (if an earlier version of this program has used the store since, \
+         delete its SEAL)",
+        dir.display()
+    )]
+    Rotten {
+        /// The state directory.
+        dir: PathBuf,
+        /// The files, below the state directory.
+        files: String,
+    },
     /// Stored bytes that do not decode.
     #[error(
         "the store is damaged: keyspace '{keyspace}', key {key}: {detail}; restore the directory from a copy"

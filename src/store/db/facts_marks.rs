@@ -1,8 +1,8 @@
 //! Marks beside the facts: the first row they were computed from, and from which row on they no longer are what the
 //! raw log gives. Whoever changes committed history sets the second mark; the daemon goes back to it at its next step.
 
-use super::{MergeReport, Store, StoreError};
-use backtestd_core::market::{BarIndex, RawPut, SeriesKey};
+use super::{Lot, MergeReport, Store, StoreError};
+use backtestd_core::market::{BarIndex, SeriesKey};
 
 /// Name of the mark with the first row: `i64 LE`, anything behind it is the daemon's.
 pub const FACTS_FIRST: &str = "facts/first";
@@ -41,12 +41,12 @@ impl Store {
     /// As [`Store::put`].
     pub fn put_history(
         &mut self,
-        puts: &[RawPut],
-        delivery: super::Delivery<'_>,
+        lots: &[Lot<'_>],
         meta: &[(String, Vec<u8>)],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let known = self.facts_dirty()?;
-        let first = puts.iter().filter_map(|put| put.records.first_row(NO_LAG)).min();
+        let puts = lots.iter().flat_map(|lot| lot.puts);
+        let first = puts.filter_map(|put| put.records.first_row(NO_LAG)).min();
         let stale = match (self.committed()?, first) {
             (Some(committed), Some(first)) if first <= committed => Some(first),
             _ => None,
@@ -55,7 +55,7 @@ impl Store {
         if let Some(bar) = marked {
             self.put_meta(FACTS_DIRTY, &bar.0.to_le_bytes())?;
         }
-        let reports = self.put_each_with(puts, delivery, meta)?;
+        let reports = self.put_lots(lots, meta)?;
         if marked.is_some() && reports.iter().all(|(_, report)| report.is_noop()) {
             self.put_meta(FACTS_DIRTY, &known.map_or_else(Vec::new, |bar| bar.0.to_le_bytes().to_vec()))?;
         }

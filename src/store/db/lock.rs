@@ -6,6 +6,9 @@ use std::path::Path;
 
 use super::StoreError;
 
+/// Name of the lock's file.
+pub(super) const FILE: &str = "LOCK";
+
 /// Holds the lock for as long as it lives.
 #[derive(Debug)]
 pub(super) struct DirLock {
@@ -15,7 +18,7 @@ pub(super) struct DirLock {
 impl DirLock {
     /// Takes the lock and writes this process's id into the file, or says who holds it.
     pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join("LOCK");
+        let path = dir.join(FILE);
         let io = |source| StoreError::Io { path: path.clone(), source };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;

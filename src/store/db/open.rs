@@ -7,7 +7,9 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, Owne
 
 use super::StoreError;
 use super::error::During;
+use super::judging::Judging;
 use super::lock::DirLock;
+use super::seal::{Sealer, check_before_opening};
 use backtestd_core::market::Kind;
 
 /// Version of the layout of keys and values. Bumped when a reader of the old one would misread the new one.
@@ -53,15 +55,28 @@ pub struct Store {
     pub(super) spaces: Spaces,
     dir: PathBuf,
     fsync: Fsync,
+    /// What records are judged by.
+    pub(super) judging: Judging,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
+    // In this order: the files are sealed when the engine has closed them, and before anybody else may open them.
+    _sealer: Sealer,
     _lock: DirLock,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What is sealed must be on disk; an error means that the disk is gone, and with it the seal.
+        let _ = self.sync();
+    }
 }
 
 /// Handles of all keyspaces.
 pub(super) struct Spaces {
     pub(super) meta: Keyspace,
     pub(super) summaries: Keyspace,
+    pub(super) deliveries: Keyspace,
+    pub(super) conflicts: Keyspace,
     /// One for each kind, in the order of [`Kind::ALL`].
     pub(super) raw: Vec<Keyspace>,
     pub(super) events: Keyspace,
@@ -75,6 +90,7 @@ pub(super) struct Spaces {
     pub(super) updates: Keyspace,
     pub(super) runs: Keyspace,
     pub(super) arrivals: Keyspace,
+    pub(super) quarantine: Keyspace,
 }
 
 impl std::fmt::Debug for Store {
@@ -105,6 +121,8 @@ impl Spaces {
         Ok(Self {
             meta: open("meta", small)?,
             summaries: open("summaries", small)?,
+            deliveries: open("deliveries", small)?,
+            conflicts: open("conflicts", small)?,
             events: open("events", scanned)?,
             episode_ends: open("episode_ends", small)?,
             outcomes: open("outcomes", scanned)?,
@@ -116,8 +134,35 @@ impl Spaces {
             updates: open("updates", small)?,
             runs: open("runs", small)?,
             arrivals: open("arrivals", small)?,
+            quarantine: open("quarantine", small)?,
             raw: Kind::ALL.iter().copied().map(raw).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Spaces {
+    /// Every keyspace with its name, in one order.
+    pub(super) fn all(&self) -> Vec<(&'static str, &Keyspace)> {
+        let named = [
+            ("meta", &self.meta),
+            ("summaries", &self.summaries),
+            ("deliveries", &self.deliveries),
+            ("conflicts", &self.conflicts),
+            ("events", &self.events),
+            ("episode_ends", &self.episode_ends),
+            ("outcomes", &self.outcomes),
+            ("revisions", &self.revisions),
+            ("checkpoints", &self.checkpoints),
+            ("trials", &self.trials),
+            ("evidence", &self.evidence),
+            ("signals", &self.signals),
+            ("updates", &self.updates),
+            ("runs", &self.runs),
+            ("arrivals", &self.arrivals),
+            ("quarantine", &self.quarantine),
+        ];
+        let raw = Kind::ALL.iter().map(|kind| kind.name()).zip(&self.raw);
+        named.into_iter().chain(raw).collect()
     }
 }
 
@@ -146,6 +191,8 @@ impl Store {
         let io = |source| StoreError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         let lock = DirLock::take(dir)?;
+        check_before_opening(dir)?;
+        let sealer = Sealer::breaking(dir)?;
         let readme = dir.join("README.md");
         if !readme.exists() {
             std::fs::write(&readme, README).map_err(|source| StoreError::Io { path: readme, source })?;
@@ -160,12 +207,29 @@ impl Store {
                 e => StoreError::Engine { action: "open the database", source: Box::new(e) },
             })?;
         let spaces = Spaces::open(&db)?;
-        let mut store =
-            Self { db, spaces, dir: dir.to_owned(), fsync: options.fsync, rewinds: 0, _lock: lock };
+        let mut store = Self {
+            db,
+            spaces,
+            dir: dir.to_owned(),
+            fsync: options.fsync,
+            judging: Judging::default(),
+            rewinds: 0,
+            _sealer: sealer,
+            _lock: lock,
+        };
         store.check_schema()?;
+        store.judging.rules = store.known_rules()?;
         store.rewinds = store.meta_i64(super::checkpoint::REWINDS)?.unwrap_or(0);
         store.drop_uncommitted_checkpoints()?;
         Ok(store)
+    }
+
+    /// Says whether a process has the store in `dir` open, without opening it. A store that is not there is free.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when one has, [`StoreError::Io`] when that cannot be seen.
+    pub fn check_free(dir: &Path) -> Result<(), StoreError> {
+        if dir.join(super::lock::FILE).exists() { DirLock::take(dir).map(drop) } else { Ok(()) }
     }
 
     fn check_schema(&self) -> Result<(), StoreError> {

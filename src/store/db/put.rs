@@ -7,16 +7,28 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use super::error::During;
 use super::kv::series::{self, canonical};
 use super::kv::summary;
-use super::merge::{LISTED_CONFLICTS, merge};
+use super::law::{Held, Merged, Says, merge};
+use super::ledger::Ledger;
+use super::merge::LISTED_CONFLICTS;
+use super::provenance::Register;
 use super::raw::corrupt;
-use super::{Conflict, Delivery, MergeReport, Store, StoreError, Summary};
+use super::{Conflict, Delivery, Judged, Lot, MergeReport, Prefer, Store, StoreError, Summary};
 use backtestd_core::market::{Bar, Columns, Market, RawPut, Record, Records, SeriesKey, Symbol};
 
 /// Below this many records a put looks each one up; above, it scans the stretch that they cover.
 const LOOKUPS: usize = 16;
 
 /// A record on its way in.
-type Row = (i64, Columns);
+pub(super) type Row = (i64, Columns);
+
+/// A record on its way in, and what it came with.
+struct Incoming<'l> {
+    time: i64,
+    held: Held,
+    delivery: &'l Delivery<'l>,
+    /// It is known to complete what is stored.
+    completes: bool,
+}
 
 impl Store {
     /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change nothing.
@@ -25,36 +37,24 @@ impl Store {
     /// When the engine fails or stored bytes are damaged.
     pub fn put(&mut self, puts: &[RawPut], delivery: Delivery<'_>) -> Result<MergeReport, StoreError> {
         let mut total = MergeReport::default();
-        for (_, report) in self.put_each(puts, delivery)? {
+        for (_, report) in self.put_lots(&[Lot { puts, delivery, completes: None }], &[])? {
             total.add(report);
         }
         Ok(total)
     }
 
-    /// [`Store::put`] with a report for each series. Survives `kill -9`; power loss after [`Store::sync`].
+    /// [`Store::put`] of several lots in one batch, with a report for each series, and with small keyed blobs
+    /// ([`Store::meta`]) that must move with the records. Survives `kill -9`; power loss after [`Store::sync`].
     ///
     /// # Errors
     /// As [`Store::put`].
-    pub fn put_each(
+    pub fn put_lots(
         &mut self,
-        puts: &[RawPut],
-        delivery: Delivery<'_>,
-    ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
-        self.put_each_with(puts, delivery, &[])
-    }
-
-    /// [`Store::put_each`] with small keyed blobs ([`Store::meta`]) that must move with the records.
-    ///
-    /// # Errors
-    /// As [`Store::put`].
-    pub fn put_each_with(
-        &mut self,
-        puts: &[RawPut],
-        delivery: Delivery<'_>,
+        lots: &[Lot<'_>],
         meta: &[(String, Vec<u8>)],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
         let mut batch = self.db.batch();
-        let reports = self.stage(&mut batch, puts, delivery)?;
+        let reports = self.stage(&mut batch, lots)?;
         for (name, value) in meta {
             batch.insert(&self.spaces.meta, super::facts::user_key(name), value.as_slice());
         }
@@ -64,70 +64,189 @@ impl Store {
         Ok(reports)
     }
 
-    /// Adds the writes of `puts` to a batch.
+    /// Adds the writes of `lots` to a batch.
     pub(super) fn stage(
         &self,
         batch: &mut OwnedWriteBatch,
-        puts: &[RawPut],
-        delivery: Delivery<'_>,
+        lots: &[Lot<'_>],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
-        let mut by_series: BTreeMap<SeriesKey, Vec<Row>> = BTreeMap::new();
-        for put in puts {
-            let rows = by_series.entry(put.series()).or_default();
-            put.records.rows().each(&mut |time, columns, _| rows.push((time, columns.map(canonical))));
+        let mut register = Register::new(self);
+        let mut by_series: BTreeMap<SeriesKey, Vec<Incoming<'_>>> = BTreeMap::new();
+        for lot in lots {
+            if lot.puts.iter().all(|put| put.records.rows().is_empty()) {
+                continue;
+            }
+            let said = register.enter(batch, &lot.delivery)?;
+            for put in lot.puts {
+                let series = put.series();
+                let completes = lot.completes.filter(|all| all.iter().any(|(s, _)| *s == series));
+                let rows = by_series.entry(series.clone()).or_default();
+                put.records.rows().each(&mut |time, columns, _| {
+                    let completes = completes.is_some_and(|all| all.contains(&(series.clone(), time)));
+                    let held = Held { columns: columns.map(canonical), says: Says::One(said) };
+                    rows.push(Incoming { time, held, delivery: &lot.delivery, completes });
+                });
+            }
         }
+        let mut ledger = Ledger::new(self);
         let mut reports = Vec::new();
+        let mut written = BTreeMap::new();
         for (key, rows) in by_series {
-            let report = self.stage_series(batch, &key, rows, delivery)?;
+            let mut series = Series { key: &key, ledger: &mut ledger, report: MergeReport::default() };
+            let changed = self.stage_series(batch, &mut series, rows, &mut register)?;
+            let report = series.report;
+            written.insert(key.clone(), changed);
             reports.push((key, report));
         }
+        ledger.finish(batch)?;
+        let mut judged = Judged::default();
+        for (key, report) in &mut reports {
+            report.judged = self.stage_judgement(batch, key, &written)?;
+            judged.add(report.judged);
+        }
+        self.stage_stale(batch, judged.from)?;
         Ok(reports)
     }
 
     fn stage_series(
         &self,
         batch: &mut OwnedWriteBatch,
-        key: &SeriesKey,
-        mut rows: Vec<Row>,
-        delivery: Delivery<'_>,
-    ) -> Result<MergeReport, StoreError> {
-        let names = key.kind.columns();
-        let space = &self.spaces.raw[key.kind.index()];
-        let mut report = MergeReport::default();
-        rows.sort_by_key(|(time, _)| *time);
-        let rows = fold_repeats(&mut report, key, rows, delivery);
-        debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "a delivery writes each time once, in order");
-        let (Some(first), Some(last)) = (rows.first().map(|r| r.0), rows.last().map(|r| r.0)) else {
-            return Ok(report);
+        into: &mut Series<'_, '_>,
+        mut rows: Vec<Incoming<'_>>,
+        register: &mut Register<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let key = into.key;
+        let mut written = Vec::new();
+        let width = key.kind.columns().len();
+        rows.sort_by_key(|row| row.time);
+        let rows = into.fold_repeats(batch, rows)?;
+        debug_assert!(rows.is_sorted_by(|a, b| a.time < b.time), "a batch writes each time once, in order");
+        let (Some(first), Some(last)) = (rows.first().map(|r| r.time), rows.last().map(|r| r.time)) else {
+            return Ok(written);
         };
         let mut extent = self.summary(key)?;
         let overlaps = extent.is_some_and(|s| s.first <= last && first <= s.last);
         let mut stored = Stored::new(self, key, overlaps, rows.len(), first, last)?;
-        for (time, new) in rows {
-            let before = stored.at(time)?;
-            let mut columns = before.unwrap_or(new);
-            if let Some(before) = &before {
-                let merged = merge(&mut columns, &new, names.len());
-                list_conflicts(&mut report, key, time, before, &columns, merged.conflicts, delivery);
-                if merged.conflicts != 0 {
-                    report.conflicts += 1;
-                } else if merged.filled {
-                    report.filled += 1;
-                } else {
-                    report.unchanged += 1;
-                    continue;
+        for row in rows {
+            let before = stored.at(row.time, register)?;
+            let is_new = before.is_none();
+            let held = match before {
+                None => {
+                    into.report.inserted += 1;
+                    row.held
                 }
-            } else {
-                report.inserted += 1;
-            }
-            let value = series::encode(key.kind, delivery.origin, &columns);
-            batch.insert(space, series::key(key.market, &key.symbol, time), value);
-            widen(&mut extent, time, before.is_none(), &columns[..names.len()]);
+                Some(before) => match into.meet(batch, before, &row)? {
+                    Some(held) => held,
+                    None => continue,
+                },
+            };
+            let (origin, ids) = held.provenance(width);
+            let value = series::encode(key.kind, origin, &held.columns, &ids);
+            batch.insert(
+                &self.spaces.raw[key.kind.index()],
+                series::key(key.market, &key.symbol, row.time),
+                value,
+            );
+            widen(&mut extent, row.time, is_new, &held.columns[..width]);
+            written.push((row.time, held.columns));
         }
-        if let (false, Some(extent)) = (report.is_noop(), extent) {
+        if let (false, Some(extent)) = (into.report.is_noop(), extent) {
             batch.insert(&self.spaces.summaries, summary::key(key), summary::encode(&extent));
         }
-        Ok(report)
+        Ok(written)
+    }
+}
+
+/// Where the rows of one series go.
+struct Series<'k, 's> {
+    key: &'k SeriesKey,
+    ledger: &'k mut Ledger<'s>,
+    report: MergeReport,
+}
+
+impl Series<'_, '_> {
+    /// A record meets the stored one; `None` when nothing of it has to be written.
+    fn meet(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        before: Held,
+        row: &Incoming<'_>,
+    ) -> Result<Option<Held>, StoreError> {
+        let mut held = before.clone();
+        let prefer = if row.completes { Prefer::New } else { row.delivery.prefer };
+        let merged = merge(self.key.kind, &mut held, &row.held, prefer);
+        if row.completes {
+            self.report.filled += u64::from(merged.filled || merged.won != 0);
+            self.report.unchanged += u64::from(!merged.filled && merged.won == 0);
+        } else {
+            self.note(batch, row, (&before, &row.held), merged)?;
+            if merged.won != 0 {
+                self.report.conflicts += 1;
+            } else if merged.kept != 0 {
+                self.report.kept += 1;
+            } else if merged.filled {
+                self.report.filled += 1;
+            } else {
+                self.report.unchanged += 1;
+                self.report.confirmed += u64::from(merged.confirmed);
+            }
+        }
+        let is_written = merged.won != 0 || merged.filled || merged.confirmed;
+        Ok(is_written.then_some(held))
+    }
+
+    /// Merges records that a batch holds more than once, so that putting it twice changes nothing the second time.
+    fn fold_repeats<'l>(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        rows: Vec<Incoming<'l>>,
+    ) -> Result<Vec<Incoming<'l>>, StoreError> {
+        let mut out: Vec<Incoming<'l>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match out.last_mut() {
+                Some(last) if last.time == row.time => {
+                    let before = last.held.clone();
+                    let merged = merge(self.key.kind, &mut last.held, &row.held, Prefer::Better);
+                    self.note(batch, &row, (&before, &row.held), merged)?;
+                    self.report.contradictions += u64::from(merged.won | merged.kept != 0);
+                    last.completes |= row.completes;
+                }
+                _ => out.push(row),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Lists the conflicts of two records, and enters them into the ledger.
+    fn note(
+        &mut self,
+        batch: &mut OwnedWriteBatch,
+        row: &Incoming<'_>,
+        (old, new): (&Held, &Held),
+        merged: Merged,
+    ) -> Result<(), StoreError> {
+        for (columns, new_stands) in [(merged.won, true), (merged.kept, false)] {
+            if columns == 0 {
+                continue;
+            }
+            for (i, field) in self.key.kind.columns().iter().enumerate() {
+                if columns & (1 << i) == 0 || self.report.listed.len() >= LISTED_CONFLICTS {
+                    continue;
+                }
+                self.report.listed.push(Conflict {
+                    series: self.key.clone(),
+                    at: self.key.kind.instant(row.time),
+                    field,
+                    old: (old.columns[i], old.says.of(i).origin),
+                    new: (new.columns[i], new.says.of(i).origin),
+                    new_stands,
+                    label: row.delivery.label.to_owned(),
+                });
+            }
+            let noted = row.delivery.noted;
+            self.ledger.note(batch, (self.key, row.time), (old, new), (columns, new_stands), noted)?;
+        }
+        Ok(())
     }
 }
 
@@ -167,11 +286,14 @@ impl Store {
     }
 }
 
+/// A stored record: time, columns and the deliveries of these.
+type Found = (i64, Vec<u8>);
+
 /// What is stored already where a delivery wants to write, handed out in time order.
 enum Stored<'a> {
     Nothing,
     Lookup { space: &'a Keyspace, key: &'a SeriesKey },
-    Scanned(std::iter::Peekable<std::vec::IntoIter<Row>>),
+    Scanned { key: &'a SeriesKey, rows: std::iter::Peekable<std::vec::IntoIter<Found>> },
 }
 
 impl<'a> Stored<'a> {
@@ -190,26 +312,33 @@ impl<'a> Stored<'a> {
             return Ok(Self::Lookup { space: &store.spaces.raw[key.kind.index()], key });
         }
         let mut rows = Vec::new();
-        store.scan(key.kind, key.market, &key.symbol, first, last + 1, |t, c, _| rows.push((t, *c)))?;
-        Ok(Self::Scanned(rows.into_iter().peekable()))
+        store.scan_values(key.kind, key.market, &key.symbol, first, last + 1, |time, value| {
+            rows.push((time, value.to_vec()));
+            Ok(())
+        })?;
+        Ok(Self::Scanned { key, rows: rows.into_iter().peekable() })
     }
 
-    /// The stored columns at `time`; times must rise from call to call.
-    fn at(&mut self, time: i64) -> Result<Option<Columns>, StoreError> {
-        match self {
-            Self::Nothing => Ok(None),
+    /// The stored record at `time`; times must rise from call to call.
+    fn at(&mut self, time: i64, register: &mut Register<'_>) -> Result<Option<Held>, StoreError> {
+        let (key, value) = match self {
+            Self::Nothing => return Ok(None),
             Self::Lookup { space, key } => {
                 let bytes = series::key(key.market, &key.symbol, time);
                 let Some(value) = space.get(&bytes).during("look up a raw record")? else { return Ok(None) };
-                let (columns, _) =
-                    series::decode(key.kind, &value).map_err(|d| corrupt(key.kind.name(), &bytes, &d))?;
-                Ok(Some(columns))
+                (&**key, value.to_vec())
             }
-            Self::Scanned(rows) => {
+            Self::Scanned { key, rows } => {
                 while rows.next_if(|(t, _)| *t < time).is_some() {}
-                Ok(rows.next_if(|(t, _)| *t == time).map(|(_, c)| c))
+                let Some((_, value)) = rows.next_if(|(t, _)| *t == time) else { return Ok(None) };
+                (&**key, value)
             }
-        }
+        };
+        let damaged =
+            |detail: String| corrupt(key.kind.name(), &series::key(key.market, &key.symbol, time), &detail);
+        let (columns, _) = series::decode(key.kind, &value).map_err(damaged)?;
+        let ids = series::decode_ids(key.kind, &value).map_err(damaged)?;
+        Ok(Some(Held { columns, says: register.says(&ids)? }))
     }
 }
 
@@ -222,51 +351,5 @@ fn widen(extent: &mut Option<Summary>, time: i64, is_new: bool, columns: &[f64])
         if !v.is_nan() {
             s.known |= 1 << i;
         }
-    }
-}
-
-/// Merges records that a delivery holds more than once, so that putting it twice changes nothing the second time.
-fn fold_repeats(
-    report: &mut MergeReport,
-    key: &SeriesKey,
-    rows: Vec<Row>,
-    delivery: Delivery<'_>,
-) -> Vec<Row> {
-    let mut out: Vec<Row> = Vec::with_capacity(rows.len());
-    for (time, new) in rows {
-        match out.last_mut() {
-            Some((t, columns)) if *t == time => {
-                let before = *columns;
-                let merged = merge(columns, &new, key.kind.columns().len());
-                list_conflicts(report, key, time, &before, columns, merged.conflicts, delivery);
-                report.contradictions += u64::from(merged.conflicts != 0);
-            }
-            _ => out.push((time, new)),
-        }
-    }
-    out
-}
-
-fn list_conflicts(
-    report: &mut MergeReport,
-    key: &SeriesKey,
-    time: i64,
-    before: &Columns,
-    after: &Columns,
-    conflicts: u32,
-    delivery: Delivery<'_>,
-) {
-    for (i, field) in key.kind.columns().iter().enumerate() {
-        if conflicts & (1 << i) == 0 || report.listed.len() >= LISTED_CONFLICTS {
-            continue;
-        }
-        report.listed.push(Conflict {
-            series: key.clone(),
-            at: key.kind.instant(time),
-            field,
-            old: before[i],
-            new: after[i],
-            label: delivery.label.to_owned(),
-        });
     }
 }

@@ -3,11 +3,12 @@
 use super::error::During;
 use super::kv::series;
 use super::kv::{summary, time_at_end};
+use super::provenance::Register;
 use super::{Origin, Store, StoreError, Summary};
 use backtestd_core::market::FundingPrint;
 use backtestd_core::market::hex;
 use backtestd_core::market::{
-    Bar, BarIndex, Columns, Kind, Log, Market, RawBlock, RawSymbol, Record, SeriesKey, Source, Symbol,
+    Bar, BarIndex, Columns, Kind, Log, Market, RawBlock, RawSymbol, Record, SeriesKey, Source, Symbol, Ts,
 };
 
 /// A stretch of a raw series, by column.
@@ -19,8 +20,10 @@ pub struct SeriesRows {
     pub times: Vec<i64>,
     /// One column per name.
     pub columns: Vec<Vec<f64>>,
-    /// Where each record came from.
+    /// Where each record came from: the least trusted origin of its columns.
     pub origins: Vec<Origin>,
+    /// When that source was made, where it says so.
+    pub made: Vec<Option<Ts>>,
 }
 
 /// A stretch of one symbol's log.
@@ -84,13 +87,26 @@ impl Store {
             .collect())
     }
 
-    /// First and last bar of a symbol.
+    /// First and last bar of a symbol, those in quarantine left out: a bar of next year makes no year of gaps.
     ///
     /// # Errors
     /// As [`Store::summary`].
     pub fn range(&self, market: Market, symbol: &Symbol) -> Result<Option<(BarIndex, BarIndex)>, StoreError> {
         let key = SeriesKey { kind: Kind::Bars, market, symbol: symbol.clone() };
-        Ok(self.summary(&key)?.map(|s| (BarIndex(s.first), BarIndex(s.last))))
+        let Some(extent) = self.summary(&key)? else { return Ok(None) };
+        let masked = self.masked(&key, extent.first, extent.last + 1)?;
+        if !masked.contains(&extent.first) && !masked.contains(&extent.last) {
+            return Ok(Some((BarIndex(extent.first), BarIndex(extent.last))));
+        }
+        let space = &self.spaces.raw[Kind::Bars.index()];
+        let all = series::key(market, symbol, extent.first)..series::key(market, symbol, extent.last + 1);
+        let stands = |pair: fjall::Guard| {
+            let key = pair.key().during("read the raw log");
+            key.map(|key| time_at_end(&key).filter(|time| !masked.contains(time))).transpose()
+        };
+        let first = space.range(all.clone()).find_map(stands).transpose()?;
+        let last = space.range(all).rev().find_map(stands).transpose()?;
+        Ok(first.zip(last).map(|(first, last)| (BarIndex(first), BarIndex(last))))
     }
 
     /// Source columns for which the store has at least one known value of this symbol. What is not listed is
@@ -115,7 +131,8 @@ impl Store {
         Ok(out)
     }
 
-    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where.
+    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where. Records in
+    /// quarantine are left out, here and in [`Store::bars`] and [`Store::funding`].
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -152,6 +169,41 @@ impl Store {
         self.records(market, symbol, first.0, end.0)
     }
 
+    /// The last bar of a series before `bar`.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn last_bar_before(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        bar: BarIndex,
+    ) -> Result<Option<BarIndex>, StoreError> {
+        let range = series::key(market, symbol, i64::MIN)..series::key(market, symbol, bar.0);
+        self.bar_of(self.spaces.raw[Kind::Bars.index()].range(range).next_back())
+    }
+
+    /// The first bar of a series from `bar` on.
+    ///
+    /// # Errors
+    /// When the engine fails or stored bytes are damaged.
+    pub fn first_bar_from(
+        &self,
+        market: Market,
+        symbol: &Symbol,
+        bar: BarIndex,
+    ) -> Result<Option<BarIndex>, StoreError> {
+        let range = series::key(market, symbol, bar.0)..=series::key(market, symbol, i64::MAX);
+        self.bar_of(self.spaces.raw[Kind::Bars.index()].range(range).next())
+    }
+
+    fn bar_of(&self, found: Option<fjall::Guard>) -> Result<Option<BarIndex>, StoreError> {
+        let Some(pair) = found else { return Ok(None) };
+        let key = pair.key().during("look for a bar")?;
+        let time = time_at_end(&key).ok_or_else(|| corrupt(Kind::Bars.name(), &key, "key too short"))?;
+        Ok(Some(BarIndex(time)))
+    }
+
     /// Settlements of `first.open() < ts <= end.open()`.
     ///
     /// # Errors
@@ -165,19 +217,28 @@ impl Store {
         self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
-    /// Records of a series with times in `[from, to)`, by column, with the place each came from.
+    /// Records of a series with times in `[from, to)`, by column, with the place each came from: the log as it is, with
+    /// what is in quarantine ([`Store::masked`]).
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
     pub fn series_rows(&self, series: &SeriesKey, from: i64, to: i64) -> Result<SeriesRows, StoreError> {
         let names = series.kind.columns();
         let mut out = SeriesRows { names, columns: vec![Vec::new(); names.len()], ..SeriesRows::default() };
-        self.scan(series.kind, series.market, &series.symbol, from, to, |time, values, origin| {
+        let mut register = Register::new(self);
+        self.scan_values(series.kind, series.market, &series.symbol, from, to, |time, value| {
+            let (values, origin) = series::decode(series.kind, value)?;
+            let says = register.says(&series::decode_ids(series.kind, value)?).map_err(|e| e.to_string())?;
             out.times.push(time);
             out.origins.push(origin);
+            out.made.push((0..names.len()).find_map(|i| {
+                let said = says.of(i);
+                said.made.filter(|_| said.origin == origin && !values[i].is_nan())
+            }));
             for (column, value) in out.columns.iter_mut().zip(values) {
-                column.push(*value);
+                column.push(value);
             }
+            Ok(())
         })?;
         debug_assert!(out.times.is_sorted_by(|a, b| a < b), "the log is in order of time");
         debug_assert!(out.columns.iter().all(|c| c.len() == out.times.len()), "columns are of one length");
@@ -192,7 +253,13 @@ impl Store {
         to: i64,
     ) -> Result<Vec<R>, StoreError> {
         let mut out = Vec::new();
-        self.scan(R::KIND, market, symbol, from, to, |time, c, _| out.push(R::from_columns(time, c)))?;
+        let series = SeriesKey { kind: R::KIND, market, symbol: symbol.clone() };
+        let masked = self.masked(&series, from, to)?;
+        self.scan(R::KIND, market, symbol, from, to, |time, c, _| {
+            if !masked.contains(&time) {
+                out.push(R::from_columns(time, c));
+            }
+        })?;
         Ok(out)
     }
 
@@ -205,6 +272,23 @@ impl Store {
         to: i64,
         mut each: impl FnMut(i64, &Columns, Origin),
     ) -> Result<(), StoreError> {
+        self.scan_values(kind, market, symbol, from, to, |time, value| {
+            let (columns, origin) = series::decode(kind, value)?;
+            each(time, &columns, origin);
+            Ok(())
+        })
+    }
+
+    /// Stored values of a stretch; what `each` finds wrong with one is damage.
+    pub(super) fn scan_values(
+        &self,
+        kind: Kind,
+        market: Market,
+        symbol: &Symbol,
+        from: i64,
+        to: i64,
+        mut each: impl FnMut(i64, &[u8]) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
         if from >= to {
             return Ok(());
         }
@@ -212,9 +296,7 @@ impl Store {
         for pair in self.spaces.raw[kind.index()].range(range) {
             let (key, value) = pair.into_inner().during("read the raw log")?;
             let time = time_at_end(&key).ok_or_else(|| corrupt(kind.name(), &key, "key too short"))?;
-            let (columns, origin) =
-                series::decode(kind, &value).map_err(|d| corrupt(kind.name(), &key, &d))?;
-            each(time, &columns, origin);
+            each(time, &value).map_err(|detail| corrupt(kind.name(), &key, &detail))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use backtestd_core::market::hex;
 use std::collections::BTreeMap;
 
 use super::kv::event::Interner;
-use super::kv::{blob, event, outcome, series, time_at_end};
+use super::kv::{blob, conflict, delivery, event, outcome, quarantine, series, summary, time_at_end};
 use super::{Store, StoreError, Summary};
 use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::market::{Kind, SeriesKey};
@@ -57,6 +57,14 @@ impl Store {
         check.each(&self.spaces.revisions, "revisions", |k, v| {
             event::decode_revision(v).is_some_and(|(_, old)| event::decode(k, old, &mut names).is_some())
         });
+        check.each(&self.spaces.deliveries, "deliveries", |k, v| match delivery::id_of(k) {
+            Some(_) => delivery::decode(v).is_some(),
+            None => delivery::index_id(v).is_some(),
+        });
+        check.each(&self.spaces.conflicts, "conflicts", |k, v| match conflict::seq_of(k) {
+            Some(_) => conflict::decode(v).is_some_and(|c| summary::decode_key(&c.series).is_some()),
+            None => conflict::number(v).is_some(),
+        });
         check.each(&self.spaces.checkpoints, "checkpoints", |k, v| {
             time_at_end(k).is_some() && blob::unwrap(v).is_some()
         });
@@ -66,6 +74,9 @@ impl Store {
         check.each(&self.spaces.runs, "runs", |_, v| blob::unwrap(v).is_some());
         check.each(&self.spaces.arrivals, "arrivals", |_, v| {
             blob::unwrap(v).is_some_and(|bytes| bytes.len() == 8)
+        });
+        check.each(&self.spaces.quarantine, "quarantine", |k, v| {
+            quarantine::decode_key(k).is_some() && quarantine::decode(v).is_some()
         });
         Ok(check.out)
     }

@@ -1,6 +1,7 @@
 //! Whole files or none: written beside their place, synced, renamed.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::LakeError;
@@ -24,7 +25,7 @@ pub fn write_atomically<T>(
     let done = filled.and_then(|out| {
         file.sync_all().map_err(io)?;
         fs::rename(&beside, path).map_err(io)?;
-        File::open(folder).and_then(|f| f.sync_all()).map_err(io)?;
+        sync_folder(folder).map_err(io)?;
         Ok(out)
     });
     if done.is_err() {
@@ -40,7 +41,25 @@ pub fn write_atomically<T>(
 /// As [`write_atomically`].
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
     write_atomically(path, |file| {
-        std::io::Write::write_all(file, bytes)
-            .map_err(|source| LakeError::Io { path: path.to_owned(), source })
+        file.write_all(bytes).map_err(|source| LakeError::Io { path: path.to_owned(), source })
     })
+}
+
+/// Writes a file and waits until it is on the disk. For files of a folder that is renamed to its place as a whole; a file that
+/// stands for itself is written by [`write_bytes`].
+///
+/// # Errors
+/// When the file system fails.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Waits until the names in a folder are on the disk.
+///
+/// # Errors
+/// When the file system fails.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }

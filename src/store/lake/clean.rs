@@ -10,15 +10,19 @@ use super::{
     LakeError, LakeFile, Month, bool_column, dictionary_column, f64_column, i64_column, table, ts_column,
     ts_column_opt,
 };
-use crate::Store;
+use crate::{Store, StoreError};
 use backtestd_core::clean::{CleanPolicy, Joiner};
-use backtestd_core::market::{Bar, BarIndex, Market, Source, Symbol, SymbolColumns, Ts};
+use backtestd_core::market::{BARS_PER_DAY, Bar, BarIndex, Market, Source, Symbol, SymbolColumns, Ts};
 use backtestd_core::market::{Kind, SeriesKey};
 
 const SCHEMA: &str = "backtestd.ohlcv_clean/1";
 
-/// Writes the cleaned bars of one symbol, perp and spot, for `[first, end)` clipped to what the store has. Rows before
-/// `first` are joined too, so that a funding rate held across it is known.
+/// A stretch without any bar that is longer than this is not written out as gap rows: one bar with a false date would make
+/// years of them. A symbol that was away for months is.
+const LONGEST_GAP: i64 = 366 * BARS_PER_DAY;
+
+/// Writes the months that `[first, end)` touches of the cleaned bars of one symbol, perp and spot, whole, as far as the
+/// store has them and before `now`. Rows before are joined too, so that a funding rate held across `first` is known.
 ///
 /// # Errors
 /// When the store cannot be read or a file cannot be written.
@@ -27,15 +31,18 @@ pub fn export_clean(
     lake: &Path,
     symbol: &Symbol,
     policy: CleanPolicy,
-    first: BarIndex,
-    end: BarIndex,
+    (first, end): (BarIndex, BarIndex),
+    now: Ts,
 ) -> Result<Vec<LakeFile>, LakeError> {
     let symbols = [symbol.clone()];
     let mut out = Vec::new();
-    let ranges: Vec<_> = [Market::Perp, Market::Spot]
-        .into_iter()
-        .filter_map(|market| store.range(market, symbol).transpose().map(|r| r.map(|r| (market, r))))
-        .collect::<Result<_, _>>()?;
+    let mut ranges: Vec<(Market, (BarIndex, BarIndex))> = Vec::new();
+    for market in [Market::Perp, Market::Spot] {
+        // Nobody has seen a bar that opens after now.
+        let last = store.last_bar_before(market, symbol, now.bar().next())?;
+        let seen = store.range(market, symbol)?.map(|(from, _)| from).zip(last);
+        ranges.extend(seen.map(|range| (market, range)));
+    }
     let (Some(from), Some(to)) =
         (ranges.iter().map(|(_, r)| r.0).min(), ranges.iter().map(|(_, r)| r.1.next()).max())
     else {
@@ -50,6 +57,7 @@ pub fn export_clean(
         let stop = month.bars().1.min(to);
         let raw = store.raw(&symbols, start, usize::try_from(stop - start).unwrap_or(0))?;
         let block = joiner.push(&raw).map_err(|e| LakeError::format(lake, e))?;
+        let is_wanted = stop > first && month.bars().0 < end;
         for (market, (begin, last)) in &ranges {
             let range = (start.max(*begin), stop.min(last.next()));
             if range.0 >= range.1 {
@@ -57,15 +65,32 @@ pub fn export_clean(
             }
             let ages = gap_age.entry(*market).or_insert(0);
             let rows = Rows { store, symbol, market: *market, start, columns: &block.symbols[0] };
-            let (batch, age) = rows.batch(range, (first, end), *ages)?;
+            let (batch, age) = rows.batch(range, *ages)?;
             *ages = age;
-            if batch.num_rows() > 0 {
+            let rows = range.1 - range.0;
+            let is_void = age >= rows && longest_gap(store, *market, symbol, range)? > LONGEST_GAP;
+            if is_wanted && !is_void {
                 let folder = lake.join(format!("cleaned/{market}/{symbol}/5m/ohlcv_clean"));
                 out.push(write_partition(month.path(&folder), &batch, SCHEMA)?);
             }
         }
     }
     Ok(out)
+}
+
+/// How long the stretch without any bar is that a month lies in.
+fn longest_gap(
+    store: &Store,
+    market: Market,
+    symbol: &Symbol,
+    month: (BarIndex, BarIndex),
+) -> Result<i64, StoreError> {
+    let before = store.last_bar_before(market, symbol, month.0)?;
+    let after = store.first_bar_from(market, symbol, month.1)?;
+    Ok(match (before, after) {
+        (Some(before), Some(after)) => after - before - 1,
+        _ => 0,
+    })
 }
 
 /// The joined rows of a month.
@@ -79,13 +104,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The rows of `range`, cut to `kept`; `age` is the gap's age before the first row, and after the last.
-    fn batch(
-        &self,
-        range: (BarIndex, BarIndex),
-        kept: (BarIndex, BarIndex),
-        mut age: i64,
-    ) -> Result<(RecordBatch, i64), LakeError> {
+    /// The rows of `range`; `age` is the gap's age before the first row, and after the last.
+    fn batch(&self, range: (BarIndex, BarIndex), mut age: i64) -> Result<(RecordBatch, i64), LakeError> {
         let sources = match self.market {
             Market::Perp => Source::PERP_BAR,
             Market::Spot => Source::SPOT_BAR,
@@ -96,10 +116,8 @@ impl Rows<'_> {
         let mut bar = range.0;
         while bar < range.1 {
             age = if self.value(close, bar).is_nan() { age + 1 } else { 0 };
-            if bar >= kept.0 && bar < kept.1 {
-                bars.push(bar);
-                ages.push(age);
-            }
+            bars.push(bar);
+            ages.push(age);
             bar = bar.next();
         }
         let count = bars.len();
@@ -123,6 +141,7 @@ impl Rows<'_> {
             .push(("next_funding_ts".to_owned(), ts_column_opt(bars.iter().map(|b| self.next_funding(*b)))));
         columns.push(("mark_price".to_owned(), perp_only(Source::Mark)));
         columns.push(("index_price".to_owned(), perp_only(Source::Index)));
+        columns.push(("is_quarantined".to_owned(), self.quarantined(&bars)?));
         Ok((table(columns)?, age))
     }
 
@@ -135,6 +154,15 @@ impl Rows<'_> {
         let minutes = self.value(Source::MinutesToFunding, bar);
         (self.market == Market::Perp && !minutes.is_nan())
             .then(|| Ts(bar.close().0 + (minutes * 60_000.0) as i64))
+    }
+
+    /// Whether the log has a bar that is not taken for true.
+    fn quarantined(&self, bars: &[BarIndex]) -> Result<ArrayRef, LakeError> {
+        let series = SeriesKey { kind: Kind::Bars, market: self.market, symbol: self.symbol.clone() };
+        let ends = bars.first().zip(bars.last());
+        let masked = ends.map(|(first, last)| self.store.masked(&series, first.0, last.0 + 1)).transpose()?;
+        let masked = masked.unwrap_or_default();
+        Ok(bool_column(bars.iter().map(|bar| Some(masked.contains(&bar.0)))))
     }
 
     fn origins(&self, bars: &[BarIndex]) -> Result<ArrayRef, LakeError> {

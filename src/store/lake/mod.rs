@@ -11,14 +11,16 @@ mod clean;
 mod columns;
 mod error;
 mod hash;
+mod manifest;
 mod month;
 mod outcome_error;
 mod outcome_states;
 mod outcome_table;
 mod parquet;
 mod raw;
+mod union;
 
-pub use atomic::{write_atomically, write_bytes};
+pub use atomic::{sync_folder, write_atomically, write_bytes, write_synced};
 pub use candidates::{write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{
@@ -27,11 +29,13 @@ pub use columns::{
 };
 pub use error::LakeError;
 pub use hash::content_sha256;
-pub use month::{LakeFile, Month};
+pub use manifest::{FileList, ListedFile, file_list_path, list_files, read_file_list};
+pub use month::{LakeFile, Month, write_month};
 pub use outcome_error::OutcomeFileError;
 pub use outcome_table::{OutcomeDefaults, OutcomeFile, read_outcome_table};
 pub use parquet::{
-    ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_parquet, verify_parquet,
-    write_parquet,
+    ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_parquet, stated_content_sha256,
+    verify_parquet, write_parquet,
 };
 pub use raw::export_raw;
+pub use union::in_order_of_time;

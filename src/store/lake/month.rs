@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
-use super::parquet::CONTENT_SHA256;
-use super::{LakeError, SCHEMA_KEY, content_sha256, parquet::read_metadata, write_parquet};
+use super::parquet::{CONTENT_SHA256, read_metadata};
+use super::union::with_rows_of;
+use super::{LakeError, SCHEMA_KEY, content_sha256, read_parquet, write_parquet};
 use backtestd_core::market::{BarIndex, Ts};
 
 /// A calendar month, UTC.
@@ -26,6 +27,8 @@ pub struct LakeFile {
     pub path: PathBuf,
     /// Number of rows in the file.
     pub rows: usize,
+    /// Hash of its content, as in its metadata.
+    pub content_sha256: String,
     /// False when the file already had this content and was left alone.
     pub written: bool,
 }
@@ -78,23 +81,56 @@ impl Month {
     }
 }
 
-/// Writes a partition unless the file already holds this content under this schema.
+/// Writes the rows of a month, whole: rows of the file that is there stay where `batch` has none at their time. A file that
+/// already holds this content under this metadata is left alone.
+///
+/// # Errors
+/// When the file that is there has rows that would be lost and cannot be joined, because its metadata (specs, say) differs;
+/// or when the disk refuses.
+pub fn write_month(
+    path: PathBuf,
+    batch: &RecordBatch,
+    metadata: &BTreeMap<String, String>,
+) -> Result<LakeFile, LakeError> {
+    let known = if path.exists() { read_metadata(&path).ok() } else { None };
+    let is_same = known.as_ref().is_some_and(|known| metadata.iter().all(|(k, v)| known.get(k) == Some(v)));
+    let hash = content_sha256(std::slice::from_ref(batch))?;
+    let holds = |hash: &String| is_same && known.as_ref().and_then(|k| k.get(CONTENT_SHA256)) == Some(hash);
+    if holds(&hash) {
+        return Ok(LakeFile { path, rows: batch.num_rows(), content_sha256: hash, written: false });
+    }
+    // What cannot be read is no reason to keep a file.
+    let old = if known.is_some() { read_parquet(&path).ok() } else { None };
+    let whole = match &old {
+        Some(old) => with_rows_of(&path, old, batch)?,
+        None => batch.clone(),
+    };
+    let rows = whole.num_rows();
+    if !is_same && rows > batch.num_rows() {
+        return Err(LakeError::format(
+            &path,
+            format!(
+                "has {} rows at other times that were made with other specs or by another version; move the file away, \
+                 or write the whole month",
+                rows - batch.num_rows()
+            ),
+        ));
+    }
+    let hash = content_sha256(std::slice::from_ref(&whole))?;
+    if holds(&hash) {
+        return Ok(LakeFile { path, rows, content_sha256: hash, written: false });
+    }
+    write_parquet(&path, &whole.schema(), std::slice::from_ref(&whole), metadata)?;
+    Ok(LakeFile { path, rows, content_sha256: hash, written: true })
+}
+
+/// [`write_month`] of a table that is known by its schema alone.
 pub(super) fn write_partition(
     path: PathBuf,
     batch: &RecordBatch,
     schema: &str,
 ) -> Result<LakeFile, LakeError> {
-    let rows = batch.num_rows();
-    let hash = content_sha256(std::slice::from_ref(batch))?;
-    let same = |m: BTreeMap<String, String>| {
-        m.get(CONTENT_SHA256) == Some(&hash) && m.get(SCHEMA_KEY).is_some_and(|s| s == schema)
-    };
-    if path.exists() && read_metadata(&path).is_ok_and(same) {
-        return Ok(LakeFile { path, rows, written: false });
-    }
-    let metadata = BTreeMap::from([(SCHEMA_KEY.to_owned(), schema.to_owned())]);
-    write_parquet(&path, &batch.schema(), std::slice::from_ref(batch), &metadata)?;
-    Ok(LakeFile { path, rows, written: true })
+    write_month(path, batch, &BTreeMap::from([(SCHEMA_KEY.to_owned(), schema.to_owned())]))
 }
 
 #[cfg(test)]

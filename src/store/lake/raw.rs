@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::{ArrayRef, RecordBatch};
 
 use super::month::write_partition;
-use super::{LakeError, LakeFile, Month, dictionary_column, f64_column, table, ts_column};
+use super::{
+    LakeError, LakeFile, Month, bool_column, dictionary_column, f64_column, table, ts_column, ts_column_opt,
+};
 use crate::{SeriesRows, Store};
 use backtestd_core::market::{BarIndex, Kind, SeriesKey, Symbol};
 
@@ -21,8 +23,8 @@ fn schema(kind: Kind) -> String {
     format!("backtestd.{}/1", folder.rsplit('/').next().unwrap_or(folder))
 }
 
-/// Writes every raw series of `symbols` (all of them if empty) that has records in `[first, end)`, whole months of it
-/// clipped to that range. Files that already hold their content are left alone.
+/// Writes the months that `[first, end)` touches of every raw series of `symbols` (all of them if empty), whole. Files that
+/// already hold their content are left alone.
 ///
 /// # Errors
 /// When the store cannot be read or a file cannot be written.
@@ -41,8 +43,7 @@ pub fn export_raw(
         let instant = |time| series.kind.instant(time);
         for month in Month::between(instant(extent.first), instant(extent.last)) {
             let (from, to) = month.bars();
-            let (from, to) = (from.max(first), to.min(end));
-            if from >= to {
+            if to <= first || from >= end {
                 continue;
             }
             let (from, to) =
@@ -68,5 +69,10 @@ fn batch(series: &SeriesKey, rows: SeriesRows) -> Result<RecordBatch, LakeError>
         columns.push(((*name).to_owned(), f64_column(values)));
     }
     columns.push(("source".to_owned(), dictionary_column(rows.origins.iter().map(|o| Some(o.name())))));
+    columns.push(("made_ts".to_owned(), ts_column_opt(rows.made)));
+    if series.kind == Kind::Bars {
+        let confirmed = rows.origins.iter().map(|origin| Some(origin.is_confirmed()));
+        columns.push(("confirmed".to_owned(), bool_column(confirmed)));
+    }
     table(columns)
 }

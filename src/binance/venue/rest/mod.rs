@@ -20,7 +20,7 @@ use axum::routing::get;
 
 use backtestd_core::market::Ts;
 
-use super::limits::{Pool, Verdict};
+use super::limits::{Admission, Pool};
 use super::state::Venue;
 use backtestd_lab::sim::Series;
 use error::ApiError;
@@ -90,9 +90,9 @@ async fn serve(
     let params = Params(query);
     let now = venue.now();
     let used = match venue.limiter.charge(from.ip(), pool, weigh(&params), Instant::now()) {
-        Verdict::Served { used } => used,
-        Verdict::Refused { limit, wait } => return ApiError::TooMany { limit, wait }.into_response(),
-        Verdict::Banned { wait } => {
+        Admission::Served { used } => used,
+        Admission::Refused { limit, wait } => return ApiError::TooMany { limit, wait }.into_response(),
+        Admission::Banned { wait } => {
             let until_ms = now.0 + virtual_ms(&venue, wait);
             return ApiError::Banned { until_ms, wait }.into_response();
         }

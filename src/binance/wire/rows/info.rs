@@ -52,6 +52,8 @@ pub struct SymbolInfo {
     pub tick_size: f64,
     /// Quantity step, base units; NaN if not stated.
     pub step_size: f64,
+    /// Lowest and highest price at which an order may rest, by the mark price (`PERCENT_PRICE` of contracts).
+    pub price_band: Option<(f64, f64)>,
 }
 
 impl SymbolInfo {
@@ -113,6 +115,10 @@ struct RawFilter<'a> {
     tick_size: Option<Scalar<'a>>,
     #[serde(borrow, default)]
     step_size: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    multiplier_down: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    multiplier_up: Option<Scalar<'a>>,
 }
 
 /// `/fapi/v1/exchangeInfo` or `/api/v3/exchangeInfo`.
@@ -161,6 +167,7 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
         },
         tick_size: f64::NAN,
         step_size: f64::NAN,
+        price_band: None,
     };
     for filter in &raw.filters {
         let number = |value: &Option<Scalar<'_>>, field| match value {
@@ -170,6 +177,11 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
         match filter.filter_type.text(WHAT, "filterType")? {
             "PRICE_FILTER" => info.tick_size = number(&filter.tick_size, "tickSize")?,
             "LOT_SIZE" => info.step_size = number(&filter.step_size, "stepSize")?,
+            "PERCENT_PRICE" => {
+                let down = number(&filter.multiplier_down, "multiplierDown")?;
+                let up = number(&filter.multiplier_up, "multiplierUp")?;
+                info.price_band = (down < 1.0 && up > 1.0).then_some((down, up));
+            }
             _ => {}
         }
     }

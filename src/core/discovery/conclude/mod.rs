@@ -194,16 +194,13 @@ fn measure(
         .filter(|_| unit.is_defined)
         .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
     let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
-    // Of what was not found an interval would be wrong: see `Measured::ci_low_bps`.
-    let limits = gates.gate_v1_phase2.resolve(gates.profile, &block.event_type);
-    let is_found = parts.q.of(gates.multiplicity.publish_with) <= limits.max_q_value;
+    let is_found = is_found(parts, gates, &block.event_type);
     let interval = posterior.filter(|_| is_found).map(|p| (bps * p.mean, BPS * p.sd * reach));
     let (first, second) = unit.halves;
     let label = block.label(unit.side);
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
     let (traded, left_out_symbols) = traded_scope(catalogue, book, unit.place, &scope);
-    let twin = unit.twin.map(|place| id_of(catalogue, place));
     let cohort = context.accounting.cohort(catalogue, unit.place);
     let share = context.accounting.share(catalogue, unit.place);
     Measured {
@@ -256,7 +253,7 @@ fn measure(
         influence: Influence {
             days_to_decision: days_to_decision(unit, net.log_e(params), (share, parts.rejected), gates, book)
                 .filter(|_| !is_found),
-            same_series_as: twin,
+            same_series_as: unit.twin.map(|place| id_of(catalogue, place)),
             ..influence(unit, net, params, left_out_symbols)
         },
         weight_sum: unit.totals.weight,
@@ -276,6 +273,12 @@ fn measure(
         second_half_bps: second.map(|m| bps * m),
         ontology_spec_hash: Arc::clone(context.spec_hash),
     }
+}
+
+/// Whether the procedure finds it. Of what it does not find an interval would be wrong: see [`Measured::ci_low_bps`].
+fn is_found(parts: &Parts<'_>, gates: &GatesSpec, event_type: &str) -> bool {
+    let limits = gates.gate_v1_phase2.resolve(gates.profile, event_type);
+    parts.q.of(gates.multiplicity.publish_with) <= limits.max_q_value
 }
 
 /// The candidate id of a unit.

@@ -2,21 +2,20 @@
 //!
 //! ```text
 //! magic      8  "BTDGRAPH"
-//! version    4  u32 = 2
+//! version    4  u32 little-endian = 3
 //! graph     32  sha256 of the graph's nodes and event parameters (names excluded)
-//! first      8  i64 first bar ever
-//! next       8  i64 next bar
-//! symbols    4  u32 count, then each name: u32 length, UTF-8
-//! per symbol, in that order:
-//!   missing  per event: u8 0 or 1 + index of the first column that it lacks
-//!   ticks    per clock: u64
-//!   history  per node with a look-back, in plan order: u32 count, then f64 oldest first (the newest
-//!            min(look-back, rows or ticks seen) values; earlier ones are unknown)
-//!   state    per stateful operator, in plan order: its own fields (`save` of the operator)
+//! then values in postcard:
+//! first, next  the first bar ever and the next bar
+//! symbols      their names
+//! for each symbol, in that order:
+//!   missing    for each event, the index of the first column that it lacks, if any
+//!   ticks      for each clock, the ticks seen
+//!   history    for each node with a look-back, in plan order: its values, oldest first (the newest
+//!              min(look-back, rows or ticks seen) values; earlier ones are unknown)
+//!   state      for each stateful operator, in plan order: its own fields (`save` of the operator)
 //! checksum  32  sha256 of everything before
 //! ```
-//! All integers and floats are little-endian. Windowed operators' structures are not stored: they are derived from
-//! the history again.
+//! Windowed operators' structures are not stored: they are derived from the history again.
 //!
 //! **Invariant:** an engine restored from `checkpoint()` continues bit for bit as the one that wrote it.
 
@@ -33,7 +32,9 @@ use crate::graph::ops::bytes::{Malformed, Reader, Writer};
 use crate::market::{BarIndex, Source, Symbol};
 
 const MAGIC: &[u8; 8] = b"BTDGRAPH";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Bytes before the values.
+const HEAD: usize = MAGIC.len() + 4 + SUM;
 const SUM: usize = 32;
 
 /// Bytes that cannot be restored.
@@ -82,29 +83,32 @@ pub enum CheckpointError {
     /// Valid checksum, impossible content.
     #[error(transparent)]
     Content(#[from] Malformed),
+    /// A part of the state has no bytes.
+    #[error("the engine's state cannot be encoded: {0}")]
+    Encode(#[from] postcard::Error),
 }
 
 impl Engine {
     /// The whole state after the last push.
-    #[must_use]
-    pub fn checkpoint(&self) -> Vec<u8> {
-        let mut w = Writer::default();
-        w.bytes.extend_from_slice(MAGIC);
-        w.u32(VERSION);
-        w.bytes.extend_from_slice(&fingerprint(&self.graph));
-        w.i64(self.first.0);
-        w.i64(self.next.0);
-        w.u32(self.symbols.len() as u32);
-        for name in self.symbols() {
-            w.text(name.as_str());
-        }
+    ///
+    /// # Errors
+    /// When a value cannot be encoded ([`Writer::put`]).
+    pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
+        let mut head = Vec::with_capacity(HEAD);
+        head.extend_from_slice(MAGIC);
+        head.extend_from_slice(&VERSION.to_le_bytes());
+        head.extend_from_slice(&fingerprint(&self.graph));
+        let mut w = Writer::after(head);
+        w.put(&(self.first, self.next))?;
+        w.put(&self.symbols().iter().collect::<Vec<_>>())?;
         let rows = (self.next - self.first).unsigned_abs();
         for state in &self.symbols {
-            save_symbol(state, &self.plan, rows, &mut w);
+            save_symbol(state, &self.plan, rows, &mut w)?;
         }
-        let sum = Sha256::digest(&w.bytes);
-        w.bytes.extend_from_slice(&sum);
-        w.bytes
+        let mut bytes = w.finish();
+        let sum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&sum);
+        Ok(bytes)
     }
 
     /// An engine that continues where `bytes` were written.
@@ -118,14 +122,15 @@ impl Engine {
         opts: EngineOptions,
     ) -> Result<Self, CheckpointError> {
         let body = verified(bytes)?;
-        let mut r = Reader::new(body);
-        r.take(MAGIC.len() + 4)?;
-        let found = r.take(SUM)?;
+        let too_short = CheckpointError::Damaged { length: bytes.len() };
+        let (head, values) = body.split_at_checked(HEAD).ok_or(too_short)?;
+        let found = &head[HEAD - SUM..];
         let expected = fingerprint(&graph);
         if found != expected {
             return Err(CheckpointError::OtherGraph { expected: hex(&expected), found: hex(found) });
         }
-        let (first, next) = (BarIndex(r.i64()?), BarIndex(r.i64()?));
+        let mut r = Reader::new(values);
+        let (first, next) = r.take::<(BarIndex, BarIndex)>()?;
         check_symbols(symbols, &mut r)?;
         let mut engine = Self::new(graph, symbols, first, opts);
         engine.next = next;
@@ -143,22 +148,18 @@ fn verified(bytes: &[u8]) -> Result<&[u8], CheckpointError> {
     if head != MAGIC {
         return Err(CheckpointError::NotACheckpoint { found: String::from_utf8_lossy(head).into_owned() });
     }
-    let mut r = Reader::new(&bytes[MAGIC.len()..]);
-    let version = r.u32()?;
-    if version != VERSION {
-        return Err(CheckpointError::Version { found: version });
-    }
     let damaged = CheckpointError::Damaged { length: bytes.len() };
+    let Some(version) = bytes[MAGIC.len()..].first_chunk() else { return Err(damaged) };
+    let found = u32::from_le_bytes(*version);
+    if found != VERSION {
+        return Err(CheckpointError::Version { found });
+    }
     let Some((body, sum)) = bytes.split_last_chunk::<SUM>() else { return Err(damaged) };
     if Sha256::digest(body).as_slice() == sum { Ok(body) } else { Err(damaged) }
 }
 
 fn check_symbols(symbols: &[Symbol], r: &mut Reader<'_>) -> Result<(), CheckpointError> {
-    let count = r.u32()?;
-    let mut found = Vec::new();
-    for _ in 0..count {
-        found.push(r.text()?);
-    }
+    let found: Vec<&str> = r.take()?;
     let expected: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
     if found == expected {
         return Ok(());
@@ -166,19 +167,20 @@ fn check_symbols(symbols: &[Symbol], r: &mut Reader<'_>) -> Result<(), Checkpoin
     Err(CheckpointError::OtherSymbols { expected: expected.join(" "), found: found.join(" ") })
 }
 
-fn save_symbol(state: &SymbolState, plan: &Plan, rows: u64, w: &mut Writer) {
+fn save_symbol(state: &SymbolState, plan: &Plan, rows: u64, w: &mut Writer) -> Result<(), postcard::Error> {
     for missing in &state.missing {
-        w.u8(missing.map_or(0, |source| source.index() as u8 + 1));
+        w.put(&missing.map(Source::index))?;
     }
     for ticks in &state.ticks {
-        w.u64(*ticks);
+        w.put(ticks)?;
     }
     for planned in &plan.histories {
-        w.f64s(state.values.history(planned.place).past(state.known_rows(planned, rows)));
+        w.put(state.values.history(planned.place).past(state.known_rows(planned, rows)))?;
     }
     for kernel in &state.kernels {
-        kernel.save(w);
+        kernel.save(w)?;
     }
+    Ok(())
 }
 
 fn load_symbol(
@@ -188,16 +190,16 @@ fn load_symbol(
     r: &mut Reader<'_>,
 ) -> Result<(), CheckpointError> {
     for missing in &mut state.missing {
-        *missing = match r.u8()? {
-            0 => None,
-            n => Some(*Source::ALL.get(usize::from(n) - 1).ok_or_else(|| r.malformed())?),
+        *missing = match r.take::<Option<usize>>()? {
+            None => None,
+            Some(index) => Some(*Source::ALL.get(index).ok_or_else(|| r.malformed())?),
         };
     }
     for ticks in &mut state.ticks {
-        *ticks = r.u64()?;
+        *ticks = r.take()?;
     }
     for planned in &plan.histories {
-        let values = r.f64s()?;
+        let values: Vec<f64> = r.take()?;
         if values.len() > planned.keep {
             return Err(r.malformed().into());
         }

@@ -34,6 +34,9 @@ pub enum ComposeError {
     /// The state of an operator does not fit it.
     #[error(transparent)]
     Content(#[from] Malformed),
+    /// The state of an operator has no bytes.
+    #[error("the state of an operator cannot be encoded: {0}")]
+    Encode(#[from] postcard::Error),
 }
 
 /// Where a graph's plan keeps what, by content.
@@ -182,7 +185,7 @@ fn take(
     from: &[&SymbolState],
     plans: &[&Plan],
     found: &Found,
-) -> Result<(), Malformed> {
+) -> Result<(), ComposeError> {
     for (ticks, (donor, ix)) in state.ticks.iter_mut().zip(&found.clocks) {
         *ticks = from[*donor].ticks[*ix];
     }
@@ -197,8 +200,8 @@ fn take(
     for (kernel, found) in state.kernels.iter_mut().zip(&found.kernels) {
         let Some((donor, ix)) = found else { continue };
         let mut w = Writer::default();
-        from[*donor].kernels[*ix].save(&mut w);
-        kernel.load(&mut Reader::new(&w.bytes))?;
+        from[*donor].kernels[*ix].save(&mut w)?;
+        kernel.load(&mut Reader::new(&w.finish()))?;
     }
     Ok(())
 }

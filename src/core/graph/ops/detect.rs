@@ -293,10 +293,11 @@ impl Detect {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.i64(self.last_onset);
-        w.i64(self.open);
-        w.f64(self.direction);
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&(self.last_onset, self.open, self.direction))
     }
 
     /// From a checkpoint.
@@ -304,9 +305,7 @@ impl Detect {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.last_onset = r.i64()?;
-        self.open = r.i64()?;
-        self.direction = r.f64()?;
+        (self.last_onset, self.open, self.direction) = r.take()?;
         Ok(())
     }
 }

@@ -111,12 +111,12 @@ macro_rules! kernels {
             }
 
             /// Class S: state into the checkpoint.
-            pub(crate) fn save(&self, w: &mut Writer) {
+            pub(crate) fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
                 match self {
                     $(Self::$state(kernel) => kernel.save(w),)*
                     Self::Detect(kernel) => kernel.save(w),
-                    $(Self::$plain(_) => {})*
-                    $(Self::$window(_) => {})*
+                    $(Self::$plain(_) => Ok(()),)*
+                    $(Self::$window(_) => Ok(()),)*
                 }
             }
 

@@ -138,9 +138,11 @@ impl Ewm {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.f64(self.mean);
-        w.u64(self.n);
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&(self.mean, self.n))
     }
 
     /// From a checkpoint.
@@ -148,8 +150,7 @@ impl Ewm {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.mean = r.f64()?;
-        self.n = r.u64()?;
+        (self.mean, self.n) = r.take()?;
         Ok(())
     }
 }
@@ -178,8 +179,11 @@ impl Since {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.u64(self.age.unwrap_or(u64::MAX));
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&self.age)
     }
 
     /// From a checkpoint.
@@ -187,7 +191,7 @@ impl Since {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.age = Some(r.u64()?).filter(|age| *age != u64::MAX);
+        self.age = r.take()?;
         Ok(())
     }
 }
@@ -225,8 +229,11 @@ impl At {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.f64(self.held);
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&self.held)
     }
 
     /// From a checkpoint.
@@ -234,7 +241,7 @@ impl At {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.held = r.f64()?;
+        self.held = r.take()?;
         Ok(())
     }
 }
@@ -274,8 +281,11 @@ impl Latch {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.f64(self.on);
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&self.on)
     }
 
     /// From a checkpoint.
@@ -283,7 +293,7 @@ impl Latch {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.on = r.f64()?;
+        self.on = r.take()?;
         Ok(())
     }
 }
@@ -327,8 +337,11 @@ impl Episode {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.u64(self.age.unwrap_or(u64::MAX));
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&self.age)
     }
 
     /// From a checkpoint.
@@ -336,7 +349,7 @@ impl Episode {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.age = Some(r.u64()?).filter(|age| *age != u64::MAX);
+        self.age = r.take()?;
         Ok(())
     }
 }

@@ -134,11 +134,11 @@ impl Vpin {
     }
 
     /// Into a checkpoint.
-    pub fn save(&self, w: &mut Writer) {
-        w.f64(self.size);
-        w.f64(self.filled);
-        w.f64(self.bought);
-        w.f64s(&self.yields.iter().copied().collect::<Vec<_>>());
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn save(&self, w: &mut Writer) -> Result<(), postcard::Error> {
+        w.put(&(self.size, self.filled, self.bought, &self.yields))
     }
 
     /// From a checkpoint.
@@ -146,10 +146,7 @@ impl Vpin {
     /// # Errors
     /// When the bytes end.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
-        self.size = r.f64()?;
-        self.filled = r.f64()?;
-        self.bought = r.f64()?;
-        self.yields = r.f64s()?.into();
+        (self.size, self.filled, self.bought, self.yields) = r.take()?;
         self.refresh();
         Ok(())
     }

@@ -12,8 +12,11 @@
 //! version byte that is not known is an error, never a guess. Readers of old versions stay for ever.
 
 pub(super) mod blob;
+pub(super) mod conflict;
+pub(super) mod delivery;
 pub(super) mod event;
 pub(super) mod outcome;
+pub(super) mod quarantine;
 pub(super) mod series;
 pub(super) mod summary;
 pub(super) mod trial;

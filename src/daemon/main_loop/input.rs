@@ -24,7 +24,7 @@ pub(crate) enum Signal {
 
 /// An event. The enum is closed: nothing else reaches the loop.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum Input {
     /// A command of the API.
     Control(Control),
     /// An update of the websocket client.
