@@ -40,6 +40,7 @@ fn event(n: i64, severity: f64) -> Event {
         vol_regime: 2,
         carry_state: i8::MIN,
         sigma_bar: f64::NAN,
+        sigma_event: f64::NAN,
         features: vec![("ratio".into(), 0.1 + 0.2), ("gone".into(), f64::NAN), ("tiny".into(), -1e-310)],
     }
 }
@@ -253,6 +254,7 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
         horizon: "5m".to_owned(),
         condition: String::new(),
         scope: "ALL".to_owned(),
+        share: Some(0.25),
     };
     store.commit(&TickCommit { through: T0 + 5 * 288, ..TickCommit::default() }).unwrap();
     store.replace_evidence(i64::MIN, &(0..4).map(record).collect::<Vec<_>>()).unwrap();

@@ -126,8 +126,8 @@ fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Admitted, Res
     let config = discovery_config(&request.spec, &request.symbols, request.end.open());
     let catalogue = config.catalogue(&OutcomeTable::default());
     let mut ledger = read_ledger(store, catalogue.statistic)?;
-    let kind = request.spec.gates.multiplicity.catalogue;
-    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+    let procedure = &request.spec.gates.multiplicity;
+    let accounting = look_at(store, &mut ledger, &catalogue, procedure, day)?;
     let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
     Ok(Admitted { config, catalogue, accounting, measure_looks })
 }

@@ -3,7 +3,7 @@
 use super::ResearchError;
 use backtestd_core::discovery::{Accounting, Catalogue, TrialLedger};
 use backtestd_core::spec::TestStatistic;
-use backtestd_core::spec::gates::CatalogueKind;
+use backtestd_core::spec::gates::{CatalogueKind, ProcedureSpec};
 use backtestd_store::{Store, StoreError};
 
 /// Under this name the store remembers that the catalogue was declared closed.
@@ -32,10 +32,11 @@ pub fn look_at(
     store: &mut Store,
     ledger: &mut TrialLedger,
     catalogue: &Catalogue,
-    kind: CatalogueKind,
+    procedure: &ProcedureSpec,
     day: i64,
 ) -> Result<Accounting, ResearchError> {
-    let new = ledger.admit(catalogue, kind, day)?;
+    let new = ledger.admit(catalogue, procedure, day)?;
+    let kind = procedure.catalogue;
     if let Some(first) = new.first() {
         let statistic = catalogue.statistic;
         tracing::info!(%statistic, cohort = first.cohort, units = new.len(), "hypotheses enter the trial ledger");

@@ -29,6 +29,12 @@ fn table(name: &str) -> OutcomeTable {
 fn closed() -> DiscoveryConfig {
     let mut config = config();
     config.gates.multiplicity.catalogue = CatalogueKind::Closed;
+    // The numbers below are those of one mixture on both sides and of an even budget: what is bounded does not depend on it.
+    config.gates.multiplicity.budget.pooled_unconditional = 0.0;
+    let evidence = &mut config.gates.evidence;
+    (evidence.mix_sym.follow, evidence.mix_sym.fade) = (0.1, 0.1);
+    let bets = vec![0.02, 0.04, 0.07, 0.11, 0.155];
+    (evidence.bet_lambdas.follow, evidence.bet_lambdas.fade) = (bets.clone(), bets);
     config
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use backtestd_core::discovery::{
-    Accounting, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger, book_of,
-    conclude_book, conclude_in,
+    Accounting, Candidate, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger,
+    book_of, conclude_book, conclude_in,
 };
 use backtestd_core::market::{DAY_MS, Ts};
 use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, Procedure};
@@ -120,7 +120,7 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let (small, large) = (catalogue(&early), catalogue(&table));
     let mut ledger = TrialLedger::default();
     let look = |ledger: &mut TrialLedger, c: &Catalogue, day| -> Accounting {
-        let new = ledger.admit(c, CatalogueKind::Open, day).unwrap();
+        let new = ledger.admit(c, &config.gates.multiplicity, day).unwrap();
         ledger.extend(new, CatalogueKind::Open);
         ledger.account(c)
     };
@@ -142,15 +142,23 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
         assert!(q[c.measured.candidate_id.as_str()] <= c.measured.q_value_global);
     }
     assert!(before.summary.discoveries > 0);
-    // The definition: reject p <= q k gamma_b / m_b.
-    let share = |cohort: u32| {
-        let c = second.of(cohort).unwrap();
-        c.budget / c.units as f64
+    // The definition: reject p <= q k gamma_b s, half of a cohort for its pools without a condition.
+    let share = |c: &Candidate| {
+        let is_wide = |scope: &str, state: &str| scope == "ALL" && state.is_empty();
+        let wide = is_wide(c.measured.scope.label(), c.state_id());
+        let trials = ledger.account(&large);
+        let mut same = 0;
+        for place in large.places() {
+            let condition = large.condition(place).map_or("", |c| &c.condition.id);
+            let is_same = is_wide(large.scope(place).label(), condition) == wide;
+            same += usize::from(is_same && trials.cohort(&large, place) == c.measured.cohort);
+        }
+        0.5 * second.of(c.measured.cohort).unwrap().budget / same as f64
     };
     let level = 0.05;
     let k = after.candidates.iter().filter(|c| c.measured.q_value_global <= level).count();
     for c in &after.candidates {
-        let threshold = level * k as f64 * share(c.measured.cohort);
+        let threshold = level * k as f64 * share(c);
         assert_eq!(
             c.measured.q_value_global <= level,
             c.measured.p_any <= threshold,

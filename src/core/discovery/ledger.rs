@@ -2,8 +2,10 @@
 //!
 //! Units that are new to the ledger when a catalogue is looked at are one *cohort*. Cohort b has the share
 //! `gamma_b = 6 / (pi^2 b^2)` of the error budget for ever, whatever comes later, and its units the weight
-//! `w = m gamma_b / m_b` (m trials in all, m_b of them in the cohort). A changed definition is a new unit in a later
-//! cohort; a removed unit stays counted; an identical definition that returns is the unit that it was.
+//! `w = m gamma_b s` (m trials in all, s its share of the cohort: shares of a cohort add up to 1). A cohort's shares have the
+//! shape that `gates.yaml` declares when it is opened, and are written down with it: a shape that changes later shapes
+//! later cohorts. A changed definition is a new unit in a later cohort; a removed unit stays counted; an identical
+//! definition that returns is the unit that it was.
 //!
 //! Each statistic has a ledger of its own: what is tested beside discovery neither spends nor widens the budget of what
 //! may be published.
@@ -19,7 +21,7 @@ use super::catalogue::{Catalogue, UnitPlace};
 use super::cluster::count;
 use super::multiplicity::cohort_budget;
 use crate::spec::TestStatistic;
-use crate::spec::gates::{CatalogueKind, GroupKey};
+use crate::spec::gates::{CatalogueKind, GroupKey, ProcedureSpec};
 
 /// SHA-256 of a unit's definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,8 +41,54 @@ impl TrialKey {
     }
 }
 
+/// What a unit of a catalogue is to the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Every event of every symbol: pooled and without a condition.
+    PooledUnconditional,
+    /// One symbol, or a condition.
+    Narrower,
+}
+
+impl Tier {
+    /// Both, the wider one first.
+    pub const ALL: [Self; 2] = [Self::PooledUnconditional, Self::Narrower];
+
+    /// Of a unit, by its condition id and the label of its scope.
+    #[must_use]
+    pub fn of(condition: &str, scope: &str) -> Self {
+        if condition.is_empty() && scope == "ALL" { Self::PooledUnconditional } else { Self::Narrower }
+    }
+}
+
+/// How a cohort's budget is spread over its units, before any of them is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shape {
+    /// A unit's share, by tier.
+    shares: [f64; 2],
+}
+
+impl Shape {
+    /// Of a cohort with so many units of each tier. Where a tier is empty or nothing is set apart, every unit has the same.
+    fn new(units: [usize; 2], procedure: &ProcedureSpec) -> Self {
+        let apart = procedure.budget.pooled_unconditional;
+        let [wide, narrow] = units.map(count);
+        let shares = if apart > 0.0 && units.iter().all(|n| *n > 0) {
+            [apart / wide, (1.0 - apart) / narrow]
+        } else {
+            [1.0 / (wide + narrow).max(1.0); 2]
+        };
+        Self { shares }
+    }
+
+    const fn of(&self, tier: Tier) -> f64 {
+        self.shares[tier as usize]
+    }
+}
+
 /// A unit that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// What it is.
     pub key: TrialKey,
@@ -62,9 +110,17 @@ pub struct Trial {
     pub condition: String,
     /// Symbol, or `ALL`.
     pub scope: String,
+    /// Share of its cohort's budget; `None` in a cohort that was opened before budgets had a shape: all have the same.
+    pub share: Option<f64>,
 }
 
 impl Trial {
+    /// What it is to the budget.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        Tier::of(&self.condition, &self.scope)
+    }
+
     fn group(&self, keys: &[GroupKey]) -> String {
         let part = |key: &GroupKey| match key {
             GroupKey::CanonicalFamily => self.family.as_str(),
@@ -194,9 +250,10 @@ impl TrialLedger {
     pub fn admit(
         &self,
         catalogue: &Catalogue,
-        kind: CatalogueKind,
+        procedure: &ProcedureSpec,
         day: i64,
     ) -> Result<Vec<Trial>, LedgerError> {
+        let kind = procedure.catalogue;
         let cohorts = self.last_cohort();
         let mut identity = [0; 32];
         identity.copy_from_slice(&Sha256::digest(catalogue.hash.as_bytes()));
@@ -216,6 +273,7 @@ impl TrialLedger {
                     horizon: block.horizon.label.to_string(),
                     condition: catalogue.condition(place).map_or("", |c| &c.condition.id).to_owned(),
                     scope: catalogue.scope(place).label().to_owned(),
+                    share: None,
                 });
             }
         }
@@ -228,7 +286,11 @@ impl TrialLedger {
         if kind == CatalogueKind::Closed && !self.closed && after > 1 {
             return Err(LedgerError::TooLate { cohorts });
         }
-        Ok(new.into_values().collect())
+        let of = |tier: Tier| new.values().filter(|trial| trial.tier() == tier).count();
+        let shape = Shape::new(Tier::ALL.map(of), procedure);
+        let mut new: Vec<Trial> = new.into_values().collect();
+        new.iter_mut().for_each(|trial| trial.share = Some(shape.of(trial.tier())));
+        Ok(new)
     }
 
     /// Takes what [`TrialLedger::admit`] gave. Known trials stay as they were.
@@ -260,7 +322,7 @@ impl TrialLedger {
         }
         let stray = self.last_cohort() + 1;
         for block in 0..catalogue.blocks.len() {
-            let (mut of, mut group_of) = (Vec::new(), Vec::new());
+            let (mut of, mut group_of, mut share_of) = (Vec::new(), Vec::new(), Vec::new());
             for local in 0..catalogue.block_units(block) {
                 let place = catalogue.place(block, local);
                 let trial = self.trials.get(&TrialKey::of(&catalogue.definition(place)));
@@ -273,11 +335,14 @@ impl TrialLedger {
                 if trial.is_none() {
                     groups.list[group].units += 1;
                 }
+                let known = cohorts.get(&cohort).map_or((0.0, 1), |c| (c.budget, c.units));
+                share_of.push(known.0 * trial.and_then(|t| t.share).unwrap_or_else(|| 1.0 / count(known.1)));
                 of.push(cohort);
                 group_of.push(group);
             }
             out.cohort_of.push(of);
             out.group_of.push(group_of);
+            out.share_of.push(share_of);
         }
         out.cohorts = cohorts.into_values().collect();
         out.groups = groups.list;
@@ -321,6 +386,9 @@ pub struct Accounting {
     pub cohorts: Vec<Cohort>,
     /// Cohort of each unit, by block and position in it.
     pub cohort_of: Vec<Vec<u32>>,
+    /// Share of each unit in the whole error budget, whatever comes later, by block and position in it: `gamma_b s`. A unit
+    /// that nobody admitted has nothing. Weighted BH with `w = m gamma_b s` rejects `p <= q k w / m = q k gamma_b s`.
+    pub share_of: Vec<Vec<f64>>,
     /// Multiplicity groups, each within one cohort.
     pub groups: Vec<Group>,
     /// Group of each unit, by block and position in it.
@@ -330,7 +398,7 @@ pub struct Accounting {
 impl Accounting {
     /// A catalogue that is looked at without a ledger: cohort 1 and nothing else.
     #[must_use]
-    pub fn alone(catalogue: &Catalogue, kind: CatalogueKind) -> Self {
+    pub fn alone(catalogue: &Catalogue, procedure: &ProcedureSpec) -> Self {
         let mut groups = GroupNumbers::default();
         let mut group_of = Vec::new();
         let by_unit = catalogue.group_by.iter().any(|k| matches!(k, GroupKey::StateId | GroupKey::Symbol));
@@ -346,7 +414,13 @@ impl Accounting {
             }
             group_of.push(of);
         }
-        let budget = match kind {
+        let tier = |place| {
+            let condition = catalogue.condition(place).map_or("", |c| &c.condition.id);
+            Tier::of(condition, catalogue.scope(place).label())
+        };
+        let units = Tier::ALL.map(|of| catalogue.places().filter(|place| tier(*place) == of).count());
+        let shape = Shape::new(units, procedure);
+        let budget = match procedure.catalogue {
             CatalogueKind::Open => cohort_budget(1),
             CatalogueKind::Closed => 1.0,
         };
@@ -358,7 +432,19 @@ impl Accounting {
             first_look: None,
         };
         let cohort_of = group_of.iter().map(|of| vec![1; of.len()]).collect();
-        Self { total: catalogue.units, cohorts: vec![cohort], cohort_of, groups: groups.list, group_of }
+        let of_block = |block| {
+            let places = (0..catalogue.block_units(block)).map(|local| catalogue.place(block, local));
+            places.map(|place| budget * shape.of(tier(place))).collect()
+        };
+        let share_of = (0..catalogue.blocks.len()).map(of_block).collect();
+        Self {
+            total: catalogue.units,
+            cohorts: vec![cohort],
+            cohort_of,
+            share_of,
+            groups: groups.list,
+            group_of,
+        }
     }
 
     /// Cohort of a unit.
@@ -373,20 +459,13 @@ impl Accounting {
         self.cohorts.iter().find(|c| c.cohort == cohort)
     }
 
-    /// `gamma_b / m_b`: what a cohort's unit has of the error budget, whatever comes later. A cohort that nobody admitted
-    /// has nothing. Weighted BH with `w = m gamma_b / m_b` rejects `p <= q k w / m = q k share`.
+    /// A unit's share of the whole error budget.
     #[must_use]
-    pub fn share(&self, cohort: u32) -> f64 {
-        self.of(cohort).map_or(0.0, |c| c.budget / count(c.units))
+    pub fn share(&self, catalogue: &Catalogue, place: UnitPlace) -> f64 {
+        self.share_of[place.block][catalogue.local(place.block, place.scope, place.condition)]
     }
 
-    /// `w = m gamma_b / m_b`: the same as a weight.
-    #[must_use]
-    pub fn weight(&self, cohort: u32) -> f64 {
-        count(self.total) * self.share(cohort)
-    }
-
-    /// The same among groups: `N gamma_b / N_b`, of N groups in all and N_b in the cohort.
+    /// A cohort's weight among groups: `N gamma_b / N_b`, of N groups in all and N_b in the cohort.
     #[must_use]
     pub fn group_weight(&self, cohort: u32) -> f64 {
         let own = self.groups.iter().filter(|g| g.cohort == cohort).count();

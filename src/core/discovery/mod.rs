@@ -57,11 +57,14 @@ pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use failures::Failures;
-pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
+pub use ledger::{Accounting, Cohort, LedgerError, Tier, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
-pub use membership::{Influence, LeastCounts, LeftOutSymbol};
+pub use membership::{Influence, LeastCounts, LeftOutSymbol, twin};
 pub use record::DayRecord;
 pub use repeats::{Collapsed, Repeats};
-pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
+pub use run::{
+    Discovery, DiscoveryConfig, DiscoverySummary, Nearest, TierSummary, book_of, conclude_book, conclude_in,
+    discover,
+};
 pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
 pub use table_error::TableError;

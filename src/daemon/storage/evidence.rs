@@ -121,9 +121,9 @@ impl Evidence {
         next: BarIndex,
     ) -> Result<Looked, LookError> {
         let day = closed_through(next.open());
-        let kind = spec.gates.multiplicity.catalogue;
+        let procedure = &spec.gates.multiplicity;
         if self.accounting.is_none() {
-            let accounting = look_at(store, &mut self.ledger, &self.catalogue, kind, day);
+            let accounting = look_at(store, &mut self.ledger, &self.catalogue, procedure, day);
             self.accounting = Some(Arc::new(accounting.map_err(|error| match error {
                 ResearchError::Store(error) => LookError::Failed(error.into()),
                 refused => LookError::Refused(refused.to_string()),

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! key    SHA-256 of the definition, 32 bytes
-//! value  0   1 byte    version: 1 = a test of the symbol's own return, 2 = of another statistic
+//! value  0   1 byte    version: 1 = a test of the symbol's own return, 2 = of another statistic; 3 and 4 the same with a share
 //!        1   4 bytes   cohort, u32 LE, from 1
 //!        5   8 bytes   last closed UTC day (since the epoch) of the first look, i64 LE
 //!        13  32 bytes  SHA-256 of the catalogue's hash at the first look
 //!        45  five texts, each ended by 0x00: family, event type, horizon, condition (empty = none), scope;
-//!            in version 2 a sixth: the statistic
+//!            in versions 2 and 4 a sixth: the statistic; in versions 3 and 4 then 8 bytes, f64 LE: the share of the cohort
 //! ```
 
 use super::{push_text, text_at};
@@ -16,10 +16,13 @@ use backtestd_core::spec::TestStatistic;
 
 const OWN_RETURN: u8 = 1;
 const OTHER_STATISTIC: u8 = 2;
+/// Added to the version of a trial with a share.
+const WITH_SHARE: u8 = 2;
 
 pub(in crate::db) fn encode(trial: &Trial) -> Vec<u8> {
     let is_own = trial.statistic == TestStatistic::OwnReturn;
-    let mut v = vec![if is_own { OWN_RETURN } else { OTHER_STATISTIC }];
+    let shared = if trial.share.is_some() { WITH_SHARE } else { 0 };
+    let mut v = vec![shared + if is_own { OWN_RETURN } else { OTHER_STATISTIC }];
     v.extend_from_slice(&trial.cohort.to_le_bytes());
     v.extend_from_slice(&trial.first_look.to_le_bytes());
     v.extend_from_slice(&trial.catalogue);
@@ -29,6 +32,7 @@ pub(in crate::db) fn encode(trial: &Trial) -> Vec<u8> {
     if !is_own {
         push_text(&mut v, &trial.statistic.to_string());
     }
+    v.extend(trial.share.into_iter().flat_map(f64::to_le_bytes));
     v
 }
 
@@ -41,7 +45,9 @@ pub(in crate::db) fn decode(key: &[u8], v: &[u8]) -> Option<Trial> {
     };
     let (family, event_type, horizon) = (text()?, text()?, text()?);
     let (condition, scope) = (text()?, text()?);
-    let statistic = match *v.first()? {
+    let version = *v.first()?;
+    let has_share = version > WITH_SHARE;
+    let statistic = match if has_share { version - WITH_SHARE } else { version } {
         OWN_RETURN => TestStatistic::OwnReturn,
         OTHER_STATISTIC => {
             let name = text()?;
@@ -49,6 +55,7 @@ pub(in crate::db) fn decode(key: &[u8], v: &[u8]) -> Option<Trial> {
         }
         _ => return None,
     };
+    let share = if has_share { Some(f64::from_le_bytes(v.get(at..at + 8)?.try_into().ok()?)) } else { None };
     Some(Trial {
         key: TrialKey(key.try_into().ok()?),
         cohort: u32::from_le_bytes(v.get(1..5)?.try_into().ok()?),
@@ -60,6 +67,7 @@ pub(in crate::db) fn decode(key: &[u8], v: &[u8]) -> Option<Trial> {
         horizon,
         condition,
         scope,
+        share,
     })
 }
 
@@ -80,6 +88,7 @@ mod tests {
             horizon: "5m".to_owned(),
             condition: String::new(),
             scope: "ALL".to_owned(),
+            share: None,
         };
         let bytes = encode(&trial);
         let mut golden = vec![1, 2, 0, 0, 0, 0x20, 0x4e, 0, 0, 0, 0, 0, 0];
@@ -93,8 +102,14 @@ mod tests {
         golden.extend_from_slice(b"variance_ratio\0");
         let other = Trial { statistic: TestStatistic::VarianceRatio, ..trial };
         assert_eq!(encode(&other), golden);
-        assert_eq!(decode(&[7; 32], &golden), Some(other));
-        golden[0] = 3;
+        assert_eq!(decode(&[7; 32], &golden), Some(other.clone()));
+        golden[0] = 4;
+        assert_eq!(decode(&[7; 32], &golden), None, "no share");
+        golden.extend_from_slice(&0.25_f64.to_le_bytes());
+        let shared = Trial { share: Some(0.25), ..other };
+        assert_eq!(encode(&shared), golden);
+        assert_eq!(decode(&[7; 32], &golden), Some(shared));
+        golden[0] = 5;
         assert_eq!(decode(&[7; 32], &golden), None, "another version");
     }
 }
