@@ -1,9 +1,9 @@
 //! The trial ledger between the store and a look: what is new is stored before anything is looked at.
 
 use super::ResearchError;
-use backtestd_core::discovery::{Accounting, Catalogue, TrialLedger};
+use backtestd_core::discovery::{Accounting, Catalogue, EvidenceBook, TrialLedger, begun};
 use backtestd_core::spec::TestStatistic;
-use backtestd_core::spec::gates::{CatalogueKind, ProcedureSpec};
+use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, ProcedureSpec};
 use backtestd_store::{Store, StoreError};
 
 /// Under this name the store remembers that the catalogue was declared closed.
@@ -21,6 +21,24 @@ fn closed(statistic: TestStatistic) -> String {
 pub fn read_ledger(store: &Store, statistic: TestStatistic) -> Result<TrialLedger, StoreError> {
     let trials = store.trials()?.into_iter().filter(|trial| trial.statistic == statistic);
     Ok(TrialLedger::new(trials, store.meta(&closed(statistic))?.is_some()))
+}
+
+/// Remembers which trials have begun, by the evidence at hand (see `discovery::begun`), and says whether any is new.
+/// Called with every look.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn remember_begun(
+    store: &mut Store,
+    ledger: &mut TrialLedger,
+    (catalogue, book): (&Catalogue, &EvidenceBook),
+    gates: &GatesSpec,
+) -> Result<bool, StoreError> {
+    let new = ledger.begin(catalogue, &begun(catalogue, book, gates));
+    if !new.is_empty() {
+        store.begin_trials(&new)?;
+    }
+    Ok(!new.is_empty())
 }
 
 /// Looks at a catalogue on data closed through `day`: its new units go into the ledger, durably, as one cohort; then all

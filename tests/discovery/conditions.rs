@@ -275,6 +275,8 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     let filtered = of("not_LOW_LIQUIDITY_STATE_and_not_SPREAD_ELEVATED_STATE");
     assert_eq!((of("").measured.cohort, filtered.measured.cohort), (1, 2));
     // The same outcomes, two budgets: the small second cohort has more of its budget for each of its trials.
+    let units = |block: usize| vec![None; full.block_units(block)];
+    let nobody = accounting.shares(&(0..full.blocks.len()).map(units).collect::<Vec<_>>());
     let share = |c: &Candidate| {
         let is_its = |place: &UnitPlace| {
             let block = &full.blocks[place.block];
@@ -283,7 +285,8 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
                 && full.condition(*place).map_or("", |rule| &rule.condition.id) == c.state_id()
                 && full.scope(*place).label() == "ALL"
         };
-        accounting.share(&full, full.places().find(is_its).unwrap())
+        let place = full.places().find(is_its).unwrap();
+        nobody[place.block][full.local(place.block, place.scope, place.condition)]
     };
     let ratio = filtered.measured.p_threshold.unwrap() / of("").measured.p_threshold.unwrap();
     assert!((ratio / (share(filtered) / share(of(""))) - 1.0).abs() < 1e-12, "{ratio}");

@@ -132,7 +132,7 @@ fn lab() -> MixParams {
     let bets = Bets {
         loss_clips: [6.0; MAX_BETS],
         gain_caps: [f64::INFINITY; MAX_BETS],
-        ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93)
+        ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93, 1.0)
     };
     MixParams {
         sym_weights: [0.1; 2],

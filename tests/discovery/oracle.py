@@ -17,14 +17,54 @@ BIN, SPEC, SCRATCH = sys.argv[1:4]
 BAR, DAY = 300_000, 86_400_000
 BARS = {"5m": 1, "15m": 3, "60m": 12, "4h": 48}
 # gates.yaml as shipped
-RHO, RESERVE, DECAY, PRIOR = 10.0, 0.93, 0.98, 5.0
-SYM_W = {"follow": 0.5, "fade": 0.0}
-BETS = {"follow": np.array([0.05, 0.08, 0.12, 0.17, 0.24]), "fade": np.array([0.1, 0.14])}
-WIDE = 0.5
+RHO, RESERVE, DECAY, PRIOR = 10.0, 0.99, 0.98, 5.0
+SYM_W = {"follow": 0.0, "fade": 0.0}
+BETS = {"follow": np.array([0.14]), "fade": np.array([0.14])}
+WIDE, ORDER = 0.5, 0.5
 DEFAULT_SIGMA, DEFAULT_COST, ALPHA = 0.002, 12.0, 0.1
 CAP, FLOOR, SHARE, HISTORY, LEAST_HISTORY, COST_TO_MOVE, POOL_WEIGHT = 12.0, 1e-5, 0.2, 32, 5, 1.0, 4.0
 LEAST_EVENTS, LEAST_DAYS = 50, 30
 Q = 0.05
+
+
+# ---------------------------------------------------------------- when trials begin
+def begins(units, symbols, k):
+    """The first day on which a unit has its counts and is a series of its own."""
+    def counted(key):
+        u = units[key]
+        return list(zip(u.get("days", []), np.cumsum(u.get("n", [])))) if u["day"] else []
+
+    def differ(whole, part):
+        return next((x[0] for i, x in enumerate(whole) if i >= len(part) or part[i] != x), None)
+
+    own, (e, h, scope, condition) = counted(k), k
+    enough = next((d for i, (d, n) in enumerate(own) if n >= LEAST_EVENTS and i + 1 >= LEAST_DAYS), None)
+    waits = [enough]
+    if condition:
+        waits.append(differ(counted((e, h, scope, "")), own))
+    if scope == "ALL":
+        firsts = sorted((counted((e, h, s, condition))[0][0], s) for s in symbols if counted((e, h, s, condition)))
+        apart = [firsts[1][0]] if len(firsts) > 1 else []
+        apart += [d for d in [differ(counted((e, h, firsts[0][1], condition)), own)] if d is not None] if firsts else []
+        waits.append(min(apart, default=None))
+    return None if None in waits else max(waits)
+
+
+def begun_shares(catalogue, units, symbols, live, is_wide, budgets):
+    """What each trial has of the budget, by its place in the queue of its tier."""
+    days = {k: begins(units, symbols, k) for k in catalogue}
+    out = {}
+    for tier, budget in ((True, budgets[0]), (False, budgets[1])):
+        queue = [k for k in catalogue if is_wide(k) == tier]
+        begun = sorted(days[k] for k in queue if days[k] is not None)
+
+        def first(n):
+            return budget * min(1.0, n / len(queue)) ** (1 - ORDER)
+        for k in queue:
+            before = sum(1 for d in begun if days[k] is None or d < days[k])
+            same = sum(1 for d in begun if d == days[k]) if days[k] is not None else 1
+            out[k] = (first(before + same) - first(before)) / same
+    return [out[k] for k in live]
 
 
 # ---------------------------------------------------------------- evidence
@@ -403,7 +443,7 @@ def expected(t):
     is_wide = lambda k: k[2] == "ALL" and not k[3]
     wide = sum(1 for k in catalogue if is_wide(k))
     apart = 0 < wide < m
-    share = [(WIDE / wide if is_wide(k) else (1 - WIDE) / (m - wide)) if apart else 1 / m for k in live]
+    share = begun_shares(catalogue, units, symbols, live, is_wide, (WIDE, 1 - WIDE) if apart else (wide / m, 1 - wide / m))
     weighed = [x / s for x, s in zip(p, share)]
     q_global = step_up(weighed, 1)
     q_by = step_up(weighed, sum(1 / i for i in range(1, m + 1)))

@@ -40,10 +40,10 @@ pub struct Bets {
 }
 
 impl Bets {
-    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as no more than a loss could:
-    /// clipping losses alone would pay for what is wild either way.
+    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as at most `gain_to_loss` times
+    /// what a loss could: clipping losses alone would pay for what is wild either way.
     #[must_use]
-    pub fn new(lambdas: &[f64], reserve: f64) -> Self {
+    pub fn new(lambdas: &[f64], reserve: f64, gain_to_loss: f64) -> Self {
         debug_assert!(lambdas.len() <= MAX_BETS, "the loader refuses more bets");
         let mut bets = Self {
             sizes: [0.0; MAX_BETS],
@@ -53,7 +53,7 @@ impl Bets {
         };
         for (at, lambda) in lambdas.iter().enumerate().take(MAX_BETS) {
             (bets.sizes[at], bets.loss_clips[at]) = (*lambda, reserve / lambda);
-            bets.gain_caps[at] = reserve / lambda;
+            bets.gain_caps[at] = gain_to_loss * (reserve / lambda);
         }
         bets
     }
@@ -84,7 +84,7 @@ pub struct MixParams {
 
 impl From<&EvidenceSpec> for MixParams {
     fn from(spec: &EvidenceSpec) -> Self {
-        let of = |lambdas: &[f64]| Bets::new(lambdas, spec.bet_reserve);
+        let of = |lambdas: &[f64]| Bets::new(lambdas, spec.bet_reserve, spec.influence.max_gain_to_loss);
         Self {
             sym_weights: [spec.mix_sym.follow, spec.mix_sym.fade],
             rho: spec.sym_rho,
@@ -285,7 +285,7 @@ pub(crate) fn lab_params() -> MixParams {
         bets: [Bets {
             loss_clips: [6.0; MAX_BETS],
             gain_caps: [f64::INFINITY; MAX_BETS],
-            ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93)
+            ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93, 1.0)
         }; 2],
         score_cap: f64::INFINITY,
         scale_decay: 0.98,

@@ -1,6 +1,7 @@
 //! The ledger against small catalogues.
 
 use super::*;
+use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel};
 use crate::discovery::definition::Definitions;
 use crate::market::Symbol;
@@ -13,7 +14,7 @@ fn families() -> FamiliesFile {
 }
 
 fn procedure(catalogue: CatalogueKind) -> ProcedureSpec {
-    let budget = BudgetSpec { pooled_unconditional: 0.5 };
+    let budget = BudgetSpec { pooled_unconditional: 0.5, by_order: 0.5 };
     ProcedureSpec { publish_with: Procedure::Global, catalogue, budget }
 }
 
@@ -52,6 +53,13 @@ fn look(ledger: &mut TrialLedger, events: &[&str], day: i64) -> Accounting {
     ledger.account(&catalogue)
 }
 
+/// Shares where all trials have begun, on the same day.
+fn together(accounting: &Accounting) -> ByUnit<f64> {
+    let begun: ByUnit<Option<i64>> =
+        accounting.queue_of.iter().map(|units| vec![Some(1); units.len()]).collect();
+    accounting.shares(&begun)
+}
+
 fn cohorts(accounting: &Accounting) -> Vec<(u32, usize, usize)> {
     accounting.cohorts.iter().map(|c| (c.cohort, c.units, c.in_catalogue)).collect()
 }
@@ -86,11 +94,11 @@ fn a_later_cohort_never_moves_the_threshold_of_an_earlier_one() {
     let mut ledger = TrialLedger::default();
     let before = look(&mut ledger, &["A:1", "B:1"], 100);
     let after = look(&mut ledger, &["A:1", "B:1", "C:1", "D:1", "E:1"], 101);
-    assert_eq!(before.share_of[0][0].to_bits(), after.share_of[0][0].to_bits());
-    assert!((after.share_of[0][0] - cohort_budget(1) / 2.0).abs() < 1e-15);
-    assert!((after.share_of[4][0] - cohort_budget(2) / 3.0).abs() < 1e-15);
+    assert_eq!(together(&before)[0][0].to_bits(), together(&after)[0][0].to_bits());
+    assert!((together(&after)[0][0] - cohort_budget(1) / 2.0).abs() < 1e-15);
+    assert!((together(&after)[4][0] - cohort_budget(2) / 3.0).abs() < 1e-15);
     // The shares add up to less than one: what all later cohorts may still spend is kept back.
-    let spent: f64 = after.share_of.iter().flatten().sum();
+    let spent: f64 = together(&after).iter().flatten().sum();
     assert!((spent - cohort_budget(1) - cohort_budget(2)).abs() < 1e-12);
 }
 
@@ -100,7 +108,7 @@ fn a_closed_catalogue_spends_everything_and_may_not_grow() {
     let first = catalogue(&["A:1"]);
     let new = ledger.admit(&first, &procedure(CatalogueKind::Closed), 100).unwrap();
     ledger.extend(new, CatalogueKind::Closed);
-    assert!((ledger.account(&first).share_of[0][0] - 1.0).abs() < 1e-15);
+    assert!((together(&ledger.account(&first))[0][0] - 1.0).abs() < 1e-15);
     let grown = catalogue(&["A:1", "B:1"]);
     let error = ledger.admit(&grown, &procedure(CatalogueKind::Open), 101).unwrap_err();
     assert_eq!(error, LedgerError::Closed { new: 1, units: 2, first: "B 15m BTCUSDT ".to_owned() });
@@ -122,7 +130,7 @@ fn a_unit_that_nobody_admitted_has_no_weight() {
     look(&mut ledger, &["A:1"], 100);
     let unseen = catalogue(&["A:1", "B:1"]);
     let accounting = ledger.account(&unseen);
-    assert_eq!(accounting.share_of[1], [0.0]);
+    assert_eq!(together(&accounting)[1], [0.0]);
 }
 
 #[test]
@@ -164,18 +172,18 @@ fn half_of_the_budget_is_set_apart_for_pools_and_a_shape_that_changes_shapes_lat
     ledger.extend(ledger.admit(&first, &procedure(CatalogueKind::Open), 100).unwrap(), CatalogueKind::Open);
     let before = ledger.account(&first);
     let gamma = cohort_budget(1);
-    for shares in &before.share_of {
+    for shares in &together(&before) {
         let expected = [gamma / 8.0, gamma / 8.0, gamma / 4.0];
         assert!(shares.iter().zip(expected).all(|(share, e)| (share - e).abs() < 1e-15), "{shares:?}");
     }
-    let even = BudgetSpec { pooled_unconditional: 0.0 };
+    let even = BudgetSpec { pooled_unconditional: 0.0, by_order: 0.0 };
     let even = ProcedureSpec { budget: even, ..procedure(CatalogueKind::Open) };
     ledger.extend(ledger.admit(&grown, &even, 200).unwrap(), CatalogueKind::Open);
     let after = ledger.account(&grown);
-    assert_eq!(before.share_of[..], after.share_of[..2]);
+    assert_eq!(together(&before)[..], together(&after)[..2]);
     let share = cohort_budget(2) / 3.0;
-    assert!(after.share_of[2].iter().all(|s| (s - share).abs() < 1e-15), "{:?}", after.share_of);
+    assert!(together(&after)[2].iter().all(|s| (s - share).abs() < 1e-15), "{:?}", together(&after));
     // Alone, a catalogue has the shares of a first cohort.
     let alone = Accounting::alone(&first, &procedure(CatalogueKind::Open));
-    assert_eq!(alone.share_of, before.share_of);
+    assert_eq!(together(&alone), together(&before));
 }

@@ -2,7 +2,7 @@
 //! volatility, never by a return that is tested.
 //!
 //! A unit with fewer events or active days than every gate asks for has p = 1 (and e = 0) in every procedure: it could not
-//! be accepted, so it may not raise the k of the others. It stays among the m trials. Counts only grow, so a p falls from 1
+//! be accepted, so it may not raise the k of the others. Its trial has not begun (see [`super::begun`]). Counts only grow, so a p falls from 1
 //! to what the evidence says on the day on which the counts suffice, and never rises.
 //!
 //! The same series twice is one hypothesis. While a condition has held on every event of a unit, the unit with the condition

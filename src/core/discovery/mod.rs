@@ -13,7 +13,9 @@
 //! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
 //! plain functions and public, so that they can be checked against other implementations one by one.
 
+mod accounting;
 pub mod ash;
+pub mod begun;
 pub mod bounds;
 mod candidate;
 mod catalogue;
@@ -44,6 +46,8 @@ mod table;
 mod table_error;
 mod tree;
 
+pub use accounting::{Accounting, Group};
+pub use begun::{ByUnit, Queue, begun};
 pub use candidate::{
     BridgeColumns, Candidate, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
     candidate_id,
@@ -57,7 +61,7 @@ pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use failures::Failures;
-pub use ledger::{Accounting, Cohort, LedgerError, Tier, Trial, TrialKey, TrialLedger};
+pub use ledger::{Cohort, LedgerError, Tier, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
 pub use membership::{Influence, LeastCounts, LeftOutSymbol, twin};
 pub use record::DayRecord;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::accounting::Accounting;
+use super::begun::{ByUnit, begun};
 use super::candidate::{Candidate, PromotionTrack};
 use super::catalogue::Catalogue;
 use super::catalogue_spec::{CatalogueSpec, TestedFilter, Untested};
 use super::conclude::{Context, conclude};
 use super::evidence::EvidenceBook;
 use super::exclusion::{Exclusion, Lacking, unavailable, untested};
-use super::ledger::{Accounting, Cohort, Tier, date};
+use super::ledger::{Cohort, Tier, date};
 use super::membership::{LeftOutSymbol, left_out_of_pools};
 use super::table::OutcomeTable;
 use crate::market::Ts;
@@ -86,7 +88,7 @@ pub struct TierSummary {
     pub tier: Tier,
     /// Units of the catalogue at hand.
     pub hypotheses: usize,
-    /// Their share of the whole error budget.
+    /// The part of the whole error budget that those of them have whose trials have begun.
     pub budget: f64,
     /// Units with data.
     pub tested: usize,
@@ -131,6 +133,8 @@ pub struct DiscoverySummary {
     pub hypotheses: usize,
     /// Trials ever, units that are gone included: m.
     pub trials: usize,
+    /// Trials of the catalogue at hand that have begun: units that can be decided.
+    pub begun: usize,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
     /// The budget by tier.
@@ -211,21 +215,24 @@ pub fn conclude_in(
     accounting: &Accounting,
     config: &DiscoveryConfig,
 ) -> Discovery {
+    let begun = begun(catalogue, book, &config.gates);
+    let shares = accounting.shares(&begun);
     let context = Context {
         gates: &config.gates,
         accounting,
+        shares: &shares,
         spec_hash: &config.spec_hash,
         excluded: &config.excluded,
     };
     let candidates = conclude(catalogue, book, &context);
-    let summary = summarise(catalogue, book, accounting, config, &candidates);
+    let summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
     Discovery { candidates, summary }
 }
 
 fn summarise(
     catalogue: &Catalogue,
     book: &EvidenceBook,
-    accounting: &Accounting,
+    (accounting, spent): (&Accounting, &ByUnit<f64>),
     config: &DiscoveryConfig,
     candidates: &[Candidate],
 ) -> DiscoverySummary {
@@ -251,7 +258,8 @@ fn summarise(
         hypotheses: catalogue.units,
         trials: accounting.total,
         cohorts: accounting.cohorts.clone(),
-        tiers: tiers(catalogue, accounting, candidates),
+        begun: spent.iter().flatten().filter(|share| **share > 0.0).count(),
+        tiers: tiers(catalogue, spent, candidates),
         tested: candidates.len(),
         admitted: tally(&|c| c.measured.influence.is_admitted),
         same_series: tally(&|c| c.measured.influence.same_series_as.is_some()),
@@ -317,8 +325,19 @@ fn nearest(candidates: &[Candidate]) -> Vec<Nearest> {
     all
 }
 
+/// What the trials that have begun have of the budget; 0 of the others.
+fn spent(begun: &ByUnit<Option<i64>>, mut shares: ByUnit<f64>) -> ByUnit<f64> {
+    let of_unit = |(share, day): (&mut f64, &Option<i64>)| {
+        if day.is_none() {
+            *share = 0.0;
+        }
+    };
+    shares.iter_mut().flatten().zip(begun.iter().flatten()).for_each(of_unit);
+    shares
+}
+
 /// The budget by tier, with what was found under each.
-fn tiers(catalogue: &Catalogue, accounting: &Accounting, candidates: &[Candidate]) -> Vec<TierSummary> {
+fn tiers(catalogue: &Catalogue, spent: &ByUnit<f64>, candidates: &[Candidate]) -> Vec<TierSummary> {
     let mut out = Tier::ALL.map(|tier| TierSummary {
         tier,
         hypotheses: 0,
@@ -331,7 +350,7 @@ fn tiers(catalogue: &Catalogue, accounting: &Accounting, candidates: &[Candidate
         let condition = catalogue.condition(place).map_or("", |c| &c.condition.id);
         let tier = &mut out[Tier::of(condition, catalogue.scope(place).label()) as usize];
         tier.hypotheses += 1;
-        tier.budget += accounting.share(catalogue, place);
+        tier.budget += spent[place.block][catalogue.local(place.block, place.scope, place.condition)];
     }
     for c in candidates {
         let tier = &mut out[Tier::of(c.state_id(), c.measured.scope.label()) as usize];

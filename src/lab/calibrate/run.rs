@@ -14,7 +14,7 @@ use backtestd_core::discovery::eprocess::pair_p;
 use backtestd_core::discovery::multiplicity::{bh_reject, weigh};
 use backtestd_core::discovery::special::normal_isf;
 use backtestd_core::discovery::{
-    Accounting, Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts,
+    Accounting, ByUnit, Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts,
     candidate_id, conclude_book, twin,
 };
 use backtestd_core::market::{Draws, derive};
@@ -31,8 +31,8 @@ pub struct Study {
     pub(super) config: DiscoveryConfig,
     /// By candidate id.
     units: BTreeMap<String, usize>,
-    /// Every unit's share of the error budget.
-    shares: Vec<f64>,
+    /// How the units are accounted for.
+    accounting: Accounting,
 }
 
 /// A hypothesis on the day of its first publication.
@@ -116,7 +116,7 @@ impl Study {
         let names = Names::new(&lab)?;
         let catalogue = names.catalogue(&families);
         let units = unit_numbers(&catalogue);
-        let shares = Accounting::alone(&catalogue, &gates.multiplicity).share_of.concat();
+        let accounting = Accounting::alone(&catalogue, &gates.multiplicity);
         let config = DiscoveryConfig {
             gates,
             families,
@@ -127,7 +127,7 @@ impl Study {
             excluded: Vec::new(),
             lacking: Vec::new(),
         };
-        Ok(Self { lab, names, catalogue, config, units, shares })
+        Ok(Self { lab, names, catalogue, config, units, accounting })
     }
 
     /// The conditions of the experiment, as `lab.yaml` states them.
@@ -163,6 +163,9 @@ impl Study {
         let (mut touched, mut agrees) = (Vec::new(), true);
         let places: Vec<(usize, usize)> = places(&self.catalogue);
         let mut p_any = vec![(1.0, true); units];
+        let mut begun: ByUnit<Option<i64>> =
+            (0..self.catalogue.blocks.len()).map(|b| vec![None; self.catalogue.block_units(b)]).collect();
+        let mut shares = vec![0.0; units];
         let least: Vec<LeastCounts> = self
             .catalogue
             .places()
@@ -176,10 +179,19 @@ impl Study {
             ledger.advance(&world.table, &world.truth, date, &mut touched);
             touched.sort_unstable();
             touched.dedup();
+            let mut is_new = false;
             for unit in self.with_conditions(&touched, &places) {
-                p_any[unit] = self.p_any(&book, places[unit], least[unit]);
+                let (block, local) = places[unit];
+                if self.takes_part(&book, places[unit], least[unit]) {
+                    p_any[unit] = p_any_of(&book, places[unit]);
+                    is_new |= begun[block][local].is_none();
+                    begun[block][local].get_or_insert(date);
+                }
             }
-            let rejected = self.reject(&p_any, &self.shares, &ledger);
+            if is_new {
+                shares = self.accounting.shares(&begun).concat();
+            }
+            let rejected = self.reject(&p_any, &shares, &ledger);
             let new = production.look(day, &rejected);
             if !new.is_empty() {
                 let conclusion = self.conclude(&book, &rejected, &mut agrees);
@@ -223,15 +235,13 @@ impl Study {
         touched.iter().flat_map(of_unit).collect()
     }
 
-    /// The anytime p of a pair as production reads it, and whether the follow side is the likelier one.
-    fn p_any(&self, book: &EvidenceBook, (block, local): (usize, usize), least: LeastCounts) -> (f64, bool) {
+    /// Whether a unit's trial has begun, as production decides it.
+    fn takes_part(&self, book: &EvidenceBook, (block, local): (usize, usize), least: LeastCounts) -> bool {
         let evidence = book.unit(block, local);
-        let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
         let events =
             |scope, condition| book.unit(block, self.catalogue.local(block, scope, condition)).events();
-        let takes_part = least.admit(evidence.events(), evidence.days())
-            && twin(&self.catalogue, self.catalogue.place(block, local), &events).is_none();
-        (if takes_part { pair_p(follow, fade) } else { 1.0 }, follow < fade)
+        least.admit(evidence.events(), evidence.days())
+            && twin(&self.catalogue, self.catalogue.place(block, local), &events).is_none()
     }
 
     /// Weighted BH over the closed catalogue, on the anytime p of every pair. A p above q can never be rejected.
@@ -337,6 +347,13 @@ impl Study {
         }
         (all, below)
     }
+}
+
+/// The anytime p of a pair, and whether the follow side is the likelier one.
+fn p_any_of(book: &EvidenceBook, (block, local): (usize, usize)) -> (f64, bool) {
+    let evidence = book.unit(block, local);
+    let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
+    (pair_p(follow, fade), follow < fade)
 }
 
 fn rejected(unit: usize, follow: bool, ledger: &Ledger) -> Rejected {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::unit::{Unit, local, log_e_pair};
+use crate::discovery::accounting::Accounting;
+use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue::Catalogue;
 use crate::discovery::cluster::count;
 use crate::discovery::eprocess::{MixParams, e_of_log};
-use crate::discovery::ledger::Accounting;
 use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
 use crate::discovery::seed_compat::{SeedRow, seed_q_values};
 use crate::discovery::special::sqrt_nonnegative;
@@ -53,7 +54,7 @@ pub(super) fn q_values(
     catalogue: &Catalogue,
     units: &[Unit<'_>],
     params: &MixParams,
-    accounting: &Accounting,
+    (accounting, shares): (&Accounting, &ByUnit<f64>),
 ) -> QValues {
     let at = |u: &Unit<'_>| (u.place.block, local(catalogue, u.place));
     let cohorts: Vec<u32> = units.iter().map(|u| accounting.cohort_of[at(u).0][at(u).1]).collect();
@@ -62,7 +63,7 @@ pub(super) fn q_values(
         cohorts.iter().map(|c| known[c]).collect()
     };
     // Shares of the budget instead of weights and m: what came later does not touch a bit of an earlier q.
-    let shares: Vec<f64> = units.iter().map(|u| accounting.share(catalogue, u.place)).collect();
+    let shares: Vec<f64> = units.iter().map(|u| shares[at(u).0][at(u).1]).collect();
     let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
     let group_weights = by_cohort(&|c| accounting.group_weight(c));
     let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);

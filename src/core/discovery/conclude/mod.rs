@@ -12,7 +12,9 @@ use rayon::prelude::*;
 
 use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
+use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
+use super::begun::ByUnit;
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
@@ -22,7 +24,7 @@ use super::eprocess::{MixParams, SignProcess, e_of_log};
 use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
-use super::ledger::{Accounting, date};
+use super::ledger::date;
 use super::membership::{Influence, pool_members};
 use super::special::normal_isf;
 use super::tree::{TreeEstimate, tree_estimates};
@@ -33,6 +35,8 @@ use crate::spec::gates::GatesSpec;
 pub(super) struct Context<'a> {
     pub gates: &'a GatesSpec,
     pub accounting: &'a Accounting,
+    /// Each unit's share of the error budget.
+    pub shares: &'a ByUnit<f64>,
     pub spec_hash: &'a Arc<str>,
     pub excluded: &'a [Exclusion],
 }
@@ -61,7 +65,7 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     }
     let tree = tree_estimates(catalogue, book, &defined, &limits);
     let priors = fit_priors(catalogue, &units, gates);
-    let q = q_values(catalogue, &units, book.params(), context.accounting);
+    let q = q_values(catalogue, &units, book.params(), (context.accounting, context.shares));
     let seed = seed_q(catalogue, &units, gates);
     let rejected = count_rejected(&units, &q, gates);
     let lower = lower_bounds(catalogue, book, &units, gates);
@@ -202,7 +206,7 @@ fn measure(
     let scope = catalogue.scope(unit.place);
     let (traded, left_out_symbols) = traded_scope(catalogue, book, unit.place, &scope);
     let cohort = context.accounting.cohort(catalogue, unit.place);
-    let share = context.accounting.share(catalogue, unit.place);
+    let share = context.shares[unit.place.block][local(catalogue, unit.place)];
     Measured {
         candidate_id: id_of(catalogue, unit.place),
         canonical_family: Arc::clone(&block.family),

@@ -23,9 +23,13 @@ impl GatesSpec {
             "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
              looks and may not publish (its q is reported as q_value_seed)",
         );
-        let apart = self.multiplicity.budget.pooled_unconditional;
-        let field = "multiplicity.budget.pooled_unconditional";
-        found.check((0.0..1.0).contains(&apart), field, apart, "from 0 to below 1");
+        let budget = &self.multiplicity.budget;
+        for (field, share) in [
+            ("multiplicity.budget.pooled_unconditional", budget.pooled_unconditional),
+            ("multiplicity.budget.by_order", budget.by_order),
+        ] {
+            found.check((0.0..1.0).contains(&share), field, share, "from 0 to below 1");
+        }
         let s = &self.shrinkage;
         found.share("shrinkage.interval_level", s.interval_level);
         found.check(
@@ -99,6 +103,7 @@ impl InfluenceSpec {
             self.max_day_score,
             "at least 1",
         );
+        found.positive("evidence.influence.max_gain_to_loss", self.max_gain_to_loss);
         found.positive("evidence.influence.min_sigma_bar", self.min_sigma_bar);
         found.share("evidence.influence.min_sigma_share", self.min_sigma_share);
         found.check(
@@ -187,7 +192,7 @@ mod tests {
     #[test]
     fn a_bet_that_could_lose_everything_is_refused() {
         let mut gates = shipped();
-        gates.evidence.bet_lambdas.fade[1] = 1.0;
+        gates.evidence.bet_lambdas.fade.push(1.0);
         assert_eq!(
             gates.validate().unwrap_err().to_string(),
             "gates.yaml: evidence.bet_lambdas.fade[1] is 1, but must be above 0 and below 1"

@@ -163,6 +163,8 @@ pub struct SideBets {
 pub struct InfluenceSpec {
     /// A day's scaled score counts as at most this many scales, gain or loss.
     pub max_day_score: f64,
+    /// A bet's gain on one day counts as at most this many times the most that it can lose on one.
+    pub max_gain_to_loss: f64,
     /// `sigma_bar` counts as at least this (sd of one bar's return, decimal).
     pub min_sigma_bar: f64,
     /// `sigma_bar` counts as at least this share of the symbol's typical one, in (0, 1).
@@ -221,6 +223,9 @@ pub struct ProcedureSpec {
 pub struct BudgetSpec {
     /// Share of the pooled units without a condition, in [0, 1); 0 = every unit has the same.
     pub pooled_unconditional: f64,
+    /// How much more of it the first trials to begin have than the last, in [0, 1): the j-th has a share in proportion to
+    /// about `j^-by_order`; 0 = all have the same.
+    pub by_order: f64,
 }
 
 /// The estimate that the economic gates judge.
