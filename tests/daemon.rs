@@ -19,6 +19,8 @@ mod statistics;
 mod storm;
 #[path = "daemon/support.rs"]
 mod support;
+#[path = "daemon/universe.rs"]
+mod universe;
 
 use std::time::Duration;
 

@@ -4,6 +4,8 @@
 #[path = "import/cases.rs"]
 mod cases;
 mod common;
+#[path = "import/containers.rs"]
+mod containers;
 #[path = "import/doubts.rs"]
 mod doubts;
 #[path = "import/extracts.rs"]

@@ -17,6 +17,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
         &[
             "market",
             "clock",
+            "normal",
             "graph",
             "outcomes",
             "spec",
@@ -30,7 +31,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "conclude",
         ],
     ),
-    ("store", &["db", "lake", "spec_dir"]),
+    ("store", &["files", "db", "lake", "spec_dir"]),
     ("lab", &["sim", "calibrate"]),
     (
         "binance",

@@ -169,6 +169,7 @@ impl DemoCmd {
             spec,
             symbols,
             spot_symbols,
+            universe: None,
             collect: [Kind::Funding, Kind::OpenInterest].into_iter().collect(),
             start: Start::DaysBack(self.days),
             // At this speed a round trip on loopback is a good part of a virtual minute.

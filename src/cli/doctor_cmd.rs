@@ -100,6 +100,9 @@ pub(super) fn run(cmd: &DoctorCmd) -> anyhow::Result<ExitCode> {
 }
 
 fn configuration(config: &Config) -> Finding {
+    if let Some(rule) = &config.universe {
+        return Finding::fine("configuration", format!("symbols by rule: {}", rule.in_words()));
+    }
     let names: Vec<&str> = config.symbols.iter().map(|symbol| symbol.as_str()).collect();
     let spot = config.spot_symbols.len();
     Finding::fine(

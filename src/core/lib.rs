@@ -46,6 +46,7 @@ pub mod discovery;
 pub mod explain;
 pub mod graph;
 pub mod market;
+pub mod normal;
 pub mod outcomes;
 pub mod pipeline;
 pub mod portfolio;

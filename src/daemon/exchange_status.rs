@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::status::optional_time;
 use backtestd_binance::RestHealth;
-use backtestd_core::market::{Kind, Ts};
+use backtestd_core::market::{Kind, Symbol, Ts};
 
 /// Whose time the daemon lives by.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -18,6 +18,48 @@ pub struct ClockStatus {
     /// When the exchange was last asked, by its own clock.
     #[serde(serialize_with = "optional_time")]
     pub asked_at: Option<Ts>,
+}
+
+/// Who is followed by a rule.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct UniverseStatus {
+    /// The rule in words.
+    pub rule: String,
+    /// Contracts that are followed.
+    pub members: u64,
+    /// Who is on the way in: a second pipeline catches up with history beside the ticks.
+    pub joining: Vec<Symbol>,
+    /// Rows of history that it has run over.
+    pub rows_done: u64,
+    /// Rows of history that it has to run over.
+    pub rows_total: u64,
+    /// Who has left, newest first; their history stays.
+    pub left: Vec<ChangeOfUniverse>,
+    /// Who fits the rule and is not followed, and why.
+    pub refused: Vec<ChangeOfUniverse>,
+    /// When the exchange was last asked what it offers.
+    #[serde(serialize_with = "optional_time")]
+    pub looked_at: Option<Ts>,
+}
+
+/// A symbol that is not followed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeOfUniverse {
+    /// Its name at the exchange.
+    pub symbol: Symbol,
+    /// When it left.
+    #[serde(serialize_with = "optional_time")]
+    pub at: Option<Ts>,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl ChangeOfUniverse {
+    /// A symbol and a reason.
+    #[must_use]
+    pub fn of(symbol: &Symbol, at: Option<Ts>, why: &str) -> Self {
+        Self { symbol: symbol.clone(), at, why: why.to_owned() }
+    }
 }
 
 /// How the exchange answers requests.

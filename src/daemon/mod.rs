@@ -1,7 +1,7 @@
 //! The daemon: tasks, API, systemd. A thin shell around the pure core.
 //!
 //! `main_loop` turns; `storage` is the one thread that owns the store and the pipeline; `feed` gets data in; `live` knows
-//! what a tick still waits for; `discover` is a run; `api` serves, `client` asks; `shared` lies between API and loop.
+//! what a tick still waits for; `universe` says who is followed; `discover` is a run; `api` serves, `client` asks; `shared` lies between API and loop.
 
 pub mod api;
 pub mod client;
@@ -21,6 +21,7 @@ pub mod status;
 mod storage;
 pub mod stream_log;
 mod systemd;
+pub mod universe;
 
 pub use main_loop::{Daemon, DaemonError, Stopper, exchange_clock, rest_config, ws_hosts};
 pub use stages::{Stage, Stages};

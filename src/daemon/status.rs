@@ -2,7 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
-pub use super::exchange_status::{ClockStatus, GapStatus, RefusedStatus, RestStatus};
+pub use super::exchange_status::{
+    ChangeOfUniverse, ClockStatus, GapStatus, RefusedStatus, RestStatus, UniverseStatus,
+};
 use backtestd_core::discovery::Cohort;
 use backtestd_core::market::{Market, Symbol, Ts};
 use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
@@ -60,6 +62,8 @@ pub struct Status {
     pub spec: SpecStatus,
     /// Health of the event detectors and of their sources.
     pub quality: QualityStatus,
+    /// Who is followed, where a rule says it (`symbols = rule`); null where a list does.
+    pub universe: Option<UniverseStatus>,
     /// One entry per followed series of bars.
     pub symbols: Vec<SeriesStatus>,
     /// One entry per websocket connection.
@@ -264,6 +268,26 @@ pub struct SeriesStatus {
     pub tick_size: Option<f64>,
     /// Quantity step, base units.
     pub step_size: Option<f64>,
+}
+
+impl SeriesStatus {
+    /// Nothing is known of it yet.
+    #[must_use]
+    pub fn new(market: Market, symbol: &Symbol) -> Self {
+        Self {
+            symbol: symbol.clone(),
+            market,
+            watermark: None,
+            lag_ms: None,
+            gaps_open: 0,
+            unconfirmed: 0,
+            holes: 0,
+            last_update: None,
+            listed_as: None,
+            tick_size: None,
+            step_size: None,
+        }
+    }
 }
 
 /// A websocket connection.

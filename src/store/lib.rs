@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod db;
+mod files;
 pub mod lake;
 mod spec_dir;
 

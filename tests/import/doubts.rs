@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use backtestd_core::clean::doubt::Judge;
 use backtestd_core::market::{Bar, BarIndex, Market, Ts, parse_time};
 use backtestd_core::spec::Plausibility;
-use backtestd_store::{Delivery, Fsync, Judged, Origin, Store, load_specs, release_by_id};
+use backtestd_store::{Delivery, Fsync, Judged, Origin, Prefer, Store, load_specs, release_by_id};
 
 use crate::common::recorded::{extract, recording, say};
 use crate::{args, run, store, symbol};
@@ -177,12 +177,59 @@ fn a_release_is_of_a_value_and_outlives_every_judgement_of_it() {
         store.bars(Market::Perp, &symbol("BTCUSDT"), BarIndex(0), BarIndex(20)).unwrap().len()
     };
     assert_eq!(count(&store), 20);
-    // Another value is another question.
+    // Another value is another question, and what is in doubt does not stand before what somebody has released.
     let changed = put(&mut store, &[bar(BarIndex(5), 40.0)]);
+    assert_eq!((changed, count(&store), is_released(&store)), (Judged::default(), 20, true));
+    let delivery = Delivery { prefer: Prefer::New, ..Delivery::new(Origin::Archive, "test") };
+    let changed = store.put_bars(Market::Perp, &symbol("BTCUSDT"), &[bar(BarIndex(5), 40.0)], delivery);
+    let changed = changed.unwrap().judged;
     assert_eq!((changed.masked, changed.from, count(&store)), (1, Some(BarIndex(5)), 19));
     // The true value ends it.
     let changed = put(&mut store, &[bar(BarIndex(5), 100.0)]);
     assert_eq!((changed.unmasked, held(&store).len(), count(&store)), (1, 0, 20));
+}
+
+/// A print of the archive beside a true bar of lesser origins, and an absurd count of trades beside a true one of equal rank.
+#[test]
+fn what_cannot_be_true_never_stands_before_what_can_whatever_its_rank_and_the_order() {
+    let whole = |bar: Bar| Bar { quote_volume: 1000.0, taker_buy_quote: 500.0, ..bar };
+    let true_bars = || (0..40).map(|i| whole(bar(BarIndex(i), 100.0)));
+    let printed = |change: fn(&mut Bar)| -> Vec<Bar> {
+        let mut bars: Vec<Bar> = true_bars().collect();
+        change(&mut bars[20]);
+        bars
+    };
+    let truth: Vec<Bar> = true_bars().collect();
+    let cases: [(fn(&mut Bar), Origin, Origin); 4] = [
+        (|bar| (bar.close, bar.low) = (0.01, 0.01), Origin::ArchiveDaily, Origin::Table),
+        (|bar| (bar.close, bar.high) = (130.0, 130.0), Origin::Rest, Origin::ArchiveMonthly),
+        (|bar| bar.trades = 1e9, Origin::ArchiveMonthly, Origin::ArchiveDaily),
+        (|bar| bar.trades = 60_000.0, Origin::Table, Origin::Table),
+    ];
+    for (change, wrong, right) in cases {
+        let lots = [(printed(change), wrong), (truth.clone(), right)];
+        for order in [[0, 1], [1, 0]] {
+            for step in [40, 7] {
+                let (_dir, mut store) = store();
+                store.judge_by(&rules()).unwrap();
+                for (bars, origin) in order.map(|n: usize| &lots[n]) {
+                    for part in bars.chunks(step) {
+                        let delivery = Delivery::new(*origin, "test");
+                        store.put_bars(Market::Perp, &symbol("BTCUSDT"), part, delivery).unwrap();
+                    }
+                }
+                let stored = store.bars(Market::Perp, &symbol("BTCUSDT"), BarIndex(0), BarIndex(40)).unwrap();
+                assert!(
+                    stored.len() == 40 && stored[20].same_as(&truth[20]),
+                    "{wrong:?} {order:?}: {stored:?}"
+                );
+                assert_eq!(held(&store), []);
+                let conflicts = store.conflicts().unwrap().listed;
+                let stands: Vec<_> = conflicts.iter().map(|c| (c.at.bar().0, c.new_stands)).collect();
+                assert_eq!(stands, [(20, order == [0, 1])]);
+            }
+        }
+    }
 }
 
 /// A closed bar as a frame of the stream has it.

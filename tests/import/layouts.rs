@@ -1,149 +1,15 @@
 //! The same market through every layout, format, order, split and overlap: one store.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
-use arrow::ipc::{CompressionType, MetadataVersion};
 use backtestd_binance::archive::FileKind;
-use backtestd_core::market::Market;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{BrotliLevel, Compression, GzipLevel};
-use parquet::file::properties::WriterProperties;
+use backtestd_core::market::{BarIndex, Market};
+use backtestd_store::lake::export_raw;
 use proptest::prelude::*;
 
+use crate::containers::{Format, write_table};
 use crate::{args, run, store};
-
-/// Containers of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Csv,
-    Gzip,
-    Zip,
-    Parquet,
-    ParquetGzip,
-    ParquetBrotli,
-    ParquetLz4,
-    ParquetSnappy,
-    Feather,
-    Arrow,
-}
-
-impl Format {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Csv,
-        Self::Gzip,
-        Self::Zip,
-        Self::Parquet,
-        Self::ParquetGzip,
-        Self::ParquetBrotli,
-        Self::ParquetLz4,
-        Self::ParquetSnappy,
-        Self::Feather,
-        Self::Arrow,
-    ];
-
-    const fn ending(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Gzip => "csv.gz",
-            Self::Zip => "zip",
-            Self::Feather => "feather",
-            Self::Arrow => "ARROW",
-            _ => "parquet",
-        }
-    }
-}
-
-/// A table as text.
-pub(crate) fn table_of(header: &[&str], rows: &[Vec<String>]) -> String {
-    let lines = rows.iter().map(|row| row.join(",") + "\n");
-    let header = if header.is_empty() { String::new() } else { header.join(",") + "\n" };
-    std::iter::once(header).chain(lines).collect()
-}
-
-/// Columns by what their cells are: whole numbers, numbers, else text.
-fn batch_of(header: &[&str], rows: &[Vec<String>]) -> RecordBatch {
-    let column = |ix: usize| -> ArrayRef {
-        let cells = || rows.iter().map(move |row| row[ix].as_str());
-        if let Ok(whole) = cells().map(str::parse::<i64>).collect::<Result<Vec<_>, _>>() {
-            return Arc::new(Int64Array::from(whole));
-        }
-        match cells().map(str::parse::<f64>).collect::<Result<Vec<_>, _>>() {
-            Ok(numbers) => Arc::new(Float64Array::from(numbers)),
-            Err(_) => Arc::new(StringArray::from(cells().collect::<Vec<_>>())),
-        }
-    };
-    let arrays: Vec<ArrayRef> = (0..header.len()).map(column).collect();
-    let field = |(name, array): (&&str, &ArrayRef)| Field::new(*name, array.data_type().clone(), true);
-    let mut fields: Vec<Field> = header.iter().zip(&arrays).map(field).collect();
-    let mut arrays = arrays;
-    // A nested column that nobody needs.
-    let inner: ArrayRef = Arc::new(Int64Array::from(vec![1; rows.len()]));
-    let nested =
-        arrow::array::StructArray::from(vec![(Arc::new(Field::new("x", DataType::Int64, true)), inner)]);
-    fields.push(Field::new("extra", nested.data_type().clone(), true));
-    arrays.push(Arc::new(nested));
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
-}
-
-/// Writes a table; a format that needs names of columns gets them.
-pub(crate) fn write_table(
-    dir: &Path,
-    stem: &str,
-    format: Format,
-    header: &[&str],
-    rows: &[Vec<String>],
-) -> PathBuf {
-    let path = dir.join(format!("{stem}.{}", format.ending()));
-    let file = std::fs::File::create(&path).unwrap();
-    let text = || table_of(header, rows);
-    let parquet = |compression| {
-        let batch = batch_of(header, rows);
-        let properties = WriterProperties::builder().set_compression(compression).build();
-        let mut writer =
-            ArrowWriter::try_new(file.try_clone().unwrap(), batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-    };
-    let arrow = |compression| {
-        let batch = batch_of(header, rows);
-        let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
-            .unwrap()
-            .try_with_compression(compression)
-            .unwrap();
-        let mut writer =
-            FileWriter::try_new_with_options(file.try_clone().unwrap(), &batch.schema(), options).unwrap();
-        writer.write(&batch).unwrap();
-        writer.finish().unwrap();
-    };
-    match format {
-        Format::Csv => (&file).write_all(text().as_bytes()).unwrap(),
-        Format::Gzip => {
-            let mut out = flate2::write::GzEncoder::new(&file, flate2::Compression::fast());
-            out.write_all(text().as_bytes()).unwrap();
-            out.finish().unwrap();
-        }
-        Format::Zip => {
-            let mut zip = zip::ZipWriter::new(&file);
-            zip.start_file(format!("{stem}.csv"), zip::write::SimpleFileOptions::default()).unwrap();
-            zip.write_all(text().as_bytes()).unwrap();
-            zip.finish().unwrap();
-        }
-        Format::Parquet => parquet(Compression::UNCOMPRESSED),
-        Format::ParquetGzip => parquet(Compression::GZIP(GzipLevel::default())),
-        Format::ParquetBrotli => parquet(Compression::BROTLI(BrotliLevel::default())),
-        Format::ParquetLz4 => parquet(Compression::LZ4_RAW),
-        Format::ParquetSnappy => parquet(Compression::SNAPPY),
-        Format::Feather => arrow(Some(CompressionType::LZ4_FRAME)),
-        Format::Arrow => arrow(None),
-    }
-    path
-}
 
 const START: i64 = 1_735_776_000_000;
 const NAMES: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
@@ -259,6 +125,20 @@ struct Delivery {
     cut_percent: usize,
     overlap: usize,
     repeats: bool,
+    calls: Calls,
+}
+
+/// How the files are handed over.
+#[derive(Clone, Copy, Debug)]
+enum Calls {
+    /// Their folder.
+    Folder,
+    /// Each by name in one call, the last one first.
+    Named,
+    /// Each in a call of its own, the last one first.
+    Single,
+    /// Their folder, and then what comes of it once more through the lake.
+    Lake,
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
@@ -266,10 +146,13 @@ fn delivery() -> impl Strategy<Value = Delivery> {
         (prop::sample::select(Format::ALL.to_vec()), 0..6_u8, 0..3_u8),
         (prop::sample::select(vec![1_usize, 5]), 0..3_u8),
         (0..=100_usize, 0..7_usize, any::<bool>()),
+        prop::sample::select(vec![Calls::Folder, Calls::Named, Calls::Single, Calls::Lake]),
     )
-        .prop_map(|((format, layout, order), (width_min, times), (cut_percent, overlap, repeats))| {
-            Delivery { format, layout, order, width_min, times, cut_percent, overlap, repeats }
-        })
+        .prop_map(
+            |((format, layout, order), (width_min, times), (cut_percent, overlap, repeats), calls)| {
+                Delivery { format, layout, order, width_min, times, cut_percent, overlap, repeats, calls }
+            },
+        )
 }
 
 fn market() -> impl Strategy<Value = Vec<Minute>> {
@@ -376,8 +259,23 @@ fn write(dir: &Path, market: &[Minute], how: &Delivery) {
     }
 }
 
+/// How many cases a property runs: so many, or what `BACKTESTD_CASES` says.
+fn cases(usual: u32) -> u32 {
+    std::env::var("BACKTESTD_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(files_below(&path)) } else { out.push(path) }
+    }
+    out.sort();
+    out
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(5), max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn a_market_is_one_store_however_it_is_written(
@@ -386,19 +284,37 @@ proptest! {
     ) {
         let plain = Delivery {
             format: Format::Csv, layout: 5, order: 0, width_min: 5, times: 0,
-            cut_percent: 100, overlap: 0, repeats: false,
+            cut_percent: 100, overlap: 0, repeats: false, calls: Calls::Folder,
         };
         let imported = |how: &Delivery| {
             let (dir, mut store) = store();
             let folder = dir.path().join("files");
             std::fs::create_dir(&folder).unwrap();
             write(&folder, &market, how);
-            let mut args = args(&[folder]);
-            args.kind = Some(FileKind::Klines);
-            args.market = Some(Market::Perp);
-            let summary = run(&mut store, &args);
-            assert!(summary.refused.is_empty() && summary.passed.is_empty(), "{how:?}: {summary:?}");
-            assert_eq!(summary.total().conflicts, 0, "{how:?}: {:?}", summary.total().listed);
+            let mut named = files_below(&folder);
+            named.reverse();
+            let calls = match how.calls {
+                Calls::Folder | Calls::Lake => vec![vec![folder]],
+                Calls::Named => vec![named],
+                Calls::Single => named.into_iter().map(|file| vec![file]).collect(),
+            };
+            for paths in calls {
+                let mut args = args(&paths);
+                args.kind = Some(FileKind::Klines);
+                args.market = Some(Market::Perp);
+                let summary = run(&mut store, &args);
+                assert!(summary.refused.is_empty() && summary.passed.is_empty(), "{how:?}: {summary:?}");
+                let total = summary.total();
+                assert_eq!((total.conflicts, total.kept), (0, 0), "{how:?}: {:?}", total.listed);
+            }
+            if matches!(how.calls, Calls::Lake) {
+                let lake = dir.path().join("lake");
+                let all = (BarIndex(0), BarIndex(i64::MAX / 2));
+                export_raw(&store, &lake, &[], all.0, all.1).unwrap();
+                let (_dir, mut copy) = self::store();
+                run(&mut copy, &args(&[lake]));
+                return copy.digest().unwrap();
+            }
             store.digest().unwrap()
         };
         let expected = imported(&plain);

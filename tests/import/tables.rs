@@ -8,7 +8,7 @@ use backtestd_core::market::{Bar, BarIndex, Market};
 use backtestd_store::Store;
 use sha2::{Digest, Sha256};
 
-use crate::layouts::{Format, table_of, write_table};
+use crate::containers::{Format, table_of, write_table};
 use crate::{args, data, run, store, symbol};
 
 fn perp_bars(store: &Store, name: &str) -> Vec<Bar> {

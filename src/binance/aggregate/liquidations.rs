@@ -22,6 +22,8 @@ pub struct LiquidationAggregator {
     symbols: BTreeMap<Symbol, BTreeMap<BarIndex, BTreeSet<Order>>>,
     /// Each connection that carries liquidations: when it was connected.
     connections: BTreeMap<(usize, usize), Connection>,
+    /// Connections that are new from now on carry contracts that have joined: of the others they have missed nothing.
+    takes_latecomers: bool,
 }
 
 /// Everything that makes an order itself; floats by their bits, which are those of the wire.
@@ -50,7 +52,16 @@ impl LiquidationAggregator {
     #[must_use]
     pub fn new(symbols: &[Symbol], first: BarIndex) -> Self {
         let symbols = symbols.iter().map(|s| (s.clone(), BTreeMap::new())).collect();
-        Self { open: first, symbols, connections: BTreeMap::new() }
+        Self { open: first, symbols, connections: BTreeMap::new(), takes_latecomers: false }
+    }
+
+    /// Goes on with these contracts: what is kept of others goes, further ones begin with nothing. The bar in which a
+    /// contract joins is not covered for it, and is not to be told.
+    pub fn follow(&mut self, symbols: &[Symbol]) {
+        let mut before = std::mem::take(&mut self.symbols);
+        let kept = |s: &Symbol| (s.clone(), before.remove(s).unwrap_or_default());
+        self.symbols = symbols.iter().map(kept).collect();
+        self.takes_latecomers = true;
     }
 
     /// Takes note of an order or of a change of the liquidation stream; anything else is ignored. Whether it counts: an
@@ -59,7 +70,10 @@ impl LiquidationAggregator {
         match &stamped.update {
             Update::ForceOrder(order) => self.on_order(order),
             Update::Stream(status) if status.kind == StreamKind::ForceOrder => {
-                self.connections.entry((status.route as usize, status.shard)).or_default().change(status);
+                let began = Connection { spans: vec![(self.open.open(), None)], ..Connection::default() };
+                let new = if self.takes_latecomers { began } else { Connection::default() };
+                let key = (status.route as usize, status.shard);
+                self.connections.entry(key).or_insert(new).change(status);
                 true
             }
             _ => false,

@@ -24,6 +24,13 @@ impl MarkAggregator {
         Self { open: first, symbols: symbols.iter().map(|s| (s.clone(), BTreeMap::new())).collect() }
     }
 
+    /// Goes on with these contracts: what is kept of others goes, further ones begin with nothing.
+    pub fn follow(&mut self, symbols: &[Symbol]) {
+        let mut before = std::mem::take(&mut self.symbols);
+        let kept = |s: &Symbol| (s.clone(), before.remove(s).unwrap_or_default());
+        self.symbols = symbols.iter().map(kept).collect();
+    }
+
     /// Takes note of a mark price; anything else is ignored. Whether it is the newest of its bar.
     pub fn observe(&mut self, stamped: &Stamped) -> bool {
         let Some(update) = mark(stamped) else { return false };

@@ -30,6 +30,13 @@ impl QuoteAggregator {
         Self { open: first, symbols, oldest_quote_ms: OLDEST_QUOTE_MS }
     }
 
+    /// Goes on with these perpetuals: what is kept of others goes, further ones begin with nothing.
+    pub fn follow(&mut self, symbols: &[Symbol]) {
+        let mut before = std::mem::take(&mut self.symbols);
+        let kept = |s: &Symbol| (s.clone(), before.remove(s).unwrap_or_default());
+        self.symbols = symbols.iter().map(kept).collect();
+    }
+
     /// Lets quotes live longer than 5 s: for a simulated exchange that thins its frames while its clock runs fast.
     #[must_use]
     pub fn with_oldest_quote_ms(mut self, oldest_quote_ms: i64) -> Self {

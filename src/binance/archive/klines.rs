@@ -258,7 +258,7 @@ fn values(row: &Row<'_>, trades: bool) -> Result<[f64; 9], ArchiveError> {
     for (slot, column) in v.iter_mut().zip(wanted) {
         *slot = row.number(*column)?;
     }
-    check(&v, trades).map_err(|(i, problem)| {
+    check(&v).map_err(|(i, problem)| {
         let column = VALUES[i];
         row.bad(column, row.text(column).unwrap_or_default(), &problem)
     })?;
@@ -267,14 +267,11 @@ fn values(row: &Row<'_>, trades: bool) -> Result<[f64; 9], ArchiveError> {
 
 /// What must hold of any bar, or its row is no bar. What cannot be true of a bar is for the rules of plausibility. Returns the
 /// index of the value to blame.
-pub(super) fn check(v: &[f64; 9], trades: bool) -> Result<(), (usize, String)> {
+pub(super) fn check(v: &[f64; 9]) -> Result<(), (usize, String)> {
     let [open, high, low, close, ..] = *v;
     for (i, price) in v[..SUMMED].iter().enumerate() {
         if price.is_nan() {
             return Err((i, "a bar needs all four prices".to_owned()));
-        }
-        if trades && *price <= 0.0 {
-            return Err((i, "prices must be positive".to_owned()));
         }
     }
     if high < open.max(close) || high < low {

@@ -152,7 +152,7 @@ fn values(row: &Row<'_>, kind: Kind) -> Result<Columns, ArchiveError> {
 /// What must hold of a record, whoever wrote the table.
 fn check(row: &Row<'_>, kind: Kind, values: &Columns) -> Result<(), ArchiveError> {
     let found = match kind {
-        Kind::Bars => klines::check(values, true),
+        Kind::Bars => klines::check(values),
         Kind::Funding => [0, 2]
             .into_iter()
             .filter(|column| !values[*column].is_nan())

@@ -23,10 +23,13 @@ pub use history::HistoryPage;
 pub use http::install_tls;
 pub use klines::{Hole, KlineRange, MarkRange};
 
-use super::wire::{self, ExchangeInfo};
+use super::wire::{self, DayRow, ExchangeInfo};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{Market, Symbol, Ts};
 use http::{Budget, Call, Http};
+
+/// Weight of the day statistics of all contracts.
+const ALL_DAYS_WEIGHT: u32 = 40;
 
 /// The client. Cheap to clone: clones share connections and limits.
 #[derive(Clone, Debug)]
@@ -89,5 +92,16 @@ impl Rest {
             self.http.follow_limit(market, limit);
         }
         Ok(info)
+    }
+
+    /// What was traded of every contract within the last day, in one request.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn days(&self) -> Result<Vec<DayRow>, RestError> {
+        let path = "/fapi/v1/ticker/24hr";
+        let call =
+            Call { market: Market::Perp, path, query: Vec::new(), budget: Budget::Weight(ALL_DAYS_WEIGHT) };
+        self.http.get(&call, wire::parse_days).await
     }
 }

@@ -12,8 +12,8 @@ mod scalar;
 pub use error::WireError;
 pub use parse::{parse_frame, parse_frame_bytes};
 pub use rows::{
-    ExchangeInfo, FundingRow, KlineRow, Prices, RateLimit, RateType, StatisticsRow, SymbolInfo,
-    parse_exchange_info, parse_funding_rates, parse_klines, parse_refusal, parse_server_time,
+    DayRow, ExchangeInfo, FundingRow, KlineRow, Prices, RateLimit, RateType, StatisticsRow, SymbolInfo,
+    parse_days, parse_exchange_info, parse_funding_rates, parse_klines, parse_refusal, parse_server_time,
     parse_statistics,
 };
 

@@ -17,7 +17,7 @@ mod plan;
 mod session;
 mod supervisor;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -56,15 +56,36 @@ pub enum WsError {
 #[derive(Debug)]
 pub struct WsClient {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
-    stats: Arc<WsStats>,
     control: WsControl,
 }
 
-/// Tells the connections what their listener misses. Cheap to clone.
+/// Tells the connections what their listener misses, and opens further ones. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct WsControl {
-    shards: Arc<[(Arc<plan::Shard>, mpsc::Sender<()>)]>,
+pub struct WsControl(Arc<Connections>);
+
+/// Everything that a further connection needs.
+#[derive(Debug)]
+struct Connections {
+    config: Arc<WsConfig>,
+    clock: Arc<dyn Clock>,
+    outlet: Outlet,
+    stats: Arc<WsStats>,
+    stopped: watch::Receiver<bool>,
+    lines: Mutex<Vec<Line>>,
+}
+
+/// A connection that is kept up.
+#[derive(Debug)]
+struct Line {
+    shard: Arc<plan::Shard>,
+    asked: mpsc::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Connections {
+    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl WsControl {
@@ -72,11 +93,38 @@ impl WsControl {
     pub fn replace(&self, market: Market, missed: &Subscription) {
         let Some(route) = missed.kind().route(market) else { return };
         let name = missed.stream_name();
-        let carries = |shard: &plan::Shard| shard.route == route && shard.streams.contains(&name);
-        for (_, asked) in self.shards.iter().filter(|(shard, _)| carries(shard)) {
+        let carries = |line: &&Line| line.shard.route == route && line.shard.streams.contains(&name);
+        for line in self.0.lines().iter().filter(carries) {
             // A full queue has said it already.
-            let _ = asked.try_send(());
+            let _ = line.asked.try_send(());
         }
+    }
+
+    /// Opens further connections for what none carries yet; those that there are go on as they are. Must be called within a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When a market does not have a stream that is asked for; then nothing is opened.
+    pub fn add(&self, wanted: &[(Market, Subscription)]) -> Result<(), WsError> {
+        let all = &self.0;
+        let mut lines = all.lines();
+        let is_carried = |(market, wanted): &&(Market, Subscription)| {
+            let (route, name) = (wanted.kind().route(*market), wanted.stream_name());
+            lines.iter().any(|line| Some(line.shard.route) == route && line.shard.streams.contains(&name))
+        };
+        let missing: Vec<_> = wanted.iter().filter(|wanted| !is_carried(wanted)).cloned().collect();
+        for mut shard in plan::plan(&missing, all.config.streams_per_connection)? {
+            let before = lines.iter().filter(|line| line.shard.route == shard.route).map(|l| l.shard.index);
+            shard.index += before.max().map_or(0, |last| last + 1 - shard.index);
+            let shard = Arc::new(shard);
+            let (asked, asks) = mpsc::channel(1);
+            let seed = all.config.seed.wrapping_add(lines.len() as u64);
+            let (config, clock) = (all.config.clone(), all.clock.clone());
+            let (outlet, stopped) = (all.outlet.clone(), all.stopped.clone());
+            let supervisor = Supervisor::new(config, shard.clone(), clock, outlet, stopped, asks, seed);
+            lines.push(Line { shard, asked, task: tokio::spawn(supervisor.run()) });
+        }
+        Ok(())
     }
 }
 
@@ -94,32 +142,26 @@ impl WsClient {
         clock: &Arc<dyn Clock>,
     ) -> Result<(Self, mpsc::Receiver<Stamped>), WsError> {
         install_tls();
-        let shards = plan::plan(wanted, config.streams_per_connection)?;
-        let config = Arc::new(config);
-        let stats = Arc::<WsStats>::default();
         let (queue, receiver) = mpsc::channel(QUEUE_UPDATES);
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = Vec::new();
-        let mut asks = Vec::new();
-        for (n, shard) in shards.into_iter().enumerate() {
-            let (ask, asked) = mpsc::channel(1);
-            let shard = Arc::new(shard);
-            let outlet = Outlet::new(queue.clone(), stats.clone());
-            let seed = config.seed.wrapping_add(n as u64);
-            let (config, clock) = (config.clone(), clock.clone());
-            let supervisor =
-                Supervisor::new(config, shard.clone(), clock, outlet, stopped.clone(), asked, seed);
-            asks.push((shard, ask));
-            tasks.push(tokio::spawn(supervisor.run()));
-        }
-        let control = WsControl { shards: asks.into() };
-        Ok((Self { stop, tasks, stats, control }, receiver))
+        let stats = Arc::<WsStats>::default();
+        let connections = Connections {
+            config: Arc::new(config),
+            clock: Arc::clone(clock),
+            outlet: Outlet::new(queue, stats.clone()),
+            stats,
+            stopped,
+            lines: Mutex::default(),
+        };
+        let control = WsControl(Arc::new(connections));
+        control.add(wanted)?;
+        Ok((Self { stop, control }, receiver))
     }
 
     /// Counters over all connections.
     #[must_use]
-    pub const fn stats(&self) -> &Arc<WsStats> {
-        &self.stats
+    pub fn stats(&self) -> &Arc<WsStats> {
+        &self.control.0.stats
     }
 
     /// Tells the connections what is missed.
@@ -129,11 +171,12 @@ impl WsClient {
     }
 
     /// Closes all sockets properly.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         self.stop.send_replace(true);
-        for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(CLOSE_TIMEOUT, &mut task).await.is_err() {
-                task.abort();
+        let lines = std::mem::take(&mut *self.control.0.lines());
+        for mut line in lines {
+            if tokio::time::timeout(CLOSE_TIMEOUT, &mut line.task).await.is_err() {
+                line.task.abort();
             }
         }
     }
@@ -142,8 +185,8 @@ impl WsClient {
 impl Drop for WsClient {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        for task in &self.tasks {
-            task.abort();
+        for line in self.control.0.lines().iter() {
+            line.task.abort();
         }
     }
 }

@@ -54,6 +54,23 @@ fn held_fact(s: &Value) -> Option<Vec<String>> {
     Some(vec!["quarantine".to_owned(), format!("{held} {how}")])
 }
 
+/// Who is followed by a rule, who is on the way in, and who left last.
+fn universe_fact(s: &Value) -> Option<Vec<String>> {
+    let universe = s["universe"].as_object()?;
+    let mut text = format!("{} members: {}", universe["members"], plain(&universe["rule"]));
+    let joining: Vec<&str> =
+        universe["joining"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !joining.is_empty() {
+        let (done, total) = (&universe["rows_done"], &universe["rows_total"]);
+        text.push_str(&format!("; joining: {} ({done} of {total} rows)", joining.join(", ")));
+    }
+    if let Some(last) = universe["left"].as_array().and_then(|left| left.first()) {
+        let (symbol, at, why) = (plain(&last["symbol"]), plain(&last["at"]), plain(&last["why"]));
+        text.push_str(&format!("; {symbol} left at {at}: {why}"));
+    }
+    Some(vec!["universe".to_owned(), text])
+}
+
 pub(super) fn status_text(s: &Value) -> String {
     let mut facts = vec![
         vec!["state".to_owned(), format!("{}: {}", plain(&s["state"]), plain(&s["detail"]))],
@@ -101,6 +118,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
+    facts.extend(universe_fact(s));
     facts.extend(held_fact(s));
     facts.extend(run_facts(&s["discovery"]));
     let mut text: String = facts.iter().map(|f| format!("{:<11} {}\n", f[0], f[1])).collect();

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Finding;
-use crate::daemon::config::{ClockSource, Config};
+use crate::daemon::config::{ClockSource, Config, UniverseRule};
 use crate::daemon::feed::{Listing, overload};
+use crate::daemon::universe::{Member, Members, Offer, decide};
 use crate::daemon::{rest_config, ws_hosts};
 use backtestd_binance::clock::SystemClock;
 use backtestd_binance::{Rest, RestConfig, Subscription, WsClient, install_tls};
@@ -18,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const STREAM_PATIENCE: Duration = Duration::from_secs(15);
 /// Offset of the clock that a tick's grace still hides, and one that it does not, ms.
 const OFFSET_MS: (i64, i64) = (500, 3000);
-/// Time that a tick waits for statistics.
-const STATISTICS_PATIENCE: Duration = Duration::from_secs(5);
+/// Time within which the statistics of all symbols have to be asked for: a bar.
+const STATISTICS_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks it everything that can be asked without a key.
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
@@ -46,6 +47,11 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     if !is_reachable {
         return findings;
     }
+    let mut config = config.clone();
+    if let Some(rule) = config.universe.take() {
+        findings.push(universe(&rest, &rule, &mut config).await);
+    }
+    let config = &config;
     findings.push(listing(&rest, config).await);
     findings.push(limits(config));
     findings.push(streams(config, &clock).await);
@@ -100,6 +106,31 @@ fn clock_offset(offset_ms: i64, source: ClockSource) -> Finding {
     }
 }
 
+/// Who fits the rule now; the other findings are about them.
+async fn universe(rest: &Rest, rule: &UniverseRule, config: &mut Config) -> Finding {
+    let offers = match tokio::time::timeout(PATIENCE, Offer::ask(rest, &rule.spot)).await {
+        Ok(Ok(offers)) => offers,
+        Ok(Err(error)) => {
+            return Finding::wrong("universe", error.to_string(), "ask again; exchangeInfo has to answer");
+        }
+        Err(_) => return Finding::warning("universe", "exchangeInfo did not come in time", "ask again"),
+    };
+    let members = match Members::load(&config.state) {
+        Ok(members) => members,
+        Err(error) => return Finding::wrong("universe", error.to_string(), "look into the state directory"),
+    };
+    let decision = decide(rule, &members, &offers, SystemClock.now());
+    let leaves = |member: &&Member| !decision.leaves.iter().any(|(symbol, _)| *symbol == member.symbol);
+    let all: Vec<&Member> = members.present().filter(leaves).chain(&decision.joins).collect();
+    config.symbols = all.iter().map(|member| member.symbol.clone()).collect();
+    config.spot_symbols = all.iter().filter(|member| member.has_spot).map(|m| m.symbol.clone()).collect();
+    let seen = format!("{} of {} contracts fit: {}", all.len(), offers.len(), rule.in_words());
+    match all.is_empty() {
+        true => Finding::wrong("universe", seen, "ask for less in universe.*"),
+        false => Finding::fine("universe", seen),
+    }
+}
+
 async fn listing(rest: &Rest, config: &Config) -> Finding {
     let perp = config.symbols.iter().map(|symbol| (Market::Perp, symbol.clone()));
     let spot = config.spot_symbols.iter().map(|symbol| (Market::Spot, symbol.clone()));
@@ -127,12 +158,13 @@ async fn listing(rest: &Rest, config: &Config) -> Finding {
 }
 
 fn limits(config: &Config) -> Finding {
-    match overload(config, &rest_config(config).limits, STATISTICS_PATIENCE) {
+    let limits = rest_config(config).limits;
+    match overload(config.symbols.len(), config.collect, &limits, STATISTICS_PATIENCE) {
         None => Finding::fine("limits", "what is asked after each bar fits the exchange's limits"),
         Some((wanted, served)) => Finding::warning(
             "limits",
             format!(
-                "{wanted} requests for statistics after each bar, {served} of them let through while a tick waits"
+                "{wanted} requests for statistics after each bar, {served} of them let through before the next"
             ),
             "follow fewer symbols, or leave a statistic out of `collect`",
         ),

@@ -1,59 +1,9 @@
-//! Distribution functions, accurate in the far tails (1e-9 relative and better), in `libm` and `statrs` only,
-//! so that they give the same bits everywhere.
-//!
-//! The normal cdf is the graph's ([`crate::graph::ops::normal`]). The quantile is not: `norm_inv` of an
-//! expression is Wichura's AS 241 of a probability, and the bits of features rest on it; [`normal_isf`] is
-//! asked for upper tails down to 1e-300, and the bits of candidates rest on it. A test holds the two to each
-//! other.
-
-use std::f64::consts::SQRT_2;
+//! Tails of distributions, accurate far out (1e-9 relative and better), in `libm` and `statrs` only, so that they give the
+//! same bits everywhere.
 
 use libm::{exp, lgamma, log, log1p, sqrt};
-use statrs::function::erf::erfc_inv;
 
-pub use crate::graph::ops::normal::cdf as normal_cdf;
-
-/// `ln(2 pi) / 2`.
-const HALF_LN_TWO_PI: f64 = 0.918_938_533_204_672_8;
-/// Below this the normal cdf is taken from its asymptotic form.
-const FAR_TAIL: f64 = -30.0;
-
-/// Standard normal density.
-#[must_use]
-pub fn normal_pdf(x: f64) -> f64 {
-    exp(-0.5 * x * x - HALF_LN_TWO_PI)
-}
-
-/// Log of the standard normal cdf; below -30 `-x^2/2 - ln(-x) - ln(2 pi)/2`.
-#[must_use]
-pub fn log_normal_cdf(x: f64) -> f64 {
-    if x < FAR_TAIL { -0.5 * x * x - log(-x) - HALF_LN_TWO_PI } else { log(normal_cdf(x)) }
-}
-
-/// The `z` with `P(N > z) = p`: statrs' inverse, polished by two Newton steps on the survival function.
-#[must_use]
-pub fn normal_isf(p: f64) -> f64 {
-    if !(p > 0.0 && p < 1.0) {
-        return if p == 0.0 {
-            f64::INFINITY
-        } else if p == 1.0 {
-            f64::NEG_INFINITY
-        } else {
-            f64::NAN
-        };
-    }
-    if p > 0.5 {
-        return -normal_isf(1.0 - p);
-    }
-    let mut z = SQRT_2 * erfc_inv(2.0 * p);
-    for _ in 0..2 {
-        let density = normal_pdf(z);
-        if density > 0.0 {
-            z += (normal_cdf(-z) - p) / density;
-        }
-    }
-    z
-}
+pub use crate::normal::{cdf as normal_cdf, isf as normal_isf, log_cdf as log_normal_cdf};
 
 /// Upper tail `P(T > t)` of Student's t. `0.5 I_x(df/2, 1/2)` with `x = df/(df + t^2)`; both `x` and `1 - x`
 /// are formed without cancellation.
@@ -141,6 +91,7 @@ pub fn sqrt_nonnegative(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::normal::pdf as normal_pdf;
 
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() <= 1e-10 * b.abs()
@@ -171,31 +122,5 @@ mod tests {
             let expected = 1.0 + (125.0 + 5.0) / (4.0 * df) * normal_pdf(5.0) / normal_cdf(-5.0);
             assert!((ratio - expected).abs() < 2e-8, "{ratio} {expected}");
         }
-    }
-
-    #[test]
-    fn the_normal_quantile_inverts_the_tail() {
-        for z in [-3.0, -0.1, 0.3, 1.96, 8.0, 20.0, 37.0] {
-            assert!((normal_isf(normal_cdf(-z)) - z).abs() < 1e-10 * (1.0 + f64::abs(z)), "{z}");
-        }
-    }
-
-    #[test]
-    fn the_two_normal_quantiles_agree_wherever_both_are_asked() {
-        use crate::graph::ops::normal::inverse;
-        for exponent in 1..=300 {
-            let p = libm::pow(10.0, -f64::from(exponent));
-            let (z, x) = (normal_isf(p), -inverse(p));
-            assert!((z - x).abs() < 1e-13 * x, "{p}: {z} {x}");
-        }
-        for p in (1..100).map(|i| f64::from(i) / 100.0) {
-            assert!((normal_isf(p) + inverse(p)).abs() < 1e-14, "{p}");
-        }
-    }
-
-    #[test]
-    fn the_log_cdf_is_continuous_where_its_form_changes() {
-        let (inside, outside) = (log_normal_cdf(-30.0 + 1e-9), log_normal_cdf(-30.0 - 1e-9));
-        assert!((inside - outside).abs() < 2e-3, "{inside} {outside}");
     }
 }

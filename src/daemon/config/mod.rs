@@ -11,6 +11,7 @@ mod file;
 mod keys;
 mod resolve;
 mod typed;
+mod universe;
 
 pub use args::ConfigArgs;
 pub use collect::Collect;
@@ -19,6 +20,7 @@ pub use resolve::{Origin, Resolved, Value, resolve};
 pub use typed::{
     BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
 };
+pub use universe::{SpotRule, UniverseRule};
 
 use std::path::PathBuf;
 

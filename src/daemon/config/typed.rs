@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::universe::{BY_RULE, UniverseRule};
 use super::{Collect, ConfigError, Key, Value};
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, DAY_MS, Symbol, Ts, parse_time};
 
@@ -115,8 +116,11 @@ pub struct Config {
     pub spec: PathBuf,
     /// The API socket.
     pub socket: PathBuf,
-    /// Perpetuals, sorted and without doubles: the pipeline's symbol order.
+    /// Perpetuals, sorted and without doubles: the pipeline's symbol order. Empty where a rule says which: the daemon asks
+    /// the exchange, and remembers.
     pub symbols: Vec<Symbol>,
+    /// The rule that says which symbols are followed, if `symbols` is none.
+    pub universe: Option<UniverseRule>,
     /// Which of them have spot bars.
     pub spot_symbols: Vec<Symbol>,
     /// Series beside bars.
@@ -150,10 +154,10 @@ pub struct Config {
 }
 
 /// Access to the resolved values by name, with errors that know the origin.
-struct Reader<'a>(&'a BTreeMap<&'static str, Value>);
+pub(super) struct Reader<'a>(&'a BTreeMap<&'static str, Value>);
 
 impl Reader<'_> {
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         name: &'static str,
         expected: &str,
@@ -190,14 +194,14 @@ impl Reader<'_> {
     }
 }
 
-fn symbols(text: &str) -> Option<Vec<Symbol>> {
+pub(super) fn symbols(text: &str) -> Option<Vec<Symbol>> {
     let mut list: Vec<Symbol> = items(text).map(|s| Symbol::new(s).ok()).collect::<Option<_>>()?;
     list.sort();
     list.dedup();
     Some(list)
 }
 
-fn items(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
@@ -224,6 +228,32 @@ fn workers(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| (1..=1024).contains(n))
 }
 
+/// Who is followed: by a list, or by a rule.
+struct Followed {
+    perp: Vec<Symbol>,
+    spot: Vec<Symbol>,
+    universe: Option<UniverseRule>,
+}
+
+impl Followed {
+    fn read(r: &Reader<'_>) -> Result<Self, ConfigError> {
+        let is_by_rule = r.read("symbols", "", |t| Some(t == BY_RULE))?;
+        let universe = if is_by_rule { Some(UniverseRule::read(r)?) } else { None };
+        let perp = r.read("symbols", "a list of symbols (BTCUSDT,SOLUSDT) or 'rule'", |t| match t {
+            BY_RULE => Some(Vec::new()),
+            list => symbols(list).filter(|list| !list.is_empty()),
+        })?;
+        let spot = r.read("spot_symbols", "'same', 'none', or a list out of `symbols`", |t| match t {
+            "same" => Some(perp.clone()),
+            "none" | "" => Some(Vec::new()),
+            // The rule has read it.
+            _ if is_by_rule => Some(Vec::new()),
+            list => symbols(list).filter(|list| list.iter().all(|s| perp.contains(s))),
+        })?;
+        Ok(Self { perp, spot, universe })
+    }
+}
+
 impl Config {
     /// Types every value.
     ///
@@ -231,20 +261,14 @@ impl Config {
     /// The first value that cannot be used, with its key, origin and what would be accepted.
     pub fn from_values(values: &BTreeMap<&'static str, Value>) -> Result<Self, ConfigError> {
         let r = Reader(values);
-        let perp = r.read("symbols", "a list of symbols (BTCUSDT,SOLUSDT)", |t| {
-            symbols(t).filter(|list| !list.is_empty())
-        })?;
-        let spot = r.read("spot_symbols", "'same', 'none', or a list out of `symbols`", |t| match t {
-            "same" => Some(perp.clone()),
-            "none" | "" => Some(Vec::new()),
-            list => symbols(list).filter(|list| list.iter().all(|s| perp.contains(s))),
-        })?;
+        let Followed { perp, spot, universe } = Followed::read(&r)?;
         Ok(Self {
             data_root: r.path("data_root")?,
             state: r.path("state")?,
             spec: r.path("spec")?,
             socket: r.path("socket")?,
             symbols: perp,
+            universe,
             spot_symbols: spot,
             collect: r.read("collect", &Collect::wanted(), |t| Collect::parse(items(t)))?,
             start: r.read("start", "a date (2024-01-01), a time, or a number of days (365d)", start)?,

@@ -3,6 +3,7 @@
 //! Each page is one job of the storage thread, which also remembers that the page was asked for. A kill at any moment
 //! therefore costs at most the pages under way, and a hole that the exchange really has is not asked for again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
@@ -12,9 +13,9 @@ use crate::daemon::storage::{Job, Storage, StorageError};
 use backtestd_binance::{Rest, RestError};
 
 use super::{Answer, RETRY_PAUSE, Stretch};
-use backtestd_core::market::{BAR_MS, BarIndex, SeriesKey};
+use backtestd_core::market::{BAR_MS, BarIndex, Kind, SeriesKey};
 
-/// Series fetched at once. The limiter decides the pace; this only hides the round trips.
+/// Series of a kind fetched at once. The limiter decides the pace; this only hides the round trips.
 const CONCURRENT_SERIES: usize = 4;
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,11 +39,19 @@ pub async fn backfill(
     end: BarIndex,
 ) -> Result<Backfill, StorageError> {
     let mut all = Backfill::default();
-    let work = series.into_iter().map(|series| async move {
-        let result = fetch_series(shared, storage, rest, &series, end).await;
-        (series, result)
-    });
-    let mut results = stream::iter(work).buffer_unordered(CONCURRENT_SERIES);
+    let mut work: BTreeMap<Kind, Vec<_>> = BTreeMap::new();
+    for series in series {
+        let kind = series.kind;
+        let fetched = async move {
+            let result = fetch_series(shared, storage, rest, &series, end).await;
+            (series, result)
+        };
+        work.entry(kind).or_default().push(fetched);
+    }
+    // Each kind has a pool of requests of its own at the exchange: none waits for that of another.
+    let mut results = stream::select_all(
+        work.into_values().map(|of_kind| stream::iter(of_kind).buffer_unordered(CONCURRENT_SERIES)),
+    );
     while let Some((series, result)) = results.next().await {
         match result {
             Ok(records) => all.records += records,

@@ -121,6 +121,8 @@ mod tests {
             symbol: Symbol::new(name).unwrap(),
             status: status.to_owned(),
             contract_type: contract_type.to_owned(),
+            quote_asset: "USDT".to_owned(),
+            onboard: None,
             tick_size: 0.1,
             step_size: 0.001,
             price_band: None,

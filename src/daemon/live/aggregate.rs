@@ -1,5 +1,7 @@
 //! Mark prices, liquidations and best quotes of the streams as records of the raw log.
 
+use std::collections::BTreeMap;
+
 use super::unsaved::Unsaved;
 use crate::daemon::config::{ClockConfig, ClockSource, Collect};
 use backtestd_binance::Stamped;
@@ -18,6 +20,8 @@ pub(crate) struct Aggregates {
     quotes: QuoteAggregator,
     /// First bar not yet finished.
     open: BarIndex,
+    /// First bars of contracts that have joined: nothing is told of them before.
+    since: BTreeMap<Symbol, BarIndex>,
     unsaved: Unsaved,
 }
 
@@ -41,8 +45,17 @@ impl Aggregates {
             liquidations: LiquidationAggregator::new(symbols, first),
             quotes: if is_hurried { quotes.with_oldest_quote_ms(HURRIED_QUOTE_MS) } else { quotes },
             open: first,
+            since: BTreeMap::new(),
             unsaved: Unsaved::default(),
         }
+    }
+
+    /// Goes on with these contracts; those of `since` have just joined.
+    pub(crate) fn follow(&mut self, symbols: &[Symbol], since: &BTreeMap<Symbol, BarIndex>) {
+        self.marks.follow(symbols);
+        self.liquidations.follow(symbols);
+        self.quotes.follow(symbols);
+        self.since.clone_from(since);
     }
 
     /// [`Aggregates::new`] at `now`, with what an earlier process left. The second part is the records of bars that it
@@ -95,7 +108,8 @@ impl Aggregates {
         let sums = sums.map(|(symbol, sum)| RawPut { symbol, records: Records::Liquidations(vec![sum]) });
         let quotes = self.quotes.finish(bar).into_iter().filter(|_| collect.has(Kind::Quotes));
         let quotes = quotes.map(|(symbol, quote)| RawPut { symbol, records: Records::Quotes(vec![quote]) });
-        marks.chain(sums).chain(quotes).collect()
+        let has_begun = |put: &RawPut| self.since.get(&put.symbol).is_none_or(|since| bar >= *since);
+        marks.chain(sums).chain(quotes).filter(has_begun).collect()
     }
 
     /// The records of every unfinished bar before `end`, where any part of the bar was observed: of what has no history.

@@ -14,6 +14,8 @@ pub(crate) struct TickBook {
     delivered: BTreeMap<BarIndex, BTreeSet<usize>>,
     /// How many bars in a row the exchange said that it has none of a series.
     absent: BTreeMap<usize, u32>,
+    /// First bars of series that have joined; earlier ones are nobody's.
+    since: BTreeMap<usize, BarIndex>,
     next: BarIndex,
 }
 
@@ -35,7 +37,18 @@ impl TickBook {
     /// Follows `expected`; `next` is the first tick to close.
     #[must_use]
     pub(crate) const fn new(expected: Vec<Series>, next: BarIndex) -> Self {
-        Self { expected, delivered: BTreeMap::new(), absent: BTreeMap::new(), next }
+        Self { expected, delivered: BTreeMap::new(), absent: BTreeMap::new(), since: BTreeMap::new(), next }
+    }
+
+    /// Follows other series from now on; `since` says from which bar on, where one has just joined.
+    pub(crate) fn follow(&mut self, expected: Vec<Series>, since: impl Fn(&Series) -> Option<BarIndex>) {
+        let at = |old: usize| expected.iter().position(|series| *series == self.expected[old]);
+        let delivered = |set: &BTreeSet<usize>| set.iter().filter_map(|old| at(*old)).collect();
+        self.delivered = self.delivered.iter().map(|(bar, set)| (*bar, delivered(set))).collect();
+        self.absent = self.absent.iter().filter_map(|(old, bars)| Some((at(*old)?, *bars))).collect();
+        let firsts = expected.iter().enumerate().filter_map(|(new, series)| Some((new, since(series)?)));
+        self.since = firsts.collect();
+        self.expected = expected;
     }
 
     /// The tick to close next.
@@ -46,7 +59,8 @@ impl TickBook {
 
     /// Notes a delivered bar.
     pub(crate) fn deliver(&mut self, series: &Series, bar: BarIndex) -> Delivery {
-        let Some(index) = self.expected.iter().position(|s| s == series) else {
+        let found = self.expected.iter().position(|s| s == series);
+        let Some(index) = found.filter(|index| self.has_begun(*index, bar)) else {
             return Delivery::Unexpected;
         };
         if bar >= self.next - 1 {
@@ -79,9 +93,14 @@ impl TickBook {
         self.expected.iter().position(|s| s == series).is_some_and(|index| !self.is_awaited(index))
     }
 
-    /// Whether a tick waits for a series.
+    /// Whether a bar lies behind the join of a series.
+    fn has_begun(&self, index: usize, bar: BarIndex) -> bool {
+        self.since.get(&index).is_none_or(|since| bar >= *since)
+    }
+
+    /// Whether the next tick waits for a series.
     fn is_awaited(&self, index: usize) -> bool {
-        self.absent.get(&index).is_none_or(|bars| *bars < ABSENT_AFTER)
+        self.has_begun(index, self.next) && self.absent.get(&index).is_none_or(|bars| *bars < ABSENT_AFTER)
     }
 
     /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is awaited.
@@ -89,7 +108,8 @@ impl TickBook {
     pub(crate) fn missing(&self) -> Vec<Series> {
         let delivered = self.delivered.get(&self.next);
         let is_missing = |index: &usize| delivered.is_none_or(|set| !set.contains(index));
-        let all: Vec<usize> = (0..self.expected.len()).filter(is_missing).collect();
+        let has_begun = |index: &usize| self.has_begun(*index, self.next);
+        let all: Vec<usize> = (0..self.expected.len()).filter(has_begun).filter(is_missing).collect();
         let mut awaited: Vec<usize> = all.iter().copied().filter(|index| self.is_awaited(*index)).collect();
         if awaited.is_empty() && delivered.is_none() {
             awaited = all;
@@ -151,6 +171,23 @@ mod tests {
         book.closed_to(BarIndex(14));
         book.deliver(&alive, BarIndex(14));
         assert!(!book.is_complete(), "it is back, and awaited");
+    }
+
+    #[test]
+    fn who_joins_is_awaited_from_its_first_bar_on_and_who_leaves_no_more() {
+        let [one, two, three] = ["AUSDT", "BUSDT", "CUSDT"].map(|name| series(Market::Perp, name));
+        let mut book = TickBook::new(vec![one.clone(), three.clone()], BarIndex(10));
+        book.deliver(&three, BarIndex(10));
+        let joined = two.clone();
+        book.follow(vec![two.clone(), three.clone()], |s| (*s == joined).then_some(BarIndex(11)));
+        assert!(book.is_complete(), "the one that left is not awaited, the one that joins not yet");
+        assert_eq!(book.deliver(&one, BarIndex(10)), Delivery::Unexpected);
+        assert_eq!(book.deliver(&two, BarIndex(10)), Delivery::Unexpected, "before its first bar");
+        book.closed_to(BarIndex(11));
+        book.deliver(&three, BarIndex(11));
+        assert_eq!(book.missing(), std::slice::from_ref(&two));
+        assert_eq!(book.deliver(&two, BarIndex(11)), Delivery::InTime);
+        assert!(book.is_complete());
     }
 
     #[test]

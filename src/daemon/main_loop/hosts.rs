@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::start::{DaemonError, show_detail};
 use super::time::{TimeAnswer, Timekeeper};
 use crate::daemon::config::{ClockSource, Config};
-use crate::daemon::feed;
+use crate::daemon::feed::{self, Follow};
 use crate::daemon::live::LiveSieve;
 use crate::daemon::shared::Shared;
 use crate::daemon::systemd::ServiceManager;
@@ -49,7 +49,6 @@ pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError
 
 /// The lines to the exchange, and the time that came over them.
 pub(super) struct Lines {
-    pub rest: Rest,
     pub websocket: WsClient,
     pub subscribed: Vec<(Market, Subscription)>,
     pub updates: mpsc::Receiver<Stamped>,
@@ -63,6 +62,7 @@ impl Lines {
     /// Opens them, and waits until the exchange has told the time where it has to.
     pub(super) async fn open(
         shared: &Shared,
+        follow: &Follow,
         spec: &CompiledSpec,
         told: Option<ExchangeClock>,
         service: &mut ServiceManager,
@@ -70,7 +70,7 @@ impl Lines {
         let (config, clock) = (&shared.config, &shared.clock);
         let rest = Rest::new(rest_config(config), Arc::clone(clock))?;
         let rest = shared.rest.get_or_init(|| rest).clone();
-        let subscribed = feed::subscriptions(config);
+        let subscribed = feed::subscriptions(config.collect, follow);
         let rules = spec.sources.plausibility.clone();
         let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
         let (websocket, mut updates) = WsClient::spawn(ws_config(config, sieve.clone()), &subscribed, clock)?;
@@ -86,7 +86,7 @@ impl Lines {
             early.iter_mut().for_each(|update| update.stamp_anew(clock.now()));
             shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
-        Ok(Self { rest, websocket, subscribed, updates, early, sieve, time })
+        Ok(Self { websocket, subscribed, updates, early, sieve, time })
     }
 }
 

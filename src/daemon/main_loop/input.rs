@@ -5,7 +5,10 @@ use std::time::Instant;
 use super::{Exit, Spec};
 use crate::daemon::feed::{Answers, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
-use crate::daemon::storage::{Advanced, Due, Install, PutDone, Question, RunInput, Step, StorageError};
+use crate::daemon::storage::{
+    Advanced, Due, Install, JoinStep, PutDone, Question, RunInput, Step, StorageError,
+};
+use crate::daemon::universe::Offers;
 use backtestd_binance::{RestError, Stamped};
 use backtestd_core::market::{BarIndex, Kind};
 use tokio::sync::oneshot;
@@ -67,6 +70,8 @@ pub(super) enum Done {
     Time(Result<Option<TimeAnswer>, RestError>),
     WentBack(Result<BarIndex, StorageError>),
     Listed(Result<Listing, RestError>),
+    Offered(Result<Offers, RestError>),
+    Followed(Result<JoinStep, StorageError>),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
     ChangeStepped(Result<Step, StorageError>),

@@ -16,6 +16,7 @@ impl MainLoop {
         if self.is_listing_known && next.0.rem_euclid(BARS_PER_DAY) != 0 {
             return;
         }
+        self.ask_universe();
         let (rest, follow) = (self.rest.clone(), self.follow.clone());
         self.tasks.spawn(async move { Done::Listed(Listing::ask(&rest, &follow.bars).await) });
     }
@@ -25,6 +26,11 @@ impl MainLoop {
             Ok(listing) => {
                 self.is_listing_known = true;
                 show(&self.shared, &listing);
+                if self.universe.is_some() {
+                    // Who does not trade any more leaves.
+                    self.trouble(TROUBLE, None);
+                    return Handled::Noted;
+                }
                 let gone: Vec<String> = listing.unlisted().iter().map(ToString::to_string).collect();
                 let idle = listing.not_trading();
                 let all: Vec<String> = gone.into_iter().chain(idle).collect();

@@ -22,6 +22,7 @@ mod start;
 mod stream_state;
 mod ticks;
 mod time;
+mod universe;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -83,6 +84,8 @@ struct MainLoop {
     repair_due: bool,
     rounds: repair::Rounds,
     time: time::Timekeeper,
+    /// Who is followed, where a rule says it.
+    universe: Option<universe::Universe>,
     /// The exchange has said which of the followed symbols it lists.
     is_listing_known: bool,
     runs: Runs,
@@ -221,6 +224,8 @@ impl MainLoop {
             Done::Time(answer) => self.on_time(answer),
             Done::WentBack(Ok(next)) => self.on_went_back(next),
             Done::Listed(answer) => self.on_listed(answer),
+            Done::Offered(offers) => self.on_offered(offers),
+            Done::Followed(Ok(step)) => self.on_followed(step),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
             Done::SpecInstalled { result: Ok(install), spec, replies } => {
                 self.on_spec_installed(&install, spec, replies)
@@ -237,6 +242,7 @@ impl MainLoop {
             | Done::Due { result: Err(error), .. }
             | Done::Looked(Err(error))
             | Done::WentBack(Err(error))
+            | Done::Followed(Err(error))
             | Done::Settled { result: Err(error), .. }
             | Done::Journalled(Err(error))
             | Done::SpecInstalled { result: Err(error), .. } => {

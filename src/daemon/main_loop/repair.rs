@@ -46,6 +46,13 @@ pub(super) struct Part {
     pub has_more: bool,
 }
 
+impl Rounds {
+    /// Forgets how it stood with series that are followed no longer.
+    pub(super) fn keep_only(&mut self, followed: &BTreeSet<&SeriesKey>) {
+        self.standings.retain(|series, _| followed.contains(series));
+    }
+}
+
 impl MainLoop {
     /// The kinds that the exchange can be asked about, as far as they are followed.
     fn asked_kinds(&self) -> BTreeSet<Kind> {

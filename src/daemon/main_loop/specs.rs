@@ -43,6 +43,11 @@ impl Specs {
         }
     }
 
+    /// Whether another spec is on its way.
+    pub(super) const fn is_changing(&self) -> bool {
+        self.ready.is_some() || self.changing.is_some()
+    }
+
     pub(super) const fn has_ready(&self) -> bool {
         self.ready.is_some()
     }
@@ -227,6 +232,7 @@ impl MainLoop {
             answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: true }));
         }
         self.service.ready();
+        self.join_again();
         self.runs.want_after_catch_up("spec change");
     }
 

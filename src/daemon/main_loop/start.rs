@@ -17,6 +17,7 @@ use super::repair::Rounds;
 use super::runs::Runs;
 use super::specs::Specs;
 use super::stream_state::StreamStates;
+use super::universe::{known_universe, show_series};
 use super::{Inputs, MainLoop, Signal};
 use crate::daemon::api::{self, ApiError};
 use crate::daemon::config::{Config, Start};
@@ -25,13 +26,14 @@ use crate::daemon::live::{Aggregates, TickBook};
 use crate::daemon::refused::RefusedFrames;
 use crate::daemon::shared::Shared;
 use crate::daemon::spec_watch::SpecWatch;
-use crate::daemon::status::{Phase, SeriesStatus};
+use crate::daemon::status::Phase;
 use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
+use crate::daemon::universe::MembersError;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
 use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::{Market, Ts};
+use backtestd_core::market::{BarIndex, Symbol, Ts};
 use backtestd_core::spec::{CompiledSpec, SpecErrors};
 
 /// Signals that may wait to be handled.
@@ -74,6 +76,9 @@ pub enum DaemonError {
         /// The exchange's time.
         now: Ts,
     },
+    /// Who is followed by the rule is not readable, or cannot be remembered.
+    #[error(transparent)]
+    Universe(#[from] MembersError),
     /// A stream does not exist.
     #[error(transparent)]
     Streams(#[from] WsError),
@@ -128,8 +133,9 @@ impl Drop for SocketFile {
 }
 
 /// Says once when the statistics asked for after each bar are more than the exchange lets through.
-fn warn_of_overload(config: &Config) {
-    if let Some((wanted, served)) = feed::overload(config, &rest_config(config).limits, BAR) {
+fn warn_of_overload(config: &Config, follow: &Follow) {
+    let (symbols, limits) = (follow.present().count(), rest_config(config).limits);
+    if let Some((wanted, served)) = feed::overload(symbols, config.collect, &limits, BAR) {
         tracing::warn!(
             wanted,
             served,
@@ -137,6 +143,12 @@ fn warn_of_overload(config: &Config) {
              follow fewer symbols or leave a statistic out of `collect`"
         );
     }
+}
+
+/// The specs on disk.
+fn valid_spec(config: &Config) -> Result<Arc<CompiledSpec>, DaemonError> {
+    let refused = |errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) };
+    load_specs(&config.spec).map(Arc::new).map_err(refused)
 }
 
 /// History that begins in the future is no history: a daemon would follow nothing, and say that it does.
@@ -155,12 +167,16 @@ async fn restored(
     opened: &Opened,
     storage: &Storage,
 ) -> Result<Aggregates, DaemonError> {
-    let (aggregates, closed) =
-        Aggregates::restored(&follow.symbols, now, &config.clock, &opened.journalled, config.collect);
+    let present: Vec<Symbol> = follow.present().cloned().collect();
+    let (mut aggregates, closed) =
+        Aggregates::restored(&present, now, &config.clock, &opened.journalled, config.collect);
     if !closed.is_empty() {
         let label = "websocket, before the restart";
         let put = |reply| Job::Put { puts: closed, origin: Origin::Stream, label, reply };
         storage.ask(put).await?;
+    }
+    if !follow.since.is_empty() {
+        aggregates.follow(&present, &follow.since);
     }
     Ok(aggregates)
 }
@@ -195,23 +211,25 @@ impl Daemon {
     pub async fn start(config: Config, clock: Option<Arc<dyn Clock>>) -> Result<Self, DaemonError> {
         install_tls();
         let config = Arc::new(config);
-        let spec = load_specs(&config.spec)
-            .map_err(|errors| DaemonError::Spec { dir: config.spec.clone(), errors: Box::new(errors) })?;
-        let spec = Arc::new(spec);
+        let spec = valid_spec(&config)?;
         let told = clock.is_none().then(|| ExchangeClock::new(speed(&config)));
         let clock = clock.or_else(|| Some(Arc::new(told.clone()?))).unwrap_or_else(|| Arc::new(SystemClock));
-        warn_of_overload(&config);
-        let follow = Arc::new(Follow::new(&config));
         let (shared, control, queries) = Shared::new(Arc::clone(&clock), Arc::clone(&config));
-        show_start(&shared, &follow, &spec);
+        show_start(&shared, &spec);
         let (mut api, socket) = serve(&config, &shared).await?;
         let mut service = ServiceManager::default();
         service.ready();
-        let lines = Lines::open(&shared, &spec, told, &mut service).await?;
+        let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
+        let rest = shared.rest.get_or_init(|| rest);
+        let universe = service.alive_while(&shared, known_universe(&shared, rest)).await?;
+        let follow = universe.as_ref().map_or_else(|| Follow::new(&config), |u| u.follow(config.collect));
+        let follow = Arc::new(follow);
+        show_series(&shared, &follow);
+        warn_of_overload(&config, &follow);
+        let lines = Lines::open(&shared, &follow, &spec, told, &mut service).await?;
         check_start(config.start, clock.now())?;
-        let rest = lines.rest;
         show_detail(&shared, "asking the exchange which symbols it lists");
-        let listing = service.alive_while(&shared, check_listing(&rest, &follow, &shared)).await?;
+        let listing = service.alive_while(&shared, check_listing(rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
         let (storage, opened, storage_ended) = service
             .alive_while(&shared, Storage::start(shared.clone(), follow.clone(), spec.clone()))
@@ -238,7 +256,7 @@ impl Daemon {
         };
         let aggregates = restored(&config, &follow, clock.now(), &opened, &storage).await?;
         let main_loop = MainLoop {
-            book: TickBook::new(follow.bars.clone(), opened.next),
+            book: book(&follow, opened.next),
             aggregates,
             journal: JournalTimer::new(),
             fetched_to: opened.next,
@@ -253,6 +271,7 @@ impl Daemon {
             repair_due: false,
             rounds: Rounds::default(),
             time: lines.time,
+            universe,
             is_listing_known: listing.is_some(),
             runs: Runs::default(),
             specs: Specs::new(spec),
@@ -261,11 +280,12 @@ impl Daemon {
             shared: Arc::clone(&shared),
             config,
             storage,
-            rest,
+            rest: rest.clone(),
             follow,
             service,
             inputs,
         };
+        main_loop.show_universe();
         Ok(Self { main_loop, shared, signals, websocket: lines.websocket, api, socket, _watch: watch })
     }
 
@@ -333,26 +353,19 @@ impl Daemon {
     }
 }
 
-fn show_start(shared: &Shared, follow: &Follow, spec: &CompiledSpec) {
+fn show_start(shared: &Shared, spec: &CompiledSpec) {
     let now = shared.clock.now();
-    let series = |(market, symbol): &(Market, backtestd_core::market::Symbol)| SeriesStatus {
-        symbol: symbol.clone(),
-        market: *market,
-        watermark: None,
-        lag_ms: None,
-        gaps_open: 0,
-        unconfirmed: 0,
-        holes: 0,
-        last_update: None,
-        listed_as: None,
-        tick_size: None,
-        step_size: None,
-    };
     shared.update(|s| {
-        s.symbols = follow.bars.iter().map(series).collect();
         s.spec.hash.clone_from(&spec.hash);
         s.spec.loaded_at = Some(now);
     });
+}
+
+/// The bars that are awaited from the tick `next` on.
+fn book(follow: &Follow, next: BarIndex) -> TickBook {
+    let mut book = TickBook::new(follow.bars.clone(), next);
+    book.follow(follow.bars.clone(), |(_, symbol)| follow.since.get(symbol).copied());
+    book
 }
 
 /// Symbols that do not trade, as a cause of degradation.
@@ -378,6 +391,8 @@ async fn check_listing(
             }
             Ok(Some(listing))
         }
+        // Where a rule says who is followed, whoever is gone leaves as soon as the loop turns.
+        Ok(Ok(_)) if shared.config.universe.is_some() => Ok(None),
         Ok(Ok(listing)) => Err(DaemonError::Unlisted(listing.unlisted().to_vec())),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the exchange does not say which symbols it lists; asking again later");

@@ -66,6 +66,18 @@ impl StreamStates {
         states
     }
 
+    /// Watches other subscriptions from `now` on; what was heard of those that stay counts.
+    pub(super) fn watch(&mut self, subscribed: &[(Market, Subscription)], now: Ts) {
+        let mut before = std::mem::take(&mut self.lines);
+        self.lines = Self::new(subscribed, now).lines;
+        for (line, symbols) in &mut self.lines {
+            let Some(known) = before.get_mut(line) else { continue };
+            for (symbol, heard) in symbols {
+                *heard = known.remove(symbol).unwrap_or(*heard);
+            }
+        }
+    }
+
     /// Takes in a change.
     pub(super) fn change(&mut self, change: &StreamStatus) {
         let key = (change.route, change.shard, change.kind);

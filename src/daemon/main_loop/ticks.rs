@@ -122,6 +122,8 @@ impl MainLoop {
         self.show_troubles();
         self.end_replay();
         self.on_first_live();
+        self.join_again();
+        self.ask_universe();
         self.on_tick_timer()
     }
 
@@ -299,6 +301,11 @@ impl MainLoop {
                 self.streams.change(&change);
                 self.streams.show(&self.shared);
                 self.trouble("streams", self.streams.trouble());
+                Handled::Noted
+            }
+            Update::Contract(_) => {
+                // Somebody was listed or has stopped: the next tick asks.
+                self.is_listing_known = false;
                 Handled::Noted
             }
             Update::Refused(frame) => {

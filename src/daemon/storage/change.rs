@@ -134,6 +134,7 @@ impl Facts {
             shared.update(|s| s.spec.change = None);
             return Ok(Install::Unchanged);
         }
+        self.joining = None;
         if let Some(bar) = judge_by(store, shared, &spec)?.filter(|bar| *bar < self.next()) {
             self.note_dirty(store, bar)?;
         }

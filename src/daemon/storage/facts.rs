@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::StorageError;
 use super::change::Changing;
+use super::join::Joining;
 use super::journal::Journal;
 use super::signal::{self, Signals};
 use crate::daemon::config::Start;
@@ -20,7 +21,7 @@ use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::daemon::stream_log::EntryKind;
 use crate::publish::read_current;
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Ts};
+use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Symbol, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_core::pipeline::{POOLED, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
@@ -53,6 +54,8 @@ pub(super) struct Facts {
     pub(super) pipeline: Pipeline,
     /// The spec that is on its way to replace this one.
     pub(super) changing: Option<Changing>,
+    /// The pipeline with more symbols that is on its way to replace this one.
+    pub(super) joining: Option<Joining>,
 }
 
 /// Publication lags of the kinds at instants, ms, at most a bar: what is older has been read by the row before.
@@ -107,6 +110,7 @@ impl Facts {
             signals,
             journal: Journal::default(),
             changing: None,
+            joining: None,
         };
         let committed = store.committed()?.filter(|bar| *bar >= first);
         facts.stand_after(store, committed)?;
@@ -152,7 +156,17 @@ impl Facts {
     /// along once more: live, they often arrive after that row was committed, where they change nothing yet. Whoever
     /// gets one twice holds the same value.
     pub(super) fn raw(&self, store: &Store, first: BarIndex, rows: usize) -> Result<RawBlock, StorageError> {
-        let symbols = &self.pipeline.config().symbols;
+        self.raw_of(store, &self.pipeline.config().symbols, first, rows)
+    }
+
+    /// [`Facts::raw`] of other symbols.
+    pub(super) fn raw_of(
+        &self,
+        store: &Store,
+        symbols: &[Symbol],
+        first: BarIndex,
+        rows: usize,
+    ) -> Result<RawBlock, StorageError> {
         let mut block = store.raw(symbols, first, rows)?;
         let close = first.open();
         for (now, before) in block.symbols.iter_mut().zip(store.raw(symbols, first - 1, 1)?.symbols) {
@@ -239,6 +253,9 @@ impl Facts {
         bar: BarIndex,
         shared: &Shared,
     ) -> Result<(), StorageError> {
+        if let Some(joining) = self.joining.as_mut().filter(|joining| joining.has_passed(bar)) {
+            joining.restart(store, self.first)?;
+        }
         match &mut self.changing {
             Some(changing) if changing.has_passed(bar) => changing.restart(store, self.first, shared),
             _ => Ok(()),
@@ -368,7 +385,11 @@ pub(super) fn judge_by(
 }
 
 /// A pipeline before its first row, holding what was known by then.
-fn new_pipeline(store: &Store, config: PipelineConfig, first: BarIndex) -> Result<Pipeline, StorageError> {
+pub(super) fn new_pipeline(
+    store: &Store,
+    config: PipelineConfig,
+    first: BarIndex,
+) -> Result<Pipeline, StorageError> {
     let mut pipeline = Pipeline::new(config, first)?;
     let lead_in = store.lead_in(&pipeline.config().symbols, first, pipeline.lead_in_rows())?;
     pipeline.prime(&lead_in)?;

@@ -75,11 +75,17 @@ impl Worker {
         at_most: i64,
         now: Ts,
     ) -> Result<Option<Stretch>, StorageError> {
-        let first = self.facts.first;
-        let wanted = covered::wanted(series.kind, first, self.facts.pipeline.lead_in_rows(), end);
+        let (first, lead_in) = self.reach_of(series);
+        let wanted = covered::wanted(series.kind, first, lead_in, end);
         let ledger = self.ledgers.of(&self.store, series)?;
         covered::take_in_imported(&self.store, ledger, series, first, end, now)?;
         Ok(covered::next_unasked(&self.store, ledger, series, wanted, at_most, now)?)
+    }
+
+    /// The first row of a series, and how many rows before it are wanted too: none of a symbol that has joined later.
+    fn reach_of(&self, series: &SeriesKey) -> (BarIndex, usize) {
+        let first = self.follow.first_of(&series.symbol, self.facts.first);
+        (first, if first > self.facts.first { 0 } else { self.facts.pipeline.lead_in_rows() })
     }
 
     /// The questions about the followed series of a kind.
@@ -89,7 +95,8 @@ impl Worker {
         let follow = self.follow.clone();
         for series in follow.history.iter().filter(|series| series.kind == kind) {
             let end = if kind.is_bar_like() { end.0 } else { now.0 - TOLD_WITHIN_MS + 1 };
-            let wanted = covered::wanted(kind, self.facts.first, self.facts.pipeline.lead_in_rows(), end);
+            let (first, lead_in) = self.reach_of(series);
+            let wanted = covered::wanted(kind, first, lead_in, end);
             let ledger = self.ledgers.of(&self.store, series)?;
             let asks = Asks { series, wanted, now };
             due.questions.extend(asks.newest(ledger));

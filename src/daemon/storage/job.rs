@@ -8,7 +8,8 @@ use super::StorageError;
 use super::change::{Install, Step};
 use super::evidence::Looked;
 use super::finality::Due;
-use crate::daemon::feed::{Answer, Stretch};
+use super::join::JoinStep;
+use crate::daemon::feed::{Answer, Follow, Stretch};
 use crate::daemon::live::Journalled;
 use crate::daemon::shared::{Query, RunReport};
 use crate::daemon::stream_log::EntryKind;
@@ -122,6 +123,22 @@ pub enum Job {
     ChangeStep {
         /// What it came to.
         reply: Reply<Step>,
+    },
+    /// Follow something else from now on, or begin to: what it means for the pipeline is computed beside the ticks.
+    Follow {
+        /// What is to be followed.
+        follow: Box<Follow>,
+        /// Those of its symbols that have just joined, or come back.
+        new: Vec<Symbol>,
+        /// What is left to do.
+        reply: Reply<JoinStep>,
+    },
+    /// The next step of a join under way. Ask again until they are followed.
+    JoinStep {
+        /// Those that join.
+        new: Vec<Symbol>,
+        /// What it came to.
+        reply: Reply<JoinStep>,
     },
     /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the catalogue may
     /// not be looked at.

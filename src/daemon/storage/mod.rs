@@ -15,6 +15,7 @@ mod evidence;
 mod facts;
 mod finality;
 mod job;
+mod join;
 mod journal;
 #[cfg(test)]
 mod life_tests;
@@ -40,6 +41,7 @@ use backtestd_store::StoreError;
 pub(super) use change::{Install, Step};
 pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
+pub(super) use join::JoinStep;
 pub(super) use markets::StorageMarkets;
 pub(super) use worker::SNAPSHOTS;
 

@@ -79,8 +79,10 @@ fn gaps(
             && wanted.symbol.as_ref().is_none_or(|symbol| *symbol == series.symbol)
             && wanted.kind.is_none_or(|kind| kind == series.kind)
     };
-    let span = GapSpan { first: facts.first, end: facts.next(), now };
-    let read = |series: &SeriesKey| SeriesGaps::read(store, &ledger::load(store, series)?, series, span);
+    let read = |series: &SeriesKey| {
+        let span = GapSpan { first: follow.first_of(&series.symbol, facts.first), end: facts.next(), now };
+        SeriesGaps::read(store, &ledger::load(store, series)?, series, span)
+    };
     all.iter().filter(is_wanted).map(read).collect()
 }
 

@@ -182,6 +182,8 @@ impl Worker {
             Job::ChangeStep { reply: to } => {
                 reply(to, self.facts.step(&mut self.store, &self.shared, &self.follow))?;
             }
+            Job::Follow { follow, new, reply: to } => reply(to, self.follow(*follow, &new))?,
+            Job::JoinStep { new, reply: to } => reply(to, self.join_step(&new))?,
             Job::RunInput { reply: to } => {
                 let result = match self.run_input() {
                     Ok(input) => Ok(Ok(input)),
@@ -211,6 +213,11 @@ impl Worker {
             }
         }
         Ok(false)
+    }
+
+    /// The evidence is of other symbols than the facts: the next run takes it anew.
+    pub(super) fn forget_evidence(&mut self) {
+        self.evidence = None;
     }
 
     /// Trials that another process is about to look at on a copy of this store. They must be what this ledger would

@@ -1,4 +1,5 @@
-//! The law by which records meet. Each column has the value of the best delivery that knows it:
+//! The law by which records meet. Each column has the value of the best delivery that knows it, as long as the record can be
+//! true (`likelier`):
 //!
 //! 1. Unknown never overwrites known, and known fills unknown.
 //! 2. Of a sum over a bar (liquidations, quotes), the one that covers more of the bar stands.

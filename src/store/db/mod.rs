@@ -16,6 +16,7 @@ mod judging;
 mod kv;
 mod law;
 mod ledger;
+mod likelier;
 mod lock;
 mod merge;
 mod open;

@@ -7,8 +7,9 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use super::error::During;
 use super::kv::series::{self, canonical};
 use super::kv::summary;
-use super::law::{Held, Merged, Says, merge};
+use super::law::{Held, Merged, Says};
 use super::ledger::Ledger;
+use super::likelier::Likelier;
 use super::merge::LISTED_CONFLICTS;
 use super::provenance::Register;
 use super::raw::corrupt;
@@ -92,7 +93,9 @@ impl Store {
         let mut reports = Vec::new();
         let mut written = BTreeMap::new();
         for (key, rows) in by_series {
-            let mut series = Series { key: &key, ledger: &mut ledger, report: MergeReport::default() };
+            let likelier = Likelier::new(self, &key, Vec::new());
+            let report = MergeReport::default();
+            let mut series = Series { key: &key, ledger: &mut ledger, likelier, report };
             let changed = self.stage_series(batch, &mut series, rows, &mut register)?;
             let report = series.report;
             written.insert(key.clone(), changed);
@@ -108,10 +111,10 @@ impl Store {
         Ok(reports)
     }
 
-    fn stage_series(
-        &self,
+    fn stage_series<'s>(
+        &'s self,
         batch: &mut OwnedWriteBatch,
-        into: &mut Series<'_, '_>,
+        into: &mut Series<'s, '_>,
         mut rows: Vec<Incoming<'_>>,
         register: &mut Register<'_>,
     ) -> Result<Vec<Row>, StoreError> {
@@ -119,13 +122,17 @@ impl Store {
         let mut written = Vec::new();
         let width = key.kind.columns().len();
         rows.sort_by_key(|row| row.time);
-        let rows = into.fold_repeats(batch, rows)?;
-        debug_assert!(rows.is_sorted_by(|a, b| a.time < b.time), "a batch writes each time once, in order");
         let (Some(first), Some(last)) = (rows.first().map(|r| r.time), rows.last().map(|r| r.time)) else {
             return Ok(written);
         };
         let mut extent = self.summary(key)?;
         let overlaps = extent.is_some_and(|s| s.first <= last && first <= s.last);
+        if overlaps || rows.windows(2).any(|pair| pair[0].time == pair[1].time) {
+            let delivered = rows.iter().map(|row| (row.time, row.held.columns)).collect();
+            into.likelier = Likelier::new(self, key, delivered);
+        }
+        let rows = into.fold_repeats(batch, rows)?;
+        debug_assert!(rows.is_sorted_by(|a, b| a.time < b.time), "a batch writes each time once, in order");
         let mut stored = Stored::new(self, key, overlaps, rows.len(), first, last)?;
         for row in rows {
             let before = stored.at(row.time, register)?;
@@ -161,6 +168,7 @@ impl Store {
 struct Series<'k, 's> {
     key: &'k SeriesKey,
     ledger: &'k mut Ledger<'s>,
+    likelier: Likelier<'k>,
     report: MergeReport,
 }
 
@@ -172,9 +180,8 @@ impl Series<'_, '_> {
         before: Held,
         row: &Incoming<'_>,
     ) -> Result<Option<Held>, StoreError> {
-        let mut held = before.clone();
         let prefer = if row.completes { Prefer::New } else { row.delivery.prefer };
-        let merged = merge(self.key.kind, &mut held, &row.held, prefer);
+        let (held, merged) = self.likelier.merge(row.time, &before, &row.held, prefer)?;
         if row.completes {
             self.report.filled += u64::from(merged.filled || merged.won != 0);
             self.report.unchanged += u64::from(!merged.filled && merged.won == 0);
@@ -206,7 +213,9 @@ impl Series<'_, '_> {
             match out.last_mut() {
                 Some(last) if last.time == row.time => {
                     let before = last.held.clone();
-                    let merged = merge(self.key.kind, &mut last.held, &row.held, Prefer::Better);
+                    let merged;
+                    (last.held, merged) =
+                        self.likelier.merge(row.time, &before, &row.held, Prefer::Better)?;
                     self.note(batch, &row, (&before, &row.held), merged)?;
                     self.report.contradictions += u64::from(merged.won | merged.kept != 0);
                     last.completes |= row.completes;

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use crate::files::write_whole;
 use backtestd_core::market::hex;
 
 const NAME: &str = "SEAL";
@@ -164,20 +165,15 @@ impl Sealer {
             lines.push_str(&format!("{} {} {name}\n", print.sha256, print.bytes));
         }
         let text = format!("{HEAD}{}\n{lines}", hex(&Sha256::digest(&lines)));
-        let beside = self.dir.join("SEAL.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        // A power loss must leave the old name or the whole seal.
-        file.sync_all()?;
-        std::fs::rename(beside, self.dir.join(NAME))
+        write_whole(&self.dir.join(NAME), |file| file.write_all(text.as_bytes()), |error| error)
     }
 }
 
 impl Drop for Sealer {
     fn drop(&mut self) {
-        // A store without a seal is not checked against one: nothing else depends on it.
-        if std::thread::panicking() || self.seal().is_err() {
-            let _ = std::fs::remove_file(self.dir.join("SEAL.new"));
+        if !std::thread::panicking() {
+            // A store without a seal is not checked against one: nothing else depends on it.
+            let _ = self.seal();
         }
     }
 }

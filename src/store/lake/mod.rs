@@ -20,7 +20,8 @@ mod parquet;
 mod raw;
 mod union;
 
-pub use atomic::{sync_folder, write_atomically, write_bytes, write_synced};
+pub use crate::files::sync_folder;
+pub use atomic::{write_atomically, write_bytes, write_synced};
 pub use candidates::{write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{

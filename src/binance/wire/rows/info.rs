@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::read;
 use crate::wire::WireError;
 use crate::wire::scalar::Scalar;
-use backtestd_core::market::Symbol;
+use backtestd_core::market::{Symbol, Ts};
 
 /// `/exchangeInfo` of either market.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,10 @@ pub struct SymbolInfo {
     pub status: String,
     /// `PERPETUAL`, `TRADIFI_PERPETUAL`, `CURRENT_QUARTER`, …; empty for spot.
     pub contract_type: String,
+    /// Asset of the prices; empty if not stated.
+    pub quote_asset: String,
+    /// When the contract began to trade; `None` if not stated (spot).
+    pub onboard: Option<Ts>,
     /// Price step from the filters, quote currency; NaN if not stated. (Not derived from `pricePrecision`: that is
     /// another thing.)
     pub tick_size: f64,
@@ -101,6 +105,10 @@ struct RawSymbol<'a> {
     status: Scalar<'a>,
     #[serde(borrow, default)]
     contract_type: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    quote_asset: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    onboard_date: Option<Scalar<'a>>,
     #[serde(borrow)]
     filters: Vec<RawFilter<'a>>,
 }
@@ -165,6 +173,11 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
             Some(text) => text.text(WHAT, "contractType")?.to_owned(),
             None => String::new(),
         },
+        quote_asset: match &raw.quote_asset {
+            Some(text) => text.text(WHAT, "quoteAsset")?.to_owned(),
+            None => String::new(),
+        },
+        onboard: raw.onboard_date.as_ref().map(|date| date.time(WHAT, "onboardDate")).transpose()?,
         tick_size: f64::NAN,
         step_size: f64::NAN,
         price_band: None,

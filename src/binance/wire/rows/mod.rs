@@ -1,5 +1,6 @@
 //! REST bodies.
 
+mod day;
 mod funding;
 mod info;
 mod klines;
@@ -8,6 +9,7 @@ mod statistics;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use day::{DayRow, parse_days};
 pub use funding::{FundingRow, RateType, parse_funding_rates};
 pub use info::{ExchangeInfo, RateLimit, SymbolInfo, parse_exchange_info};
 pub use klines::{KlineRow, Prices, parse_klines};

@@ -5,7 +5,7 @@
 //!
 //! | class | rule | what it keeps |
 //! | --- | --- | --- |
-//! | P pointwise ([`pointwise`], [`normal`], [`clock`]) | a function of the row | nothing |
+//! | P pointwise ([`pointwise`], [`clock`]) | a function of the row | nothing |
 //! | W window ([`shift`] [`moments`] [`pairs`] [`wma`] [`order`] [`extremes`] [`counts`] [`tod`]) | a function of the window's content and the absolute row number | structures that `rebuild` derives again from history |
 //! | S stateful ([`memory`] [`vpin`] [`detect`]) | a recursion over rows | state that goes into the checkpoint |
 //! | other symbols ([`across`]) | a function of all symbols' rows | nothing |
@@ -28,7 +28,6 @@ pub(crate) mod kernel;
 pub mod memory;
 pub mod moments;
 #[expect(clippy::excessive_precision, reason = "coefficients as published")]
-pub mod normal;
 pub mod order;
 pub mod pairs;
 pub mod pointwise;

@@ -1,11 +1,12 @@
 //! Class P: functions of one row. Infinities and `-0.0` are removed where the result is stored
 //! ([`super::clean`]), so the arithmetic here is plain IEEE.
 
-use super::{FALSE, Rows, TRUE, is_false, is_true, normal, truth};
+use super::{FALSE, Rows, TRUE, is_false, is_true, truth};
 use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
 use crate::graph::table::{ANY, C, Class, Kind, Operator, Param, X};
 use crate::graph::{Cmp, Op, Type};
 use crate::market::Source;
+use crate::normal;
 
 const PAIR: &[Param] = &[Param::of("a", Kind::Num), Param::of("b", Kind::Num)];
 const CHOICE: &[Param] = &[C, Param::of("a", Kind::Any), Param::of("b", Kind::Any)];
