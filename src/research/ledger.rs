@@ -1,7 +1,12 @@
 //! The trial ledger between the store and a look: what is new is stored before anything is looked at.
 
 use super::ResearchError;
-use backtestd_core::discovery::{Accounting, Catalogue, EvidenceBook, TrialLedger, begun};
+use backtestd_core::conclude::discovery_config;
+use backtestd_core::discovery::{
+    Accounting, Catalogue, EvidenceBook, Opening, OutcomeTable, TrialLedger, begun,
+};
+use backtestd_core::market::{Symbol, Ts};
+use backtestd_core::spec::CompiledSpec;
 use backtestd_core::spec::TestStatistic;
 use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, ProcedureSpec};
 use backtestd_store::{Store, StoreError};
@@ -21,6 +26,15 @@ fn closed(statistic: TestStatistic) -> String {
 pub fn read_ledger(store: &Store, statistic: TestStatistic) -> Result<TrialLedger, StoreError> {
     let trials = store.trials()?.into_iter().filter(|trial| trial.statistic == statistic);
     Ok(TrialLedger::new(trials, store.meta(&closed(statistic))?.is_some()))
+}
+
+/// The trials that a look at these specs and symbols would open. Nothing is looked at and nothing is stored.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn opening(store: &Store, spec: &CompiledSpec, symbols: &[Symbol]) -> Result<Opening, StoreError> {
+    let catalogue = discovery_config(spec, symbols, Ts(0)).catalogue(&OutcomeTable::default());
+    Ok(read_ledger(store, catalogue.statistic)?.opening(&catalogue, &spec.gates.multiplicity))
 }
 
 /// Remembers which trials have begun, by the evidence at hand (see `discovery::begun`), and says whether any is new.

@@ -187,3 +187,25 @@ fn half_of_the_budget_is_set_apart_for_pools_and_a_shape_that_changes_shapes_lat
     let alone = Accounting::alone(&first, &procedure(CatalogueKind::Open));
     assert_eq!(together(&alone), together(&before));
 }
+
+#[test]
+fn what_a_change_would_open_is_told_before_anybody_looks() {
+    let mut ledger = TrialLedger::default();
+    look(&mut ledger, &["A:1", "B:1", "C:1"], 100);
+    let before = ledger.clone();
+    let opening = ledger.opening(&catalogue(&["A:1", "B:2", "D:1"]), &procedure(CatalogueKind::Open));
+    assert_eq!(ledger, before);
+    assert_eq!((opening.hypotheses, opening.known, opening.new, opening.left_behind), (3, 1, 2, 2));
+    assert_eq!((opening.cohort, opening.refusal.is_none()), (Some(2), true));
+    assert!((opening.budget - cohort_budget(2)).abs() < 1e-15);
+    assert_eq!(
+        opening.to_string(),
+        "2 new trials in cohort 2 with 0.152 of the error budget (3 hypotheses, 1 looked at before); 2 trials are left \
+         behind and stay counted\n  B                                    1\n  D                                    1"
+    );
+    let same = ledger.opening(&catalogue(&["A:1", "B:1", "C:1"]), &procedure(CatalogueKind::Open));
+    assert_eq!((same.new, same.cohort, same.budget.to_bits()), (0, None, 0.0f64.to_bits()));
+    look(&mut ledger, &["D:1"], 101);
+    let late = ledger.opening(&catalogue(&["A:1"]), &procedure(CatalogueKind::Closed));
+    assert!(late.to_string().starts_with("refused: gates.yaml: multiplicity.catalogue is closed"), "{late}");
+}

@@ -34,6 +34,7 @@ mod measured;
 mod membership;
 pub mod monitor;
 pub mod multiplicity;
+mod opening;
 mod record;
 mod repeats;
 mod run;
@@ -64,6 +65,7 @@ pub use failures::Failures;
 pub use ledger::{Cohort, LedgerError, Tier, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
 pub use membership::{Influence, LeastCounts, LeftOutSymbol, twin};
+pub use opening::Opening;
 pub use record::DayRecord;
 pub use repeats::{Collapsed, Repeats};
 pub use run::{
