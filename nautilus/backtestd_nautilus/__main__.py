@@ -13,10 +13,12 @@ def main() -> int:
     look = commands.add_parser("doctor", help="installation, catalog, blueprints")
     look.add_argument("--catalog")
     look.add_argument("--blueprints")
+    look.add_argument("--socket", help="the daemon's Unix socket: does it answer, and where does its stream stand")
+    look.add_argument("--position", help="the file of a SignalClient: how far it is behind")
     look.epilog = "Example: backtestd-nautilus doctor --catalog catalog --blueprints data/demo/blueprints"
     args = parser.parse_args()
     try:
-        found = doctor(args.catalog, args.blueprints)
+        found = doctor(args.catalog, args.blueprints, args.socket, args.position)
     except (OSError, ValueError) as error:
         print(f"backtestd-nautilus: {error}", file=sys.stderr)
         return 1

@@ -16,6 +16,9 @@ from backtestd_nautilus.sse import Message, Position, StreamRefused, messages
 
 
 DAY_MS = 86_400_000.0
+# What was handed on waits in the engine's queue. A process that is killed meanwhile is told it again: a strategy knows what it
+# has seen, and does not know what it has not.
+KEEP_AFTER_S = 0.5
 
 
 class SignalClientConfig(LiveDataClientConfig, frozen=True, kw_only=True):
@@ -43,20 +46,33 @@ class SignalClient(LiveDataClient):
         """The longest way from the daemon's announcement to here, by the clocks of both; nothing in accelerated time."""
         self.first: int | None = None
         """Number of the first entry that was handed on."""
+        self.newest: int | None = None
+        """Number of the last one."""
         self._task: asyncio.Task | None = None
 
     async def _connect(self) -> None:
-        self._task = self.create_task(self._follow(), log_msg="follow the daemon's signals")
+        """The stream is read as soon as somebody wants it: what comes before a strategy has started is delivered to nobody."""
 
     async def _disconnect(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._rest()
 
     async def _subscribe(self, command: SubscribeData) -> None:
-        """Everything is handed on; there is nothing to ask the daemon for."""
+        if self._task is None:
+            self._task = self.create_task(self._follow(), log_msg="follow the daemon's signals")
 
     async def _unsubscribe(self, command: UnsubscribeData) -> None:
-        """See ``_subscribe``."""
+        self._rest()
+
+    def _rest(self) -> None:
+        """Reads no further. What was handed on in the last moment comes again next time."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self.position.forget_newer()
+
+    def _keep(self, task: asyncio.Task | None, number: int) -> None:
+        if task is self._task:
+            self.position.keep(number)
 
     async def _follow(self) -> None:
         pause = self.config.retry_s
@@ -93,14 +109,15 @@ class SignalClient(LiveDataClient):
             self.largest_age_ms = max(self.largest_age_ms, age_ms)
         signal = from_record(record, message.event, ts_init=now)
         self._handle_data(CustomData(DataType(BacktestdSignal), signal))
-
-
+        if message.id is not None:
+            self.newest = message.id
+            self._loop.call_later(KEEP_AFTER_S, self._keep, self._task, message.id)
     def lost(self) -> int:
         """Entries of the stream between the first and the last one that did not come."""
-        if self.first is None or self.position.last is None:
+        if self.first is None or self.newest is None:
             return 0
         received = sum(self.counts[kind] for kind in ("signal", "retraction", "blueprint_version"))
-        return self.position.last - self.first + 1 - received
+        return self.newest - self.first + 1 - received
 
 
 class SignalClientFactory(LiveDataClientFactory):

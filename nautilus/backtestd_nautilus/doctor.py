@@ -1,11 +1,13 @@
 """What commonly is not as it should be, said before it costs anything."""
 
+import asyncio
 import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from backtestd_nautilus.catalog import Catalog
 from backtestd_nautilus.model import BAR_NS
+from backtestd_nautilus.sse import Message, Position, StreamRefused, messages
 from backtestd_nautilus.store import BlueprintStore
 
 
@@ -22,8 +24,12 @@ class Findings:
         self.lines.append(f"{'ok ' if ok else 'BAD'}  {text}")
 
 
-def doctor(catalog: str | None, blueprints: str | None) -> Findings:
-    """Looks at the installation, and at a catalog and a directory of blueprints where they are named."""
+# The daemon says at once where its stream stands.
+ANSWER_S = 10.0
+
+
+def doctor(catalog: str | None, blueprints: str | None, socket: str | None = None, position: str | None = None) -> Findings:
+    """Looks at the installation, and at a catalog, a directory of blueprints and a daemon where they are named."""
     found = Findings()
     found.say(sys.version_info >= (3, 12), f"Python {sys.version.split()[0]}")
     for name, fits in (("nautilus_trader", lambda v: v == "1.231.0"), ("pandas", lambda v: int(v.split(".")[0]) < 3)):
@@ -35,7 +41,29 @@ def doctor(catalog: str | None, blueprints: str | None) -> Findings:
         _blueprints(found, blueprints)
     if catalog is not None:
         _catalog(found, catalog)
+    if socket is not None:
+        _daemon(found, socket, position)
     return found
+
+
+def _daemon(found: Findings, socket: str, position: str | None) -> None:
+    async def first() -> Message | None:
+        async for message in messages(socket, None):
+            return message
+        return None
+
+    try:
+        message = asyncio.run(asyncio.wait_for(first(), ANSWER_S))
+        newest = json.loads(message.data)["last_seq"] if message is not None else 0
+    except (OSError, StreamRefused, asyncio.IncompleteReadError, TimeoutError, KeyError) as error:
+        found.say(False, f"no stream of signals on {socket}: {error!r}")
+        return
+    found.say(True, f"the daemon answers on {socket}; its newest entry is {newest}")
+    read = Position(position).last
+    if read is not None:
+        behind = newest - read
+        found.say(behind >= 0, f"{position}: read up to {read}, {behind} behind" if behind >= 0 else
+                  f"{position}: read up to {read}, which this daemon has not sent yet: the file is of another store")  # fmt: skip
 
 
 def _blueprints(found: Findings, directory: str) -> None:

@@ -7,6 +7,7 @@ SCHEMA = "backtestd.blueprint/1"
 # How positions are filled: entry at the close of bar (event + lag), time exit at the close of bar (entry + time stop); no bar
 # at the entry: no trade; no bar at the exit: the next bar that there is. What is not listed here is not implemented here.
 CONVENTIONS = frozenset({"close_lag_close/1"})
+PATHS = (None, "OHLC", "adaptive")
 BAR_NS = 300_000_000_000
 
 
@@ -51,6 +52,8 @@ class Blueprint:
             raise RefusedBlueprint(f"{name}: entry is {entry}, this package enters at closes of 5m bars, one bar later or more")
         if leave["stop"] is not None and leave["stop_gap_fill"] != "open":
             raise RefusedBlueprint(f"{name}: stop_gap_fill is {leave['stop_gap_fill']!r}; NautilusTrader fills at the open")
+        if leave["intrabar_path"] not in PATHS:
+            raise RefusedBlueprint(f"{name}: intrabar_path is {leave['intrabar_path']!r}, this package knows {PATHS}")
         group = line.get("overlap_group")
         scope = line["symbol_scope"]
         return cls(

@@ -81,14 +81,24 @@ class Position:
         self.last: int | None = None
         if self.path and self.path.is_file():
             self.last = int(self.path.read_text().strip())
+        self.kept = self.last
 
     def move(self, to: int) -> bool:
-        """Whether a message is new; remembers it."""
+        """Whether a message is new."""
         if self.last is not None and to <= self.last:
             return False
         self.last = to
-        if self.path:
+        return True
+
+    def keep(self, to: int | None) -> None:
+        """Remembers that everything up to a message is done with."""
+        self.kept = to
+        if self.path and to is not None:
             beside = self.path.with_suffix(".new")
             beside.write_text(f"{to}\n")
             beside.replace(self.path)
-        return True
+
+    def forget_newer(self) -> None:
+        """Goes back to what is remembered, where anything is."""
+        if self.path:
+            self.last = self.kept

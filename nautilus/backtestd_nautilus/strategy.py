@@ -7,20 +7,22 @@ version of the blueprint that it was opened under.
 
 import json
 from dataclasses import asdict, dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from pathlib import Path
 from typing import Any
 
 from nautilus_trader.config import StrategyConfig
-from nautilus_trader.model.data import Bar, BarType, DataType
+from nautilus_trader.model.data import Bar, BarType, DataType, FundingRateUpdate
 from nautilus_trader.model.enums import OrderSide, TriggerType
 from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderRejected, PositionClosed, PositionOpened
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, PositionId
 from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Price
 from nautilus_trader.trading.strategy import Strategy
 
 from backtestd_nautilus.model import Blueprint, on_grid
 from backtestd_nautilus.signal import CLIENT, BacktestdSignal, Trigger, triggers
-from backtestd_nautilus.store import BlueprintStore
+from backtestd_nautilus.store import BlueprintStore, DamagedVersion, Version
 
 BPS = 10_000.0
 
@@ -45,8 +47,17 @@ class BlueprintStrategyConfig(StrategyConfig, frozen=True):
     """Sum of open notionals over equity, at most."""
     max_symbol: float = 1.0
     """The same of one instrument."""
+    max_net: float = 1.5
+    """Long less short notional over equity, at most, in either direction."""
+    max_family: float = 1.5
+    """Sum of open notionals over equity of one family of events, at most: what fires together falls together."""
+    funding: bool = False
+    """Also subscribe to settlements of funding and book them with each trade: the engine of 1.231 books none."""
     quotes: bool = False
     """Also subscribe to quotes: a sandbox or a venue needs them to fill, a backtest on bars does not."""
+    state: str | None = None
+    """File that keeps what waits, what is open, cool-downs and what was seen over restarts, written with every change. Without
+    it these are kept where NautilusTrader keeps the state of strategies: in a database, or nowhere."""
 
 
 @dataclass
@@ -65,6 +76,7 @@ class Trade:
     scale: float
     stop_bps: float | None
     target_bps: float | None
+    family: str = ""
     order: str | None = None
     position: str | None = None
     exits: tuple[str, ...] = ()
@@ -88,27 +100,35 @@ class BlueprintStrategy(Strategy):
         self.peak_gross = 0.0
         self._last: dict[str, float] = {}
         self._bar_at: dict[str, int] = {}
+        self._in_force: Version | None = None
+        self._settled: dict[str, list[tuple[int, float]]] = {}
 
-    def count(self, what: str) -> None:
-        """Counts what became of signals."""
+    def count(self, what: str, event_id: str, blueprint: str = "") -> None:
+        """Counts what became of a signal, or of a trade under one of its blueprints."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def on_start(self) -> None:
+        if self.config.state and Path(self.config.state).is_file():
+            self.on_load({"backtestd": Path(self.config.state).read_bytes()})
         for name in self.config.instruments:
             instrument_id = InstrumentId.from_str(name)
             if self.cache.instrument(instrument_id) is None:
                 raise RuntimeError(f"{name} is not in the cache: add the instrument before the strategy starts")
             self.subscribe_bars(BarType.from_str(f"{name}-5-MINUTE-LAST-EXTERNAL"))
+            if self.config.funding:
+                self.subscribe_funding_rates(instrument_id)
             if self.config.quotes:
                 self.subscribe_quote_ticks(instrument_id)
         self.subscribe_data(DataType(BacktestdSignal), client_id=CLIENT)
         for trade in list(self.open):
             if trade.position is None or self.cache.position(PositionId(trade.position)) is None:
                 self.log.warning(f"{trade.event_id} was open when the state was saved, but there is no position of it now")
+                self.count("open before, without a position now", trade.event_id, trade.blueprint)
                 self.open.remove(trade)
 
     def on_stop(self) -> None:
-        """Positions stay: whoever stops a strategy decides on them."""
+        """Positions stay: whoever stops a strategy decides on them. Signals wait with the daemon until the next start."""
+        self.unsubscribe_data(DataType(BacktestdSignal), client_id=CLIENT)
 
     # ---- signals
 
@@ -118,41 +138,43 @@ class BlueprintStrategy(Strategy):
         if data.kind == "retraction":
             before = len(self.pending)
             self.pending = [t for t in self.pending if t.event_id != data.event_id]
-            self.count("retracted" if len(self.pending) < before else "retracted too late")
+            self.count("retracted" if len(self.pending) < before else "retracted too late", data.event_id)
         elif data.kind == "signal":
             if data.event_id in self.seen:
-                self.count("repeated")
+                self.count("repeated", data.event_id)
                 return
             self.seen[data.event_id] = None
             for trigger in triggers(data, self.take):
                 self._accept(data, trigger)
+        self._keep()
 
     def _accept(self, signal: BacktestdSignal, trigger: Trigger) -> None:
         name = str(signal.instrument_id)
         if name not in self.config.instruments:
-            self.count("other instrument")
+            self.count("other instrument", signal.event_id, trigger.id)
             return
         if not (trigger.scale > 0.0 or self.config.size == "least"):
-            self.count("risk unknown")
+            self.count("risk unknown", signal.event_id, trigger.id)
             return
-        version = self.store.version(signal.version)
-        if trigger.id in version.refused:
-            self.log.error(version.refused[trigger.id])
-            self.count("refused")
+        version = self._version(signal.version)
+        blueprint: Blueprint | None = version.blueprints.get(trigger.id) if version is not None else None
+        if blueprint is None:
+            if version is not None:
+                self.log.error(version.refused.get(trigger.id, f"{signal.version} does not list {trigger.id}"))
+            self.count("refused", signal.event_id, trigger.id)
             return
-        blueprint: Blueprint = version.blueprints[trigger.id]
         # The cool-down begins with the signal that is taken, filled or not, as in the evidence.
         key = (trigger.id, name)
         if signal.ts_event < self.cool_until.get(key, 0):
-            self.count("cooling down")
+            self.count("cooling down", signal.event_id, trigger.id)
             return
         bar_ns = (trigger.exit_at_ns - trigger.entry_at_ns) // blueprint.time_stop_bars
         self.cool_until[key] = signal.ts_event + blueprint.cooldown_bars * bar_ns
         # By the bars and not by a clock: the stream may come in accelerated time.
         if self._bar_at.get(name, 0) >= trigger.entry_at_ns:
-            self.count("late")
+            self.count("late", signal.event_id, trigger.id)
             return
-        self.count("accepted")
+        self.count("accepted", signal.event_id, trigger.id)
         self.pending.append(
             Trade(
                 event_id=signal.event_id,
@@ -167,8 +189,23 @@ class BlueprintStrategy(Strategy):
                 scale=trigger.scale,
                 stop_bps=blueprint.stop_bps,
                 target_bps=blueprint.target_bps,
+                family=json.loads(signal.record).get("canonical_family", ""),
             )
         )
+
+    def _version(self, name: str) -> Version | None:
+        """A version; None, and said, where it cannot be used."""
+        try:
+            return self.store.version(name)
+        except (OSError, KeyError, DamagedVersion, json.JSONDecodeError) as error:
+            self.log.error(f"version {name} of {self.config.blueprints} cannot be used: {error!r}")
+            return None
+
+    def on_funding_rate(self, funding_rate: FundingRateUpdate) -> None:
+        name = str(funding_rate.instrument_id)
+        oldest = min((t.entry_at_ns for t in self.open if t.instrument == name), default=funding_rate.ts_event)
+        kept = [(at, rate) for at, rate in self._settled.get(name, ()) if at > oldest]
+        self._settled[name] = [*kept, (funding_rate.ts_event, float(funding_rate.rate))]
 
     # ---- bars
 
@@ -181,23 +218,25 @@ class BlueprintStrategy(Strategy):
         for trade in due:
             self.pending.remove(trade)
             if trade.entry_at_ns < now:
-                self.count("no bar at the entry")
+                self.count("no bar at the entry", trade.event_id, trade.blueprint)
             else:
                 self._enter(trade, bar)
+        if due:
+            self._keep()
 
     def _enter(self, trade: Trade, bar: Bar) -> None:
         if self.config.follow and not self._still_stands(trade):
-            self.count("retired before the entry")
+            self.count("retired before the entry", trade.event_id, trade.blueprint)
             return
         if any(t.primary == trade.primary and t.instrument == trade.instrument and t.side == trade.side for t in self.open):
             # Without a cool-down a rule may hold several positions; of a group there is one.
             if self.store.version(trade.version).blueprints[trade.blueprint].overlap_group is not None:
-                self.count("its group is in the market")
+                self.count("its group is in the market", trade.event_id, trade.blueprint)
                 return
         instrument = self.cache.instrument(bar.bar_type.instrument_id)
         size = self._size(trade, instrument, bar.close.as_double())
         if size is None:
-            self.count("no room under the caps")
+            self.count("no room under the caps", trade.event_id, trade.blueprint)
             return
         order = self.order_factory.market(
             instrument.id,
@@ -208,23 +247,23 @@ class BlueprintStrategy(Strategy):
         trade.order = str(order.client_order_id)
         self.open.append(trade)
         self.submit_order(order)
-        self.peak_gross = max(self.peak_gross, sum(self._exposures().values()) / self.config.equity)
+        self.peak_gross = max(self.peak_gross, sum(n for _, n in self._exposures()) / self.config.equity)
 
     def _still_stands(self, trade: Trade) -> bool:
+        """Whether the version in force lists the blueprint. One that cannot be read changes nothing: the last good one stands."""
         current = self.store.current()
-        if current is None:
-            return False
-        now = self.store.version(current).blueprints.get(trade.blueprint)
+        version = self._version(current) if current is not None else None
+        self._in_force = self._in_force if version is None else version
+        now = self._in_force.blueprints.get(trade.blueprint) if self._in_force is not None else None
         return now is not None and (now.status == "active" or now.status in self.take)
 
-    def _exposures(self) -> dict[str, float]:
-        """Open notional by instrument, those on their way included."""
-        out: dict[str, float] = {}
+    def _exposures(self) -> list[tuple[Trade, float]]:
+        """Open trades with their notional, those on their way included."""
+        out = []
         for trade in self.open:
             order = self.cache.order(ClientOrderId(trade.order)) if trade.order else None
             if order is not None:
-                notional = order.quantity.as_double() * self._last.get(trade.instrument, 0.0)
-                out[trade.instrument] = out.get(trade.instrument, 0.0) + notional
+                out.append((trade, order.quantity.as_double() * self._last.get(trade.instrument, 0.0)))
         return out
 
     def _size(self, trade: Trade, instrument: Instrument, price: float) -> Decimal | None:
@@ -234,8 +273,10 @@ class BlueprintStrategy(Strategy):
         held = self._exposures()
         equity = self.config.equity
         room = min(
-            self.config.max_gross * equity - sum(held.values()),
-            self.config.max_symbol * equity - held.get(trade.instrument, 0.0),
+            self.config.max_gross * equity - sum(n for _, n in held),
+            self.config.max_symbol * equity - sum(n for t, n in held if t.instrument == trade.instrument),
+            self.config.max_family * equity - sum(n for t, n in held if t.family == trade.family),
+            self.config.max_net * equity - trade.side * sum(t.side * n for t, n in held),
             trade.scale * equity,
         )
         size = (Decimal(str(max(room, 0.0) / price)) / step).to_integral_value(ROUND_DOWN) * step
@@ -268,24 +309,26 @@ class BlueprintStrategy(Strategy):
         position = self.cache.position(event.position_id)
         side = OrderSide.SELL if trade.side > 0 else OrderSide.BUY
         exits = []
+        # On the tick away from the entry: a bar, which is on ticks itself, reaches it when it reaches the level, and not before.
         if trade.stop_bps is not None:
-            price = event.avg_px_open * (1.0 - trade.side * trade.stop_bps / BPS)
+            price = on_tick(instrument, event.avg_px_open * (1.0 - trade.side * trade.stop_bps / BPS), trade.side < 0)
             exits.append(
                 self.order_factory.stop_market(
-                    instrument.id, side, position.quantity, instrument.make_price(price),
+                    instrument.id, side, position.quantity, price,
                     trigger_type=TriggerType.DEFAULT, reduce_only=True, tags=["stop"],
                 )
             )
         if trade.target_bps is not None:
-            price = event.avg_px_open * (1.0 + trade.side * trade.target_bps / BPS)
+            price = on_tick(instrument, event.avg_px_open * (1.0 + trade.side * trade.target_bps / BPS), trade.side > 0)
             exits.append(
                 self.order_factory.limit(
-                    instrument.id, side, position.quantity, instrument.make_price(price), reduce_only=True, tags=["target"]
+                    instrument.id, side, position.quantity, price, reduce_only=True, tags=["target"]
                 )
             )
         trade.exits = tuple(str(o.client_order_id) for o in exits)
         for order in exits:
             self.submit_order(order, position_id=event.position_id)
+        self._keep()
 
     def on_position_closed(self, event: PositionClosed) -> None:
         trade = next((t for t in self.open if t.position == str(event.position_id)), None)
@@ -293,6 +336,7 @@ class BlueprintStrategy(Strategy):
             return
         self.open.remove(trade)
         self._cancel_exits(trade)
+        self._keep()
         order = self.cache.order(event.closing_order_id)
         by = set(order.tags or ()) if order is not None else set()
         reason = "stop" if "stop" in by else "target" if "target" in by else "time"
@@ -310,8 +354,14 @@ class BlueprintStrategy(Strategy):
                 "entry_price": event.avg_px_open,
                 "exit_price": event.avg_px_close,
                 "gross_bps": trade.side * (event.avg_px_close / event.avg_px_open - 1.0) * BPS,
+                # What was paid: the rates that were settled strictly inside the holding time, on the notional of the entry.
+                "funding_bps": self._funding(trade, on_grid(event.ts_closed)) if self.config.funding else None,
             }
         )
+
+    def _funding(self, trade: Trade, end_ns: int) -> float:
+        settled = self._settled.get(trade.instrument, ())
+        return trade.side * sum(rate for at, rate in settled if trade.entry_at_ns < at < end_ns) * BPS
 
     def on_order_denied(self, event: OrderDenied) -> None:
         self._dropped(event)
@@ -323,10 +373,19 @@ class BlueprintStrategy(Strategy):
         trade = next((t for t in self.open if t.order == str(event.client_order_id) and t.position is None), None)
         if trade is not None:
             self.log.error(f"{trade.event_id}: the entry was not accepted: {event.reason}")
-            self.count("not accepted by the venue")
+            self.count("not accepted by the venue", trade.event_id, trade.blueprint)
             self.open.remove(trade)
+            self._keep()
 
     # ---- state
+
+    def _keep(self) -> None:
+        """Writes the state to its file, whole or not at all."""
+        if self.config.state:
+            path = Path(self.config.state)
+            beside = path.with_suffix(".new")
+            beside.write_bytes(self.on_save()["backtestd"])
+            beside.replace(path)
 
     def on_save(self) -> dict[str, bytes]:
         state = {
@@ -343,3 +402,9 @@ class BlueprintStrategy(Strategy):
         self.pending, self.open = read("pending"), read("open")
         self.cool_until = {(blueprint, name): until for blueprint, name, until in saved.get("cool_until", ())}
         self.seen = dict.fromkeys(saved.get("seen", ()))
+
+
+def on_tick(instrument: Instrument, price: float, up: bool) -> Price:
+    """The price on the grid of ticks at or beyond a level."""
+    tick = instrument.price_increment.as_decimal()
+    return instrument.make_price((Decimal(str(price)) / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * tick)

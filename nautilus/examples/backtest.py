@@ -25,7 +25,7 @@ def main() -> int:
     catalog = Catalog(args.catalog)
     instruments = catalog.instruments()
     engine = compat.backtest_engine(instruments, 10_000_000.0, adaptive_path=args.adaptive)
-    counts = catalog.feed(engine, instruments)
+    counts = catalog.feed(engine, instruments, funding=True)
     strategy = BlueprintStrategy(
         BlueprintStrategyConfig(
             strategy_id="BLUEPRINTS-001",
@@ -34,6 +34,7 @@ def main() -> int:
             instruments=tuple(str(i.id) for i in instruments),
             take=take,
             size=args.size,
+            funding=counts["funding"] > 0,
         )
     )
     engine.add_strategy(strategy)
@@ -61,6 +62,7 @@ def main() -> int:
         last_bar_ns=last,
         open_events=[(t.blueprint, t.event_id) for t in strategy.open + strategy.pending],
         tick_bps=tick,
+        misordered=compat.misordered(b for i in instruments for b in catalog.bars(i)) if args.adaptive else frozenset(),
     )
     print(report.text())
     return 0 if report.ok else 3

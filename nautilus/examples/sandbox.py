@@ -13,7 +13,11 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
+from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
@@ -28,12 +32,94 @@ from nautilus_trader.model.identifiers import ClientId, Venue
 
 from backtestd_nautilus import BlueprintStrategy, BlueprintStrategyConfig, compat
 from backtestd_nautilus.client import SignalClientConfig, SignalClientFactory
+from backtestd_nautilus.model import on_grid
 
 
 def fetch(url: str) -> list | dict:
     """A JSON answer."""
     with urlopen(url, timeout=10) as answer:  # noqa: S310 - the user's own exchange
         return json.load(answer)
+
+
+class ExchangeClock:
+    """What an exchange's clock shows, which may run faster than ours."""
+
+    def __init__(self, url: str) -> None:
+        self.at, self.shown_ms = self._ask(url)
+        time.sleep(1.0)
+        at, shown_ms = self._ask(url)
+        self.speed = max(1, round((shown_ms - self.shown_ms) / (at - self.at) / 1000.0))
+
+    @staticmethod
+    def _ask(url: str) -> tuple[float, int]:
+        """The quickest of some answers: an instant of ours, and what the exchange showed then, ms."""
+        best = (float("inf"), 0.0, 0)
+        for _ in range(20):
+            before = time.monotonic()
+            shown = fetch(f"{url}/fapi/v1/time")["serverTime"]
+            after = time.monotonic()
+            best = min(best, (after - before, (before + after) / 2.0, shown))
+        return best[1], best[2]
+
+    def since_ms(self, instant_ns: int) -> float:
+        """Milliseconds of ours since an instant of the exchange's."""
+        return (time.monotonic() - self.at) * 1e3 + (self.shown_ms - instant_ns / 1e6) / self.speed
+
+
+class Noting(BlueprintStrategy):
+    """Writes down what happens, a JSON object a line, as it happens; and how long after the close of a bar."""
+
+    def __init__(self, config: BlueprintStrategyConfig, clock: ExchangeClock, path: str | None) -> None:
+        super().__init__(config)
+        self.exchange = clock
+        self.after_ms: dict[str, list[float]] = {"signal": [], "bar": []}
+        self.began = time.monotonic()
+        self.file = Path(path).open("a", buffering=1) if path else None  # noqa: SIM115 - open as long as the node
+
+    def note(self, kind: str, **what: Any) -> None:
+        if self.file:
+            self.file.write(json.dumps({"kind": kind, **what}) + "\n")
+
+    def count(self, what: str, event_id: str, blueprint: str = "") -> None:
+        super().count(what, event_id, blueprint)
+        self.note("fate", what=what, event_id=event_id, blueprint=blueprint)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.began = time.monotonic()
+        self.note("start", pending=[t.event_id for t in self.pending], seen=len(self.seen))
+
+    def on_data(self, data: Any) -> None:
+        after_ms = self.exchange.since_ms(data.ts_event)
+        # What was announced while the node was away is late by that, and says nothing of the way.
+        if data.kind == "signal" and after_ms < (time.monotonic() - self.began) * 1e3:
+            self.after_ms["signal"].append(after_ms)
+        record = json.loads(data.record)
+        self.note(data.kind, event_id=data.event_id, detected_ns=data.ts_event, version=data.version, seq=record.get("seq"))
+        super().on_data(data)
+
+    def on_bar(self, bar: Bar) -> None:
+        self.after_ms["bar"].append(self.exchange.since_ms(on_grid(bar.ts_event)))
+        super().on_bar(bar)
+
+    def on_position_opened(self, event: Any) -> None:
+        super().on_position_opened(event)
+        for trade in (t for t in self.open if t.position == str(event.position_id)):
+            self.note("opened", **asdict(trade), entry_bar_ns=self._bar_at[trade.instrument], price=event.avg_px_open)
+
+    def on_position_closed(self, event: Any) -> None:
+        before = len(self.done)
+        super().on_position_closed(event)
+        for trade in self.done[before:]:
+            self.note("closed", **trade)
+
+    def latency(self, kind: str) -> str:
+        """The distribution of times after a bar's close."""
+        times = sorted(self.after_ms[kind])
+        if not times:
+            return f"no {kind}"
+        at = lambda share: times[min(len(times) - 1, int(share * len(times)))]  # noqa: E731
+        return f"{kind} n {len(times)}, median {at(0.5):.0f}, 90 % {at(0.9):.0f}, most {times[-1]:.0f} ms"
 
 
 def facts_of(info: dict) -> dict:
@@ -106,11 +192,14 @@ class ExchangeBars(LiveMarketDataClient):
             for symbol, instrument in self.instruments.items():
                 with contextlib.suppress(OSError):
                     url = f"{self.config.url}/fapi/v1/klines?symbol={symbol}&interval=5m&limit=20"
-                    # The last one is still being traded.
-                    for row in (await asyncio.to_thread(fetch, url))[:-1]:
-                        if symbol in seen and row[0] > seen[symbol]:
+                    # The last one is still being traded; what had closed when this began is past.
+                    rows = (await asyncio.to_thread(fetch, url))[:-1]
+                    for row in rows:
+                        if row[0] > seen.setdefault(symbol, rows[-1][0]):
                             self._hand_on(instrument, row)
-                        seen[symbol] = max(seen.get(symbol, 0), row[0])
+                            seen[symbol] = row[0]
+                            # One a round: an order on a bar is filled before the next one moves the price.
+                            break
             await asyncio.sleep(self.config.every_s)
 
     def _hand_on(self, instrument, row: list) -> None:  # noqa: ANN001
@@ -138,6 +227,8 @@ def main() -> int:
     parser.add_argument("--blueprints", default="data/demo/blueprints")
     parser.add_argument("--symbols", default="BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT")
     parser.add_argument("--position", default=None, help="file that keeps the place in the stream over restarts")
+    parser.add_argument("--state", default=None, help="file that keeps what waits and what is open over restarts")
+    parser.add_argument("--journal", default=None, help="file to add what happens to, a JSON object a line")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--take", default="")
     args = parser.parse_args()
@@ -160,7 +251,8 @@ def main() -> int:
             },
         )
     )
-    strategy = BlueprintStrategy(
+    clock = ExchangeClock(args.exchange)
+    strategy = Noting(
         BlueprintStrategyConfig(
             strategy_id="BLUEPRINTS-001",
             oms_type="HEDGING",
@@ -169,7 +261,10 @@ def main() -> int:
             follow=True,
             take=tuple(kind for kind in args.take.split(",") if kind),
             quotes=True,
-        )
+            state=args.state,
+        ),
+        clock,
+        args.journal,
     )
     node.trader.add_strategy(strategy)
     node.add_data_client_factory("BINANCE", ExchangeBarsFactory)
@@ -186,9 +281,10 @@ def main() -> int:
     node.run()
     signals = SignalClientFactory.made[-1]
     print(f"stream  {signals.counts}, at most {signals.largest_age_ms:.0f} ms after the announcement (not told in accelerated time)")
-    print(f"entries {signals.first} to {signals.position.last}, {signals.lost()} lost")
+    print(f"entries {signals.first} to {signals.newest}, {signals.lost()} lost")
     print(f"signals {strategy.counts}")
     print(f"trades  {len(strategy.done)} closed, {len(strategy.open)} open, peak gross {strategy.peak_gross:.2f} x equity")
+    print(f"after the close of a bar, at speed {clock.speed}: {strategy.latency('signal')}; {strategy.latency('bar')}")
     for trade in strategy.done[-5:]:
         print(f"  {trade['event_id']} {trade['side']} {trade['gross_bps']:+.1f} bps under {trade['blueprint_id']} of {trade['version']}")
     node.dispose()

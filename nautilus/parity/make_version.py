@@ -1,11 +1,15 @@
 """A version made by hand: one rule for each of many event types, so that there is much to trade and nothing to discover.
 
     python parity/make_version.py --like data/demo/blueprints --out hand/blueprints [--stop 120 --target 150] [--adaptive]
+
+Called again with `--number 2 --retire 2` it publishes the next version into the same directory, as the daemon does: whole under
+its name first, then in force by one rename. Every second rule is retired in it, and the others have another revision.
 """
 
 import argparse
 import hashlib
 import json
+import os
 from pathlib import Path
 
 EVENTS = {
@@ -23,13 +27,15 @@ def canonical(value: dict) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def line(like: dict, event: str, bars: int, args: argparse.Namespace) -> dict:
+def line(like: dict, at: int, event: str, bars: int, args: argparse.Namespace) -> dict:
     """A rule on an event type."""
+    is_retired = args.retire is not None and at % args.retire == 0
     out = json.loads(json.dumps(like))
     instruments = [f"{s}-PERP.BINANCE" for s in SYMBOLS]
     out |= {
-        "event_type": event, "condition": "all", "state_id": "", "direction_rule": "follow", "status": "active",
-        "status_reason": None, "overlap_group": None, "discovered_through_ns": 0, "revision": 1, "rule_revision": 1,
+        "event_type": event, "condition": "all", "state_id": "", "direction_rule": "follow",
+        "status": "retired" if is_retired else "active", "status_reason": "retired by hand" if is_retired else None,
+        "overlap_group": None, "discovered_through_ns": 0, "revision": args.number, "rule_revision": args.number,
         "bar_type": f"{instruments[0]}-5-MINUTE-LAST-EXTERNAL",
     }  # fmt: skip
     out["symbol_scope"] = {
@@ -59,23 +65,33 @@ def main() -> None:
     parser.add_argument("--stop", type=float)
     parser.add_argument("--target", type=float)
     parser.add_argument("--adaptive", action="store_true")
+    parser.add_argument("--spec", type=Path, help="a rule on every event type of these specs, for an hour each")
+    parser.add_argument("--number", type=int, default=1, help="number of the version")
+    parser.add_argument("--retire", type=int, help="retire every so manieth rule")
     args = parser.parse_args()
     current = Path(args.like) / "current"
     like = json.loads((current / "blueprints.jsonl").read_text().splitlines()[0])
     manifest = json.loads((current / "manifest.json").read_text())
-    lines = sorted((line(like, event, bars, args) for event, bars in EVENTS.items()), key=lambda entry: entry["id"])
+    events = {path.stem.upper(): 12 for path in (args.spec / "events").glob("*.yaml")} if args.spec else EVENTS
+    lines = sorted((line(like, at, event, bars, args) for at, (event, bars) in enumerate(sorted(events.items()))), key=lambda entry: entry["id"])
     data = "".join(canonical(entry) + "\n" for entry in lines).encode()
-    counts = {"total": len(lines), "active": len(lines), "watch": 0, "retired": 0}
+    retired = sum(entry["status"] == "retired" for entry in lines)
+    name = f"v{args.number:06}"
     manifest |= {
-        "version": "v000001", "parent": None, "added": [], "changed": [], "retired": [], "reasons": [], "departed": {},
-        "counts": counts,
+        "version": name, "parent": f"v{args.number - 1:06}" if args.number > 1 else None, "added": [], "changed": [],
+        "retired": [], "reasons": [], "departed": {}, "published_at_ns": manifest["published_at_ns"] + args.number - 1,
+        "counts": {"total": len(lines), "active": len(lines) - retired, "watch": 0, "retired": retired},
         "files": {"blueprints.jsonl": {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": len(lines)}},
     }  # fmt: skip
-    folder = Path(args.out) / "v000001"
+    out = Path(args.out)
+    folder = out / f".new-{name}"
     folder.mkdir(parents=True)
     (folder / "blueprints.jsonl").write_bytes(data)
     (folder / "manifest.json").write_text(canonical(manifest) + "\n")
-    (Path(args.out) / "current").symlink_to("v000001")
+    os.rename(folder, out / name)
+    link = out / ".new-current"
+    link.symlink_to(name)
+    os.rename(link, out / "current")
 
 
 if __name__ == "__main__":

@@ -37,3 +37,20 @@ def test_a_target_that_the_engine_passes_over_is_explained_only_where_another_wa
     assert both.ok
     assert (both.compared, sum(both.explained.values())) == (1, 1)
     assert not reconcile([passed], [want], last_bar_ns={"I": 9}).ok
+
+
+def test_funding_is_compared_where_both_sides_know_it() -> None:
+    last = {"I": 9}
+    ours, theirs = TRADE | {"funding_bps": 1.0}, TRADE | {"funding_bps": 1.0}
+    report = reconcile([ours], [theirs], last_bar_ns=last)
+    assert (report.ok, report.funding, report.settled) == (True, 1, 1)
+    assert "funding 1.5 for 1.0 bps" in reconcile([ours | {"funding_bps": 1.5}], [theirs], last_bar_ns=last).text()
+    assert reconcile([ours], [theirs | {"funding_bps": None}], last_bar_ns=last).funding == 0
+
+
+def test_a_wrong_order_of_extremes_is_explained_only_in_bars_that_are_known_for_it() -> None:
+    want = TRADE | {"reason": "stop", "gross_bps": -12.0}
+    got = want | {"reason": "target", "gross_bps": 15.0}
+    assert reconcile([got], [want], last_bar_ns={"I": 9}, misordered={("I", 5)}).ok
+    assert not reconcile([got], [want], last_bar_ns={"I": 9}, misordered={("I", 6)}).ok
+    assert not reconcile([got | {"exit_bar_ns": 4}], [want], last_bar_ns={"I": 9}, misordered={("I", 5)}).ok

@@ -56,4 +56,9 @@ def test_a_position_is_kept_over_restarts_and_knows_what_is_new(tmp_path: Path) 
     first = Position(path)
     assert first.last is None
     assert [first.move(n) for n in (3, 4, 4, 2)] == [True, True, False, False]
+    first.keep(3)
+    assert (first.last, Position(path).last) == (4, 3)
+    first.forget_newer()
+    assert first.move(4), "what was not done with comes again"
+    first.keep(first.last)
     assert Position(path).last == 4

@@ -30,6 +30,7 @@ def test_a_damaged_version_is_refused_whole(versions: Path) -> None:
         ({"schema": "backtestd.blueprint/2"}, "schema is 'backtestd.blueprint/2'"),
         ({"entry": line()["entry"] | {"price": "open"}}, "entry is"),
         ({"exit": line()["exit"] | {"stop": {"bps": 50.0}, "stop_gap_fill": "trigger"}}, "stop_gap_fill is 'trigger'"),
+        ({"exit": line()["exit"] | {"intrabar_path": "OLHC"}}, "intrabar_path is 'OLHC'"),
     ],
 )
 def test_what_is_not_implemented_is_refused_by_name_and_the_rest_is_kept(tmp_path: Path, change: dict, said: str) -> None:

@@ -1,11 +1,12 @@
 """The strategy in a real engine, on bars made by hand."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import BAR, NAME, START, line, publish, record
-from nautilus_trader.model.data import Bar, BarType, CustomData, DataType
+from nautilus_trader.model.data import Bar, BarType, CustomData, DataType, FundingRateUpdate
 
 from backtestd_nautilus import BacktestdSignal, BlueprintStrategy, BlueprintStrategyConfig, compat
 from backtestd_nautilus.signal import CLIENT, from_record
@@ -24,11 +25,12 @@ def price(at: int) -> float:
 
 def run(
     root: Path, records: list[dict[str, Any]], *, missing: frozenset[int] = frozenset(), early_ns: int = 0,
-    bars: dict[int, tuple[float, float, float, float]] | None = None, n: int = 40, **config: Any,
+    bars: dict[int, tuple[float, float, float, float]] | None = None, n: int = 40,
+    prints: list[tuple[int, float]] | None = None, adaptive: bool = False, **config: Any,
 ) -> BlueprintStrategy:  # fmt: skip
     """Runs the strategy over `n` bars; `early_ns` stamps them before the boundary, as live ones are."""
     instrument = compat.instrument_of(FACTS)
-    engine = compat.backtest_engine([instrument], 1_000_000.0)
+    engine = compat.backtest_engine([instrument], 1_000_000.0, adaptive_path=adaptive)
     kind = BarType.from_str(f"{NAME}-5-MINUTE-LAST-EXTERNAL")
     made = []
     for at in range(n):
@@ -38,8 +40,11 @@ def run(
         stamp = START + (at + 1) * BAR - early_ns
         made.append(Bar(kind, *(instrument.make_price(p) for p in (o, h, l, c)), instrument.make_qty(1000), stamp, stamp))
     engine.add_data(made)
+    if prints:
+        engine.add_data([FundingRateUpdate(instrument.id, Decimal(str(rate)), at, at) for at, rate in prints], sort=False)
     signals = [CustomData(DataType(BacktestdSignal), from_record(r, r.get("kind", "signal"))) for r in records]
-    engine.add_data(signals, client_id=CLIENT)
+    engine.add_data(signals, client_id=CLIENT, sort=False)
+    engine.sort_data()
     strategy = BlueprintStrategy(
         BlueprintStrategyConfig(
             strategy_id="T-1", oms_type="HEDGING", blueprints=str(root), instruments=(NAME,), **({"size": "least"} | config)
@@ -134,3 +139,109 @@ def test_state_is_saved_and_loaded(versions: Path) -> None:
     again.on_load(strategy.on_save())
     assert (again.pending, again.open, again.cool_until) == (strategy.pending, strategy.open, strategy.cool_until)
     assert list(again.seen) == list(strategy.seen)
+
+
+def test_a_stop_lies_on_the_tick_away_from_the_entry_and_a_bar_short_of_the_level_does_not_reach_it(tmp_path: Path) -> None:
+    barrier = line()["exit"] | {"stop": {"bps": 203.0}, "intrabar_path": "OHLC", "stop_gap_fill": "open"}
+    publish(tmp_path, "v000001", [line(exit=barrier)])
+    bars = {at: (100.0, 100.0, 100.0, 100.0) for at in range(40)}
+    # The level is 97.97 (102.03 of a short one): the nearest ticks are 98.0 and 102.0, and those are not beyond it.
+    bars[8] = (100.0, 102.0, 98.0, 100.0)
+    bars[23] = (100.0, 100.0, 97.9, 100.0)
+    bars[33] = (100.0, 102.1, 100.0, 100.0)
+    strategy = run(tmp_path, [record(5), record(20), record(30, side="short")], bars=bars)
+    assert [(bars_of(t), t["reason"]) for t in strategy.done] == [((6, 10), "time"), ((21, 23), "stop"), ((31, 33), "stop")]
+    assert [t["exit_price"] for t in strategy.done[1:]] == pytest.approx([97.9, 102.1])
+
+
+def test_caps_on_net_and_on_a_family_cut_what_the_gross_cap_leaves(versions: Path) -> None:
+    longs = [record(5), record(9)]
+    wide = {"size": "blueprint", "equity": 10_000.0, "max_gross": 9.0, "max_symbol": 9.0, "max_net": 9.0, "max_family": 9.0}
+    publish(versions, "v000002", [line(entry=line()["entry"] | {"cooldown_bars": 1})])
+    pair = [r | {"version": "v000002", "canonical_family": "F", "event_id": f"E:{i}"} for i, r in enumerate([record(5), record(6)])]
+    assert run(versions, pair, **wide).peak_gross > 0.9
+    for cap in ("max_net", "max_family"):
+        assert run(versions, pair, **wide | {cap: 0.6}).peak_gross == pytest.approx(0.6, abs=0.02), cap
+    apart = [pair[0], pair[1] | {"canonical_family": "G"}]
+    assert run(versions, apart, **wide | {"max_family": 0.6}).peak_gross > 0.9, "another family has room of its own"
+    hedged = [pair[0], record(6, side="short") | {"version": "v000002", "event_id": "E:9"}]
+    assert run(versions, hedged, **wide | {"max_net": 0.6}).peak_gross > 0.9, "a short one makes the net smaller"
+    assert len(run(versions, longs, **wide).done) == 2
+
+
+def test_of_an_overlap_group_one_position_is_open(tmp_path: Path) -> None:
+    group = {"id": "og_1", "primary": "bp_0000000000000001"}
+    loose = line()["entry"] | {"cooldown_bars": 1}
+    ids = ("bp_0000000000000001", "bp_0000000000000002")
+    publish(tmp_path, "v000001", [line(id=i, overlap_group=group, entry=loose) for i in ids])
+    member = record(6)["blueprints"][0] | {"id": ids[1], "primary": ids[0], "overlap_group": "og_1", "why_not": ["member"]}
+    signals = [record(5), record(6) | {"blueprints": [], "not_traded": [member]}]
+    assert len(run(tmp_path, signals).done) == 1, "a member is not traded"
+    both = run(tmp_path, signals, take=("member",))
+    assert len(both.done) == 1
+    assert both.counts["its group is in the market"] == 1
+
+
+def test_watch_is_traded_where_it_is_asked_for_and_while_the_version_in_force_says_so(versions: Path) -> None:
+    publish(versions, "v000002", [line(status="watch")])
+    plain = record(5) | {"version": "v000002"}
+    held = plain | {"blueprints": [], "not_traded": [plain["blueprints"][0] | {"why_not": ["watch"]}]}
+    assert run(versions, [held]).done == []
+    assert len(run(versions, [held], take=("watch",), follow=True).done) == 1
+
+
+def test_a_damaged_version_is_said_and_the_one_before_stays_in_force(versions: Path) -> None:
+    strategy = run(versions, [record(5), record(39)], follow=True)
+    (waiting,) = strategy.pending
+    publish(versions, "v000002", [line(status="retired")])
+    lines = versions / "v000002" / "blueprints.jsonl"
+    whole = lines.read_bytes()
+    lines.write_bytes(whole + b"\n")
+    assert strategy._still_stands(waiting)
+    lines.write_bytes(whole)
+    assert not strategy._still_stands(waiting)
+
+
+def test_a_signal_of_a_version_that_cannot_be_used_opens_nothing(versions: Path) -> None:
+    publish(versions, "v000002", [line()])
+    (versions / "v000002" / "manifest.json").unlink()
+    strategy = run(versions, [record(5) | {"version": "v000002"}, record(20) | {"version": "v000009"}])
+    assert (strategy.done, strategy.counts) == ([], {"refused": 2})
+
+
+def test_funding_is_booked_for_what_was_settled_strictly_inside_the_holding_time(versions: Path) -> None:
+    at = lambda bar: START + (bar + 1) * BAR  # noqa: E731
+    prints = [(at(6), 0.5), (at(8), 0.0001), (at(9) + 1_000_000, 0.0002), (at(10), 0.25)]
+    strategy = run(versions, [record(5)], funding=True, prints=prints)
+    assert strategy.done[0]["funding_bps"] == pytest.approx(3.0)
+    short = run(versions, [record(5, side="short")], funding=True, prints=prints)
+    assert short.done[0]["funding_bps"] == pytest.approx(-3.0)
+    assert run(versions, [record(5)]).done[0]["funding_bps"] is None
+
+
+def test_the_state_file_keeps_what_waits_over_a_restart_that_nobody_prepared(versions: Path, tmp_path: Path) -> None:
+    state = str(tmp_path / "state.json")
+    first = run(versions, [record(5)], n=6, state=state)
+    assert [t.event_id for t in first.pending] == [record(5)["event_id"]]
+    second = run(versions, [record(5)], state=state)
+    assert [bars_of(t) for t in second.done] == [(6, 10)]
+    assert second.counts["repeated"] == 1, "what came again is known"
+
+
+@pytest.mark.parametrize(("up", "down", "is_wrong"), [(900.0, 500.0, False), (1500.0, 1000.0, True), (1000.0, 500.0, False)])
+def test_the_engine_visits_extremes_in_the_wrong_order_where_its_integers_end(
+    tmp_path: Path, up: float, down: float, is_wrong: bool
+) -> None:
+    barrier = line()["exit"] | {
+        "stop": {"bps": 40.0}, "target": {"bps": 80.0}, "intrabar_path": "adaptive", "stop_gap_fill": "open",
+    }  # fmt: skip
+    publish(tmp_path, "v000001", [line(exit=barrier)])
+    bars = {at: (100_000.0,) * 4 for at in range(40)}
+    bars[8] = (100_000.0, 100_000.0 + up, 100_000.0 - down, 100_000.0)
+    instrument = compat.instrument_of(FACTS)
+    kind = BarType.from_str(f"{NAME}-5-MINUTE-LAST-EXTERNAL")
+    bar = Bar(kind, *(instrument.make_price(p) for p in bars[8]), instrument.make_qty(1000), 0, 0)
+    assert bool(compat.misordered([bar])) == is_wrong
+    (trade,) = run(tmp_path, [record(5)], bars=bars, adaptive=True).done
+    # The low is nearer to the open, so the stop should be met first.
+    assert trade["reason"] == ("target" if is_wrong else "stop")

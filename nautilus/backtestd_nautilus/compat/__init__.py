@@ -13,7 +13,8 @@ from backtestd_nautilus.compat.v1 import (  # noqa: E402
     backtest_engine,
     catalog_of,
     instrument_of,
+    misordered,
     write_custom,
 )
 
-__all__ = ["NAUTILUS", "backtest_engine", "catalog_of", "instrument_of", "write_custom"]
+__all__ = ["NAUTILUS", "backtest_engine", "catalog_of", "instrument_of", "misordered", "write_custom"]

@@ -1,12 +1,13 @@
 """NautilusTrader 1.x."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import LoggingConfig
 from nautilus_trader.model.currencies import USDT
-from nautilus_trader.model.data import DataType
+from nautilus_trader.model.data import Bar, DataType
 from nautilus_trader.model.enums import AccountType, OmsType
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
 from nautilus_trader.model.instruments import CryptoPerpetual, CurrencyPair, Instrument
@@ -71,6 +72,18 @@ def backtest_engine(
     for instrument in instruments:
         engine.add_instrument(instrument)
     return engine
+
+
+def misordered(bars: Iterable[Bar]) -> set[tuple[str, int]]:
+    """Bars whose extremes the adaptive path visits in the wrong order, by instrument and close. 1.231 compares the distances of
+    the extremes from the open as integers of 64 bits, and a price has 16 decimals: more than 922.337 wraps around."""
+    wrapped = lambda x: abs((x + 2**63) % 2**64 - 2**63)  # noqa: E731
+    out = set()
+    for bar in bars:
+        up, down = bar.high.raw - bar.open.raw, bar.open.raw - bar.low.raw
+        if (wrapped(up) < wrapped(down)) != (up < down):
+            out.add((str(bar.bar_type.instrument_id), bar.ts_event))
+    return out
 
 
 def data_type(cls: type) -> DataType:

@@ -307,7 +307,12 @@ impl MainLoop {
                     storage.ask(|reply| Job::Close { reply }).await
                 };
                 match tokio::time::timeout(STOP_DEADLINE, close).await {
-                    Ok(Ok(())) => Ok(()),
+                    Ok(Ok(())) => {
+                        // The store is free for whoever comes next once the thread has let go of it.
+                        let ended = &mut self.inputs.storage_ended;
+                        let _ = tokio::time::timeout(STOP_DEADLINE, ended).await;
+                        Ok(())
+                    }
                     Ok(Err(error)) => Err(format!("closing the store failed: {error}")),
                     Err(_) => Err(format!("the store did not close within {STOP_DEADLINE:?}")),
                 }

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# A live node of NautilusTrader beside a daemon on the simulated exchange, at 300 times the speed of time: a version is swapped
+# between bars, the daemon and the node are killed and started again, and what the node did is held against what the daemon sent.
+#   nautilus/live.sh swap PATH_OF_BACKTESTD PYTHON LIKE     in an empty folder; LIKE is a directory of blueprints to take a line from
+#   nautilus/live.sh latency PATH_OF_BACKTESTD PYTHON LIKE  from the close of a bar to the callback, at the speed of time
+set -euo pipefail
+what=$1 backtestd=$2 python=$3 like=$4
+here=$(cd "$(dirname "$0")" && pwd)
+export BACKTESTD_SPEC=${BACKTESTD_SPEC:-$here/../spec}
+socket=state/backtestd.sock
+started=()
+touch journal
+trap 'kill -KILL "${started[@]}" 2>/dev/null || true' EXIT
+
+exchange() { # SPEED START
+  "$backtestd" exchange --listen 127.0.0.1:0 --seed 1 --speed "$1" --start "$2" >exchange.log 2>&1 &
+  started+=($!)
+  for _ in $(seq 100); do
+    url=$(grep -o 'http://127.0.0.1:[0-9]*' exchange.log | head -n 1) && return
+    sleep 0.1
+  done
+  cat exchange.log
+  return 1
+}
+
+daemon() { # SPEED
+  local ws=${url/http/ws}
+  "$backtestd" run --symbols BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT --spot-symbols BTCUSDT,ETHUSDT,SOLUSDT \
+    --collect funding,open_interest --start 10d --recompute off --grace-ms $((400 * $1 + 2000)) --clock-source exchange \
+    --clock-speed "$1" --data-root data --state state --binance-futures-rest "$url" --binance-futures-ws "$ws" \
+    --binance-spot-rest "$url" --binance-spot-ws "$ws/spot" >>daemon.log 2>&1 &
+  daemon=$!
+  started+=($daemon)
+  for _ in $(seq 240); do
+    if "$backtestd" status --state state 2>/dev/null | grep -q '^state *live'; then return; fi
+    kill -0 $daemon || break
+    sleep 0.25
+  done
+  tail -n 20 daemon.log
+  return 1
+}
+
+node() { # SECONDS LOG
+  "$python" "$here/examples/sandbox.py" --exchange "$url" --socket "$socket" --blueprints data/blueprints --position position \
+    --state node.json --journal journal --seconds "$1" >"$2" 2>&1 &
+  node=$!
+  started+=($node)
+  local before
+  before=$(grep -c '"kind": "start"' journal || true)
+  for _ in $(seq 240); do
+    if [ "$(grep -c '"kind": "start"' journal || true)" -gt "$before" ]; then return; fi
+    kill -0 $node || break
+    sleep 0.25
+  done
+  tail -n 20 "$2"
+  return 1
+}
+
+# Waits for what the market brings when it does.
+wait_for() { # SECONDS COMMAND
+  local seconds=$1
+  shift
+  for _ in $(seq "$seconds"); do if "$@"; then return; fi; sleep 1; done
+  echo "not seen within $seconds s: $*"
+}
+are_open() { [ $(($(grep -c '"kind": "opened"' journal) - $(grep -c '"kind": "closed"' journal))) -ge "$1" ]; }
+is_refused() { grep -q 'retired before the entry' journal; }
+
+now_ms() { curl -sf "$url/fapi/v1/time" | grep -oE '[0-9]+'; }
+
+case $what in
+  swap)
+    "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints
+    exchange 300 2025-02-10
+    daemon 300
+    node 600 first.log
+    sleep 15
+    wait_for 45 are_open 3
+    # Half of the rules are retired, and the others have a stop from now on. The daemon is not told: the node looks for itself.
+    "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints --number 2 --retire 2 --stop 40
+    swapped=$(now_ms)
+    sleep 12
+    wait_for 45 is_refused
+    kill -KILL $daemon
+    wait $daemon 2>/dev/null || true
+    daemon 300
+    sleep 15
+    kill -KILL $node
+    wait $node 2>/dev/null || true
+    node 20 second.log
+    sleep 16
+    until=$(now_ms)
+    wait $node || true
+    # The stream as the daemon has it, from its first entry on.
+    curl -sN --max-time 3 --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream || true
+    grep -E '^(stream|entries|trades|after)' second.log
+    "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints data/blueprints \
+      --swapped-ms "$swapped" --until-ms "$until"
+    ;;
+  latency)
+    "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints
+    # The bar after the Tokyo open is an event of every symbol: it closes at 00:05.
+    exchange 1 2025-02-10T00:03:40Z
+    daemon 1
+    node 70 node.log
+    wait $node || true
+    grep -E '^(entries|after)' node.log
+    grep -qE '^after .*: signal n [0-9]+' node.log
+    ;;
+  *) echo "usage: nautilus/live.sh swap|latency PATH_OF_BACKTESTD PYTHON LIKE" && exit 2 ;;
+esac
