@@ -7,6 +7,8 @@ mod crash;
 mod faults;
 #[path = "daemon/journal.rs"]
 mod journal;
+#[path = "daemon/month.rs"]
+mod month;
 #[path = "daemon/proxy.rs"]
 mod proxy;
 #[path = "daemon/quotes.rs"]

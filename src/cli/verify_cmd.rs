@@ -11,6 +11,7 @@ use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use super::{FINDINGS, Progress, misuse};
 use crate::daemon::feed::check_gaps;
+use crate::daemon::{Difference, check_live};
 use crate::verify::{
     Area, FactsRange, check_blueprints, check_damaged, check_facts, check_files, check_lake, check_lake_rows,
     check_store, parquet_files,
@@ -32,8 +33,10 @@ const QUICK_DAYS: i64 = 7;
 /// Nothing is repaired: what is lost is named with the command that fetches it again. Exit code 0: all good, 3: something
 /// was found, 1: it could not be looked at (there is no store, say). While a daemon has the store, a snapshot of it is looked at.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  \
-                        backtestd verify --start 2026-02-01 --end 2026-02-28")]
+#[command(
+    after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  backtestd verify --live\n  \
+                        backtestd verify --start 2026-02-01 --end 2026-02-28"
+)]
 pub struct VerifyCmd {
     /// Recompute only the last 7 days of facts, and check only the content of lake files.
     #[arg(long)]
@@ -44,6 +47,9 @@ pub struct VerifyCmd {
     /// Compare facts to the end of this day (UTC).
     #[arg(long, value_parser = parse_date)]
     end: Option<Ts>,
+    /// Compare what was announced live with what the registry has now; every difference needs an entry in a ledger.
+    #[arg(long)]
+    live: bool,
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
@@ -67,7 +73,7 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
         "no store in {}; name its directory with --state or $BACKTESTD_STATE",
         state.display()
     );
-    let mut areas = Vec::new();
+    let (mut areas, mut differences) = (Vec::new(), Vec::new());
     let files = check_files(state)?;
     let is_damaged = files.as_ref().is_some_and(|area| area.count() > 0);
     areas.extend(files);
@@ -79,6 +85,11 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
             })?);
             areas.push(check_gaps(store)?);
             areas.push(facts(cmd, store)?);
+            if cmd.live {
+                let audit = check_live(store)?;
+                areas.push(audit.area);
+                differences = audit.differences;
+            }
         }
         None => {
             areas.push(with_progress("store", cmd.json, |progress| {
@@ -90,11 +101,26 @@ pub fn run(cmd: &VerifyCmd) -> anyhow::Result<ExitCode> {
     areas.push(check_blueprints(&cmd.data.data_root));
     let found: u64 = areas.iter().map(Area::count).sum();
     if cmd.json {
-        println!("{}", json!({ "sound": found == 0, "findings": found, "areas": areas }));
+        let differences = cmd.live.then_some(&differences);
+        let sound = found == 0;
+        println!("{}", json!({ "sound": sound, "findings": found, "areas": areas, "live": differences }));
     } else {
-        print!("{}", text(&areas, found));
+        print!("{}{}", differences_text(&differences), text(&areas, found));
     }
     Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+/// What differs from what was announced and why, the first of them.
+fn differences_text(differences: &[Difference]) -> String {
+    let mut text = String::new();
+    for Difference { event_id, what, entry } in differences.iter().take(SHOWN) {
+        let why = entry.as_deref().unwrap_or("no entry explains it");
+        text.push_str(&format!("{event_id}: {what} ({why})\n"));
+    }
+    if differences.len() > SHOWN {
+        text.push_str(&format!("and {} more (--json has all)\n", differences.len() - SHOWN));
+    }
+    text
 }
 
 fn facts(cmd: &VerifyCmd, store: &Store) -> anyhow::Result<Area> {

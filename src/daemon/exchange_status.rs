@@ -20,6 +20,21 @@ pub struct ClockStatus {
     pub asked_at: Option<Ts>,
 }
 
+/// How bars built from aggregated trades compare with klines.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OpinionStatus {
+    /// Bars of which every trade was seen, compared with their kline.
+    pub compared: u64,
+    /// Of these, equal in prices, volumes and number of trades.
+    pub matched: u64,
+    /// Of these, equal in value (price × quantity) too.
+    pub matched_in_value: u64,
+    /// Bars of which a trade may have been missed: not compared.
+    pub incomplete: u64,
+    /// The last difference, in words. Trades of the insurance fund are in klines and not among the trades.
+    pub last_difference: Option<String>,
+}
+
 /// Who is followed by a rule.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct UniverseStatus {

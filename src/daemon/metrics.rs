@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::stages::{BOUNDS_S, Stage, Stages};
-use super::status::{Phase, Status};
+use super::status::{OpinionStatus, Phase, Status};
 use backtestd_binance::WsStats;
 
 /// Prometheus metric kinds in use.
@@ -86,6 +86,11 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
         "Closed bars compared between websocket and REST",
     ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
+    (
+        "backtestd_agg_trade_bars_total",
+        MetricKind::Counter,
+        "Bars built from aggregated trades (collect = agg_trades); label result: matched, differs, incomplete",
+    ),
     ("backtestd_rest_requests_total", MetricKind::Counter, "REST requests sent"),
     ("backtestd_rest_failures_total", MetricKind::Counter, "REST requests without a good answer"),
     (
@@ -219,6 +224,7 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     let committed = status.store.committed_tick.map(|tick| status.now.0 - tick.bar().close().0);
     let committed_age_s = committed.map_or(f64::NAN, |ms| ms as f64 / 1000.0);
     let live = &status.live;
+    count_opinions(live.second_opinion.as_ref(), &mut put);
     let discovery = &status.discovery;
     let plain = [
         ("backtestd_ticks_total", live.ticks as f64),
@@ -257,6 +263,16 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
 }
 
 /// What the sockets count.
+fn count_opinions(opinion: Option<&OpinionStatus>, put: &mut impl FnMut(&'static str, String, f64)) {
+    let Some(opinion) = opinion else { return };
+    let differs = opinion.compared - opinion.matched;
+    for (result, bars) in
+        [("matched", opinion.matched), ("differs", differs), ("incomplete", opinion.incomplete)]
+    {
+        put("backtestd_agg_trade_bars_total", label("result", result), bars as f64);
+    }
+}
+
 fn count_streams(streams: Option<&WsStats>, put: &mut impl FnMut(&'static str, String, f64)) {
     let count = |pick: fn(&WsStats) -> &AtomicU64| {
         streams.map_or(0.0, |stats| pick(stats).load(Ordering::Relaxed) as f64)

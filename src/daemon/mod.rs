@@ -10,6 +10,7 @@ mod discover;
 mod exchange_status;
 pub mod feed;
 mod live;
+mod live_audit;
 mod main_loop;
 pub mod metrics;
 mod refused;
@@ -23,6 +24,7 @@ pub mod stream_log;
 mod systemd;
 pub mod universe;
 
+pub use live_audit::{Difference, LiveAudit, check_live};
 pub use main_loop::{Daemon, DaemonError, Stopper, exchange_clock, rest_config, ws_hosts};
 pub use stages::{Stage, Stages};
 pub use systemd::last_words;

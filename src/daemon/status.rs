@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 pub use super::exchange_status::{
-    ChangeOfUniverse, ClockStatus, GapStatus, RefusedStatus, RestStatus, UniverseStatus,
+    ChangeOfUniverse, ClockStatus, GapStatus, OpinionStatus, RefusedStatus, RestStatus, UniverseStatus,
 };
 use backtestd_core::discovery::{Cohort, Opening};
 use backtestd_core::market::{Market, Symbol, Ts};
@@ -367,6 +367,8 @@ pub struct LiveStatus {
     pub bars_matched: u64,
     /// Milliseconds of the clock from bar close to commit, last tick.
     pub last_tick_delay_ms: Option<i64>,
+    /// What aggregated trades say of klines; null unless `collect` has `agg_trades`.
+    pub second_opinion: Option<OpinionStatus>,
 }
 
 /// Discovery runs and the trials they have spent.

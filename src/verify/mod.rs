@@ -47,7 +47,7 @@ impl fmt::Display for Finding {
 /// What one area came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Area {
-    /// `files`, `store`, `gaps`, `facts`, `lake`, `lake_rows` or `blueprints`.
+    /// `files`, `store`, `gaps`, `facts`, `live`, `lake`, `lake_rows` or `blueprints`.
     pub area: &'static str,
     /// What was looked at, in words.
     pub checked: String,

@@ -106,7 +106,7 @@ async fn weather(seed: u64) {
         assert!(ids.insert(data["event_id"].as_str().unwrap().to_owned()), "twice: {data}");
     }
     let verified = home
-        .command(&["verify", "--json", "--state"])
+        .command(&["verify", "--live", "--json", "--state"])
         .arg(home.path("state"))
         .arg("--data-root")
         .arg(home.path("data"))
@@ -119,7 +119,7 @@ async fn weather(seed: u64) {
 }
 
 /// Something was corrected or filled in, and the ledger says how and when.
-fn the_ledger_explains_every_repair(home: &super::support::Home, bar_ms: i64) {
+pub(crate) fn the_ledger_explains_every_repair(home: &super::support::Home, bar_ms: i64) {
     let printed = home.command(&["gaps", "--json", "--state"]).arg(home.path("state")).output().unwrap();
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let gaps: Value = serde_json::from_slice(&printed.stdout).unwrap();

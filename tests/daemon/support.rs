@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 /// The venue's limits are per real minute; these tests live much faster.
-const UNLIMITED: Limits = Limits {
+pub(crate) const UNLIMITED: Limits = Limits {
     futures_weight_per_minute: u32::MAX,
     spot_weight_per_minute: u32::MAX,
     futures_data_per_5m: u32::MAX,

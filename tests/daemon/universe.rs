@@ -48,7 +48,7 @@ fn bars(home: &Home, name: &str) -> Vec<BarIndex> {
 
 fn verified(home: &Home) -> String {
     let output = home
-        .command(&["verify", "--json", "--state"])
+        .command(&["verify", "--live", "--json", "--state"])
         .arg(home.path("state"))
         .arg("--data-root")
         .arg(home.path("data"))

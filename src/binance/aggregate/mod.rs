@@ -10,8 +10,10 @@ mod liquidations;
 mod marks;
 mod quote_seconds;
 mod quotes;
+mod trades;
 
 pub use liquidations::LiquidationAggregator;
 pub use marks::MarkAggregator;
 pub use quote_seconds::{OLDEST_QUOTE_MS, Quote, QuoteSeconds};
 pub use quotes::QuoteAggregator;
+pub use trades::{Opinion, SecondOpinion, TradeAggregator};

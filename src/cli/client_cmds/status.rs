@@ -54,6 +54,14 @@ fn held_fact(s: &Value) -> Option<Vec<String>> {
     Some(vec!["quarantine".to_owned(), format!("{held} {how}")])
 }
 
+/// What aggregated trades say of klines.
+fn opinion_fact(s: &Value) -> Option<Vec<String>> {
+    let opinion = s["live"]["second_opinion"].as_object()?;
+    let (compared, matched) = (&opinion["compared"], &opinion["matched"]);
+    let last = opinion["last_difference"].as_str().map(|text| format!("; {text}")).unwrap_or_default();
+    Some(vec!["trades".to_owned(), format!("{matched} of {compared} bars equal their klines{last}")])
+}
+
 /// Who is followed by a rule, who is on the way in, and who left last.
 fn universe_fact(s: &Value) -> Option<Vec<String>> {
     let universe = s["universe"].as_object()?;
@@ -118,6 +126,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
+    facts.extend(opinion_fact(s));
     facts.extend(universe_fact(s));
     facts.extend(held_fact(s));
     facts.extend(run_facts(&s["discovery"]));

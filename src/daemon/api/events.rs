@@ -10,10 +10,13 @@ use serde_json::{Value, json};
 
 use super::Problem;
 use crate::daemon::shared::{EventQuery, Query, Shared};
+use backtestd_core::graph::nearest;
 use backtestd_core::market::{Symbol, parse_time};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 10_000;
+/// Names that contain what was asked for and are offered instead.
+const NEAR: usize = 5;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,8 +58,29 @@ pub(super) async fn list(
         event_type: given.event_type,
         limit: limit(given.limit)?,
     };
+    if let Some(name) = &wanted.event_type {
+        is_an_event(&shared, name).await?;
+    }
     let events = shared.query(|reply| Query::Events(wanted, reply)).await?;
     Ok(Json(json!({ "events": events })))
+}
+
+/// A type that the specs in force do not have is a misspelt one: no answer, where silence would look like one.
+async fn is_an_event(shared: &Shared, name: &str) -> Result<(), Problem> {
+    let history = shared.query(|reply| Query::History { reply }).await?;
+    let known: Vec<&str> = history.spec.events.iter().map(|event| event.event_type.as_str()).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let upper = name.to_ascii_uppercase();
+    let mut near: Vec<&str> =
+        known.iter().copied().filter(|known| known.contains(&upper)).take(NEAR).collect();
+    near.extend(nearest(name, known.iter().copied()).filter(|one| !near.contains(one)));
+    let hint = if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) };
+    Err(Problem::bad_request(format!(
+        "type = {name}: the specs have no such event{hint}; they have {} of them, listed in spec/events",
+        known.len()
+    )))
 }
 
 pub(super) async fn runs(

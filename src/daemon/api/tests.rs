@@ -270,11 +270,46 @@ async fn event_queries_are_checked_and_passed_on() {
         let query = [("since", "2026-01-01".into()), ("type", "VOL_SHOCK".into()), ("limit", "7".into())];
         client.get("/v1/events", &query).await.unwrap()
     });
+    let Query::History { reply } = fixture.queries.recv().await.unwrap() else { panic!("is it an event?") };
+    reply.send(Ok(history())).unwrap();
     let Query::Events(wanted, reply) = fixture.queries.recv().await.unwrap() else { panic!() };
     assert_eq!((wanted.limit, wanted.event_type.as_deref()), (7, Some("VOL_SHOCK")));
     assert_eq!(wanted.since, Some(parse_time("2026-01-01").unwrap()));
     reply.send(Ok(vec![json!({ "event_id": "x" })])).unwrap();
     assert_eq!(asked.await.unwrap(), json!({ "events": [{ "event_id": "x" }] }));
+}
+
+#[tokio::test]
+async fn an_event_that_no_spec_has_is_a_mistake_and_not_silence() {
+    let mut fixture = Fixture::start().await;
+    let ask = |fixture: &Fixture, name: &'static str| {
+        let client = fixture.client();
+        tokio::spawn(async move {
+            client.get("/v1/events", &[("type", name.into())]).await.unwrap_err().to_string()
+        })
+    };
+    for (name, offered) in
+        [("VOL_SHOK", "did you mean VOL_SHOCK?"), ("spike", "VOL_SPIKE"), ("NOPE", "no such event;")]
+    {
+        let asked = ask(&fixture, name);
+        let Query::History { reply } = fixture.queries.recv().await.unwrap() else { panic!() };
+        reply.send(Ok(history())).unwrap();
+        let error = asked.await.unwrap();
+        assert!(error.contains(offered) && error.contains(name), "{error}");
+    }
+}
+
+/// The specs of the repository over a history of one symbol.
+fn history() -> History {
+    let spec = load_specs(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
+    let first = parse_time("2026-03-01").unwrap().bar();
+    History {
+        spec: Arc::new(spec),
+        symbols: vec![Symbol::new("BTCUSDT").unwrap()],
+        collected: vec![Source::ALL.iter().copied().collect()],
+        first,
+        end: first + 600,
+    }
 }
 
 #[tokio::test]
@@ -335,15 +370,7 @@ async fn the_openapi_status_schema_names_every_key_of_the_status() {
 #[tokio::test]
 async fn an_explanation_replays_the_log_under_the_specs_in_force() {
     let mut fixture = Fixture::start().await;
-    let spec = load_specs(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/spec"))).unwrap();
-    let first = parse_time("2026-03-01").unwrap().bar();
-    let history = History {
-        spec: Arc::new(spec),
-        symbols: vec![Symbol::new("BTCUSDT").unwrap()],
-        collected: vec![Source::ALL.iter().copied().collect()],
-        first,
-        end: first + 600,
-    };
+    let history = history();
     let client = fixture.client();
     // The storage thread: a log of nothing but gaps.
     tokio::spawn(async move {

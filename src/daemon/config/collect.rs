@@ -2,7 +2,12 @@
 
 use backtestd_core::market::{Kind, Live};
 
-/// A set of kinds.
+/// Not a kind of record: the trades that bars are made of, as a second opinion about klines.
+const AGG_TRADES: &str = "agg_trades";
+/// Its bit, above those of the kinds.
+const AGG_TRADES_BIT: u32 = 1 << 31;
+
+/// A set of kinds, and whether trades are listened to beside them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collect(u32);
 
@@ -15,7 +20,13 @@ impl Collect {
     /// What the setting may be, for help and messages.
     pub(super) fn wanted() -> String {
         let names: Vec<&str> = Self::choices().map(Kind::name).collect();
-        format!("'all', 'none', or a list out of {}", names.join(", "))
+        format!("'all', 'none', or a list out of {}; and {AGG_TRADES} to check klines", names.join(", "))
+    }
+
+    /// Whether bars are built from trades too, and compared.
+    #[must_use]
+    pub const fn has_agg_trades(self) -> bool {
+        self.0 & AGG_TRADES_BIT != 0
     }
 
     /// Reads `all`, `none` or names of kinds; `None` for a name that cannot be collected.
@@ -23,8 +34,9 @@ impl Collect {
         let mut collect = Self::default();
         for name in names {
             match name {
-                "all" => collect = Self::choices().collect(),
+                "all" => Self::choices().for_each(|kind| collect.add(kind)),
                 "none" => {}
+                AGG_TRADES => collect.0 |= AGG_TRADES_BIT,
                 name => collect.add(Self::choices().find(|kind| kind.name() == name)?),
             }
         }
@@ -32,7 +44,7 @@ impl Collect {
     }
 
     fn add(&mut self, kind: Kind) {
-        const { assert!(Kind::ALL.len() <= u32::BITS as usize) };
+        const { assert!(Kind::ALL.len() < u32::BITS as usize) };
         self.0 |= 1 << kind.index();
     }
 
@@ -67,6 +79,12 @@ mod tests {
         assert_eq!(two.kinds().collect::<Vec<_>>(), [Kind::OpenInterest, Kind::Quotes]);
         assert_eq!(parse("none"), Some(Collect::default()));
         assert!(parse("all").unwrap().has(Kind::Liquidations));
+        let with_trades = parse("funding,agg_trades").unwrap();
+        assert!(with_trades.has_agg_trades() && with_trades.kinds().eq([Kind::Funding]));
+        assert!(
+            !parse("all").unwrap().has_agg_trades(),
+            "thousands of frames a second are asked for by name"
+        );
         for refused in ["bars", "depth", "oi", "funding,nonsense"] {
             assert_eq!(parse(refused), None, "{refused}");
         }

@@ -14,8 +14,6 @@ const SCAN_SLOTS: i64 = 8192;
 const START_TOLERANCE_MS: i64 = 8 * HOUR_MS;
 /// So far back the settlement before a stretch is looked for.
 const SETTLEMENTS_BACK_MS: i64 = 9 * HOUR_MS;
-/// What is this young may come late without having been missing, bars.
-const PRESENT_BARS: i64 = 2;
 
 /// What the exchange said when it was asked for a stretch.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,11 +90,21 @@ impl Answer {
     /// # Errors
     /// When the engine fails.
     pub fn news(&self, store: &Store) -> Result<News, StoreError> {
+        News::of(&self.series, &self.records, store)
+    }
+}
+
+impl News {
+    /// Holds records against what is stored of their series.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn of(series: &SeriesKey, records: &Records, store: &Store) -> Result<Self, StoreError> {
         let mut rows = Vec::new();
-        self.records.rows().each(&mut |time, columns, _| rows.push((time, *columns)));
+        records.rows().each(&mut |time, columns, _| rows.push((time, *columns)));
         rows.sort_by_key(|(time, _)| *time);
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(News::default()) };
-        let stored = store.series_rows(&self.series, first.0, last.0 + 1)?;
+        let stored = store.series_rows(series, first.0, last.0 + 1)?;
         let mut news = News::default();
         for (time, columns) in rows {
             let Ok(at) = stored.times.binary_search(&time) else {
@@ -125,18 +133,20 @@ pub struct News {
 }
 
 impl News {
-    /// Writes into the ledger what was behind the present: before `committed`, and not so young that it is no repair.
-    pub fn note(&self, ledger: &mut Ledger, kind: Kind, committed: BarIndex, how: &str, now: Ts) {
-        let before = committed.min(now.bar() - PRESENT_BARS);
-        let limit = if kind.is_bar_like() { before.0 } else { before.open().0 };
+    /// Writes into the ledger what changed behind the present: what belongs to rows that were committed already, as `is_committed`
+    /// says of its time. Each of them may make an event another one than was announced. Whether there was any.
+    pub fn note(&self, ledger: &mut Ledger, is_committed: impl Fn(i64) -> bool, how: &str, now: Ts) -> bool {
+        let mut is_any = false;
         for (change, times) in [(Change::Filled, &self.fresh), (Change::Corrected, &self.other)] {
-            let late = &times[..times.partition_point(|time| *time < limit)];
+            let late = &times[..times.partition_point(|time| is_committed(*time))];
             if let (Some(first), Some(last)) = (late.first(), late.last()) {
                 let at = Stretch { from: *first, to: last + 1 };
                 let records = late.len() as u64;
                 ledger.note_repair(Repair { at, change, records, how: how.to_owned(), when: now });
+                is_any = true;
             }
         }
+        is_any
     }
 }
 

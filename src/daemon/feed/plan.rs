@@ -93,6 +93,9 @@ pub fn subscriptions(collect: Collect, follow: &Follow) -> Vec<(Market, Subscrip
     let mut wanted = vec![(Market::Perp, Subscription::ContractInfo)];
     for (market, symbol) in &follow.bars {
         wanted.push((*market, Subscription::Kline5m(symbol.clone())));
+        if collect.has_agg_trades() {
+            wanted.push((*market, Subscription::AggTrade(symbol.clone())));
+        }
         if *market == Market::Spot {
             continue;
         }

@@ -15,6 +15,7 @@ mod hosts;
 mod input;
 mod journal;
 mod listing;
+mod opinion;
 mod repair;
 mod runs;
 mod specs;
@@ -40,6 +41,7 @@ use super::shared::{Control, Shared};
 use super::status::Phase;
 use super::storage::{Ended, Job, Reply, Storage, StorageError};
 use super::systemd::ServiceManager;
+use backtestd_binance::aggregate::TradeAggregator;
 use backtestd_binance::{Rest, Stamped, WsControl};
 use backtestd_core::market::BarIndex;
 use backtestd_core::spec::CompiledSpec;
@@ -70,6 +72,8 @@ struct MainLoop {
     troubles: BTreeMap<&'static str, String>,
     book: TickBook,
     aggregates: Aggregates,
+    /// Bars of trades beside the klines, where they are collected.
+    trades: TradeAggregator,
     journal: journal::JournalTimer,
     streams: StreamStates,
     control: WsControl,

@@ -30,6 +30,7 @@ use crate::daemon::status::Phase;
 use crate::daemon::storage::{Job, Opened, Storage, StorageError};
 use crate::daemon::systemd::ServiceManager;
 use crate::daemon::universe::MembersError;
+use backtestd_binance::aggregate::TradeAggregator;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
 use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
@@ -222,8 +223,8 @@ impl Daemon {
         let rest = Rest::new(rest_config(&config), Arc::clone(&clock))?;
         let rest = shared.rest.get_or_init(|| rest);
         let universe = service.alive_while(&shared, known_universe(&shared, rest)).await?;
-        let follow = universe.as_ref().map_or_else(|| Follow::new(&config), |u| u.follow(config.collect));
-        let follow = Arc::new(follow);
+        let by_list = || Follow::new(&config);
+        let follow = Arc::new(universe.as_ref().map_or_else(by_list, |u| u.follow(config.collect)));
         show_series(&shared, &follow);
         warn_of_overload(&config, &follow);
         let lines = Lines::open(&shared, &follow, &spec, told, &mut service).await?;
@@ -231,9 +232,8 @@ impl Daemon {
         show_detail(&shared, "asking the exchange which symbols it lists");
         let listing = service.alive_while(&shared, check_listing(rest, &follow, &shared)).await?;
         show_detail(&shared, "opening the store");
-        let (storage, opened, storage_ended) = service
-            .alive_while(&shared, Storage::start(shared.clone(), follow.clone(), spec.clone()))
-            .await?;
+        let storage = Storage::start(shared.clone(), follow.clone(), spec.clone());
+        let (storage, opened, storage_ended) = service.alive_while(&shared, storage).await?;
         api.spawn({
             let storage = storage.clone();
             async move {
@@ -258,6 +258,7 @@ impl Daemon {
         let main_loop = MainLoop {
             book: book(&follow, opened.next),
             aggregates,
+            trades: TradeAggregator::default(),
             journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,

@@ -295,12 +295,21 @@ impl MainLoop {
                 if !kline.closed || !kline.is_grid_bar() {
                     return Handled::Idle;
                 }
+                if self.config.collect.has_agg_trades() {
+                    let opinions = self.trades.kline(kline.market, &kline.symbol, kline.bar);
+                    self.note_opinions(opinions);
+                }
                 self.on_closed_bar((kline.market, kline.symbol), kline.bar, arrival)
             }
             Update::Stream(change) => {
                 self.streams.change(&change);
                 self.streams.show(&self.shared);
                 self.trouble("streams", self.streams.trouble());
+                Handled::Noted
+            }
+            Update::AggTrade(trade) => {
+                let opinions = self.trades.trade(&trade);
+                self.note_opinions(opinions);
                 Handled::Noted
             }
             Update::Contract(_) => {

@@ -6,10 +6,12 @@
 use super::StorageError;
 use super::job::PutDone;
 use super::worker::Worker;
-use crate::daemon::feed::covered::{self, Answer};
+use crate::daemon::feed::covered::{self, Answer, News};
 use crate::daemon::feed::ledger::{Ledger, Stretch, can_settle, mark};
 use backtestd_binance::Rest;
-use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts};
+use backtestd_core::market::{
+    BAR_MS, BARS_PER_DAY, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts,
+};
 use backtestd_store::{Delivery, Lot, MergeReport, Origin};
 
 /// Bars before an open stretch that are compared once more with the exchange: its newest rows are not always final.
@@ -24,6 +26,8 @@ const OLD_QUESTIONS: usize = 32;
 const COUNTED_SLOTS: i64 = 4096;
 /// How long after midnight yesterday is compared with the exchange once more.
 const AUDIT_AFTER_MS: i64 = HOUR_MS;
+/// The days that are compared end so many days before the present one.
+const AUDITED_DAYS_BACK: [i64; 2] = [0, 7];
 /// Name of an audit in ledger and log.
 const AUDIT: &str = "rest audit";
 /// Name of every other question.
@@ -102,7 +106,7 @@ impl Worker {
             due.questions.extend(asks.newest(ledger));
             old.extend(asks.older(ledger));
             old.extend(asks.hole(ledger));
-            old.extend(asks.audit(ledger));
+            old.extend(asks.audits(ledger));
             let standing = self.standing(series, wanted)?;
             due.standings.push((series.clone(), standing));
         }
@@ -149,7 +153,8 @@ impl Worker {
             let news = answer.news(&self.store)?;
             let ledger = self.ledgers.of(&self.store, series)?;
             answer.settle(ledger, &self.store, now)?;
-            news.note(ledger, series.kind, committed, answer.how, now);
+            let is_committed = |time| self.facts.first_row_at(series.kind, time) < committed;
+            news.note(ledger, is_committed, answer.how, now);
             if answer.how == AUDIT {
                 ledger.audited_to = ledger.audited_to.max(answer.asked.to);
             }
@@ -197,6 +202,31 @@ impl Worker {
             }
         }
         Ok(kept)
+    }
+
+    /// The ledgers of what a stream changes behind the present, for the batch of its records.
+    pub(super) fn late_marks(
+        &mut self,
+        puts: &[RawPut],
+        how: &str,
+    ) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        let (committed, now) = (self.facts.next(), self.shared.clock.now());
+        let mut marks = Vec::new();
+        for put in puts.iter().filter(|put| Rest::history_page(put.records.kind()).is_some()) {
+            let series = put.series();
+            let is_committed = |time| self.facts.first_row_at(series.kind, time) < committed;
+            let mut is_late = false;
+            put.records.rows().each(&mut |time, _, _| is_late |= is_committed(time));
+            if !is_late {
+                continue;
+            }
+            let news = News::of(&series, &put.records, &self.store)?;
+            let ledger = self.ledgers.of(&self.store, &series)?;
+            if news.note(ledger, is_committed, how, now) {
+                marks.push(mark(&series, ledger));
+            }
+        }
+        Ok(marks)
     }
 
     /// Merges records of which those from `touched` on change rows; nothing is replayed for records that say the same.
@@ -290,19 +320,20 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday, once a day.
-    fn audit(&self, ledger: &Ledger) -> Option<Question> {
+    /// About yesterday and the day a week before it, once a day: the exchange corrects bars days later.
+    fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;
         if self.series.kind != Kind::Bars
             || ledger.audited_to >= today
             || self.now.0 < midnight.0 + AUDIT_AFTER_MS
         {
-            return None;
+            return Vec::new();
         }
-        let day = Stretch { from: today - DAY_MS / BAR_MS, to: today };
-        let day = day.common(self.wanted)?;
-        Some(self.question(day, day, AUDIT))
+        let ends = AUDITED_DAYS_BACK.map(|days| today - days * BARS_PER_DAY);
+        let days = ends.map(|end| Stretch { from: end - BARS_PER_DAY, to: end });
+        let wanted = days.into_iter().filter_map(|day| day.common(self.wanted));
+        wanted.map(|day| self.question(day, day, AUDIT)).collect()
     }
 
     fn question(&self, ask: Stretch, settles: Stretch, how: &'static str) -> Question {
@@ -313,5 +344,33 @@ impl Asks<'_> {
     fn cut(&self, open: Stretch) -> Stretch {
         let at_most = Rest::history_page(self.series.kind).unwrap_or(i64::MAX);
         Stretch { from: open.from.max(open.to.saturating_sub(at_most)), ..open }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtestd_core::market::{Market, Symbol};
+
+    #[test]
+    fn yesterday_and_the_day_a_week_before_are_compared_once_a_day_an_hour_after_midnight() {
+        let series =
+            SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: Symbol::new("BTCUSDT").unwrap() };
+        let today = 20_000 * BARS_PER_DAY;
+        let asks = |hour: i64| Asks {
+            series: &series,
+            wanted: Stretch { from: today - 30 * BARS_PER_DAY, to: today + 12 * hour },
+            now: Ts(BarIndex(today).open().0 + hour * HOUR_MS),
+        };
+        let mut ledger = Ledger::default();
+        assert_eq!(asks(0).audits(&ledger), []);
+        let audits = asks(1).audits(&ledger);
+        let days: Vec<i64> = audits.iter().map(|q| (today - q.ask.to) / BARS_PER_DAY).collect();
+        assert_eq!(days, [0, 7]);
+        assert!(audits.iter().all(|q| q.ask.to - q.ask.from == BARS_PER_DAY && q.how == AUDIT));
+        ledger.audited_to = audits[1].ask.to;
+        assert_eq!(asks(1).audits(&ledger).len(), 2, "yesterday has not been answered for yet");
+        ledger.audited_to = audits[0].ask.to;
+        assert_eq!(asks(2).audits(&ledger), []);
     }
 }

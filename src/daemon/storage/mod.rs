@@ -43,6 +43,7 @@ pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
 pub(super) use join::JoinStep;
 pub(super) use markets::StorageMarkets;
+pub(super) use signal::read_entries;
 pub(super) use worker::SNAPSHOTS;
 
 /// Jobs that may wait; senders then wait too.

@@ -307,7 +307,11 @@ pub(super) fn encode(entry: &StreamEntry) -> (u64, Vec<u8>) {
 }
 
 /// Entries from `from` on, in order.
-pub(super) fn read_entries(store: &Store, from: u64, limit: usize) -> Result<Vec<StreamEntry>, StorageError> {
+pub(in crate::daemon) fn read_entries(
+    store: &Store,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<StreamEntry>, StorageError> {
     let stored = store.signals_after(from.saturating_sub(1), limit)?;
     let decode = |(seq, bytes): (u64, Vec<u8>)| {
         serde_json::from_slice(&bytes)

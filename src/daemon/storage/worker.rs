@@ -247,7 +247,8 @@ impl Worker {
     fn put(&mut self, puts: Vec<RawPut>, delivery: Delivery<'_>) -> Result<PutDone, StorageError> {
         let puts = if delivery.origin == Origin::Stream { self.unsettled(puts)? } else { puts };
         let touched = puts.iter().filter_map(|put| self.facts.first_row_of(&put.records)).min();
-        self.put_touching(&puts, delivery, &[], touched)
+        let marks = self.late_marks(&puts, "stream")?;
+        self.put_touching(&puts, delivery, &marks, touched)
     }
 
     /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner error.

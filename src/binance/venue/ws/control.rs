@@ -14,11 +14,13 @@ pub(crate) struct Subscriptions {
     names: Vec<String>,
     /// True: frames are wrapped as `{"stream":..,"data":..}`.
     pub(crate) is_combined: bool,
+    /// Times are told in microseconds (spot, `timeUnit=MICROSECOND`).
+    pub(crate) in_microseconds: bool,
 }
 
 impl Subscriptions {
     pub(crate) const fn new(route: Route, is_combined: bool) -> Self {
-        Self { route, names: Vec::new(), is_combined }
+        Self { route, names: Vec::new(), is_combined, in_microseconds: false }
     }
 
     pub(crate) fn names(&self) -> &[String] {

@@ -6,6 +6,7 @@
 mod control;
 mod faults;
 mod frames;
+mod micro;
 mod news;
 mod session;
 mod stream;
@@ -25,25 +26,32 @@ use control::Subscriptions;
 use faults::is_cut;
 use stream::Route;
 
+/// What the URL asks for.
+type Asked = BTreeMap<String, String>;
+
 /// All websocket routes.
 pub(crate) fn routes() -> Router<Arc<Venue>> {
     Route::ALL.into_iter().fold(Router::new(), |router, (prefix, route)| {
         router
             .route(
                 &format!("{prefix}/ws"),
-                get(move |State(venue), upgrade| async move { open(venue, upgrade, route, false, Vec::new()) }),
-            )
-            .route(
-                &format!("{prefix}/ws/{{*streams}}"),
-                get(move |State(venue), Path(streams): Path<String>, upgrade| async move {
-                    open(venue, upgrade, route, false, names(&streams))
+                get(move |State(venue), Query(query): Query<Asked>, upgrade| async move {
+                    open(venue, upgrade, route, (false, &query), Vec::new())
                 }),
             )
             .route(
+                &format!("{prefix}/ws/{{*streams}}"),
+                get(
+                    move |State(venue), Path(streams): Path<String>, Query(query): Query<Asked>, upgrade| async move {
+                        open(venue, upgrade, route, (false, &query), names(&streams))
+                    },
+                ),
+            )
+            .route(
                 &format!("{prefix}/stream"),
-                get(move |State(venue), Query(query): Query<BTreeMap<String, String>>, upgrade| async move {
+                get(move |State(venue), Query(query): Query<Asked>, upgrade| async move {
                     let streams = query.get("streams").map(|list| names(list)).unwrap_or_default();
-                    open(venue, upgrade, route, true, streams)
+                    open(venue, upgrade, route, (true, &query), streams)
                 }),
             )
     })
@@ -57,13 +65,15 @@ fn open(
     venue: Arc<Venue>,
     upgrade: WebSocketUpgrade,
     route: Route,
-    is_combined: bool,
+    (is_combined, query): (bool, &Asked),
     names: Vec<String>,
 ) -> Response {
     if is_cut(&venue, route, venue.now()) || *venue.stopping.borrow() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let mut subscriptions = Subscriptions::new(route, is_combined);
+    let unit = query.get("timeUnit").map(|unit| unit.to_ascii_uppercase());
+    subscriptions.in_microseconds = route == Route::Spot && unit.as_deref() == Some("MICROSECOND");
     if !subscriptions.add(names) {
         return StatusCode::BAD_REQUEST.into_response();
     }

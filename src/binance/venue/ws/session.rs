@@ -13,6 +13,7 @@ use backtestd_core::market::Ts;
 use super::control::Subscriptions;
 use super::faults;
 use super::frames::{Frame, due, next_instant};
+use super::micro::in_microseconds;
 use super::stream::{Kind, Route};
 
 /// Client messages of any kind per real second: futures and spot.
@@ -238,6 +239,9 @@ impl Session<'_> {
         for (mut frame, name) in frames {
             let name = &self.subscriptions.names()[name];
             let mut text = std::mem::take(&mut frame.json);
+            if self.subscriptions.in_microseconds {
+                text = in_microseconds(&text);
+            }
             if self.subscriptions.is_combined {
                 text = format!("{{\"stream\":{},\"data\":{text}}}", serde_json::Value::from(name.as_str()));
             }
