@@ -29,6 +29,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
             "blueprints",
             "portfolio",
             "conclude",
+            "walkforward",
         ],
     ),
     ("store", &["files", "db", "lake", "spec_dir"]),

@@ -11,7 +11,7 @@ use super::Progress;
 use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::misuse::{self, Misuse};
-use crate::research::{self, Request};
+use crate::research::{self, Request, WalkRequest};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::PlaceboRequest;
@@ -88,7 +88,7 @@ impl Selection {
 /// Running it twice over the same store, specs and binary writes the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  backtestd research --placement-null 20          # the same, beside its placebo"
+    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  backtestd research --placement-null 20          # the same, beside its placebo\n  backtestd research --walk-forward 7d --from 2025-04-01   # what it would have published, and what came of it"
 )]
 pub(super) struct ResearchCmd {
     #[command(flatten)]
@@ -106,6 +106,15 @@ pub(super) struct ResearchCmd {
     /// Seed of the placebo.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Live through history as the daemon would have instead: a look every so many days from --from on, each with what was
+    /// known by then. Leaves `reports/walk_forward/<run>/`: the versions with the instants of the past (`blueprints/`), what
+    /// came after each claim as parquet, and a report.
+    #[arg(long = "walk-forward", alias = "walk_forward", value_name = "7d", value_parser = days, requires = "from",
+          conflicts_with_all = ["publish", "placement_null"])]
+    walk_forward: Option<u32>,
+    /// The first look is at the midnight (UTC) that begins this day, YYYY-MM-DD.
+    #[arg(long, value_parser = parse_date, value_name = "DATE", requires = "walk_forward")]
+    from: Option<Ts>,
     /// Publish the blueprints as a new version if their content changed.
     #[arg(long)]
     publish: bool,
@@ -118,6 +127,12 @@ pub(super) struct ResearchCmd {
     data: DataRoot,
     #[command(flatten)]
     spec: SpecDir,
+}
+
+/// Reads `7d`: a whole number of days, at least one.
+fn days(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('d').and_then(|digits| digits.parse().ok());
+    number.filter(|days| *days > 0).ok_or_else(|| format!("'{text}' is no number of days, as in 7d"))
 }
 
 /// How often a snapshot is taken anew because the daemon looked at other hypotheses meanwhile.
@@ -133,7 +148,7 @@ fn admitted(cmd: &ResearchCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<(Read
             run_id: cmd.run_id.clone(),
             publish: cmd.publish,
             placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
-            write_features: true,
+            write_features: cmd.walk_forward.is_none(),
             ..cmd.selection.request(&store, &cmd.state.state, spec, &cmd.data.data_root)?
         };
         let known = store.trials()?;
@@ -166,14 +181,24 @@ pub(super) fn run(cmd: &ResearchCmd) -> anyhow::Result<ExitCode> {
         let bar = progress.get_or_insert_with(|| (stage, Progress::new(stage, total, cmd.json)));
         bar.1.set(done);
     };
-    let summary = pool.install(|| research::run(&mut store, &request, SystemClock.now(), &mut on_stage))?;
+    let (json, text, done) = if let (Some(step_days), Some(from)) = (cmd.walk_forward, cmd.from) {
+        let walk = WalkRequest { from, step_days };
+        let summary = pool.install(|| research::walk_forward(&mut store, &request, walk, &mut on_stage))?;
+        let done = format!("{} versions, {} trades", summary.totals.versions, summary.totals.trades);
+        (serde_json::to_string(&summary)?, summary.text(), done)
+    } else {
+        let now = SystemClock.now();
+        let summary = pool.install(|| research::run(&mut store, &request, now, &mut on_stage))?;
+        let done = format!("{} events, {} outcomes", summary.events, summary.outcomes);
+        (serde_json::to_string(&summary)?, summary.text(), done)
+    };
     if let Some((_, progress)) = progress {
-        progress.finish(&format!("{} events, {} outcomes", summary.events, summary.outcomes));
+        progress.finish(&done);
     }
     if cmd.json {
-        println!("{}", serde_json::to_string(&summary)?);
+        println!("{json}");
     } else {
-        print!("{}", summary.text());
+        print!("{text}");
     }
     Ok(ExitCode::SUCCESS)
 }

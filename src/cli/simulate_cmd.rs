@@ -14,14 +14,14 @@ use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::misuse;
 use super::research_cmd::Selection;
 use super::table::render;
-use crate::nautilus::{LISTED_STEPS, ListedSteps};
+use crate::nautilus::listed_steps;
 use crate::publish::{BLUEPRINTS_FILE, current_version, read_version, version_number};
 use crate::research::{Request, StoreMarkets, collect};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::blueprints::{Blueprint, Status, trades_of};
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::Portfolio;
-use backtestd_core::market::{BPS, Market, Symbol};
+use backtestd_core::market::{BPS, Symbol};
 use backtestd_core::outcomes::Event;
 use backtestd_core::portfolio::{Filters, Totals, positions_of};
 use backtestd_core::spec::CompiledSpec;
@@ -143,10 +143,7 @@ impl SimulateCmd {
                 .iter()
                 .any(|b| b.id == id && b.status == Status::Active && (self.members || b.is_traded()))
         };
-        let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let listed: Vec<ListedSteps> = listed.unwrap_or_default();
-        let perp = listed.into_iter().filter(|s| s.market == Market::Perp.to_string());
-        let step = perp.filter_map(|s| Some((s.symbol, s.step?))).collect();
+        let step = listed_steps(store)?;
         let filters = Filters { step, min_notional: spec.min_notional };
         Ok(Portfolio::simulate(&positions, &is_traded, spec, &filters))
     }

@@ -52,6 +52,7 @@ pub mod pipeline;
 pub mod portfolio;
 pub mod spec;
 pub mod tradability;
+pub mod walkforward;
 
 pub use blueprints::Blueprint;
 pub use clock::Clock;

@@ -1,10 +1,13 @@
 //! What an instrument is made of: steps, least notional, fees.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::bars::{instrument_id, row};
 use super::fixed::decimals;
 use backtestd_core::market::{Bar, Instrument, Market, Symbol};
+use backtestd_store::{Store, StoreError};
 
 /// Decimals of an instrument's prices and sizes, the same for its whole history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +79,17 @@ pub struct ListedSteps {
     pub tick: Option<f64>,
     /// Step of sizes, base units.
     pub step: Option<f64>,
+}
+
+/// Steps of the sizes of perpetuals, as far as the exchange has said them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn listed_steps(store: &Store) -> Result<BTreeMap<Symbol, f64>, StoreError> {
+    let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let listed: Vec<ListedSteps> = listed.unwrap_or_default();
+    let perp = listed.into_iter().filter(|s| s.market == Market::Perp.to_string());
+    Ok(perp.filter_map(|s| Some((s.symbol, s.step?))).collect())
 }
 
 /// Steps as the exchange lists them.

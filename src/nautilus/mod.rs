@@ -28,6 +28,6 @@ mod updates;
 pub use bars::write_bars;
 pub use catalog::{Catalog, ExportError, SeriesExport};
 pub use fixed::{FixedError, decimals, to_fixed};
-pub use instruments::{InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, Steps};
+pub use instruments::{InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, Steps, listed_steps};
 pub use lines::{SIGNALS, TRADES, trade_line, write_lines};
 pub use updates::{write_funding, write_prices};

@@ -7,6 +7,7 @@ use backtestd_core::conclude::Conclusions;
 use backtestd_core::discovery::{Catalogue, EvidenceBook};
 use backtestd_core::market::Ts;
 use backtestd_core::spec::CompiledSpec;
+use backtestd_core::tradability::PromotionReport;
 use backtestd_store::lake::{LakeError, write_bytes, write_phase2_reports};
 
 use super::{
@@ -16,6 +17,8 @@ use super::{
 
 /// What one account earns that trades the blueprints of the run together.
 pub const PORTFOLIO_FILE: &str = "portfolio.json";
+/// The record of what the bridge traded: cut in time, deflated by the trials.
+const PROMOTION_FILE: &str = "promotion.json";
 /// In the state directory: the highest version that was published from it.
 const LAST_VERSION: &str = "last_version";
 
@@ -48,6 +51,15 @@ pub fn write_run_files(
     write_run(&reports, &spec.hash, facts, hypotheses, candidates, bridge, compiled)?;
     write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
+    let promotion = PromotionReport::of(
+        candidates,
+        bridge,
+        (facts.discovery_start, facts.discovery_end),
+        conclusions.discovery.summary.trials as u64,
+        &spec.strategies.promotion,
+    );
+    let path = reports.join("promotions").join(&facts.run_id).join(PROMOTION_FILE);
+    write_bytes(&path, (canonical_json(&promotion) + "\n").as_bytes())?;
     if let Some(portfolio) = &conclusions.portfolio {
         let path = reports.join("strategy_blueprints").join(&facts.run_id).join(PORTFOLIO_FILE);
         write_bytes(&path, (canonical_json(portfolio) + "\n").as_bytes())?;

@@ -16,6 +16,8 @@ mod measures;
 mod page;
 mod portfolio;
 mod tables;
+mod walk_page;
 
 pub use calibration_page::calibration_page;
 pub use page::{ReportInput, SymbolFacts, render};
+pub use walk_page::{WalkPage, walk_page};

@@ -66,7 +66,7 @@ fn row(name: &str, totals: &Totals, start: f64) -> Markup {
 }
 
 /// Equity at the end of each day, with its drawdown below.
-fn equity(account: &Account) -> Markup {
+pub(super) fn equity(account: &Account) -> Markup {
     const W: f64 = 860.0;
     const H: f64 = 220.0;
     const LEFT: f64 = 56.0;

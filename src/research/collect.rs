@@ -35,6 +35,8 @@ pub struct Collected {
     pub open_outcomes: usize,
     /// Detector health per event and symbol, and the sources that were known on a part of the range only.
     pub quality: QualityReport,
+    /// Detector health as it stood before each of the marks that were asked for, in their order.
+    pub quality_at: Vec<QualityReport>,
     /// Per requested symbol: bars and gaps of the range.
     pub bars: BTreeMap<Symbol, BarCount>,
     /// What events can be moved in; only where a placebo is asked for.
@@ -90,6 +92,20 @@ pub fn collect(
     request: &Request,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Collected, ResearchError> {
+    collect_at(store, request, &[], progress)
+}
+
+/// As [`collect`], and remembers what was known of the detectors before each of `marks`: bars after the first of the request
+/// and none after its end, ascending.
+///
+/// # Errors
+/// As [`collect`].
+pub(super) fn collect_at(
+    store: &Store,
+    request: &Request,
+    marks: &[BarIndex],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Collected, ResearchError> {
     let engine = EngineOptions { slack_rows: CHUNK_ROWS, threads: true };
     let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
     let symbols = config.symbols.clone();
@@ -106,13 +122,14 @@ pub fn collect(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
-    let mut data = Sha256::new();
+    let (mut data, mut quality_at) = (Sha256::new(), Vec::new());
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
-        // A chunk ends where counting begins.
+        // A chunk ends where counting begins, and at every mark.
         let until = if from < request.first { request.first } else { request.end };
-        let rows = CHUNK_ROWS.min((until.min(request.end) - from) as usize);
+        let mark = marks.iter().copied().find(|mark| *mark > from).unwrap_or(until);
+        let rows = CHUNK_ROWS.min((until.min(mark).min(request.end) - from) as usize);
         let raw = store.raw(&symbols, from, rows)?;
         digest(&mut data, &raw);
         let facts = pipeline.push(&raw)?;
@@ -132,18 +149,15 @@ pub fn collect(
         outcomes.extend(facts.outcomes.into_iter().filter(|o| reported(&o.event)));
         measured.extend(outcomes[matured..].iter().map(|o| measures.of(o)));
         events.extend(facts.events.into_iter().filter(reported));
+        if marks.contains(&pipeline.next_bar()) {
+            quality_at.push(pipeline.quality_of(&request.symbols));
+        }
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
     count_quarantined(store, request, &mut bars)?;
     let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
-    if let Some(mut lake) = lake {
-        // Others read whole months: the rest of the last one is computed for the lake alone.
-        let end = whole_months_end(store, &request.symbols, request.end)?;
-        while pipeline.next_bar() < end {
-            let rows = CHUNK_ROWS.min((end - pipeline.next_bar()) as usize);
-            lake.add(&pipeline.push(&store.raw(&symbols, pipeline.next_bar(), rows)?)?)?;
-        }
-        lake.finish()?;
+    if let Some(lake) = lake {
+        finish_lake(lake, &mut pipeline, store, (request, &symbols))?;
     }
     let events = events
         .into_iter()
@@ -153,7 +167,33 @@ pub fn collect(
         })
         .collect();
     let data = data.finalize().into();
-    Ok(Collected { events, outcomes, measured, open_outcomes, quality, bars, history, history_from, data })
+    Ok(Collected {
+        events,
+        outcomes,
+        measured,
+        open_outcomes,
+        quality,
+        quality_at,
+        bars,
+        history,
+        history_from,
+        data,
+    })
+}
+
+/// Others read whole months: the rest of the last one is computed for the lake alone.
+fn finish_lake(
+    mut lake: FeatureLake,
+    pipeline: &mut Pipeline,
+    store: &Store,
+    (request, symbols): (&Request, &[Symbol]),
+) -> Result<(), ResearchError> {
+    let end = whole_months_end(store, &request.symbols, request.end)?;
+    while pipeline.next_bar() < end {
+        let rows = CHUNK_ROWS.min((end - pipeline.next_bar()) as usize);
+        lake.add(&pipeline.push(&store.raw(symbols, pipeline.next_bar(), rows)?)?)?;
+    }
+    lake.finish()
 }
 
 /// Counts the records of the requested range that are not taken for true.

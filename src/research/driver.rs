@@ -115,16 +115,17 @@ pub fn run(
 }
 
 /// What a run may look at.
-struct Admitted {
+pub(super) struct Admitted {
     config: DiscoveryConfig,
     catalogue: Catalogue,
     ledger: TrialLedger,
-    accounting: Accounting,
+    /// Every trial of the ledger, these among them.
+    pub(super) accounting: Accounting,
     measure_looks: Vec<MeasureLook>,
 }
 
 /// Enters the hypotheses of a run into the ledger.
-fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Admitted, ResearchError> {
+pub(super) fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Admitted, ResearchError> {
     let config = discovery_config(&request.spec, &request.symbols, request.end.open());
     let catalogue = config.catalogue(&OutcomeTable::default());
     let mut ledger = read_ledger(store, catalogue.statistic)?;

@@ -3,7 +3,7 @@
 use crate::publish::{PublishError, RunFilesError};
 use backtestd_core::conclude::ConcludeError;
 use backtestd_core::discovery::{LedgerError, TableError};
-use backtestd_core::market::Symbol;
+use backtestd_core::market::{Symbol, Ts};
 use backtestd_core::pipeline::PipelineError;
 use backtestd_store::StoreError;
 use backtestd_store::lake::LakeError;
@@ -18,6 +18,19 @@ pub enum ResearchError {
     NoBars {
         /// Symbol that was requested.
         symbol: Symbol,
+    },
+    /// A walk without a look.
+    #[error(
+        "--from {from}: there is no look to take; the first midnight must have a closed day of the history before it, which \
+         goes from {start} to {end}"
+    )]
+    NoLooks {
+        /// First look that was asked for.
+        from: Ts,
+        /// Where the history begins.
+        start: Ts,
+        /// Where it ends.
+        end: Ts,
     },
     /// The store failed.
     #[error(transparent)]

@@ -13,6 +13,8 @@ mod measures;
 mod request;
 mod summary;
 pub mod tables;
+mod walk_forward;
+mod walk_tables;
 
 pub use collect::{BarCount, Collected, collect, pipeline_config};
 pub use driver::{admit, run};
@@ -21,3 +23,4 @@ pub use ledger::{look_at, opening, read_ledger, remember_begun};
 pub use markets::{StoreMarkets, market_of};
 pub use request::{Request, run_id};
 pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};
+pub use walk_forward::{LookRow, WalkRequest, WalkSummary, walk_forward};

@@ -210,7 +210,7 @@ fn what_is_published_with_a_stop_is_what_a_loop_over_the_raw_bars_earns() {
 
 fn later_entries(result: &BridgeResult, all: &dyn Fn(i64) -> Vec<Position>, what: &str) {
     let delayed = result.delayed.as_ref().unwrap();
-    assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(delayed.iter().map(|d| d.bars).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     for later in delayed {
         let wanted = mean(all(1 + i64::from(later.bars)).iter().map(|p| p.net));
         close(later.after_cost_bps, wanted, &format!("{what} +{}", later.bars));

@@ -233,7 +233,7 @@ const MISTAKES: &[Mistake] = &[
     (
         "a delay that must pay, of no delays",
         "strategies/default.yaml",
-        "delay_bars: [1, 2]\n  # Not a gate by default: a five-minute edge is legitimately gone after five minutes.\n  min_delayed_after_cost_bps: null",
+        "delay_bars: [1, 2, 3, 4, 5, 6]\n  # Not a gate by default: a five-minute edge is legitimately gone after five minutes.\n  min_delayed_after_cost_bps: null",
         "delay_bars: []\n  min_delayed_after_cost_bps: 1.0",
     ),
     ("a cool-down in words", "strategies/default.yaml", "cooldown: horizon", "cooldown: one hour"),

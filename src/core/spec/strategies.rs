@@ -29,6 +29,8 @@ pub struct StrategiesSpec {
     pub on_weakened: OnWeakened,
     /// The account in which all of them are simulated together.
     pub portfolio: PortfolioSpec,
+    /// How the record of what the bridge traded is cut for `reports/promotions`.
+    pub promotion: PromotionSpec,
 }
 
 /// How positions are opened.
@@ -146,6 +148,34 @@ pub struct PortfolioSpec {
     pub min_notional: f64,
 }
 
+/// How the record of what the bridge traded is cut in time, and how overfitting is measured. No gate reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionSpec {
+    /// Share of the days of the history that come first.
+    pub train_share: f64,
+    /// Share of the days that come next; the rest is the test.
+    pub validation_share: f64,
+    /// Bars after a boundary whose events are left out. What reaches over a boundary is left out too.
+    pub embargo_bars: u32,
+    /// Blocks of days of the combinatorially symmetric cross-validation; even.
+    pub cscv_blocks: u32,
+}
+
+impl PromotionSpec {
+    fn validate(&self, found: &mut Ranges) {
+        let (train, validation) = (self.train_share, self.validation_share);
+        let is_share = |x: f64| x > 0.0 && x < 1.0;
+        found.check(is_share(train), "promotion.train_share", train, "above 0 and below 1");
+        let ok = is_share(validation) && train + validation < 1.0;
+        let rule = "above 0, and below 1 together with train_share";
+        found.check(ok, "promotion.validation_share", validation, rule);
+        let blocks = self.cscv_blocks;
+        let ok = blocks.is_multiple_of(2) && (2..=16).contains(&blocks);
+        found.check(ok, "promotion.cscv_blocks", blocks, "even, from 2 to 16");
+    }
+}
+
 impl PortfolioSpec {
     /// The same account without caps and throttle.
     #[must_use]
@@ -232,6 +262,7 @@ impl StrategiesSpec {
         let rule = "above 0 and at most 1 (1: only what lies wholly in another is joined to it)";
         found.check(share > 0.0 && share <= 1.0, "selection.max_overlap_share", share, rule);
         self.portfolio.validate(&mut found);
+        self.promotion.validate(&mut found);
         found.result()
     }
 }
@@ -281,6 +312,15 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_history_leave_something_to_the_test() {
+        let mut spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
+        spec.promotion =
+            PromotionSpec { train_share: 0.7, validation_share: 0.3, embargo_bars: 0, cscv_blocks: 7 };
+        let found: Vec<String> = spec.validate().unwrap_err().0.into_iter().map(|e| e.field).collect();
+        assert_eq!(found, ["promotion.validation_share", "promotion.cscv_blocks"]);
+    }
+
+    #[test]
     fn every_value_that_cannot_be_used_is_found_at_once() {
         let mut spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
         spec.exit.target_bps = Some(-5.0);
@@ -296,7 +336,7 @@ mod tests {
                 ("sizing.target_vol", "inf"),
                 ("robustness.cost_multiples[1]", "-1"),
                 ("robustness.cost_multiples[2]", "NaN"),
-                ("robustness.delay_bars[2]", "0"),
+                ("robustness.delay_bars[6]", "0"),
             ]
             .map(|(field, value)| (field.to_owned(), value.to_owned()))
         );

@@ -32,6 +32,7 @@
 mod equity;
 mod evaluate;
 mod markets;
+mod promotion;
 mod rule;
 mod sample;
 mod trading;
@@ -40,7 +41,11 @@ mod walk;
 pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
 pub use markets::{MarketError, Markets};
+pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use trading::Delayed;
 pub use walk::simulate;
+
+#[cfg(test)]
+mod prior_tests;
