@@ -137,6 +137,7 @@ fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<
                 vol_regime: 1,
                 carry_state: 0,
                 sigma_bar: 0.001,
+                sigma_event: 0.001,
                 features: Vec::new(),
             }),
             horizon: Horizon::parse("15m").unwrap(),

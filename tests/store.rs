@@ -40,6 +40,7 @@ fn event(n: i64, severity: f64) -> Event {
         vol_regime: 2,
         carry_state: i8::MIN,
         sigma_bar: f64::NAN,
+        sigma_event: f64::NAN,
         features: vec![("ratio".into(), 0.1 + 0.2), ("gone".into(), f64::NAN), ("tiny".into(), -1e-310)],
     }
 }
@@ -253,11 +254,17 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
         horizon: "5m".to_owned(),
         condition: String::new(),
         scope: "ALL".to_owned(),
+        share: Some(0.25),
+        by_order: 0.5,
+        begun: None,
     };
     store.commit(&TickCommit { through: T0 + 5 * 288, ..TickCommit::default() }).unwrap();
     store.replace_evidence(i64::MIN, &(0..4).map(record).collect::<Vec<_>>()).unwrap();
     store.add_trials(&[trial(1), trial(2)]).unwrap();
     store.add_trials(&[Trial { cohort: 9, ..trial(2) }, trial(3)]).unwrap();
+    // When a trial has begun is remembered once, and nothing else of it changes.
+    store.begin_trials(&[Trial { begun: Some(first + 9), cohort: 9, ..trial(1) }, trial(8)]).unwrap();
+    store.begin_trials(&[Trial { begun: Some(first + 11), ..trial(1) }]).unwrap();
     let beside = Trial { statistic: TestStatistic::VarianceRatio, ..trial(4) };
     store.add_trials(std::slice::from_ref(&beside)).unwrap();
 
@@ -275,6 +282,7 @@ fn a_rewind_takes_back_the_evidence_of_days_that_it_opens_again_and_never_a_tria
     assert_eq!(trials.pop(), Some(beside));
     let cohorts: Vec<_> = trials.iter().map(|t| (t.event_type.clone(), t.cohort)).collect();
     assert_eq!(cohorts, [("E1".to_owned(), 1), ("E2".to_owned(), 1), ("E3".to_owned(), 1)]);
+    assert_eq!(trials.iter().map(|t| t.begun).collect::<Vec<_>>(), [Some(first + 9), None, None]);
     assert_eq!(store.evidence().unwrap().len(), 2);
 }
 

@@ -26,8 +26,23 @@ use backtestd_store::Store;
 use backtestd_store::lake::write_bytes;
 
 /// Worlds that the acceptance criteria need.
-const CRITERIA_WORLDS: [WorldKind; 5] =
-    [WorldKind::Null, WorldKind::Skew, WorldKind::Struct, WorldKind::Subcost, WorldKind::Retire];
+const CRITERIA_WORLDS: [WorldKind; 15] = [
+    WorldKind::Null,
+    WorldKind::Skew,
+    WorldKind::Struct,
+    WorldKind::Subcost,
+    WorldKind::Drift,
+    WorldKind::Retire,
+    WorldKind::Rare1,
+    WorldKind::Rare3,
+    WorldKind::Rare5,
+    WorldKind::Tails,
+    WorldKind::Pegged,
+    WorldKind::Prints,
+    WorldKind::Crash,
+    WorldKind::Regimes,
+    WorldKind::Rough,
+];
 /// Runs of each pipeline world, and their length, where nothing else is asked for.
 const PIPELINE_RUNS: usize = 8;
 const PIPELINE_DAYS: usize = 180;
@@ -57,7 +72,8 @@ pub(super) struct CalibrateCmd {
     /// What is put to the test.
     #[arg(long, value_enum, default_value = "tables")]
     level: Level,
-    /// Worlds, separated by commas: null, skew, struct, sparse, subcost, drift, retire. Pipeline: null, struct.
+    /// Worlds, separated by commas: null, skew, struct, sparse, subcost, drift, retire, rare1, rare3, rare5, rare_follow,
+    /// tails, pegged, prints, crash, regimes, rough. Pipeline: null, struct.
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     worlds: Vec<WorldKind>,
     /// Runs of each world (scores: draws of each series). Default: what the criteria ask for.

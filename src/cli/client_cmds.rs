@@ -103,9 +103,12 @@ pub(super) struct RecomputeCmd {
 
 /// Ask the daemon to read its spec tree again.
 ///
-/// Example: backtestd reload
+/// Example: backtestd reload --dry-run   # how many trials the tree on disk would open, in which cohort, with which budget
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadCmd {
+    /// Put nothing in force: say what would change, and which trials it would open.
+    #[arg(long = "dry-run", alias = "dry_run")]
+    dry_run: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -285,7 +288,12 @@ impl ReloadCmd {
     /// # Errors
     /// When no daemon answers, it refuses this peer, or the spec tree is not valid.
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        self.connection.ask(&Request::Post("/v1/reload", json!({})), |answer| {
+        let body = json!({ "dry_run": self.dry_run });
+        self.connection.ask(&Request::Post("/v1/reload", body), |answer| {
+            if let Some(trials) = answer["text"].as_str() {
+                let what = if answer["changed"] == true { "would take over" } else { "is in force already" };
+                return format!("spec {} {what}\n{trials}\n", plain(&answer["hash"]));
+            }
             let what = if answer["changed"] == true { "now in force" } else { "unchanged" };
             format!("spec {} {what}\n", plain(&answer["hash"]))
         })

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::dirs::{DataRoot, SpecDir, StateDir};
 use crate::daemon::client::Client;
 use crate::daemon::config::{
-    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
+    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, OnSpecChange, RecomputeSchedule,
+    Retention, Start,
 };
 use crate::daemon::{Daemon, Stopper};
 use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange};
@@ -180,6 +181,7 @@ impl DemoCmd {
             } else {
                 RecomputeSchedule::EveryBars(288)
             },
+            spec_watch: OnSpecChange::Install,
             keep_reports: 10,
             retention: Retention::default(),
             fsync: Fsync::EveryTick,

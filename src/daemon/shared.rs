@@ -18,9 +18,10 @@ use super::stream_log::{StreamEntry, StreamLog};
 use crate::verify::ConflictQuery;
 use backtestd_binance::Rest;
 use backtestd_core::clock::Clock;
-use backtestd_core::discovery::Trial;
+use backtestd_core::discovery::{Opening, Trial};
 use backtestd_core::explain::{History, Stretch};
 use backtestd_core::market::{Kind, RawBlock, Symbol, Ts};
+use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Frozen, Quarantined};
 
 /// Commands to the main loop that may wait at once; one more gets 503.
@@ -152,6 +153,8 @@ pub enum Query {
         /// Where the records go, or the id that is not in quarantine.
         reply: oneshot::Sender<Result<Result<Vec<Quarantined>, String>, String>>,
     },
+    /// The trials that these specs would open.
+    Opening(Arc<CompiledSpec>, oneshot::Sender<Result<Opening, String>>),
     /// A stretch of the raw log.
     Raw {
         /// Symbols and rows that are wanted.

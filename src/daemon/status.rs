@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 pub use super::exchange_status::{
     ChangeOfUniverse, ClockStatus, GapStatus, OpinionStatus, RefusedStatus, RestStatus, UniverseStatus,
 };
-use backtestd_core::discovery::Cohort;
+use backtestd_core::discovery::{Cohort, Opening};
 use backtestd_core::market::{Market, Symbol, Ts};
 use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
 use backtestd_store::Replaced;
@@ -100,10 +100,21 @@ pub struct SpecStatus {
     pub loaded_at: Option<Ts>,
     /// Why the tree on disk is not in force; the spec above stays.
     pub error: Option<String>,
+    /// The tree on disk where it differs from what is in force and waits for a reload (`spec_watch = "ask"`).
+    pub waiting: Option<WaitingSpec>,
     /// Event types that this deployment cannot compute, with the source they miss.
     pub unavailable: Vec<Unavailable>,
     /// The last change since the start: under way, or in force.
     pub change: Option<ChangeStatus>,
+}
+
+/// A spec tree that waits for a reload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WaitingSpec {
+    /// The `ontology_spec_hash` of the tree.
+    pub hash: String,
+    /// The trials that it would open.
+    pub trials: Opening,
 }
 
 /// How far a spec change is.

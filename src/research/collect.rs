@@ -232,7 +232,8 @@ fn digest(data: &mut Sha256, raw: &RawBlock) {
 /// Keeps what a placebo reads of the rows inside the requested range.
 fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw: &RawBlock, facts: &Facts) {
     let skip = (history.first - facts.first).clamp(0, facts.rows as i64) as usize;
-    let sigma = spec.graph.features.iter().position(|f| f.name == "sigma_bar");
+    let sigmas = ["sigma_bar", "sigma_event"]
+        .map(|name| spec.graph.features.iter().position(|feature| feature.name == name));
     for (name, kept) in history.symbols.iter().zip(&mut history.columns) {
         let Some(at) = symbols.iter().position(|s| s == name) else { continue };
         let columns = &facts.columns.symbols[at];
@@ -242,10 +243,11 @@ fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw:
                 None => values.resize(values.len() + facts.rows - skip, f64::NAN),
             }
         }
-        let scale = sigma.and_then(|ix| facts.output.symbols[at].features.get(ix));
-        match scale {
-            Some(column) => kept.sigma_bar.extend_from_slice(&column[skip..]),
-            None => kept.sigma_bar.resize(kept.sigma_bar.len() + facts.rows - skip, f64::NAN),
+        for (sigma, kept) in sigmas.into_iter().zip([&mut kept.sigma_bar, &mut kept.sigma_event]) {
+            match sigma.and_then(|ix| facts.output.symbols[at].features.get(ix)) {
+                Some(column) => kept.extend_from_slice(&column[skip..]),
+                None => kept.resize(kept.len() + facts.rows - skip, f64::NAN),
+            }
         }
         kept.funding.extend(raw.symbols[at].funding.iter().filter(|p| p.ts >= history.first.open()));
         kept.has_funding |= columns.get(Source::FundingRate).is_some();

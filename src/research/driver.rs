@@ -14,7 +14,7 @@ use super::measures::{MeasureLook, look_at_measures, write_measures};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
 use super::tables::{events_table, flags_table, outcomes_table};
-use super::{ResearchError, look_at, read_ledger};
+use super::{ResearchError, look_at, read_ledger, remember_begun};
 use crate::publish::{PublishError, publish_conclusions, read_current, write_run_files};
 use crate::report::{ReportInput, SymbolFacts, render};
 use backtestd_core::blueprints::{Blueprint, Life, RunFacts, lives_of};
@@ -23,7 +23,7 @@ use backtestd_core::conclude::{
     discovery_config, exclusions, find, lacking, needs_outcomes, outcome_table, placebo,
 };
 use backtestd_core::discovery::{
-    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, MeasuredTest, OutcomeTable,
+    Accounting, Catalogue, DiscoveryConfig, EvidenceBook, MeasuredTest, OutcomeTable, TrialLedger,
 };
 use backtestd_core::market::hex;
 use backtestd_core::market::{BarIndex, DAY_MS, Ts};
@@ -44,7 +44,7 @@ pub fn run(
     progress: &mut dyn FnMut(&'static str, u64, u64),
 ) -> Result<RunSummary, ResearchError> {
     let day = closed_through(request.end.open());
-    let Admitted { config, catalogue, accounting, measure_looks } = enter(store, request, day)?;
+    let Admitted { config, catalogue, mut ledger, accounting, measure_looks } = enter(store, request, day)?;
     let mut stages = Vec::new();
     let mut clock = Instant::now();
     let mut lap = |stage: &'static str| {
@@ -71,6 +71,7 @@ pub fn run(
     let table = outcome_table(&request.spec, &collected.outcomes)?;
     let mut book = config.open_book(&catalogue);
     book.advance(&table, &catalogue, day);
+    remember_begun(store, &mut ledger, (&catalogue, &book), &request.spec.gates)?;
     let look = Look {
         catalogue: &catalogue,
         book: &book,
@@ -117,6 +118,7 @@ pub fn run(
 pub(super) struct Admitted {
     config: DiscoveryConfig,
     catalogue: Catalogue,
+    ledger: TrialLedger,
     /// Every trial of the ledger, these among them.
     pub(super) accounting: Accounting,
     measure_looks: Vec<MeasureLook>,
@@ -127,10 +129,10 @@ pub(super) fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Ad
     let config = discovery_config(&request.spec, &request.symbols, request.end.open());
     let catalogue = config.catalogue(&OutcomeTable::default());
     let mut ledger = read_ledger(store, catalogue.statistic)?;
-    let kind = request.spec.gates.multiplicity.catalogue;
-    let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+    let procedure = &request.spec.gates.multiplicity;
+    let accounting = look_at(store, &mut ledger, &catalogue, procedure, day)?;
     let measure_looks = look_at_measures(store, &request.spec, &request.symbols, day)?;
-    Ok(Admitted { config, catalogue, accounting, measure_looks })
+    Ok(Admitted { config, catalogue, ledger, accounting, measure_looks })
 }
 
 /// Enters the hypotheses of a run into the ledger without looking at anything yet: [`run`] then finds them there.

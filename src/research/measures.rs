@@ -87,8 +87,7 @@ pub(super) fn look_at_measures(
         let asked = CatalogueSpec::of(spec, symbols, statistic);
         let catalogue = Catalogue::new(&asked, &spec.multiplicity.families);
         let mut ledger = read_ledger(store, statistic)?;
-        let kind = spec.gates.multiplicity.catalogue;
-        let accounting = look_at(store, &mut ledger, &catalogue, kind, day)?;
+        let accounting = look_at(store, &mut ledger, &catalogue, &spec.gates.multiplicity, day)?;
         looks.push(MeasureLook { catalogue, accounting });
     }
     Ok(looks)

@@ -19,7 +19,7 @@ mod walk_tables;
 pub use collect::{BarCount, Collected, collect, pipeline_config};
 pub use driver::{admit, run};
 pub use error::ResearchError;
-pub use ledger::{look_at, read_ledger};
+pub use ledger::{look_at, opening, read_ledger, remember_begun};
 pub use markets::{StoreMarkets, market_of};
 pub use request::{Request, run_id};
 pub use summary::{EventCount, EventFinding, RunSummary, StageTime, UnavailableEvent, peak_memory_mib};

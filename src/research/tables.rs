@@ -131,6 +131,7 @@ pub fn outcomes_table(
         ("funding_paid".to_owned(), f64_column(rows.iter().map(|r| r.funding_paid))),
         ("cost_bps_round_trip".to_owned(), f64_column(rows.iter().map(|r| r.cost_bps_round_trip))),
         ("sigma_bar".to_owned(), f64_column(rows.iter().map(|r| r.event.sigma_bar))),
+        ("sigma_event".to_owned(), f64_column(rows.iter().map(|r| r.event.sigma_event))),
         ("matured_ts".to_owned(), ts_column_opt(rows.iter().map(|r| Some(r.matured())))),
         ("vol_regime".to_owned(), string_column(rows.iter().map(|r| vol_label(r.event.vol_regime)))),
         ("carry_state".to_owned(), string_column(rows.iter().map(|r| carry_label(r.event.carry_state)))),

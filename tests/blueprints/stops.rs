@@ -62,7 +62,7 @@ fn world() -> World {
     let catalogue = config.catalogue(&OutcomeTable::default());
     let mut book = config.open_book(&catalogue);
     book.advance(&outcome_table(&spec, &outcomes).unwrap(), &catalogue, watermark.day() - 1);
-    let accounting = Accounting::alone(&catalogue, spec.gates.multiplicity.catalogue);
+    let accounting = Accounting::alone(&catalogue, &spec.gates.multiplicity);
     let look =
         Look { catalogue: &catalogue, book: &book, accounting: &accounting, excluded: &[], lacking: &[] };
     let mut discovery = find(&look, &config);

@@ -29,6 +29,13 @@ fn table(name: &str) -> OutcomeTable {
 fn closed() -> DiscoveryConfig {
     let mut config = config();
     config.gates.multiplicity.catalogue = CatalogueKind::Closed;
+    // The numbers below are those of one mixture on both sides and of an even budget: what is bounded does not depend on it.
+    (config.gates.multiplicity.budget.pooled_unconditional, config.gates.multiplicity.budget.by_order) =
+        (0.0, 0.0);
+    let evidence = &mut config.gates.evidence;
+    (evidence.mix_sym.follow, evidence.mix_sym.fade) = (0.1, 0.1);
+    let bets = vec![0.02, 0.04, 0.07, 0.11, 0.155];
+    (evidence.bet_lambdas.follow, evidence.bet_lambdas.fade) = (bets.clone(), bets);
     config
 }
 
@@ -37,7 +44,8 @@ fn unbounded() -> DiscoveryConfig {
     let mut config = closed();
     let influence = &mut config.gates.evidence.influence;
     (influence.max_day_score, influence.min_sigma_bar, influence.min_sigma_share) = (1e300, 1e-300, 1e-300);
-    (influence.max_cost_to_move, influence.max_pool_weight) = (1e300, 1e300);
+    (influence.max_cost_to_move, influence.max_pool_weight, influence.max_gain_to_loss) =
+        (1e300, 1e300, 1e300);
     config
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use backtestd_core::blueprints::RunFacts;
 use backtestd_core::conclude::{Look, conclude_like, discovery_config, outcome_table};
 use backtestd_core::discovery::{
-    Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey, TrialLedger,
-    conclude_book, state_condition,
+    Candidate, Catalogue, CatalogueSpec, ConditionTest, Definitions, Lacking, OutcomeTable, TrialKey,
+    TrialLedger, UnitPlace, conclude_book, state_condition,
 };
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
@@ -129,8 +129,8 @@ fn a_filter_that_an_event_gives_up_leaves_the_other_trials_in_their_cohort() {
     assert_ne!(full.hash, small.hash);
 
     let mut ledger = TrialLedger::default();
-    ledger.extend(ledger.admit(&small, CatalogueKind::Open, 10).unwrap(), CatalogueKind::Open);
-    let new = ledger.admit(&full, CatalogueKind::Open, 20).unwrap();
+    ledger.extend(ledger.admit(&small, &spec.gates.multiplicity, 10).unwrap(), CatalogueKind::Open);
+    let new = ledger.admit(&full, &spec.gates.multiplicity, 20).unwrap();
     assert_eq!(new.len(), horizons * full.scopes());
     assert!(new.iter().all(|t| t.cohort == 2 && t.event_type == "DEPTH_COLLAPSE"));
     assert!(full.places().any(|p| new[0].key == TrialKey::of(&full.definition(p))));
@@ -176,6 +176,7 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
             vol_regime: -1,
             carry_state: i8::MIN,
             sigma_bar: 0.001,
+            sigma_event: 0.001,
             features: Vec::new(),
         }),
         horizon: Horizon::parse("15m").unwrap(),
@@ -249,7 +250,7 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     event.templates.retain(|t| t != "only_if_liquidity");
     let mut ledger = TrialLedger::default();
     for catalogue in [&catalogue(&before), &full] {
-        let new = ledger.admit(catalogue, CatalogueKind::Open, 10).unwrap();
+        let new = ledger.admit(catalogue, &spec.gates.multiplicity, 10).unwrap();
         ledger.extend(new, CatalogueKind::Open);
     }
     let accounting = ledger.account(&full);
@@ -274,14 +275,28 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     let filtered = of("not_LOW_LIQUIDITY_STATE_and_not_SPREAD_ELEVATED_STATE");
     assert_eq!((of("").measured.cohort, filtered.measured.cohort), (1, 2));
     // The same outcomes, two budgets: the small second cohort has more of its budget for each of its trials.
-    let share = |cohort: u32| {
-        let c = accounting.of(cohort).unwrap();
-        c.budget / c.units as f64
+    let units = |block: usize| vec![None; full.block_units(block)];
+    let nobody = accounting.shares(&(0..full.blocks.len()).map(units).collect::<Vec<_>>());
+    let share = |c: &Candidate| {
+        let is_its = |place: &UnitPlace| {
+            let block = &full.blocks[place.block];
+            block.event_type == c.measured.event_type
+                && block.horizon == c.measured.horizon
+                && full.condition(*place).map_or("", |rule| &rule.condition.id) == c.state_id()
+                && full.scope(*place).label() == "ALL"
+        };
+        let place = full.places().find(is_its).unwrap();
+        nobody[place.block][full.local(place.block, place.scope, place.condition)]
     };
     let ratio = filtered.measured.p_threshold.unwrap() / of("").measured.p_threshold.unwrap();
-    assert!((ratio / (share(2) / share(1)) - 1.0).abs() < 1e-12, "{ratio}");
+    assert!((ratio / (share(filtered) / share(of(""))) - 1.0).abs() < 1e-12, "{ratio}");
+    // The same rows: one hypothesis with several names. The pool is its one symbol, and that is what is found.
+    let single = twin.candidates.iter().find(|c| c.judgement.is_discovery).unwrap();
+    assert_eq!((single.measured.scope.label(), single.state_id()), ("BTCUSDT", ""));
+    assert_eq!(filtered.measured.influence.same_series_as.as_ref(), Some(&of("").measured.candidate_id));
+    assert_eq!(of("").measured.influence.same_series_as.as_ref(), Some(&single.measured.candidate_id));
     assert!(
-        filtered.judgement.is_discovery
+        !filtered.judgement.is_discovery
             && (filtered.measured.p_any, filtered.measured.effect_raw_bps)
                 == (of("").measured.p_any, of("").measured.effect_raw_bps)
     );

@@ -7,7 +7,9 @@ use backtestd_core::discovery::DaySum;
 use backtestd_core::discovery::ash::{ash_fit, t_to_effective_se};
 use backtestd_core::discovery::bounds::LowerBound;
 use backtestd_core::discovery::cluster::{ClusterSum, ClusterT};
-use backtestd_core::discovery::eprocess::{MixParams, RunningScale, adjuster, log_add, pair_p, sym_log_e};
+use backtestd_core::discovery::eprocess::{
+    Bets, MixParams, RunningScale, adjuster, log_add, pair_p, sym_log_e,
+};
 use backtestd_core::discovery::monitor::RetireDetector;
 use backtestd_core::discovery::multiplicity::{
     Groups, bh_adjust, bh_reject, by_adjust, ebh_adjust, ebh_reject, grouped_bb, grouped_bb_adjust, harmonic,
@@ -127,14 +129,15 @@ fn check_day_score_t(example: &Value) {
 }
 
 fn lab() -> MixParams {
-    let mut bets = [0.0; MAX_BETS];
-    bets[..5].copy_from_slice(&[0.02, 0.04, 0.07, 0.11, 0.155]);
+    let bets = Bets {
+        loss_clips: [6.0; MAX_BETS],
+        gain_caps: [f64::INFINITY; MAX_BETS],
+        ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93, 1.0)
+    };
     MixParams {
-        sym_weight: 0.1,
+        sym_weights: [0.1; 2],
         rho: 10.0,
-        bets,
-        bet_count: 5,
-        loss_clip: 6.0,
+        bets: [bets; 2],
         score_cap: f64::INFINITY,
         scale_decay: 0.98,
         scale_prior: 5.0,
@@ -166,7 +169,7 @@ fn check_bet(example: &Value) {
     let mut process = SignProcesses::<1>::new(&p);
     for (z, e) in numbers(&example["input"]["z"]).into_iter().zip(list(&example["expected_log_e"])) {
         process.step([z], &p);
-        near(process.sign(0).log_e_bet(&p), e);
+        near(process.sign(0).log_e_bet(), e);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use backtestd_core::discovery::{
-    Accounting, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger, book_of,
-    conclude_book, conclude_in,
+    Accounting, Candidate, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger,
+    begun, book_of, candidate_id, conclude_book, conclude_in,
 };
 use backtestd_core::market::{DAY_MS, Ts};
 use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, Procedure};
@@ -112,7 +112,8 @@ fn a_damaged_record_ends_the_book_before_it_and_the_days_after_it_can_be_taken_a
 #[test]
 fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let config = config();
-    let table = planted(DAYS);
+    // Large enough to be found in so few days by the side that bets least.
+    let table = world(21, DAYS, Some(Edge { event: "BETA_ONE", bps: -90.0 }));
     let early = part(&table, |i| table.event[i] < 4);
     let catalogue = |t: &OutcomeTable| -> Catalogue {
         Catalogue::new(&CatalogueSpec::from_table(t, 1), &config.families)
@@ -120,7 +121,7 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
     let (small, large) = (catalogue(&early), catalogue(&table));
     let mut ledger = TrialLedger::default();
     let look = |ledger: &mut TrialLedger, c: &Catalogue, day| -> Accounting {
-        let new = ledger.admit(c, CatalogueKind::Open, day).unwrap();
+        let new = ledger.admit(c, &config.gates.multiplicity, day).unwrap();
         ledger.extend(new, CatalogueKind::Open);
         ledger.account(c)
     };
@@ -142,15 +143,24 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
         assert!(q[c.measured.candidate_id.as_str()] <= c.measured.q_value_global);
     }
     assert!(before.summary.discoveries > 0);
-    // The definition: reject p <= q k gamma_b / m_b.
-    let share = |cohort: u32| {
-        let c = second.of(cohort).unwrap();
-        c.budget / c.units as f64
-    };
+    // The definition: reject p <= q k s, s being the share of the trial since it began.
+    let days = begun(&large, &book_of(&table, &large, &config), &config.gates);
+    let shares: BTreeMap<String, f64> = large
+        .places()
+        .map(|place| {
+            let block = &large.blocks[place.block];
+            let condition = large.condition(place).map_or("", |c| &c.condition.id);
+            let scope = large.scope(place);
+            let id = candidate_id(&block.event_type, &block.horizon.label, condition, scope.label(), 1);
+            let at = large.local(place.block, place.scope, place.condition);
+            (id, second.shares(&days)[place.block][at])
+        })
+        .collect();
+    let share = |c: &Candidate| shares[&c.measured.candidate_id];
     let level = 0.05;
     let k = after.candidates.iter().filter(|c| c.measured.q_value_global <= level).count();
     for c in &after.candidates {
-        let threshold = level * k as f64 * share(c.measured.cohort);
+        let threshold = level * k as f64 * share(c);
         assert_eq!(
             c.measured.q_value_global <= level,
             c.measured.p_any <= threshold,

@@ -17,11 +17,54 @@ BIN, SPEC, SCRATCH = sys.argv[1:4]
 BAR, DAY = 300_000, 86_400_000
 BARS = {"5m": 1, "15m": 3, "60m": 12, "4h": 48}
 # gates.yaml as shipped
-SYM_W, RHO, BETS, CLIP, DECAY, PRIOR = 0.1, 10.0, [0.02, 0.04, 0.07, 0.11, 0.155], 6.0, 0.98, 5.0
+RHO, RESERVE, DECAY, PRIOR = 10.0, 0.99, 0.98, 5.0
+SYM_W = {"follow": 0.0, "fade": 0.0}
+BETS = {"follow": np.array([0.14]), "fade": np.array([0.14])}
+WIDE, ORDER = 0.5, 0.5
 DEFAULT_SIGMA, DEFAULT_COST, ALPHA = 0.002, 12.0, 0.1
 CAP, FLOOR, SHARE, HISTORY, LEAST_HISTORY, COST_TO_MOVE, POOL_WEIGHT = 12.0, 1e-5, 0.2, 32, 5, 1.0, 4.0
 LEAST_EVENTS, LEAST_DAYS = 50, 30
 Q = 0.05
+
+
+# ---------------------------------------------------------------- when trials begin
+def begins(units, symbols, k):
+    """The first day on which a unit has its counts and is a series of its own."""
+    def counted(key):
+        u = units[key]
+        return list(zip(u.get("days", []), np.cumsum(u.get("n", [])))) if u["day"] else []
+
+    def differ(whole, part):
+        return next((x[0] for i, x in enumerate(whole) if i >= len(part) or part[i] != x), None)
+
+    own, (e, h, scope, condition) = counted(k), k
+    enough = next((d for i, (d, n) in enumerate(own) if n >= LEAST_EVENTS and i + 1 >= LEAST_DAYS), None)
+    waits = [enough]
+    if condition:
+        waits.append(differ(counted((e, h, scope, "")), own))
+    if scope == "ALL":
+        firsts = sorted((counted((e, h, s, condition))[0][0], s) for s in symbols if counted((e, h, s, condition)))
+        apart = [firsts[1][0]] if len(firsts) > 1 else []
+        apart += [d for d in [differ(counted((e, h, firsts[0][1], condition)), own)] if d is not None] if firsts else []
+        waits.append(min(apart, default=None))
+    return None if None in waits else max(waits)
+
+
+def begun_shares(catalogue, units, symbols, live, is_wide, budgets):
+    """What each trial has of the budget, by its place in the queue of its tier."""
+    days = {k: begins(units, symbols, k) for k in catalogue}
+    out = {}
+    for tier, budget in ((True, budgets[0]), (False, budgets[1])):
+        queue = [k for k in catalogue if is_wide(k) == tier]
+        begun = sorted(days[k] for k in queue if days[k] is not None)
+
+        def first(n):
+            return budget * min(1.0, n / len(queue)) ** (1 - ORDER)
+        for k in queue:
+            before = sum(1 for d in begun if days[k] is None or d < days[k])
+            same = sum(1 for d in begun if d == days[k]) if days[k] is not None else 1
+            out[k] = (first(before + same) - first(before)) / same
+    return [out[k] for k in live]
 
 
 # ---------------------------------------------------------------- evidence
@@ -30,29 +73,32 @@ def log_e_sym(s, v):
             + special.log_ndtr(s / math.sqrt(v + RHO)))
 
 
-def process(z):
+def process(z, side):
     """Log of E_SYM, E_BET, E_MIX after every score, and the scaled scores."""
     num = den = PRIOR
     s = v = 0.0
-    wealth = np.zeros(len(BETS))
+    bets, weight = BETS[side], SYM_W[side]
+    wealth = np.zeros(len(bets))
     out, scaled, beyond = [], [], 0
     for x in z:
         scale = math.sqrt(num / den)
         scaled.append(x / scale)
         beyond += abs(x) > CAP * scale
+        gain = min(x / scale, CAP)
         x = min(max(x, -CAP * scale), CAP * scale)
         u = x / scale
         num, den = DECAY * num + x * x, DECAY * den + 1
         s, v = s + u, v + u * u
-        wealth = wealth + np.log1p(np.array(BETS) * max(u, -CLIP))
-        bet = np.logaddexp.reduce(wealth) - math.log(len(BETS))
+        wealth = wealth + np.log1p(bets * np.clip(gain, -RESERVE / bets, RESERVE / bets))
+        bet = np.logaddexp.reduce(wealth) - math.log(len(bets))
         sym = log_e_sym(s, v)
-        out.append((sym, bet, np.logaddexp(math.log(SYM_W) + sym, math.log(1 - SYM_W) + bet)))
+        mix = np.logaddexp(math.log(weight) + sym, math.log(1 - weight) + bet) if weight > 0 else bet
+        out.append((sym, bet, mix))
     return out, scaled, beyond
 
 
-def summary(z):
-    path, scaled, beyond = process(z)
+def summary(z, side):
+    path, scaled, beyond = process(z, side)
     if not path:
         return dict(sym=0.0, bet=0.0, mix=0.0, sup=0.0, at=None, scaled=[], beyond=0)
     mixes = [0.0] + [p[2] for p in path]
@@ -331,8 +377,8 @@ def expected(t):
             sums.append(u["s"][ix].sum())
         u["n"], u["sums"], u["z"], u["zc"], u["W"] = n, sums, z, zc, W
         z, zc = np.array(z), np.array(zc)
-        u["follow"], u["fade"] = summary(z - zc), summary(-z - zc)
-        u["gfollow"], u["gfade"] = summary(z), summary(-z)
+        u["follow"], u["fade"] = summary(z - zc, "follow"), summary(-z - zc, "fade")
+        u["gfollow"], u["gfade"] = summary(z, "follow"), summary(-z, "fade")
         with np.errstate(all="ignore"):
             u["t"] = cluster(n, sums)
     priors = defaultdict(list)
@@ -394,10 +440,15 @@ def expected(t):
         p.append(u["p"] if u["in"] else 1.0)
         u["tied"] = u["p+"] == u["p-"]
         u["sign"] = 1 if u["p+"] < u["p-"] else -1 if u["p-"] < u["p+"] else (-1 if u["s"].sum() < 0 else 1)
-    q_global = step_up(p, m)
-    q_by = step_up(p, m * sum(1 / i for i in range(1, m + 1)))
+    is_wide = lambda k: k[2] == "ALL" and not k[3]
+    wide = sum(1 for k in catalogue if is_wide(k))
+    apart = 0 < wide < m
+    share = begun_shares(catalogue, units, symbols, live, is_wide, (WIDE, 1 - WIDE) if apart else (wide / m, 1 - wide / m))
+    weighed = [x / s for x, s in zip(p, share)]
+    q_global = step_up(weighed, 1)
+    q_by = step_up(weighed, sum(1 / i for i in range(1, m + 1)))
     log_pair = [np.logaddexp(units[k]["follow"]["mix"], units[k]["fade"]["mix"]) - math.log(2) for k in live]
-    q_ebh = step_up([math.exp(-x) if units[k]["in"] else math.inf for k, x in zip(live, log_pair)], m)
+    q_ebh = step_up([math.exp(-x) / s if units[k]["in"] else math.inf for k, x, s in zip(live, log_pair, share)], 1)
     members, sizes = defaultdict(list), defaultdict(int)
     for k in catalogue:
         sizes[k[:2]] += 1
@@ -422,7 +473,7 @@ def expected(t):
                    p_any_gross=1.0 if u["constant"] else
                    min(1.0, 2 * math.exp(-min(700, max(u["gfollow"]["sup"], u["gfade"]["sup"])))),
                    q_value_global=q_global[i], q_value_by=q_by[i], q_value_ebh=q_ebh[i], q_value=q_global[i],
-                   q_value_seed=seed[k], p_threshold=Q * k_rejected / m)
+                   q_value_seed=seed[k], p_threshold=Q * k_rejected * share[i])
         fam, wf, ev, we, est, wu = tree[k]
         row.update(effect_shrunk_family_bps=sg * 1e4 * fam, effect_shrunk_event_bps=sg * 1e4 * ev,
                    effect_shrunk_state_bps=sg * 1e4 * est, shrinkage_weight_family=wf, shrinkage_weight_event=we,
@@ -439,10 +490,11 @@ def expected(t):
             neg = 1 - pos - zero
             net = posterior(priors[k[1]], sg * t["mean"], effective_se(t))[2](u["c"].mean())
             row.update(posterior_mean_bps=sg * 1e4 * mean, posterior_sd_bps=1e4 * sd,
-                       ci_low_bps=1e4 * (sg * mean - reach * sd), ci_high_bps=1e4 * (sg * mean + reach * sd),
                        lfsr=1 - (pos if sg > 0 else neg), lfsr_net=1 - net,
                        after_cost_expectancy_bps=sg * 1e4 * mean - row["cost_bps"],
                        stressed_after_cost_expectancy_bps=sg * 1e4 * mean - 1.5 * row["cost_bps"])
+            if q_global[i] <= Q:
+                row.update(ci_low_bps=1e4 * (sg * mean - reach * sd), ci_high_bps=1e4 * (sg * mean + reach * sd))
         if side["scaled"]:
             x = np.array(side["scaled"])
             row["worst_score"] = x.min()
@@ -450,7 +502,7 @@ def expected(t):
             if len(x) >= 3 and x.var() > 1e-9:
                 row["skewness"] = stats.skew(x)
         bound = lower_bound([sg * z for z in u["z"]], u["W"])
-        if bound is not None:
+        if bound is not None and q_global[i] <= Q:
             row["anytime_lower_bps"] = 1e4 * bound
         net_scores = [sg * z - c for z, c in zip(u["z"], u["zc"])]
         row["top_day_share"] = max(0.0, *net_scores) / sum(net_scores) if sum(net_scores) > 0 else None

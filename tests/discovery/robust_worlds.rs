@@ -40,7 +40,8 @@ fn spoil(mut table: OutcomeTable, seed: u64) -> OutcomeTable {
 fn unbounded(mut config: DiscoveryConfig) -> DiscoveryConfig {
     let influence = &mut config.gates.evidence.influence;
     (influence.max_day_score, influence.min_sigma_bar, influence.min_sigma_share) = (1e300, 1e-300, 1e-300);
-    (influence.max_cost_to_move, influence.max_pool_weight) = (1e300, 1e300);
+    (influence.max_cost_to_move, influence.max_pool_weight, influence.max_gain_to_loss) =
+        (1e300, 1e300, 1e300);
     config
 }
 

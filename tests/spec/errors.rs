@@ -147,8 +147,8 @@ const MISTAKES: &[Mistake] = &[
     (
         "more bets than the process holds",
         GATES,
-        "[0.02, 0.04, 0.07, 0.11, 0.155]",
-        "[0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09]",
+        "follow: [0.14]",
+        "follow: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09]",
     ),
     (
         "a gate of prevalence that is upside down",

@@ -62,6 +62,7 @@ const ADDED: [(&str, &str, &str); 10] = [
         "prevalence_per_10k:",
         "variants:\n  other: { enabled: true, doc: another side, direction: move(6), severity: rv_pct, exit: rv_pct < 0.5, \
          let: { calm: rv_pct < 0.2 }, when: base and calm, relative: { own: spot, hedge: index, ratio: beta_2016 } }\n\
+         draft: false\n\
          relative: { own: spot, hedge: index, ratio: beta_2016 }\nprevalence_per_10k:",
     ),
     (
@@ -185,7 +186,7 @@ fn others(leaf: &Leaf) -> Vec<String> {
         Value::Bool(is) => vec![(!is).to_string()],
         Value::Number(number) => {
             let x = number.as_f64().unwrap();
-            let steps = [x * 1.25, x + 1.0, x * 0.5, x - 1.0];
+            let steps = [x * 1.25, x + 1.0, x * 0.5, x - 1.0, x + 0.25];
             let integer = leaf.value.is_i64() || leaf.value.is_u64();
             let write = |y: f64| if integer { format!("{}", y.round()) } else { decimal(y) };
             steps.map(write).into_iter().filter(|text| *text != write(x)).collect()

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use backtestd_core::discovery::CatalogueSpec;
+use backtestd_core::market::Symbol;
 use backtestd_core::spec::SpecReport;
 
 use crate::copy::Copy;
@@ -58,6 +60,24 @@ fn a_new_event_passes_the_check_at_once_and_disturbs_nothing_else() {
             "DELEVERAGING_WAVE, LIQUIDATION_CASCADE,\n    OI_DRIFT]"
         )
     );
+}
+
+#[test]
+fn a_new_event_is_a_draft_that_opens_no_trial_until_the_line_is_taken_out() {
+    let copy = Copy::new();
+    assert!(spec(&copy, &["new-event", "OI_DRIFT"]).status.success());
+    let tested = |copy: &Copy| {
+        let asked = CatalogueSpec::from_spec(&copy.load(), &[Symbol::new("BTCUSDT").unwrap()]);
+        let why = asked.untested.iter().find(|u| &*u.event_type == "OI_DRIFT").map(|u| u.what.clone());
+        (asked.events.iter().any(|e| &*e.event_type == "OI_DRIFT"), why)
+    };
+    assert_eq!(tested(&copy), (false, Some("draft".to_owned())));
+    let said = spec(&copy, &["explain", "OI_DRIFT"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("draft       counted and explained"), "{said:?}");
+    let file = copy.path("events/oi_drift.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("draft: true\n", "")).unwrap();
+    assert!(tested(&copy).0);
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub(super) fn status_text(s: &Value) -> String {
     if let Some(error) = s["spec"]["error"].as_str() {
         text.push_str(&format!("spec error  the tree on disk is not in force:\n{error}\n"));
     }
+    text.push_str(&waiting_text(&s["spec"]["waiting"]));
     text.push_str(&change_text(&s["spec"]["change"]));
     text.push('\n');
     let series = rows(&s["symbols"], |x| {
@@ -209,6 +210,15 @@ fn quality_text(s: &Value) -> String {
         text.push_str(&format!("\n{}", table::render(&["unavailable event", "no source", "on"], &lines)));
     }
     text
+}
+
+/// A changed spec tree that waits for a reload.
+fn waiting_text(waiting: &Value) -> String {
+    let Some(hash) = waiting["hash"].as_str() else { return String::new() };
+    format!(
+        "spec waits  {hash}: {} new trials; `backtestd reload --dry-run` says which, `backtestd reload` puts it in force\n",
+        waiting["trials"]["new"]
+    )
 }
 
 /// The last spec change, if there was one: what it touches, how far it is.

@@ -26,14 +26,7 @@ pub struct SpecArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Load and compile everything; print what there is. Exit 0: fine, 1: errors, 3: findings.
-    ///
-    /// Example: backtestd spec check --spec ./spec
-    Check {
-        /// Print the report as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Check(check::CheckCmd),
     /// Print the ontology hash.
     ///
     /// Example: backtestd spec hash
@@ -53,7 +46,7 @@ enum Action {
 /// When the specs do not load, there is no such name, or a file or the store cannot be used.
 pub fn run(args: &SpecArgs, spec_dir: &Path) -> anyhow::Result<ExitCode> {
     match &args.action {
-        Action::Check { json } => check::run(load_specs(spec_dir), *json),
+        Action::Check(cmd) => cmd.run(load_specs(spec_dir)),
         Action::Hash { json } => hash(&load_specs(spec_dir)?, *json),
         Action::Explain(cmd) => cmd.run(spec_dir),
         Action::NewEvent(cmd) => cmd.run(spec_dir),

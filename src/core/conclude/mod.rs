@@ -215,7 +215,7 @@ pub fn conclude_alone(
 ) -> Result<Conclusions, ConcludeError> {
     let config = discovery_config(spec, symbols, run.data_watermark);
     let catalogue = config.catalogue(&OutcomeTable::default());
-    let accounting = Accounting::alone(&catalogue, spec.gates.multiplicity.catalogue);
+    let accounting = Accounting::alone(&catalogue, &spec.gates.multiplicity);
     let look = Look {
         catalogue: &catalogue,
         book: &config.open_book(&catalogue),

@@ -2,7 +2,7 @@
 //! volatility, and what followed *there* is booked. Sign flips: every day's returns, all symbols together, keep or
 //! change their sign.
 //!
-//! A moved event keeps its symbol, type, direction, states and time of day; only `sigma_bar` is the new bar's, as it would
+//! A moved event keeps its symbol, type, direction, states and time of day; only `sigma_bar` and `sigma_event` are the new bar's, as it would
 //! have been. Every hypothesis therefore keeps its number of events, its active days and its bursts, and events that
 //! came together still do; what is broken is the link between an event and the market after it. A drift of the market
 //! remains in both real data and placement; the flips remove it too.
@@ -29,6 +29,8 @@ pub struct SymbolHistory {
     pub has_funding: bool,
     /// The feature `sigma_bar`.
     pub sigma_bar: Vec<f64>,
+    /// The feature `sigma_event`.
+    pub sigma_event: Vec<f64>,
 }
 
 /// The history that events can be moved in.
@@ -127,8 +129,11 @@ impl History {
                 let day = event.bar.open().day();
                 let bar = event.bar + (map.moves.get(&day)? - day) * BARS_PER_DAY;
                 let symbol = self.symbols.iter().position(|s| *s == event.symbol)?;
-                let sigma_bar = self.columns[symbol].sigma_bar.get((bar - self.first) as usize).copied();
-                Some(Event { bar, sigma_bar: sigma_bar.unwrap_or(f64::NAN), ..event.clone() })
+                let at = (bar - self.first) as usize;
+                let [sigma_bar, sigma_event] =
+                    [&self.columns[symbol].sigma_bar, &self.columns[symbol].sigma_event]
+                        .map(|column| column.get(at).copied().unwrap_or(f64::NAN));
+                Some(Event { bar, sigma_bar, sigma_event, ..event.clone() })
             })
             .collect();
         out.sort_by_key(|e| e.bar);

@@ -16,6 +16,7 @@ fn history() -> History {
         *price = (0..rows).map(|i| 1000.0 + i as f64).collect();
     }
     h.columns[0].sigma_bar = (0..rows).map(|i| 1e-6 * i as f64).collect();
+    h.columns[0].sigma_event = (0..rows).map(|i| 2e-6 * i as f64).collect();
     h
 }
 
@@ -31,6 +32,7 @@ fn event(day: i64, slot: i64) -> Event {
         vol_regime: 2,
         carry_state: 0,
         sigma_bar: 0.5,
+        sigma_event: 0.5,
         features: Vec::new(),
     }
 }
@@ -66,6 +68,7 @@ fn a_moved_event_keeps_what_it_is_and_meets_the_market_of_its_new_day() {
         );
         assert_eq!(new.bar.0.rem_euclid(BARS_PER_DAY), old.bar.0.rem_euclid(BARS_PER_DAY));
         assert!((new.sigma_bar - 1e-6 * (bar - h.first) as f64).abs() < 1e-15);
+        assert_eq!(new.sigma_event, 2.0 * new.sigma_bar);
     }
     let config = BookConfig {
         entry_lag_bars: NonZeroU32::MIN,

@@ -232,9 +232,10 @@ pub struct Measured {
     pub posterior_mean_bps: Option<f64>,
     /// Its standard deviation.
     pub posterior_sd_bps: Option<f64>,
-    /// Lower end of the posterior's credible interval, bps.
+    /// Lower end of the posterior's credible interval, bps; `None` of what is no discovery: there the point mass at zero
+    /// swallows what is real, and the interval of a real edge of at least 3 bps holds it in 27 to 37 of 100 cases.
     pub ci_low_bps: Option<f64>,
-    /// Upper end of the posterior's credible interval, bps.
+    /// Upper end of the same.
     pub ci_high_bps: Option<f64>,
     /// Local false sign rate of the traded side.
     pub lfsr: Option<f64>,
@@ -257,7 +258,9 @@ pub struct Measured {
     pub e_value_gross: f64,
     /// The same as `p_any` before costs.
     pub p_any_gross: f64,
-    /// Anytime lower bound of the mean before costs, bps; `None` where not computed or without a crossing.
+    /// Anytime lower bound of the score-weighted mean before costs, bps, at `lower_bound_alpha` for this hypothesis alone:
+    /// not adjusted for having chosen it or its side. `None` of what is no discovery (of the fifty strongest null units of
+    /// a world it would be above zero in three of four), where not computed, and without a crossing.
     pub anytime_lower_bps: Option<f64>,
     /// Skewness of the scaled day scores.
     pub skewness: Option<f64>,

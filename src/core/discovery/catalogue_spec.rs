@@ -216,6 +216,14 @@ fn entry(
     statistic: TestStatistic,
     untested: &mut Vec<Untested>,
 ) -> Option<EventEntry> {
+    if meta.draft {
+        untested.push(Untested {
+            event_type: meta.event_type.as_str().into(),
+            what: "draft".to_owned(),
+            reason: "is a draft: take `draft: true` out of its file to have it tested".to_owned(),
+        });
+        return None;
+    }
     let (mut follow, mut fade): (Vec<Arc<str>>, Vec<Arc<str>>) = (Vec::new(), Vec::new());
     for verb in &meta.templates {
         let reason = match lexicon.test(verb).map(|(_, test)| (test.statistic, test.side)) {

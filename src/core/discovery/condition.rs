@@ -183,6 +183,7 @@ mod tests {
             vol_regime: 2,
             carry_state: i8::MIN,
             sigma_bar: 0.001,
+            sigma_event: 0.001,
             features: Vec::new(),
         }
     }

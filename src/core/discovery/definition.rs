@@ -31,7 +31,9 @@ use crate::outcomes::{EntryPrice, Leg, RelativePrice};
 use crate::spec::{CompiledSpec, Join, TestStatistic};
 
 /// The feature that scales the scores.
-const SCALE_FEATURE: &str = "sigma_bar";
+const SCALE_FEATURE: &str = "sigma_event";
+/// The one that stands in where specs have no such feature.
+const SCALE_STAND_IN: &str = "sigma_bar";
 
 /// Hashes (64 hex digits) and words that the texts of units are made of. Empty for a table whose making is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +73,8 @@ impl Definitions {
                 conditions.insert(id, digest(&format!("{series} == {code}")));
             }
         }
-        let scale = context.named(SCALE_FEATURE);
+        let scale = Some(context.named(SCALE_FEATURE)).filter(|scale| !scale.is_empty());
+        let scale = scale.unwrap_or_else(|| context.named(SCALE_STAND_IN));
         let test = serde_json::to_string(&spec.gates.evidence).unwrap_or_default();
         Self {
             events,

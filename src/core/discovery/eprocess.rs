@@ -1,17 +1,21 @@
 //! Running evidence against "the mean score is not positive", one score per closed day, valid at every look.
 //!
 //! * Scale: `sqrt(num/den)`, known before the day's score; then `num = d num + z^2`, `den = d den + 1`.
-//! * A score counts as at most `cap` scales, `u = z / scale` within `-cap..cap`, for the processes as for the scale: the cap is
-//!   known before the score, an odd function keeps conditional symmetry, and of a gain it only takes away.
+//! * A score counts as at most `cap` scales, for SYM and the scale whichever way it goes, and for BET as a gain: the cap is known
+//!   before the score, an odd function keeps conditional symmetry, and of a gain it only takes away.
 //! * SYM (de la Pena 1999; Howard et al. 2021): `S += u`, `V += u^2`,
 //!   `ln E = ln 2 + ln(rho/(V+rho))/2 + S^2/(2(V+rho)) + ln Phi(S/sqrt(V+rho))`.
-//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l max(u, -clip)`, `E = mean wealth`.
-//! * MIX: `E = w E_SYM + (1 - w) E_BET`. By Ville's inequality `1 / sup E` is a p-value at every time.
+//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l clamp(u, -clip_l, clip_l)`, `E = mean wealth`. A bet's clip is
+//!   `bet_reserve / l`: what it cannot lose whatever happens is `1 - bet_reserve` of its wealth, and a small bet
+//!   sees losses in full.
+//! * MIX: `E = w E_SYM + (1 - w) E_BET`, with a `w` of each side that was declared before anything was seen. By Ville's
+//!   inequality `1 / sup E` is a p-value at every time.
 
 use std::f64::consts::LN_2;
 
 use libm::{exp, log, sqrt};
 
+use super::candidate::DirectionRule;
 use super::special::{log_normal_cdf, normal_cdf};
 use crate::spec::gates::{EvidenceSpec, MAX_BETS};
 
@@ -22,19 +26,54 @@ const LARGEST_Y: f64 = 330.0;
 /// Logarithms of e-values become numbers up to here, and those of p-values down to its negative: `p e` stays 1 there too.
 const LARGEST_LOG: f64 = 700.0;
 
+/// The bets of one side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bets {
+    /// Their sizes, the first `count` of them; 0 beyond.
+    pub sizes: [f64; MAX_BETS],
+    /// How many there are.
+    pub count: usize,
+    /// By bet: losses beyond this many scales count as this many.
+    pub loss_clips: [f64; MAX_BETS],
+    /// By bet: gains beyond this many scales count as this many.
+    pub gain_caps: [f64; MAX_BETS],
+}
+
+impl Bets {
+    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as at most `gain_to_loss` times
+    /// what a loss could: clipping losses alone would pay for what is wild either way.
+    #[must_use]
+    pub fn new(lambdas: &[f64], reserve: f64, gain_to_loss: f64) -> Self {
+        debug_assert!(lambdas.len() <= MAX_BETS, "the loader refuses more bets");
+        let mut bets = Self {
+            sizes: [0.0; MAX_BETS],
+            count: lambdas.len().min(MAX_BETS),
+            loss_clips: [0.0; MAX_BETS],
+            gain_caps: [0.0; MAX_BETS],
+        };
+        for (at, lambda) in lambdas.iter().enumerate().take(MAX_BETS) {
+            (bets.sizes[at], bets.loss_clips[at]) = (*lambda, reserve / lambda);
+            bets.gain_caps[at] = gain_to_loss * (reserve / lambda);
+        }
+        bets
+    }
+
+    /// How many there are.
+    #[allow(clippy::cast_precision_loss, reason = "at most MAX_BETS")]
+    pub(super) const fn count_as_f64(&self) -> f64 {
+        self.count as f64
+    }
+}
+
 /// Constants of the process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MixParams {
-    /// Weight of SYM.
-    pub sym_weight: f64,
+    /// Weight of SYM on the follow and on the fade side.
+    pub sym_weights: [f64; 2],
     /// Prior variance of SYM.
     pub rho: f64,
-    /// Bet sizes, the first `bet_count` of them.
-    pub bets: [f64; MAX_BETS],
-    /// How many bet sizes there are.
-    pub bet_count: usize,
-    /// Losses beyond this many scales count as this many.
-    pub loss_clip: f64,
+    /// The bets of the follow and of the fade side.
+    pub bets: [Bets; 2],
     /// Scores beyond this many scales count as this many.
     pub score_cap: f64,
     /// Forgetting of the scale per day.
@@ -45,16 +84,11 @@ pub struct MixParams {
 
 impl From<&EvidenceSpec> for MixParams {
     fn from(spec: &EvidenceSpec) -> Self {
-        debug_assert!(spec.bet_lambdas.len() <= MAX_BETS, "the loader refuses more bets");
-        let mut bets = [0.0; MAX_BETS];
-        let bet_count = spec.bet_lambdas.len().min(MAX_BETS);
-        bets[..bet_count].copy_from_slice(&spec.bet_lambdas[..bet_count]);
+        let of = |lambdas: &[f64]| Bets::new(lambdas, spec.bet_reserve, spec.influence.max_gain_to_loss);
         Self {
-            sym_weight: spec.mix_sym,
+            sym_weights: [spec.mix_sym.follow, spec.mix_sym.fade],
             rho: spec.sym_rho,
-            bets,
-            bet_count,
-            loss_clip: spec.bet_loss_clip,
+            bets: [of(&spec.bet_lambdas.follow), of(&spec.bet_lambdas.fade)],
             score_cap: spec.influence.max_day_score,
             scale_decay: spec.scale_decay,
             scale_prior: spec.scale_prior_days,
@@ -63,9 +97,11 @@ impl From<&EvidenceSpec> for MixParams {
 }
 
 impl MixParams {
-    #[allow(clippy::cast_precision_loss, reason = "at most MAX_BETS")]
-    pub(super) const fn bets_as_f64(&self) -> f64 {
-        self.bet_count as f64
+    /// The same for a process whose every sign is one side.
+    #[must_use]
+    pub const fn on(self, side: DirectionRule) -> Self {
+        let side = side as usize;
+        Self { sym_weights: [self.sym_weights[side]; 2], bets: [self.bets[side]; 2], ..self }
     }
 }
 
@@ -109,6 +145,10 @@ pub fn sym_log_e(s: f64, v: f64, rho: f64) -> f64 {
 /// Evidence of one sign as it stands: see [`super::signs::SignProcesses`], which takes the scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SignProcess {
+    /// Weight of SYM on its side.
+    pub(super) sym_weight: f64,
+    /// Number of bets on its side.
+    pub(super) bets: f64,
     /// Sum of scaled scores.
     pub(super) s: f64,
     /// Sum of their squares.
@@ -142,9 +182,8 @@ impl SignProcess {
 
     /// `ln E_BET` after the scores taken so far.
     #[must_use]
-    pub fn log_e_bet(&self, params: &MixParams) -> f64 {
-        log(self.wealth / params.bets_as_f64())
-            + f64::from(self.exponent) * f64::from(RESCALE_EXPONENT) * LN_2
+    pub fn log_e_bet(&self) -> f64 {
+        log(self.wealth / self.bets) + f64::from(self.exponent) * f64::from(RESCALE_EXPONENT) * LN_2
     }
 
     /// `ln E_MIX` after the scores taken so far.
@@ -153,8 +192,8 @@ impl SignProcess {
         if let Some(e) = self.near_e(params) {
             return log(e);
         }
-        let (sym_weight, bet_weight) = (params.sym_weight, 1.0 - params.sym_weight);
-        log_add(log(sym_weight) + self.log_e_sym(params), log(bet_weight) + self.log_e_bet(params))
+        let (sym_weight, bet_weight) = (self.sym_weight, 1.0 - self.sym_weight);
+        log_add(log(sym_weight) + self.log_e_sym(params), log(bet_weight) + self.log_e_bet())
     }
 
     /// E; `None` before the first score and where a part of it is beyond the range of numbers.
@@ -163,8 +202,8 @@ impl SignProcess {
         let y = self.s * self.s / (2.0 * total);
         (y < LARGEST_Y && self.exponent == 0 && self.days > 0).then(|| {
             let sym = 2.0 * (params.rho / total).sqrt() * exp(y) * normal_cdf(self.s / total.sqrt());
-            let bet = self.wealth / params.bets_as_f64();
-            params.sym_weight * sym + (1.0 - params.sym_weight) * bet
+            let bet = self.wealth / self.bets;
+            self.sym_weight * sym + (1.0 - self.sym_weight) * bet
         })
     }
 
@@ -241,11 +280,13 @@ pub fn adjuster(e: f64) -> f64 {
 #[cfg(test)]
 pub(crate) fn lab_params() -> MixParams {
     MixParams {
-        sym_weight: 0.1,
+        sym_weights: [0.1; 2],
         rho: 10.0,
-        bets: [0.02, 0.04, 0.07, 0.11, 0.155, 0.0, 0.0, 0.0],
-        bet_count: 5,
-        loss_clip: 6.0,
+        bets: [Bets {
+            loss_clips: [6.0; MAX_BETS],
+            gain_caps: [f64::INFINITY; MAX_BETS],
+            ..Bets::new(&[0.02, 0.04, 0.07, 0.11, 0.155], 0.93, 1.0)
+        }; 2],
         score_cap: f64::INFINITY,
         scale_decay: 0.98,
         scale_prior: 5.0,

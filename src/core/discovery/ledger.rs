@@ -2,24 +2,27 @@
 //!
 //! Units that are new to the ledger when a catalogue is looked at are one *cohort*. Cohort b has the share
 //! `gamma_b = 6 / (pi^2 b^2)` of the error budget for ever, whatever comes later, and its units the weight
-//! `w = m gamma_b / m_b` (m trials in all, m_b of them in the cohort). A changed definition is a new unit in a later
-//! cohort; a removed unit stays counted; an identical definition that returns is the unit that it was.
+//! `w = m gamma_b s` (m trials in all, s its share of the cohort: shares of a cohort add up to 1). A trial has its share from
+//! the day on which it begins: see [`super::begun`]. A cohort's shares have the shape that `gates.yaml` declares when it is
+//! opened, and are written down with it: a shape that changes later shapes later cohorts. A changed definition is a new unit in a later cohort; a removed unit stays counted; an identical
+//! definition that returns is the unit that it was.
 //!
 //! Each statistic has a ledger of its own: what is tested beside discovery neither spends nor widens the budget of what
 //! may be published.
 //!
 //! Append-only and pure: the store keeps the trials, this module decides what to add.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::catalogue::{Catalogue, UnitPlace};
+use super::accounting::{Accounting, GroupNumbers, Queues};
+use super::catalogue::Catalogue;
 use super::cluster::count;
 use super::multiplicity::cohort_budget;
 use crate::spec::TestStatistic;
-use crate::spec::gates::{CatalogueKind, GroupKey};
+use crate::spec::gates::{CatalogueKind, GroupKey, ProcedureSpec};
 
 /// SHA-256 of a unit's definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,8 +42,54 @@ impl TrialKey {
     }
 }
 
+/// What a unit of a catalogue is to the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Every event of every symbol: pooled and without a condition.
+    PooledUnconditional,
+    /// One symbol, or a condition.
+    Narrower,
+}
+
+impl Tier {
+    /// Both, the wider one first.
+    pub const ALL: [Self; 2] = [Self::PooledUnconditional, Self::Narrower];
+
+    /// Of a unit, by its condition id and the label of its scope.
+    #[must_use]
+    pub fn of(condition: &str, scope: &str) -> Self {
+        if condition.is_empty() && scope == "ALL" { Self::PooledUnconditional } else { Self::Narrower }
+    }
+}
+
+/// How a cohort's budget is spread over its units, before any of them is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shape {
+    /// A unit's share, by tier.
+    shares: [f64; 2],
+}
+
+impl Shape {
+    /// Of a cohort with so many units of each tier. Where a tier is empty or nothing is set apart, every unit has the same.
+    pub(super) fn new(units: [usize; 2], procedure: &ProcedureSpec) -> Self {
+        let apart = procedure.budget.pooled_unconditional;
+        let [wide, narrow] = units.map(count);
+        let shares = if apart > 0.0 && units.iter().all(|n| *n > 0) {
+            [apart / wide, (1.0 - apart) / narrow]
+        } else {
+            [1.0 / (wide + narrow).max(1.0); 2]
+        };
+        Self { shares }
+    }
+
+    pub(super) const fn of(&self, tier: Tier) -> f64 {
+        self.shares[tier as usize]
+    }
+}
+
 /// A unit that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// What it is.
     pub key: TrialKey,
@@ -62,9 +111,21 @@ pub struct Trial {
     pub condition: String,
     /// Symbol, or `ALL`.
     pub scope: String,
+    /// Its even part of its cohort's budget; `None` in a cohort that was opened before budgets had a shape.
+    pub share: Option<f64>,
+    /// How much more the first of its tier to begin have than the last: see [`super::begun`].
+    pub by_order: f64,
+    /// The UTC day on which it could first be decided; `None` until it can.
+    pub begun: Option<i64>,
 }
 
 impl Trial {
+    /// What it is to the budget.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        Tier::of(&self.condition, &self.scope)
+    }
+
     fn group(&self, keys: &[GroupKey]) -> String {
         let part = |key: &GroupKey| match key {
             GroupKey::CanonicalFamily => self.family.as_str(),
@@ -194,9 +255,10 @@ impl TrialLedger {
     pub fn admit(
         &self,
         catalogue: &Catalogue,
-        kind: CatalogueKind,
+        procedure: &ProcedureSpec,
         day: i64,
     ) -> Result<Vec<Trial>, LedgerError> {
+        let kind = procedure.catalogue;
         let cohorts = self.last_cohort();
         let mut identity = [0; 32];
         identity.copy_from_slice(&Sha256::digest(catalogue.hash.as_bytes()));
@@ -216,6 +278,9 @@ impl TrialLedger {
                     horizon: block.horizon.label.to_string(),
                     condition: catalogue.condition(place).map_or("", |c| &c.condition.id).to_owned(),
                     scope: catalogue.scope(place).label().to_owned(),
+                    share: None,
+                    by_order: procedure.budget.by_order,
+                    begun: None,
                 });
             }
         }
@@ -228,7 +293,11 @@ impl TrialLedger {
         if kind == CatalogueKind::Closed && !self.closed && after > 1 {
             return Err(LedgerError::TooLate { cohorts });
         }
-        Ok(new.into_values().collect())
+        let of = |tier: Tier| new.values().filter(|trial| trial.tier() == tier).count();
+        let shape = Shape::new(Tier::ALL.map(of), procedure);
+        let mut new: Vec<Trial> = new.into_values().collect();
+        new.iter_mut().for_each(|trial| trial.share = Some(shape.of(trial.tier())));
+        Ok(new)
     }
 
     /// Takes what [`TrialLedger::admit`] gave. Known trials stay as they were.
@@ -237,6 +306,21 @@ impl TrialLedger {
             self.trials.entry(trial.key).or_insert(trial);
         }
         self.closed |= kind == CatalogueKind::Closed;
+    }
+
+    /// Remembers for ever on which days the trials of a catalogue began, and returns what is new of that.
+    pub fn begin(&mut self, catalogue: &Catalogue, begun: &[Vec<Option<i64>>]) -> Vec<Trial> {
+        let mut new = Vec::new();
+        for place in catalogue.places() {
+            let day = begun[place.block][catalogue.local(place.block, place.scope, place.condition)];
+            let Some(day) = day else { continue };
+            let trial = self.trials.get_mut(&TrialKey::of(&catalogue.definition(place)));
+            if let Some(trial) = trial.filter(|trial| trial.begun.is_none()) {
+                trial.begun = Some(day);
+                new.push(trial.clone());
+            }
+        }
+        new
     }
 
     /// How the trials of a catalogue are accounted for. A unit that the ledger does not know has no share of the budget:
@@ -258,12 +342,21 @@ impl TrialLedger {
             let group = groups.number(trial.cohort, trial.group(&catalogue.group_by));
             groups.list[group].units += 1;
         }
+        let mut queues = Queues::default();
+        for trial in self.trials.values() {
+            let known = &cohorts[&trial.cohort];
+            queues.enter(trial, known.budget * trial.share.unwrap_or_else(|| 1.0 / count(known.units)));
+        }
         let stray = self.last_cohort() + 1;
+        let mut there = BTreeSet::new();
         for block in 0..catalogue.blocks.len() {
-            let (mut of, mut group_of) = (Vec::new(), Vec::new());
+            let (mut of, mut group_of, mut queue_of) = (Vec::new(), Vec::new(), Vec::new());
+            let mut begun_of = Vec::new();
             for local in 0..catalogue.block_units(block) {
                 let place = catalogue.place(block, local);
-                let trial = self.trials.get(&TrialKey::of(&catalogue.definition(place)));
+                let key = TrialKey::of(&catalogue.definition(place));
+                let trial = self.trials.get(&key);
+                there.insert(key);
                 let cohort = trial.map_or(stray, |t| t.cohort);
                 let name = trial.map_or_else(|| catalogue.group_id(place), |t| t.group(&catalogue.group_by));
                 if let Some(cohort) = cohorts.get_mut(&cohort) {
@@ -273,124 +366,24 @@ impl TrialLedger {
                 if trial.is_none() {
                     groups.list[group].units += 1;
                 }
+                queue_of.push(trial.map(|t| queues.number(t.cohort, t.tier())));
+                begun_of.push(trial.and_then(|t| t.begun));
                 of.push(cohort);
                 group_of.push(group);
             }
             out.cohort_of.push(of);
             out.group_of.push(group_of);
+            out.queue_of.push(queue_of);
+            out.begun_of.push(begun_of);
         }
+        for trial in self.trials.values().filter(|trial| !there.contains(&trial.key)) {
+            let queue = queues.number(trial.cohort, trial.tier());
+            queues.list[queue].gone.extend(trial.begun);
+        }
+        out.queues = queues.list;
         out.cohorts = cohorts.into_values().collect();
         out.groups = groups.list;
         out
-    }
-}
-
-/// Numbers groups by their cohort and name.
-#[derive(Default)]
-struct GroupNumbers {
-    list: Vec<Group>,
-    numbers: BTreeMap<(u32, String), usize>,
-}
-
-impl GroupNumbers {
-    fn number(&mut self, cohort: u32, name: String) -> usize {
-        let next = self.list.len();
-        let number = *self.numbers.entry((cohort, name)).or_insert(next);
-        if number == next {
-            self.list.push(Group { cohort, units: 0 });
-        }
-        number
-    }
-}
-
-/// A multiplicity group within a cohort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Number of the cohort, from 1.
-    pub cohort: u32,
-    /// Trials, units that are gone included.
-    pub units: usize,
-}
-
-/// How the trials of one catalogue are accounted for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Accounting {
-    /// Trials in all: m.
-    pub total: usize,
-    /// Cohorts in ascending order.
-    pub cohorts: Vec<Cohort>,
-    /// Cohort of each unit, by block and position in it.
-    pub cohort_of: Vec<Vec<u32>>,
-    /// Multiplicity groups, each within one cohort.
-    pub groups: Vec<Group>,
-    /// Group of each unit, by block and position in it.
-    pub group_of: Vec<Vec<usize>>,
-}
-
-impl Accounting {
-    /// A catalogue that is looked at without a ledger: cohort 1 and nothing else.
-    #[must_use]
-    pub fn alone(catalogue: &Catalogue, kind: CatalogueKind) -> Self {
-        let mut groups = GroupNumbers::default();
-        let mut group_of = Vec::new();
-        let by_unit = catalogue.group_by.iter().any(|k| matches!(k, GroupKey::StateId | GroupKey::Symbol));
-        for block in 0..catalogue.blocks.len() {
-            let mut of: Vec<usize> = Vec::new();
-            for local in 0..catalogue.block_units(block) {
-                let group = match of.first() {
-                    Some(&first) if !by_unit => first,
-                    _ => groups.number(1, catalogue.group_id(catalogue.place(block, local))),
-                };
-                groups.list[group].units += 1;
-                of.push(group);
-            }
-            group_of.push(of);
-        }
-        let budget = match kind {
-            CatalogueKind::Open => cohort_budget(1),
-            CatalogueKind::Closed => 1.0,
-        };
-        let cohort = Cohort {
-            cohort: 1,
-            units: catalogue.units,
-            in_catalogue: catalogue.units,
-            budget,
-            first_look: None,
-        };
-        let cohort_of = group_of.iter().map(|of| vec![1; of.len()]).collect();
-        Self { total: catalogue.units, cohorts: vec![cohort], cohort_of, groups: groups.list, group_of }
-    }
-
-    /// Cohort of a unit.
-    #[must_use]
-    pub fn cohort(&self, catalogue: &Catalogue, place: UnitPlace) -> u32 {
-        self.cohort_of[place.block][catalogue.local(place.block, place.scope, place.condition)]
-    }
-
-    /// A cohort's numbers.
-    #[must_use]
-    pub fn of(&self, cohort: u32) -> Option<&Cohort> {
-        self.cohorts.iter().find(|c| c.cohort == cohort)
-    }
-
-    /// `gamma_b / m_b`: what a cohort's unit has of the error budget, whatever comes later. A cohort that nobody admitted
-    /// has nothing. Weighted BH with `w = m gamma_b / m_b` rejects `p <= q k w / m = q k share`.
-    #[must_use]
-    pub fn share(&self, cohort: u32) -> f64 {
-        self.of(cohort).map_or(0.0, |c| c.budget / count(c.units))
-    }
-
-    /// `w = m gamma_b / m_b`: the same as a weight.
-    #[must_use]
-    pub fn weight(&self, cohort: u32) -> f64 {
-        count(self.total) * self.share(cohort)
-    }
-
-    /// The same among groups: `N gamma_b / N_b`, of N groups in all and N_b in the cohort.
-    #[must_use]
-    pub fn group_weight(&self, cohort: u32) -> f64 {
-        let own = self.groups.iter().filter(|g| g.cohort == cohort).count();
-        self.of(cohort).map_or(0.0, |c| count(self.groups.len()) * c.budget / count(own.max(1)))
     }
 }
 

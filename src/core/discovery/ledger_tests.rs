@@ -1,15 +1,21 @@
 //! The ledger against small catalogues.
 
 use super::*;
+use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue_spec::{CatalogueSpec, EventEntry, SideLabel};
 use crate::discovery::definition::Definitions;
 use crate::market::Symbol;
 use crate::outcomes::Horizon;
 use crate::spec::TestStatistic;
-use crate::spec::gates::FamiliesFile;
+use crate::spec::gates::{BudgetSpec, FamiliesFile, Procedure};
 
 fn families() -> FamiliesFile {
     serde_saphyr::from_str(include_str!("../../../spec/multiplicity/families.yaml")).unwrap()
+}
+
+fn procedure(catalogue: CatalogueKind) -> ProcedureSpec {
+    let budget = BudgetSpec { pooled_unconditional: 0.5, by_order: 0.5 };
+    ProcedureSpec { publish_with: Procedure::Global, catalogue, budget }
 }
 
 /// One symbol, one horizon, one event a name; the definition of an event is what follows the colon.
@@ -42,9 +48,16 @@ fn catalogue(events: &[&str]) -> Catalogue {
 
 fn look(ledger: &mut TrialLedger, events: &[&str], day: i64) -> Accounting {
     let catalogue = catalogue(events);
-    let new = ledger.admit(&catalogue, CatalogueKind::Open, day).unwrap();
+    let new = ledger.admit(&catalogue, &procedure(CatalogueKind::Open), day).unwrap();
     ledger.extend(new, CatalogueKind::Open);
     ledger.account(&catalogue)
+}
+
+/// Shares where all trials have begun, on the same day.
+fn together(accounting: &Accounting) -> ByUnit<f64> {
+    let begun: ByUnit<Option<i64>> =
+        accounting.queue_of.iter().map(|units| vec![Some(1); units.len()]).collect();
+    accounting.shares(&begun)
 }
 
 fn cohorts(accounting: &Accounting) -> Vec<(u32, usize, usize)> {
@@ -81,31 +94,33 @@ fn a_later_cohort_never_moves_the_threshold_of_an_earlier_one() {
     let mut ledger = TrialLedger::default();
     let before = look(&mut ledger, &["A:1", "B:1"], 100);
     let after = look(&mut ledger, &["A:1", "B:1", "C:1", "D:1", "E:1"], 101);
-    let share = |a: &Accounting, cohort| a.weight(cohort) / count(a.total);
-    assert!((share(&before, 1) - share(&after, 1)).abs() < 1e-15);
-    assert!((share(&after, 1) - cohort_budget(1) / 2.0).abs() < 1e-15);
-    assert!((share(&after, 2) - cohort_budget(2) / 3.0).abs() < 1e-15);
-    // The weights average to less than one: what all later cohorts may still spend is kept back.
-    let spent: f64 = after.cohorts.iter().map(|c| after.weight(c.cohort) * count(c.units)).sum();
-    assert!(spent < count(after.total));
+    assert_eq!(together(&before)[0][0].to_bits(), together(&after)[0][0].to_bits());
+    assert!((together(&after)[0][0] - cohort_budget(1) / 2.0).abs() < 1e-15);
+    assert!((together(&after)[4][0] - cohort_budget(2) / 3.0).abs() < 1e-15);
+    // The shares add up to less than one: what all later cohorts may still spend is kept back.
+    let spent: f64 = together(&after).iter().flatten().sum();
+    assert!((spent - cohort_budget(1) - cohort_budget(2)).abs() < 1e-12);
 }
 
 #[test]
 fn a_closed_catalogue_spends_everything_and_may_not_grow() {
     let mut ledger = TrialLedger::default();
     let first = catalogue(&["A:1"]);
-    let new = ledger.admit(&first, CatalogueKind::Closed, 100).unwrap();
+    let new = ledger.admit(&first, &procedure(CatalogueKind::Closed), 100).unwrap();
     ledger.extend(new, CatalogueKind::Closed);
-    assert!((ledger.account(&first).weight(1) - 1.0).abs() < 1e-15);
+    assert!((together(&ledger.account(&first))[0][0] - 1.0).abs() < 1e-15);
     let grown = catalogue(&["A:1", "B:1"]);
-    let error = ledger.admit(&grown, CatalogueKind::Open, 101).unwrap_err();
+    let error = ledger.admit(&grown, &procedure(CatalogueKind::Open), 101).unwrap_err();
     assert_eq!(error, LedgerError::Closed { new: 1, units: 2, first: "B 15m BTCUSDT ".to_owned() });
-    assert!(ledger.admit(&first, CatalogueKind::Open, 102).unwrap().is_empty(), "the same may go on");
+    assert!(
+        ledger.admit(&first, &procedure(CatalogueKind::Open), 102).unwrap().is_empty(),
+        "the same may go on"
+    );
 
     let mut open = TrialLedger::default();
     look(&mut open, &["A:1"], 100);
     look(&mut open, &["B:1"], 101);
-    let error = open.admit(&first, CatalogueKind::Closed, 102).unwrap_err();
+    let error = open.admit(&first, &procedure(CatalogueKind::Closed), 102).unwrap_err();
     assert_eq!(error, LedgerError::TooLate { cohorts: 2 });
 }
 
@@ -115,7 +130,7 @@ fn a_unit_that_nobody_admitted_has_no_weight() {
     look(&mut ledger, &["A:1"], 100);
     let unseen = catalogue(&["A:1", "B:1"]);
     let accounting = ledger.account(&unseen);
-    assert_eq!(accounting.weight(accounting.cohort_of[1][0]), 0.0);
+    assert_eq!(together(&accounting)[1], [0.0]);
 }
 
 #[test]
@@ -125,4 +140,72 @@ fn units_that_are_gone_still_fill_their_group() {
     let left = look(&mut ledger, &["A:1"], 101);
     assert_eq!(left.groups.len(), 2, "one group an event type, the empty one included");
     assert_eq!(left.groups.iter().map(|g| g.units).sum::<usize>(), 2);
+}
+
+/// Two symbols and their pool.
+fn pooled(events: &[&str]) -> Catalogue {
+    let of_one = catalogue(events);
+    let entry = |block: &crate::discovery::catalogue::Block| EventEntry {
+        event_type: block.event_type.clone(),
+        family: block.family.clone(),
+        horizons: vec![block.horizon.clone()],
+        follow: block.follow.clone(),
+        fade: block.fade.clone(),
+    };
+    let spec = CatalogueSpec {
+        statistic: TestStatistic::OwnReturn,
+        events: of_one.blocks.iter().map(entry).collect(),
+        symbols: ["BTCUSDT", "SOLUSDT"].map(|name| Symbol::new(name).unwrap()).to_vec(),
+        conditions: Vec::new(),
+        entry_lag_bars: 1,
+        filters: Vec::new(),
+        untested: Vec::new(),
+        definitions: of_one.definitions,
+    };
+    Catalogue::new(&spec, &families())
+}
+
+#[test]
+fn half_of_the_budget_is_set_apart_for_pools_and_a_shape_that_changes_shapes_later_cohorts_only() {
+    let mut ledger = TrialLedger::default();
+    let (first, grown) = (pooled(&["A:1", "B:1"]), pooled(&["A:1", "B:1", "C:1"]));
+    ledger.extend(ledger.admit(&first, &procedure(CatalogueKind::Open), 100).unwrap(), CatalogueKind::Open);
+    let before = ledger.account(&first);
+    let gamma = cohort_budget(1);
+    for shares in &together(&before) {
+        let expected = [gamma / 8.0, gamma / 8.0, gamma / 4.0];
+        assert!(shares.iter().zip(expected).all(|(share, e)| (share - e).abs() < 1e-15), "{shares:?}");
+    }
+    let even = BudgetSpec { pooled_unconditional: 0.0, by_order: 0.0 };
+    let even = ProcedureSpec { budget: even, ..procedure(CatalogueKind::Open) };
+    ledger.extend(ledger.admit(&grown, &even, 200).unwrap(), CatalogueKind::Open);
+    let after = ledger.account(&grown);
+    assert_eq!(together(&before)[..], together(&after)[..2]);
+    let share = cohort_budget(2) / 3.0;
+    assert!(together(&after)[2].iter().all(|s| (s - share).abs() < 1e-15), "{:?}", together(&after));
+    // Alone, a catalogue has the shares of a first cohort.
+    let alone = Accounting::alone(&first, &procedure(CatalogueKind::Open));
+    assert_eq!(together(&alone), together(&before));
+}
+
+#[test]
+fn what_a_change_would_open_is_told_before_anybody_looks() {
+    let mut ledger = TrialLedger::default();
+    look(&mut ledger, &["A:1", "B:1", "C:1"], 100);
+    let before = ledger.clone();
+    let opening = ledger.opening(&catalogue(&["A:1", "B:2", "D:1"]), &procedure(CatalogueKind::Open));
+    assert_eq!(ledger, before);
+    assert_eq!((opening.hypotheses, opening.known, opening.new, opening.left_behind), (3, 1, 2, 2));
+    assert_eq!((opening.cohort, opening.refusal.is_none()), (Some(2), true));
+    assert!((opening.budget - cohort_budget(2)).abs() < 1e-15);
+    assert_eq!(
+        opening.to_string(),
+        "2 new trials in cohort 2 with 0.152 of the error budget (3 hypotheses, 1 looked at before); 2 trials are left \
+         behind and stay counted\n  B                                    1\n  D                                    1"
+    );
+    let same = ledger.opening(&catalogue(&["A:1", "B:1", "C:1"]), &procedure(CatalogueKind::Open));
+    assert_eq!((same.new, same.cohort, same.budget.to_bits()), (0, None, 0.0f64.to_bits()));
+    look(&mut ledger, &["D:1"], 101);
+    let late = ledger.opening(&catalogue(&["A:1"]), &procedure(CatalogueKind::Closed));
+    assert!(late.to_string().starts_with("refused: gates.yaml: multiplicity.catalogue is closed"), "{late}");
 }

@@ -2,8 +2,13 @@
 //! volatility, never by a return that is tested.
 //!
 //! A unit with fewer events or active days than every gate asks for has p = 1 (and e = 0) in every procedure: it could not
-//! be accepted, so it may not raise the k of the others. It stays among the m trials. Counts only grow, so a p falls from 1
+//! be accepted, so it may not raise the k of the others. Its trial has not begun (see [`super::begun`]). Counts only grow, so a p falls from 1
 //! to what the evidence says on the day on which the counts suffice, and never rises.
+//!
+//! The same series twice is one hypothesis. While a condition has held on every event of a unit, the unit with the condition
+//! is the unit without it; while a pool holds the rows of one symbol, it is that symbol. The wider name of the former and the
+//! narrower of the latter stands for both, and the other has p = 1. Counts say so, and once a row tells them apart they
+//! are two for ever: such a p falls too, and never rises.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +64,11 @@ pub struct Influence {
     pub n_left_out_of_pool: u64,
     /// Symbols that it leaves out as things stand. They are not traded: [`super::Candidate::scope`] is without them.
     pub left_out_symbols: Vec<Symbol>,
+    /// The candidate that holds the very same rows and stands for both; this one's p is 1 in every procedure.
+    pub same_series_as: Option<String>,
+    /// Calendar days until the evidence suffices, if it goes on as it has on average; `None` of what is found, does not take
+    /// part, or does not gain. A number to wait by: what is tested is chosen without it.
+    pub days_to_decision: Option<f64>,
     /// `ln` of [`super::Candidate::e_value`], which ends at 1e304.
     pub log_e_value: f64,
     /// `ln` of [`super::Candidate::e_sup`], which ends at 1e304.
@@ -75,10 +85,40 @@ impl Default for Influence {
             n_floored: 0,
             n_left_out_of_pool: 0,
             left_out_symbols: Vec::new(),
+            same_series_as: None,
+            days_to_decision: None,
             log_e_value: 0.0,
             log_e_sup: 0.0,
         }
     }
+}
+
+/// The unit that holds the very same rows as a unit of its block and stands for both. `events` says how many rows a scope
+/// and condition of the block have used.
+#[must_use]
+pub fn twin(
+    catalogue: &Catalogue,
+    place: UnitPlace,
+    events: &dyn Fn(usize, usize) -> u64,
+) -> Option<UnitPlace> {
+    let UnitPlace { block, scope, condition } = place;
+    let own = events(scope, condition);
+    if own == 0 {
+        return None;
+    }
+    // The rows of a condition are among those without one.
+    if condition > 0 && events(scope, 0) == own {
+        return Some(UnitPlace { block, scope, condition: 0 });
+    }
+    // The rows of a pool are among those of its symbols, each a symbol's.
+    let symbols = catalogue.symbols.len();
+    let of_symbols = || (0..symbols).map(|symbol| events(symbol, condition));
+    let alone = (0..symbols).find(|symbol| events(*symbol, condition) == own)?;
+    (scope == symbols && of_symbols().sum::<u64>() == own).then_some(UnitPlace {
+        block,
+        scope: alone,
+        condition,
+    })
 }
 
 /// A symbol that pooled units of a holding period leave out, at least for a time.

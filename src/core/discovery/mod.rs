@@ -13,7 +13,9 @@
 //! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
 //! plain functions and public, so that they can be checked against other implementations one by one.
 
+mod accounting;
 pub mod ash;
+pub mod begun;
 pub mod bounds;
 mod candidate;
 mod catalogue;
@@ -32,6 +34,7 @@ mod measured;
 mod membership;
 pub mod monitor;
 pub mod multiplicity;
+mod opening;
 mod record;
 mod repeats;
 mod run;
@@ -44,6 +47,8 @@ mod table;
 mod table_error;
 mod tree;
 
+pub use accounting::{Accounting, Group};
+pub use begun::{ByUnit, Queue, begun};
 pub use candidate::{
     BridgeColumns, Candidate, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
     candidate_id,
@@ -57,11 +62,15 @@ pub use definition::Definitions;
 pub use evidence::{DaySum, EvidenceBook, LeftOut, RowCounts, UnitEvidence};
 pub use exclusion::{EVENT_QUALITY_GATE, Exclusion, Lacking};
 pub use failures::Failures;
-pub use ledger::{Accounting, Cohort, LedgerError, Trial, TrialKey, TrialLedger};
+pub use ledger::{Cohort, LedgerError, Tier, Trial, TrialKey, TrialLedger};
 pub use measured::{MeasuredTest, measured_test};
-pub use membership::{Influence, LeastCounts, LeftOutSymbol};
+pub use membership::{Influence, LeastCounts, LeftOutSymbol, twin};
+pub use opening::Opening;
 pub use record::DayRecord;
 pub use repeats::{Collapsed, Repeats};
-pub use run::{Discovery, DiscoveryConfig, DiscoverySummary, book_of, conclude_book, conclude_in, discover};
+pub use run::{
+    Discovery, DiscoveryConfig, DiscoverySummary, Nearest, TierSummary, book_of, conclude_book, conclude_in,
+    discover,
+};
 pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
 pub use table_error::TableError;

@@ -105,6 +105,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
     let floor = claim.floor(spec);
     let sign = claim.side.sign();
     let confirmed = libm::log(spec.live_confirmed_e);
+    let params = &params.on(claim.side);
     let mut process = SignProcesses::<1>::new(params);
     let mut detector = RetireDetector::new(&spec.bet_lambdas, spec.score_clip, params);
     let mut report = MonitorReport { floor, ..MonitorReport::default() };

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::accounting::Accounting;
+use super::begun::{ByUnit, begun};
 use super::candidate::{Candidate, PromotionTrack};
 use super::catalogue::Catalogue;
 use super::catalogue_spec::{CatalogueSpec, TestedFilter, Untested};
 use super::conclude::{Context, conclude};
 use super::evidence::EvidenceBook;
 use super::exclusion::{Exclusion, Lacking, unavailable, untested};
-use super::ledger::{Accounting, Cohort, date};
+use super::ledger::{Cohort, Tier, date};
 use super::membership::{LeftOutSymbol, left_out_of_pools};
 use super::table::OutcomeTable;
 use crate::market::Ts;
@@ -64,6 +66,38 @@ pub struct Discovery {
     pub summary: DiscoverySummary,
 }
 
+/// A hypothesis that has not been found, and how long it would take at the pace so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Nearest {
+    /// Event type of the hypothesis.
+    pub event_type: Arc<str>,
+    /// Label of its holding period.
+    pub horizon: String,
+    /// Condition id; empty = none.
+    pub state_id: String,
+    /// Symbol, or `ALL`.
+    pub scope: String,
+    /// Calendar days from the last closed day.
+    pub days: f64,
+}
+
+/// One tier of the budget, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TierSummary {
+    /// Which units of a catalogue it is.
+    pub tier: Tier,
+    /// Units of the catalogue at hand.
+    pub hypotheses: usize,
+    /// The part of the whole error budget that those of them have whose trials have begun.
+    pub budget: f64,
+    /// Units with data.
+    pub tested: usize,
+    /// Of these, units with as many events and days as it takes.
+    pub admitted: usize,
+    /// Discoveries among them.
+    pub discoveries: usize,
+}
+
 /// The run in numbers: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DiscoverySummary {
@@ -99,12 +133,20 @@ pub struct DiscoverySummary {
     pub hypotheses: usize,
     /// Trials ever, units that are gone included: m.
     pub trials: usize,
+    /// Trials of the catalogue at hand that have begun: units that can be decided.
+    pub begun: usize,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
+    /// The budget by tier.
+    pub tiers: Vec<TierSummary>,
     /// Units with data.
     pub tested: usize,
     /// Of these, units with as many events and days as it takes: the others have p = 1 in every procedure.
     pub admitted: usize,
+    /// Units that hold the same rows as another, which stands for both.
+    pub same_series: usize,
+    /// What is nearest to being found, soonest first: something to wait by, and nothing to choose a test by.
+    pub nearest: Vec<Nearest>,
     /// Units with a day whose score counts as less than it is.
     pub units_with_capped_days: usize,
     /// The procedure and evidence that decided.
@@ -162,7 +204,7 @@ pub fn book_of(table: &OutcomeTable, catalogue: &Catalogue, config: &DiscoveryCo
 /// The conclusions from a book that was advanced before, of a catalogue that is looked at once and alone.
 #[must_use]
 pub fn conclude_book(catalogue: &Catalogue, book: &EvidenceBook, config: &DiscoveryConfig) -> Discovery {
-    conclude_in(catalogue, book, &Accounting::alone(catalogue, config.gates.multiplicity.catalogue), config)
+    conclude_in(catalogue, book, &Accounting::alone(catalogue, &config.gates.multiplicity), config)
 }
 
 /// The conclusions from a book, with all trials of a ledger accounted for: what a daemon does after each closed day.
@@ -173,21 +215,24 @@ pub fn conclude_in(
     accounting: &Accounting,
     config: &DiscoveryConfig,
 ) -> Discovery {
+    let begun = begun(catalogue, book, &config.gates);
+    let shares = accounting.shares(&begun);
     let context = Context {
         gates: &config.gates,
         accounting,
+        shares: &shares,
         spec_hash: &config.spec_hash,
         excluded: &config.excluded,
     };
     let candidates = conclude(catalogue, book, &context);
-    let summary = summarise(catalogue, book, accounting, config, &candidates);
+    let summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
     Discovery { candidates, summary }
 }
 
 fn summarise(
     catalogue: &Catalogue,
     book: &EvidenceBook,
-    accounting: &Accounting,
+    (accounting, spent): (&Accounting, &ByUnit<f64>),
     config: &DiscoveryConfig,
     candidates: &[Candidate],
 ) -> DiscoverySummary {
@@ -213,8 +258,12 @@ fn summarise(
         hypotheses: catalogue.units,
         trials: accounting.total,
         cohorts: accounting.cohorts.clone(),
+        begun: spent.iter().flatten().filter(|share| **share > 0.0).count(),
+        tiers: tiers(catalogue, spent, candidates),
         tested: candidates.len(),
         admitted: tally(&|c| c.measured.influence.is_admitted),
+        same_series: tally(&|c| c.measured.influence.same_series_as.is_some()),
+        nearest: nearest(candidates),
         units_with_capped_days: tally(&|c| c.measured.influence.capped_days > 0),
         publish_with: name(&gates.multiplicity.publish_with),
         publish_on: name(&gates.evidence.publish_on),
@@ -251,6 +300,65 @@ fn summarise(
             .chain(config.excluded.iter().map(untested))
             .collect(),
     }
+}
+
+/// Hypotheses of [`DiscoverySummary::nearest`].
+const NEAREST: usize = 5;
+
+/// The candidates with the fewest days to go.
+fn nearest(candidates: &[Candidate]) -> Vec<Nearest> {
+    let mut all: Vec<Nearest> = candidates
+        .iter()
+        .filter_map(|c| {
+            let days = c.measured.influence.days_to_decision?;
+            Some(Nearest {
+                event_type: Arc::clone(&c.measured.event_type),
+                horizon: c.measured.horizon.label.to_string(),
+                state_id: c.state_id().to_owned(),
+                scope: c.measured.scope.label().to_owned(),
+                days,
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| a.days.total_cmp(&b.days));
+    all.truncate(NEAREST);
+    all
+}
+
+/// What the trials that have begun have of the budget; 0 of the others.
+fn spent(begun: &ByUnit<Option<i64>>, mut shares: ByUnit<f64>) -> ByUnit<f64> {
+    let of_unit = |(share, day): (&mut f64, &Option<i64>)| {
+        if day.is_none() {
+            *share = 0.0;
+        }
+    };
+    shares.iter_mut().flatten().zip(begun.iter().flatten()).for_each(of_unit);
+    shares
+}
+
+/// The budget by tier, with what was found under each.
+fn tiers(catalogue: &Catalogue, spent: &ByUnit<f64>, candidates: &[Candidate]) -> Vec<TierSummary> {
+    let mut out = Tier::ALL.map(|tier| TierSummary {
+        tier,
+        hypotheses: 0,
+        budget: 0.0,
+        tested: 0,
+        admitted: 0,
+        discoveries: 0,
+    });
+    for place in catalogue.places() {
+        let condition = catalogue.condition(place).map_or("", |c| &c.condition.id);
+        let tier = &mut out[Tier::of(condition, catalogue.scope(place).label()) as usize];
+        tier.hypotheses += 1;
+        tier.budget += spent[place.block][catalogue.local(place.block, place.scope, place.condition)];
+    }
+    for c in candidates {
+        let tier = &mut out[Tier::of(c.state_id(), c.measured.scope.label()) as usize];
+        tier.tested += 1;
+        tier.admitted += usize::from(c.measured.influence.is_admitted);
+        tier.discoveries += usize::from(c.judgement.is_discovery);
+    }
+    out.into()
 }
 
 /// The serialised name of a unit variant.

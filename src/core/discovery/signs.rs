@@ -20,9 +20,13 @@ const LANES: usize = 4;
 const ALL_LANES: u32 = 0b1111;
 
 /// Evidence of `N` signs, one to four: scale, SYM, BET and the running supremum of MIX of each. With fewer than four, the
-/// other lanes repeat them.
+/// other lanes repeat them. Even signs are of the follow side, odd ones of the fade side: see [`MixParams::sym_weights`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SignProcesses<const N: usize> {
+    /// Weights of SYM.
+    sym_weight: f64x4,
+    /// Numbers of bets.
+    bets: f64x4,
     /// Scales: decayed sums of squares.
     num: f64x4,
     /// Scales: decayed count.
@@ -58,13 +62,20 @@ impl<const N: usize> SignProcesses<N> {
     #[must_use]
     pub const fn new(params: &MixParams) -> Self {
         const { assert!(N >= 1 && N <= LANES) };
+        let [follow, fade] = params.bets;
         let mut wealth = [f64x4::ZERO; MAX_BETS];
         let mut bet = 0;
-        while bet < params.bet_count {
-            wealth[bet] = f64x4::ONE;
+        while bet < MAX_BETS {
+            let (a, b) = ((bet < follow.count) as u8 as f64, (bet < fade.count) as u8 as f64);
+            wealth[bet] = f64x4::new([a, b, a, b]);
             bet += 1;
         }
+        let (a, b) = (follow.count_as_f64(), fade.count_as_f64());
+        let bets = f64x4::new([a, b, a, b]);
+        let [follow, fade] = params.sym_weights;
         Self {
+            sym_weight: f64x4::new([follow, fade, follow, fade]),
+            bets,
             num: f64x4::new([params.scale_prior; LANES]),
             den: params.scale_prior,
             s: f64x4::ZERO,
@@ -98,7 +109,8 @@ impl<const N: usize> SignProcesses<N> {
         if is_beyond != 0 {
             self.count_capped(is_beyond);
         }
-        let u = raw.fast_min(cap).fast_max(-cap);
+        let gain = raw.fast_min(cap);
+        let u = gain.fast_max(-cap);
         let largest = f64x4::splat(params.score_cap * params.score_cap / self.den) * self.num;
         self.num = f64x4::splat(params.scale_decay) * self.num + (z * z).fast_min(largest);
         self.den = params.scale_decay * self.den + 1.0;
@@ -106,22 +118,27 @@ impl<const N: usize> SignProcesses<N> {
         self.v += u * u;
         self.cubes += u * u * u;
         self.worst = raw.fast_min(self.worst);
-        let clipped = u.fast_max(f64x4::splat(-params.loss_clip));
         let mut sum = f64x4::ZERO;
-        for (wealth, bet) in self.wealth.iter_mut().zip(&params.bets).take(params.bet_count) {
-            *wealth *= f64x4::ONE + f64x4::splat(*bet) * clipped;
+        let [follow, fade] = &params.bets;
+        for (bet, wealth) in self.wealth.iter_mut().enumerate().take(follow.count.max(fade.count)) {
+            let (a, b) = (follow.sizes[bet], fade.sizes[bet]);
+            let (c, d) = (-follow.loss_clips[bet], -fade.loss_clips[bet]);
+            let (g, h) = (follow.gain_caps[bet], fade.gain_caps[bet]);
+            let score = gain.fast_min(f64x4::new([g, h, g, h])).fast_max(f64x4::new([c, d, c, d]));
+            *wealth *= f64x4::ONE + f64x4::new([a, b, a, b]) * score;
             sum += *wealth;
         }
 
-        let bet_weight = MORE * (1.0 - params.sym_weight) / params.bets_as_f64();
-        let needed = MORE * MORE * params.sym_weight * params.sym_weight * params.rho;
+        let bet_weight = f64x4::splat(MORE) * (f64x4::ONE - self.sym_weight) / self.bets;
+        let needed = f64x4::splat(MORE * MORE * params.rho) * self.sym_weight * self.sym_weight;
         let up = self.s.fast_max(f64x4::ZERO);
         let total = self.v + f64x4::splat(params.rho);
         let q = up * up / (f64x4::splat(32.0) * total);
         let root = pow16((f64x4::ONE - q).fast_max(f64x4::ZERO));
-        let left = ((self.sup - f64x4::splat(bet_weight) * sum) * root).fast_max(f64x4::ZERO);
+        let room = self.sup - bet_weight * sum;
+        let left = (room * root).fast_max(f64x4::ZERO);
         let phi = (f64x4::splat(1.4) + f64x4::splat(71.68) * q).fast_min(f64x4::splat(4.0));
-        let is_below = (f64x4::splat(needed) * phi - left * left * total).simd_le(f64x4::ZERO);
+        let is_below = (needed * phi - left * left * total).simd_le(f64x4::ZERO) & room.simd_ge(f64x4::ZERO);
         let is_near =
             sum.simd_ge(f64x4::splat(SMALLEST_SUM)) & sum.simd_le(f64x4::splat(LARGEST_SUM)) & is_below;
         if is_near.to_bitmask() != ALL_LANES || self.is_rescaled {
@@ -139,7 +156,7 @@ impl<const N: usize> SignProcesses<N> {
     #[inline(never)]
     fn raise(&mut self, below: u32, sum: [f64; LANES], params: &MixParams) {
         for lane in (0..LANES).filter(|lane| !(SMALLEST_SUM..=LARGEST_SUM).contains(&sum[*lane])) {
-            self.rescale(lane, sum[lane] > 1.0, params);
+            self.rescale(lane, sum[lane] > 1.0);
         }
         let mut sup = self.sup.to_array();
         for lane in (0..LANES).filter(|lane| below >> lane & 1 == 0 || self.exponent[*lane] != 0) {
@@ -160,11 +177,11 @@ impl<const N: usize> SignProcesses<N> {
     }
 
     /// Scaling by a power of two is exact; what underflows was negligible.
-    fn rescale(&mut self, lane: usize, is_large: bool, params: &MixParams) {
+    fn rescale(&mut self, lane: usize, is_large: bool) {
         let change = if is_large { 1 } else { -1 };
         let mut factor = [1.0; LANES];
         factor[lane] = libm::ldexp(1.0, -change * RESCALE_EXPONENT);
-        self.wealth.iter_mut().take(params.bet_count).for_each(|wealth| *wealth *= f64x4::new(factor));
+        self.wealth.iter_mut().for_each(|wealth| *wealth *= f64x4::new(factor));
         self.exponent[lane] += change;
         self.is_rescaled = self.exponent != [0; LANES];
     }
@@ -174,6 +191,8 @@ impl<const N: usize> SignProcesses<N> {
     pub fn sign(&self, i: usize) -> SignProcess {
         let of = |lanes: f64x4| lanes.to_array()[i];
         SignProcess {
+            sym_weight: of(self.sym_weight),
+            bets: of(self.bets),
             s: of(self.s),
             v: of(self.v),
             cubes: of(self.cubes),
@@ -214,12 +233,15 @@ mod tests {
             let u = z / scale.step(z, p.scale_decay);
             s += u;
             v += u * u;
-            for (l, bet) in logs.iter_mut().zip(&p.bets).take(p.bet_count) {
-                *l += libm::log1p(bet * u.max(-p.loss_clip));
+            let bets = p.bets[0];
+            for (l, (bet, clip)) in
+                logs.iter_mut().zip(bets.sizes.iter().zip(&bets.loss_clips)).take(bets.count)
+            {
+                *l += libm::log1p(bet * u.max(-clip));
             }
             let bet =
-                logs[1..p.bet_count].iter().fold(logs[0], |a, &b| log_add(a, b)) - log(p.bet_count as f64);
-            last = log_add(log(p.sym_weight) + sym_log_e(s, v, p.rho), log(1.0 - p.sym_weight) + bet);
+                logs[1..bets.count].iter().fold(logs[0], |a, &b| log_add(a, b)) - log(bets.count as f64);
+            last = log_add(log(p.sym_weights[0]) + sym_log_e(s, v, p.rho), log(1.0 - p.sym_weights[0]) + bet);
             sup = sup.max(last);
         }
         (sup, last)
@@ -228,9 +250,9 @@ mod tests {
     proptest! {
         #[test]
         fn skipped_evaluations_never_miss_a_supremum(
-            scores in prop::collection::vec(-4.0f64..4.0, 0..300), drift in -1.0f64..1.0,
+            scores in prop::collection::vec(-4.0f64..4.0, 0..300), drift in -1.0f64..1.0, sym in 0usize..3,
         ) {
-            let p = lab_params();
+            let p = MixParams { sym_weights: [[0.0, 0.1, 0.5][sym]; 2], ..lab_params() };
             let scores: Vec<f64> = scores.iter().map(|z| z + drift).collect();
             let mut process = SignProcesses::<1>::new(&p);
             for &z in &scores {

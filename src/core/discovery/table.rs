@@ -31,7 +31,7 @@ pub struct OutcomeRow<'a> {
     pub forward_return: f64,
     /// Full round-trip cost, bps.
     pub cost_bps: f64,
-    /// sd of one bar's return known at the event; NaN unknown.
+    /// sd of one bar's return known at the event, which the score is measured in; NaN unknown.
     pub sigma_bar: f64,
 }
 
@@ -64,7 +64,7 @@ pub struct OutcomeTable {
     pub forward_return: Vec<f64>,
     /// Round-trip cost per row, decimal.
     pub cost: Vec<f64>,
-    /// `sigma_bar` per row; empty where the table has none.
+    /// Scale of the scores per row (`sigma_event`, or `sigma_bar` in a table without it); empty where it has neither.
     pub sigma_bar: Vec<f64>,
     /// Which conditions hold (known true): [`OutcomeTable::words`] words of 64 bits per row.
     pub active: Vec<u64>,
@@ -168,7 +168,7 @@ impl Tested {
             direction: outcome.event.direction,
             value: outcome.forward_return,
             cost_bps: outcome.cost_bps_round_trip,
-            sigma_bar: outcome.event.sigma_bar,
+            sigma_bar: outcome.event.sigma_event,
         }
     }
 }

@@ -15,6 +15,7 @@ fn event(bar: i64, direction: i8) -> Event {
         vol_regime: -1,
         carry_state: i8::MIN,
         sigma_bar: f64::NAN,
+        sigma_event: f64::NAN,
         features: Vec::new(),
     }
 }

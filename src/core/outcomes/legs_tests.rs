@@ -80,6 +80,7 @@ fn outcome(symbol: &Symbol, row: i64, bars: u32, price: EntryPrice) -> Outcome {
             vol_regime: -1,
             carry_state: i8::MIN,
             sigma_bar: 0.002,
+            sigma_event: 0.002,
             features: Vec::new(),
         }),
         horizon: Horizon { label: "60m".into(), bars },

@@ -15,28 +15,33 @@ pub(super) struct Assembler {
 }
 
 /// Features that every record carries.
-pub(super) const RECORD_FEATURES: [&str; 3] = ["vol_regime", "carry_state", "sigma_bar"];
+pub(super) const RECORD_FEATURES: [&str; 4] = ["vol_regime", "carry_state", "sigma_bar", "sigma_event"];
 
 /// Their columns in an output; none: the graph has no such feature.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RecordFeatures([Option<usize>; 3]);
+pub(super) struct RecordFeatures([Option<usize>; 4]);
 
 /// Their values on a row, as a record has them.
 pub(super) struct RecordValues {
     pub(super) vol_regime: i8,
     pub(super) carry_state: i8,
     pub(super) sigma_bar: f64,
+    pub(super) sigma_event: f64,
 }
 
 impl RecordFeatures {
     fn in_graph(graph: &Graph) -> Self {
-        Self(RECORD_FEATURES.map(|name| graph.features.iter().position(|f| f.name == name)))
+        let place = |name: &str| graph.features.iter().position(|feature| feature.name == name);
+        let [vol_regime, carry_state, sigma_bar, sigma_event] = RECORD_FEATURES.map(place);
+        // Specs without a scale of their own score in the one known before the bar.
+        Self([vol_regime, carry_state, sigma_bar, sigma_event.or(sigma_bar)])
     }
 
     pub(super) fn of(self, out: &SymbolOutput, row: usize) -> RecordValues {
-        let [vol_regime, carry_state, sigma_bar] =
+        let [vol_regime, carry_state, sigma_bar, sigma_event] =
             self.0.map(|ix| ix.map_or(f64::NAN, |ix| out.features[ix][row]));
-        RecordValues { vol_regime: code(vol_regime, -1), carry_state: code(carry_state, i8::MIN), sigma_bar }
+        let (vol_regime, carry_state) = (code(vol_regime, -1), code(carry_state, i8::MIN));
+        RecordValues { vol_regime, carry_state, sigma_bar, sigma_event }
     }
 }
 
@@ -113,6 +118,7 @@ impl Assembler {
             vol_regime: features.vol_regime,
             carry_state: features.carry_state,
             sigma_bar: features.sigma_bar,
+            sigma_event: features.sigma_event,
             features: names.snapshot.iter().cloned().zip(d.snapshot.iter().copied()).collect(),
         }
     }

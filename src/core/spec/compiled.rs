@@ -83,6 +83,8 @@ pub struct EventMeta {
     pub event_type: String,
     /// Canonical family of the event type.
     pub family: String,
+    /// Compiled, explained and counted, and not tested.
+    pub draft: bool,
     /// Template verbs, by the names of the lexicon.
     pub templates: Vec<String>,
     /// The relative price that it is about.

@@ -294,6 +294,7 @@ impl<'a> Collector<'a> {
         let meta = EventMeta {
             event_type: event_type.to_owned(),
             family: family.to_owned(),
+            draft: found.draft,
             templates: self.templates(file, &found),
             relative: found.relative.as_ref().map(|entry| self.relative(file, entry)),
             horizons: self.horizons(file, &found.horizons),

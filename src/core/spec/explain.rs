@@ -162,6 +162,9 @@ impl Explainer<'_> {
         let (low, high) = meta.prevalence_per_10k;
         let _ = writeln!(text, "prevalence  {low} to {high} onsets per 10 000 known rows");
         let _ = writeln!(text, "confounders {}", meta.confounders);
+        if meta.draft {
+            text.push_str("draft       counted and explained; nothing of it is tested until `draft: true` is taken out\n");
+        }
         let overlaps = self.overlaps(&meta.event_type);
         for (others, relation) in &overlaps {
             let _ = writeln!(text, "overlaps    {}: {}", others.join(", "), relation.replace('_', " "));
@@ -175,7 +178,7 @@ impl Explainer<'_> {
         );
         let json = json!({
             "kind": "event", "name": meta.event_type, "family": meta.family, "doc": meta.doc, "spec_hash": meta.spec_hash,
-            "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
+            "draft": meta.draft, "file": meta.file, "parts": parts, "spacing_bars": node.spacing_bars, "max_bars": node.max_bars,
             "undirected": node.undirected, "templates": meta.templates, "horizons": horizons,
             "overlaps": overlaps.iter().map(|(others, relation)| json!({"events": others, "relation": relation})).collect::<Vec<_>>(),
             "relative": meta.relative.as_ref().map(ToString::to_string),

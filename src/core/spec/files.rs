@@ -113,6 +113,9 @@ pub(super) struct EventFile {
     /// Canonical family, as in the registry.
     #[schemars(with = "String")]
     pub family: Spanned<String>,
+    /// A draft is compiled, explained and counted, and opens no trial: nothing of it is tested.
+    #[serde(default)]
+    pub draft: bool,
     /// What happens in the market, in words.
     pub doc: String,
     /// What else can cause it.

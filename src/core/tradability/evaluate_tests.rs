@@ -34,6 +34,7 @@ fn outcomes(name: &str, n: i64, bps: f64) -> Vec<Outcome> {
                 vol_regime: 2,
                 carry_state: 0,
                 sigma_bar: 0.001,
+                sigma_event: 0.001,
                 features: Vec::new(),
             }),
             horizon: crate::outcomes::Horizon::parse("60m").unwrap(),

@@ -119,6 +119,7 @@ fn event(name: &str, symbol: &Symbol, bar: BarIndex, direction: i8) -> Event {
         vol_regime: -1,
         carry_state: i8::MIN,
         sigma_bar: SIGMA,
+        sigma_event: SIGMA,
         features: Vec::new(),
     }
 }
@@ -149,7 +150,7 @@ fn cut(world: &World, end: BarIndex) -> World {
 
 fn walk(world: &World, end: BarIndex) -> (Vec<PointInTime>, Record) {
     let mut markets = world.markets.clone();
-    let account = |catalogue: &_| Accounting::alone(catalogue, spec().gates.multiplicity.catalogue);
+    let account = |catalogue: &_| Accounting::alone(catalogue, &spec().gates.multiplicity);
     let mut walker = Walker::new(spec(), &world.symbols, &world.outcomes, FIRST, account, "test").unwrap();
     let mut shelf = Shelf::default();
     for day in look_days((FIRST + FROM * BARS_PER_DAY).open(), STEP, end) {

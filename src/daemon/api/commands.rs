@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::Problem;
 use super::guard::body;
 use super::peer::MayChange;
-use crate::daemon::shared::{Control, Shared};
+use crate::daemon::shared::{Control, Query, Shared};
+use backtestd_store::load_specs;
 
 /// The body; empty means all defaults.
 #[derive(Debug, Default, Deserialize)]
@@ -64,7 +65,49 @@ pub(super) async fn recompute(
     }
 }
 
-pub(super) async fn reload(_: MayChange, State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+/// The body of a reload; empty means all defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ReloadBody {
+    dry_run: bool,
+}
+
+fn reload_body(bytes: &[u8]) -> Result<ReloadBody, Problem> {
+    let wrong = |what: String| Problem::bad_request(format!("body: {what}; expected {{\"dry_run\": bool}}"));
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(ReloadBody::default());
+    }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    if !value.is_object() {
+        return Err(wrong("not an object".to_owned()));
+    }
+    serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
+}
+
+/// What a reload would do: the tree is read and compiled, and its hypotheses are held against the trial ledger.
+async fn rehearse(shared: &Arc<Shared>) -> Result<Response, Problem> {
+    let dir = shared.config.spec.clone();
+    let read = tokio::task::spawn_blocking(move || load_specs(&dir)).await;
+    let spec = match read {
+        Ok(Ok(spec)) => Arc::new(spec),
+        Ok(Err(errors)) => return Err(Problem::new(422, errors.to_string())),
+        Err(error) => return Err(Problem::new(500, format!("reading the spec failed: {error}"))),
+    };
+    let hash = spec.hash.clone();
+    let opening = shared.query(|reply| Query::Opening(spec, reply)).await?;
+    let changed = hash != shared.peek(|status| status.spec.hash.clone());
+    let text = opening.to_string();
+    Ok(Json(json!({ "hash": hash, "changed": changed, "trials": opening, "text": text })).into_response())
+}
+
+pub(super) async fn reload(
+    _: MayChange,
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if reload_body(&body(request).await?)?.dry_run {
+        return rehearse(&shared).await;
+    }
     let reloaded = shared.command(|reply| Control::Reload { reply }).await??;
     Ok(Json(reloaded).into_response())
 }

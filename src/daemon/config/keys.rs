@@ -135,6 +135,13 @@ pub const KEYS: &[Key] = &[
         "Discovery schedule, aligned to UTC midnight: 5m..1d (30m, 6h, 1d) or 'off'",
     ),
     key(
+        "spec_watch",
+        "BACKTESTD_SPEC_WATCH",
+        Text,
+        "install",
+        "What a changed spec tree does: 'install' puts it in force, 'ask' waits for `backtestd reload`",
+    ),
+    key(
         "keep_reports",
         "BACKTESTD_KEEP_REPORTS",
         Number,

@@ -18,7 +18,8 @@ pub use collect::Collect;
 pub use keys::{KEYS, Key, Kind};
 pub use resolve::{Origin, Resolved, Value, resolve};
 pub use typed::{
-    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, RecomputeSchedule, Retention, Start,
+    BinanceUrls, ClockConfig, ClockSource, Config, Fsync, LogFormat, OnSpecChange, RecomputeSchedule,
+    Retention, Start,
 };
 pub use universe::{SpotRule, UniverseRule};
 

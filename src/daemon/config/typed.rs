@@ -73,6 +73,15 @@ pub struct ClockConfig {
     pub speed: f64,
 }
 
+/// What a change of the spec tree does while the daemon watches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSpecChange {
+    /// It takes over.
+    Install,
+    /// It waits for a reload, and the status says which trials it would open.
+    Ask,
+}
+
 /// Base URLs without trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BinanceUrls {
@@ -131,6 +140,8 @@ pub struct Config {
     pub grace_ms: i64,
     /// When discovery runs by itself.
     pub recompute: RecomputeSchedule,
+    /// What a change of the spec tree does.
+    pub spec_watch: OnSpecChange,
     /// HTML reports of the daemon's own runs that are kept; 0 writes none.
     pub keep_reports: usize,
     /// How long the store keeps what would otherwise only grow.
@@ -280,6 +291,11 @@ impl Config {
                 "'off' or a length that divides the day (30m, 6h, 1d)",
                 schedule,
             )?,
+            spec_watch: r.read("spec_watch", "'install' or 'ask'", |t| match t {
+                "install" => Some(OnSpecChange::Install),
+                "ask" => Some(OnSpecChange::Ask),
+                _ => None,
+            })?,
             keep_reports: r
                 .read("keep_reports", "a number, 0 to 10000", |t| t.parse().ok().filter(|n| *n <= 10_000))?,
             retention: Retention {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Exit, Spec};
 use crate::daemon::feed::{Answers, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
+use crate::daemon::status::WaitingSpec;
 use crate::daemon::storage::{
     Advanced, Due, Install, JoinStep, PutDone, Question, RunInput, Step, StorageError,
 };
@@ -73,6 +74,7 @@ pub(super) enum Done {
     Offered(Result<Offers, RestError>),
     Followed(Result<JoinStep, StorageError>),
     SpecRead { result: Result<Spec, String>, replies: ReloadReplies },
+    SpecRehearsed(Result<WaitingSpec, String>),
     SpecInstalled { result: Result<Install, StorageError>, spec: Spec, replies: ReloadReplies },
     ChangeStepped(Result<Step, StorageError>),
     RunLooked { result: Result<Result<Box<RunInput>, String>, StorageError>, started: Instant },

@@ -192,7 +192,7 @@ impl MainLoop {
         match event {
             Input::Control(Control::Recompute { reason, reply }) => self.on_recompute_request(reason, reply),
             Input::Control(Control::Reload { reply }) => self.on_reload(Some(reply)),
-            Input::SpecTreeChanged => self.on_reload(None),
+            Input::SpecTreeChanged => self.on_tree_changed(),
             Input::Signal(Signal::Reload) => {
                 self.service.reloading();
                 self.on_reload(None)
@@ -230,6 +230,7 @@ impl MainLoop {
             Done::Listed(answer) => self.on_listed(answer),
             Done::Offered(offers) => self.on_offered(offers),
             Done::Followed(Ok(step)) => self.on_followed(step),
+            Done::SpecRehearsed(result) => self.on_spec_rehearsed(result),
             Done::SpecRead { result, replies } => self.on_spec_read(result, replies),
             Done::SpecInstalled { result: Ok(install), spec, replies } => {
                 self.on_spec_installed(&install, spec, replies)

@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 
 use super::input::{Done, Handled, ReloadReplies};
 use super::{MainLoop, Spec, answer};
-use crate::daemon::shared::{Refusal, Reloaded};
-use crate::daemon::status::ChangeState;
+use crate::daemon::config::OnSpecChange;
+use crate::daemon::shared::{Query, Refusal, Reloaded};
+use crate::daemon::status::{ChangeState, WaitingSpec};
 use crate::daemon::storage::{Install, Job, Step};
 
 /// The spec in force, and what is on its way to replace it.
@@ -67,6 +68,52 @@ impl MainLoop {
         self.read_spec(replies)
     }
 
+    /// The tree on disk is another one: it takes over, or it is read, held against the trial ledger, and waits for a reload.
+    pub(super) fn on_tree_changed(&mut self) -> Handled {
+        if self.config.spec_watch == OnSpecChange::Install {
+            return self.on_reload(None);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            let dir = shared.config.spec.clone();
+            let read = tokio::task::spawn_blocking(move || load_specs(&dir)).await;
+            let result = match read {
+                Ok(Ok(spec)) => {
+                    let (hash, spec) = (spec.hash.clone(), Arc::new(spec));
+                    let opening = shared.query(|reply| Query::Opening(spec, reply)).await;
+                    opening.map(|trials| WaitingSpec { hash, trials }).map_err(|error| error.to_string())
+                }
+                Ok(Err(errors)) => Err(errors.to_string()),
+                Err(error) => Err(format!("reading the spec failed: {error}")),
+            };
+            Done::SpecRehearsed(result)
+        });
+        Handled::Started("rehearse spec")
+    }
+
+    pub(super) fn on_spec_rehearsed(&mut self, result: Result<WaitingSpec, String>) -> Handled {
+        match result {
+            Ok(waiting) => {
+                let is_other = waiting.hash != self.specs.current.hash;
+                if is_other {
+                    tracing::info!(hash = %waiting.hash, trials = waiting.trials.new, "a changed spec tree waits for a reload");
+                }
+                self.trouble(TROUBLE, None);
+                self.shared.update(|s| {
+                    (s.spec.error, s.spec.waiting) = (None, is_other.then_some(waiting));
+                });
+                Handled::Noted
+            }
+            Err(text) => {
+                tracing::error!(error = %text, "the spec tree is not valid; the spec in force stays");
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                self.shared.update(|s| (s.spec.error, s.spec.waiting) = (Some(text), None));
+                self.trouble(TROUBLE, Some(format!("the spec tree on disk is refused: {first}")));
+                Handled::Refused
+            }
+        }
+    }
+
     fn read_spec(&mut self, replies: ReloadReplies) -> Handled {
         self.specs.reading = true;
         let dir = self.config.spec.clone();
@@ -111,7 +158,7 @@ impl MainLoop {
                 Handled::Noted
             }
             Ok(spec) if spec.hash == self.specs.current.hash && self.specs.changing.is_none() => {
-                self.shared.update(|s| s.spec.error = None);
+                self.shared.update(|s| (s.spec.error, s.spec.waiting) = (None, None));
                 for reply in replies {
                     answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: false }));
                 }
@@ -226,7 +273,7 @@ impl MainLoop {
         self.shared.update(|s| {
             s.spec.hash.clone_from(&spec.hash);
             s.spec.loaded_at = Some(now);
-            s.spec.error = None;
+            (s.spec.error, s.spec.waiting) = (None, None);
         });
         for reply in replies {
             answer(reply, Ok(Reloaded { hash: spec.hash.clone(), changed: true }));

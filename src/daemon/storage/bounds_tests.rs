@@ -69,6 +69,7 @@ fn event(bar: BarIndex) -> Event {
         vol_regime: -1,
         carry_state: i8::MIN,
         sigma_bar: 0.001,
+        sigma_event: 0.001,
         features: Vec::new(),
     }
 }

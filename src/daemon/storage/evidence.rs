@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::StorageError;
-use crate::research::{ResearchError, look_at, read_ledger};
+use crate::research::{ResearchError, look_at, read_ledger, remember_begun};
 use backtestd_core::conclude::{closed_through, discovery_config, exclusions, lacking, outcome_table};
 use backtestd_core::discovery::{
     Accounting, Catalogue, DiscoveryConfig, EvidenceBook, Exclusion, Lacking, OutcomeTable, TrialLedger,
@@ -75,6 +75,8 @@ pub(super) struct Evidence {
     link: [u8; 32],
     ledger: TrialLedger,
     accounting: Option<Arc<Accounting>>,
+    /// The last day of the book by which trials were seen to begin.
+    begun_through: Option<i64>,
 }
 
 /// Why there is nothing to look at: in words where the look is refused, else the store has failed.
@@ -104,6 +106,7 @@ impl Evidence {
             book: Arc::new(book),
             ledger: read_ledger(store, TestStatistic::OwnReturn)?,
             accounting: None,
+            begun_through: None,
         })
     }
 
@@ -121,17 +124,24 @@ impl Evidence {
         next: BarIndex,
     ) -> Result<Looked, LookError> {
         let day = closed_through(next.open());
-        let kind = spec.gates.multiplicity.catalogue;
+        let procedure = &spec.gates.multiplicity;
         if self.accounting.is_none() {
-            let accounting = look_at(store, &mut self.ledger, &self.catalogue, kind, day);
+            let accounting = look_at(store, &mut self.ledger, &self.catalogue, procedure, day);
             self.accounting = Some(Arc::new(accounting.map_err(|error| match error {
                 ResearchError::Store(error) => LookError::Failed(error.into()),
                 refused => LookError::Refused(refused.to_string()),
             })?));
         }
-        let accounting = Arc::clone(self.accounting.get_or_insert_default());
         self.agree_with(store, day)?;
         self.advance(store, spec, first, day)?;
+        if self.begun_through != self.book.through_day() {
+            let evidence = (&*self.catalogue, &*self.book);
+            if remember_begun(store, &mut self.ledger, evidence, &spec.gates)? {
+                self.accounting = Some(Arc::new(self.ledger.account(&self.catalogue)));
+            }
+            self.begun_through = self.book.through_day();
+        }
+        let accounting = Arc::clone(self.accounting.get_or_insert_default());
         let closed_end = Ts((day + 1) * DAY_MS).bar().max(first);
         Ok(Looked {
             config: Arc::clone(&self.config),

@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::signal::read_entries;
 use crate::daemon::feed::{Follow, GapSpan, SeriesGaps, ledger};
 use crate::daemon::shared::{EventQuery, GapQuery, Query};
+use crate::research::opening;
 use crate::verify::conflicts_json;
 use backtestd_core::explain::History;
 use backtestd_core::market::{BarIndex, Market, SeriesKey, Symbol, Ts};
@@ -26,6 +27,10 @@ pub(super) fn answer(store: &Store, facts: &Facts, follow: &Follow, query: Query
         }
         Query::Stream { from, limit, reply } => {
             let _ = reply.send(read_entries(store, from, limit).map_err(|e| e.to_string()));
+        }
+        Query::Opening(spec, reply) => {
+            let opening = opening(store, &spec, &follow.symbols);
+            let _ = reply.send(opening.map_err(|e| e.to_string()));
         }
         Query::Runs { limit, reply } => {
             let _ = reply.send(runs(store, limit).map_err(|e| e.to_string()));

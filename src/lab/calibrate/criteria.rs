@@ -55,6 +55,10 @@ pub fn judge(
     if let Some(world) = worlds.get(&WorldKind::Struct) {
         structured(&mut out, world, a);
     }
+    if let Some(errors) = worlds.get(&WorldKind::Rough).and_then(|w| w.deciders.get(&Decider::Production)) {
+        let what = "rough: mean false share of what was ever published";
+        out.push(at_most(3, what.into(), errors.fdr_ever, a.struct_fdp, a));
+    }
     unchanged(&mut out, worlds);
     valid_p(&mut out, worlds, scores, a);
     beyond_cost(&mut out, worlds, a);
@@ -82,6 +86,15 @@ fn any_false(
     for (kind, what) in [
         (WorldKind::Null, "null worlds with any false publication"),
         (WorldKind::Skew, "the same with crashes"),
+        (WorldKind::Drift, "the same with means that drift and average zero"),
+        (WorldKind::Rare1, "the same, 1 event in 100 a disaster for who fades"),
+        (WorldKind::Rare3, "the same, 3 in 100"),
+        (WorldKind::Rare5, "the same, 5 in 100"),
+        (WorldKind::Tails, "the same with days of t3 sizes"),
+        (WorldKind::Pegged, "the same with a pegged symbol in every pool"),
+        (WorldKind::Prints, "the same with an absurd print a month"),
+        (WorldKind::Crash, "the same with events that crowd after crashes"),
+        (WorldKind::Regimes, "the same with regimes of volatility"),
     ] {
         if let Some(errors) = worlds.get(&kind).and_then(|w| w.deciders.get(&Decider::Production)) {
             out.push(at_most(
@@ -126,9 +139,13 @@ fn valid_p(
             out.push(at_most(5, format!("null: P(p_any <= {level}) / {level}, one-sided"), *ratio, bound, a));
         }
     }
-    for (level, ratio) in scores.iter().flat_map(|s| &s.fade) {
-        let what = format!("resampled real day scores, fade side: P(p_any <= {level}) / {level}");
-        out.push(at_most(5, what, *ratio, a.scores_ratio, a));
+    if let Some(s) = scores {
+        for (side, ratios) in [("fade", &s.fade), ("follow", &s.follow)] {
+            for (level, ratio) in ratios {
+                let what = format!("resampled real day scores, {side} side: P(p_any <= {level}) / {level}");
+                out.push(at_most(5, what, *ratio, a.scores_ratio, a));
+            }
+        }
     }
 }
 

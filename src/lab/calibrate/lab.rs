@@ -27,12 +27,49 @@ pub enum WorldKind {
     Drift,
     /// The edges of `struct`, which all die.
     Retire,
+    /// No edge; one event in a hundred is a disaster for who fades it, paid for in advance.
+    Rare1,
+    /// Three in a hundred.
+    Rare3,
+    /// Five in a hundred.
+    Rare5,
+    /// Three in a hundred, for who follows.
+    RareFollow,
+    /// No edge, and days whose size is drawn from Student's t with 3 degrees of freedom.
+    Tails,
+    /// No edge, and one symbol in every pool that hardly moves.
+    Pegged,
+    /// No edge, and one absurd print a month and symbol.
+    Prints,
+    /// No edge; crashes of `skew` that events follow in crowds.
+    Crash,
+    /// No edge; the market is calm or four times as wild, for weeks.
+    Regimes,
+    /// The edges of `struct` beside a pegged symbol and absurd prints.
+    Rough,
 }
 
 impl WorldKind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Null, Self::Skew, Self::Struct, Self::Sparse, Self::Subcost, Self::Drift, Self::Retire];
+    pub const ALL: [Self; 17] = [
+        Self::Null,
+        Self::Skew,
+        Self::Struct,
+        Self::Sparse,
+        Self::Subcost,
+        Self::Drift,
+        Self::Retire,
+        Self::Rare1,
+        Self::Rare3,
+        Self::Rare5,
+        Self::RareFollow,
+        Self::Tails,
+        Self::Pegged,
+        Self::Prints,
+        Self::Crash,
+        Self::Regimes,
+        Self::Rough,
+    ];
 
     /// The name on the command line.
     #[must_use]
@@ -45,13 +82,23 @@ impl WorldKind {
             Self::Subcost => "subcost",
             Self::Drift => "drift",
             Self::Retire => "retire",
+            Self::Rare1 => "rare1",
+            Self::Rare3 => "rare3",
+            Self::Rare5 => "rare5",
+            Self::RareFollow => "rare_follow",
+            Self::Tails => "tails",
+            Self::Pegged => "pegged",
+            Self::Prints => "prints",
+            Self::Crash => "crash",
+            Self::Regimes => "regimes",
+            Self::Rough => "rough",
         }
     }
 
     /// Whether every hypothesis of the world is false.
     #[must_use]
     pub const fn is_null(self) -> bool {
-        matches!(self, Self::Null | Self::Skew | Self::Drift)
+        !matches!(self, Self::Struct | Self::Sparse | Self::Subcost | Self::Retire | Self::Rough)
     }
 }
 
@@ -79,6 +126,7 @@ impl FromStr for WorldKind {
 pub struct Lab {
     pub world: WorldSpec,
     pub edges: EdgeSpec,
+    pub nasty: NastySpec,
     pub retire: RetireSpec,
     pub placement: PlacementSpec,
     pub runs: BTreeMap<WorldKind, usize>,
@@ -106,6 +154,7 @@ pub struct WorldSpec {
     pub jumps_per_day: [f64; 2],
     pub jump_sigmas: [f64; 2],
     pub ewma_bars: u32,
+    pub fast_ewma_bars: u32,
     pub events_per_symbol_day: [f64; 2],
     pub volatility_share: f64,
     pub excitation: f64,
@@ -133,6 +182,23 @@ pub struct EdgeSpec {
     pub drift_half_life_days: f64,
     pub retire_days: usize,
     pub death_days: [usize; 2],
+}
+
+/// What is wrong with the nastier worlds.
+#[allow(missing_docs, reason = "the fields are documented in lab.yaml")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NastySpec {
+    pub rare_shares: [f64; 3],
+    pub rare_follow_share: f64,
+    pub rare_sigmas: f64,
+    pub peg_share: f64,
+    pub prints_per_month: f64,
+    pub print_sizes: [f64; 2],
+    pub crash_heat: f64,
+    pub crash_bars: usize,
+    pub regime_days: f64,
+    pub regime_factor: f64,
 }
 
 /// What is asked of the monitor of published edges.

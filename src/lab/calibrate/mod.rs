@@ -17,6 +17,7 @@ mod decider;
 mod lab;
 mod ledger;
 mod many;
+mod nasty;
 mod onsets;
 mod pipeline_level;
 mod planted;
@@ -30,7 +31,7 @@ mod world;
 
 pub use criteria::{Criterion, Grade, judge};
 pub use decider::{Decider, Errors};
-pub use lab::{Acceptance, EdgeSpec, Lab, PlacementSpec, RetireSpec, WorldKind, WorldSpec};
+pub use lab::{Acceptance, EdgeSpec, Lab, NastySpec, PlacementSpec, RetireSpec, WorldKind, WorldSpec};
 pub use many::{JobsError, many};
 pub use pipeline_level::{LevelError, PipelineLevel, PipelineRun, PipelineTally};
 pub use run::{Publication, RunResult, Study, TrueUnit};

@@ -95,7 +95,7 @@ mod tests {
     fn events_cluster_in_hot_markets_and_rates_span_the_declared_range() {
         let lab = Lab::default();
         let days = 300;
-        let paths = paths(3, WorldKind::Null, &lab.world, &lab.edges, days);
+        let paths = paths(3, WorldKind::Null, &lab, days);
         let onsets = onsets(3, &lab.world, &paths);
         assert!(onsets.windows(2).all(|w| w[0] < w[1]), "sorted, each detection once");
         let count = |t: u16| onsets.iter().filter(|o| o.event_type == t).count() as f64 / 8.0 / days as f64;

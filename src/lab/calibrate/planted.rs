@@ -52,15 +52,15 @@ impl Planted {
     pub(super) fn new(seed: u64, kind: WorldKind, lab: &Lab) -> Self {
         let mut draws = Draws::numbered(derive(seed, "edges"), 0);
         let mut edges = match kind {
-            WorldKind::Null | WorldKind::Skew | WorldKind::Drift => Vec::new(),
             WorldKind::Sparse => sparse(&mut draws, lab),
-            WorldKind::Struct => structured(&mut draws, lab),
+            WorldKind::Struct | WorldKind::Rough => structured(&mut draws, lab),
             WorldKind::Subcost => {
                 let mut edges = structured(&mut draws, lab);
                 edges.extend(below_cost(&mut draws, lab));
                 edges
             }
             WorldKind::Retire => structured(&mut draws, lab),
+            _ => Vec::new(),
         };
         if kind == WorldKind::Retire {
             let [first, last] = lab.edges.death_days;

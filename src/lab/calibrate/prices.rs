@@ -7,7 +7,7 @@
 use backtestd_core::market::BPS;
 use libm::{exp, exp2, log, sin, sqrt};
 
-use super::lab::{EdgeSpec, WorldKind, WorldSpec};
+use super::lab::{Lab, WorldKind, WorldSpec};
 use backtestd_core::market::BARS_PER_DAY;
 use backtestd_core::market::{Draws, derive};
 
@@ -25,7 +25,7 @@ const LARGEST_RETURN: f64 = 0.5;
 pub(super) struct Path {
     /// Price at the close.
     pub close: Vec<f64>,
-    /// sd of one bar's return by EWMA, this bar included.
+    /// sd of one bar's return by EWMA, this bar included: the larger of a slow and a fast one.
     pub sigma: Vec<f64>,
     /// Variance of the next bar relative to the symbol's mean: what event intensities move with.
     pub heat: Vec<f32>,
@@ -36,21 +36,19 @@ struct Factor {
     shock: Vec<f64>,
     slow: Vec<f64>,
     drift: Vec<f64>,
+    /// How wild the regime is, 1 without regimes.
+    wild: Vec<f64>,
+    /// Bars on which events follow a crash.
+    is_aftermath: Vec<bool>,
 }
 
 /// The prices of a world, symbol by symbol.
-pub(super) fn paths(
-    seed: u64,
-    kind: WorldKind,
-    world: &WorldSpec,
-    edges: &EdgeSpec,
-    days: usize,
-) -> Vec<Path> {
-    let bars = (days + BURN_IN_DAYS) * DAY;
-    let factor = factor(seed, kind, world, edges, bars);
+pub(super) fn paths(seed: u64, kind: WorldKind, lab: &Lab, days: usize) -> Vec<Path> {
+    let (world, bars) = (&lab.world, (days + BURN_IN_DAYS) * DAY);
+    let factor = factor(seed, kind, lab, bars);
     (0..world.symbols)
         .map(|symbol| {
-            let mut path = path(derive(seed, &format!("symbol {symbol}")), symbol, world, &factor, bars);
+            let mut path = path(derive(seed, &format!("symbol {symbol}")), symbol, lab, &factor, bars);
             path.close.drain(..BURN_IN_DAYS * DAY);
             path.sigma.drain(..BURN_IN_DAYS * DAY);
             path.heat.drain(..BURN_IN_DAYS * DAY);
@@ -91,7 +89,8 @@ fn jump(draws: &mut Draws, per_day: f64, sigmas: [f64; 2]) -> f64 {
     draws.sign() * draws.between(sigmas[0], sigmas[1])
 }
 
-fn factor(seed: u64, kind: WorldKind, world: &WorldSpec, edges: &EdgeSpec, bars: usize) -> Factor {
+fn factor(seed: u64, kind: WorldKind, lab: &Lab, bars: usize) -> Factor {
+    let (world, edges, nasty) = (&lab.world, &lab.edges, &lab.nasty);
     let mut draws = Draws::numbered(derive(seed, "factor"), 0);
     let steps_a_day = (DAY / SLOW_STEP) as f64;
     let mut slow = Slow::new(world.slow_half_life_days * steps_a_day, world.slow_sd[0], &mut draws);
@@ -101,11 +100,14 @@ fn factor(seed: u64, kind: WorldKind, world: &WorldSpec, edges: &EdgeSpec, bars:
         &mut draws,
     );
     // A crash of s sigmas with probability p is paid for by p s on every bar.
-    let crash = (kind == WorldKind::Skew).then_some(edges.skew_jumps_per_day / BARS_PER_DAY as f64);
+    let has_crashes = matches!(kind, WorldKind::Skew | WorldKind::Crash);
+    let crash = has_crashes.then_some(edges.skew_jumps_per_day / BARS_PER_DAY as f64);
     let mut out = Factor {
         shock: Vec::with_capacity(bars),
         slow: Vec::with_capacity(bars),
         drift: Vec::with_capacity(bars),
+        wild: regimes(seed, kind, lab, bars),
+        is_aftermath: vec![false; if kind == WorldKind::Crash { bars } else { 0 }],
     };
     let (mut level, mut push) = (0.0, 0.0);
     for bar in 0..bars {
@@ -118,6 +120,7 @@ fn factor(seed: u64, kind: WorldKind, world: &WorldSpec, edges: &EdgeSpec, bars:
             shock += chance * edges.skew_sigmas;
             if draws.uniform() < chance {
                 shock -= edges.skew_sigmas;
+                out.is_aftermath.iter_mut().skip(bar).take(nasty.crash_bars).for_each(|b| *b = true);
             }
         }
         out.shock.push(shock);
@@ -127,7 +130,23 @@ fn factor(seed: u64, kind: WorldKind, world: &WorldSpec, edges: &EdgeSpec, bars:
     out
 }
 
-fn path(key: u64, symbol: usize, world: &WorldSpec, factor: &Factor, bars: usize) -> Path {
+/// Calm and wild by turns; empty where the market has no regimes.
+fn regimes(seed: u64, kind: WorldKind, lab: &Lab, bars: usize) -> Vec<f64> {
+    if kind != WorldKind::Regimes {
+        return Vec::new();
+    }
+    let mut draws = Draws::numbered(derive(seed, "regimes"), 0);
+    let change = 1.0 / (lab.nasty.regime_days * BARS_PER_DAY as f64);
+    let mut is_wild = false;
+    let next = |_| {
+        is_wild ^= draws.uniform() < change;
+        if is_wild { lab.nasty.regime_factor } else { 1.0 }
+    };
+    (0..bars).map(next).collect()
+}
+
+fn path(key: u64, symbol: usize, lab: &Lab, factor: &Factor, bars: usize) -> Path {
+    let world: &WorldSpec = &lab.world;
     let mut draws = Draws::numbered(key, 0);
     let steps_a_day = (DAY / SLOW_STEP) as f64;
     let mut own = Slow::new(world.slow_half_life_days * steps_a_day, world.slow_sd[1], &mut draws);
@@ -137,6 +156,7 @@ fn path(key: u64, symbol: usize, world: &WorldSpec, factor: &Factor, bars: usize
     let omega = 1.0 - world.garch_alpha - world.garch_beta;
     let spread = world.slow_sd[0] * world.slow_sd[0] + world.slow_sd[1] * world.slow_sd[1];
     let decay = 2.0 / f64::from(world.ewma_bars + 1);
+    let fast_decay = if world.fast_ewma_bars == 0 { 0.0 } else { 2.0 / f64::from(world.fast_ewma_bars + 1) };
     let diurnal: Vec<f64> = (0..DAY)
         .map(|slot| 1.0 + world.diurnal_amplitude * sin(std::f64::consts::TAU * slot as f64 / DAY as f64))
         .collect();
@@ -147,6 +167,7 @@ fn path(key: u64, symbol: usize, world: &WorldSpec, factor: &Factor, bars: usize
         heat: Vec::with_capacity(bars),
     };
     let (mut price, mut garch, mut level, mut variance) = (100.0, 1.0, 0.0, base * base);
+    let mut fast = if world.fast_ewma_bars == 0 { 0.0 } else { variance };
     for bar in 0..bars {
         if bar % SLOW_STEP == 0 {
             // exp(x - var) has mean square one.
@@ -154,15 +175,18 @@ fn path(key: u64, symbol: usize, world: &WorldSpec, factor: &Factor, bars: usize
         }
         let z = common * factor.shock[bar]
             + rest * (heavy(&mut draws) + jump(&mut draws, world.jumps_per_day[1], world.jump_sigmas));
-        let sigma = base * level * sqrt(garch) * diurnal[bar % DAY];
+        let wild = factor.wild.get(bar).copied().unwrap_or(1.0);
+        let sigma = base * level * wild * sqrt(garch) * diurnal[bar % DAY];
         let r = (sigma * z).clamp(-LARGEST_RETURN, LARGEST_RETURN) + factor.drift[bar];
         price *= 1.0 + r;
         garch = (omega + (world.garch_alpha * z * z + world.garch_beta) * garch).min(world.garch_cap);
         variance += decay * (r * r - variance);
+        fast += fast_decay * (r * r - fast);
         out.close.push(price);
-        out.sigma.push(sqrt(variance));
+        out.sigma.push(sqrt(variance.max(fast)));
+        let crowd = if factor.is_aftermath.get(bar) == Some(&true) { lab.nasty.crash_heat } else { 1.0 };
         #[allow(clippy::cast_possible_truncation, reason = "an intensity needs no more")]
-        out.heat.push((level * level * garch) as f32);
+        out.heat.push((level * level * wild * wild * garch * crowd) as f32);
     }
     out
 }
@@ -188,7 +212,7 @@ mod tests {
     #[test]
     fn the_market_has_the_declared_size_correlation_and_tails() {
         let lab = Lab::default();
-        let paths = paths(11, WorldKind::Null, &lab.world, &lab.edges, 500);
+        let paths = paths(11, WorldKind::Null, &lab, 500);
         let first = returns(&paths[0]);
         let last = returns(&paths[7]);
         let sd = |r: &[f64]| sqrt(r.iter().map(|x| x * x).sum::<f64>() / r.len() as f64) * BPS;
@@ -207,7 +231,7 @@ mod tests {
     #[test]
     fn crashes_are_paid_for() {
         let lab = Lab::default();
-        let factor = factor(5, WorldKind::Skew, &lab.world, &lab.edges, 2_000_000);
+        let factor = factor(5, WorldKind::Skew, &lab, 2_000_000);
         let n = factor.shock.len() as f64;
         let mean = factor.shock.iter().sum::<f64>() / n;
         let sd = sqrt(factor.shock.iter().map(|x| x * x).sum::<f64>() / n);

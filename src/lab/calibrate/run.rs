@@ -2,7 +2,7 @@
 //! looks at every evening, what it rejects counts as published, and the canaries decide on the same evenings.
 
 use backtestd_core::market::BPS;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decider::{Decider, Errors, Rejected, Tracker};
 use super::lab::{Lab, WorldKind};
@@ -11,11 +11,11 @@ use super::watch::{Watched, watch};
 use super::world::{FIRST_DAY, Names, World, WorldError, simulate};
 use backtestd_core::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use backtestd_core::discovery::eprocess::pair_p;
-use backtestd_core::discovery::multiplicity::bh_reject;
+use backtestd_core::discovery::multiplicity::{bh_reject, weigh};
 use backtestd_core::discovery::special::normal_isf;
 use backtestd_core::discovery::{
-    Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts, candidate_id,
-    conclude_book,
+    Accounting, ByUnit, Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts,
+    candidate_id, conclude_book, twin,
 };
 use backtestd_core::market::{Draws, derive};
 use backtestd_core::spec::gates::{
@@ -31,6 +31,8 @@ pub struct Study {
     pub(super) config: DiscoveryConfig,
     /// By candidate id.
     units: BTreeMap<String, usize>,
+    /// How the units are accounted for.
+    accounting: Accounting,
 }
 
 /// A hypothesis on the day of its first publication.
@@ -73,6 +75,8 @@ pub struct TrueUnit {
     pub days: usize,
     /// Holding time in bars.
     pub horizon_bars: u32,
+    /// Pooled and without a condition: the tier that the budget prefers.
+    pub is_wide: bool,
     /// Published on its own side.
     pub found: bool,
 }
@@ -112,6 +116,7 @@ impl Study {
         let names = Names::new(&lab)?;
         let catalogue = names.catalogue(&families);
         let units = unit_numbers(&catalogue);
+        let accounting = Accounting::alone(&catalogue, &gates.multiplicity);
         let config = DiscoveryConfig {
             gates,
             families,
@@ -122,7 +127,7 @@ impl Study {
             excluded: Vec::new(),
             lacking: Vec::new(),
         };
-        Ok(Self { lab, names, catalogue, config, units })
+        Ok(Self { lab, names, catalogue, config, units, accounting })
     }
 
     /// The conditions of the experiment, as `lab.yaml` states them.
@@ -158,6 +163,9 @@ impl Study {
         let (mut touched, mut agrees) = (Vec::new(), true);
         let places: Vec<(usize, usize)> = places(&self.catalogue);
         let mut p_any = vec![(1.0, true); units];
+        let mut begun: ByUnit<Option<i64>> =
+            (0..self.catalogue.blocks.len()).map(|b| vec![None; self.catalogue.block_units(b)]).collect();
+        let mut shares = vec![0.0; units];
         let least: Vec<LeastCounts> = self
             .catalogue
             .places()
@@ -171,14 +179,19 @@ impl Study {
             ledger.advance(&world.table, &world.truth, date, &mut touched);
             touched.sort_unstable();
             touched.dedup();
-            for &unit in &touched {
+            let mut is_new = false;
+            for unit in self.with_conditions(&touched, &places) {
                 let (block, local) = places[unit];
-                let evidence = book.unit(block, local);
-                let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
-                let is_admitted = least[unit].admit(evidence.events(), evidence.days());
-                p_any[unit] = (if is_admitted { pair_p(follow, fade) } else { 1.0 }, follow < fade);
+                if self.takes_part(&book, places[unit], least[unit]) {
+                    p_any[unit] = p_any_of(&book, places[unit]);
+                    is_new |= begun[block][local].is_none();
+                    begun[block][local].get_or_insert(date);
+                }
             }
-            let rejected = self.reject(&p_any, &ledger);
+            if is_new {
+                shares = self.accounting.shares(&begun).concat();
+            }
+            let rejected = self.reject(&p_any, &shares, &ledger);
             let new = production.look(day, &rejected);
             if !new.is_empty() {
                 let conclusion = self.conclude(&book, &rejected, &mut agrees);
@@ -212,12 +225,31 @@ impl Study {
         }
     }
 
+    /// The units that changed, and those with a condition on what changed: they may have been the same series.
+    fn with_conditions(&self, touched: &[usize], places: &[(usize, usize)]) -> BTreeSet<usize> {
+        let of_unit = |&unit: &usize| {
+            let (block, local) = places[unit];
+            let stride = 1 + self.catalogue.blocks[block].conditions.len();
+            unit..unit + if local % stride == 0 { stride } else { 1 }
+        };
+        touched.iter().flat_map(of_unit).collect()
+    }
+
+    /// Whether a unit's trial has begun, as production decides it.
+    fn takes_part(&self, book: &EvidenceBook, (block, local): (usize, usize), least: LeastCounts) -> bool {
+        let evidence = book.unit(block, local);
+        let events =
+            |scope, condition| book.unit(block, self.catalogue.local(block, scope, condition)).events();
+        least.admit(evidence.events(), evidence.days())
+            && twin(&self.catalogue, self.catalogue.place(block, local), &events).is_none()
+    }
+
     /// Weighted BH over the closed catalogue, on the anytime p of every pair. A p above q can never be rejected.
-    fn reject(&self, p_any: &[(f64, bool)], ledger: &Ledger) -> Vec<Rejected> {
+    fn reject(&self, p_any: &[(f64, bool)], shares: &[f64], ledger: &Ledger) -> Vec<Rejected> {
         let q = self.q();
         let small: Vec<usize> = (0..p_any.len()).filter(|u| p_any[*u].0 <= q).collect();
-        let p: Vec<f64> = small.iter().map(|u| p_any[*u].0).collect();
-        let (_, chosen) = bh_reject(&p, self.catalogue.units, q);
+        let of = |of: &dyn Fn(usize) -> f64| small.iter().map(|u| of(*u)).collect::<Vec<f64>>();
+        let (_, chosen) = bh_reject(&weigh(&of(&|u| p_any[u].0), &of(&|u| shares[u])), 1, q);
         small
             .into_iter()
             .zip(chosen)
@@ -291,6 +323,7 @@ impl Study {
                     n: sums.n,
                     days: book.days(block, local).len(),
                     horizon_bars: self.catalogue.blocks[block].horizon.bars,
+                    is_wide: local == self.catalogue.local(block, self.catalogue.symbols.len(), 0),
                     found: production.published(unit, mu > 0.0),
                 })
             })
@@ -314,6 +347,13 @@ impl Study {
         }
         (all, below)
     }
+}
+
+/// The anytime p of a pair, and whether the follow side is the likelier one.
+fn p_any_of(book: &EvidenceBook, (block, local): (usize, usize)) -> (f64, bool) {
+    let evidence = book.unit(block, local);
+    let [follow, fade] = DirectionRule::BOTH.map(|side| evidence.net(side).p_any());
+    (pair_p(follow, fade), follow < fade)
 }
 
 fn rejected(unit: usize, follow: bool, ledger: &Ledger) -> Rejected {
@@ -400,7 +440,8 @@ impl Canaries {
             self.cr2_p[unit] = (clustered, follow);
             self.iid_p[unit] = (ledger.unit(unit).iid_p(self.least_t), follow);
         }
-        self.iid.look(day, &study.reject(&self.iid_p, ledger));
-        self.cr2.look(day, &study.reject(&self.cr2_p, ledger));
+        let even = vec![1.0 / study.catalogue.units as f64; study.catalogue.units];
+        self.iid.look(day, &study.reject(&self.iid_p, &even, ledger));
+        self.cr2.look(day, &study.reject(&self.cr2_p, &even, ledger));
     }
 }

@@ -123,7 +123,7 @@ fn skewness(x: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::calibrate::lab::Lab;
-    use backtestd_core::discovery::eprocess::MixParams;
+    use backtestd_core::spec::gates::GatesSpec;
 
     #[test]
     fn an_even_series_is_calibrated_on_both_sides() {
@@ -132,16 +132,8 @@ mod tests {
         let series = [ScoreSeries { name: "even".to_owned(), scores }];
         let mut acceptance = Lab::default().acceptance;
         acceptance.scores_levels = vec![0.1];
-        let params = MixParams {
-            sym_weight: 0.1,
-            rho: 10.0,
-            bets: [0.02, 0.04, 0.07, 0.11, 0.155, 0.0, 0.0, 0.0],
-            bet_count: 5,
-            loss_clip: 6.0,
-            scale_decay: 0.98,
-            scale_prior: 5.0,
-            score_cap: f64::INFINITY,
-        };
+        let gates: GatesSpec = serde_saphyr::from_str(include_str!("../../../spec/gates.yaml")).unwrap();
+        let params = MixParams::from(&gates.evidence);
         let tally = resample(&series, 1, 2000, 2, &params, &acceptance, &|| ()).unwrap();
         for (_, ratio) in tally.fade.iter().chain(&tally.follow) {
             let ratio = ratio.value.unwrap();

@@ -154,6 +154,14 @@ fn classes(lab: &Lab) -> Vec<(String, Member)> {
         ("3 bars, 7.5 to 10 bps, n 300 to 1000".to_owned(), size(3, 7.5, 10.0, [300.0, 1000.0])),
         ("12 bars, 3 to 7.5 bps, n above 1000".to_owned(), size(12, 3.0, 7.5, [1000.0, f64::INFINITY])),
         ("all with an effect of at least 3 bps".to_owned(), Box::new(|t| t.mu_bps >= 3.0)),
+        (
+            "strength 3 to 5, pooled without a condition".to_owned(),
+            Box::new(|t| t.is_wide && t.strength >= 3.0 && t.strength < 5.0),
+        ),
+        (
+            "strength 3 to 5, one symbol or a condition".to_owned(),
+            Box::new(|t| !t.is_wide && t.strength >= 3.0 && t.strength < 5.0),
+        ),
     ]
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::lab::{Lab, WorldKind};
+use super::nasty::Nasty;
 use super::onsets::{Onset, onsets};
 use super::planted::{CONDITIONS, Cell, Planted};
 use super::prices::{DAY, Path, paths};
@@ -128,9 +129,10 @@ impl Names {
 /// Never with the names of the same lab.
 pub fn simulate(seed: u64, kind: WorldKind, lab: &Lab, names: &Names) -> Result<World, WorldError> {
     let days = lab.days(kind);
-    let paths = paths(derive(seed, "prices"), kind, &lab.world, &lab.edges, days);
+    let paths = paths(derive(seed, "prices"), kind, lab, days);
     let onsets = onsets(derive(seed, "events"), &lab.world, &paths);
     let planted = Planted::new(seed, kind, lab);
+    let mut nasty = Nasty::new(seed, kind, lab);
     let cost_bps = lab.cost_bps(kind);
     let mut builder = TableBuilder::new(names.conditions.iter().map(state_condition).collect(), true);
     let mut truth = Vec::new();
@@ -140,11 +142,14 @@ pub fn simulate(seed: u64, kind: WorldKind, lab: &Lab, names: &Names) -> Result<
         let holds = holds(path, bar);
         let active: Vec<usize> = (0..CONDITIONS).filter(|c| holds[*c]).collect();
         let timestamp = Ts(FIRST_DAY * DAY_MS + i64::from(onset.bar) * BAR_MS);
+        let spoiled = nasty.at(onset);
         for (at, horizon) in names.horizons.iter().enumerate() {
             let entry = bar + LAG as usize;
             let exit = entry + horizon.bars as usize;
             let (Some(from), Some(to)) = (path.close.get(entry), path.close.get(exit)) else { continue };
             let edge = planted.at(&cell(onset, at, holds));
+            let (plain, sigma) = (to / from - 1.0, path.sigma[bar]);
+            let (spoilt, sigma) = spoiled.outcome(plain, sigma, onset.direction, horizon.bars);
             builder.push(
                 &OutcomeRow {
                     event_type: &names.event_types[usize::from(onset.event_type)],
@@ -154,9 +159,9 @@ pub fn simulate(seed: u64, kind: WorldKind, lab: &Lab, names: &Names) -> Result<
                     exit: default_exit(timestamp, LAG, horizon.bars),
                     direction: onset.direction,
                     horizon: &horizon.label,
-                    forward_return: to / from - 1.0 + f64::from(onset.direction) * edge,
+                    forward_return: spoilt + f64::from(onset.direction) * edge,
                     cost_bps,
-                    sigma_bar: path.sigma[bar],
+                    sigma_bar: sigma,
                 },
                 &active,
             )?;

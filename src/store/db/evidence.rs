@@ -45,6 +45,27 @@ impl Store {
         self.sync()
     }
 
+    /// Remembers the days on which trials began, in one atomic batch, durably. What is remembered stays as it was.
+    ///
+    /// # Errors
+    /// When the engine fails, or a trial does not decode.
+    pub fn begin_trials(&mut self, trials: &[Trial]) -> Result<(), StoreError> {
+        let mut batch = self.db.batch();
+        for t in trials {
+            let Some(value) = self.spaces.trials.get(t.key.0).during("read the trial ledger")? else {
+                continue;
+            };
+            let stored = trial::decode(&t.key.0, &value)
+                .ok_or_else(|| corrupt("trials", &t.key.0, "does not decode"))?;
+            if stored.begun.is_none() {
+                let begun = Trial { begun: t.begun, ..stored };
+                batch.insert(&self.spaces.trials, t.key.0, trial::encode(&begun));
+            }
+        }
+        batch.commit().during("begin trials")?;
+        self.sync()
+    }
+
     /// The days of the evidence book, in order, as far as they can be read: damage ends the list, it is no error.
     ///
     /// # Errors

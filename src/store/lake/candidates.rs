@@ -135,6 +135,11 @@ fn evidence(rows: &[&Candidate]) -> Vec<Column> {
         ),
         number("log_e_value", rows, |c| Some(c.measured.influence.log_e_value)),
         number("log_e_sup", rows, |c| Some(c.measured.influence.log_e_sup)),
+        (
+            "same_series_as".to_owned(),
+            string_column(rows.iter().map(|c| c.measured.influence.same_series_as.as_deref())),
+        ),
+        number("days_to_decision", rows, |c| c.measured.influence.days_to_decision),
         flag("direction_tied", rows, |c| c.measured.is_tied),
         text("definition_hash", rows, |c| c.measured.definition_hash.to_string()),
         whole("cohort", rows, |c| u64::from(c.measured.cohort)),

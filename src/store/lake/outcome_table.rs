@@ -1,7 +1,7 @@
 //! Reading an outcome table from parquet: ours, or anybody's (one row per event and horizon).
 //!
 //! Required: `event_type`, `canonical_family`, `symbol`, `timestamp`, `direction`, `horizon`, `forward_return`. Optional:
-//! `cost_bps_round_trip`, `sigma_bar`, `entry_lag_bars`, `exit_ts`, `state.<name>` (true where the state held), and the
+//! `cost_bps_round_trip`, `sigma_event` (or `sigma_bar`), `entry_lag_bars`, `exit_ts`, `state.<name>` (true where the state held), and the
 //! labels `vol_regime` and `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any
 //! unit (integers are taken for s, ms, us or ns by their size; times without an offset are UTC), booleans may be 0/1.
 //!
@@ -77,7 +77,7 @@ pub fn read_outcome_table(
     let events = Names::collect(&batches, |c| &c.event_type);
     let families = Names::collect(&batches, |c| &c.family);
     let horizons = Names::collect(&batches, |c| &c.horizon).lower();
-    let mut builder = TableBuilder::new(states.conditions(), has("sigma_bar"));
+    let mut builder = TableBuilder::new(states.conditions(), has("sigma_event") || has("sigma_bar"));
     let mut active = Vec::new();
     for (number, columns) in batches.iter().enumerate() {
         for row in 0..columns.rows {
@@ -190,7 +190,7 @@ impl Columns {
             direction: as_plain_number(path, "direction", required("direction")?)?,
             forward_return: as_number(path, "forward_return", required("forward_return")?)?,
             cost: optional("cost_bps_round_trip")?,
-            sigma: optional("sigma_bar")?,
+            sigma: optional(if column("sigma_event").is_some() { "sigma_event" } else { "sigma_bar" })?,
             lag: optional("entry_lag_bars")?,
             exit: column("exit_ts").map(|c| as_instants(path, "exit_ts", c, first_row)).transpose()?,
         })

@@ -17,6 +17,7 @@ fn shock(direction: i8, vol_regime: i8) -> Event {
         vol_regime,
         carry_state: 0,
         sigma_bar: 0.001,
+        sigma_event: 0.001,
         features: Vec::new(),
     }
 }

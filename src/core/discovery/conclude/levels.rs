@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::unit::{Unit, local, log_e_pair};
+use crate::discovery::accounting::Accounting;
+use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue::Catalogue;
 use crate::discovery::cluster::count;
 use crate::discovery::eprocess::{MixParams, e_of_log};
-use crate::discovery::ledger::Accounting;
 use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
 use crate::discovery::seed_compat::{SeedRow, seed_q_values};
 use crate::discovery::special::sqrt_nonnegative;
@@ -53,7 +54,7 @@ pub(super) fn q_values(
     catalogue: &Catalogue,
     units: &[Unit<'_>],
     params: &MixParams,
-    accounting: &Accounting,
+    (accounting, shares): (&Accounting, &ByUnit<f64>),
 ) -> QValues {
     let at = |u: &Unit<'_>| (u.place.block, local(catalogue, u.place));
     let cohorts: Vec<u32> = units.iter().map(|u| accounting.cohort_of[at(u).0][at(u).1]).collect();
@@ -62,7 +63,7 @@ pub(super) fn q_values(
         cohorts.iter().map(|c| known[c]).collect()
     };
     // Shares of the budget instead of weights and m: what came later does not touch a bit of an earlier q.
-    let shares = by_cohort(&|c| accounting.share(c));
+    let shares: Vec<f64> = units.iter().map(|u| shares[at(u).0][at(u).1]).collect();
     let p: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &shares);
     let group_weights = by_cohort(&|c| accounting.group_weight(c));
     let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
@@ -88,15 +89,15 @@ pub(super) fn count_rejected(units: &[Unit<'_>], q: &QValues, gates: &GatesSpec)
     (0..units.len()).filter(|i| q.of(*i).of(gates.multiplicity.publish_with) <= level).count()
 }
 
-/// The largest p of the unit's cohort that the procedure rejects today: `q k gamma_b / m_b` (BY: over the harmonic sum);
-/// `None` for procedures that do not compare a single p.
+/// The largest p that the procedure rejects today of a unit with this share of the budget: `q k gamma_b s` (BY: over the
+/// harmonic sum); `None` for procedures that do not compare a single p.
 pub(super) fn p_threshold(
     accounting: &Accounting,
-    cohort: u32,
+    share: f64,
     rejected: usize,
     gates: &GatesSpec,
 ) -> Option<f64> {
-    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * accounting.share(cohort);
+    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected) * share;
     match gates.multiplicity.publish_with {
         Procedure::Global => Some(level),
         Procedure::StrictBy => Some(level / harmonic(accounting.total)),

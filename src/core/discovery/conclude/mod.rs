@@ -5,23 +5,26 @@ mod unit;
 
 use crate::market::BPS;
 use std::collections::BTreeMap;
+use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
+use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
+use super::begun::ByUnit;
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
-use super::cluster::ClusterT;
+use super::cluster::{ClusterT, count};
 use super::definition::digest;
 use super::eprocess::{MixParams, SignProcess, e_of_log};
 use super::evidence::{EvidenceBook, Scratch};
 use super::exclusion::{self, Exclusion};
 use super::gating::judge;
-use super::ledger::{Accounting, date};
+use super::ledger::date;
 use super::membership::{Influence, pool_members};
 use super::special::normal_isf;
 use super::tree::{TreeEstimate, tree_estimates};
@@ -32,6 +35,8 @@ use crate::spec::gates::GatesSpec;
 pub(super) struct Context<'a> {
     pub gates: &'a GatesSpec,
     pub accounting: &'a Accounting,
+    /// Each unit's share of the error budget.
+    pub shares: &'a ByUnit<f64>,
     pub spec_hash: &'a Arc<str>,
     pub excluded: &'a [Exclusion],
 }
@@ -60,7 +65,7 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     }
     let tree = tree_estimates(catalogue, book, &defined, &limits);
     let priors = fit_priors(catalogue, &units, gates);
-    let q = q_values(catalogue, &units, book.params(), context.accounting);
+    let q = q_values(catalogue, &units, book.params(), (context.accounting, context.shares));
     let seed = seed_q(catalogue, &units, gates);
     let rejected = count_rejected(&units, &q, gates);
     let lower = lower_bounds(catalogue, book, &units, gates);
@@ -159,6 +164,8 @@ fn influence(
     left_out_symbols: Vec<Symbol>,
 ) -> Influence {
     Influence {
+        same_series_as: None,
+        days_to_decision: None,
         is_admitted: unit.is_admitted,
         capped_days: u64::from(net.capped()),
         top_day_share: unit.top_day_share,
@@ -191,22 +198,17 @@ fn measure(
         .filter(|_| unit.is_defined)
         .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
     let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
-    let interval = posterior.map(|p| (bps * p.mean, BPS * p.sd * reach));
+    let is_found = is_found(parts, gates, &block.event_type);
+    let interval = posterior.filter(|_| is_found).map(|p| (bps * p.mean, BPS * p.sd * reach));
     let (first, second) = unit.halves;
     let label = block.label(unit.side);
     let condition = catalogue.condition(unit.place);
     let scope = catalogue.scope(unit.place);
     let (traded, left_out_symbols) = traded_scope(catalogue, book, unit.place, &scope);
-    let state_id = condition.map_or("", |c| c.condition.id.as_ref());
     let cohort = context.accounting.cohort(catalogue, unit.place);
+    let share = context.shares[unit.place.block][local(catalogue, unit.place)];
     Measured {
-        candidate_id: candidate_id(
-            &block.event_type,
-            &block.horizon.label,
-            state_id,
-            scope.label(),
-            catalogue.entry_lag_bars,
-        ),
+        candidate_id: id_of(catalogue, unit.place),
         canonical_family: Arc::clone(&block.family),
         event_type: Arc::clone(&block.event_type),
         template_verb: Arc::clone(&label.verb),
@@ -234,7 +236,7 @@ fn measure(
         shrinkage_weight_family: Some(parts.estimate.family_weight),
         shrinkage_weight_event: Some(parts.estimate.event_weight),
         shrinkage_weight_state: Some(parts.estimate.unit_weight),
-        posterior_mean_bps: interval.map(|(mean, _)| mean),
+        posterior_mean_bps: posterior.map(|p| bps * p.mean),
         posterior_sd_bps: posterior.map(|p| BPS * p.sd),
         ci_low_bps: interval.map(|(mean, half)| mean - half),
         ci_high_bps: interval.map(|(mean, half)| mean + half),
@@ -242,23 +244,28 @@ fn measure(
         lfsr_net: net_lfsr(unit, parts.prior),
         e_value: e_of_log(net.log_e(params)),
         e_sym: e_of_log(net.log_e_sym(params)),
-        e_bet: e_of_log(net.log_e_bet(params)),
+        e_bet: e_of_log(net.log_e_bet()),
         e_sup: e_of_log(net.log_sup()),
         p_any: if unit.is_constant { 1.0 } else { pair_p_any(|side| evidence.net(side)) },
         e_pair: e_of_log(log_e_pair(evidence, params)),
         e_value_gross: e_of_log(gross.log_e(params)),
         p_any_gross: if unit.is_constant { 1.0 } else { pair_p_any(|side| evidence.gross(side)) },
-        anytime_lower_bps: parts.lower,
+        anytime_lower_bps: parts.lower.filter(|_| is_found),
         skewness: net.skewness(),
         worst_score: net.worst(),
         quarantined: evidence.quarantined,
-        influence: influence(unit, net, params, left_out_symbols),
+        influence: Influence {
+            days_to_decision: days_to_decision(unit, net.log_e(params), (share, parts.rejected), gates, book)
+                .filter(|_| !is_found),
+            same_series_as: unit.twin.map(|place| id_of(catalogue, place)),
+            ..influence(unit, net, params, left_out_symbols)
+        },
         weight_sum: unit.totals.weight,
         e_sup_date: unit.sup_day.map(|day| date(day).into()),
         is_tied: unit.is_tied,
         definition_hash: digest(&catalogue.definition(unit.place)).into(),
         cohort,
-        p_threshold: p_threshold(context.accounting, cohort, parts.rejected, gates),
+        p_threshold: p_threshold(context.accounting, share, parts.rejected, gates),
         group_id: catalogue.group_id(unit.place).into(),
         q_value_group: parts.q.grouped,
         q_value_global: parts.q.global,
@@ -270,6 +277,42 @@ fn measure(
         second_half_bps: second.map(|m| bps * m),
         ontology_spec_hash: Arc::clone(context.spec_hash),
     }
+}
+
+/// Whether the procedure finds it. Of what it does not find an interval would be wrong: see [`Measured::ci_low_bps`].
+fn is_found(parts: &Parts<'_>, gates: &GatesSpec, event_type: &str) -> bool {
+    let limits = gates.gate_v1_phase2.resolve(gates.profile, event_type);
+    parts.q.of(gates.multiplicity.publish_with) <= limits.max_q_value
+}
+
+/// The candidate id of a unit.
+fn id_of(catalogue: &Catalogue, place: UnitPlace) -> String {
+    let block = &catalogue.blocks[place.block];
+    let state = catalogue.condition(place).map_or("", |c| c.condition.id.as_ref());
+    let scope = catalogue.scope(place);
+    candidate_id(&block.event_type, &block.horizon.label, state, scope.label(), catalogue.entry_lag_bars)
+}
+
+/// Calendar days until a unit could be found as the next one, if counts and evidence go on as they have since its first
+/// day.
+fn days_to_decision(
+    unit: &Unit<'_>,
+    log_e: f64,
+    (share, rejected): (f64, usize),
+    gates: &GatesSpec,
+    book: &EvidenceBook,
+) -> Option<f64> {
+    let level = gates.gate_v1_phase2.base.max_q_value * count(rejected + 1) * share;
+    let counts_alone = unit.twin.is_none() && !unit.is_constant && !unit.is_excluded;
+    if !counts_alone || log_e <= 0.0 || level <= 0.0 {
+        return None;
+    }
+    let span = count(usize::try_from(book.through_day()? - unit.first_day + 1).ok()?);
+    let needed = LN_2 - libm::log(level);
+    #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    let counts = (unit.least.events as f64 / unit.totals.n).max(unit.least.days as f64 / count(unit.days));
+    let times = (needed / log_e).max(counts) - 1.0;
+    Some((times.max(0.0) * span).ceil())
 }
 
 /// The scope without the symbols that its pool leaves out, and these.

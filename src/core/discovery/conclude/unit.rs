@@ -1,5 +1,6 @@
 //! One unit by itself: its evidence, its t, its sums.
 
+use std::collections::BTreeMap;
 use std::f64::consts::LN_2;
 
 use crate::discovery::ash::t_to_effective_se;
@@ -8,7 +9,7 @@ use crate::discovery::catalogue::{Catalogue, UnitPlace};
 use crate::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use crate::discovery::eprocess::{MixParams, SignProcess, log_add, pair_p};
 use crate::discovery::evidence::{DaySum, EvidenceBook, LeftOut, Scratch, UnitEvidence};
-use crate::discovery::membership::LeastCounts;
+use crate::discovery::membership::{LeastCounts, twin};
 use crate::discovery::tree::as_cluster;
 use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind};
 
@@ -40,6 +41,12 @@ pub(super) struct Unit<'a> {
     /// Share of the largest day in the summed net score of the side; `None` where the sum is no gain.
     pub(super) top_day_share: Option<f64>,
     pub(super) is_excluded: bool,
+    /// A unit that holds the very same rows and stands for both: see [`crate::discovery::membership`].
+    pub(super) twin: Option<UnitPlace>,
+    /// What its counts must be.
+    pub(super) least: LeastCounts,
+    /// Its first day.
+    pub(super) first_day: i64,
 }
 
 pub(super) fn limits(gates: &GatesSpec) -> ClusterLimits {
@@ -71,6 +78,14 @@ pub(super) fn look<'a>(
             units.push(unit(gates, place, least, left_out[local], evidence, days));
         }
     });
+    let events: BTreeMap<usize, u64> = units.iter().map(|u| (local(catalogue, u.place), u.events)).collect();
+    let of = |scope, condition| events.get(&catalogue.local(block, scope, condition)).copied().unwrap_or(0);
+    for unit in &mut units {
+        let twin = twin(catalogue, unit.place, &of);
+        if twin.is_some() {
+            (unit.twin, unit.p) = (twin, 1.0);
+        }
+    }
     units
 }
 
@@ -120,6 +135,9 @@ fn unit<'a>(
         sup_day: day_of_sup(days, &evidence.net(side)),
         top_day_share: top_day_share(days, side.sign()),
         is_excluded: false,
+        twin: None,
+        least,
+        first_day: days.first().map_or(0, |d| i64::from(d.day)),
     }
 }
 
@@ -191,7 +209,7 @@ fn top_day_share(days: &[DaySum], side: f64) -> Option<f64> {
 impl Unit<'_> {
     /// Whether the procedures read its evidence.
     pub(super) const fn takes_part(&self) -> bool {
-        self.is_admitted && !self.is_constant && !self.is_excluded
+        self.is_admitted && !self.is_constant && !self.is_excluded && self.twin.is_none()
     }
 }
 

@@ -153,6 +153,7 @@ mod tests {
 
     fn spec() -> InfluenceSpec {
         InfluenceSpec {
+            max_gain_to_loss: 1.0,
             max_day_score: 12.0,
             min_sigma_bar: 1e-5,
             min_sigma_share: 0.2,

@@ -34,7 +34,7 @@ pub struct ChangePlan {
     /// Per new state: the old one with the same values, or none.
     pub(super) states: Vec<Option<usize>>,
     /// Per feature of every record: whether its values stay.
-    pub(super) record_features_stay: [bool; 3],
+    pub(super) record_features_stay: [bool; 4],
     /// Per old event type: the new types with the same detections.
     pub(super) heirs: BTreeMap<String, Vec<Heir>>,
     /// Per new event: the old one with the same detections, or none.

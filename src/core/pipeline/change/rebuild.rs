@@ -54,9 +54,9 @@ impl Row<'_> {
     }
 
     /// Puts the record features that do not stay into a record.
-    pub(super) fn put_record_features(&self, stay: [bool; 3], record: &mut Event) {
+    pub(super) fn put_record_features(&self, stay: [bool; 4], record: &mut Event) {
         let new = self.features.of(self.output, self.row);
-        let [vol_regime, carry_state, sigma_bar] = stay;
+        let [vol_regime, carry_state, sigma_bar, sigma_event] = stay;
         if !vol_regime {
             record.vol_regime = new.vol_regime;
         }
@@ -65,6 +65,9 @@ impl Row<'_> {
         }
         if !sigma_bar {
             record.sigma_bar = new.sigma_bar;
+        }
+        if !sigma_event {
+            record.sigma_event = new.sigma_event;
         }
     }
 }

@@ -23,6 +23,13 @@ impl GatesSpec {
             "grouped_bb, global, strict_by or strict_ebh: the prior system's rule ignores dependence and repeated \
              looks and may not publish (its q is reported as q_value_seed)",
         );
+        let budget = &self.multiplicity.budget;
+        for (field, share) in [
+            ("multiplicity.budget.pooled_unconditional", budget.pooled_unconditional),
+            ("multiplicity.budget.by_order", budget.by_order),
+        ] {
+            found.check((0.0..1.0).contains(&share), field, share, "from 0 to below 1");
+        }
         let s = &self.shrinkage;
         found.share("shrinkage.interval_level", s.interval_level);
         found.check(
@@ -66,15 +73,22 @@ const MOST_BETS: &str = "one of at most 8 bets";
 impl EvidenceSpec {
     fn check(&self, found: &mut Ranges) {
         found.positive("evidence.default_sigma_bar", self.default_sigma_bar);
-        found.share("evidence.mix_sym", self.mix_sym);
-        found.positive("evidence.sym_rho", self.sym_rho);
-        found.positive("evidence.bet_loss_clip", self.bet_loss_clip);
-        let rule = "positive and below 1 / bet_loss_clip";
-        bets(found, "evidence.bet_lambdas", &self.bet_lambdas, self.bet_loss_clip, rule);
-        for (at, bet) in self.bet_lambdas.iter().enumerate().skip(MAX_BETS) {
-            found.check(false, &format!("evidence.bet_lambdas[{at}]"), bet, MOST_BETS);
+        for (field, share) in
+            [("evidence.mix_sym.follow", self.mix_sym.follow), ("evidence.mix_sym.fade", self.mix_sym.fade)]
+        {
+            found.check((0.0..1.0).contains(&share), field, share, "from 0 to below 1");
         }
-        self.influence.check(self.bet_loss_clip, found);
+        found.positive("evidence.sym_rho", self.sym_rho);
+        found.share("evidence.bet_reserve", self.bet_reserve);
+        let sides = [("follow", &self.bet_lambdas.follow), ("fade", &self.bet_lambdas.fade)];
+        for (side, lambdas) in sides {
+            let field = format!("evidence.bet_lambdas.{side}");
+            bets(found, &field, lambdas, 1.0, "above 0 and below 1");
+            for (at, bet) in lambdas.iter().enumerate().skip(MAX_BETS) {
+                found.check(false, &format!("{field}[{at}]"), bet, MOST_BETS);
+            }
+        }
+        self.influence.check(found);
         found.share("evidence.scale_decay", self.scale_decay);
         found.positive("evidence.scale_prior_days", self.scale_prior_days);
         found.share("evidence.lower_bound_alpha", self.lower_bound_alpha);
@@ -82,13 +96,14 @@ impl EvidenceSpec {
 }
 
 impl InfluenceSpec {
-    fn check(&self, loss_clip: f64, found: &mut Ranges) {
+    fn check(&self, found: &mut Ranges) {
         found.check(
-            self.max_day_score >= loss_clip && self.max_day_score.is_finite(),
+            self.max_day_score >= 1.0 && self.max_day_score.is_finite(),
             "evidence.influence.max_day_score",
             self.max_day_score,
-            "at least evidence.bet_loss_clip, which bounds losses by itself",
+            "at least 1",
         );
+        found.positive("evidence.influence.max_gain_to_loss", self.max_gain_to_loss);
         found.positive("evidence.influence.min_sigma_bar", self.min_sigma_bar);
         found.share("evidence.influence.min_sigma_share", self.min_sigma_share);
         found.check(
@@ -177,22 +192,22 @@ mod tests {
     #[test]
     fn a_bet_that_could_lose_everything_is_refused() {
         let mut gates = shipped();
-        gates.evidence.bet_lambdas.push(0.17);
+        gates.evidence.bet_lambdas.fade.push(1.0);
         assert_eq!(
             gates.validate().unwrap_err().to_string(),
-            "gates.yaml: evidence.bet_lambdas[5] is 0.17, but must be positive and below 1 / bet_loss_clip"
+            "gates.yaml: evidence.bet_lambdas.fade[1] is 1, but must be above 0 and below 1"
         );
     }
 
     #[test]
     fn a_bet_that_the_process_has_no_room_for_is_refused_and_not_left_out() {
         let mut gates = shipped();
-        gates.evidence.bet_lambdas = vec![0.01; MAX_BETS];
+        gates.evidence.bet_lambdas.follow = vec![0.01; MAX_BETS];
         gates.validate().unwrap();
-        gates.evidence.bet_lambdas.push(0.02);
+        gates.evidence.bet_lambdas.follow.push(0.02);
         assert_eq!(
             gates.validate().unwrap_err().to_string(),
-            "gates.yaml: evidence.bet_lambdas[8] is 0.02, but must be one of at most 8 bets"
+            "gates.yaml: evidence.bet_lambdas.follow[8] is 0.02, but must be one of at most 8 bets"
         );
     }
 
@@ -210,8 +225,8 @@ mod tests {
     #[test]
     fn every_value_that_cannot_be_used_is_found_at_once() {
         let mut gates = shipped();
-        gates.evidence.mix_sym = 1.0;
-        gates.evidence.influence.max_day_score = 5.0;
+        gates.evidence.mix_sym.fade = 1.0;
+        gates.evidence.influence.max_day_score = 0.5;
         gates.evidence.influence.min_history_days = 0;
         gates.multiplicity.publish_with = Procedure::SeedCompat;
         gates.monitoring.retire_at = 10.0;
@@ -220,7 +235,7 @@ mod tests {
         assert_eq!(
             fields,
             [
-                "evidence.mix_sym",
+                "evidence.mix_sym.fade",
                 "evidence.influence.max_day_score",
                 "evidence.influence.min_history_days",
                 "multiplicity.publish_with",

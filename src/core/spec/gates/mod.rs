@@ -110,14 +110,15 @@ pub struct EvidenceSpec {
     pub hypothesis: NullKind,
     /// Stand-in for a missing `sigma_bar` column (sd of one bar's return, decimal).
     pub default_sigma_bar: f64,
-    /// Weight of SYM in the mixture, in (0, 1).
-    pub mix_sym: f64,
+    /// Weight of SYM in the mixture, by side.
+    pub mix_sym: SideShares,
     /// Prior variance of SYM.
     pub sym_rho: f64,
-    /// Bet sizes of BET, at most 8; each below `1 / bet_loss_clip`, so that wealth stays positive.
-    pub bet_lambdas: Vec<f64>,
-    /// Losses beyond this many scales count as this many.
-    pub bet_loss_clip: f64,
+    /// Bet sizes of BET, by side.
+    pub bet_lambdas: SideBets,
+    /// Most of its wealth that a bet can lose on one day, in (0, 1): losses beyond `bet_reserve / lambda` scales count as
+    /// that many.
+    pub bet_reserve: f64,
     /// Forgetting factor of the running scale, per active day.
     pub scale_decay: f64,
     /// Weight of the starting scale, in active days.
@@ -136,12 +137,34 @@ pub struct EvidenceSpec {
     pub lower_bound_units: usize,
 }
 
+/// A share of each side of a hypothesis, declared before anything is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SideShares {
+    /// Of the side that trades with the event's direction, in [0, 1).
+    pub follow: f64,
+    /// Of the side that trades against it, in [0, 1).
+    pub fade: f64,
+}
+
+/// Bet sizes of each side of a hypothesis, declared before anything is seen: at most 8, each in (0, 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SideBets {
+    /// Of the side that trades with the event's direction.
+    pub follow: Vec<f64>,
+    /// Of the side that trades against it.
+    pub fade: Vec<f64>,
+}
+
 /// Bounds of what one day, one event, one symbol or one `sigma_bar` can do to a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfluenceSpec {
-    /// A day's scaled score counts as at most this many scales, gain or loss; at least `bet_loss_clip`.
+    /// A day's scaled score counts as at most this many scales, gain or loss.
     pub max_day_score: f64,
+    /// A bet's gain on one day counts as at most this many times the most that it can lose on one.
+    pub max_gain_to_loss: f64,
     /// `sigma_bar` counts as at least this (sd of one bar's return, decimal).
     pub min_sigma_bar: f64,
     /// `sigma_bar` counts as at least this share of the symbol's typical one, in (0, 1).
@@ -190,6 +213,19 @@ pub struct ProcedureSpec {
     pub publish_with: Procedure,
     /// Whether budget is reserved for later cohorts.
     pub catalogue: CatalogueKind,
+    /// How a cohort's budget is spread over its trials.
+    pub budget: BudgetSpec,
+}
+
+/// The shape of a cohort's budget, fixed when the cohort is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSpec {
+    /// Share of the pooled units without a condition, in [0, 1); 0 = every unit has the same.
+    pub pooled_unconditional: f64,
+    /// How much more of it the first trials to begin have than the last, in [0, 1): the j-th has a share in proportion to
+    /// about `j^-by_order`; 0 = all have the same.
+    pub by_order: f64,
 }
 
 /// The estimate that the economic gates judge.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! event          key    time: deciding bar | symbol 0x00 | event type 0x00
-//!                value  0x01 | postcard of `StoredEvent`
+//!                value  0x02 | postcard of `StoredEvent2` (0x01 | of `StoredEvent`: without `sigma_event`)
 //! episode end    key    time: exit bar | symbol 0x00 | event type 0x00 | time: onset bar
 //!                value  0x01
 //! revision       key    the event's key | time: rewind number
@@ -22,6 +22,8 @@ use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::outcomes::{EpisodeEnd, Event};
 
 const VERSION: u8 = 1;
+/// Of an event's value.
+const EVENT_VERSION: u8 = 2;
 
 /// The layout of an event's value: not [`Event`] itself, so that a change there cannot change what is on disk.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +37,15 @@ struct StoredEvent<'a> {
     sigma_bar: f64,
     #[serde(borrow)]
     features: Vec<(&'a str, f64)>,
+}
+
+/// A value of version 2: the same, then `sigma_event`. Records of version 1 were written before there was one, and score
+/// their outcomes in `sigma_bar`; specs that have the feature are others than those, and write the records anew.
+#[derive(Serialize, Deserialize)]
+struct StoredEvent2<'a> {
+    #[serde(borrow)]
+    first: StoredEvent<'a>,
+    sigma_event: f64,
 }
 
 /// Shares equal strings of many records.
@@ -71,15 +82,25 @@ pub(in crate::db) fn encode(event: &Event) -> Result<Vec<u8>, postcard::Error> {
         sigma_bar: event.sigma_bar,
         features: event.features.iter().map(|(name, v)| (&**name, *v)).collect(),
     };
-    postcard::to_extend(&stored, vec![VERSION])
+    postcard::to_extend(&StoredEvent2 { first: stored, sigma_event: event.sigma_event }, vec![EVENT_VERSION])
 }
 
 pub(in crate::db) fn decode(key: &[u8], value: &[u8], names: &mut Interner) -> Option<Event> {
     let bar = BarIndex(time_at(key, 0)?);
     let (symbol, next) = text_at(key, 8)?;
     let (event_type, _) = text_at(key, next)?;
-    let (&VERSION, body) = value.split_first()? else { return None };
-    let s: StoredEvent<'_> = postcard::from_bytes(body).ok()?;
+    let (s, sigma_event) = match value.split_first()? {
+        (&VERSION, body) => {
+            let s: StoredEvent<'_> = postcard::from_bytes(body).ok()?;
+            let sigma_event = s.sigma_bar;
+            (s, sigma_event)
+        }
+        (&EVENT_VERSION, body) => {
+            let s: StoredEvent2<'_> = postcard::from_bytes(body).ok()?;
+            (s.first, s.sigma_event)
+        }
+        _ => return None,
+    };
     Some(Event {
         event_type: names.get(event_type),
         family: names.get(s.family),
@@ -91,6 +112,7 @@ pub(in crate::db) fn decode(key: &[u8], value: &[u8], names: &mut Interner) -> O
         vol_regime: s.vol_regime,
         carry_state: s.carry_state,
         sigma_bar: s.sigma_bar,
+        sigma_event,
         features: s.features.into_iter().map(|(name, v)| (names.get(name), v)).collect(),
     })
 }
