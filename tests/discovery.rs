@@ -31,6 +31,8 @@ mod prints;
 mod python;
 #[path = "discovery/robust_worlds.rs"]
 mod robust_worlds;
+#[path = "discovery/stages.rs"]
+mod stages;
 #[path = "discovery/world.rs"]
 mod world;
 #[path = "discovery/worlds.rs"]

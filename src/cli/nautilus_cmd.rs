@@ -280,6 +280,7 @@ impl Part<'_> {
             publish: false,
             placebo: PlaceboRequest::default(),
             write_features: false,
+            stage_cache: false,
         };
         let collected = collect(self.store, &request, &mut |_, _| {})?;
         let events: Vec<Event> = collected

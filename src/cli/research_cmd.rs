@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::bail;
+use clap::builder::FalseyValueParser;
 
 use super::Progress;
 use super::borrowed::ReadableStore;
@@ -80,6 +81,7 @@ impl Selection {
             publish: false,
             placebo: PlaceboRequest::default(),
             write_features: false,
+            stage_cache: false,
         })
     }
 }
@@ -88,7 +90,7 @@ impl Selection {
 /// Running it twice over the same store, specs and binary writes the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  backtestd research --placement-null 20          # the same, beside its placebo\n  backtestd research --walk-forward 7d --from 2025-04-01   # what it would have published, and what came of it"
+    after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  BACKTEST_STAGE_CACHE=1 backtestd research      # skips what an earlier run computed from the same\n  backtestd research --placement-null 20          # the same, beside its placebo\n  backtestd research --walk-forward 7d --from 2025-04-01   # what it would have published, and what came of it"
 )]
 pub(super) struct ResearchCmd {
     #[command(flatten)]
@@ -115,6 +117,11 @@ pub(super) struct ResearchCmd {
     /// The first look is at the midnight (UTC) that begins this day, YYYY-MM-DD.
     #[arg(long, value_parser = parse_date, value_name = "DATE", requires = "walk_forward")]
     from: Option<Ts>,
+    /// Take stages whose inputs have not changed from the cache below the data root (`cache/stages/`), and say which were
+    /// taken and why others were not. The files are the same either way. Not for --walk-forward.
+    #[arg(long = "stage-cache", alias = "stage_cache", env = "BACKTEST_STAGE_CACHE",
+          value_parser = FalseyValueParser::new())]
+    stage_cache: bool,
     /// Publish the blueprints as a new version if their content changed.
     #[arg(long)]
     publish: bool,
@@ -149,6 +156,7 @@ fn admitted(cmd: &ResearchCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<(Read
             publish: cmd.publish,
             placebo: PlaceboRequest { draws: cmd.placement_null, seed: cmd.seed },
             write_features: cmd.walk_forward.is_none(),
+            stage_cache: cmd.stage_cache,
             ..cmd.selection.request(&store, &cmd.state.state, spec, &cmd.data.data_root)?
         };
         let known = store.trials()?;

@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use super::ResearchError;
 use super::features::FeatureLake;
+use super::log_digest::{LogDigest, LogHashes};
 use super::measures::Measures;
 use super::request::Request;
 use super::tables::EventRow;
 use backtestd_core::conclude::{History, PRICES};
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{BarIndex, Kind, Market, RawBlock, Rows, Source, Symbol};
+use backtestd_core::market::{BarIndex, Market, RawBlock, Source, Symbol};
 use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::{Measured, Outcome};
 use backtestd_core::pipeline::{Facts, Pipeline, PipelineConfig, QualityReport};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::Store;
-use backtestd_store::lake::Month;
-use sha2::{Digest, Sha256};
+use backtestd_store::lake::{LakeFile, Month};
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
-const CHUNK_ROWS: usize = 512;
+pub(super) const CHUNK_ROWS: usize = 512;
 
 /// What one pass over the log found inside the requested range.
 #[derive(Debug)]
@@ -43,12 +43,16 @@ pub struct Collected {
     pub history: Option<History>,
     /// First bar of the log that was used (warm-up included).
     pub history_from: BarIndex,
-    /// Digest of every record that was used: other data, other runs.
-    pub data: [u8; 32],
+    /// Hashes of every record that was used: other data, other runs.
+    pub log: LogHashes,
+    /// The counts behind `quality`, for another judgement of the same rows.
+    pub quality_counts: Vec<u8>,
+    /// Files of the features that were written.
+    pub features: Vec<LakeFile>,
 }
 
 /// Delivered bars and gaps of a symbol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BarCount {
     /// Bars with prices.
     pub bars: u64,
@@ -106,13 +110,12 @@ pub(super) fn collect_at(
     marks: &[BarIndex],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Collected, ResearchError> {
-    let engine = EngineOptions { slack_rows: CHUNK_ROWS, threads: true };
-    let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
-    let symbols = config.symbols.clone();
-    let history_from = history_start(store, &symbols, request)?;
-    let mut measures = Measures::new(&request.spec, &config.book());
-    let mut pipeline = Pipeline::new(config, history_from)?;
-    pipeline.prime(&store.lead_in(&symbols, history_from, pipeline.lead_in_rows())?)?;
+    let Start { symbols, history_from, mut pipeline } = start(store, request)?;
+    let mut measures = Measures::new(&request.spec, &pipeline.config().book());
+    let mut log = LogDigest::new(&symbols);
+    let lead_in = store.lead_in(&symbols, history_from, pipeline.lead_in_rows())?;
+    log.before(&lead_in);
+    pipeline.prime(&lead_in)?;
     pipeline.count_quality_from(request.first);
     let mut lake = request.write_features.then(|| FeatureLake::new(request, &symbols));
     let mut history =
@@ -122,16 +125,12 @@ pub(super) fn collect_at(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
-    let (mut data, mut quality_at) = (Sha256::new(), Vec::new());
+    let mut quality_at = Vec::new();
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
-        // A chunk ends where counting begins, and at every mark.
-        let until = if from < request.first { request.first } else { request.end };
-        let mark = marks.iter().copied().find(|mark| *mark > from).unwrap_or(until);
-        let rows = CHUNK_ROWS.min((until.min(mark).min(request.end) - from) as usize);
-        let raw = store.raw(&symbols, from, rows)?;
-        digest(&mut data, &raw);
+        let raw = store.raw(&symbols, from, chunk_rows(request, marks, from))?;
+        log.add(&raw);
         let facts = pipeline.push(&raw)?;
         count_bars(&mut bars, &facts, request, &symbols);
         if let Some(lake) = &mut lake {
@@ -156,9 +155,11 @@ pub(super) fn collect_at(
     }
     count_quarantined(store, request, &mut bars)?;
     let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
-    if let Some(lake) = lake {
-        finish_lake(lake, &mut pipeline, store, (request, &symbols))?;
-    }
+    let quality_counts = pipeline.health_counts()?;
+    let features = match lake {
+        Some(lake) => finish_lake(lake, &mut pipeline, store, (request, &symbols), &mut log)?,
+        None => Vec::new(),
+    };
     let events = events
         .into_iter()
         .map(|event| {
@@ -166,7 +167,6 @@ pub(super) fn collect_at(
             EventRow { exit: exits.get(&key).copied(), event, arrival: None, revision: 0 }
         })
         .collect();
-    let data = data.finalize().into();
     Ok(Collected {
         events,
         outcomes,
@@ -177,8 +177,35 @@ pub(super) fn collect_at(
         bars,
         history,
         history_from,
-        data,
+        log: log.finish(),
+        quality_counts,
+        features,
     })
+}
+
+/// A pipeline before its first row.
+pub(super) struct Start {
+    /// Every symbol that it computes: those of the request, and the leaders.
+    pub(super) symbols: Vec<Symbol>,
+    /// First bar of the log that is used.
+    pub(super) history_from: BarIndex,
+    pub(super) pipeline: Pipeline,
+}
+
+/// The pipeline of a request, before its first row.
+pub(super) fn start(store: &Store, request: &Request) -> Result<Start, ResearchError> {
+    let engine = EngineOptions { slack_rows: CHUNK_ROWS, threads: true };
+    let config = pipeline_config(store, &request.spec, &request.symbols, engine)?;
+    let symbols = config.symbols.clone();
+    let history_from = history_start(store, &symbols, request)?;
+    Ok(Start { symbols, history_from, pipeline: Pipeline::new(config, history_from)? })
+}
+
+/// Rows of the chunk that begins at `from`: a chunk ends where counting begins, and at every mark.
+pub(super) fn chunk_rows(request: &Request, marks: &[BarIndex], from: BarIndex) -> usize {
+    let until = if from < request.first { request.first } else { request.end };
+    let mark = marks.iter().copied().find(|mark| *mark > from).unwrap_or(until);
+    CHUNK_ROWS.min((until.min(mark).min(request.end) - from) as usize)
 }
 
 /// Others read whole months: the rest of the last one is computed for the lake alone.
@@ -187,21 +214,25 @@ fn finish_lake(
     pipeline: &mut Pipeline,
     store: &Store,
     (request, symbols): (&Request, &[Symbol]),
-) -> Result<(), ResearchError> {
+    log: &mut LogDigest,
+) -> Result<Vec<LakeFile>, ResearchError> {
     let end = whole_months_end(store, &request.symbols, request.end)?;
     while pipeline.next_bar() < end {
         let rows = CHUNK_ROWS.min((end - pipeline.next_bar()) as usize);
-        lake.add(&pipeline.push(&store.raw(symbols, pipeline.next_bar(), rows)?)?)?;
+        let raw = store.raw(symbols, pipeline.next_bar(), rows)?;
+        log.after(&raw);
+        lake.add(&pipeline.push(&raw)?)?;
     }
     lake.finish()
 }
 
 /// Counts the records of the requested range that are not taken for true.
-fn count_quarantined(
+pub(super) fn count_quarantined(
     store: &Store,
     request: &Request,
     bars: &mut BTreeMap<Symbol, BarCount>,
 ) -> Result<(), ResearchError> {
+    bars.values_mut().for_each(|count| count.quarantined = 0);
     let (from, to) = (request.first.open(), request.end.open());
     for record in store.quarantine()?.iter().filter(|record| record.released.is_none()) {
         let at = record.series.kind.instant(record.time);
@@ -210,23 +241,6 @@ fn count_quarantined(
         }
     }
     Ok(())
-}
-
-/// Adds the records of a stretch.
-fn digest(data: &mut Sha256, raw: &RawBlock) {
-    let mut bytes = Vec::new();
-    for symbol in &raw.symbols {
-        let spot: &dyn Rows = &symbol.spot;
-        for rows in Kind::ALL.iter().map(|kind| symbol.rows(*kind)).chain([spot]) {
-            bytes.extend((rows.len() as u64).to_le_bytes());
-            rows.each(&mut |time, columns, _| {
-                bytes.extend(time.to_le_bytes());
-                bytes.extend(columns.iter().flat_map(|value| value.to_le_bytes()));
-            });
-        }
-        data.update(&bytes);
-        bytes.clear();
-    }
 }
 
 /// Keeps what a placebo reads of the rows inside the requested range.
@@ -256,7 +270,11 @@ fn remember(history: &mut History, spec: &CompiledSpec, symbols: &[Symbol], raw:
 }
 
 /// The end of the month in which a run ends, as far as the store has bars.
-fn whole_months_end(store: &Store, symbols: &[Symbol], end: BarIndex) -> Result<BarIndex, ResearchError> {
+pub(super) fn whole_months_end(
+    store: &Store,
+    symbols: &[Symbol],
+    end: BarIndex,
+) -> Result<BarIndex, ResearchError> {
     let mut last = end;
     for symbol in symbols {
         last = last.max(store.range(Market::Perp, symbol)?.map_or(end, |(_, last)| last.next()));

@@ -12,10 +12,12 @@ use backtestd_core::market::{BarIndex, Symbol};
 use backtestd_core::outcomes::{carry_label, vol_label};
 use backtestd_core::pipeline::Facts;
 use backtestd_store::lake::{
-    LakeFile, Month as LakeMonth, SCHEMA_KEY, dictionary_column, f64_column, list_files, state_column, table,
-    ts_column, write_month,
+    LakeFile, Month as LakeMonth, SCHEMA_KEY, dictionary_column, f64_column, list_files, read_metadata,
+    restamp_parquet, state_column, table, ts_column, verify_parquet, write_month,
 };
 
+/// Under this name a file's metadata says which specs its rows were made under.
+const SPEC_HASH: &str = "ontology_spec_hash";
 /// Schema name in the files' metadata.
 const SCHEMA: &str = "backtestd.features_v1/1";
 
@@ -87,13 +89,14 @@ impl FeatureLake {
         Ok(())
     }
 
-    /// Writes the open month.
+    /// Writes the open month. Returns every file of the run.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn finish(mut self) -> Result<(), ResearchError> {
+    pub(super) fn finish(mut self) -> Result<Vec<LakeFile>, ResearchError> {
         self.flush()?;
-        Ok(list_files(&self.lake, &self.files)?)
+        list_files(&self.lake, &self.files)?;
+        Ok(self.files)
     }
 
     fn flush(&mut self) -> Result<(), ResearchError> {
@@ -134,10 +137,34 @@ impl FeatureLake {
             .join(format!("5m/features_v1/year={year:04}/month={number:02}/part.parquet"));
         let metadata = BTreeMap::from([
             (SCHEMA_KEY.to_owned(), SCHEMA.to_owned()),
-            ("ontology_spec_hash".to_owned(), self.spec_hash.clone()),
+            (SPEC_HASH.to_owned(), self.spec_hash.clone()),
         ]);
         Ok(write_month(path, &batch, &metadata)?)
     }
+}
+
+/// Leaves the files of an earlier pass with the same rows as they are, but for the name of the specs, which becomes that of
+/// the request. `Some`: the first one that holds other rows by now. `are_intact` says that nobody has written to them since.
+pub(super) fn keep(
+    request: &Request,
+    files: &[LakeFile],
+    are_intact: bool,
+) -> Result<Option<PathBuf>, ResearchError> {
+    let holds = |file: &LakeFile| {
+        are_intact || verify_parquet(&file.path).is_ok_and(|content| content == file.content_sha256)
+    };
+    if let Some(other) = files.par_iter().find_first(|file| !holds(file)) {
+        return Ok(Some(other.path.clone()));
+    }
+    let stamp = |file: &LakeFile| -> Result<(), ResearchError> {
+        if read_metadata(&file.path)?.get(SPEC_HASH) != Some(&request.spec.hash) {
+            restamp_parquet(&file.path, SPEC_HASH, &request.spec.hash)?;
+        }
+        Ok(())
+    };
+    files.par_iter().try_for_each(stamp)?;
+    list_files(&request.data_root.join("lake"), files)?;
+    Ok(None)
 }
 
 fn label_of(feature: &str) -> Option<fn(i8) -> Option<&'static str>> {

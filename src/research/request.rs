@@ -31,6 +31,8 @@ pub struct Request {
     pub placebo: PlaceboRequest,
     /// Whether the features are written to the lake.
     pub write_features: bool,
+    /// Whether stages whose inputs have not changed are taken from the cache below the data root.
+    pub stage_cache: bool,
 }
 
 impl Request {

@@ -12,13 +12,29 @@ use backtestd_core::conclude::{MeasureCount, Placebo, statistic_words};
 use backtestd_core::market::Symbol;
 use backtestd_core::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 
-/// Wall time of a stage.
+/// Wall time of a stage, and where its result came from.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageTime {
     /// Name of the stage.
-    pub stage: &'static str,
+    pub stage: String,
     /// Wall time of the stage, ms.
     pub ms: u64,
+    /// Whether an earlier run's result was taken.
+    pub is_cached: bool,
+    /// Why it was computed, or which run it was taken from.
+    pub why: String,
+}
+
+impl StageTime {
+    /// How its result came about, in a word or two.
+    #[must_use]
+    pub fn how(&self) -> &'static str {
+        match (self.is_cached, self.stage.as_str()) {
+            (true, _) => "from cache",
+            (false, "bars") => "read",
+            (false, _) => "computed",
+        }
+    }
 }
 
 /// Detections of one event type over all symbols.
@@ -115,6 +131,8 @@ pub struct RunSummary {
     pub run_dir: PathBuf,
     /// Path of the HTML report.
     pub report: PathBuf,
+    /// Whether stages could be taken from the cache.
+    pub uses_cache: bool,
     /// Wall time of each stage, in order.
     pub stages: Vec<StageTime>,
     /// Largest resident set of this process so far, MiB (Linux).
@@ -161,6 +179,18 @@ impl RunSummary {
         let stages: Vec<String> =
             self.stages.iter().map(|s| format!("{} {:.2}", s.stage, s.ms as f64 / 1000.0)).collect();
         let _ = writeln!(out, "wall time    {:.2} s ({})", total as f64 / 1000.0, stages.join(", "));
+        if self.uses_cache {
+            for stage in &self.stages {
+                let seconds = stage.ms as f64 / 1000.0;
+                let _ = writeln!(
+                    out,
+                    "  {:<10} {:<10} {seconds:>7.2} s  {}",
+                    stage.stage,
+                    stage.how(),
+                    stage.why
+                );
+            }
+        }
         if let Some(mib) = self.peak_memory_mib {
             let _ = writeln!(out, "peak memory  {mib} MiB");
         }

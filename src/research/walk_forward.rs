@@ -182,7 +182,7 @@ pub fn walk_forward(
 
 /// Name of a walk: `<research name>-wf7d-from-20250401`.
 fn name_of(request: &Request, walk: WalkRequest, collected: &Collected, accounting: &Accounting) -> String {
-    let research = request.run_id(&[accounting], &[], &collected.data);
+    let research = request.run_id(&[accounting], &[], &collected.log.data);
     let from = walk.from.compact();
     let from = from.split('T').next().unwrap_or_default();
     format!("{research}-wf{}d-from-{from}", walk.step_days)

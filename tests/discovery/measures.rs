@@ -61,6 +61,7 @@ fn research(store: &mut Store, spec: CompiledSpec, data_root: &Path) -> RunSumma
         publish: false,
         placebo: PlaceboRequest::default(),
         write_features: false,
+        stage_cache: false,
     };
     run(store, &request, Ts(0), &mut |_, _, _| {}).unwrap()
 }

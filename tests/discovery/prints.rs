@@ -100,6 +100,7 @@ fn research(spec: &Arc<CompiledSpec>, bars: &Bars) -> (RunSummary, BTreeMap<Path
         publish: false,
         placebo: PlaceboRequest::default(),
         write_features: true,
+        stage_cache: false,
     };
     let summary = run(&mut store, &request, Ts(0), &mut |_, _, _| {}).unwrap();
     let mut files = BTreeMap::new();

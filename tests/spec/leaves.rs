@@ -114,6 +114,7 @@ fn with(files: &Files, path: &str, text: String) -> Files {
 /// The compiled specs without hashes and without what is only read by people.
 fn meaning(mut spec: CompiledSpec) -> CompiledSpec {
     spec.hash.clear();
+    spec.files.clear();
     for event in &mut spec.events {
         event.spec_hash.clear();
         event.doc.clear();

@@ -1,12 +1,12 @@
 //! How many tests there were of what no single leg can trade: relative prices and variance.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::discovery::{Accounting, MeasuredTest};
 use crate::spec::TestStatistic;
 
 /// Tests of one statistic that no single leg can trade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeasureCount {
     /// What is measured.
     pub statistic: TestStatistic,

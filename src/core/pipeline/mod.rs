@@ -149,6 +149,23 @@ impl Pipeline {
         self.quality.report(&self.config.spec, symbols, lacks)
     }
 
+    /// The counts behind [`Pipeline::quality`] as bytes, for [`Pipeline::load_health_counts`].
+    ///
+    /// # Errors
+    /// When the counts cannot be encoded.
+    pub fn health_counts(&self) -> Result<Vec<u8>, PipelineError> {
+        Ok(self.quality.save()?)
+    }
+
+    /// Takes over the counts of a pipeline of the same specs, symbols and sources that had seen the rows. What they are
+    /// judged by (`gate_e1`) is this pipeline's.
+    ///
+    /// # Errors
+    /// When the bytes hold no counts.
+    pub fn load_health_counts(&mut self, bytes: &[u8]) -> Result<(), PipelineError> {
+        Ok(self.quality.load(bytes)?)
+    }
+
     /// Events that cannot occur on a symbol because a source column is missing there.
     #[must_use]
     pub fn unavailable(&self, symbol: usize) -> Vec<(EventId, Source)> {

@@ -1,5 +1,6 @@
 //! All specs of a directory, checked and compiled.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use crate::outcomes::{Horizon, RelativePrice};
 pub struct CompiledSpec {
     /// `sha256:<hex>` over every file that can change a result.
     pub hash: String,
+    /// `sha256:<hex>` of each of these files, by its path in the spec directory.
+    pub files: BTreeMap<String, String>,
     /// Features, states and events as one graph.
     pub graph: Arc<Graph>,
     /// In the order of [`Graph::events`].

@@ -8,7 +8,7 @@ use super::compiled::CompiledSpec;
 use super::definitions::{Collector, REGISTRY};
 use super::diagnostic::{Diagnostic, SourceFile, SpecErrors};
 use super::gates::{FamiliesFile, GatesSpec, MultiplicitySpec, TaxonomyFile};
-use super::hash::ontology_hash;
+use super::hash::{content_hash, ontology_hash};
 use super::strategies::StrategiesSpec;
 use super::validate;
 use super::yaml::parse_yaml;
@@ -81,6 +81,7 @@ impl CompiledSpec {
         definitions.events.retain(|_| keep.next().copied().unwrap_or(true));
         Ok(Self {
             hash: ontology_hash(sources.iter().map(|(path, file)| (path.as_str(), &*file.text))),
+            files: sources.iter().map(|(path, file)| (path.clone(), content_hash(&file.text))).collect(),
             graph: Arc::new(graph),
             events: definitions.events,
             states: definitions.states,

@@ -35,8 +35,8 @@ pub use month::{LakeFile, Month, write_month};
 pub use outcome_error::OutcomeFileError;
 pub use outcome_table::{OutcomeDefaults, OutcomeFile, read_outcome_table};
 pub use parquet::{
-    ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_parquet, stated_content_sha256,
-    verify_parquet, write_parquet,
+    ParquetTable, SCHEMA_KEY, Written, metadata_hashes, parquet_bytes, read_metadata, read_parquet,
+    restamp_parquet, stated_content_sha256, verify_parquet, write_parquet,
 };
 pub use raw::export_raw;
 pub use union::in_order_of_time;

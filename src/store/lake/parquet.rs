@@ -120,6 +120,24 @@ pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
     Ok(bytes)
 }
 
+/// Writes a file anew with one pair of its metadata changed: the bytes that its rows would have been written to under that
+/// metadata.
+///
+/// # Errors
+/// When the file is not there or damaged, or the disk refuses.
+pub fn restamp_parquet(path: &Path, key: &str, value: &str) -> Result<Written, LakeError> {
+    let mut table = read_parquet(path)?;
+    for own in [ARROW_SCHEMA, CONTENT_SHA256, METADATA_SHA256] {
+        table.metadata.remove(own);
+    }
+    table.metadata.insert(key.to_owned(), value.to_owned());
+    let schema = Arc::new(Schema::new(table.schema.fields().clone()));
+    let plain = |batch: &RecordBatch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec());
+    let batches = table.batches.iter().map(plain).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(|e| LakeError::format(path, e))?;
+    write_parquet(path, &schema, &batches, &table.metadata)
+}
+
 /// Reads a parquet file whole.
 ///
 /// # Errors
@@ -143,7 +161,10 @@ fn read_sound(path: &Path) -> Result<ParquetTable, LakeError> {
 }
 
 /// The key-value metadata of a file, without its rows.
-pub(super) fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, LakeError> {
+///
+/// # Errors
+/// When the file is not there or damaged.
+pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, LakeError> {
     let file = File::open(path).map_err(|source| LakeError::Io { path: path.to_owned(), source })?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| LakeError::format(path, e))?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
@@ -251,6 +272,26 @@ mod tests {
         assert_eq!(verify_parquet(&one).unwrap(), back.metadata[CONTENT_SHA256]);
         let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 2, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn a_file_stamped_anew_has_the_bytes_of_one_that_was_written_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.parquet"), dir.path().join("new.parquet"));
+        for rows in [0..0, 0..1000] {
+            let batch = sample(rows);
+            let under = |specs: &str| {
+                BTreeMap::from([("specs".to_owned(), specs.to_owned()), ("a".to_owned(), "b".to_owned())])
+            };
+            let write = |path: &Path, specs: &str| {
+                write_parquet(path, &batch.schema(), std::slice::from_ref(&batch), &under(specs)).unwrap()
+            };
+            write(&old, "then");
+            let written = write(&new, "now");
+            assert_ne!(std::fs::read(&old).unwrap(), std::fs::read(&new).unwrap());
+            assert_eq!(restamp_parquet(&old, "specs", "now").unwrap(), written);
+            assert_eq!(std::fs::read(&old).unwrap(), std::fs::read(&new).unwrap());
+        }
     }
 
     #[test]

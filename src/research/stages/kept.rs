@@ -1,0 +1,154 @@
+//! What one pass over the log found, as bytes: every number with its bits.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::research::collect::{Start, count_quarantined};
+use crate::research::log_digest::LogHashes;
+use crate::research::tables::EventRow;
+use crate::research::{BarCount, Collected, Request, ResearchError};
+use backtestd_core::market::{BarIndex, Symbol};
+use backtestd_core::outcomes::{EntryPrice, Event, Horizon, Measured, Outcome};
+use backtestd_store::Store;
+use backtestd_store::lake::LakeFile;
+
+/// The pass without what the specs' gates make of it: detector health is kept as counts.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    events: Vec<(Arc<Event>, Option<BarIndex>)>,
+    horizons: Vec<Horizon>,
+    outcomes: Vec<KeptOutcome>,
+    open_outcomes: u64,
+    quality_counts: Vec<u8>,
+    bars: BTreeMap<Symbol, BarCount>,
+    features: Vec<KeptFile>,
+}
+
+/// An outcome and what else its window shows. Event and holding period are named by their place.
+#[derive(Serialize, Deserialize)]
+struct KeptOutcome {
+    event: u32,
+    horizon: u32,
+    entry_lag_bars: u32,
+    entry_price: EntryPrice,
+    /// Return, best, worst, funding, cost; then relative return, hedge ratio and variance ratio.
+    numbers: [f64; 8],
+}
+
+/// A month of features.
+#[derive(Serialize, Deserialize)]
+struct KeptFile {
+    path: String,
+    rows: u64,
+    content_sha256: String,
+}
+
+/// The pass as bytes. `None` where an outcome's event is not among the events, which the pass excludes.
+pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
+    let mut places = BTreeMap::new();
+    for (at, row) in collected.events.iter().enumerate() {
+        places.insert((&*row.event.event_type, &row.event.symbol, row.event.bar), u32::try_from(at).ok()?);
+    }
+    let mut horizons: Vec<Horizon> = Vec::new();
+    let mut outcomes = Vec::with_capacity(collected.outcomes.len());
+    for (o, m) in collected.outcomes.iter().zip(&collected.measured) {
+        let horizon = horizons.iter().position(|h| *h == o.horizon).unwrap_or_else(|| {
+            horizons.push(o.horizon.clone());
+            horizons.len() - 1
+        });
+        outcomes.push(KeptOutcome {
+            event: *places.get(&(&*o.event.event_type, &o.event.symbol, o.event.bar))?,
+            horizon: u32::try_from(horizon).ok()?,
+            entry_lag_bars: o.entry_lag_bars,
+            entry_price: o.entry_price,
+            numbers: [
+                o.forward_return,
+                o.mfe_bps,
+                o.mae_bps,
+                o.funding_paid,
+                o.cost_bps_round_trip,
+                m.relative_return,
+                m.hedge_ratio,
+                m.variance_ratio,
+            ],
+        });
+    }
+    let file = |file: &LakeFile| {
+        let path = file.path.strip_prefix(root).ok()?.to_string_lossy().into_owned();
+        Some(KeptFile { path, rows: file.rows as u64, content_sha256: file.content_sha256.clone() })
+    };
+    let kept = Kept {
+        events: collected.events.iter().map(|row| (Arc::new(row.event.clone()), row.exit)).collect(),
+        horizons,
+        outcomes,
+        open_outcomes: collected.open_outcomes as u64,
+        quality_counts: collected.quality_counts.clone(),
+        bars: collected.bars.clone(),
+        features: collected.features.iter().map(file).collect::<Option<_>>()?,
+    };
+    postcard::to_stdvec(&kept).ok()
+}
+
+/// The pass of a request from bytes, judged by the request's own gates. `None` where they do not fit it.
+pub(super) fn decode(
+    bytes: &[u8],
+    store: &Store,
+    request: &Request,
+    start: Start,
+    log: LogHashes,
+) -> Result<Option<Collected>, ResearchError> {
+    let Ok(kept) = postcard::from_bytes::<Kept>(bytes) else { return Ok(None) };
+    let Start { history_from, mut pipeline, .. } = start;
+    pipeline.load_health_counts(&kept.quality_counts)?;
+    let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
+    for of in &kept.outcomes {
+        let event = kept.events.get(of.event as usize).map(|(event, _)| Arc::clone(event));
+        let horizon = kept.horizons.get(of.horizon as usize).cloned();
+        let (Some(event), Some(horizon)) = (event, horizon) else { return Ok(None) };
+        let [forward_return, mfe_bps, mae_bps, funding_paid, cost_bps_round_trip, ..] = of.numbers;
+        let [.., relative_return, hedge_ratio, variance_ratio] = of.numbers;
+        outcomes.push(Outcome {
+            event,
+            horizon,
+            entry_lag_bars: of.entry_lag_bars,
+            entry_price: of.entry_price,
+            forward_return,
+            mfe_bps,
+            mae_bps,
+            funding_paid,
+            cost_bps_round_trip,
+        });
+        measured.push(Measured { relative_return, hedge_ratio, variance_ratio });
+    }
+    let mut bars = kept.bars;
+    count_quarantined(store, request, &mut bars)?;
+    let row = |(event, exit): (Arc<Event>, Option<BarIndex>)| EventRow {
+        event: Arc::unwrap_or_clone(event),
+        exit,
+        arrival: None,
+        revision: 0,
+    };
+    let file = |file: KeptFile| LakeFile {
+        path: request.data_root.join(file.path),
+        rows: file.rows as usize,
+        content_sha256: file.content_sha256,
+        written: false,
+    };
+    Ok(Some(Collected {
+        events: kept.events.into_iter().map(row).collect(),
+        outcomes,
+        measured,
+        open_outcomes: kept.open_outcomes as usize,
+        quality: pipeline.quality_of(&request.symbols),
+        quality_at: Vec::new(),
+        bars,
+        history: None,
+        history_from,
+        log,
+        quality_counts: kept.quality_counts,
+        features: kept.features.into_iter().map(file).collect(),
+    }))
+}
