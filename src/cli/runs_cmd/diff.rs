@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::files::{Row, Whole};
 
-/// Inputs and counts that are compared, as `blueprint_summary.json` names them.
-const FACTS: [&str; 9] = [
+/// Inputs and counts that are compared, as `blueprint_summary.json` and `walk_forward.json` name them.
+const FACTS: [&str; 16] = [
     "code_version",
     "ontology_spec_hash",
     "data_watermark",
@@ -18,7 +18,16 @@ const FACTS: [&str; 9] = [
     "hypotheses_with_data",
     "discoveries",
     "blueprints",
+    "start",
+    "from",
+    "end",
+    "step_days",
+    "trials",
+    "total_return",
+    "max_drawdown",
 ];
+/// Of a walk: the record, all together.
+const TOTALS: &str = "totals";
 /// Parts of a blueprint that are another run's by nature.
 const LINEAGE: &str = "lineage";
 
@@ -27,6 +36,8 @@ const LINEAGE: &str = "lineage";
 pub(super) struct Difference {
     /// Inputs and counts that are not the same: name, before, after.
     pub facts: Vec<Change>,
+    /// What the stages read that is not the same, by name: records of the log by symbol, files of the specs, the program.
+    pub inputs: Vec<String>,
     /// Candidates that are discoveries in the second run only.
     pub discoveries_gained: Vec<Row>,
     /// Candidates that were discoveries in the first run only.
@@ -75,6 +86,8 @@ impl Difference {
                 out.facts.push(Change { name: name.to_owned(), before: old.clone(), after: new.clone() });
             }
         }
+        compare(TOTALS, &before.summary[TOTALS], &after.summary[TOTALS], &mut out.facts);
+        out.compare_inputs(before, after);
         out.compare_blueprints(before, after);
         out.compare_candidates(before, after);
         out
@@ -84,6 +97,16 @@ impl Difference {
     pub(super) fn is_empty(&self) -> bool {
         let shared = Shared { both: self.candidates.both, ..Shared::default() };
         *self == Self { candidates: shared, ..Self::default() }
+    }
+
+    /// Only where both runs say what they read: an older run, or one of the daemon, does not.
+    fn compare_inputs(&mut self, before: &Whole, after: &Whole) {
+        if before.inputs.is_empty() || after.inputs.is_empty() {
+            return;
+        }
+        let (old, new) = (&before.inputs, &after.inputs);
+        let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
+        self.inputs = names.filter(|name| old.get(*name) != new.get(*name)).cloned().collect();
     }
 
     fn compare_blueprints(&mut self, before: &Whole, after: &Whole) {
@@ -170,6 +193,7 @@ mod tests {
         let id = blueprint["id"].as_str().unwrap().to_owned();
         Whole {
             summary: json!({ "discoveries": discoveries, "run_id": blueprint["lineage"] }),
+            inputs: [("log/A".to_owned(), "1".to_owned())].into(),
             blueprints: [(id, blueprint)].into(),
             candidates: candidates.iter().cloned().collect(),
         }
@@ -185,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn two_walks_differ_in_their_totals() {
+        let walk = |trades: u64| Whole {
+            summary: json!({ "totals": { "trades": trades, "versions": 3 } }),
+            inputs: BTreeMap::new(),
+            blueprints: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+        };
+        let found = Difference::between(&walk(1), &walk(2));
+        let change = Change { name: "totals.trades".to_owned(), before: json!(1), after: json!(2) };
+        assert_eq!(found.facts, [change]);
+    }
+
+    #[test]
     fn what_was_gained_lost_and_changed_is_told_apart() {
         let bp = |id: &str, n: u64| json!({ "id": id, "evidence": { "n": n }, "lineage": {} });
         let before = whole(
@@ -195,9 +232,11 @@ mod tests {
         let mut after =
             whole(2, bp("bp_1", 4), &[row("a", true, "0.01"), row("c", true, "0.03"), row("d", false, "1")]);
         after.blueprints.insert("bp_2".to_owned(), bp("bp_2", 1));
+        after.inputs.insert("spec/gates.yaml".to_owned(), "2".to_owned());
         let found = Difference::between(&before, &after);
         assert!(!found.is_empty());
         assert_eq!(found.facts, []);
+        assert_eq!(found.inputs, ["spec/gates.yaml"]);
         assert_eq!(found.blueprints_added, ["bp_2"]);
         let change = Change { name: "evidence.n".to_owned(), before: json!(3), after: json!(4) };
         assert_eq!(found.blueprints_changed, [("bp_1".to_owned(), vec![change])].into());
