@@ -29,6 +29,10 @@ use serde_json::Value;
 
 const SPEC_HASH: &str = "sha256:11";
 
+fn gates() -> GatesSpec {
+    read_spec("gates.yaml")
+}
+
 fn read_spec<T: serde::de::DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec").join(name);
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -118,6 +122,7 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
             gate_phase2_final: q_value <= 0.05,
             promotion_track: if q_value <= 0.05 { PromotionTrack::Standard } else { PromotionTrack::None },
             fail_reasons: Vec::new(),
+            checks: Vec::new(),
         },
         bridge: None,
     }
@@ -160,7 +165,7 @@ struct Run {
 }
 
 fn run(mut candidates: Vec<Candidate>, booked: &[Outcome]) -> Run {
-    let gates: GatesSpec = read_spec("gates.yaml");
+    let gates = gates();
     let strategies: StrategiesSpec = read_spec("strategies/default.yaml");
     let inputs = BridgeInputs {
         gate: &gates.gate_v1_bridge,
@@ -312,7 +317,16 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
     let write = || {
-        write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &run.compiled).unwrap()
+        write_run(
+            root.path(),
+            (SPEC_HASH, &gates().monitoring),
+            &run.facts,
+            9,
+            &run.candidates,
+            &run.bridge,
+            &run.compiled,
+        )
+        .unwrap()
     };
     let folder = write();
     let lines = std::fs::read(folder.join("blueprints.jsonl")).unwrap();
@@ -337,12 +351,29 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
 fn a_run_with_other_content_under_the_same_id_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
-    write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &run.compiled).unwrap();
+    write_run(
+        root.path(),
+        (SPEC_HASH, &gates().monitoring),
+        &run.facts,
+        9,
+        &run.candidates,
+        &run.bridge,
+        &run.compiled,
+    )
+    .unwrap();
     let mut other = run.compiled;
     other.blueprints.pop();
-    let error = write_run(root.path(), SPEC_HASH, &run.facts, 9, &run.candidates, &run.bridge, &other)
-        .unwrap_err()
-        .to_string();
+    let error = write_run(
+        root.path(),
+        (SPEC_HASH, &gates().monitoring),
+        &run.facts,
+        9,
+        &run.candidates,
+        &run.bridge,
+        &other,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("a run is immutable"), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! `status`, `events`, `blueprints`, `explain`, `recompute`, `reload`: requests to the running daemon.
+//! `status`, `events`, `blueprints`, `recompute`, `reload`: requests to the running daemon.
 
 mod status;
 mod text;
@@ -16,7 +16,7 @@ use backtestd_core::market::{Symbol, parse_time};
 
 use status::status_text;
 pub(super) use text::rows;
-use text::{blueprints_text, events_text, explain_text, recompute_text};
+use text::{blueprints_text, events_text, recompute_text};
 
 /// Which daemon, and how to print.
 #[derive(Debug, clap::Args)]
@@ -74,18 +74,6 @@ pub(super) struct BlueprintsCmd {
     connection: Connection,
 }
 
-/// Show where a blueprint comes from: version, run, spec, evidence, newest events, files.
-///
-/// Example: backtestd explain bp_5f1c9a0e7d2b4c88
-#[derive(Debug, clap::Args)]
-pub(super) struct ExplainCmd {
-    /// Id of the blueprint, `bp_` and 16 hex digits.
-    #[arg(value_parser = blueprint_id)]
-    id: String,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 /// Ask the daemon to run discovery now.
 ///
 /// Example: backtestd recompute --wait --reason "after import"
@@ -124,14 +112,6 @@ where
     move |text| parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-fn blueprint_id(text: &str) -> Result<String, String> {
-    let hex = text.strip_prefix("bp_").filter(|hex| hex.len() == 16);
-    if hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) {
-        return Ok(text.to_owned());
-    }
-    Err("expected bp_ and 16 hex digits, as in bp_5f1c9a0e7d2b4c88".to_owned())
-}
-
 impl Connection {
     /// The daemon of a state directory.
     pub(super) const fn to(socket: Option<String>, state: String, config: Option<PathBuf>) -> Self {
@@ -164,6 +144,14 @@ impl Connection {
     /// When the configuration cannot be read.
     pub(super) fn state(&self) -> anyhow::Result<PathBuf> {
         Ok(self.config()?.state)
+    }
+
+    /// The data root.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub(super) fn data_root(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.config()?.data_root)
     }
 
     /// The daemon's answer.
@@ -257,17 +245,6 @@ impl BlueprintsCmd {
     /// When no daemon answers.
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         self.connection.ask(&Request::Get("/v1/blueprints", Vec::new()), blueprints_text)
-    }
-}
-
-impl ExplainCmd {
-    /// Runs it.
-    ///
-    /// # Errors
-    /// When no daemon answers or the blueprint is not in the current version.
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let path = format!("/v1/blueprints/{}/explain", self.id);
-        self.connection.ask(&Request::Get(&path, Vec::new()), explain_text)
     }
 }
 

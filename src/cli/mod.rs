@@ -13,6 +13,7 @@ mod dirs;
 mod discover_cmd;
 mod doctor_cmd;
 pub mod exchange_cmd;
+mod explain_cmd;
 pub mod export_cmd;
 mod gaps_cmd;
 pub mod import_cmd;
@@ -67,7 +68,7 @@ enum Command {
     Gaps(gaps_cmd::GapsCmd),
     Events(client_cmds::EventsCmd),
     Blueprints(client_cmds::BlueprintsCmd),
-    Explain(client_cmds::ExplainCmd),
+    Explain(explain_cmd::ExplainCmd),
     #[command(subcommand)]
     Quarantine(quarantine_cmd::QuarantineCmd),
     Recompute(client_cmds::RecomputeCmd),

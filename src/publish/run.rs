@@ -13,8 +13,11 @@ use super::version::{PublishError, file_entry, io_error, jsonl};
 use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};
-use backtestd_core::discovery::Candidate;
-use backtestd_core::tradability::BridgeResult;
+use backtestd_core::discovery::{Candidate, Check};
+use backtestd_core::market::Side;
+use backtestd_core::outcomes::{EntryPrice, event_id};
+use backtestd_core::spec::gates::MonitoringSpec;
+use backtestd_core::tradability::{BridgeResult, ExitReason, Trade};
 use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Name of the summary's file.
@@ -38,6 +41,7 @@ struct Summary<'a> {
     blueprints: usize,
     reasons: &'a [String],
     bridge: Vec<BridgeLine<'a>>,
+    monitoring: &'a MonitoringSpec,
 }
 
 /// What the bridge found about one candidate, whether it became a blueprint or not.
@@ -68,16 +72,35 @@ struct BridgeLine<'a> {
     after_cost_bps_halves: [Option<f64>; 2],
     after_cost_bps_by_symbol: BTreeMap<&'a str, f64>,
     fail_reasons: Vec<String>,
+    checks: Vec<Check>,
+    examples: BTreeMap<&'static str, ExampleTrade<'a>>,
 }
 
-/// Writes the run's folder under `reports` and returns it. `hypotheses` are the units of the catalogue, `candidates` those
+/// One trade of the bridge, by name: the first and the last one, the best and the worst after costs.
+#[derive(Serialize)]
+struct ExampleTrade<'a> {
+    event_id: String,
+    symbol: &'a str,
+    side: &'static str,
+    detected_at: String,
+    entered_at: String,
+    left_at: String,
+    exit: &'static str,
+    gross_bps: f64,
+    cost_bps: f64,
+    funding_bps: Option<f64>,
+    net_bps: f64,
+    scale: f64,
+}
+
+/// Writes the run's folder under `reports` and returns it, with what will end its publications by the specs. `hypotheses` are the units of the catalogue, `candidates` those
 /// of them with data. Writing the same content again changes nothing.
 ///
 /// # Errors
 /// When a file cannot be written, or the run is there already with other content (a run is immutable).
 pub fn write_run(
     reports: &Path,
-    ontology_spec_hash: &str,
+    (ontology_spec_hash, monitoring): (&str, &MonitoringSpec),
     run: &RunFacts,
     hypotheses: usize,
     candidates: &[Candidate],
@@ -103,6 +126,7 @@ pub fn write_run(
             .iter()
             .filter_map(|(at, result)| Some(bridge_line(candidates.get(*at)?, result, compiled)))
             .collect(),
+        monitoring,
     };
     let summary = canonical_json(&summary) + "\n";
 
@@ -180,5 +204,43 @@ fn bridge_line<'a>(
             .map(|s| (s.symbol.as_str(), s.after_cost_bps))
             .collect(),
         fail_reasons: result.fail_reasons.iter().map(ToString::to_string).collect(),
+        checks: candidate.judgement.checks.iter().chain(&result.checks).copied().collect(),
+        examples: examples(&candidate.measured.event_type, result),
     }
+}
+
+/// The trades that tell most; none where the bridge made none.
+fn examples<'a>(event_type: &str, result: &'a BridgeResult) -> BTreeMap<&'static str, ExampleTrade<'a>> {
+    let in_time = |t: &&Trade| (t.event_bar, t.symbol.clone());
+    let by_net = |a: &&Trade, b: &&Trade| a.net_bps(1.0).total_cmp(&b.net_bps(1.0));
+    let trades = || result.trades.iter();
+    let named = [
+        ("first", trades().min_by_key(in_time)),
+        ("last", trades().max_by_key(in_time)),
+        ("best", trades().max_by(by_net)),
+        ("worst", trades().min_by(by_net)),
+    ];
+    let price = result.rule.price;
+    let example = |t: &'a Trade| ExampleTrade {
+        event_id: event_id(event_type, &t.symbol, t.event_bar),
+        symbol: t.symbol.as_str(),
+        side: if t.side == Side::Long { "long" } else { "short" },
+        detected_at: t.event_bar.close().rfc3339(),
+        entered_at: t.entry.rfc3339(),
+        left_at: match price {
+            EntryPrice::Close => t.exit_bar.close().rfc3339(),
+            EntryPrice::Open => t.exit_bar.open().rfc3339(),
+        },
+        exit: match t.reason {
+            ExitReason::Time => "time",
+            ExitReason::Stop => "stop",
+            ExitReason::Target => "target",
+        },
+        gross_bps: t.gross_bps,
+        cost_bps: t.cost_bps,
+        funding_bps: (!t.funding_bps.is_nan()).then_some(t.funding_bps),
+        net_bps: t.net_bps(1.0),
+        scale: t.scale,
+    };
+    named.into_iter().filter_map(|(name, trade)| Some((name, example(trade?)))).collect()
 }

@@ -48,7 +48,8 @@ pub fn write_run_files(
     let candidates = &conclusions.discovery.candidates;
     let hypotheses = conclusions.discovery.summary.hypotheses;
     let (bridge, compiled) = (&conclusions.bridge, &conclusions.compiled);
-    write_run(&reports, &spec.hash, facts, hypotheses, candidates, bridge, compiled)?;
+    let by = (spec.hash.as_str(), &spec.gates.monitoring);
+    write_run(&reports, by, facts, hypotheses, candidates, bridge, compiled)?;
     write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
     let promotion = PromotionReport::of(

@@ -39,55 +39,6 @@ pub(super) fn blueprints_text(answer: &Value) -> String {
     format!("{version}, published {}\n\n{}", plain(&answer["published_at"]), table::render(&head, &list))
 }
 
-pub(super) fn explain_text(answer: &Value) -> String {
-    let pretty = serde_json::to_string_pretty(answer).unwrap_or_default();
-    format!("{}{pretty}\n", life_text(&answer["blueprint"]))
-}
-
-/// What was claimed and what came of it, in two sentences; empty for a blueprint that says nothing of it.
-fn life_text(blueprint: &Value) -> String {
-    let (claim, life) = (&blueprint["publication"], &blueprint["monitoring"]);
-    let mut text = String::new();
-    let bps = |v: &Value| v.as_f64().map_or_else(|| "-".to_owned(), |x| format!("{x:.2}"));
-    if claim.is_object() {
-        text.push_str(&format!(
-            "published  on evidence through {}: claims {} bps before {} bps of cost; q {} by {}, one of {} among {} trials \
-             (cohort {} of {})\n",
-            plain(&claim["closed_through"]),
-            bps(&claim["claim_gross_bps"]),
-            bps(&claim["cost_bps"]),
-            claim["q_value"],
-            plain(&claim["procedure"]),
-            claim["rejected"],
-            claim["trials"],
-            claim["cohort"],
-            claim["cohort_trials"],
-        ));
-    }
-    if life.is_object() {
-        let state =
-            match (life["retired_on"].as_str(), life["suspended_on"].as_str(), life["confirmed_on"].as_str())
-            {
-                (Some(on), ..) => format!("retired on {on}"),
-                (None, Some(on), _) => format!("suspended on {on}"),
-                (None, None, Some(on)) => format!("confirmed live on {on}"),
-                (None, None, None) => "not confirmed yet".to_owned(),
-            };
-        text.push_str(&format!(
-            "since then {} events on {} days earned {} bps ({} after cost); {state}; e-value {:.3}, detector {:.1} of a mean \
-             below {} bps\n",
-            life["n_events"],
-            life["active_days"],
-            bps(&life["mean_bps"]),
-            bps(&life["after_cost_bps"]),
-            life["e_value"].as_f64().unwrap_or(1.0),
-            life["detector"].as_f64().unwrap_or(0.0),
-            bps(&life["floor_bps"]),
-        ));
-    }
-    text
-}
-
 pub(super) fn recompute_text(answer: &Value) -> String {
     let run = plain(&answer["run_id"]);
     if answer.get("changed").is_none() {

@@ -136,6 +136,23 @@ impl fmt::Display for FailReason {
     }
 }
 
+/// What a gate asked and how it came out: its number beside its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// The gate: `ECONOMIC_GATE`, `MIN_SAMPLE_SIZE_GATE`, ...
+    pub gate: &'static str,
+    /// What was measured.
+    pub metric: &'static str,
+    /// Its value; `None` where it is undefined.
+    pub value: Option<f64>,
+    /// `>=`, `<=`, `>`.
+    pub relation: &'static str,
+    /// What it should be.
+    pub threshold: f64,
+    /// Whether it is.
+    pub passed: bool,
+}
+
 /// Filled by the bridge for candidates it evaluated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BridgeColumns {
@@ -333,6 +350,8 @@ pub struct Judgement {
     pub promotion_track: PromotionTrack,
     /// Every gate that failed.
     pub fail_reasons: Vec<FailReason>,
+    /// Every gate of the profile in force, passed or failed.
+    pub checks: Vec<Check>,
 }
 
 /// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.

@@ -1,10 +1,10 @@
 //! Gates judged one number at a time: what failed, with its number and its threshold.
 
-use super::candidate::FailReason;
+use super::candidate::{Check, FailReason};
 
-/// Collects what failed. An undefined metric fails.
+/// Collects what failed, and everything that was asked. An undefined metric fails.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Failures(pub Vec<FailReason>);
+pub struct Failures(pub Vec<FailReason>, pub Vec<Check>);
 
 impl Failures {
     /// Whether a metric reaches a threshold.
@@ -44,6 +44,8 @@ impl Failures {
     }
 
     fn record(&mut self, passed: bool, reason: FailReason) -> bool {
+        let FailReason { gate, metric, value, relation, threshold } = reason;
+        self.1.push(Check { gate, metric, value, relation, threshold, passed });
         if !passed {
             self.0.push(reason);
         }

@@ -36,6 +36,7 @@ pub(super) fn judge(
         gate_phase2_final: verdict.is_final(),
         promotion_track: PromotionTrack::None,
         fail_reasons: verdict.reasons.0.clone(),
+        checks: verdict.reasons.1.clone(),
     };
     promote(&mut judgement, measured, gates, &verdict, (estimate, min_events_state));
     judgement.fail_reasons.splice(0..0, excluded);

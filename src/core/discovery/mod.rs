@@ -50,7 +50,7 @@ mod tree;
 pub use accounting::{Accounting, Group};
 pub use begun::{ByUnit, Queue, begun};
 pub use candidate::{
-    BridgeColumns, Candidate, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
+    BridgeColumns, Candidate, Check, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
     candidate_id,
 };
 pub use catalogue::{Block, Catalogue, UnitPlace};

@@ -8,7 +8,7 @@ use super::rule::{Rule, Trade};
 use super::sample::SampleError;
 use super::trading::{Delayed, Trading, trade};
 use crate::discovery::Failures;
-use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
+use crate::discovery::{BridgeColumns, Candidate, Check, FailReason, PromotionTrack};
 use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
@@ -67,6 +67,8 @@ pub struct BridgeResult {
     pub funding_included: bool,
     /// Every gate that failed.
     pub fail_reasons: Vec<FailReason>,
+    /// Every gate of the bridge, passed or failed.
+    pub checks: Vec<Check>,
 }
 
 /// One symbol's part.
@@ -146,6 +148,7 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         symbols,
         funding_included: !trades.is_empty() && trades.iter().all(|t| !t.funding_bps.is_nan()),
         fail_reasons: judge.failures.0,
+        checks: judge.failures.1,
         summary,
         delayed: trading.delayed,
         signals_by_symbol: trading.signalled,

@@ -102,6 +102,7 @@ pub(crate) fn candidate() -> Candidate {
             gate_phase2_final: true,
             promotion_track: PromotionTrack::Standard,
             fail_reasons: Vec::new(),
+            checks: Vec::new(),
         },
         bridge: None,
     }
