@@ -148,6 +148,12 @@ pub(super) fn status_text(s: &Value) -> String {
     });
     text.push_str(&table::render(&["symbol", "market", "watermark", "lag", "gaps"], &series));
     text.push('\n');
+    text.push_str(&streams_table(s));
+    text.push_str(&quality_text(s));
+    text
+}
+
+fn streams_table(s: &Value) -> String {
     let streams = rows(&s["streams"], |x| {
         vec![
             plain(&x["name"]),
@@ -156,9 +162,7 @@ pub(super) fn status_text(s: &Value) -> String {
             plain(&x["reconnects"]),
         ]
     });
-    text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
-    text.push_str(&quality_text(s));
-    text
+    table::render(&["stream", "connected", "silent for", "reconnects"], &streams)
 }
 
 fn seconds(ms: &Value) -> String {
