@@ -210,6 +210,16 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
     let candidates =
         Rows::read(&data.join("reports/phase2/measures/SPOT_PERP_BASIS_SHOCK/phase2_candidates.parquet"));
     assert!(candidates.text("template_verb").iter().all(|verb| verb == "fade" || verb == "follow"));
+    // What each candidate's evidence cost, in parts: they add up to what its gates charged.
+    let parts = ["fee", "spread", "slippage", "impact", "borrow"];
+    let parts = parts.map(|part| candidates.numbers(&format!("cost_{part}_bps")));
+    let mut compared = 0;
+    for (i, cost) in candidates.numbers("cost_bps").into_iter().enumerate().filter(|(_, c)| c.is_finite()) {
+        let sum: f64 = parts.iter().map(|part| part[i]).sum();
+        assert!((sum - cost).abs() < 1e-9, "row {i}: {sum} is not {cost}");
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared}");
 }
 
 /// Trials by statistic and cohort.

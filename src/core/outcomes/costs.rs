@@ -85,7 +85,7 @@ impl CostParts {
 /// A running sum of trips.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CostSum {
-    /// Of [`CostParts::values`].
+    /// One sum for each of [`CostParts::values`].
     sums: [f64; 6],
     n: u64,
     per_root: f64,

@@ -67,7 +67,7 @@ pub struct FeeChange {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FeeMarket {
-    /// Perpetual contracts.
+    /// The market of perpetual contracts.
     #[default]
     Perp,
     /// The spot market.

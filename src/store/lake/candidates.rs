@@ -35,7 +35,7 @@ pub(super) fn candidates_table(
         list_column(rows.iter().map(|c| c.judgement.fail_reasons.iter().map(ToString::to_string).collect())),
     ));
     columns.push(text("ontology_spec_hash", rows, |c| c.measured.ontology_spec_hash.to_string()));
-    columns.extend(beside.into_iter().map(|c| (c.name, f64_column(c.values.into_iter()))));
+    columns.extend(beside.into_iter().map(|c| (c.name, f64_column(c.values))));
     table(columns)
 }
 
