@@ -23,6 +23,10 @@ class Catalog:
         self.own = self.path / "backtestd"
         if not (self.own / "instruments.json").is_file():
             raise FileNotFoundError(f"{self.own}/instruments.json is missing; run `backtestd export nautilus --out {self.path}`")
+        layout = json.loads((self.own / "catalog.json").read_bytes()).get("layout", compat.LAYOUT)
+        if layout != compat.LAYOUT:
+            # The reader of one layout finds nothing in the other, and does not say so.
+            raise ValueError(f"{self.path} has the layout {layout}; this NautilusTrader reads {compat.LAYOUT}: export into another folder")
         self.data = compat.catalog_of(str(self.path))
 
     def instruments(self, market: str = "perp") -> list[Instrument]:

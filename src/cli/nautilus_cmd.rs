@@ -13,8 +13,8 @@ use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::{Progress, misuse};
 use crate::nautilus::{
-    Catalog, InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, SIGNALS, SeriesExport, Steps, TRADES,
-    trade_line, write_bars, write_funding, write_lines, write_prices,
+    Catalog, InstrumentFacts, LISTED_STEPS, Layout, ListedSteps, Precision, SIGNALS, SeriesExport, Steps,
+    TRADES, trade_line, write_bars, write_funding, write_lines, write_prices,
 };
 use crate::publish::{Version, current_version, read_version, version_name, version_number};
 use crate::research::{Request, StoreMarkets, collect};
@@ -39,6 +39,8 @@ const INSTRUMENTS: &str = "instruments.json";
 enum Format {
     /// What NautilusTrader 1.x reads.
     NautilusV1,
+    /// What NautilusTrader 2.x reads: decimals and timestamps, other folders.
+    NautilusV2,
 }
 
 /// Write the store as a NautilusTrader catalog: bars of perpetuals and spot pairs, settlements, mark and index prices, what
@@ -47,7 +49,7 @@ enum Format {
 #[derive(Args, Debug)]
 #[command(
     disable_version_flag = true,
-    after_help = "Examples:\n  backtestd export nautilus --out ./catalog --symbols BTCUSDT --start 2025-01-01\n  backtestd export nautilus --out ./catalog --state state/demo --data-root data/demo"
+    after_help = "Examples:\n  backtestd export nautilus --out ./catalog --symbols BTCUSDT --start 2025-01-01\n  backtestd export nautilus --out ./catalog --state state/demo --data-root data/demo\n  backtestd export nautilus --out ./catalog2 --format nautilus-v2   # for NautilusTrader 2.x, in a folder of its own"
 )]
 pub struct ExportNautilusCmd {
     /// Directory of the catalog.
@@ -100,13 +102,16 @@ impl ExportNautilusCmd {
     /// When the store is in use or lacks a symbol, the specs are not those of the blueprints, or a file cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         misuse::check_days(self.start, self.end, SystemClock.now())?;
-        let Format::NautilusV1 = self.format;
+        let layout = match self.format {
+            Format::NautilusV1 => Layout::V1,
+            Format::NautilusV2 => Layout::V2,
+        };
         let spec = Arc::new(load_specs(&self.spec.or_shipped())?);
         let mut store = ReadableStore::open(&self.state.state)?;
         judge(&mut store, &spec, SystemClock.now())?;
         let part = self.part(&store, &spec)?;
         let version = self.version_of(&part)?;
-        let mut catalog = Catalog::open(&self.out)?;
+        let mut catalog = Catalog::open(&self.out, layout)?;
         let mut progress = Progress::new("nautilus", part.symbols.len() as u64 + 1, self.json);
         let (mut series, mut instruments) = (Vec::new(), Vec::new());
         for symbol in &part.symbols {
@@ -262,7 +267,7 @@ impl Part<'_> {
         Steps {
             tick: listed.and_then(|s| s.tick).or(of_spec),
             step: listed.and_then(|s| s.step),
-            min_notional: None,
+            min_notional: listed.and_then(|s| s.min_notional),
         }
     }
 

@@ -279,6 +279,8 @@ pub struct SeriesStatus {
     pub tick_size: Option<f64>,
     /// Quantity step, base units.
     pub step_size: Option<f64>,
+    /// Least value of an order, quote currency.
+    pub min_notional: Option<f64>,
 }
 
 impl SeriesStatus {
@@ -297,6 +299,7 @@ impl SeriesStatus {
             listed_as: None,
             tick_size: None,
             step_size: None,
+            min_notional: None,
         }
     }
 }

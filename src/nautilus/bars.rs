@@ -3,6 +3,7 @@
 use super::catalog::{Catalog, ExportError, SeriesExport};
 use super::columns::Columns;
 use super::instruments::Precision;
+use super::layout::Kind;
 use backtestd_core::market::{Bar, Market, Symbol};
 
 /// Brings the bars (in time order) of an instrument into the catalog. Bars without prices are left out.
@@ -19,15 +20,17 @@ pub fn write_bars(
     let instrument = instrument_id(market, symbol);
     let name = format!("{instrument}-5-MINUTE-LAST-EXTERNAL");
     let times: Vec<i64> = known.iter().map(|b| b.bar.close().nanos()).collect();
-    let metadata = [
+    let layout = catalog.layout();
+    let mut metadata = vec![
         ("bar_type", name.clone()),
         ("instrument_id", instrument),
         ("price_precision", precision.price.to_string()),
         ("size_precision", precision.size.to_string()),
     ];
-    let mut export = catalog.write_series(&format!("data/bar/{name}"), &times, &|range| {
+    metadata.extend(layout.type_name(Kind::Bar));
+    let mut export = catalog.write_series(&layout.folder(Kind::Bar, &name), &times, &|range| {
         let (rows, at) = (&known[range.clone()], &times[range]);
-        let mut columns = Columns::of(symbol, name.clone());
+        let mut columns = Columns::of(symbol, layout, name.clone());
         for (column, field) in ["open", "high", "low", "close", "volume"].into_iter().enumerate() {
             let digits = if field == "volume" { precision.size } else { precision.price };
             columns.fixed(field, digits, at, rows.iter().map(|bar| row(bar)[column]))?;
@@ -55,10 +58,11 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
-    use arrow::array::{Array, FixedSizeBinaryArray, UInt64Array};
+    use arrow::array::{Array, Decimal128Array, FixedSizeBinaryArray, TimestampNanosecondArray, UInt64Array};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
+    use crate::nautilus::Layout;
     use backtestd_core::market::{BarIndex, parse_time};
 
     const FOLDER: &str = "data/bar/BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL";
@@ -69,7 +73,7 @@ mod tests {
     }
 
     fn write(root: &Path, bars: &[Bar]) -> Result<SeriesExport, ExportError> {
-        let mut catalog = Catalog::open(root)?;
+        let mut catalog = Catalog::open(root, Layout::V1)?;
         let symbol = Symbol::new("BTCUSDT").unwrap();
         let precision = catalog.fix_precision("BTCUSDT-PERP.BINANCE", Precision::of_bars(bars));
         write_bars(&mut catalog, (Market::Perp, &symbol), bars, precision)
@@ -171,6 +175,29 @@ mod tests {
         std::fs::remove_file(folder.join(ours)).unwrap();
         let error = write(root.path(), &all).unwrap_err().to_string();
         assert!(error.contains(theirs) && error.contains("not written by"), "{error}");
+    }
+
+    #[test]
+    fn the_second_layout_has_decimals_and_timestamps_and_the_same_numbers() {
+        let root = tempfile::tempdir().unwrap();
+        let mut catalog = Catalog::open(root.path(), Layout::V2).unwrap();
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let bars = [bar(0, 100.75), bar(1, 100.0)];
+        write_bars(&mut catalog, (Market::Perp, &symbol), &bars, Precision::of_bars(&bars)).unwrap();
+        catalog.save().unwrap();
+        let path = root.path().join("data/bars/BTCUSDT-PERP.BINANCE-5-MINUTE-LAST-EXTERNAL");
+        let path = path.join("2020-01-01T00-05-00-000000000Z_2020-01-01T00-10-00-000000000Z.parquet");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+        assert_eq!(reader.schema().metadata()["type_name"], "Bar");
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        let closes = batch.column(3).as_any().downcast_ref::<Decimal128Array>().unwrap();
+        assert_eq!((closes.precision(), closes.scale()), (38, 16));
+        assert_eq!(closes.value(0), 1_007_500_000_000_000_000);
+        let at = batch.column(6).as_any().downcast_ref::<TimestampNanosecondArray>().unwrap();
+        assert_eq!((at.value(0), at.timezone()), (1_577_837_100_000_000_000, Some("UTC")));
+        // One folder holds one layout: a reader of the other would find nothing, and not say so.
+        let error = Catalog::open(root.path(), Layout::V1).unwrap_err().to_string();
+        assert!(error.contains("nautilus-v2") && error.contains("nautilus-v1"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::fixed::FixedError;
 use super::instruments::Precision;
+use super::layout::Layout;
 use backtestd_core::market::{Symbol, Ts, hex};
 use backtestd_store::lake::{LakeError, write_atomically, write_bytes};
 
@@ -70,6 +71,19 @@ pub enum ExportError {
         /// Name of the other.
         second: String,
     },
+    /// A catalog of another layout.
+    #[error(
+        "{}: this catalog has the layout {found}, and {wanted} was asked for; export into another folder. Nothing was written",
+        path.display()
+    )]
+    Layout {
+        /// Path of the record of what was written.
+        path: PathBuf,
+        /// Layout of the catalog.
+        found: Layout,
+        /// Layout that was asked for.
+        wanted: Layout,
+    },
     /// A file of someone else.
     #[error(
         "{}: holds other rows than the store for its stretch, and was not written by `backtestd export nautilus`; remove it \
@@ -109,6 +123,9 @@ struct FileRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     schema: String,
+    /// Catalogs of before have the first one.
+    #[serde(default)]
+    layout: Layout,
     #[serde(default)]
     files: BTreeMap<String, FileRecord>,
     #[serde(default)]
@@ -130,11 +147,11 @@ struct Existing {
 }
 
 impl Catalog {
-    /// Opens a catalog, or begins one.
+    /// Opens a catalog, or begins one of a layout.
     ///
     /// # Errors
-    /// When the record of what was written cannot be read.
-    pub fn open(root: &Path) -> Result<Self, ExportError> {
+    /// When the record of what was written cannot be read, or says that the catalog has another layout.
+    pub fn open(root: &Path, layout: Layout) -> Result<Self, ExportError> {
         let path = root.join(OWN).join(RECORD);
         let fail = |detail: String| ExportError::Read { path: path.clone(), detail };
         let record = match fs::read(&path) {
@@ -145,7 +162,16 @@ impl Catalog {
         if !record.schema.is_empty() && record.schema != SCHEMA {
             return Err(fail(format!("schema is {}, this program writes {SCHEMA}", record.schema)));
         }
-        Ok(Self { root: root.to_owned(), record: Record { schema: SCHEMA.to_owned(), ..record } })
+        if !record.schema.is_empty() && record.layout != layout {
+            return Err(ExportError::Layout { path, found: record.layout, wanted: layout });
+        }
+        Ok(Self { root: root.to_owned(), record: Record { schema: SCHEMA.to_owned(), layout, ..record } })
+    }
+
+    /// Its layout.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        self.record.layout
     }
 
     /// Folder of what NautilusTrader does not read.

@@ -79,6 +79,9 @@ pub struct ListedSteps {
     pub tick: Option<f64>,
     /// Step of sizes, base units.
     pub step: Option<f64>,
+    /// Least value of an order, quote currency. Stores of before did not keep it.
+    #[serde(default)]
+    pub min_notional: Option<f64>,
 }
 
 /// Steps of the sizes of perpetuals, as far as the exchange has said them.

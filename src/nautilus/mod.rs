@@ -9,8 +9,9 @@
 //! backtestd/signals.jsonl  backtestd/trades.jsonl         what is announced of each detection; what the rules make of it
 //! ```
 //!
-//! The layout under `data/` is the one that NautilusTrader 1.x reads: prices and quantities as 128-bit little-endian
-//! integers of value x 10^16 in fixed 16-byte binaries, times as unsigned nanoseconds. A bar is named by its close
+//! Above is the layout of NautilusTrader 1.x: prices and quantities as 128-bit little-endian integers of value x 10^16 in
+//! fixed 16-byte binaries, times as unsigned nanoseconds. That of 2.x has the folders `bars`, `funding_rates`, `mark_prices`
+//! and `index_prices`, the same integers as decimals (38 digits, 16 of them behind the point), and timestamps. A bar is named by its close
 //! boundary. Gaps are absent rows: NautilusTrader has no unknown bar. Its instruments are made by the consumer, whose
 //! classes for them differ by version.
 //!
@@ -22,6 +23,7 @@ mod catalog;
 mod columns;
 mod fixed;
 mod instruments;
+mod layout;
 mod lines;
 mod updates;
 
@@ -29,5 +31,6 @@ pub use bars::write_bars;
 pub use catalog::{Catalog, ExportError, SeriesExport};
 pub use fixed::{FixedError, decimals, to_fixed};
 pub use instruments::{InstrumentFacts, LISTED_STEPS, ListedSteps, Precision, Steps, listed_steps};
+pub use layout::Layout;
 pub use lines::{SIGNALS, TRADES, trade_line, write_lines};
 pub use updates::{write_funding, write_prices};

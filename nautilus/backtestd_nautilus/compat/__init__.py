@@ -10,6 +10,7 @@ if not NAUTILUS.startswith("1."):
     )
 
 from backtestd_nautilus.compat.v1 import (  # noqa: E402
+    LAYOUT,
     backtest_engine,
     catalog_of,
     instrument_of,
@@ -17,4 +18,4 @@ from backtestd_nautilus.compat.v1 import (  # noqa: E402
     write_custom,
 )
 
-__all__ = ["NAUTILUS", "backtest_engine", "catalog_of", "instrument_of", "misordered", "write_custom"]
+__all__ = ["LAYOUT", "NAUTILUS", "backtest_engine", "catalog_of", "instrument_of", "misordered", "write_custom"]

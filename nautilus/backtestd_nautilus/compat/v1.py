@@ -15,6 +15,10 @@ from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 
+# The layout of `backtestd export nautilus` that this version reads.
+LAYOUT = "nautilus-v1"
+
+
 def instrument_of(facts: dict[str, Any]) -> Instrument:
     """An instrument from a line of ``instruments.json``."""
     base, quote = (Currency.from_str(facts[side], strict=False) for side in ("base", "quote"))

@@ -137,13 +137,8 @@ fn earnings(b: &Value, traded: &Value, out: &mut String) {
         },
     );
     line(out, "costs", &costs);
-    // What else a run says of costs, component by component.
-    for (name, value) in c.as_object().into_iter().flatten() {
-        let known = ["fee_bps_per_side", "slippage_bps_per_side", "round_trip_bps", "funding_included"];
-        if !known.contains(&name.as_str()) && !value.is_null() {
-            line(out, "", &format!("{}: {}", name.replace('_', " "), plain(value)));
-        }
-    }
+    let paid = &traded["cost_parts_bps"];
+    line_of_parts(if paid.is_object() { paid } else { &e["bridge"]["costs"] }, out);
     line(
         out,
         "after costs",
@@ -179,6 +174,19 @@ fn earnings(b: &Value, traded: &Value, out: &mut String) {
         .map(|(symbol, x)| format!("{symbol} {} ({} events)", bps(x), plain(&events[symbol])))
         .collect();
     line(out, "by symbol", &by_symbol.join(", "));
+}
+
+/// What the trades paid on average, part by part, as far as the record has them.
+fn line_of_parts(paid: &Value, out: &mut String) {
+    let parts = paid.as_object().into_iter().flatten();
+    let bps = parts.filter_map(|(name, x)| Some((name.strip_suffix("_bps")?, x.as_f64()?)));
+    let parts: Vec<String> = bps.map(|(name, x)| format!("{} {x:.2}", name.replace('_', " "))).collect();
+    if !parts.is_empty() {
+        let measured = paid["spread_measured"].as_f64();
+        let measured = measured
+            .map_or(String::new(), |share| format!("; spread measured on {:.0} % of trades", 100.0 * share));
+        line(out, "paid", &format!("{}{measured}", parts.join(", ")));
+    }
 }
 
 fn belief(b: &Value, promotion: &Value, out: &mut String) {

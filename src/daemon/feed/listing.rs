@@ -125,6 +125,7 @@ mod tests {
             onboard: None,
             tick_size: 0.1,
             step_size: 0.001,
+            min_notional: 5.0,
             price_band: None,
         }
     }

@@ -53,6 +53,7 @@ pub(super) fn show(shared: &Shared, listing: &Listing) {
             let known = |step: f64| (!step.is_nan()).then_some(step);
             row.listed_as = Some(info.status.clone());
             (row.tick_size, row.step_size) = (known(info.tick_size), known(info.step_size));
+            row.min_notional = known(info.min_notional);
         }
     });
 }

@@ -318,6 +318,7 @@ impl Worker {
                 symbol: row.symbol.clone(),
                 tick: row.tick_size,
                 step: row.step_size,
+                min_notional: row.min_notional,
             })
             .collect();
         if !steps.is_empty() {

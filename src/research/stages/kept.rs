@@ -11,7 +11,7 @@ use crate::research::log_digest::LogHashes;
 use crate::research::tables::EventRow;
 use crate::research::{BarCount, Collected, Request, ResearchError};
 use backtestd_core::market::{BarIndex, Symbol};
-use backtestd_core::outcomes::{EntryPrice, Event, Horizon, Measured, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Event, Horizon, Measured, Outcome};
 use backtestd_store::Store;
 use backtestd_store::lake::LakeFile;
 
@@ -36,6 +36,7 @@ struct KeptOutcome {
     entry_price: EntryPrice,
     /// Return, best, worst, funding, cost; then relative return, hedge ratio and variance ratio.
     numbers: [f64; 8],
+    costs: CostParts,
 }
 
 /// A month of features.
@@ -74,6 +75,7 @@ pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
                 m.hedge_ratio,
                 m.variance_ratio,
             ],
+            costs: o.costs,
         });
     }
     let file = |file: &LakeFile| {
@@ -120,6 +122,7 @@ pub(super) fn decode(
             mae_bps,
             funding_paid,
             cost_bps_round_trip,
+            costs: of.costs,
         });
         measured.push(Measured { relative_return, hedge_ratio, variance_ratio });
     }

@@ -56,6 +56,8 @@ pub struct SymbolInfo {
     pub tick_size: f64,
     /// Quantity step, base units; NaN if not stated.
     pub step_size: f64,
+    /// Least value of an order, quote currency; NaN if not stated.
+    pub min_notional: f64,
     /// Lowest and highest price at which an order may rest, by the mark price (`PERCENT_PRICE` of contracts).
     pub price_band: Option<(f64, f64)>,
 }
@@ -124,6 +126,10 @@ struct RawFilter<'a> {
     #[serde(borrow, default)]
     step_size: Option<Scalar<'a>>,
     #[serde(borrow, default)]
+    notional: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    min_notional: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
     multiplier_down: Option<Scalar<'a>>,
     #[serde(borrow, default)]
     multiplier_up: Option<Scalar<'a>>,
@@ -180,6 +186,7 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
         onboard: raw.onboard_date.as_ref().map(|date| date.time(WHAT, "onboardDate")).transpose()?,
         tick_size: f64::NAN,
         step_size: f64::NAN,
+        min_notional: f64::NAN,
         price_band: None,
     };
     for filter in &raw.filters {
@@ -190,6 +197,11 @@ fn symbol_info(raw: &RawSymbol<'_>) -> Result<SymbolInfo, WireError> {
         match filter.filter_type.text(WHAT, "filterType")? {
             "PRICE_FILTER" => info.tick_size = number(&filter.tick_size, "tickSize")?,
             "LOT_SIZE" => info.step_size = number(&filter.step_size, "stepSize")?,
+            // Contracts write `notional`, spot pairs `minNotional`.
+            "MIN_NOTIONAL" | "NOTIONAL" if filter.notional.is_some() => {
+                info.min_notional = number(&filter.notional, "notional")?;
+            }
+            "MIN_NOTIONAL" | "NOTIONAL" => info.min_notional = number(&filter.min_notional, "minNotional")?,
             "PERCENT_PRICE" => {
                 let down = number(&filter.multiplier_down, "multiplierDown")?;
                 let up = number(&filter.multiplier_up, "multiplierUp")?;
