@@ -7,20 +7,19 @@ mod common;
 mod stops;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backtestd::publish::{PublishContext, publish_version, read_current, write_run};
+use backtestd::publish::{PublishContext, PublishError, publish_version, read_current, write_run};
 use backtestd_core::blueprints::{
-    Blueprint, CompileInputs, Lives, RunFacts, SelectionFacts, SideCosts, compile, match_event,
+    Blueprint, CompileInputs, Compiled, Lives, RunFacts, SelectionFacts, SideCosts, compile, match_event,
 };
 use backtestd_core::discovery::{
     Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, Judgement, Measured,
     PromotionTrack, Scope, candidate_id, label_condition, negated_condition,
 };
 use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Event, Horizon, Outcome};
 use backtestd_core::spec::gates::GatesSpec;
 use backtestd_core::spec::strategies::StrategiesSpec;
 use backtestd_core::tradability::{BridgeInputs, apply};
@@ -161,7 +160,7 @@ fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<
 struct Run {
     candidates: Vec<Candidate>,
     bridge: BTreeMap<usize, backtestd_core::tradability::BridgeResult>,
-    compiled: backtestd_core::blueprints::Compiled,
+    compiled: Compiled,
     facts: RunFacts,
 }
 
@@ -313,22 +312,17 @@ fn a_negated_state_is_simulated_as_it_is_tested_and_its_parts_are_the_conditions
     assert_eq!([0, 1, -1].map(|calm| triggers(&fresh([calm]))), [true, false, false]);
 }
 
+/// The folder of a run that compiled to this.
+fn written(root: &Path, run: &Run, compiled: &Compiled) -> Result<PathBuf, PublishError> {
+    let by = (SPEC_HASH, &gates().monitoring);
+    write_run(root, by, &run.facts, 9, &run.candidates, &run.bridge, compiled)
+}
+
 #[test]
 fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
-    let write = || {
-        write_run(
-            root.path(),
-            (SPEC_HASH, &gates().monitoring),
-            &run.facts,
-            9,
-            &run.candidates,
-            &run.bridge,
-            &run.compiled,
-        )
-        .unwrap()
-    };
+    let write = || written(root.path(), &run, &run.compiled).unwrap();
     let folder = write();
     let lines = std::fs::read(folder.join("blueprints.jsonl")).unwrap();
     assert_eq!(write(), folder);
@@ -337,7 +331,14 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
         serde_json::from_slice(&std::fs::read(folder.join("blueprint_summary.json")).unwrap()).unwrap();
     assert_eq!(summary["blueprints"], 3);
     assert_eq!((&summary["hypotheses"], &summary["hypotheses_with_data"]), (&9.into(), &4.into()));
-    assert_eq!(summary["bridge"].as_array().unwrap().len(), 3);
+    let bridge = summary["bridge"].as_array().unwrap();
+    assert_eq!(bridge.len(), 3);
+    // Every gate with its number, and the trades that show the rule.
+    let checks = bridge[0]["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|c| c["gate"] == "BRIDGE_TRADES_GATE" && c["passed"] == true), "{checks:?}");
+    let net = |name: &str| bridge[0]["examples"][name]["net_bps"].as_f64().unwrap();
+    assert!(net("worst") <= net("first") && net("last") <= net("best"));
+    assert_eq!(summary["monitoring"]["retire_at"], gates().monitoring.retire_at);
 
     let dir = root.path().join("blueprints");
     let first = publish_version(&dir, &run.compiled.blueprints, &context(&run, Ts(1))).unwrap();
@@ -352,29 +353,10 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
 fn a_run_with_other_content_under_the_same_id_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
-    write_run(
-        root.path(),
-        (SPEC_HASH, &gates().monitoring),
-        &run.facts,
-        9,
-        &run.candidates,
-        &run.bridge,
-        &run.compiled,
-    )
-    .unwrap();
-    let mut other = run.compiled;
+    written(root.path(), &run, &run.compiled).unwrap();
+    let mut other = run.compiled.clone();
     other.blueprints.pop();
-    let error = write_run(
-        root.path(),
-        (SPEC_HASH, &gates().monitoring),
-        &run.facts,
-        9,
-        &run.candidates,
-        &run.bridge,
-        &other,
-    )
-    .unwrap_err()
-    .to_string();
+    let error = written(root.path(), &run, &other).unwrap_err().to_string();
     assert!(error.contains("a run is immutable"), "{error}");
 }
 

@@ -2,6 +2,7 @@
 //! daemon against it, in one process and in accelerated time.
 
 mod score;
+mod walk;
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -130,7 +131,17 @@ impl DemoCmd {
         running.await??;
         let scenario = exchange.scenario().clone();
         exchange.shutdown().await;
-        Score::read(&scenario, &state, &data_root, &run, &status, started.elapsed())
+        // Who has ended it by hand wants the prompt back.
+        let walked = if self.keep_running {
+            None
+        } else {
+            self.say(
+                "walking     through the history again, look by look, as the daemon would have lived it",
+            );
+            tokio::task::block_in_place(|| walk::walk(&state, &data_root, &spec))?
+        };
+        let score = Score::read(&scenario, &state, &data_root, &run, &status)?;
+        Ok(score.after(walked, started.elapsed()))
     }
 
     async fn exchange(&self) -> anyhow::Result<RunningExchange> {

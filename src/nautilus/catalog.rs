@@ -168,7 +168,7 @@ impl Catalog {
         Ok(Self { root: root.to_owned(), record: Record { schema: SCHEMA.to_owned(), layout, ..record } })
     }
 
-    /// Its layout.
+    /// The layout that its files have.
     #[must_use]
     pub const fn layout(&self) -> Layout {
         self.record.layout

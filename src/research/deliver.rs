@@ -172,7 +172,7 @@ pub(super) struct ReportOf<'a> {
 }
 
 impl ReportOf<'_> {
-    /// The page.
+    /// The report as HTML.
     pub(super) fn render(&self, published: &[Blueprint], measures: &[MeasuredTest]) -> String {
         let Self { run, told, drawn, conclusions, funnel } = self;
         let (request, collected) = (run.request, run.collected);

@@ -55,7 +55,7 @@ impl LogDigest {
         (0..self.symbols.len()).for_each(|at| self.after.update(bytes_of(raw, at)));
     }
 
-    /// The hashes.
+    /// The hashes of all that was read.
     pub(super) fn finish(self) -> LogHashes {
         let own = self.symbols.into_iter().map(|(symbol, sha)| (format!("log/{symbol}"), sha));
         let around = [("log/before".to_owned(), self.before), ("log/after".to_owned(), self.after)];

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::walk::Walked;
 use super::{number, text};
 use crate::publish::{PORTFOLIO_FILE, read_current};
 use backtestd_core::blueprints::{Blueprint, Status};
@@ -50,6 +51,8 @@ pub(super) struct Score {
     members: u64,
     /// One account that trades the version, in a line; absent without trades.
     portfolio: Option<String>,
+    /// The walk through the same history; absent where there was none.
+    walk: Option<Walked>,
     edges: Vec<EdgeResult>,
     /// Blueprints on events where nothing was planted.
     false_blueprints: Vec<String>,
@@ -69,7 +72,6 @@ impl Score {
         data_root: &Path,
         run: &Value,
         status: &Value,
-        elapsed: Duration,
     ) -> anyhow::Result<Self> {
         let directory = data_root.join("blueprints");
         let version = read_current(&directory)?
@@ -138,10 +140,16 @@ impl Score {
             false_blueprints,
             directory,
             report: report.exists().then_some(report),
-            seconds: elapsed.as_secs_f64(),
+            walk: None,
+            seconds: 0.0,
             state: state.to_owned(),
             data_root: data_root.to_owned(),
         })
+    }
+
+    /// With what a walk found, and how long all of it took.
+    pub(super) fn after(self, walk: Option<Walked>, elapsed: Duration) -> Self {
+        Self { walk, seconds: elapsed.as_secs_f64(), ..self }
     }
 
     pub(super) fn text(&self) -> String {
@@ -178,6 +186,9 @@ impl Score {
         if let Some(line) = &self.portfolio {
             let _ = writeln!(out, "  one account  {line}");
         }
+        if let Some(walk) = &self.walk {
+            let _ = writeln!(out, "  walked       {}", walk.text());
+        }
         let found = self.edges.iter().filter(|e| !e.blueprints.is_empty()).count();
         let _ = writeln!(
             out,
@@ -199,6 +210,9 @@ impl Score {
         }
         let exe = std::env::args().next().unwrap_or_else(|| "backtestd".to_owned());
         let _ = writeln!(out, "\nTry next");
+        if let Some(id) = self.blueprints.first().and_then(|line| line.split(' ').next()) {
+            let _ = writeln!(out, "  {exe} explain {id} --blueprints {}", self.directory.display());
+        }
         let _ = writeln!(out, "  {exe} watch {} --once", self.directory.display());
         // The demo's own copy of the specs: with --keep-running it may have been edited.
         let spec = self.state.join("spec");

@@ -25,11 +25,11 @@ pub(super) const FOLDERS: [&str; 6] = [
 /// How a run looked at the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// `research`.
+    /// A look of the `research` command.
     Batch,
     /// The daemon's, or the demo's.
     Daemon,
-    /// `research --walk-forward`.
+    /// Many looks of `research --walk-forward`.
     Walk,
 }
 
