@@ -207,7 +207,7 @@ fn the_shipped_gates_publish_with_the_global_procedure_and_refuse_the_prior_rule
     let by = &discovery.summary.discoveries_by_procedure;
     assert_eq!(
         by.keys().copied().collect::<Vec<_>>(),
-        ["global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
+        ["closed_ebh", "global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
     );
     assert!(by["strict_by"] <= by["global"]);
 }

@@ -20,6 +20,7 @@ pub mod bounds;
 mod candidate;
 mod catalogue;
 mod catalogue_spec;
+pub mod closure;
 pub mod cluster;
 mod conclude;
 mod condition;

@@ -155,6 +155,8 @@ pub struct DiscoverySummary {
     pub publish_on: String,
     /// Units within `max_q_value` by each procedure.
     pub discoveries_by_procedure: BTreeMap<&'static str, usize>,
+    /// Of the discoveries, so many are true at least, with a confidence of `1 - max_q_value` on this evening.
+    pub true_discoveries_at_least: usize,
     /// Units within the paper-trading tier's `max_q_value` by the publishing procedure.
     pub candidates_at_fallback: usize,
     /// Discoveries of the publishing procedure.
@@ -224,8 +226,10 @@ pub fn conclude_in(
         spec_hash: &config.spec_hash,
         excluded: &config.excluded,
     };
-    let candidates = conclude(catalogue, book, &context);
-    let summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
+    let (candidates, closed) = conclude(catalogue, book, &context);
+    let mut summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
+    summary.discoveries_by_procedure.insert("closed_ebh", closed.ebh);
+    summary.true_discoveries_at_least = closed.true_at_least;
     Discovery { candidates, summary }
 }
 
@@ -274,6 +278,7 @@ fn summarise(
             ("strict_ebh", tally(&|c| c.measured.q_value_ebh <= q)),
             ("seed_compat", tally(&|c| c.measured.q_value_seed.is_some_and(|x| x <= q))),
         ]),
+        true_discoveries_at_least: 0,
         candidates_at_fallback: tally(&|c| c.measured.q_value <= gates.gate_v1_fallback.max_q_value),
         discoveries: tally(&|c| c.judgement.is_discovery),
         survivors: tally(&|c| c.judgement.gate_phase2_final),
