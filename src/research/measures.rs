@@ -141,9 +141,13 @@ fn under_test(
 ) -> Tested {
     let own = Tested::own_return(outcome);
     match statistic {
-        TestStatistic::VarianceRatio => {
-            Tested { direction: 1, value: measured.variance_ratio, cost_bps: 0.0, sigma_bar: 1.0 }
-        }
+        TestStatistic::VarianceRatio => Tested {
+            direction: 1,
+            value: measured.variance_ratio,
+            mark: f64::NAN,
+            cost_bps: 0.0,
+            sigma_bar: 1.0,
+        },
         _ => {
             let event = &outcome.event;
             let hedge =
@@ -156,7 +160,7 @@ fn under_test(
                 _ => own.cost_bps,
             };
             let cost_bps = own.cost_bps + measured.hedge_ratio.abs() * hedge_cost;
-            Tested { value: measured.relative_return, cost_bps, ..own }
+            Tested { value: measured.relative_return, mark: f64::NAN, cost_bps, ..own }
         }
     }
 }

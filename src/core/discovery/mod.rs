@@ -73,5 +73,5 @@ pub use run::{
     Discovery, DiscoveryConfig, DiscoverySummary, Nearest, TierSummary, book_of, conclude_book, conclude_in,
     discover,
 };
-pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
+pub use table::{Known, OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit, less_funding};
 pub use table_error::TableError;

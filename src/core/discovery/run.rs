@@ -111,8 +111,10 @@ pub struct DiscoverySummary {
     pub rows: usize,
     /// Rows that entered the evidence.
     pub rows_used: u64,
-    /// Rows whose exit falls on a later day than the event.
+    /// Rows whose exit falls on a later day than the entry, and of which nobody knows where they stood at midnight.
     pub rows_purged: u64,
+    /// Of the rows that entered the evidence, those that were marked to market at a midnight and carried over it.
+    pub rows_marked: u64,
     /// Rows that cannot be scored: return, cost or scale unknown, infinite or beyond any market.
     pub rows_dropped: u64,
     /// Rows without a direction.
@@ -251,6 +253,7 @@ fn summarise(
         rows: usize::try_from(counts.used + counts.purged + counts.dropped + counts.undirected).unwrap_or(0),
         rows_used: counts.used,
         rows_purged: counts.purged,
+        rows_marked: counts.marked,
         rows_dropped: counts.dropped,
         rows_undirected: counts.undirected,
         rows_floored: counts.floored,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    time: bar on which it matured | symbol 0x00 | event type 0x00 | time: the event's bar | horizon bars u32 BE
-//! value  0x01 | postcard of `StoredOutcome`
+//! value  0x02 | postcard of `StoredOutcome2` (0x01 | of `StoredOutcome`: without `midnight_return`)
 //! ```
 //!
 //! The event is not repeated: the key names it, and reading joins it back.
@@ -17,7 +17,8 @@ use backtestd_core::market::BarIndex;
 use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
 
-const VERSION: u8 = 1;
+const FIRST_VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct StoredOutcome<'a> {
@@ -30,6 +31,15 @@ struct StoredOutcome<'a> {
     mae_bps: f64,
     funding_paid: f64,
     cost_bps_round_trip: f64,
+}
+
+/// A value of version 2: the same, then `midnight_return`, which is unknown in version 1: such a window over midnight is
+/// counted and not tested.
+#[derive(Serialize, Deserialize)]
+struct StoredOutcome2<'a> {
+    #[serde(borrow)]
+    first: StoredOutcome<'a>,
+    midnight_return: f64,
 }
 
 /// The bar on whose close the outcome was booked.
@@ -59,6 +69,7 @@ pub(in crate::db) fn encode(outcome: &Outcome) -> Result<Vec<u8>, postcard::Erro
         funding_paid: outcome.funding_paid,
         cost_bps_round_trip: outcome.cost_bps_round_trip,
     };
+    let stored = StoredOutcome2 { first: stored, midnight_return: outcome.midnight_return };
     postcard::to_extend(&stored, vec![VERSION])
 }
 
@@ -78,8 +89,14 @@ pub(in crate::db) fn decode(
     event: Arc<Event>,
     names: &mut Interner,
 ) -> Option<Outcome> {
-    let (&VERSION, body) = value.split_first()? else { return None };
-    let s: StoredOutcome<'_> = postcard::from_bytes(body).ok()?;
+    let (s, midnight_return) = match value.split_first()? {
+        (&FIRST_VERSION, body) => (postcard::from_bytes::<StoredOutcome<'_>>(body).ok()?, f64::NAN),
+        (&VERSION, body) => {
+            let s: StoredOutcome2<'_> = postcard::from_bytes(body).ok()?;
+            (s.first, s.midnight_return)
+        }
+        _ => return None,
+    };
     let bars = u32::from_be_bytes(key.get(key.len().checked_sub(4)?..)?.try_into().ok()?);
     Some(Outcome {
         event,
@@ -91,6 +108,7 @@ pub(in crate::db) fn decode(
             _ => return None,
         },
         forward_return: s.forward_return,
+        midnight_return,
         mfe_bps: s.mfe_bps,
         mae_bps: s.mae_bps,
         funding_paid: s.funding_paid,
