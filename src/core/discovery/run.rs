@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::accounting::Accounting;
 use super::begun::{ByUnit, begun};
@@ -67,7 +67,7 @@ pub struct Discovery {
 }
 
 /// A hypothesis that has not been found, and how long it would take at the pace so far.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
     /// Event type of the hypothesis.
     pub event_type: Arc<str>,

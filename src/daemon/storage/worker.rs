@@ -432,6 +432,7 @@ impl Worker {
             (d.hypotheses, d.discoveries, d.trials) =
                 (count("hypotheses"), count("discoveries"), count("trials"));
             d.cohorts = serde_json::from_value(record["cohorts"].clone()).unwrap_or_default();
+            d.nearest = serde_json::from_value(record["nearest"].clone()).unwrap_or_default();
             d.closed_through = record["closed_through"].as_str().map(str::to_owned);
             d.replays = record["replays"].as_i64().unwrap_or(0);
         });
