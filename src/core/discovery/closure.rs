@@ -129,7 +129,8 @@ mod tests {
         let all = |e| [strong(e).as_slice(), &none].concat();
         assert_eq!((closed_ebh(&all(2000.0), 0.05), closed_ebh(&all(1999.0), 0.05)), (1, 0));
         // e-BH asks of a second one for half as much as of the first, closed e-BH for less.
-        let two = [&[Weighed { share: 0.01, e: 1e5 }, Weighed { share: 0.01, e: 995.0 }], &none[..98]].concat();
+        let two =
+            [&[Weighed { share: 0.01, e: 1e5 }, Weighed { share: 0.01, e: 995.0 }], &none[..98]].concat();
         let e: Vec<f64> = two.iter().map(|h| h.share * h.e).collect();
         assert_eq!(crate::discovery::multiplicity::ebh_reject(&e, 1, 0.05).0, 1);
         assert_eq!(closed_ebh(&two, 0.05), 2);
