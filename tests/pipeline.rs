@@ -256,7 +256,16 @@ fn a_dated_fee_schedule_makes_the_fee_event_available_and_prices_outcomes_at_the
     assert_eq!(seen, [[(from - 1, 1.0); SYMBOLS], [(to - 1, 1.0); SYMBOLS]].concat());
     for o in &facts.outcomes {
         let taker = if o.event.detected() >= from.open() { 5.0 } else { 4.0 };
-        assert_eq!(o.cost_bps_round_trip, 2.0 * (taker + 2.0), "{}", o.event.id());
+        assert_eq!((o.costs.fee_bps, o.costs.slippage_bps), (2.0 * taker, 2.0), "{}", o.event.id());
+        assert_eq!(o.cost_bps_round_trip, o.costs.total(), "{}", o.event.id());
+        // Nothing of the first day is known on the first day.
+        let is_first = o.event.bar.open().day() == market.first.open().day();
+        assert!(!is_first || (o.costs.spread_bps, o.costs.measured_share) == (2.0, 0.0), "{}", o.event.id());
+    }
+    let on_quotes = facts.outcomes.iter().filter(|o| o.costs.measured_share == 1.0).count();
+    assert!(on_quotes > 100, "{on_quotes} outcomes after a day with quotes pay a measured spread");
+    for o in facts.outcomes.iter().filter(|o| o.costs.measured_share == 0.0) {
+        assert_eq!(o.costs.spread_bps, 2.0, "{}", o.event.id());
     }
     let mut plain = Pipeline::new(self::config(512, true), market.first).unwrap();
     plain.push(&market).unwrap();

@@ -114,8 +114,9 @@ pub(super) fn run(
     };
     let spec = &input.spec;
     let replay = Some(hex(&looked.link));
-    let conclusions =
+    let mut conclusions =
         conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
+    conclusions.split_costs(spec, outcomes, facts.discovery_end);
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
     let now = || request.clock.now();

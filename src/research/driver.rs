@@ -84,7 +84,9 @@ pub fn run(
     let (measures, measure_counts) = tests_beside(&run, &measure_looks)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
     let mut markets = StoreMarkets::of(store);
-    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
+    let mut conclusions =
+        conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
+    conclusions.split_costs(&request.spec, &collected.outcomes, facts.discovery_end);
     lap("discovery");
 
     write_run_files(&request.data_root, &request.spec, &facts, &conclusions)?;

@@ -232,5 +232,6 @@ fn outcome_fields(o: &Outcome) -> Fields {
         field("mae_bps", o.mae_bps),
         field("funding_paid", o.funding_paid),
         field("cost_bps_round_trip", o.cost_bps_round_trip),
+        field("costs", o.costs.values()),
     ]
 }

@@ -12,7 +12,7 @@ use backtestd_core::discovery::{
 };
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 use backtestd_core::spec::gates::CatalogueKind;
 use backtestd_core::spec::{CompiledSpec, FilterKind};
 
@@ -189,6 +189,7 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
         mae_bps: 0.0,
         funding_paid: 0.0,
         cost_bps_round_trip: 12.0,
+        costs: CostParts::whole(12.0),
     }
 }
 

@@ -21,8 +21,8 @@ use crate::tradability::{BarSeries, Market, MarketError, Markets};
 /// What the outcome book reads, plus the scale at every bar: one symbol, one value a bar.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SymbolHistory {
-    /// Open, high, low, close; NaN on a gap.
-    pub prices: [Vec<f64>; 4],
+    /// Open, high, low, close, and what costs are measured on: spread and traded value. NaN on a gap.
+    pub prices: [Vec<f64>; 6],
     /// Funding settlements of the symbol, in time order.
     pub funding: Vec<FundingPrint>,
     /// Whether settlements are collected at all.
@@ -47,7 +47,8 @@ pub struct History {
 }
 
 /// The columns of [`SymbolHistory::prices`].
-pub const PRICES: [Source; 4] = [Source::Open, Source::High, Source::Low, Source::Close];
+pub const PRICES: [Source; 6] =
+    [Source::Open, Source::High, Source::Low, Source::Close, Source::SpreadBpsMean, Source::QuoteVolume];
 
 /// Which day's events go where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

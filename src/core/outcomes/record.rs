@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::market::{BARS_PER_DAY, BarIndex, DAY_MS, Ts};
-use crate::outcomes::Event;
+use crate::outcomes::{CostParts, Event};
 
 /// A holding period: its label in specs and files, and its length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,8 +74,10 @@ pub struct Outcome {
     pub mae_bps: f64,
     /// Sum of the funding rates settled inside the window, per unit long (decimal).
     pub funding_paid: f64,
-    /// Full round-trip cost known at the event, bps.
+    /// Full round-trip cost known at the event, bps: the sum of `costs`.
     pub cost_bps_round_trip: f64,
+    /// The same in its parts.
+    pub costs: CostParts,
 }
 
 impl Outcome {

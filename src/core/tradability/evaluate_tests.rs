@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::blueprints::tests::candidate;
 use crate::market::BarIndex;
-use crate::outcomes::Event;
+use crate::outcomes::{CostParts, Event};
 use crate::spec::gates::GatesSpec;
 use crate::tradability::{BarSeries, Market, Sample};
 
@@ -46,6 +46,7 @@ fn outcomes(name: &str, n: i64, bps: f64) -> Vec<Outcome> {
             mae_bps: 0.0,
             funding_paid: 0.000_1,
             cost_bps_round_trip: 12.0,
+            costs: CostParts::whole(12.0),
         })
         .collect()
 }

@@ -16,7 +16,7 @@ use backtestd_core::blueprints::{Blueprint, Status, Triggered, match_event};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::Outcome;
+use backtestd_core::outcomes::{CostParts, Outcome};
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Fsync, Store, TickCommit};
@@ -110,6 +110,7 @@ impl Process {
                 mae_bps: 0.0,
                 funding_paid: 0.0,
                 cost_bps_round_trip: 12.0,
+                costs: CostParts::whole(12.0),
             });
         }
         let through = Ts((self.day + 1) * DAY_MS).bar() - 1;

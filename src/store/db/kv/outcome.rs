@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    time: bar on which it matured | symbol 0x00 | event type 0x00 | time: the event's bar | horizon bars u32 BE
-//! value  0x02 | postcard of `StoredOutcome2` (0x01 | of `StoredOutcome`: without `midnight_return`)
+//! value  0x02 | postcard of `StoredOutcome`, postcard of (`midnight_return`, the parts of its cost); 0x01: without them
 //! ```
 //!
 //! The event is not repeated: the key names it, and reading joins it back.
@@ -15,10 +15,11 @@ use super::event::Interner;
 use super::{push_time, text_at, time_at};
 use backtestd_core::market::BarIndex;
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 
-const FIRST_VERSION: u8 = 1;
 const VERSION: u8 = 2;
+/// Written before windows were marked at midnight and costs had parts: such a window over midnight is counted and not tested.
+const WITHOUT_PARTS: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct StoredOutcome<'a> {
@@ -31,15 +32,6 @@ struct StoredOutcome<'a> {
     mae_bps: f64,
     funding_paid: f64,
     cost_bps_round_trip: f64,
-}
-
-/// A value of version 2: the same, then `midnight_return`, which is unknown in version 1: such a window over midnight is
-/// counted and not tested.
-#[derive(Serialize, Deserialize)]
-struct StoredOutcome2<'a> {
-    #[serde(borrow)]
-    first: StoredOutcome<'a>,
-    midnight_return: f64,
 }
 
 /// The bar on whose close the outcome was booked.
@@ -69,8 +61,10 @@ pub(in crate::db) fn encode(outcome: &Outcome) -> Result<Vec<u8>, postcard::Erro
         funding_paid: outcome.funding_paid,
         cost_bps_round_trip: outcome.cost_bps_round_trip,
     };
-    let stored = StoredOutcome2 { first: stored, midnight_return: outcome.midnight_return };
-    postcard::to_extend(&stored, vec![VERSION])
+    postcard::to_extend(
+        &(outcome.midnight_return, outcome.costs),
+        postcard::to_extend(&stored, vec![VERSION])?,
+    )
 }
 
 /// Key of the event that an outcome's key names.
@@ -89,12 +83,11 @@ pub(in crate::db) fn decode(
     event: Arc<Event>,
     names: &mut Interner,
 ) -> Option<Outcome> {
-    let (s, midnight_return) = match value.split_first()? {
-        (&FIRST_VERSION, body) => (postcard::from_bytes::<StoredOutcome<'_>>(body).ok()?, f64::NAN),
-        (&VERSION, body) => {
-            let s: StoredOutcome2<'_> = postcard::from_bytes(body).ok()?;
-            (s.first, s.midnight_return)
-        }
+    let (version, body) = value.split_first()?;
+    let (s, rest): (StoredOutcome<'_>, _) = postcard::take_from_bytes(body).ok()?;
+    let (midnight_return, costs): (f64, CostParts) = match *version {
+        VERSION => postcard::from_bytes(rest).ok()?,
+        WITHOUT_PARTS => (f64::NAN, CostParts::whole(s.cost_bps_round_trip)),
         _ => return None,
     };
     let bars = u32::from_be_bytes(key.get(key.len().checked_sub(4)?..)?.try_into().ok()?);
@@ -113,5 +106,6 @@ pub(in crate::db) fn decode(
         mae_bps: s.mae_bps,
         funding_paid: s.funding_paid,
         cost_bps_round_trip: s.cost_bps_round_trip,
+        costs,
     })
 }
