@@ -58,7 +58,7 @@ pub fn run(
         discovery_start: request.first.open(),
         discovery_end: Ts((day + 1) * DAY_MS),
     };
-    let mut table = || Ok(outcome_table(&request.spec, &collected.outcomes)?);
+    let mut table = || Ok(outcome_table(&request.spec, collected.outcomes_and_marked())?);
     let (book, evidence) = stages.evidence(&config, &catalogue, day, &pipeline, &mut table)?;
     remember_begun(store, &mut ledger, (&catalogue, &book), &request.spec.gates)?;
     let look = Look {

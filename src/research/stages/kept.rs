@@ -21,6 +21,8 @@ struct Kept {
     events: Vec<(Arc<Event>, Option<BarIndex>)>,
     horizons: Vec<Horizon>,
     outcomes: Vec<KeptOutcome>,
+    /// Open positions, marked at a midnight.
+    marked: Vec<KeptOutcome>,
     open_outcomes: u64,
     quality_counts: Vec<u8>,
     bars: BTreeMap<Symbol, BarCount>,
@@ -34,8 +36,8 @@ struct KeptOutcome {
     horizon: u32,
     entry_lag_bars: u32,
     entry_price: EntryPrice,
-    /// Return, best, worst, funding, cost; then relative return, hedge ratio and variance ratio.
-    numbers: [f64; 8],
+    /// Return, its part up to midnight, best, worst, funding, cost; then relative return, hedge ratio and variance ratio.
+    numbers: [f64; 9],
     costs: CostParts,
 }
 
@@ -47,6 +49,30 @@ struct KeptFile {
     content_sha256: String,
 }
 
+impl Kept {
+    /// An outcome as it was. `None` where it names what is not there.
+    fn outcome(&self, of: &KeptOutcome) -> Option<(Outcome, Measured)> {
+        let (event, _) = self.events.get(of.event as usize)?;
+        let [forward_return, midnight_return, mfe_bps, mae_bps, funding_paid, cost_bps_round_trip, ..] =
+            of.numbers;
+        let [.., relative_return, hedge_ratio, variance_ratio] = of.numbers;
+        let outcome = Outcome {
+            event: Arc::clone(event),
+            horizon: self.horizons.get(of.horizon as usize)?.clone(),
+            entry_lag_bars: of.entry_lag_bars,
+            entry_price: of.entry_price,
+            forward_return,
+            midnight_return,
+            mfe_bps,
+            mae_bps,
+            funding_paid,
+            cost_bps_round_trip,
+            costs: of.costs,
+        };
+        Some((outcome, Measured { relative_return, hedge_ratio, variance_ratio }))
+    }
+}
+
 /// The pass as bytes. `None` where an outcome's event is not among the events, which the pass excludes.
 pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
     let mut places = BTreeMap::new();
@@ -54,19 +80,19 @@ pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
         places.insert((&*row.event.event_type, &row.event.symbol, row.event.bar), u32::try_from(at).ok()?);
     }
     let mut horizons: Vec<Horizon> = Vec::new();
-    let mut outcomes = Vec::with_capacity(collected.outcomes.len());
-    for (o, m) in collected.outcomes.iter().zip(&collected.measured) {
+    let mut keep = |o: &Outcome, m: &Measured| {
         let horizon = horizons.iter().position(|h| *h == o.horizon).unwrap_or_else(|| {
             horizons.push(o.horizon.clone());
             horizons.len() - 1
         });
-        outcomes.push(KeptOutcome {
+        Some(KeptOutcome {
             event: *places.get(&(&*o.event.event_type, &o.event.symbol, o.event.bar))?,
             horizon: u32::try_from(horizon).ok()?,
             entry_lag_bars: o.entry_lag_bars,
             entry_price: o.entry_price,
             numbers: [
                 o.forward_return,
+                o.midnight_return,
                 o.mfe_bps,
                 o.mae_bps,
                 o.funding_paid,
@@ -76,16 +102,20 @@ pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
                 m.variance_ratio,
             ],
             costs: o.costs,
-        });
-    }
+        })
+    };
+    let outcomes: Option<Vec<_>> =
+        collected.outcomes.iter().zip(&collected.measured).map(|(o, m)| keep(o, m)).collect();
+    let marked: Option<Vec<_>> = collected.marked.iter().map(|o| keep(o, &Measured::UNKNOWN)).collect();
     let file = |file: &LakeFile| {
         let path = file.path.strip_prefix(root).ok()?.to_string_lossy().into_owned();
         Some(KeptFile { path, rows: file.rows as u64, content_sha256: file.content_sha256.clone() })
     };
     let kept = Kept {
         events: collected.events.iter().map(|row| (Arc::new(row.event.clone()), row.exit)).collect(),
+        outcomes: outcomes?,
+        marked: marked?,
         horizons,
-        outcomes,
         open_outcomes: collected.open_outcomes as u64,
         quality_counts: collected.quality_counts.clone(),
         bars: collected.bars.clone(),
@@ -105,27 +135,9 @@ pub(super) fn decode(
     let Ok(kept) = postcard::from_bytes::<Kept>(bytes) else { return Ok(None) };
     let Start { history_from, mut pipeline, .. } = start;
     pipeline.load_health_counts(&kept.quality_counts)?;
-    let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
-    for of in &kept.outcomes {
-        let event = kept.events.get(of.event as usize).map(|(event, _)| Arc::clone(event));
-        let horizon = kept.horizons.get(of.horizon as usize).cloned();
-        let (Some(event), Some(horizon)) = (event, horizon) else { return Ok(None) };
-        let [forward_return, mfe_bps, mae_bps, funding_paid, cost_bps_round_trip, ..] = of.numbers;
-        let [.., relative_return, hedge_ratio, variance_ratio] = of.numbers;
-        outcomes.push(Outcome {
-            event,
-            horizon,
-            entry_lag_bars: of.entry_lag_bars,
-            entry_price: of.entry_price,
-            forward_return,
-            mfe_bps,
-            mae_bps,
-            funding_paid,
-            cost_bps_round_trip,
-            costs: of.costs,
-        });
-        measured.push(Measured { relative_return, hedge_ratio, variance_ratio });
-    }
+    let all = |list: &[KeptOutcome]| list.iter().map(|of| kept.outcome(of)).collect::<Option<Vec<_>>>();
+    let (Some(booked), Some(marked)) = (all(&kept.outcomes), all(&kept.marked)) else { return Ok(None) };
+    let (outcomes, measured) = booked.into_iter().unzip();
     let mut bars = kept.bars;
     count_quarantined(store, request, &mut bars)?;
     let row = |(event, exit): (Arc<Event>, Option<BarIndex>)| EventRow {
@@ -144,6 +156,7 @@ pub(super) fn decode(
         events: kept.events.into_iter().map(row).collect(),
         outcomes,
         measured,
+        marked: marked.into_iter().map(|(outcome, _)| outcome).collect(),
         open_outcomes: kept.open_outcomes as usize,
         quality: pipeline.quality_of(&request.symbols),
         quality_at: Vec::new(),
