@@ -323,10 +323,9 @@ fn written(root: &Path, run: &Run, compiled: &Compiled) -> Result<PathBuf, Publi
 fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let run = discovered();
-    let write = || written(root.path(), &run, &run.compiled).unwrap();
-    let folder = write();
+    let folder = written(root.path(), &run, &run.compiled).unwrap();
     let lines = std::fs::read(folder.join("blueprints.jsonl")).unwrap();
-    assert_eq!(write(), folder);
+    assert_eq!(written(root.path(), &run, &run.compiled).unwrap(), folder);
     assert_eq!(std::fs::read(folder.join("blueprints.jsonl")).unwrap(), lines);
     let summary: Value =
         serde_json::from_slice(&std::fs::read(folder.join("blueprint_summary.json")).unwrap()).unwrap();

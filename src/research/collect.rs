@@ -160,10 +160,8 @@ pub(super) fn collect_at(
     let quality_counts = pipeline.health_counts()?;
     let mut marked = pipeline.marked_outcomes();
     marked.retain(|o| o.event.bar >= request.first && request.symbols.contains(&o.event.symbol));
-    let features = match lake {
-        Some(lake) => finish_lake(lake, &mut pipeline, store, (request, &symbols), &mut log)?,
-        None => Vec::new(),
-    };
+    let written = lake.map(|lake| finish_lake(lake, &mut pipeline, store, (request, &symbols), &mut log));
+    let features = written.transpose()?.unwrap_or_default();
     let events = events
         .into_iter()
         .map(|event| {
