@@ -101,6 +101,10 @@ pub struct RobustnessSpec {
     pub min_delayed_after_cost_bps: Option<f64>,
     /// At least this share of the traded symbols must earn something after cost.
     pub min_positive_symbol_share: f64,
+    /// A batch run detects the events of what passes everything else again, with every threshold this share higher and lower;
+    /// null = it does not.
+    #[serde(default)]
+    pub threshold_shift: Option<f64>,
 }
 
 /// How many blueprints there may be.
@@ -241,7 +245,11 @@ impl StrategiesSpec {
             delay_bars,
             min_delayed_after_cost_bps,
             min_positive_symbol_share: share,
+            threshold_shift,
         } = &self.robustness;
+        if let Some(shift) = *threshold_shift {
+            found.share("robustness.threshold_shift", shift);
+        }
         let rule = "a list of numbers of at least 0";
         found.check(!cost_multiples.is_empty(), "robustness.cost_multiples", "[]", rule);
         for (at, &multiple) in cost_multiples.iter().enumerate() {
