@@ -75,8 +75,12 @@ fn shifted(expr: &Expr, factor: f64) -> Expr {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
     use super::*;
     use crate::graph::parse;
+    use crate::spec::SourceFile;
 
     fn of(text: &str, factor: f64) -> String {
         shifted(&parse(text, 0).unwrap(), factor).to_string()
@@ -94,5 +98,49 @@ mod tests {
             "not (a < (b + 1) * 1.1 and vol_regime == 2) or c <= -0.5 * 1.1"
         );
         assert_eq!(of("shock and held(thin, 2)", 1.1), "shock and held(thin, 2)");
+    }
+
+    fn read(dir: &Path, below: &str, files: &mut BTreeMap<String, SourceFile>) {
+        for entry in std::fs::read_dir(dir.join(below)).unwrap() {
+            let path = entry.unwrap().path();
+            let relative = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                read(dir, &relative, files);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                let text = std::fs::read_to_string(&path).unwrap().into();
+                files.insert(relative, SourceFile { path, text });
+            }
+        }
+    }
+
+    #[test]
+    fn every_shipped_event_can_be_shifted_and_brings_along_what_it_reads_and_no_more() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec");
+        let mut files = BTreeMap::new();
+        read(&dir, "", &mut files);
+        let spec = CompiledSpec::from_files(&dir, &files).unwrap();
+        let state = spec.states[0].id.clone();
+        let mut moved = 0;
+        for event in &spec.events {
+            let of = |factor| {
+                let name = event.event_type.as_str();
+                spec.shifted(&[name].into(), &[state.as_str()].into(), factor)
+                    .unwrap_or_else(|| panic!("{name}"))
+            };
+            let (lower, higher) = (of(0.9), of(1.1));
+            for shifted in [&lower, &higher] {
+                assert!(shifted.events.iter().any(|e| e.event_type == event.event_type));
+                let same = shifted.graph.events.iter().map(|e| &e.event_type);
+                assert!(same.eq(shifted.events.iter().map(|e| &e.event_type)), "one record a detector");
+                let same = shifted.graph.states.iter().map(|s| &s.name);
+                assert!(same.eq(shifted.states.iter().map(|s| &s.id)));
+                assert!(shifted.states.iter().any(|s| s.id == state));
+                assert!(shifted.graph.nodes.len() < spec.graph.nodes.len() / 2, "{}", event.event_type);
+                let is_known = |name: &str| shifted.graph.features.iter().any(|f| f.name == name);
+                assert!(RECORDED.into_iter().all(is_known));
+            }
+            moved += usize::from(lower.graph.nodes != higher.graph.nodes);
+        }
+        assert!(moved * 10 > spec.events.len() * 8, "thresholds move in {moved} of {}", spec.events.len());
     }
 }

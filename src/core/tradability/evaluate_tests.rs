@@ -237,7 +237,9 @@ fn rejected(asked: impl Fn(&mut BridgeGate), markets: &mut dyn Markets) -> (Vec<
     }
     let mut gate = gates().gate_v1_bridge;
     asked(&mut gate);
-    let (candidate, result) = judge_by(&gate, &booked, &strategies(), markets);
+    let mut strategies = strategies();
+    strategies.robustness.threshold_shift = Some(0.1);
+    let (candidate, result) = judge_by(&gate, &booked, &strategies, markets);
     // What a gate says is told among the gates that were asked, and a rejected candidate is not published.
     let failed: Vec<&FailReason> = result.gates.iter().filter(|g| !g.passed).map(|g| &g.of).collect();
     assert_eq!(failed, result.fail_reasons.iter().collect::<Vec<_>>());
@@ -365,4 +367,40 @@ fn later_entries_and_dearer_costs_by_hand() {
     for (multiple, net) in result.at_cost_multiples {
         assert!((net.unwrap() - (gross(0) - 12.0 * multiple)).abs() < 1e-6, "{multiple}");
     }
+}
+
+#[test]
+fn where_promotion_is_required_the_test_part_of_the_record_decides_too() {
+    // Trades of days 3 to 20, of which the last eleven, after the embargo of the test part, lose 6 bps each.
+    let mut booked = outcomes("BTCUSDT", 39, 30.0);
+    booked.extend(outcomes("BTCUSDT", 50, 5.0).into_iter().skip(39));
+    let judged = |asked: &dyn Fn(&mut crate::spec::strategies::PromotionSpec)| {
+        let mut spec = strategies().promotion;
+        asked(&mut spec);
+        let (candidate, result) = judge(&booked, &strategies());
+        let (mut candidates, mut results) = ([candidate], BTreeMap::from([(0, result)]));
+        let history = (crate::market::Ts(0), BarIndex(6000).open());
+        crate::tradability::promote(&mut candidates, &mut results, history, 5000, &spec);
+        let [candidate] = candidates;
+        let reasons: Vec<String> = results[&0].fail_reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(candidate.bridge.as_ref().unwrap().tradable, reasons.is_empty());
+        assert_eq!(candidate.judgement.promotion_track == PromotionTrack::Standard, reasons.is_empty());
+        assert_eq!(candidate.judgement.fail_reasons, results[&0].fail_reasons);
+        (reasons, results[&0].gates.iter().filter(|g| g.of.gate.starts_with("PROMOTION")).count())
+    };
+    assert_eq!(judged(&|_| ()), (Vec::new(), 0), "off by default");
+    let (reasons, asked) = judged(&|spec| spec.required = true);
+    assert_eq!((reasons.len(), asked), (1, 2), "{reasons:?}");
+    assert!(reasons[0].starts_with("PROMOTION_TEST_GATE: promotion_test_after_cost_bps -6"), "{reasons:?}");
+    let (reasons, asked) = judged(&|spec| {
+        (spec.required, spec.min_test_trades, spec.min_test_after_cost_bps) = (true, 12, -10.0);
+        (spec.min_deflated_sharpe, spec.max_overfitting) = (Some(0.999), Some(0.5));
+    });
+    assert_eq!(asked, 4);
+    assert_eq!(reasons[0], "PROMOTION_TEST_TRADES_GATE: promotion_test_trades 11 is not >= 12");
+    let overfitting = "PROMOTION_OVERFITTING_GATE: promotion_overfitting is undefined, wanted <= 0.5";
+    assert!(
+        reasons.iter().any(|reason| reason == overfitting),
+        "one rule was not chosen from several: {reasons:?}"
+    );
 }

@@ -20,7 +20,7 @@ pub struct JudgedGate {
 
 /// How a number is held against its threshold.
 #[derive(Clone, Copy)]
-enum Relation {
+pub(super) enum Relation {
     AtLeast,
     Above,
     AtMost,
@@ -34,7 +34,7 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         (gate, metric): (&'static str, &'static str),
         value: Option<f64>,

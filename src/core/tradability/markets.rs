@@ -40,7 +40,7 @@ pub trait Markets {
 /// Events to detect again.
 #[derive(Clone, Debug)]
 pub struct OtherThresholds<'a> {
-    /// Their types.
+    /// The types of the events.
     pub events: BTreeSet<&'a str>,
     /// States that conditions read.
     pub states: BTreeSet<&'a str>,

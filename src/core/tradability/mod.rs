@@ -47,7 +47,7 @@ pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
 pub use judge::JudgedGate;
 pub use markets::{DetectedAgain, MarketError, Markets, OtherThresholds};
-pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult};
+pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult, promote};
 pub use robustness::{Robustness, Shifted};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};

@@ -18,14 +18,17 @@ pub(super) fn judge(
     inputs: &BridgeInputs<'_>,
     markets: &mut dyn Markets,
 ) -> Result<(), BridgeError> {
-    let Some(shift) = inputs.strategies.robustness.threshold_shift else { return Ok(()) };
+    let shift = inputs.strategies.robustness.threshold_shift;
+    if shift.is_none() && inputs.gate.min_threshold_share.is_none() {
+        return Ok(());
+    }
     let passed = |at: &usize, result: &BridgeResult| {
         result.columns.tradable && candidates[*at].judgement.promotion_track == PromotionTrack::Standard
     };
     let places: Vec<usize> = results.iter().filter(|(at, r)| passed(at, r)).map(|(at, _)| *at).collect();
     let survivors: Vec<Candidate> = places.iter().map(|at| candidates[*at].clone()).collect();
     let mut found: Vec<Vec<Shifted>> = vec![Vec::new(); places.len()];
-    for factor in [1.0 - shift, 1.0 + shift] {
+    for factor in shift.iter().flat_map(|shift| [1.0 - shift, 1.0 + shift]) {
         let Some(shifted) = again(&survivors, factor, inputs, markets)? else { break };
         for (of, shifted) in found.iter_mut().zip(shifted) {
             of.push(shifted);
