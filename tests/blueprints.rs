@@ -144,6 +144,7 @@ fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<
             entry_lag_bars: 1,
             entry_price: EntryPrice::Close,
             forward_return: if i % 2 == 0 { forward_return } else { -forward_return },
+            midnight_return: f64::NAN,
             mfe_bps: 0.0,
             mae_bps: 0.0,
             funding_paid: 0.0,

@@ -52,6 +52,7 @@ fn outcome(event: &Event, bars: u32, forward_return: f64) -> Outcome {
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
         forward_return,
+        midnight_return: f64::NAN,
         mfe_bps: 12.5,
         mae_bps: f64::NAN,
         funding_paid: 0.0001,

@@ -68,7 +68,7 @@ pub fn run(
         discovery_start: request.first.open(),
         discovery_end: Ts((day + 1) * DAY_MS),
     };
-    let table = outcome_table(&request.spec, &collected.outcomes)?;
+    let table = outcome_table(&request.spec, collected.outcomes_and_marked())?;
     let mut book = config.open_book(&catalogue);
     book.advance(&table, &catalogue, day);
     remember_begun(store, &mut ledger, (&catalogue, &book), &request.spec.gates)?;

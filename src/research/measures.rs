@@ -149,9 +149,13 @@ fn under_test(
 ) -> Tested {
     let own = Tested::own_return(outcome);
     match statistic {
-        TestStatistic::VarianceRatio => {
-            Tested { direction: 1, value: measured.variance_ratio, cost_bps: 0.0, sigma_bar: 1.0 }
-        }
+        TestStatistic::VarianceRatio => Tested {
+            direction: 1,
+            value: measured.variance_ratio,
+            mark: f64::NAN,
+            cost_bps: 0.0,
+            sigma_bar: 1.0,
+        },
         _ => {
             let event = &outcome.event;
             let price = spec.event(&event.event_type).and_then(|e| e.relative.as_ref());
@@ -165,7 +169,7 @@ fn under_test(
             };
             let (first, hedge) = (leg_cost(price.map(|p| p.own)), leg_cost(price.map(|p| p.hedge)));
             let cost_bps = first + measured.hedge_ratio.abs() * hedge;
-            Tested { value: measured.relative_return, cost_bps, ..own }
+            Tested { value: measured.relative_return, mark: f64::NAN, cost_bps, ..own }
         }
     }
 }

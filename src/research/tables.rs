@@ -126,6 +126,7 @@ pub fn outcomes_table(
             Arc::new(Int8Array::from_iter_values(rows.iter().map(|r| r.event.direction))) as ArrayRef,
         ),
         ("forward_return".to_owned(), f64_column(rows.iter().map(|r| r.forward_return))),
+        ("midnight_return".to_owned(), f64_column(rows.iter().map(|r| r.midnight_return))),
         ("mfe_bps".to_owned(), f64_column(rows.iter().map(|r| r.mfe_bps))),
         ("mae_bps".to_owned(), f64_column(rows.iter().map(|r| r.mae_bps))),
         ("funding_paid".to_owned(), f64_column(rows.iter().map(|r| r.funding_paid))),

@@ -184,6 +184,7 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
         entry_price: EntryPrice::Close,
         // What never varies is no sample.
         forward_return: 0.01 + 0.0005 * (at / 288 % 5) as f64,
+        midnight_return: f64::NAN,
         mfe_bps: 100.0,
         mae_bps: 0.0,
         funding_paid: 0.0,

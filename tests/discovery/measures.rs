@@ -160,8 +160,8 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
         let expected = squares / (f64::from(bars.value(i)) * sigma[i] * sigma[i]) - 1.0;
         assert_eq!(variance[i].is_nan(), expected.is_nan());
         assert!(expected.is_nan() || (variance[i] - expected).abs() < 1e-9 * (1.0 + expected.abs()));
-        // The exit on the event's own day, and that day closed.
-        let day = times[i] / DAY_MS;
+        // The exit on the day of the entry, and that day closed.
+        let day = (entry + 1) * BAR_MS / DAY_MS;
         let is_used = ((exit + 1) * BAR_MS - 1) / DAY_MS == day && !sigma[i].is_nan();
         let side = f64::from(sides.value(i));
         for (statistic, value) in [("relative_return", side * relative[i]), ("variance_ratio", variance[i])] {

@@ -89,11 +89,15 @@ pub const fn closed_through(watermark: Ts) -> i64 {
     watermark.day() - 1
 }
 
-/// Booked outcomes as discovery reads them.
+/// Booked outcomes as discovery reads them, and positions that were open at a midnight and are open still (see
+/// [`crate::outcomes::OutcomeBook::marked`]): the last closed day has what they had brought by then.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
-pub fn outcome_table(spec: &CompiledSpec, outcomes: &[Outcome]) -> Result<OutcomeTable, TableError> {
+pub fn outcome_table<'a>(
+    spec: &CompiledSpec,
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+) -> Result<OutcomeTable, TableError> {
     OutcomeTable::from_outcomes(outcomes, &state_names(spec), &CatalogueSpec::conditions_of(spec))
 }
 

@@ -120,6 +120,20 @@ impl OutcomeBook {
         self.symbols.iter().flat_map(|b| b.pending.values()).map(Vec::len).sum()
     }
 
+    /// Positions that were open at a UTC midnight and are open still, as far as they are known: `midnight_return`, and no
+    /// outcome yet. In the order of their exit bars, by symbol.
+    #[must_use]
+    pub fn marked(&self) -> Vec<Outcome> {
+        let (lag, price) = (i64::from(self.config.entry_lag_bars.get()), self.config.entry_price);
+        let open = self.symbols.iter().zip(&self.config.symbols).flat_map(|(book, (_, cost))| {
+            book.pending.values().flatten().map(move |(event, horizon, known)| {
+                let costs = cost.parts(event.detected(), *known);
+                book.settle(Terms { lag, price, costs }, Arc::clone(event), horizon.clone())
+            })
+        });
+        open.filter(|outcome| !outcome.midnight_return.is_nan()).collect()
+    }
+
     /// The state, for a checkpoint.
     ///
     /// # Errors
@@ -235,12 +249,16 @@ impl SymbolBook {
             entry_lag_bars: terms.lag as u32,
             entry_price: terms.price,
             forward_return,
+            midnight_return: f64::NAN,
             mfe_bps: f64::NAN,
             mae_bps: f64::NAN,
             funding_paid: f64::NAN,
             cost_bps_round_trip: terms.costs.total(),
             costs: terms.costs,
         };
+        if let Some(midnight) = outcome.midnight() {
+            outcome.midnight_return = self.mark_at(midnight.bar(), entry_bar, entry);
+        }
         if forward_return.is_nan() {
             return outcome;
         }
@@ -255,6 +273,16 @@ impl SymbolBook {
             outcome.funding_paid = self.funding_between(outcome.entry(), outcome.exit());
         }
         outcome
+    }
+
+    /// The return from the entry to the last close before the midnight bar; NaN while that bar has not been reached.
+    fn mark_at(&self, midnight: BarIndex, entry_bar: BarIndex, entry: f64) -> f64 {
+        if midnight.0 > self.first + self.prices.len() as i64 {
+            return f64::NAN;
+        }
+        let closes = (entry_bar.0..midnight.0).rev().map(|bar| self.price(BarIndex(bar)).close);
+        let last = closes.into_iter().find(|close| !close.is_nan());
+        last.map_or(f64::NAN, |close| close / entry - 1.0)
     }
 
     /// Highest (>= 0) and lowest (<= 0) price relative to `entry` over the bars, bps. Gap rows are skipped.

@@ -87,6 +87,7 @@ fn outcome(symbol: &Symbol, row: i64, bars: u32, price: EntryPrice) -> Outcome {
         entry_lag_bars: 1,
         entry_price: price,
         forward_return: f64::NAN,
+        midnight_return: f64::NAN,
         mfe_bps: f64::NAN,
         mae_bps: f64::NAN,
         funding_paid: f64::NAN,

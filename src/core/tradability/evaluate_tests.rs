@@ -41,6 +41,7 @@ fn outcomes(name: &str, n: i64, bps: f64) -> Vec<Outcome> {
             entry_lag_bars: 1,
             entry_price: EntryPrice::Close,
             forward_return: -bps / 1e4,
+            midnight_return: f64::NAN,
             mfe_bps: 0.0,
             mae_bps: 0.0,
             funding_paid: 0.000_1,

@@ -131,6 +131,7 @@ fn outcome(event: &Event, forward_return: f64) -> Outcome {
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
         forward_return,
+        midnight_return: f64::NAN,
         mfe_bps: 0.0,
         mae_bps: 0.0,
         funding_paid: 0.0,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change_tests::common;
-use super::evidence::{Evidence, LookError};
+use super::evidence::{Evidence, LookError, Standing};
 use super::job::RunInput;
 use crate::daemon::discover::{self, Found};
 use crate::publish::{read_current, read_version};
@@ -105,6 +105,7 @@ impl Process {
                 entry_lag_bars: 1,
                 entry_price: self.spec.defaults.entry_price,
                 forward_return: f64::from(event.direction) * (bps + noise) / 1e4,
+                midnight_return: f64::NAN,
                 mfe_bps: 0.0,
                 mae_bps: 0.0,
                 funding_paid: 0.0,
@@ -121,11 +122,12 @@ impl Process {
     /// A discovery run at the midnight before [`Process::day`].
     fn run(&mut self) -> Found {
         let (first, next) = (Ts(FIRST_DAY * DAY_MS).bar(), Ts(self.day * DAY_MS).bar());
-        let looked = match self.evidence.look(&mut self.store, &self.spec, first, next) {
-            Ok(looked) => looked.under(&QualityReport::default()),
-            Err(LookError::Refused(why)) => panic!("{why}"),
-            Err(LookError::Failed(error)) => panic!("{error}"),
-        };
+        let looked =
+            match self.evidence.look(&mut self.store, &self.spec, first, Standing { next, marked: &[] }) {
+                Ok(looked) => looked.under(&QualityReport::default()),
+                Err(LookError::Refused(why)) => panic!("{why}"),
+                Err(LookError::Failed(error)) => panic!("{error}"),
+            };
         let closed_end: BarIndex = looked.closed_end;
         assert_eq!(closed_end, next);
         let input = RunInput {
