@@ -334,7 +334,7 @@ fn a_run_and_a_version_are_written_and_the_same_run_again_changes_nothing() {
     let bridge = summary["bridge"].as_array().unwrap();
     assert_eq!(bridge.len(), 3);
     // Every gate with its number, and the trades that show the rule.
-    let checks = bridge[0]["checks"].as_array().unwrap();
+    let checks = bridge[0]["gates"].as_array().unwrap();
     assert!(checks.iter().any(|c| c["gate"] == "BRIDGE_TRADES_GATE" && c["passed"] == true), "{checks:?}");
     let net = |name: &str| bridge[0]["examples"][name]["net_bps"].as_f64().unwrap();
     assert!(net("worst") <= net("first") && net("last") <= net("best"));

@@ -292,7 +292,11 @@ pub(super) fn whole_months_end(
     Ok(last.min(Month::of((end - 1).open()).bars().1))
 }
 
-fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {
+pub(super) fn history_start(
+    store: &Store,
+    symbols: &[Symbol],
+    request: &Request,
+) -> Result<BarIndex, ResearchError> {
     let mut start = request.first;
     for symbol in symbols {
         match store.range(Market::Perp, symbol)? {

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::again::ResearchMarkets;
 use super::collect::Collected;
 use super::deliver::{Concluded, Drawn, ReportOf, report_path, summarise, version_of};
-use super::markets::StoreMarkets;
 use super::measures::{MeasureLook, look_at_measures, write_measures};
 use super::request::Request;
 use super::stages::{self, CONCLUDE, Outcome, PLACEBO, REPORT, StageRecord, Stages, TABLES, files_of};
@@ -175,7 +175,7 @@ impl Ran<'_> {
         let discovery = find(look, self.config);
         let (measures, counts) = tests_beside(self, measure_looks)?;
         let replay = needs_outcomes(&discovery).then(|| replay_link(look.book, request.first));
-        let mut markets = StoreMarkets::of(store);
+        let mut markets = ResearchMarkets::of(store, request);
         let mut conclusions =
             conclude(&request.spec, discovery, &collected.outcomes, facts, replay, &mut markets)?;
         conclusions.split_costs(&request.spec, &collected.outcomes, facts.discovery_end);

@@ -16,7 +16,7 @@ pub(super) fn explanation(found: &Value) -> String {
     definition(b, &mut out);
     earnings(b, &found["as_traded"], &mut out);
     belief(b, &found["promotion"], &mut out);
-    gates(&found["as_traded"]["checks"], &mut out);
+    gates(&found["as_traded"], &mut out);
     trades(&found["as_traded"]["examples"], &mut out);
     since(b, &mut out);
     ending(b, &found["monitoring_rule"], &mut out);
@@ -234,8 +234,13 @@ fn belief(b: &Value, promotion: &Value, out: &mut String) {
     }
 }
 
-fn gates(checks: &Value, out: &mut String) {
-    let Some(checks) = checks.as_array().filter(|list| !list.is_empty()) else { return };
+/// The gates of discovery (`checks`), then those of the bridge (`gates`).
+fn gates(traded: &Value, out: &mut String) {
+    let lists = ["checks", "gates"].map(|name| traded[name].as_array().map_or(&[][..], Vec::as_slice));
+    let checks = lists.concat();
+    if checks.is_empty() {
+        return;
+    }
     title(out, "Gates");
     let cells = |c: &Value| {
         let passed = if c["passed"] == true { "passed" } else { "FAILED" };
