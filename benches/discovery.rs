@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use backtestd_core::discovery::{
-    Catalogue, DiscoveryConfig, EvidenceBook, OutcomeRow, OutcomeTable, TableBuilder, conclude_book,
+    Catalogue, DiscoveryConfig, EvidenceBook, Known, OutcomeRow, OutcomeTable, TableBuilder, conclude_book,
     default_exit, label_condition,
 };
 use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
@@ -34,7 +34,7 @@ fn world() -> &'static World {
         let regimes = ["low", "mid", "high"];
         let conditions =
             ["a", "b"].iter().flat_map(|c| regimes.iter().map(|v| label_condition(c, v))).collect();
-        let mut builder = TableBuilder::new(conditions, true);
+        let mut builder = TableBuilder::new(conditions, Known { sigma: true, mark: false });
         let mut state = 88_172_645_463_325_252_u64;
         let mut next = move || {
             state ^= state << 13;
@@ -59,10 +59,12 @@ fn world() -> &'static World {
                     family,
                     symbol,
                     timestamp,
+                    entry: default_exit(timestamp, 1, 0),
                     exit: default_exit(timestamp, 1, bars),
                     direction,
                     horizon,
                     forward_return: 0.003 * noise * f64::from(bars).sqrt(),
+                    mark: f64::NAN,
                     cost_bps: 12.0,
                     sigma_bar: 0.0015,
                 };

@@ -33,7 +33,7 @@ rm -rf "$work/run"
 mkdir -p "$work/run"
 cd "$work/run"
 export BACKTESTD_SPEC=$here/../spec
-"$backtestd" demo --days "${NAUTILUS_CI_DAYS:-120}" --exit-after 2 >demo.log 2>&1 || { tail -n 20 demo.log; exit 1; }
+"$backtestd" demo --days "${NAUTILUS_CI_DAYS:-240}" --exit-after 2 >demo.log 2>&1 || { tail -n 20 demo.log; exit 1; }
 
 # What the demo itself has published.
 "$backtestd" export nautilus --out catalog --state state/demo --data-root data/demo >export.log

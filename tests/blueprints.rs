@@ -20,7 +20,7 @@ use backtestd_core::discovery::{
 };
 use backtestd_core::market::{BarIndex, Symbol, Ts};
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 use backtestd_core::spec::gates::GatesSpec;
 use backtestd_core::spec::strategies::StrategiesSpec;
 use backtestd_core::tradability::{BridgeInputs, apply};
@@ -144,10 +144,12 @@ fn outcomes(event_type: &str, symbol: &str, n: i64, forward_return: f64) -> Vec<
             entry_lag_bars: 1,
             entry_price: EntryPrice::Close,
             forward_return: if i % 2 == 0 { forward_return } else { -forward_return },
+            midnight_return: f64::NAN,
             mfe_bps: 0.0,
             mae_bps: 0.0,
             funding_paid: 0.0,
             cost_bps_round_trip: 12.0,
+            costs: CostParts::whole(12.0),
         })
         .collect()
 }

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use backtestd_core::conclude::{discovery_config, outcome_table};
+use backtestd_core::discovery::OutcomeTable;
 use backtestd_core::graph::EngineOptions;
-use backtestd_core::market::{RawBlock, Ts};
+use backtestd_core::market::{BARS_PER_DAY, RawBlock, Ts};
 use backtestd_core::pipeline::{Facts, POOLED, Pipeline, PipelineConfig};
 use sha2::{Digest, Sha256};
 
@@ -124,6 +126,42 @@ fn cutting_the_future_at_50_random_points_changes_nothing_before_the_cut() {
 }
 
 #[test]
+fn a_position_that_is_open_at_midnight_is_the_same_evidence_on_that_evening_as_when_all_is_known() {
+    const ROWS: usize = 26 * 288;
+    let market = common::market(11, SYMBOLS, ROWS);
+    let base = config(512, true);
+    let (spec, symbols) = (Arc::clone(&base.spec), base.symbols.clone());
+    let discovery = discovery_config(&spec, &symbols, Ts(0));
+    let catalogue = discovery.catalogue(&OutcomeTable::default());
+    let first_midnight = (-market.first.0).rem_euclid(BARS_PER_DAY) as usize;
+    let day_before = market.first.open().day() - i64::from(first_midnight == 0);
+
+    let mut whole = Pipeline::new(base.clone(), market.first).unwrap();
+    let all = whole.push(&market).unwrap().outcomes;
+    let known = outcome_table(&spec, &all).unwrap();
+    // Looks at midnight and some hours later, when some of what was open has been booked.
+    for hours in [0, 3] {
+        let mut pipeline = Pipeline::new(base.clone(), market.first).unwrap();
+        let (mut live, mut batch) = (discovery.open_book(&catalogue), discovery.open_book(&catalogue));
+        let (mut outcomes, mut from) = (Vec::new(), 0);
+        for evening in 0..24 {
+            let to = first_midnight + evening * BARS_PER_DAY as usize + hours * 12;
+            if to > from {
+                outcomes.extend(pipeline.push(&common::slice(&market, from, to)).unwrap().outcomes);
+                from = to;
+            }
+            let day = day_before + evening as i64;
+            let marked = pipeline.marked_outcomes();
+            live.advance(&outcome_table(&spec, outcomes.iter().chain(&marked)).unwrap(), &catalogue, day);
+            batch.advance(&known, &catalogue, day);
+            assert!(live == batch, "{hours} hours after the end of day {day}");
+        }
+        let counts = live.counts();
+        assert!(counts.marked > 50 && counts.purged == 0, "{counts:?}");
+    }
+}
+
+#[test]
 fn detector_health_is_the_same_however_rows_were_pushed_and_counts_from_where_it_is_told() {
     const ROWS: usize = 4_000;
     let market = common::market(10, SYMBOLS, ROWS);
@@ -218,7 +256,16 @@ fn a_dated_fee_schedule_makes_the_fee_event_available_and_prices_outcomes_at_the
     assert_eq!(seen, [[(from - 1, 1.0); SYMBOLS], [(to - 1, 1.0); SYMBOLS]].concat());
     for o in &facts.outcomes {
         let taker = if o.event.detected() >= from.open() { 5.0 } else { 4.0 };
-        assert_eq!(o.cost_bps_round_trip, 2.0 * (taker + 2.0), "{}", o.event.id());
+        assert_eq!((o.costs.fee_bps, o.costs.slippage_bps), (2.0 * taker, 2.0), "{}", o.event.id());
+        assert_eq!(o.cost_bps_round_trip, o.costs.total(), "{}", o.event.id());
+        // Nothing of the first day is known on the first day.
+        let is_first = o.event.bar.open().day() == market.first.open().day();
+        assert!(!is_first || (o.costs.spread_bps, o.costs.measured_share) == (2.0, 0.0), "{}", o.event.id());
+    }
+    let on_quotes = facts.outcomes.iter().filter(|o| o.costs.measured_share == 1.0).count();
+    assert!(on_quotes > 100, "{on_quotes} outcomes after a day with quotes pay a measured spread");
+    for o in facts.outcomes.iter().filter(|o| o.costs.measured_share == 0.0) {
+        assert_eq!(o.costs.spread_bps, 2.0, "{}", o.event.id());
     }
     let mut plain = Pipeline::new(self::config(512, true), market.first).unwrap();
     plain.push(&market).unwrap();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use backtestd_core::discovery::{DayRecord, Trial, TrialKey};
 use backtestd_core::market::{Bar, BarIndex, FundingPrint, Market, OpenInterest, Symbol, Ts};
 use backtestd_core::market::{RawPut, Records};
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 use backtestd_core::outcomes::{EpisodeEnd, Event};
 use backtestd_core::spec::TestStatistic;
 use backtestd_store::{Delivery, Fsync, Origin, Store, StoreError, TickCommit};
@@ -52,10 +52,12 @@ fn outcome(event: &Event, bars: u32, forward_return: f64) -> Outcome {
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
         forward_return,
+        midnight_return: f64::NAN,
         mfe_bps: 12.5,
         mae_bps: f64::NAN,
         funding_paid: 0.0001,
         cost_bps_round_trip: 12.0,
+        costs: CostParts::whole(12.0),
     }
 }
 

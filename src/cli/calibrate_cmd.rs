@@ -252,7 +252,7 @@ fn scores(cmd: &CalibrateCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<Calibr
     if let Some(progress) = progress {
         progress.finish(&format!("{} outcomes", collected.outcomes.len()));
     }
-    let table = outcome_table(spec, &collected.outcomes)?;
+    let table = outcome_table(spec, collected.outcomes_and_marked())?;
     let config = DiscoveryConfig {
         excluded: exclusions(&collected.quality),
         ..discovery_config(spec, &request.symbols, request.end.open())

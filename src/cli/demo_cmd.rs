@@ -1,6 +1,7 @@
 //! `backtestd demo`: the main job with nothing else installed and no network. A simulated exchange on loopback and the
 //! daemon against it, in one process and in accelerated time.
 
+mod edges;
 mod score;
 
 use std::fs::{File, TryLockError};
@@ -23,8 +24,8 @@ use backtestd_binance::venue::{Exchange, ExchangeConfig, Limits, RunningExchange
 use backtestd_core::market::{DAY_MS, Kind, Symbol, Ts};
 use backtestd_lab::sim::Scenario;
 use backtestd_store::lake::write_bytes;
-use backtestd_store::read_files;
 use backtestd_store::{Store, StoreOptions};
+use backtestd_store::{load_specs, read_files};
 
 use score::Score;
 
@@ -44,7 +45,7 @@ pub(super) struct DemoCmd {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Days of history to fetch before going live.
-    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(20..=1000))]
     days: u32,
     /// Virtual seconds per real second.
     #[arg(long, default_value_t = 1500.0)]
@@ -130,7 +131,10 @@ impl DemoCmd {
         running.await??;
         let scenario = exchange.scenario().clone();
         exchange.shutdown().await;
-        Score::read(&scenario, &state, &data_root, &run, &status, started.elapsed())
+        let costs = load_specs(&spec)?.defaults.costs;
+        let leader = &scenario.symbols[0].name;
+        let cost_bps = 2.0 * (costs.fee_bps(leader) + costs.slippage_bps(leader));
+        Score::read(&scenario, &state, &data_root, &run, &status, (cost_bps, started.elapsed()))
     }
 
     async fn exchange(&self) -> anyhow::Result<RunningExchange> {

@@ -15,7 +15,9 @@ use backtestd_store::{load_yaml, read_files};
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
 /// The table needs the columns event_type, canonical_family, symbol, timestamp, direction, horizon, forward_return, and
-/// may have cost_bps_round_trip, sigma_bar, exit_ts and state.<name>. An event and holding period is one row. Thresholds
+/// may have cost_bps_round_trip, sigma_event (or sigma_bar), entry_lag_bars, exit_ts, midnight_return, funding_paid and
+/// state.<name>. An event and holding period is one row. A window with midnight inside is tested where midnight_return says what
+/// it had brought by then, and only counted otherwise; funding_paid is taken off the return where it is known. Thresholds
 /// come from gates.yaml. The catalogue is what the table holds, declared closed: all error budget is spent on it.
 ///
 /// Example: backtestd discover --outcomes outcomes.parquet --out ./candidates
@@ -97,8 +99,8 @@ fn print_rows(discovery: &Discovery, states: &[String]) {
     let s = &discovery.summary;
     println!("specs        {}", s.ontology_spec_hash);
     println!(
-        "rows         {} ({} purged, {} that cannot be scored, {} undirected)",
-        s.rows, s.rows_purged, s.rows_dropped, s.rows_undirected
+        "rows         {} ({} purged, {} carried over midnight, {} that cannot be scored, {} undirected)",
+        s.rows, s.rows_purged, s.rows_marked, s.rows_dropped, s.rows_undirected
     );
     if s.rows_repeated > 0 {
         println!(

@@ -13,7 +13,7 @@ use crate::publish::{publish_conclusions, write_run_files};
 use backtestd_core::blueprints::{Blueprint, RunFacts};
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::{Look, conclude, find};
-use backtestd_core::discovery::{Cohort, Discovery};
+use backtestd_core::discovery::{Cohort, Discovery, Nearest};
 use backtestd_core::market::Ts;
 use backtestd_core::market::hex;
 use backtestd_core::outcomes::Outcome;
@@ -51,6 +51,8 @@ pub(super) struct Found {
     pub trials: u64,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
+    /// What is nearest to being found: something to wait by.
+    pub nearest: Vec<Nearest>,
     /// Last UTC day in the evidence.
     pub closed_through: Option<String>,
     /// How often closed days were taken again.
@@ -112,8 +114,9 @@ pub(super) fn run(
     };
     let spec = &input.spec;
     let replay = Some(hex(&looked.link));
-    let conclusions =
+    let mut conclusions =
         conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
+    conclusions.split_costs(spec, outcomes, facts.discovery_end);
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);
     let now = || request.clock.now();
@@ -135,6 +138,7 @@ pub(super) fn run(
         discoveries: summary.discoveries as u64,
         trials: summary.trials as u64,
         cohorts: summary.cohorts.clone(),
+        nearest: summary.nearest.clone(),
         closed_through: summary.closed_through.clone(),
         replays: looked.replays,
         fingerprint: looked.fingerprint.clone(),

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 pub use super::exchange_status::{
     ChangeOfUniverse, ClockStatus, GapStatus, OpinionStatus, RefusedStatus, RestStatus, UniverseStatus,
 };
-use backtestd_core::discovery::{Cohort, Opening};
+use backtestd_core::discovery::{Cohort, Nearest, Opening};
 use backtestd_core::market::{Market, Symbol, Ts};
 use backtestd_core::pipeline::{ChangeSummary, PartialSource, QualityReport};
 use backtestd_store::Replaced;
@@ -398,6 +398,9 @@ pub struct DiscoveryStatus {
     pub trials: u64,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
+    /// What is nearest to being found, soonest first, at the pace so far: something to wait by, and nothing to choose a test
+    /// by.
+    pub nearest: Vec<Nearest>,
     /// The last UTC day in the evidence, `YYYY-MM-DD`.
     pub closed_through: Option<String>,
     /// How often closed days were taken again, after late data or another spec: the replay version of the evidence.

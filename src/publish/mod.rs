@@ -3,6 +3,7 @@
 //! [`write_promotion_audit`] leave a run's own record.
 
 mod audit;
+mod columns;
 mod directory;
 mod run;
 mod run_files;

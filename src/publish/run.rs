@@ -14,6 +14,7 @@ use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};
 use backtestd_core::discovery::Candidate;
+use backtestd_core::outcomes::CostParts;
 use backtestd_core::tradability::BridgeResult;
 use backtestd_store::lake::{sync_folder, write_synced};
 
@@ -56,6 +57,7 @@ struct BridgeLine<'a> {
     dropped: u64,
     gross_bps: Option<f64>,
     cost_bps: Option<f64>,
+    cost_parts_bps: Option<BTreeMap<&'a str, f64>>,
     funding_bps: Option<f64>,
     after_cost_bps: Option<f64>,
     worst_bps: Option<f64>,
@@ -159,6 +161,7 @@ fn bridge_line<'a>(
         dropped: result.dropped,
         gross_bps: result.summary.gross_bps,
         cost_bps: result.summary.cost_bps,
+        cost_parts_bps: result.costs.map(|costs| CostParts::NAMES.into_iter().zip(costs.values()).collect()),
         funding_bps: result.summary.funding_bps,
         after_cost_bps: result.summary.net_bps,
         worst_bps: result.summary.worst_bps,

@@ -10,6 +10,7 @@ use backtestd_core::spec::CompiledSpec;
 use backtestd_core::tradability::PromotionReport;
 use backtestd_store::lake::{LakeError, write_bytes, write_phase2_reports};
 
+use super::columns::columns_beside;
 use super::{
     Publication, PublishContext, PublishError, publish_version, read_current, write_promotion_audit,
     write_run,
@@ -49,7 +50,8 @@ pub fn write_run_files(
     let hypotheses = conclusions.discovery.summary.hypotheses;
     let (bridge, compiled) = (&conclusions.bridge, &conclusions.compiled);
     write_run(&reports, &spec.hash, facts, hypotheses, candidates, bridge, compiled)?;
-    write_phase2_reports(&reports.join("phase2").join(&facts.run_id), &conclusions.discovery)?;
+    let phase2 = reports.join("phase2").join(&facts.run_id);
+    write_phase2_reports(&phase2, &conclusions.discovery, &columns_beside(conclusions))?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
     let promotion = PromotionReport::of(
         candidates,

@@ -43,7 +43,7 @@ fn card(b: &Blueprint) -> Markup {
 }
 
 /// The evidence and the terms in lines.
-fn facts(b: &Blueprint) -> [(&'static str, String); 9] {
+fn facts(b: &Blueprint) -> [(&'static str, String); 10] {
     let e = &b.evidence;
     let probabilities = |q: Option<f64>| probability(q.unwrap_or(f64::NAN));
     let pair = |a: Option<f64>, b: Option<f64>| format!("{} / {} bps", signed(a, 1), signed(b, 1));
@@ -65,5 +65,22 @@ fn facts(b: &Blueprint) -> [(&'static str, String); 9] {
         ("Wrong sign", probabilities(e.lfsr)),
         ("Raw by half", pair(e.first_half_bps, e.second_half_bps)),
         ("Round trip", format!("{} bps{funding}", number(Some(b.costs.round_trip_bps), 1))),
+        ("Paid on average", paid(b)),
     ]
+}
+
+/// What the bridge's trades paid, part by part.
+fn paid(b: &Blueprint) -> String {
+    let Some(costs) = b.evidence.bridge.and_then(|bridge| bridge.costs) else { return "–".to_owned() };
+    let part = |bps: f64| number(Some(bps), 1);
+    format!(
+        "fees {}, spread {} (measured on {} %), slippage {}, impact {}, borrowing {}, funding {} bps",
+        part(costs.fee_bps),
+        part(costs.spread_bps),
+        number(Some(100.0 * costs.spread_measured), 0),
+        part(costs.slippage_bps),
+        part(costs.impact_bps),
+        part(costs.borrow_bps),
+        number(costs.funding_bps, 1),
+    )
 }

@@ -31,6 +31,8 @@ pub struct Collected {
     pub outcomes: Vec<Outcome>,
     /// What else their windows show, outcome by outcome.
     pub measured: Vec<Measured>,
+    /// Positions that were open at a midnight and at the end of the log: see `OutcomeBook::marked`.
+    pub marked: Vec<Outcome>,
     /// Outcomes that were still open at the end of the log.
     pub open_outcomes: usize,
     /// Detector health per event and symbol, and the sources that were known on a part of the range only.
@@ -156,6 +158,8 @@ pub(super) fn collect_at(
     }
     count_quarantined(store, request, &mut bars)?;
     let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
+    let mut marked = pipeline.marked_outcomes();
+    marked.retain(|o| o.event.bar >= request.first && request.symbols.contains(&o.event.symbol));
     if let Some(lake) = lake {
         finish_lake(lake, &mut pipeline, store, (request, &symbols))?;
     }
@@ -171,6 +175,7 @@ pub(super) fn collect_at(
         events,
         outcomes,
         measured,
+        marked,
         open_outcomes,
         quality,
         quality_at,
@@ -179,6 +184,13 @@ pub(super) fn collect_at(
         history_from,
         data,
     })
+}
+
+impl Collected {
+    /// What discovery reads: matured outcomes, and what is open still.
+    pub fn outcomes_and_marked(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().chain(&self.marked)
+    }
 }
 
 /// Others read whole months: the rest of the last one is computed for the lake alone.

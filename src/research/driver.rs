@@ -68,7 +68,7 @@ pub fn run(
         discovery_start: request.first.open(),
         discovery_end: Ts((day + 1) * DAY_MS),
     };
-    let table = outcome_table(&request.spec, &collected.outcomes)?;
+    let table = outcome_table(&request.spec, collected.outcomes_and_marked())?;
     let mut book = config.open_book(&catalogue);
     book.advance(&table, &catalogue, day);
     remember_begun(store, &mut ledger, (&catalogue, &book), &request.spec.gates)?;
@@ -84,7 +84,9 @@ pub fn run(
     let (measures, measure_counts) = tests_beside(&run, &measure_looks)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
     let mut markets = StoreMarkets::of(store);
-    let conclusions = conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
+    let mut conclusions =
+        conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
+    conclusions.split_costs(&request.spec, &collected.outcomes, facts.discovery_end);
     lap("discovery");
 
     write_run_files(&request.data_root, &request.spec, &facts, &conclusions)?;

@@ -12,7 +12,7 @@ use backtestd_core::discovery::{
     Accounting, Catalogue, CatalogueSpec, DiscoveryConfig, MeasuredTest, OutcomeTable, Tested, book_of,
     conclude_in, measured_test,
 };
-use backtestd_core::market::Symbol;
+use backtestd_core::market::{DAY_MS, Symbol};
 use backtestd_core::outcomes::{BookConfig, Leg, LegBook, Measured, Outcome, RelativePrice};
 use backtestd_core::pipeline::Facts;
 use backtestd_core::spec::{CompiledSpec, TestStatistic};
@@ -131,7 +131,15 @@ impl MeasureLook {
     }
 }
 
-/// What is tested of an outcome. The hedge leg pays what the perpetual of its symbol pays. A ratio has no side of its own
+/// What a leg on the spot market costs over an outcome's window, bps. One of the two sides that are tested sells it, and the
+/// test has one cost for both: both pay the interest on borrowed coins.
+fn spot_cost(spec: &CompiledSpec, outcome: &Outcome) -> Option<f64> {
+    let days = (outcome.exit().0 - outcome.entry().0) as f64 / DAY_MS as f64;
+    spec.defaults.costs.spot_leg(outcome.event.detected(), true, days).map(|parts| parts.total())
+}
+
+/// What is tested of an outcome. Each leg pays what its market asks: the spot leg its own fees, slippage and interest (where
+/// the specs name them), every other what the perpetual of its symbol pays. A ratio has no side of its own
 /// and costs nothing: it is not traded.
 fn under_test(
     spec: &CompiledSpec,
@@ -141,22 +149,27 @@ fn under_test(
 ) -> Tested {
     let own = Tested::own_return(outcome);
     match statistic {
-        TestStatistic::VarianceRatio => {
-            Tested { direction: 1, value: measured.variance_ratio, cost_bps: 0.0, sigma_bar: 1.0 }
-        }
+        TestStatistic::VarianceRatio => Tested {
+            direction: 1,
+            value: measured.variance_ratio,
+            mark: f64::NAN,
+            cost_bps: 0.0,
+            sigma_bar: 1.0,
+        },
         _ => {
             let event = &outcome.event;
-            let hedge =
-                spec.event(&event.event_type).and_then(|e| e.relative.as_ref()).map(|price| price.hedge);
-            let hedge_cost = match hedge {
+            let price = spec.event(&event.event_type).and_then(|e| e.relative.as_ref());
+            let leg_cost = |leg: Option<Leg>| match leg {
                 Some(Leg::Leader) => {
                     let leader = spec.defaults.leader.of(&event.symbol);
                     spec.defaults.costs.round_trips(leader).at(event.detected())
                 }
+                Some(Leg::Spot) => spot_cost(spec, outcome).unwrap_or(own.cost_bps),
                 _ => own.cost_bps,
             };
-            let cost_bps = own.cost_bps + measured.hedge_ratio.abs() * hedge_cost;
-            Tested { value: measured.relative_return, cost_bps, ..own }
+            let (first, hedge) = (leg_cost(price.map(|p| p.own)), leg_cost(price.map(|p| p.hedge)));
+            let cost_bps = first + measured.hedge_ratio.abs() * hedge;
+            Tested { value: measured.relative_return, mark: f64::NAN, cost_bps, ..own }
         }
     }
 }

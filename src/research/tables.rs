@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int8Array, Int32Array, RecordBatch};
 use serde_json::{Map, Value};
 
 use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::outcomes::{Event, Measured, Outcome, carry_label, vol_label};
+use backtestd_core::outcomes::{CostParts, Event, Measured, Outcome, carry_label, vol_label};
 use backtestd_store::lake::{LakeError, bool_column, f64_column, string_column, table, ts_column_opt};
 
 /// An event with what is known about it besides the detection itself.
@@ -126,6 +126,7 @@ pub fn outcomes_table(
             Arc::new(Int8Array::from_iter_values(rows.iter().map(|r| r.event.direction))) as ArrayRef,
         ),
         ("forward_return".to_owned(), f64_column(rows.iter().map(|r| r.forward_return))),
+        ("midnight_return".to_owned(), f64_column(rows.iter().map(|r| r.midnight_return))),
         ("mfe_bps".to_owned(), f64_column(rows.iter().map(|r| r.mfe_bps))),
         ("mae_bps".to_owned(), f64_column(rows.iter().map(|r| r.mae_bps))),
         ("funding_paid".to_owned(), f64_column(rows.iter().map(|r| r.funding_paid))),
@@ -150,6 +151,9 @@ pub fn outcomes_table(
         ("variance_ratio", |m| m.variance_ratio),
     ] {
         columns.push((name.to_owned(), f64_column(measured.iter().map(f))));
+    }
+    for (at, name) in CostParts::NAMES.into_iter().enumerate() {
+        columns.push((format!("cost_{name}"), f64_column(rows.iter().map(|r| r.costs.values()[at]))));
     }
     table(columns)
 }

@@ -210,12 +210,19 @@ fn record_of(
     let states: Vec<&str> = spec.graph.states.iter().map(|s| s.name.as_str()).collect();
     let events: Vec<Event> = collected.events.iter().map(|r| r.event.clone()).collect();
     let costs = &spec.defaults.costs;
+    let booked: BTreeMap<(&Symbol, Ts), f64> = collected
+        .outcomes
+        .iter()
+        .map(|o| ((&o.event.symbol, o.event.detected()), o.cost_bps_round_trip))
+        .collect();
     let past = Past {
         events: &events,
         outcomes: &collected.outcomes,
         states: &states,
         markets,
-        cost_bps: &|symbol, at| costs.round_trips(symbol).at(at),
+        cost_bps: &|symbol, at| {
+            booked.get(&(symbol, at)).copied().unwrap_or_else(|| costs.round_trips(symbol).at(at))
+        },
     };
     let portfolio = &spec.strategies.portfolio;
     let filters =

@@ -227,9 +227,11 @@ fn outcome_fields(o: &Outcome) -> Fields {
         field("entry_lag_bars", o.entry_lag_bars),
         field("entry_price", o.entry_price),
         field("forward_return", o.forward_return),
+        field("midnight_return", o.midnight_return),
         field("mfe_bps", o.mfe_bps),
         field("mae_bps", o.mae_bps),
         field("funding_paid", o.funding_paid),
         field("cost_bps_round_trip", o.cost_bps_round_trip),
+        field("costs", o.costs.values()),
     ]
 }

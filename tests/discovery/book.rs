@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use backtestd_core::discovery::scores::inverse_scale;
-use backtestd_core::discovery::{DaySum, LeftOut, OutcomeRow, OutcomeTable, TableBuilder, default_exit};
+use backtestd_core::discovery::{
+    DaySum, Known, LeftOut, OutcomeRow, OutcomeTable, TableBuilder, default_exit,
+};
 use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 
 use crate::world::{Dice, EVENTS, FIRST_DAY, SYMBOLS, conditions, config};
@@ -12,9 +14,9 @@ const DAYS: i64 = 40;
 
 /// Rows of every kind: some without a direction or a return, some whose window crosses midnight, on no condition up to
 /// all three.
-fn table(seed: u64, symbols: &[&str], rows: usize) -> OutcomeTable {
+fn table(seed: u64, symbols: &[&str], rows: usize, mark: bool) -> OutcomeTable {
     let mut dice = Dice::new(seed);
-    let mut builder = TableBuilder::new(conditions(), true);
+    let mut builder = TableBuilder::new(conditions(), Known { sigma: true, mark });
     for _ in 0..rows {
         let (event_type, family) = EVENTS[dice.below(2) as usize];
         let (horizon, bars) = [("5m", 1), ("60m", 12)][dice.below(2) as usize];
@@ -26,10 +28,13 @@ fn table(seed: u64, symbols: &[&str], rows: usize) -> OutcomeTable {
             family,
             symbol: symbols[dice.below(symbols.len() as u64) as usize],
             timestamp,
+            entry: default_exit(timestamp, 1, 0),
             exit: default_exit(timestamp, 1, bars),
             direction: [1, -1, 1, -1, 0][dice.below(5) as usize],
             horizon,
             forward_return: if dice.below(20) == 0 { f64::NAN } else { 0.002 * dice.normal() },
+            // Of windows over midnight alone it is read.
+            mark: if dice.below(5) == 0 { f64::NAN } else { 0.001 * dice.normal() },
             cost_bps: 8.0 + dice.below(5) as f64,
             sigma_bar: match dice.below(20) {
                 0 => f64::NAN,
@@ -43,19 +48,52 @@ fn table(seed: u64, symbols: &[&str], rows: usize) -> OutcomeTable {
     builder.finish()
 }
 
-/// Weights of the rows of one event and holding period in a unit of one symbol and in a pool, `None` where a row is not
+/// What of a row counts on a day.
+struct Piece {
+    row: usize,
+    day: i64,
+    r: f64,
+    is_carried: bool,
+}
+
+/// The pieces that count up to the last day, day after day: a window over midnight is two, marked in between. `None` for the
+/// return where nobody knows the mark.
+fn pieces(table: &OutcomeTable) -> Vec<(Piece, bool)> {
+    let mut out = Vec::new();
+    for row in 0..table.len() {
+        let (r, exit) = (table.forward_return[row], Ts(table.exit[row] - 1).day());
+        let entry = table.entry.get(row).map_or(table.timestamp[row], |entry| *entry);
+        let (day, mark) = (Ts(entry).day(), table.mark.get(row).copied().unwrap_or(f64::NAN));
+        if exit == day {
+            out.push((Piece { row, day, r, is_carried: false }, true));
+        } else if mark.is_nan() {
+            out.push((Piece { row, day: exit, r, is_carried: false }, false));
+        } else {
+            out.push((Piece { row, day, r: mark, is_carried: false }, true));
+            out.push((Piece { row, day: exit, r: r - mark, is_carried: true }, true));
+        }
+    }
+    out.retain(|(piece, _)| piece.day < FIRST_DAY + DAYS);
+    out.sort_by_key(|(piece, _)| piece.day);
+    out
+}
+
+/// Weights of the pieces of one event and holding period in a unit of one symbol and in a pool, `None` where a row is not
 /// used, and whether its sigma was lifted. As gates.yaml says it: medians over the first used rows of 32 active days
 /// before the row's, five at least.
-fn weights(table: &OutcomeTable, event: &str, bars: u32) -> BTreeMap<usize, (f64, Option<f64>, bool)> {
+fn weights(
+    table: &OutcomeTable,
+    event: &str,
+    bars: u32,
+) -> BTreeMap<(usize, bool), (f64, Option<f64>, bool)> {
     const FLOOR: f64 = 1e-5;
     let mut firsts: BTreeMap<u16, Vec<(i64, f64)>> = BTreeMap::new();
     let mut out = BTreeMap::new();
-    for row in 0..table.len() {
-        let day = Ts(table.timestamp[row]).day();
+    for (Piece { row, day, r, is_carried }, is_marked) in pieces(table) {
         let horizon = &table.horizons[usize::from(table.horizon[row])];
-        let is_known = table.forward_return[row].is_finite() && table.sigma_bar[row] > 0.0;
+        let is_known = r.is_finite() && table.sigma_bar[row] > 0.0;
         let is_its = *table.event_types[usize::from(table.event[row])] == *event && horizon.bars == bars;
-        if !is_its || !is_known || table.direction[row] == 0 || Ts(table.exit[row] - 1).day() > day {
+        if !is_its || !is_known || table.direction[row] == 0 || !is_marked {
             continue;
         }
         let typical = |symbol: u16| {
@@ -85,10 +123,10 @@ fn weights(table: &OutcomeTable, event: &str, bars: u32) -> BTreeMap<usize, (f64
             (share > 0.0).then_some(weight * share)
         };
         let of_symbol = firsts.entry(table.symbol[row]).or_default();
-        if of_symbol.last().is_none_or(|(d, _)| *d < day) {
+        if !is_carried && of_symbol.last().is_none_or(|(d, _)| *d < day) {
             of_symbol.push((day, weight));
         }
-        out.insert(row, (weight, pooled, sigma < FLOOR || weight < plain));
+        out.insert((row, is_carried), (weight, pooled, sigma < FLOOR || weight < plain));
     }
     out
 }
@@ -96,11 +134,11 @@ fn weights(table: &OutcomeTable, event: &str, bars: u32) -> BTreeMap<usize, (f64
 /// Days and rows left out of a unit, by event, horizon, symbol (`None` pooled) and condition.
 fn of_unit(
     table: &OutcomeTable,
-    weights: &BTreeMap<usize, (f64, Option<f64>, bool)>,
+    weights: &BTreeMap<(usize, bool), (f64, Option<f64>, bool)>,
     (event, bars, symbol, condition): (&str, u32, Option<&str>, Option<&str>),
 ) -> (Vec<DaySum>, LeftOut) {
     let (mut days, mut left_out) = (BTreeMap::<i64, DaySum>::new(), LeftOut::default());
-    for row in 0..table.len() {
+    for (Piece { row, day, r, is_carried }, is_marked) in pieces(table) {
         let horizon = &table.horizons[usize::from(table.horizon[row])];
         let of_symbol = table.symbols[usize::from(table.symbol[row])].as_str();
         let holds = condition.is_none_or(|id| {
@@ -114,20 +152,28 @@ fn of_unit(
         if !is_its {
             continue;
         }
-        let day = Ts(table.timestamp[row]).day();
-        if Ts(table.exit[row] - 1).day() > day {
-            left_out.purged += u32::from(day < FIRST_DAY + DAYS - 1);
-        } else if let Some(&(weight, pooled, is_floored)) = weights.get(&row) {
-            left_out.floored += u32::from(is_floored);
+        if !is_marked {
+            left_out.purged += 1;
+        } else if let Some(&(weight, pooled, is_floored)) = weights.get(&(row, is_carried)) {
+            left_out.floored += u32::from(is_floored && !is_carried);
             // A catalogue of one symbol has no pool.
             let weight = if symbol.is_some() { Some(weight) } else { pooled };
             let Some(weight) = weight else {
-                left_out.apart += 1;
+                left_out.apart += u32::from(!is_carried);
                 continue;
             };
             let sum = days.entry(day).or_insert(DaySum::new(i32::try_from(day).unwrap()));
-            sum.add(f64::from(table.direction[row]) * table.forward_return[row], table.cost[row], weight);
-        } else {
+            let signed = f64::from(table.direction[row]) * r;
+            if is_carried {
+                // No event of its own, and no cost.
+                sum.parts += 1;
+                let w = weight * (1.0 / f64::from(sum.parts).sqrt());
+                (sum.sum, sum.squares) = (sum.sum + signed, sum.squares + signed * signed);
+                sum.z += w * signed;
+            } else {
+                sum.add(signed, table.cost[row], weight);
+            }
+        } else if !is_carried {
             left_out.dropped += 1;
         }
     }
@@ -136,8 +182,15 @@ fn of_unit(
 
 #[test]
 fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once_and_after_a_restart() {
-    for (seed, symbols, rows) in [(1, &SYMBOLS[..], 4000), (2, &SYMBOLS[..1], 1500), (3, &SYMBOLS[..2], 30)] {
-        let (table, config) = (table(seed, symbols, rows), config());
+    let cases = [
+        (1, &SYMBOLS[..], 4000, false),
+        (2, &SYMBOLS[..1], 1500, false),
+        (3, &SYMBOLS[..2], 30, false),
+        (4, &SYMBOLS[..], 4000, true),
+        (5, &SYMBOLS[..1], 1500, true),
+    ];
+    for (seed, symbols, rows, mark) in cases {
+        let (table, config) = (table(seed, symbols, rows, mark), config());
         let catalogue = config.catalogue(&table);
         let mut book = config.open_book(&catalogue);
         for day in [0, 1, 2, 9, 10, DAYS - 1] {
@@ -171,8 +224,17 @@ fn every_unit_has_the_days_of_its_rows_however_many_are_taken_at_once_and_after_
         assert_eq!(units, catalogue.units);
         assert!(rows < 100 || floored > 0 && (symbols.len() == 1 || apart > 0), "{floored} {apart}");
         let counts = book.counts();
-        // A window that crosses the last midnight counts on the day after.
-        let taken = table.exit.iter().filter(|exit| Ts(**exit - 1).day() < FIRST_DAY + DAYS).count();
+        // A window that crosses the last midnight counts on the day after, unless it is marked there.
+        let (all, tails) = (pieces(&table), |(piece, _): &&(Piece, bool)| piece.is_carried);
+        let taken = all.len() - all.iter().filter(tails).count();
+        let usable = |(piece, _): &&(Piece, bool)| {
+            piece.is_carried
+                && piece.r.is_finite()
+                && table.sigma_bar[piece.row] > 0.0
+                && table.direction[piece.row] != 0
+        };
+        assert_eq!(counts.marked, all.iter().filter(usable).count() as u64);
+        assert!(rows < 100 || mark == (counts.marked > 0));
         assert_eq!(counts.used + counts.purged + counts.dropped + counts.undirected, taken as u64);
         assert!(rows < 100 || [counts.purged, counts.dropped, counts.undirected].iter().all(|n| *n > 0));
 

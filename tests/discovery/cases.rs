@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use backtestd_core::discovery::{
-    Candidate, DirectionRule, Discovery, DiscoveryConfig, OutcomeRow, OutcomeTable, PromotionTrack, Repeats,
-    TableBuilder, discover,
+    Candidate, DirectionRule, Discovery, DiscoveryConfig, Known, OutcomeRow, OutcomeTable, PromotionTrack,
+    Repeats, TableBuilder, discover,
 };
 use backtestd_core::market::{DAY_MS, Ts};
 use backtestd_core::spec::gates::CatalogueKind;
@@ -62,17 +62,19 @@ fn discoveries(discovery: &Discovery) -> usize {
 
 /// The rows of a table with other numbers in some of them.
 fn with(table: &OutcomeTable, mut change: impl FnMut(usize, &mut OutcomeRow<'_>) -> bool) -> OutcomeTable {
-    let mut builder = TableBuilder::new(table.conditions.clone(), true);
+    let mut builder = TableBuilder::new(table.conditions.clone(), Known { sigma: true, mark: false });
     for i in 0..table.len() {
         let mut row = OutcomeRow {
             event_type: &table.event_types[usize::from(table.event[i])],
             family: &table.families[usize::from(table.event[i])],
             symbol: table.symbols[usize::from(table.symbol[i])].as_str(),
             timestamp: Ts(table.timestamp[i]),
+            entry: Ts(table.exit[i]),
             exit: Ts(table.exit[i]),
             direction: table.direction[i],
             horizon: &table.horizons[usize::from(table.horizon[i])].label,
             forward_return: table.forward_return[i],
+            mark: f64::NAN,
             cost_bps: table.cost[i] * 1e4,
             sigma_bar: table.sigma_bar[i],
         };

@@ -12,7 +12,7 @@ use backtestd_core::discovery::{
 };
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 use backtestd_core::spec::gates::CatalogueKind;
 use backtestd_core::spec::{CompiledSpec, FilterKind};
 
@@ -184,10 +184,12 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
         entry_price: EntryPrice::Close,
         // What never varies is no sample.
         forward_return: 0.01 + 0.0005 * (at / 288 % 5) as f64,
+        midnight_return: f64::NAN,
         mfe_bps: 100.0,
         mae_bps: 0.0,
         funding_paid: 0.0,
         cost_bps_round_trip: 12.0,
+        costs: CostParts::whole(12.0),
     }
 }
 

@@ -173,7 +173,7 @@ fn candidates_are_written_with_the_contracts_columns_and_the_same_bytes_every_ti
         serde_json::from_slice(&std::fs::read(dir.path().join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["hypotheses"], 6 * 2 * 5 * 4);
 
-    write_phase2_reports(dir.path(), &discovery).unwrap();
+    write_phase2_reports(dir.path(), &discovery, &[]).unwrap();
     let csv = std::fs::read_to_string(dir.path().join("ALPHA_ONE/phase2_candidates.csv")).unwrap();
     assert!(csv.starts_with("candidate_id,canonical_family,event_type,"));
     let rows = discovery.candidates.iter().filter(|c| &*c.measured.event_type == "ALPHA_ONE").count();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use backtestd_core::discovery::{
-    Accounting, Candidate, Catalogue, CatalogueSpec, OutcomeRow, OutcomeTable, TableBuilder, TrialLedger,
-    begun, book_of, candidate_id, conclude_book, conclude_in,
+    Accounting, Candidate, Catalogue, CatalogueSpec, Known, OutcomeRow, OutcomeTable, TableBuilder,
+    TrialLedger, begun, book_of, candidate_id, conclude_book, conclude_in,
 };
 use backtestd_core::market::{DAY_MS, Ts};
 use backtestd_core::spec::gates::{CatalogueKind, GatesSpec, Procedure};
@@ -21,17 +21,19 @@ fn planted(days: i64) -> OutcomeTable {
 
 /// The rows that `keep` wants, as a table of their own.
 fn part(table: &OutcomeTable, keep: impl Fn(usize) -> bool) -> OutcomeTable {
-    let mut builder = TableBuilder::new(table.conditions.clone(), true);
+    let mut builder = TableBuilder::new(table.conditions.clone(), Known { sigma: true, mark: false });
     for i in (0..table.len()).filter(|i| keep(*i)) {
         let row = OutcomeRow {
             event_type: &table.event_types[usize::from(table.event[i])],
             family: &table.families[usize::from(table.event[i])],
             symbol: table.symbols[usize::from(table.symbol[i])].as_str(),
             timestamp: Ts(table.timestamp[i]),
+            entry: Ts(table.exit[i]),
             exit: Ts(table.exit[i]),
             direction: table.direction[i],
             horizon: &table.horizons[usize::from(table.horizon[i])].label,
             forward_return: table.forward_return[i],
+            mark: f64::NAN,
             cost_bps: table.cost[i] * 1e4,
             sigma_bar: table.sigma_bar[i],
         };
@@ -207,7 +209,7 @@ fn the_shipped_gates_publish_with_the_global_procedure_and_refuse_the_prior_rule
     let by = &discovery.summary.discoveries_by_procedure;
     assert_eq!(
         by.keys().copied().collect::<Vec<_>>(),
-        ["global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
+        ["closed_ebh", "global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
     );
     assert!(by["strict_by"] <= by["global"]);
 }

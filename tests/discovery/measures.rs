@@ -160,8 +160,8 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
         let expected = squares / (f64::from(bars.value(i)) * sigma[i] * sigma[i]) - 1.0;
         assert_eq!(variance[i].is_nan(), expected.is_nan());
         assert!(expected.is_nan() || (variance[i] - expected).abs() < 1e-9 * (1.0 + expected.abs()));
-        // The exit on the event's own day, and that day closed.
-        let day = times[i] / DAY_MS;
+        // The exit on the day of the entry, and that day closed.
+        let day = (entry + 1) * BAR_MS / DAY_MS;
         let is_used = ((exit + 1) * BAR_MS - 1) / DAY_MS == day && !sigma[i].is_nan();
         let side = f64::from(sides.value(i));
         for (statistic, value) in [("relative_return", side * relative[i]), ("variance_ratio", variance[i])] {
@@ -200,7 +200,9 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
         |i: &usize| events[*i] == "SPOT_PERP_BASIS_SHOCK" && scopes[*i] == "ALL" && states[*i].is_empty();
     let hour = (0..effects.len()).filter(pooled).find(|i| horizons[*i] == "60m").unwrap();
     assert_eq!(verbs[hour], "convergence");
-    assert!((costs[hour] - 24.0).abs() < 1e-9, "both legs' round trips: {}", costs[hour]);
+    // 12 for the perpetual; two spot fees of 10 and two slippages of 2; an hour of 3 bps a day.
+    let both = 12.0 + 24.0 + 3.0 / 24.0;
+    assert!((costs[hour] - both).abs() < 1e-9, "both legs' round trips: {}", costs[hour]);
     assert!(effects[hour] - costs[hour] > 2.0 * errors[hour], "{} {}", effects[hour], errors[hour]);
     let counted = |statistic| summary.measures.iter().find(|m| m.statistic == statistic).unwrap().tested;
     let tested = counted(TestStatistic::RelativeReturn) + counted(TestStatistic::VarianceRatio);
@@ -208,6 +210,16 @@ fn relative_prices_and_variance_are_those_of_the_stores_own_bars() {
     let candidates =
         Rows::read(&data.join("reports/phase2/measures/SPOT_PERP_BASIS_SHOCK/phase2_candidates.parquet"));
     assert!(candidates.text("template_verb").iter().all(|verb| verb == "fade" || verb == "follow"));
+    // What each candidate's evidence cost, in parts: they add up to what its gates charged.
+    let parts = ["fee", "spread", "slippage", "impact", "borrow"];
+    let parts = parts.map(|part| candidates.numbers(&format!("cost_{part}_bps")));
+    let mut compared = 0;
+    for (i, cost) in candidates.numbers("cost_bps").into_iter().enumerate().filter(|(_, c)| c.is_finite()) {
+        let sum: f64 = parts.iter().map(|part| part[i]).sum();
+        assert!((sum - cost).abs() < 1e-9, "row {i}: {sum} is not {cost}");
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared}");
 }
 
 /// Trials by statistic and cohort.

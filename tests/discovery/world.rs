@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use backtestd_core::discovery::{
-    Condition, DiscoveryConfig, OutcomeRow, OutcomeTable, TableBuilder, default_exit, label_condition,
+    Condition, DiscoveryConfig, Known, OutcomeRow, OutcomeTable, TableBuilder, default_exit, label_condition,
 };
 use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use rand_chacha::ChaCha8Rng;
@@ -75,7 +75,7 @@ impl Dice {
 /// hour's market shock. Returns are martingale differences except for the edge.
 pub(crate) fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
     let mut dice = Dice::new(seed);
-    let mut builder = TableBuilder::new(conditions(), true);
+    let mut builder = TableBuilder::new(conditions(), Known { sigma: true, mark: false });
     for day in FIRST_DAY..FIRST_DAY + days {
         let regime = dice.below(3) as usize;
         let sigma = [0.0012, 0.0018, 0.0028][regime];
@@ -102,10 +102,12 @@ pub(crate) fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
                         family,
                         symbol,
                         timestamp,
+                        entry: default_exit(timestamp, 1, 0),
                         exit: default_exit(timestamp, 1, bars),
                         direction: direction as i8,
                         horizon,
                         forward_return: r,
+                        mark: f64::NAN,
                         cost_bps: 12.0,
                         sigma_bar: sigma * (1.0 + 0.1 * dice.normal()).clamp(0.7, 1.3),
                     };

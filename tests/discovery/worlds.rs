@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backtestd_core::discovery::multiplicity::bh_reject;
 use backtestd_core::discovery::special::t_sf;
 use backtestd_core::discovery::{
-    Candidate, DirectionRule, Discovery, EVENT_QUALITY_GATE, Exclusion, OutcomeTable, PromotionTrack,
+    Candidate, DirectionRule, Discovery, EVENT_QUALITY_GATE, Exclusion, Known, OutcomeTable, PromotionTrack,
     TableBuilder, conclude_book, discover,
 };
 use backtestd_core::spec::gates::{CatalogueKind, EvidenceKind, NullKind};
@@ -203,7 +203,7 @@ fn a_row_that_nobody_can_score_is_dropped_and_counted_and_its_units_go_on_withou
 #[test]
 fn one_symbol_makes_one_unit_not_two() {
     let table = world(11, 30, None);
-    let mut builder = TableBuilder::new(table.conditions.clone(), true);
+    let mut builder = TableBuilder::new(table.conditions.clone(), Known { sigma: true, mark: false });
     for i in (0..table.len()).filter(|&i| table.symbol[i] == 0) {
         let row = row_of(&table, i);
         builder.push(&row, &[]).unwrap();
@@ -256,10 +256,12 @@ fn row_of(table: &OutcomeTable, i: usize) -> backtestd_core::discovery::OutcomeR
         family: &table.families[usize::from(table.event[i])],
         symbol: table.symbols[usize::from(table.symbol[i])].as_str(),
         timestamp: backtestd_core::market::Ts(table.timestamp[i]),
+        entry: backtestd_core::market::Ts(table.exit[i]),
         exit: backtestd_core::market::Ts(table.exit[i]),
         direction: table.direction[i],
         horizon: &table.horizons[usize::from(table.horizon[i])].label,
         forward_return: table.forward_return[i],
+        mark: f64::NAN,
         cost_bps: table.cost[i] * 1e4,
         sigma_bar: table.sigma_bar[i],
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backtestd_core::graph::engine::EngineOptions;
-use backtestd_core::graph::{Graph, Literal, NodeId, Op, Rolling, Rolling2, Universe};
+use backtestd_core::graph::{Cmp, Graph, Literal, NodeId, Op, Rolling, Rolling2, Universe};
 use backtestd_core::market::{BarIndex, Source, SymbolColumns, TickBlock};
 
 use super::build::{Build, Noise, awkward_block, columns, roll, symbol, three_symbols};
@@ -146,7 +146,7 @@ fn last_of(op: Op, x: &[f64]) -> f64 {
     let mut b = Build::default();
     let source = b.source(Source::Close);
     let zero = b.number(0.0);
-    let flag = b.node(Op::Compare(backtestd_core::graph::Cmp::Gt), &[source, zero]);
+    let flag = b.node(Op::Compare(Cmp::Gt), &[source, zero]);
     let is_flag =
         matches!(op, Op::Roll { f: Rolling::Count | Rolling::Any | Rolling::All, .. } | Op::Held { .. });
     let node = b.node(op, &[if is_flag { flag } else { source }]);
@@ -190,6 +190,15 @@ fn the_rules_of_the_table_by_hand() {
     check(roll(Rolling::AgeMax, 4, 1), &[3.0, 1.0, 3.0, 2.0], 1.0);
     check(roll(Rolling::AgeMin, 4, 1), &[0.0, 1.0, 3.0, N], 3.0);
     check(roll(Rolling::AgeMax, 4, 1), &[3.0, 1.0, 2.0], N);
+    // A series that begins late has no whole window either.
+    check(roll(Rolling::AgeMax, 4, 1), &[N, N, 3.0, 1.0, 2.0], N);
+    check(roll(Rolling::AgeMax, 4, 1), &[N, N, 3.0, 1.0, 2.0, 2.0], 3.0);
+    // What varies by an ulp is constant.
+    let ulp = |i: u32| 0.3 * (1.0 + f64::from(i % 2) * f64::EPSILON);
+    let noise: Vec<f64> = (0..8).map(ulp).collect();
+    check(roll(Rolling::Z, 8, 2), &noise, N);
+    check(roll(Rolling::Skew, 8, 3), &noise, N);
+    check(roll(Rolling::Std, 8, 2), &noise, 0.0);
     check(roll(Rolling::Max, 3, 1), &[9.0, 1.0, N, 2.0], 2.0);
     // `any` and `all` are decided by one row, whatever `min`; undecided, they need `min` known rows.
     check(roll(Rolling::Any, 3, 3), &[N, N, 1.0], 1.0);

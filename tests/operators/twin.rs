@@ -151,7 +151,7 @@ impl Twin<'_> {
                     })
                     .collect()
             }
-            Op::Vpin { buckets, min } => vpin(inputs, *buckets as usize, *min as usize),
+            Op::Vpin { buckets, min } => vpin(inputs, first, *buckets as usize, *min as usize),
             op => (0..n).map(|t| self.row(op, inputs, first, t)).collect(),
         }
     }
@@ -334,7 +334,7 @@ fn rolling(f: Rolling, window: &[f64], min: usize, t: usize) -> f64 {
     let x = known(window);
     let now = *window.last().unwrap();
     let age = |best: fn(f64, f64) -> bool| {
-        if t + 1 < window.len() || x.is_empty() {
+        if t + 1 < window.len() || window[0].is_nan() {
             return U;
         }
         let extreme = x.iter().copied().fold(x[0], |m, v| if best(v, m) { v } else { m });
@@ -465,12 +465,15 @@ fn directions(onsets: &[f64], direction: &[f64]) -> Vec<f64> {
     (0..onsets.len()).map(|t| last(t).map_or(U, |s| sign(direction[s]))).collect()
 }
 
-fn vpin(inputs: &[&[f64]], buckets: usize, min: usize) -> Vec<f64> {
+fn vpin(inputs: &[&[f64]], first: i64, buckets: usize, min: usize) -> Vec<f64> {
     let mut yields: Vec<f64> = Vec::new();
     let mut open: Option<(f64, f64, f64)> = None;
     (0..inputs[0].len())
         .map(|t| {
             let (buy, total, size) = (inputs[0][t], inputs[1][t], inputs[2][t]);
+            if (first + t as i64).rem_euclid(288) == 0 {
+                open = None;
+            }
             if !buy.is_nan() && total > 0.0 {
                 let mut rest = total;
                 while rest > 0.0 {

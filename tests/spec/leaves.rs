@@ -37,16 +37,18 @@ const TEXTS: [(&str, &str); 15] = [
 ];
 
 /// Optional keys that the shipped files leave out, written where they belong.
-const ADDED: [(&str, &str, &str); 10] = [
+const ADDED: [(&str, &str, &str); 12] = [
     (
         "global_defaults.yaml",
         "fee_schedule: []",
-        "fee_schedule: [{ from: \"2025-03-01\", taker_bps: 4.5, maker_bps: 1.8 }]",
+        "fee_schedule: [{ from: \"2025-03-01\", taker_bps: 4.5, maker_bps: 1.8, tier: vip1, market: perp }]",
     ),
+    ("global_defaults.yaml", "tier: null", "tier: vip1"),
+    ("global_defaults.yaml", "maker_fee_bps_per_side: null", "maker_fee_bps_per_side: 2.0"),
     (
         "global_defaults.yaml",
         "  symbols: {}",
-        "  symbols: { SOLUSDT: { fee_bps_per_side: 3.0, slippage_bps_per_side: 5.0 } }",
+        "  symbols: { SOLUSDT: { fee_bps_per_side: 3.0, slippage_bps_per_side: 5.0, half_spread_bps: 2.0 } }",
     ),
     ("global_defaults.yaml", "interest_rate_8h: 0.0\n", "interest_rate_8h: 0.0\n      interval_hours: 4.0\n"),
     ("strategies/default.yaml", "stop_bps: null", "stop_bps: 200.0"),

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files whose structs are settings as the YAML files hold them, below `src/core/`.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "spec/calendars.rs",
     "spec/compiled.rs",
+    "spec/costs.rs",
     "spec/defaults.rs",
     "spec/gates/mod.rs",
     "spec/gates/multiplicity.rs",
@@ -15,7 +16,7 @@ const SETTINGS: [&str; 8] = [
     "spec/strategies.rs",
 ];
 /// Checks of the loader: what only they read decides nothing.
-const CHECKS: [&str; 3] = ["spec/validate.rs", "spec/gates/check.rs", "spec/ranges.rs"];
+const CHECKS: [&str; 4] = ["spec/validate.rs", "spec/cost_rules.rs", "spec/gates/check.rs", "spec/ranges.rs"];
 /// Read by the loader in the text of the file, before the types.
 const LAYOUT: &str = "schema_version";
 

@@ -124,6 +124,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
         vec!["trials".to_owned(), trials_text(&s["discovery"])],
+        vec!["nearest".to_owned(), nearest_text(&s["discovery"])],
         vec![
             "blueprints".to_owned(),
             format!(
@@ -157,6 +158,12 @@ pub(super) fn status_text(s: &Value) -> String {
     });
     text.push_str(&table::render(&["symbol", "market", "watermark", "lag", "gaps"], &series));
     text.push('\n');
+    text.push_str(&streams_table(s));
+    text.push_str(&quality_text(s));
+    text
+}
+
+fn streams_table(s: &Value) -> String {
     let streams = rows(&s["streams"], |x| {
         vec![
             plain(&x["name"]),
@@ -165,9 +172,7 @@ pub(super) fn status_text(s: &Value) -> String {
             plain(&x["reconnects"]),
         ]
     });
-    text.push_str(&table::render(&["stream", "connected", "silent for", "reconnects"], &streams));
-    text.push_str(&quality_text(s));
-    text
+    table::render(&["stream", "connected", "silent for", "reconnects"], &streams)
 }
 
 fn seconds(ms: &Value) -> String {
@@ -280,6 +285,23 @@ fn trials_text(discovery: &Value) -> String {
         cohorts.collect::<String>(),
         discovery["replays"]
     )
+}
+
+/// What may be found next, and when.
+fn nearest_text(discovery: &Value) -> String {
+    let of = |n: &Value| {
+        let condition = n["state_id"].as_str().filter(|id| !id.is_empty()).map(|id| format!(" in {id}"));
+        format!(
+            "{} {} {}{}: {:.0} days",
+            plain(&n["event_type"]),
+            plain(&n["horizon"]),
+            plain(&n["scope"]),
+            condition.unwrap_or_default(),
+            n["days"].as_f64().unwrap_or(f64::NAN)
+        )
+    };
+    let nearest: Vec<String> = discovery["nearest"].as_array().into_iter().flatten().map(of).collect();
+    if nearest.is_empty() { "nothing in sight at the pace so far".to_owned() } else { nearest.join(", ") }
 }
 
 #[cfg(test)]

@@ -64,6 +64,20 @@ fn life_text(blueprint: &Value) -> String {
             claim["cohort_trials"],
         ));
     }
+    let costs = &blueprint["evidence"]["bridge"]["costs"];
+    if costs.is_object() {
+        text.push_str(&format!(
+            "each trip  paid {} bps of fees, {} of spread (measured on {:.0} %), {} of slippage, {} of impact, {} of borrowing \
+             and {} of funding\n",
+            bps(&costs["fee_bps"]),
+            bps(&costs["spread_bps"]),
+            100.0 * costs["spread_measured"].as_f64().unwrap_or(0.0),
+            bps(&costs["slippage_bps"]),
+            bps(&costs["impact_bps"]),
+            bps(&costs["borrow_bps"]),
+            bps(&costs["funding_bps"]),
+        ));
+    }
     if life.is_object() {
         let state =
             match (life["retired_on"].as_str(), life["suspended_on"].as_str(), life["confirmed_on"].as_str())

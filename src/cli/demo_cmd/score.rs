@@ -9,24 +9,13 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::edges::{EdgeResult, trades};
 use super::{number, text};
 use crate::publish::{PORTFOLIO_FILE, read_current};
 use backtestd_core::blueprints::{Blueprint, Status};
-use backtestd_core::discovery::DirectionRule;
 use backtestd_core::market::{BarIndex, Market};
-use backtestd_lab::sim::{PlantedEdge, Scenario, Side};
+use backtestd_lab::sim::Scenario;
 use backtestd_store::Store;
-
-/// A planted edge and what became of it.
-#[derive(Debug, Serialize)]
-pub(super) struct EdgeResult {
-    /// Its name in the scenario.
-    id: String,
-    /// What was planted.
-    what: String,
-    /// Ids of the blueprints that trade it.
-    blueprints: Vec<String>,
-}
 
 /// What the demo came to.
 #[derive(Debug, Serialize)]
@@ -69,28 +58,17 @@ impl Score {
         data_root: &Path,
         run: &Value,
         status: &Value,
-        elapsed: Duration,
+        (cost_bps, elapsed): (f64, Duration),
     ) -> anyhow::Result<Self> {
         let directory = data_root.join("blueprints");
         let version = read_current(&directory)?
             .with_context(|| format!("nothing was published in {}", directory.display()))?;
         let active: Vec<&Blueprint> =
             version.blueprints.iter().filter(|b| b.status == Status::Active).collect();
-        let edges: Vec<EdgeResult> = scenario
-            .edges
-            .iter()
-            .map(|edge| EdgeResult {
-                id: edge.id.clone(),
-                what: format!(
-                    "{} {} over {} bars, {} bps",
-                    side(edge),
-                    edge.event_type,
-                    edge.horizon_bars,
-                    edge.drift_bps
-                ),
-                blueprints: active.iter().filter(|b| trades(b, edge)).map(|b| b.id.clone()).collect(),
-            })
-            .collect();
+        let run_id = text(run, "/run_id").to_owned();
+        let reports = data_root.join("reports/phase2").join(&run_id);
+        let edges: Vec<EdgeResult> =
+            scenario.edges.iter().map(|edge| EdgeResult::of(edge, &active, cost_bps, &reports)).collect();
         let false_blueprints = active
             .iter()
             .filter(|b| !scenario.edges.iter().any(|edge| trades(b, edge)))
@@ -115,7 +93,6 @@ impl Score {
             entry.0 += count;
             entry.1 += 1;
         }
-        let run_id = text(run, "/run_id").to_owned();
         let report = data_root.join("reports/research").join(&run_id).join("report.html");
         Ok(Self {
             perp_bars: bars.get(&Market::Perp).copied().unwrap_or(0),
@@ -187,8 +164,7 @@ impl Score {
             self.false_blueprints.len()
         );
         for edge in &self.edges {
-            let mark = if edge.blueprints.is_empty() { "missed" } else { "found" };
-            let _ = writeln!(out, "    {mark:<7} {}: {}", edge.id, edge.what);
+            let _ = writeln!(out, "    {}", edge.text());
         }
         for line in &self.false_blueprints {
             let _ = writeln!(out, "    false   {line}");
@@ -212,22 +188,6 @@ impl Score {
         );
         out
     }
-}
-
-fn side(edge: &PlantedEdge) -> &'static str {
-    match edge.side {
-        Side::Fade => "fade",
-        Side::Follow => "follow",
-    }
-}
-
-/// Same side, on the event it was planted for or on one that shares its bars by construction.
-fn trades(blueprint: &Blueprint, edge: &PlantedEdge) -> bool {
-    let rule = match edge.side {
-        Side::Fade => DirectionRule::Fade,
-        Side::Follow => DirectionRule::Follow,
-    };
-    edge.touches(&blueprint.event_type) && blueprint.direction_rule == rule
 }
 
 fn describe(blueprint: &Blueprint) -> String {

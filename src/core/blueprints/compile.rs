@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::diff::{Standing, Standings};
 use super::overlap::{OverlapFacts, TradeSpan, group};
 use super::record::{
-    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage,
-    PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL, fill_convention,
+    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, CostEvidence, Costs, Entry, Evidence, Exit,
+    Lineage, PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope, UNCONDITIONAL,
+    fill_convention,
 };
 use crate::discovery::ledger::date;
 use crate::discovery::{
@@ -419,6 +420,18 @@ fn costs(symbols: &[Symbol], bridge: &BridgeResult, inputs: &CompileInputs<'_>) 
     }
 }
 
+fn cost_evidence(bridge: &BridgeResult) -> Option<CostEvidence> {
+    bridge.costs.map(|costs| CostEvidence {
+        fee_bps: costs.fee_bps,
+        spread_bps: costs.spread_bps,
+        slippage_bps: costs.slippage_bps,
+        impact_bps: costs.impact_bps,
+        borrow_bps: costs.borrow_bps,
+        funding_bps: bridge.summary.funding_bps,
+        spread_measured: costs.measured_share,
+    })
+}
+
 fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
     let finite = |x: f64| Some(x).filter(|x| x.is_finite());
     Evidence {
@@ -468,6 +481,7 @@ fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
             stressed_bps: bridge.columns.stressed_bps,
             hit_rate: bridge.columns.hit_rate,
             max_drawdown_bps: bridge.columns.max_drawdown_bps,
+            costs: cost_evidence(bridge),
         }),
     }
 }

@@ -25,8 +25,9 @@ pub use manifest::{Change, Counts, Departed, FileEntry, MANIFEST_SCHEMA, Manifes
 pub use monitored::lives_of;
 pub use overlap::{Groups, OverlapFacts, TradeSpan, group};
 pub use record::{
-    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, Costs, Entry, Evidence, Exit, Lineage, Monitoring,
-    OverlapGroup, OverlapRole, PublicationFacts, ScopeMode, ShrinkageWeights, Status, SymbolScope,
+    BLUEPRINT_SCHEMA, Barrier, Blueprint, BridgeEvidence, CostEvidence, Costs, Entry, Evidence, Exit,
+    Lineage, Monitoring, OverlapGroup, OverlapRole, PublicationFacts, ScopeMode, ShrinkageWeights, Status,
+    SymbolScope,
 };
 pub use replay::trades_of;
 pub use signal::{SignalContext, signal_record};

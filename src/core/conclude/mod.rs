@@ -25,7 +25,7 @@ use crate::discovery::{
     OutcomeTable, TableError, conclude_in,
 };
 use crate::market::{Symbol, Ts};
-use crate::outcomes::Outcome;
+use crate::outcomes::{CostParts, Outcome};
 use crate::pipeline::{LackingSeries, QualityReport};
 use crate::spec::CompiledSpec;
 use crate::tradability::{self, BridgeError, BridgeInputs, BridgeResult, Markets};
@@ -48,9 +48,18 @@ pub struct Conclusions {
     pub compiled: Compiled,
     /// What one account earns that trades the blueprints together; `None` without trades.
     pub portfolio: Option<Portfolio>,
+    /// Mean cost of each candidate's evidence in its parts; `None` before [`Conclusions::split_costs`], and where the outcomes
+    /// were not at hand.
+    pub costs: Vec<Option<CostParts>>,
 }
 
 impl Conclusions {
+    /// Splits the cost of every candidate's evidence into its parts, by the outcomes that it was tested on.
+    pub fn split_costs(&mut self, spec: &CompiledSpec, outcomes: &[Outcome], closed_end: Ts) {
+        let closed = outcomes.iter().filter(|o| o.matured() <= closed_end);
+        self.costs = tradability::evidence_costs(&self.discovery.candidates, closed, &state_names(spec));
+    }
+
     /// Where the hypotheses stopped, from the catalogue to the blueprints.
     #[must_use]
     pub fn funnel(&self) -> Vec<Stage> {
@@ -80,11 +89,15 @@ pub const fn closed_through(watermark: Ts) -> i64 {
     watermark.day() - 1
 }
 
-/// Booked outcomes as discovery reads them.
+/// Booked outcomes as discovery reads them, and positions that were open at a midnight and are open still (see
+/// [`crate::outcomes::OutcomeBook::marked`]): the last closed day has what they had brought by then.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
-pub fn outcome_table(spec: &CompiledSpec, outcomes: &[Outcome]) -> Result<OutcomeTable, TableError> {
+pub fn outcome_table<'a>(
+    spec: &CompiledSpec,
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+) -> Result<OutcomeTable, TableError> {
     OutcomeTable::from_outcomes(outcomes, &state_names(spec), &CatalogueSpec::conditions_of(spec))
 }
 
@@ -168,9 +181,9 @@ pub fn conclude(
             ontology_spec_hash: &spec.hash,
             strategies: &spec.strategies,
             price: spec.defaults.entry_price,
-            costs: &|s| SideCosts {
-                fee_bps: costs.fee_bps_at(s, run.data_watermark),
-                slippage_bps: costs.slippage_bps(s),
+            costs: &|s| {
+                let [fee_bps, slippage_bps] = costs.per_side(s, run.data_watermark);
+                SideCosts { fee_bps, slippage_bps }
             },
             event_spec_hash: &|event| spec.event(event).map(|e| e.spec_hash.clone()),
             run,
@@ -179,7 +192,7 @@ pub fn conclude(
     )?;
     let portfolio =
         Portfolio::of(&compiled, &discovery, &bridge, &inputs, markets).map_err(BridgeError::from)?;
-    Ok(Conclusions { discovery, bridge, compiled, portfolio })
+    Ok(Conclusions { discovery, bridge, compiled, portfolio, costs: Vec::new() })
 }
 
 /// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a

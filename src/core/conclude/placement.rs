@@ -21,8 +21,8 @@ use crate::tradability::{BarSeries, Market, MarketError, Markets};
 /// What the outcome book reads, plus the scale at every bar: one symbol, one value a bar.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SymbolHistory {
-    /// Open, high, low, close; NaN on a gap.
-    pub prices: [Vec<f64>; 4],
+    /// Open, high, low, close, and what costs are measured on: spread and traded value. NaN on a gap.
+    pub prices: [Vec<f64>; 6],
     /// Funding settlements of the symbol, in time order.
     pub funding: Vec<FundingPrint>,
     /// Whether settlements are collected at all.
@@ -47,7 +47,8 @@ pub struct History {
 }
 
 /// The columns of [`SymbolHistory::prices`].
-pub const PRICES: [Source; 4] = [Source::Open, Source::High, Source::Low, Source::Close];
+pub const PRICES: [Source; 6] =
+    [Source::Open, Source::High, Source::Low, Source::Close, Source::SpreadBpsMean, Source::QuoteVolume];
 
 /// Which day's events go where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,7 +141,8 @@ impl History {
         out
     }
 
-    /// Books the outcomes of placed events: real prices, real settlements, the production book.
+    /// Books the outcomes of placed events: real prices, real settlements, the production book. Positions that are open at
+    /// the end follow, as far as they were marked.
     #[must_use]
     pub fn book(&self, config: BookConfig, events: &[Event]) -> Vec<Outcome> {
         let mut block = TickBlock { first: self.first, rows: self.rows, symbols: Vec::new() };
@@ -157,7 +159,10 @@ impl History {
             block.symbols.push(columns);
             raw.symbols.push(RawSymbol { funding: column.funding.clone(), ..RawSymbol::default() });
         }
-        OutcomeBook::new(config).push(&raw, &block, events)
+        let mut book = OutcomeBook::new(config);
+        let mut booked = book.push(&raw, &block, events);
+        booked.extend(book.marked());
+        booked
     }
 }
 
@@ -231,6 +236,7 @@ pub(super) fn flip_days(outcomes: &[Outcome], seed: u64, draw: usize) -> Vec<Out
             let mut outcome = outcome.clone();
             if signs.is_turned(outcome.event.bar.open().day()) {
                 outcome.forward_return = -outcome.forward_return;
+                outcome.midnight_return = -outcome.midnight_return;
                 outcome.funding_paid = -outcome.funding_paid;
                 (outcome.mfe_bps, outcome.mae_bps) = (-outcome.mae_bps, -outcome.mfe_bps);
             }

@@ -74,7 +74,7 @@ fn a_moved_event_keeps_what_it_is_and_meets_the_market_of_its_new_day() {
         entry_lag_bars: NonZeroU32::MIN,
         entry_price: EntryPrice::Close,
         horizons: BTreeMap::from([("E".into(), vec![Horizon::parse("15m").unwrap()])]),
-        symbols: vec![(h.symbols[0].clone(), RoundTripCost { before_bps: 12.0, steps: Vec::new() })],
+        symbols: vec![(h.symbols[0].clone(), RoundTripCost::constant(12.0))],
     };
     let outcomes = h.book(config, &placed);
     assert_eq!(outcomes.len(), 3);
@@ -92,7 +92,7 @@ fn flips_turn_whole_days_and_leave_sizes_alone() {
         entry_lag_bars: NonZeroU32::MIN,
         entry_price: EntryPrice::Close,
         horizons: BTreeMap::from([("E".into(), vec![Horizon::parse("15m").unwrap()])]),
-        symbols: vec![(h.symbols[0].clone(), RoundTripCost { before_bps: 12.0, steps: Vec::new() })],
+        symbols: vec![(h.symbols[0].clone(), RoundTripCost::constant(12.0))],
     };
     let events: Vec<Event> = (0..DAYS).flat_map(|d| [event(d, 10), event(d, 90)]).collect();
     let outcomes = h.book(config, &events);

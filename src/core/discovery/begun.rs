@@ -74,7 +74,8 @@ fn counted(days: &[DaySum]) -> Counted {
         events += u64::from(day.n);
         (i64::from(day.day), events)
     };
-    days.iter().map(one).collect()
+    // A day that only carries what was entered before adds no event.
+    days.iter().filter(|day| day.n > 0).map(one).collect()
 }
 
 fn begins(catalogue: &Catalogue, gates: &GatesSpec, place: UnitPlace, days: &[Counted]) -> Option<i64> {

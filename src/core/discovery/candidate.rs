@@ -199,7 +199,7 @@ pub struct Measured {
     pub n_clusters: u64,
     /// `N^2 / sum n_g^2`: how many equally large clusters the events are worth.
     pub effective_n: Option<f64>,
-    /// Events left out because their exit falls on a later day than the event.
+    /// Events left out because their exit falls on a later day than the entry and nobody knows where they stood at midnight.
     pub n_purged: u64,
     /// Events left out because they cannot be scored.
     pub n_dropped: u64,

@@ -61,7 +61,8 @@ impl ClusterT {
             n += c.n;
             total += c.sum;
             squares += c.n * c.n;
-            clusters += 1;
+            // One without values of its own, a day that carries what was entered before, is no cluster more.
+            clusters += usize::from(c.n > 0.0);
         }
         if clusters < 2 {
             return None;

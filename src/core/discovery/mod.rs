@@ -20,6 +20,7 @@ pub mod bounds;
 mod candidate;
 mod catalogue;
 mod catalogue_spec;
+pub mod closure;
 pub mod cluster;
 mod conclude;
 mod condition;
@@ -72,5 +73,5 @@ pub use run::{
     Discovery, DiscoveryConfig, DiscoverySummary, Nearest, TierSummary, book_of, conclude_book, conclude_in,
     discover,
 };
-pub use table::{OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit};
+pub use table::{Known, OutcomeRow, OutcomeTable, TableBuilder, Tested, default_exit, less_funding};
 pub use table_error::TableError;

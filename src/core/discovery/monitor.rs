@@ -117,7 +117,7 @@ pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &M
             report.suspended_on = report.suspended_on.or(Some(date));
             break;
         }
-        report.active_days += 1;
+        report.active_days += u64::from(day.n > 0);
         report.n_events += u64::from(day.n);
         report.sum += sign * day.sum;
         report.cost += day.cost;
@@ -172,6 +172,7 @@ mod tests {
                 DaySum {
                     day: 100 + i,
                     n: 1,
+                    parts: 1,
                     sum: z / 400.0,
                     squares: 0.0,
                     cost: 0.0,

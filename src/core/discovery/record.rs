@@ -27,7 +27,7 @@ impl EvidenceBook {
     /// The link that stands before the first day.
     #[must_use]
     pub fn first_link(&self) -> [u8; 32] {
-        let text = format!("book/4 {} {} {}", self.catalogue_hash, self.spec_hash, self.default_sigma_bar());
+        let text = format!("book/5 {} {} {}", self.catalogue_hash, self.spec_hash, self.default_sigma_bar());
         Sha256::digest(text).into()
     }
 

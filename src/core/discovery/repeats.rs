@@ -59,19 +59,27 @@ pub(super) fn unique(
     if repeats == Repeats::Refuse && !extra.is_empty() {
         return Err(refusal(&table, &mut extra));
     }
-    unknown.into_iter().for_each(|row| table.forward_return[row] = f64::NAN);
+    for row in unknown {
+        table.forward_return[row] = f64::NAN;
+        table.mark.get_mut(row).into_iter().for_each(|mark| *mark = f64::NAN);
+    }
     Ok((table.take(&kept), collapsed))
 }
 
 /// All that a row says beside its key, bit for bit; an unknown number is one value.
-fn contents(table: &OutcomeTable, row: usize) -> (i8, i64, [u64; 3], &[u64]) {
+fn contents(table: &OutcomeTable, row: usize) -> (i8, i64, [u64; 4], &[u64]) {
     let bits = |x: f64| if x.is_nan() { u64::MAX } else { x.to_bits() };
-    let sigma = table.sigma_bar.get(row).copied().unwrap_or(f64::NAN);
+    let of = |column: &[f64]| column.get(row).copied().unwrap_or(f64::NAN);
     let words = table.words();
     (
         table.direction[row],
         table.exit[row],
-        [bits(table.forward_return[row]), bits(table.cost[row]), bits(sigma)],
+        [
+            bits(table.forward_return[row]),
+            bits(table.cost[row]),
+            bits(of(&table.sigma_bar)),
+            bits(of(&table.mark)),
+        ],
         &table.active[row * words..(row + 1) * words],
     )
 }
@@ -101,7 +109,7 @@ fn refusal(table: &OutcomeTable, extra: &mut [(usize, usize)]) -> TableError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::table::{OutcomeRow, TableBuilder};
+    use crate::discovery::table::{Known, OutcomeRow, TableBuilder};
 
     fn row(symbol: &'static str, horizon: &'static str, forward_return: f64) -> OutcomeRow<'static> {
         OutcomeRow {
@@ -109,17 +117,19 @@ mod tests {
             family: "F",
             symbol,
             timestamp: Ts(600_000),
+            entry: Ts(1_200_000),
             exit: Ts(6_000_000),
             direction: 1,
             horizon,
             forward_return,
+            mark: f64::NAN,
             cost_bps: 12.0,
             sigma_bar: 0.002,
         }
     }
 
     fn table(rows: &[OutcomeRow<'_>], repeats: Repeats) -> Result<(OutcomeTable, Collapsed), TableError> {
-        let mut builder = TableBuilder::new(Vec::new(), true);
+        let mut builder = TableBuilder::new(Vec::new(), Known { sigma: true, mark: false });
         rows.iter().for_each(|row| builder.push(row, &[]).unwrap());
         builder.finish_unique(repeats)
     }

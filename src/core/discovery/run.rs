@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::accounting::Accounting;
 use super::begun::{ByUnit, begun};
@@ -67,7 +67,7 @@ pub struct Discovery {
 }
 
 /// A hypothesis that has not been found, and how long it would take at the pace so far.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
     /// Event type of the hypothesis.
     pub event_type: Arc<str>,
@@ -111,8 +111,10 @@ pub struct DiscoverySummary {
     pub rows: usize,
     /// Rows that entered the evidence.
     pub rows_used: u64,
-    /// Rows whose exit falls on a later day than the event.
+    /// Rows whose exit falls on a later day than the entry, and of which nobody knows where they stood at midnight.
     pub rows_purged: u64,
+    /// Of the rows that entered the evidence, those that were marked to market at a midnight and carried over it.
+    pub rows_marked: u64,
     /// Rows that cannot be scored: return, cost or scale unknown, infinite or beyond any market.
     pub rows_dropped: u64,
     /// Rows without a direction.
@@ -155,6 +157,8 @@ pub struct DiscoverySummary {
     pub publish_on: String,
     /// Units within `max_q_value` by each procedure.
     pub discoveries_by_procedure: BTreeMap<&'static str, usize>,
+    /// Of the discoveries, so many are true at least, with a confidence of `1 - max_q_value` on this evening.
+    pub true_discoveries_at_least: usize,
     /// Units within the paper-trading tier's `max_q_value` by the publishing procedure.
     pub candidates_at_fallback: usize,
     /// Discoveries of the publishing procedure.
@@ -224,8 +228,10 @@ pub fn conclude_in(
         spec_hash: &config.spec_hash,
         excluded: &config.excluded,
     };
-    let candidates = conclude(catalogue, book, &context);
-    let summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
+    let (candidates, closed) = conclude(catalogue, book, &context);
+    let mut summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
+    summary.discoveries_by_procedure.insert("closed_ebh", closed.ebh);
+    summary.true_discoveries_at_least = closed.true_at_least;
     Discovery { candidates, summary }
 }
 
@@ -247,6 +253,7 @@ fn summarise(
         rows: usize::try_from(counts.used + counts.purged + counts.dropped + counts.undirected).unwrap_or(0),
         rows_used: counts.used,
         rows_purged: counts.purged,
+        rows_marked: counts.marked,
         rows_dropped: counts.dropped,
         rows_undirected: counts.undirected,
         rows_floored: counts.floored,
@@ -274,6 +281,7 @@ fn summarise(
             ("strict_ebh", tally(&|c| c.measured.q_value_ebh <= q)),
             ("seed_compat", tally(&|c| c.measured.q_value_seed.is_some_and(|x| x <= q))),
         ]),
+        true_discoveries_at_least: 0,
         candidates_at_fallback: tally(&|c| c.measured.q_value <= gates.gate_v1_fallback.max_q_value),
         discoveries: tally(&|c| c.judgement.is_discovery),
         survivors: tally(&|c| c.judgement.gate_phase2_final),

@@ -21,6 +21,8 @@ pub struct OutcomeRow<'a> {
     pub symbol: &'a str,
     /// Open of the bar that decided the event.
     pub timestamp: Ts,
+    /// The instant of the entry.
+    pub entry: Ts,
     /// The instant of the exit.
     pub exit: Ts,
     /// -1, 0, 1.
@@ -29,6 +31,8 @@ pub struct OutcomeRow<'a> {
     pub horizon: &'a str,
     /// Unsigned, decimal; NaN unknown.
     pub forward_return: f64,
+    /// The part of it up to the first UTC midnight inside the window; NaN where there is none, or it is unknown.
+    pub mark: f64,
     /// Full round-trip cost, bps.
     pub cost_bps: f64,
     /// sd of one bar's return known at the event, which the score is measured in; NaN unknown.
@@ -56,12 +60,17 @@ pub struct OutcomeTable {
     pub horizon: Vec<u16>,
     /// Open of the deciding bar per row, ms.
     pub timestamp: Vec<i64>,
+    /// Instant of the entry per row, ms; empty in a table without [`OutcomeTable::mark`].
+    pub entry: Vec<i64>,
     /// Instant of the exit per row, ms.
     pub exit: Vec<i64>,
     /// Direction per row.
     pub direction: Vec<i8>,
     /// Unsigned forward return per row, decimal.
     pub forward_return: Vec<f64>,
+    /// The part of it up to the first UTC midnight inside the window, NaN where there is none; empty in a table that does not
+    /// know it: rows whose window crosses midnight are then only counted.
+    pub mark: Vec<f64>,
     /// Round-trip cost per row, decimal.
     pub cost: Vec<f64>,
     /// Scale of the scores per row (`sigma_event`, or `sigma_bar` in a table without it); empty where it has neither.
@@ -95,17 +104,17 @@ impl OutcomeTable {
         self.active[row * self.words() + condition / 64] >> (condition % 64) & 1 == 1
     }
 
-    /// From matured outcomes, with what held on their events. `states` names the graph's states in the order of
+    /// From matured outcomes, and positions that were open at a midnight and are open still, with what held on their events. `states` names the graph's states in the order of
     /// [`crate::outcomes::Event::states`]; conditions that name anything else are left out.
     ///
     /// # Errors
     /// When the rows contradict each other; cannot happen for outcomes of one compiled spec.
-    pub fn from_outcomes(
-        outcomes: &[Outcome],
+    pub fn from_outcomes<'a>(
+        outcomes: impl IntoIterator<Item = &'a Outcome>,
         states: &[Arc<str>],
         conditions: &[Condition],
     ) -> Result<Self, TableError> {
-        Self::from_tested(outcomes.iter().map(|o| (o, Tested::own_return(o))), states, conditions)
+        Self::from_tested(outcomes.into_iter().map(|o| (o, Tested::own_return(o))), states, conditions)
     }
 
     /// The same with another number of each outcome under test.
@@ -120,7 +129,7 @@ impl OutcomeTable {
         let resolve = |c: &Condition| Some((c.clone(), ConditionTest::resolve(&[&c.expression], states)?));
         let (conditions, tests): (Vec<Condition>, Vec<ConditionTest>) =
             conditions.iter().filter_map(resolve).unzip();
-        let mut builder = TableBuilder::new(conditions, true);
+        let mut builder = TableBuilder::new(conditions, Known { sigma: true, mark: true });
         let mut active = Vec::new();
         for (outcome, tested) in outcomes {
             let event = &outcome.event;
@@ -132,11 +141,13 @@ impl OutcomeTable {
                     family: &event.family,
                     symbol: event.symbol.as_str(),
                     timestamp: event.bar.open(),
+                    entry: outcome.entry(),
                     // The close of the exit bar: nobody knows the outcome earlier, whichever of its prices closes it.
                     exit: outcome.matured(),
                     direction: tested.direction,
                     horizon: &outcome.horizon.label,
                     forward_return: tested.value,
+                    mark: tested.mark,
                     cost_bps: tested.cost_bps,
                     sigma_bar: tested.sigma_bar,
                 },
@@ -154,6 +165,8 @@ pub struct Tested {
     pub direction: i8,
     /// The number, unsigned: a return is decimal. NaN unknown.
     pub value: f64,
+    /// Where it stood at the midnight inside its window. NaN where there is none, or the number cannot be marked.
+    pub mark: f64,
     /// What it costs to have it, bps.
     pub cost_bps: f64,
     /// Its sd over one bar, known at the event. NaN unknown.
@@ -161,16 +174,33 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// The forward return of the symbol.
+    /// The forward return of the symbol, less the funding that a long position has paid, where that is known. The funding is in
+    /// the part after the midnight, if there is one: it is known before the exit.
     #[must_use]
     pub fn own_return(outcome: &Outcome) -> Self {
         Self {
             direction: outcome.event.direction,
-            value: outcome.forward_return,
+            value: less_funding(outcome.forward_return, outcome.funding_paid),
+            mark: outcome.midnight_return,
             cost_bps: outcome.cost_bps_round_trip,
             sigma_bar: outcome.event.sigma_event,
         }
     }
+}
+
+/// A return less the funding of its window, per unit long; what is unknown is taken for none.
+#[must_use]
+pub fn less_funding(forward_return: f64, funding_paid: f64) -> f64 {
+    if funding_paid.is_nan() { forward_return } else { forward_return - funding_paid }
+}
+
+/// Which of the optional numbers the rows of a table have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// A scale of the scores.
+    pub sigma: bool,
+    /// The return at the midnight inside the window.
+    pub mark: bool,
 }
 
 /// Encodes rows into the columns of an [`OutcomeTable`].
@@ -180,14 +210,14 @@ pub struct TableBuilder {
     event_codes: BTreeMap<Arc<str>, u16>,
     symbol_codes: BTreeMap<Arc<str>, u16>,
     horizon_codes: BTreeMap<Arc<str>, u16>,
-    has_sigma: bool,
+    known: Known,
 }
 
 impl TableBuilder {
-    /// For these conditions; `has_sigma` says whether rows know their `sigma_bar`.
+    /// For these conditions, and rows that know so much.
     #[must_use]
-    pub fn new(conditions: Vec<Condition>, has_sigma: bool) -> Self {
-        Self { table: OutcomeTable { conditions, ..OutcomeTable::default() }, has_sigma, ..Self::default() }
+    pub fn new(conditions: Vec<Condition>, known: Known) -> Self {
+        Self { table: OutcomeTable { conditions, ..OutcomeTable::default() }, known, ..Self::default() }
     }
 
     /// Adds a row; `active` are the indices of the conditions that hold.
@@ -211,8 +241,12 @@ impl TableBuilder {
         t.direction.push(row.direction);
         t.forward_return.push(row.forward_return);
         t.cost.push(row.cost_bps / 1e4);
-        if self.has_sigma {
+        if self.known.sigma {
             t.sigma_bar.push(row.sigma_bar);
+        }
+        if self.known.mark {
+            t.entry.push(row.entry.0);
+            t.mark.push(row.mark);
         }
         let (base, words) = (t.active.len(), t.words());
         t.active.resize(base + words, 0);
@@ -325,8 +359,9 @@ impl OutcomeTable {
     }
 
     pub(super) fn take(&self, order: &[usize]) -> Self {
+        /// A column that the table does not have stays empty.
         fn gather<T: Copy>(column: &[T], order: &[usize]) -> Vec<T> {
-            order.iter().map(|&i| column[i]).collect()
+            if column.is_empty() { Vec::new() } else { order.iter().map(|&i| column[i]).collect() }
         }
         let words = self.words();
         Self {
@@ -339,11 +374,13 @@ impl OutcomeTable {
             symbol: gather(&self.symbol, order),
             horizon: gather(&self.horizon, order),
             timestamp: gather(&self.timestamp, order),
+            entry: gather(&self.entry, order),
             exit: gather(&self.exit, order),
             direction: gather(&self.direction, order),
             forward_return: gather(&self.forward_return, order),
+            mark: gather(&self.mark, order),
             cost: gather(&self.cost, order),
-            sigma_bar: if self.sigma_bar.is_empty() { Vec::new() } else { gather(&self.sigma_bar, order) },
+            sigma_bar: gather(&self.sigma_bar, order),
             active: order.iter().flat_map(|&i| &self.active[i * words..(i + 1) * words]).copied().collect(),
         }
     }
@@ -381,16 +418,20 @@ mod tests {
     use super::*;
     use crate::discovery::label_condition;
 
+    const SIGMA: Known = Known { sigma: true, mark: false };
+
     fn row(event: &'static str, symbol: &'static str, minute: i64) -> OutcomeRow<'static> {
         OutcomeRow {
             event_type: event,
             family: "F",
             symbol,
             timestamp: Ts(minute * 60_000),
+            entry: Ts((minute + 5) * 60_000),
             exit: Ts((minute + 10) * 60_000),
             direction: 1,
             horizon: "5m",
             forward_return: 0.001,
+            mark: f64::NAN,
             cost_bps: 12.0,
             sigma_bar: 0.002,
         }
@@ -400,7 +441,7 @@ mod tests {
     fn the_order_of_the_input_leaves_no_trace() {
         let rows = [row("B", "ETHUSDT", 10), row("A", "BTCUSDT", 10), row("A", "ETHUSDT", 5)];
         let build = |order: &[usize]| {
-            let mut builder = TableBuilder::new(vec![label_condition("vol_regime", "low")], true);
+            let mut builder = TableBuilder::new(vec![label_condition("vol_regime", "low")], SIGMA);
             for &i in order {
                 builder.push(&rows[i], if i == 1 { &[0] } else { &[] }).unwrap();
             }
@@ -414,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_wrong_row_is_named() {
-        let mut builder = TableBuilder::new(Vec::new(), true);
+        let mut builder = TableBuilder::new(Vec::new(), SIGMA);
         builder.push(&row("A", "BTCUSDT", 0), &[]).unwrap();
         let bad = OutcomeRow { family: "G", ..row("A", "BTCUSDT", 5) };
         assert_eq!(

@@ -115,9 +115,15 @@ impl Unknown<'_> {
                 (other, Some(_)) => self.say(format!("there is no bar of {other} here")),
             },
             Why::Symbols(min) => {
+                // A rank needs a value of the symbol's own too.
+                let own = node.inputs[0];
                 let known = (0..trace.symbols.len()).filter(|s| !trace.value(*s, node.inputs[0]).is_nan());
                 let n = known.count();
-                self.say(format!("`{name}` needs {min} symbols with a known value, and {n} have one"));
+                if n >= min as usize && trace.value(symbol, own).is_nan() {
+                    self.visit(symbol, own);
+                } else {
+                    self.say(format!("`{name}` needs {min} symbols with a known value, and {n} have one"));
+                }
             }
             Why::Window { window, min, needs_own_row } => {
                 self.rolling(symbol, id, (window, min), needs_own_row);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::costs::{CostParts, Known, Quoted, RoundTripCost, TrailingBook};
 use super::{EntryPrice, Horizon, Outcome};
 use crate::market::{BarIndex, RawBlock, Source, Symbol, SymbolColumns, TickBlock, Ts};
 use crate::outcomes::Event;
@@ -23,31 +24,8 @@ pub struct BookConfig {
     pub entry_price: EntryPrice,
     /// Horizons per event type.
     pub horizons: BTreeMap<Arc<str>, Vec<Horizon>>,
-    /// The pipeline's symbols in order, each with its full round-trip cost.
+    /// The pipeline's symbols in order, each with what its round trips cost.
     pub symbols: Vec<(Symbol, RoundTripCost)>,
-}
-
-/// The full round-trip cost of a symbol, by the instant from which it holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RoundTripCost {
-    /// Before the first step, bps.
-    pub before_bps: f64,
-    /// Instants, ascending, and the cost from then on, bps.
-    pub steps: Vec<(Ts, f64)>,
-}
-
-impl RoundTripCost {
-    /// The same at all times.
-    #[must_use]
-    pub const fn constant(bps: f64) -> Self {
-        Self { before_bps: bps, steps: Vec::new() }
-    }
-
-    /// The cost at an instant, bps.
-    #[must_use]
-    pub fn at(&self, at: Ts) -> f64 {
-        self.steps.iter().rev().find(|(from, _)| *from <= at).map_or(self.before_bps, |(_, bps)| *bps)
-    }
 }
 
 impl BookConfig {
@@ -80,7 +58,8 @@ struct SymbolBook {
     settlements: VecDeque<(Ts, f64)>,
     funding_collected: bool,
     /// By exit bar; inner order is insertion order = (event, horizon).
-    pending: BTreeMap<BarIndex, Vec<(Arc<Event>, Horizon)>>,
+    pending: BTreeMap<BarIndex, Vec<(Arc<Event>, Horizon, Known)>>,
+    trailing: TrailingBook,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -113,8 +92,10 @@ impl OutcomeBook {
         let mut next_event = 0;
         for row in 0..block.rows {
             let bar = block.first + row as i64;
-            for (book, columns) in self.symbols.iter_mut().zip(&block.symbols) {
+            let terms = self.config.symbols.iter().map(|(_, terms)| terms);
+            for ((book, columns), terms) in self.symbols.iter_mut().zip(&block.symbols).zip(terms) {
                 book.append(bar, PriceRow::at(columns, row), self.history_rows);
+                book.trailing.push(bar, quoted(columns, row), terms);
             }
             while let Some(event) = events.get(next_event).filter(|e| e.bar == bar) {
                 next_event += 1;
@@ -124,9 +105,9 @@ impl OutcomeBook {
                 let Some(due) = book.pending.remove(&bar) else { continue };
                 let lag = i64::from(self.config.entry_lag_bars.get());
                 let price = self.config.entry_price;
-                matured.extend(due.into_iter().map(|(event, horizon)| {
-                    let terms = Terms { lag, price, cost_bps: cost.at(event.detected()) };
-                    book.settle(terms, event, horizon)
+                matured.extend(due.into_iter().map(|(event, horizon, known)| {
+                    let costs = cost.parts(event.detected(), known);
+                    book.settle(Terms { lag, price, costs }, event, horizon)
                 }));
             }
         }
@@ -137,6 +118,20 @@ impl OutcomeBook {
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.symbols.iter().flat_map(|b| b.pending.values()).map(Vec::len).sum()
+    }
+
+    /// Positions that were open at a UTC midnight and are open still, as far as they are known: `midnight_return`, and no
+    /// outcome yet. In the order of their exit bars, by symbol.
+    #[must_use]
+    pub fn marked(&self) -> Vec<Outcome> {
+        let (lag, price) = (i64::from(self.config.entry_lag_bars.get()), self.config.entry_price);
+        let open = self.symbols.iter().zip(&self.config.symbols).flat_map(|(book, (_, cost))| {
+            book.pending.values().flatten().map(move |(event, horizon, known)| {
+                let costs = cost.parts(event.detected(), *known);
+                book.settle(Terms { lag, price, costs }, Arc::clone(event), horizon.clone())
+            })
+        });
+        open.filter(|outcome| !outcome.midnight_return.is_nan()).collect()
     }
 
     /// The state, for a checkpoint.
@@ -173,11 +168,11 @@ impl OutcomeBook {
         let mut book = Self { history_rows: config.history_rows(), config, symbols: self.symbols.clone() };
         for pending in book.symbols.iter_mut().flat_map(|s| s.pending.values_mut()) {
             let old = std::mem::take(pending);
-            let heirs = old.into_iter().flat_map(|(event, horizon)| {
-                rewrite(&event).into_iter().map(move |heir| (Arc::new(heir), horizon.clone()))
+            let heirs = old.into_iter().flat_map(|(event, horizon, known)| {
+                rewrite(&event).into_iter().map(move |heir| (Arc::new(heir), horizon.clone(), known))
             });
             pending.extend(heirs);
-            pending.sort_by_cached_key(|(event, _)| (event.bar, place(event)));
+            pending.sort_by_cached_key(|(event, ..)| (event.bar, place(event)));
         }
         for symbol in &mut book.symbols {
             symbol.pending.retain(|_, waiting| !waiting.is_empty());
@@ -190,10 +185,11 @@ impl OutcomeBook {
         let Some(ix) = self.config.symbols.iter().position(|(s, _)| *s == event.symbol) else { return };
         let lag = i64::from(self.config.entry_lag_bars.get());
         let shared = Arc::new(event.clone());
+        let known = self.symbols[ix].trailing.known();
         for horizon in horizons {
             let exit = event.bar + lag + i64::from(horizon.bars);
             let waiting = self.symbols[ix].pending.entry(exit).or_default();
-            waiting.push((Arc::clone(&shared), horizon.clone()));
+            waiting.push((Arc::clone(&shared), horizon.clone(), known));
         }
     }
 }
@@ -202,7 +198,7 @@ impl OutcomeBook {
 struct Terms {
     lag: i64,
     price: EntryPrice,
-    cost_bps: f64,
+    costs: CostParts,
 }
 
 impl SymbolBook {
@@ -253,11 +249,16 @@ impl SymbolBook {
             entry_lag_bars: terms.lag as u32,
             entry_price: terms.price,
             forward_return,
+            midnight_return: f64::NAN,
             mfe_bps: f64::NAN,
             mae_bps: f64::NAN,
             funding_paid: f64::NAN,
-            cost_bps_round_trip: terms.cost_bps,
+            cost_bps_round_trip: terms.costs.total(),
+            costs: terms.costs,
         };
+        if let Some(midnight) = outcome.midnight() {
+            outcome.midnight_return = self.mark_at(midnight.bar(), entry_bar, entry);
+        }
         if forward_return.is_nan() {
             return outcome;
         }
@@ -272,6 +273,16 @@ impl SymbolBook {
             outcome.funding_paid = self.funding_between(outcome.entry(), outcome.exit());
         }
         outcome
+    }
+
+    /// The return from the entry to the last close before the midnight bar; NaN while that bar has not been reached.
+    fn mark_at(&self, midnight: BarIndex, entry_bar: BarIndex, entry: f64) -> f64 {
+        if midnight.0 > self.first + self.prices.len() as i64 {
+            return f64::NAN;
+        }
+        let closes = (entry_bar.0..midnight.0).rev().map(|bar| self.price(BarIndex(bar)).close);
+        let last = closes.into_iter().find(|close| !close.is_nan());
+        last.map_or(f64::NAN, |close| close / entry - 1.0)
     }
 
     /// Highest (>= 0) and lowest (<= 0) price relative to `entry` over the bars, bps. Gap rows are skipped.
@@ -303,6 +314,15 @@ impl PriceRow {
             low: value(Source::Low),
             close: value(Source::Close),
         }
+    }
+}
+
+fn quoted(columns: &SymbolColumns, row: usize) -> Quoted {
+    let value = |source| columns.get(source).map_or(f64::NAN, |c| c[row]);
+    Quoted {
+        close: value(Source::Close),
+        spread_bps: value(Source::SpreadBpsMean),
+        quote_volume: value(Source::QuoteVolume),
     }
 }
 

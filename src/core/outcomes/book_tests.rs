@@ -97,6 +97,31 @@ fn the_open_convention_enters_and_exits_at_opens() {
 }
 
 #[test]
+fn a_window_over_midnight_is_marked_at_the_last_close_before_it_as_soon_as_that_is_known() {
+    // The bars around the midnight after the first day; no trade in the last one before it.
+    let day = crate::market::BARS_PER_DAY;
+    let mut closes: Vec<f64> = (0..day + 8).map(|bar| 100.0 + bar as f64).collect();
+    closes[day as usize - 1] = f64::NAN;
+    let events = [event(day - 8, 1), event(day - 4, 1), event(day - 2, 1), event(day - 1, 1)];
+    let at = |bar: i64| 100.0 + bar as f64;
+    let mut book = OutcomeBook::new(config(&["20m"], EntryPrice::Close));
+    let parts = blocks(&closes[..day as usize], &[], 48);
+    assert_eq!(run(&mut book, &parts, &events).len(), 1, "the second ends before midnight");
+    let marked = book.marked();
+    assert_eq!(marked.len(), 1, "entered on a bar that is known: the others are not, or not yet");
+    assert!(marked[0].forward_return.is_nan());
+    assert_eq!(marked[0].midnight_return, at(day - 2) / at(day - 3) - 1.0);
+
+    let mut whole = OutcomeBook::new(config(&["20m"], EntryPrice::Close));
+    let out = run(&mut whole, &blocks(&closes, &[], 48), &events);
+    let of = |bar: i64| out.iter().find(|o| o.event.bar.0 == bar).unwrap();
+    assert_eq!(of(day - 4).midnight_return, marked[0].midnight_return);
+    assert!(of(day - 8).midnight_return.is_nan(), "no midnight inside");
+    assert!(of(day - 2).midnight_return.is_nan(), "entered on a gap");
+    assert!(of(day - 1).midnight_return.is_nan() && of(day - 1).midnight().is_none(), "entered after it");
+}
+
+#[test]
 fn a_gap_at_entry_or_exit_leaves_the_outcome_unknown_but_booked() {
     let closes = [100.0, 101.0, f64::NAN, 103.0, 104.0, 105.0];
     let mut book = OutcomeBook::new(config(&["10m"], EntryPrice::Close));

@@ -1,6 +1,6 @@
 use super::*;
-use crate::outcomes::Event;
 use crate::outcomes::Horizon;
+use crate::outcomes::{CostParts, Event};
 
 const ROWS: usize = 200;
 const FIRST: BarIndex = BarIndex(5_000_000);
@@ -87,10 +87,12 @@ fn outcome(symbol: &Symbol, row: i64, bars: u32, price: EntryPrice) -> Outcome {
         entry_lag_bars: 1,
         entry_price: price,
         forward_return: f64::NAN,
+        midnight_return: f64::NAN,
         mfe_bps: f64::NAN,
         mae_bps: f64::NAN,
         funding_paid: f64::NAN,
         cost_bps_round_trip: 12.0,
+        costs: CostParts::whole(12.0),
     }
 }
 

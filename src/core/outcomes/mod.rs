@@ -5,11 +5,13 @@
 //! [`OutcomeBook`] when the last bar of the holding window closes.
 
 mod book;
+mod costs;
 mod event;
 mod legs;
 mod record;
 
-pub use book::{BookConfig, BookError, OutcomeBook, RoundTripCost};
+pub use book::{BookConfig, BookError, OutcomeBook};
+pub use costs::{CostParts, CostSum, ImpactRule, Known, RoundTripCost, TrailingDays};
 pub use event::{EpisodeEnd, Event, carry_label, event_id, vol_label};
 pub use legs::{Leg, LegBook, Measured, RelativePrice};
 pub use record::{EntryPrice, Horizon, Outcome};

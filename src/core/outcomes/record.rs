@@ -5,8 +5,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::market::{BARS_PER_DAY, BarIndex, Ts};
-use crate::outcomes::Event;
+use crate::market::{BARS_PER_DAY, BarIndex, DAY_MS, Ts};
+use crate::outcomes::{CostParts, Event};
 
 /// A holding period: its label in specs and files, and its length.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Horizon {
     }
 
     /// Whether a window of this length, entered so many bars after its event, can close on the event's own UTC day: only
-    /// then is it evidence.
+    /// such a holding period is tested.
     #[must_use]
     pub const fn fits_in_a_day(&self, entry_lag_bars: u32) -> bool {
         self.bars as i64 + (entry_lag_bars as i64) < BARS_PER_DAY
@@ -65,14 +65,19 @@ pub struct Outcome {
     pub entry_price: EntryPrice,
     /// `close[t+L+H]/close[t+L] - 1`, unsigned; NaN when the entry or exit bar is a gap.
     pub forward_return: f64,
+    /// The part of it up to the first UTC midnight inside the holding window, at the last close before it:
+    /// `close / close[t+L] - 1`. NaN where the window has no midnight inside, or the entry bar is a gap.
+    pub midnight_return: f64,
     /// Largest move in the event's direction inside the holding window, bps (>= 0); NaN as above.
     pub mfe_bps: f64,
     /// Largest move against it, bps (<= 0).
     pub mae_bps: f64,
     /// Sum of the funding rates settled inside the window, per unit long (decimal).
     pub funding_paid: f64,
-    /// Full round-trip cost known at the event, bps.
+    /// Full round-trip cost known at the event, bps: the sum of `costs`.
     pub cost_bps_round_trip: f64,
+    /// The same in its parts.
+    pub costs: CostParts,
 }
 
 impl Outcome {
@@ -92,6 +97,13 @@ impl Outcome {
     #[must_use]
     pub fn matured(&self) -> Ts {
         self.exit_bar().close()
+    }
+
+    /// The first UTC midnight strictly inside the holding window: where an open position is marked to market.
+    #[must_use]
+    pub fn midnight(&self) -> Option<Ts> {
+        let midnight = Ts((self.entry().day() + 1) * DAY_MS);
+        (midnight < self.exit()).then_some(midnight)
     }
 
     fn exit_bar(&self) -> BarIndex {

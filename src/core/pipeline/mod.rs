@@ -161,6 +161,12 @@ impl Pipeline {
         self.book.open_count()
     }
 
+    /// Positions that were open at a UTC midnight and are open still: see [`OutcomeBook::marked`].
+    #[must_use]
+    pub fn marked_outcomes(&self) -> Vec<Outcome> {
+        self.book.marked()
+    }
+
     /// The config it was built with.
     #[must_use]
     pub const fn config(&self) -> &PipelineConfig {

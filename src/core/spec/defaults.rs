@@ -6,8 +6,9 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::market::{Symbol, Ts, parse_time};
-use crate::outcomes::{EntryPrice, RoundTripCost};
+use super::costs::CostModel;
+use crate::market::Symbol;
+use crate::outcomes::EntryPrice;
 
 /// What holds for every event: `spec/global_defaults.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,96 +38,6 @@ pub struct GlobalDefaults {
     pub universe: UniverseDefaults,
     /// Prevalence range of an event that declares none, onsets per 10 000 known rows.
     pub prevalence_per_10k: (f64, f64),
-}
-
-/// Costs per side in bps of notional.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CostModel {
-    /// Taker fee per side, bps of notional.
-    pub fee_bps_per_side: f64,
-    /// Slippage per side, bps of notional.
-    pub slippage_bps_per_side: f64,
-    /// Fees of the account by the instant they came into force, ascending. Before the first entry, and without any,
-    /// `fee_bps_per_side` holds and the maker fee is unknown. Symbols with a fee of their own do not follow it.
-    #[serde(default)]
-    pub fee_schedule: Vec<FeeChange>,
-    /// Symbols with other costs.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, SymbolCosts>")]
-    pub symbols: BTreeMap<Symbol, SymbolCosts>,
-}
-
-/// A change of the account's fees.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FeeChange {
-    /// The first instant at which it holds, UTC.
-    pub from: String,
-    /// Taker fee, bps.
-    pub taker_bps: f64,
-    /// Maker fee, bps.
-    pub maker_bps: f64,
-}
-
-/// Costs of one symbol; absent values are the defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SymbolCosts {
-    /// Taker fee per side, bps of notional.
-    #[serde(default)]
-    pub fee_bps_per_side: Option<f64>,
-    /// Slippage per side, bps of notional.
-    #[serde(default)]
-    pub slippage_bps_per_side: Option<f64>,
-}
-
-impl CostModel {
-    /// Taker fee of one side, bps.
-    #[must_use]
-    pub fn fee_bps(&self, symbol: &Symbol) -> f64 {
-        self.symbols.get(symbol).and_then(|s| s.fee_bps_per_side).unwrap_or(self.fee_bps_per_side)
-    }
-
-    /// Changes of the fees that a symbol follows: instant, taker and maker fee in bps.
-    #[must_use]
-    pub fn fee_steps(&self, symbol: &Symbol) -> Vec<(Ts, [f64; 2])> {
-        let has_own = self.symbols.get(symbol).is_some_and(|s| s.fee_bps_per_side.is_some());
-        let changes = self.fee_schedule.iter().filter(|_| !has_own);
-        // An instant that does not parse was refused when the specs were loaded.
-        changes.filter_map(|c| Some((parse_time(&c.from).ok()?, [c.taker_bps, c.maker_bps]))).collect()
-    }
-
-    /// Taker fee of one side in force at an instant, bps.
-    #[must_use]
-    pub fn fee_bps_at(&self, symbol: &Symbol, at: Ts) -> f64 {
-        let steps = self.fee_steps(symbol);
-        steps
-            .iter()
-            .rev()
-            .find(|(from, _)| *from <= at)
-            .map_or(self.fee_bps(symbol), |(_, [taker, _])| *taker)
-    }
-
-    /// Fee and slippage of entry and exit by the instant from which they hold, bps.
-    #[must_use]
-    pub fn round_trips(&self, symbol: &Symbol) -> RoundTripCost {
-        let slippage = self.slippage_bps(symbol);
-        let steps = self.fee_steps(symbol).into_iter().map(|(at, [taker, _])| (at, 2.0 * (taker + slippage)));
-        RoundTripCost { before_bps: self.round_trip_bps(symbol), steps: steps.collect() }
-    }
-
-    /// Slippage of one side, bps.
-    #[must_use]
-    pub fn slippage_bps(&self, symbol: &Symbol) -> f64 {
-        self.symbols.get(symbol).and_then(|s| s.slippage_bps_per_side).unwrap_or(self.slippage_bps_per_side)
-    }
-
-    /// Fee and slippage of entry and exit, bps.
-    #[must_use]
-    pub fn round_trip_bps(&self, symbol: &Symbol) -> f64 {
-        2.0 * (self.fee_bps(symbol) + self.slippage_bps(symbol))
-    }
 }
 
 /// The benchmark of everybody, and the benchmark's own.

@@ -67,17 +67,14 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
         let (node, file) = (spec.graph.states[ix].node, meta.file.display().to_string());
         return Ok(at.series("state", name, &meta.doc, (&meta.expr, node), &file, &about));
     }
-    if let Some(ix) = spec.graph.features.iter().position(|f| f.name == name) {
+    if let Some(ix) = spec.graph.features.iter().position(|f| f.name == feature_of(name)) {
         let meta = &spec.features[ix];
         let (node, file) = (spec.graph.features[ix].node, meta.file.display().to_string());
-        return Ok(at.series(
-            "feature",
-            name,
-            &meta.doc,
-            (&meta.expr, node),
-            &file,
-            &[("unit", meta.unit.clone())],
-        ));
+        let mut about = vec![("unit", meta.unit.clone())];
+        if meta.name != name {
+            about.push(("column", format!("{name} of features_v1: {} in words", meta.name)));
+        }
+        return Ok(at.series("feature", name, &meta.doc, (&meta.expr, node), &file, &about));
     }
     if let Some(source) = Source::ALL.iter().find(|s| s.name() == name) {
         return Ok(at.source(*source));
@@ -94,6 +91,15 @@ pub fn explain(spec: &CompiledSpec, name: &str, whole: bool) -> Result<Explanati
     Err(unknown_name(spec, name).unwrap_or(UnknownName { name: name.to_owned(), near: None }))
 }
 
+/// The feature behind a name: a column of labels is that of its codes.
+fn feature_of(name: &str) -> &str {
+    match name {
+        "vol_regime_label" => "vol_regime",
+        "carry_state_label" => "carry_state",
+        other => other,
+    }
+}
+
 /// What to say of a name that is not in the specs; `None` for one that is.
 #[must_use]
 pub fn unknown_name(spec: &CompiledSpec, name: &str) -> Option<UnknownName> {
@@ -105,7 +111,7 @@ pub fn unknown_name(spec: &CompiledSpec, name: &str) -> Option<UnknownName> {
         .chain(spec.lexicon.names())
         .chain(["sources", "operators"])
         .collect();
-    if known.contains(&name) {
+    if known.contains(&feature_of(name)) {
         return None;
     }
     Some(UnknownName { name: name.to_owned(), near: nearest(name, known).map(str::to_owned) })

@@ -3,6 +3,8 @@
 
 mod calendars;
 mod compiled;
+mod cost_rules;
+mod costs;
 mod defaults;
 mod definitions;
 mod diagnostic;
@@ -28,10 +30,10 @@ mod yaml11;
 
 pub use calendars::{Calendars, HolidaysFile, MacroFile, Release, Session, SessionHours, SessionsFile};
 pub use compiled::{CompiledSpec, EventMeta, FeatureMeta, StateMeta};
-pub use defaults::{
-    Conditioning, CostModel, FundingTerms, GlobalDefaults, Leader, SymbolCosts, SymbolFunding,
-    UniverseDefaults,
+pub use costs::{
+    CostModel, FeeChange, FeeMarket, Fill, Fills, ImpactCost, SpotCosts, SpreadCost, SymbolCosts,
 };
+pub use defaults::{Conditioning, FundingTerms, GlobalDefaults, Leader, SymbolFunding, UniverseDefaults};
 pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
 pub use explain::{Explanation, UnknownName, explain, unknown_name};
 pub use hash::ontology_hash;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
+use super::cost_rules::{Finding, findings};
 use super::definitions::Definitions;
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::lexicon::{FilterKind, Lexicon};
@@ -96,46 +97,8 @@ fn defaults(all: &Settings, refuse: &mut Refuse<'_>) {
         let help = "nobody can trade at it: write `entry_lag_bars: 2`, or `entry_price: close`";
         refuse.at(FILE, "entry_price", message, help);
     }
-    let own = [
-        ("costs.fee_bps_per_side".to_owned(), Some(d.costs.fee_bps_per_side)),
-        ("costs.slippage_bps_per_side".to_owned(), Some(d.costs.slippage_bps_per_side)),
-    ];
-    let of_symbols = d.costs.symbols.iter().flat_map(|(symbol, costs)| {
-        let place = |key: &str| format!("costs.symbols.{symbol}.{key}");
-        [
-            (place("fee_bps_per_side"), costs.fee_bps_per_side),
-            (place("slippage_bps_per_side"), costs.slippage_bps_per_side),
-        ]
-    });
-    for (key, value) in own.into_iter().chain(of_symbols) {
-        let value = value.unwrap_or(0.0);
-        if !(value >= 0.0 && value.is_finite()) {
-            let help = "a cost is what a trade pays, in bps of notional: 4.0 for 0.04 %";
-            refuse.at(FILE, &key, format!("'{key}' is {value}, but a cost is at least 0"), help);
-        }
-    }
-    let mut last = None;
-    for (at, change) in d.costs.fee_schedule.iter().enumerate() {
-        let entry = format!("costs.fee_schedule[{at}]");
-        let place = format!("{entry}.from");
-        match parse_time(&change.from) {
-            Err(error) => {
-                let help = "a quoted date or RFC 3339 instant in UTC";
-                refuse.at(FILE, &place, format!("fee_schedule: {error}"), help);
-            }
-            Ok(at) if last.is_some_and(|last| at <= last) => {
-                let help = "move the entry up to where its time belongs";
-                refuse.at(FILE, &place, "fee_schedule: entries stand in order of time", help);
-            }
-            Ok(at) => last = Some(at),
-        }
-        for (key, value) in [("taker_bps", change.taker_bps), ("maker_bps", change.maker_bps)] {
-            // A maker may be paid.
-            if !value.is_finite() || (key == "taker_bps" && value < 0.0) {
-                let help = "bps of notional a side: a number, for the taker at least 0";
-                refuse.at(FILE, &format!("{entry}.{key}"), format!("fee_schedule: '{key}' is {value}"), help);
-            }
-        }
+    for Finding { place, message, help } in findings(&d.costs) {
+        refuse.at(FILE, &place, message, help);
     }
     for (symbol, step) in &d.tick_sizes {
         if !(*step > 0.0 && step.is_finite()) {

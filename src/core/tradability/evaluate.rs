@@ -10,7 +10,7 @@ use super::trading::{Delayed, Trading, trade};
 use crate::discovery::Failures;
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
 use crate::market::{BarIndex, Symbol};
-use crate::outcomes::{EntryPrice, Outcome};
+use crate::outcomes::{CostParts, EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
 use crate::spec::strategies::{RobustnessSpec, StrategiesSpec};
 
@@ -47,6 +47,8 @@ pub struct BridgeResult {
     pub columns: BridgeColumns,
     /// The simulation in a few numbers.
     pub summary: Summary,
+    /// Mean cost of the trades in its parts, funding apart; `None` without trades.
+    pub costs: Option<CostParts>,
     /// Signals inside the cool-down of an earlier one.
     pub cooled_down: u64,
     /// Signals whose entry fell on a gap.
@@ -146,6 +148,9 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         symbols,
         funding_included: !trades.is_empty() && trades.iter().all(|t| !t.funding_bps.is_nan()),
         fail_reasons: judge.failures.0,
+        costs: CostParts::mean(
+            trades.iter().filter_map(|t| trading.costs.get(&(t.symbol.clone(), t.event_bar))),
+        ),
         summary,
         delayed: trading.delayed,
         signals_by_symbol: trading.signalled,

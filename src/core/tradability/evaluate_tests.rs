@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::blueprints::tests::candidate;
 use crate::market::BarIndex;
-use crate::outcomes::Event;
+use crate::outcomes::{CostParts, Event};
 use crate::spec::gates::GatesSpec;
 use crate::tradability::{BarSeries, Market, Sample};
 
@@ -41,10 +41,12 @@ fn outcomes(name: &str, n: i64, bps: f64) -> Vec<Outcome> {
             entry_lag_bars: 1,
             entry_price: EntryPrice::Close,
             forward_return: -bps / 1e4,
+            midnight_return: f64::NAN,
             mfe_bps: 0.0,
             mae_bps: 0.0,
             funding_paid: 0.000_1,
             cost_bps_round_trip: 12.0,
+            costs: CostParts::whole(12.0),
         })
         .collect()
 }

@@ -29,6 +29,7 @@
 //!
 //! Pure: no clock, no I/O, no randomness.
 
+mod costs;
 mod equity;
 mod evaluate;
 mod markets;
@@ -38,6 +39,7 @@ mod sample;
 mod trading;
 mod walk;
 
+pub use costs::evidence_costs;
 pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
 pub use markets::{MarketError, Markets};

@@ -1,7 +1,7 @@
 //! The events of a candidate as signals, with their booked outcomes.
 
 use crate::discovery::{Candidate, ConditionTest};
-use crate::outcomes::Outcome;
+use crate::outcomes::{CostParts, Outcome};
 use crate::tradability::Signal;
 
 /// A candidate's events, aligned.
@@ -11,6 +11,8 @@ pub struct Sample {
     pub signals: Vec<Signal>,
     /// Unsigned forward return (NaN: entry or exit on a gap) and funding paid per unit long (NaN: not collected).
     pub outcomes: Vec<(f64, f64)>,
+    /// The parts of each signal's cost.
+    pub costs: Vec<CostParts>,
 }
 
 /// A candidate whose events cannot be found.
@@ -66,6 +68,7 @@ impl Sample {
                 cost_bps: outcome.cost_bps_round_trip,
             });
             sample.outcomes.push((outcome.forward_return, outcome.funding_paid));
+            sample.costs.push(outcome.costs);
         }
         Ok(sample)
     }

@@ -10,7 +10,7 @@ use super::sample::Sample;
 use super::walk::{replay, simulate};
 use crate::discovery::Candidate;
 use crate::market::{BarIndex, Side, Symbol};
-use crate::outcomes::{EntryPrice, Outcome};
+use crate::outcomes::{CostParts, EntryPrice, Outcome};
 use crate::spec::strategies::StrategiesSpec;
 
 /// A later entry.
@@ -37,6 +37,8 @@ pub(super) struct Trading {
     pub symbols: [u64; 2],
     /// Signals by symbol.
     pub signalled: BTreeMap<Symbol, u64>,
+    /// The parts of each signal's cost.
+    pub costs: BTreeMap<(Symbol, BarIndex), CostParts>,
 }
 
 /// The rule that a candidate would be published as.
@@ -84,6 +86,8 @@ pub(super) fn trade<S: AsRef<str>>(
         let rule = rule_of(candidate, inputs.price, inputs.strategies);
         let sample = Sample::of_candidate(candidate, outcomes, states)?;
         let mut of_symbol: BTreeMap<Symbol, Sample> = BTreeMap::new();
+        let places = sample.signals.iter().map(|s| (s.symbol.clone(), s.bar));
+        let costs = places.zip(sample.costs).collect();
         for (signal, outcome) in sample.signals.into_iter().zip(sample.outcomes) {
             let first = first_of.entry(signal.symbol.clone()).or_insert(signal.bar);
             *first = (*first).min(signal.bar);
@@ -95,7 +99,7 @@ pub(super) fn trade<S: AsRef<str>>(
         let signalled = of_symbol.iter().map(|(s, own)| (s.clone(), own.signals.len() as u64)).collect();
         let simulation = Simulation::default();
         open.push(Open {
-            trading: Trading { at, rule, simulation, delayed: None, symbols, signalled },
+            trading: Trading { at, rule, simulation, delayed: None, symbols, signalled, costs },
             samples: of_symbol,
             nets: vec![Nets::default(); delays.len()],
         });

@@ -10,7 +10,7 @@ use crate::blueprints::Status;
 use crate::discovery::Accounting;
 use crate::discovery::cluster::count;
 use crate::market::{BARS_PER_DAY, BPS, BarIndex, Draws, Symbol, Ts, derive};
-use crate::outcomes::{EntryPrice, Event, Horizon, Outcome};
+use crate::outcomes::{CostParts, EntryPrice, Event, Horizon, Outcome};
 use crate::pipeline::QualityReport;
 use crate::portfolio::Filters;
 use crate::spec::{CompiledSpec, SourceFile};
@@ -131,10 +131,12 @@ fn outcome(event: &Event, forward_return: f64) -> Outcome {
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
         forward_return,
+        midnight_return: f64::NAN,
         mfe_bps: 0.0,
         mae_bps: 0.0,
         funding_paid: 0.0,
         cost_bps_round_trip: COST_BPS,
+        costs: CostParts::whole(COST_BPS),
     }
 }
 

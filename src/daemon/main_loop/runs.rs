@@ -314,6 +314,7 @@ async fn keep(
         fields.insert("data_watermark".to_owned(), json!(found.watermark.to_string()));
         fields.insert("ontology_spec_hash".to_owned(), json!(found.spec_hash));
         fields.insert("cohorts".to_owned(), json!(found.cohorts));
+        fields.insert("nearest".to_owned(), json!(found.nearest));
         fields.insert("closed_through".to_owned(), json!(found.closed_through));
         fields.insert("replays".to_owned(), json!(found.replays));
     }

@@ -16,6 +16,7 @@ use backtestd_core::discovery::{
 };
 use backtestd_core::market::hex;
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
+use backtestd_core::outcomes::Outcome;
 use backtestd_core::pipeline::QualityReport;
 use backtestd_core::spec::{CompiledSpec, TestStatistic};
 use backtestd_store::Store;
@@ -61,6 +62,15 @@ impl Looked {
         self.fingerprint = hex(&sha.finalize());
         self
     }
+}
+
+/// Where the facts stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing<'a> {
+    /// The first row that is not committed.
+    pub(super) next: BarIndex,
+    /// Positions that were open at a midnight and are open still.
+    pub(super) marked: &'a [Outcome],
 }
 
 /// The book under the specs in force.
@@ -115,14 +125,15 @@ impl Evidence {
         self.spec_hash == spec.hash && self.symbols == symbols
     }
 
-    /// Brings the book to the last closed day and the ledger up to date; the facts stand before `next`.
+    /// Brings the book to the last closed day and the ledger up to date.
     pub(super) fn look(
         &mut self,
         store: &mut Store,
         spec: &CompiledSpec,
         first: BarIndex,
-        next: BarIndex,
+        facts: Standing<'_>,
     ) -> Result<Looked, LookError> {
+        let next = facts.next;
         let day = closed_through(next.open());
         let procedure = &spec.gates.multiplicity;
         if self.accounting.is_none() {
@@ -133,7 +144,7 @@ impl Evidence {
             })?));
         }
         self.agree_with(store, day)?;
-        self.advance(store, spec, first, day)?;
+        self.advance(store, spec, first, (day, facts))?;
         if self.begun_through != self.book.through_day() {
             let evidence = (&*self.catalogue, &*self.book);
             if remember_begun(store, &mut self.ledger, evidence, &spec.gates)? {
@@ -189,15 +200,17 @@ impl Evidence {
         store: &mut Store,
         spec: &CompiledSpec,
         first: BarIndex,
-        day: i64,
+        (day, facts): (i64, Standing<'_>),
     ) -> Result<(), LookError> {
         let after = self.book.through_day().unwrap_or_else(|| first.open().day() - 1);
         if day <= after {
             return Ok(());
         }
         let from = Ts((after + 1) * DAY_MS).bar().max(first);
-        let outcomes = store.outcomes(from, Ts((day + 1) * DAY_MS).bar())?;
-        let table = outcome_table(spec, &outcomes).map_err(|error| LookError::Refused(error.to_string()))?;
+        // What was open at the last midnight has been booked since, or is open still.
+        let outcomes = store.outcomes(from, facts.next)?;
+        let known = outcomes.iter().chain(facts.marked);
+        let table = outcome_table(spec, known).map_err(|error| LookError::Refused(error.to_string()))?;
         // A run that still reads the book keeps its own; otherwise nothing is copied.
         let book = Arc::make_mut(&mut self.book);
         book.advance(&table, &self.catalogue, day);

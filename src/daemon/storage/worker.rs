@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StorageError;
-use super::evidence::{Evidence, LookError};
+use super::evidence::{Evidence, LookError, Standing};
 use super::facts::Facts;
 use super::job::{Advanced, Job, LastRun, Opened, PutDone, RunInput};
 use super::{journal, queries};
@@ -355,7 +355,9 @@ impl Worker {
             return Err(LookError::Refused("there is no evidence book".to_owned()));
         };
         let (first, next) = (self.facts.first, self.facts.next());
-        let looked = evidence.look(&mut self.store, &spec, first, next)?;
+        let marked = self.facts.pipeline.marked_outcomes();
+        let standing = Standing { next, marked: &marked };
+        let looked = evidence.look(&mut self.store, &spec, first, standing)?;
         let quality = self.facts.quality_at(&self.store, looked.closed_end)?;
         let looked = looked.under(&quality);
         let bars = symbols.iter().map(|s| bars_of(&self.store, s)).collect::<Result<_, _>>()?;
@@ -431,6 +433,7 @@ impl Worker {
             (d.hypotheses, d.discoveries, d.trials) =
                 (count("hypotheses"), count("discoveries"), count("trials"));
             d.cohorts = serde_json::from_value(record["cohorts"].clone()).unwrap_or_default();
+            d.nearest = serde_json::from_value(record["nearest"].clone()).unwrap_or_default();
             d.closed_through = record["closed_through"].as_str().map(str::to_owned);
             d.replays = record["replays"].as_i64().unwrap_or(0);
         });

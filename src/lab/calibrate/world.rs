@@ -9,8 +9,8 @@ use super::planted::{CONDITIONS, Cell, Planted};
 use super::prices::{DAY, Path, paths};
 use backtestd_core::discovery::definition::Definitions;
 use backtestd_core::discovery::{
-    Catalogue, CatalogueSpec, ConditionRule, ConditionScope, EventEntry, OutcomeRow, OutcomeTable, SideLabel,
-    TableBuilder, TableError, default_exit, state_condition,
+    Catalogue, CatalogueSpec, ConditionRule, ConditionScope, EventEntry, Known, OutcomeRow, OutcomeTable,
+    SideLabel, TableBuilder, TableError, default_exit, state_condition,
 };
 use backtestd_core::market::derive;
 use backtestd_core::market::{BAR_MS, DAY_MS, Symbol, SymbolError, Ts};
@@ -134,7 +134,10 @@ pub fn simulate(seed: u64, kind: WorldKind, lab: &Lab, names: &Names) -> Result<
     let planted = Planted::new(seed, kind, lab);
     let mut nasty = Nasty::new(seed, kind, lab);
     let cost_bps = lab.cost_bps(kind);
-    let mut builder = TableBuilder::new(names.conditions.iter().map(state_condition).collect(), true);
+    let mut builder = TableBuilder::new(
+        names.conditions.iter().map(state_condition).collect(),
+        Known { sigma: true, mark: false },
+    );
     let mut truth = Vec::new();
     for onset in &onsets {
         let path = &paths[usize::from(onset.symbol)];
@@ -156,10 +159,12 @@ pub fn simulate(seed: u64, kind: WorldKind, lab: &Lab, names: &Names) -> Result<
                     family: &names.families[usize::from(onset.event_type)],
                     symbol: names.symbols[usize::from(onset.symbol)].as_str(),
                     timestamp,
+                    entry: default_exit(timestamp, LAG, 0),
                     exit: default_exit(timestamp, LAG, horizon.bars),
                     direction: onset.direction,
                     horizon: &horizon.label,
                     forward_return: spoilt + f64::from(onset.direction) * edge,
+                    mark: f64::NAN,
                     cost_bps,
                     sigma_bar: sigma,
                 },

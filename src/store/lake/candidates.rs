@@ -20,7 +20,10 @@ const CANDIDATES_SCHEMA: &str = "phase2_candidates/1";
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.
-pub(super) fn candidates_table(rows: &[&Candidate]) -> Result<RecordBatch, LakeError> {
+pub(super) fn candidates_table(
+    rows: &[&Candidate],
+    beside: Vec<NumberColumn>,
+) -> Result<RecordBatch, LakeError> {
     let mut columns = identity(rows);
     columns.extend(statistics(rows));
     columns.extend(evidence(rows));
@@ -32,7 +35,25 @@ pub(super) fn candidates_table(rows: &[&Candidate]) -> Result<RecordBatch, LakeE
         list_column(rows.iter().map(|c| c.judgement.fail_reasons.iter().map(ToString::to_string).collect())),
     ));
     columns.push(text("ontology_spec_hash", rows, |c| c.measured.ontology_spec_hash.to_string()));
+    columns.extend(beside.into_iter().map(|c| (c.name, f64_column(c.values))));
     table(columns)
+}
+
+/// A column of numbers beside those that a candidate itself has; NaN is written as null.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberColumn {
+    /// Name of the column.
+    pub name: String,
+    /// One number per candidate, in their order.
+    pub values: Vec<f64>,
+}
+
+impl NumberColumn {
+    /// The values of some of the candidates.
+    fn of(&self, places: &[usize]) -> Self {
+        let value = |at: &usize| self.values.get(*at).copied().unwrap_or(f64::NAN);
+        Self { name: self.name.clone(), values: places.iter().map(value).collect() }
+    }
 }
 
 type Column = (String, ArrayRef);
@@ -211,30 +232,42 @@ fn bridge(rows: &[&Candidate]) -> Vec<Column> {
 /// When the disk refuses.
 pub fn write_discovery(dir: &Path, discovery: &Discovery) -> Result<(), LakeError> {
     let rows: Vec<&Candidate> = discovery.candidates.iter().collect();
-    write_candidates(dir, &rows, &discovery.summary.ontology_spec_hash)?;
+    write_candidates(dir, &rows, Vec::new(), &discovery.summary.ontology_spec_hash)?;
     write_summary(dir, discovery)
 }
 
 /// Writes `<EVENT>/phase2_candidates.parquet` (+ `.csv`) for every event type, and `summary.json`, into a run's folder.
+/// `beside` are columns that stand last.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write_phase2_reports(dir: &Path, discovery: &Discovery) -> Result<(), LakeError> {
+pub fn write_phase2_reports(
+    dir: &Path,
+    discovery: &Discovery,
+    beside: &[NumberColumn],
+) -> Result<(), LakeError> {
     let events: BTreeSet<&str> =
         discovery.candidates.iter().map(|c| c.measured.event_type.as_ref()).collect();
     for event in events {
-        let rows: Vec<&Candidate> =
-            discovery.candidates.iter().filter(|c| c.measured.event_type.as_ref() == event).collect();
+        let of_event = |at: &usize| discovery.candidates[*at].measured.event_type.as_ref() == event;
+        let places: Vec<usize> = (0..discovery.candidates.len()).filter(of_event).collect();
+        let rows: Vec<&Candidate> = places.iter().map(|at| &discovery.candidates[*at]).collect();
+        let beside = beside.iter().map(|column| column.of(&places)).collect();
         let dir = dir.join(event);
-        let batch = write_candidates(&dir, &rows, &discovery.summary.ontology_spec_hash)?;
+        let batch = write_candidates(&dir, &rows, beside, &discovery.summary.ontology_spec_hash)?;
         let path = dir.join("phase2_candidates.csv");
         write_bytes(&path, &csv_bytes(&path, &batch)?)?;
     }
     write_summary(dir, discovery)
 }
 
-fn write_candidates(dir: &Path, rows: &[&Candidate], spec_hash: &str) -> Result<RecordBatch, LakeError> {
-    let batch = candidates_table(rows)?;
+fn write_candidates(
+    dir: &Path,
+    rows: &[&Candidate],
+    beside: Vec<NumberColumn>,
+    spec_hash: &str,
+) -> Result<RecordBatch, LakeError> {
+    let batch = candidates_table(rows, beside)?;
     let metadata = BTreeMap::from([
         (SCHEMA_KEY.to_owned(), CANDIDATES_SCHEMA.to_owned()),
         ("ontology_spec_hash".to_owned(), spec_hash.to_owned()),

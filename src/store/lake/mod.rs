@@ -22,7 +22,7 @@ mod union;
 
 pub use crate::files::sync_folder;
 pub use atomic::{write_atomically, write_bytes, write_synced};
-pub use candidates::{write_discovery, write_phase2_reports};
+pub use candidates::{NumberColumn, write_discovery, write_phase2_reports};
 pub use clean::export_clean;
 pub use columns::{
     bool_column, dictionary_column, f64_column, i64_column, list_column, state_column, string_column, table,

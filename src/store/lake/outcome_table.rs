@@ -1,8 +1,9 @@
 //! Reading an outcome table from parquet: ours, or anybody's (one row per event and horizon).
 //!
 //! Required: `event_type`, `canonical_family`, `symbol`, `timestamp`, `direction`, `horizon`, `forward_return`. Optional:
-//! `cost_bps_round_trip`, `sigma_event` (or `sigma_bar`), `entry_lag_bars`, `exit_ts`, `state.<name>` (true where the state held), and the
-//! labels `vol_regime` and `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any
+//! `cost_bps_round_trip`, `sigma_event` (or `sigma_bar`), `entry_lag_bars`, `exit_ts`, `midnight_return` (with it windows over
+//! midnight are tested), `funding_paid` (taken off the return where it is known), `state.<name>` (true where the state held),
+//! and the labels `vol_regime` and `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any
 //! unit (integers are taken for s, ms, us or ns by their size; times without an offset are UTC), booleans may be 0/1.
 //!
 //! Names are trimmed, and names that differ only in case are one: the one that sorts first. An event and holding period
@@ -19,7 +20,9 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMill
 use super::outcome_error::OutcomeFileError;
 use super::outcome_states::StateColumns;
 use super::read_parquet;
-use backtestd_core::discovery::{Collapsed, OutcomeRow, OutcomeTable, Repeats, TableBuilder, default_exit};
+use backtestd_core::discovery::{
+    Collapsed, Known, OutcomeRow, OutcomeTable, Repeats, TableBuilder, default_exit, less_funding,
+};
 use backtestd_core::market::{BAR_MS, Symbol, Ts, parse_time};
 use backtestd_core::outcomes::Horizon;
 
@@ -77,7 +80,8 @@ pub fn read_outcome_table(
     let events = Names::collect(&batches, |c| &c.event_type);
     let families = Names::collect(&batches, |c| &c.family);
     let horizons = Names::collect(&batches, |c| &c.horizon).lower();
-    let mut builder = TableBuilder::new(states.conditions(), has("sigma_event") || has("sigma_bar"));
+    let known = Known { sigma: has("sigma_event") || has("sigma_bar"), mark: has("midnight_return") };
+    let mut builder = TableBuilder::new(states.conditions(), known);
     let mut active = Vec::new();
     for (number, columns) in batches.iter().enumerate() {
         for row in 0..columns.rows {
@@ -161,6 +165,8 @@ struct Columns {
     timestamp: Vec<Option<i64>>,
     direction: ArrayRef,
     forward_return: ArrayRef,
+    mark: Option<ArrayRef>,
+    funding: Option<ArrayRef>,
     cost: Option<ArrayRef>,
     sigma: Option<ArrayRef>,
     lag: Option<ArrayRef>,
@@ -189,6 +195,8 @@ impl Columns {
             timestamp: as_instants(path, "timestamp", required("timestamp")?, first_row)?,
             direction: as_plain_number(path, "direction", required("direction")?)?,
             forward_return: as_number(path, "forward_return", required("forward_return")?)?,
+            mark: optional("midnight_return")?,
+            funding: optional("funding_paid")?,
             cost: optional("cost_bps_round_trip")?,
             sigma: optional(if column("sigma_event").is_some() { "sigma_event" } else { "sigma_bar" })?,
             lag: optional("entry_lag_bars")?,
@@ -227,18 +235,21 @@ impl Columns {
             ));
         }
         let horizon = horizons.one(text_at(&self.horizon, at.row).ok_or_else(|| at.null("horizon"))?);
-        let exit = self.exit_of(at, horizon, defaults)?;
+        let (entry, exit) = self.window_of(at, horizon, defaults)?;
+        let optional = |column: &Option<ArrayRef>| column.as_ref().map_or(f64::NAN, |c| number_at(c, at.row));
         Ok(OutcomeRow {
             event_type: text_at(&self.event_type, at.row).ok_or_else(|| at.null("event_type"))?,
             family: text_at(&self.family, at.row).ok_or_else(|| at.null("canonical_family"))?,
             symbol: symbol_text,
             timestamp: self.timestamp_of(at)?,
+            entry,
             exit,
             direction: if direction > 0.0 { 1 } else { -i8::from(direction < 0.0) },
             horizon,
-            forward_return,
+            forward_return: less_funding(forward_return, optional(&self.funding)),
+            mark: optional(&self.mark),
             cost_bps,
-            sigma_bar: self.sigma.as_ref().map_or(f64::NAN, |s| number_at(s, at.row)),
+            sigma_bar: optional(&self.sigma),
         })
     }
 
@@ -246,14 +257,14 @@ impl Columns {
         self.timestamp[at.row].map(Ts).ok_or_else(|| at.null("timestamp"))
     }
 
-    /// The instant of the exit. An `exit_ts` of exactly `timestamp + lag + horizon` names the exit bar by its open; any
+    /// The instants of entry and exit. An `exit_ts` of exactly `timestamp + lag + horizon` names the exit bar by its open; any
     /// other is taken as the instant itself (our own tables: the close of the exit bar).
-    fn exit_of(
+    fn window_of(
         &self,
         at: &Place<'_>,
         horizon: &str,
         defaults: &OutcomeDefaults<'_>,
-    ) -> Result<Ts, OutcomeFileError> {
+    ) -> Result<(Ts, Ts), OutcomeFileError> {
         const BEFORE_ENTRY: &str = "an exit at or after the entry, which is at the close of bar timestamp + entry_lag_bars \
                                     (timestamp is the open of the deciding bar); leave exit_ts out to have it made from the \
                                     horizon";
@@ -269,13 +280,14 @@ impl Columns {
         };
         let close = default_exit(timestamp, lag, bars);
         let entry = default_exit(timestamp, lag, 0);
-        Ok(match self.exit.as_ref().and_then(|e| e[at.row]) {
+        let exit = match self.exit.as_ref().and_then(|e| e[at.row]) {
             Some(given) if given < entry.0 => {
                 return Err(at.bad("exit_ts", Ts(given).to_string(), BEFORE_ENTRY));
             }
             Some(given) if given + BAR_MS != close.0 => Ts(given),
             _ => close,
-        })
+        };
+        Ok((entry, exit))
     }
 }
 

@@ -116,4 +116,25 @@ pub struct BridgeEvidence {
     pub stressed_bps: Option<f64>,
     pub hit_rate: Option<f64>,
     pub max_drawdown_bps: Option<f64>,
+    #[serde(default)]
+    pub costs: Option<CostEvidence>,
+}
+
+/// What the bridge's trades paid on average, bps a round trip: gross less all of it is `after_cost_bps`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostEvidence {
+    /// Fees of entry and exit.
+    pub fee_bps: f64,
+    /// Half the spread, at the entry and at the exit.
+    pub spread_bps: f64,
+    /// What fills lose beyond the best price.
+    pub slippage_bps: f64,
+    /// What the orders themselves move.
+    pub impact_bps: f64,
+    /// Interest on borrowed coins; perpetuals pay none.
+    pub borrow_bps: f64,
+    /// Funding paid (negative: received); null where it is unknown.
+    pub funding_bps: Option<f64>,
+    /// Share of the trades whose half spread was measured on past quotes; the others have the configured one.
+    pub spread_measured: f64,
 }

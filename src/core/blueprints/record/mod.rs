@@ -15,7 +15,7 @@ use crate::discovery::{DirectionRule, PromotionTrack};
 use crate::market::{Sizing, Symbol};
 use crate::outcomes::EntryPrice;
 
-pub use evidence::{BridgeEvidence, Evidence, PublicationFacts, ShrinkageWeights};
+pub use evidence::{BridgeEvidence, CostEvidence, Evidence, PublicationFacts, ShrinkageWeights};
 pub use group::{OverlapGroup, OverlapRole};
 pub use monitoring::Monitoring;
 pub(super) use trade::fill_convention;

@@ -7,6 +7,7 @@ use super::unit::{Unit, local, log_e_pair};
 use crate::discovery::accounting::Accounting;
 use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue::Catalogue;
+use crate::discovery::closure::{Closed, Weighed, closed_ebh, true_at_least};
 use crate::discovery::cluster::count;
 use crate::discovery::eprocess::{MixParams, e_of_log};
 use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
@@ -20,6 +21,8 @@ pub(super) struct QValues {
     pub(super) global: Vec<f64>,
     pub(super) by: Vec<f64>,
     pub(super) ebh: Vec<f64>,
+    /// Each unit in the closure of their e-values; `None` of what has no share of the budget.
+    weighed: Vec<Option<Weighed>>,
 }
 
 /// One unit's q.
@@ -68,7 +71,14 @@ pub(super) fn q_values(
     let group_weights = by_cohort(&|c| accounting.group_weight(c));
     let in_groups: Vec<f64> = weigh(&units.iter().map(|u| u.p).collect::<Vec<_>>(), &group_weights);
     let e_of = |u: &Unit<'_>| if u.takes_part() { e_of_log(log_e_pair(u.evidence, params)) } else { 0.0 };
-    let e: Vec<f64> = units.iter().zip(&shares).map(|(u, share)| share * e_of(u)).collect();
+    let e: Vec<f64> = units.iter().map(e_of).collect();
+    // A trial that has not begun, by counts, is in no intersection that could be missing something.
+    let has_begun = |u: &Unit<'_>| u.is_admitted && !u.is_excluded && u.twin.is_none();
+    let weigh_unit = |((u, share), e): ((&Unit<'_>, &f64), &f64)| {
+        (has_begun(u) && *share > 0.0).then_some(Weighed { share: *share, e: *e })
+    };
+    let weighed = units.iter().zip(&shares).zip(&e).map(weigh_unit).collect();
+    let e: Vec<f64> = shares.iter().zip(&e).map(|(share, e)| share * e).collect();
     let groups = Groups {
         members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),
         sizes: accounting.groups.iter().map(|g| g.units).collect(),
@@ -80,7 +90,21 @@ pub(super) fn q_values(
         global: bh_adjust(&p, 1),
         by: bh_adjust(&any_dependence, 1),
         ebh: ebh_adjust(&e, 1),
+        weighed,
     }
+}
+
+/// What the closure of the units' e-values says: see [`crate::discovery::closure`].
+pub(super) fn closed(q: &QValues, gates: &GatesSpec) -> Closed {
+    let level = gates.gate_v1_phase2.base.max_q_value;
+    let of = |is_found: bool| {
+        let units = q.weighed.iter().enumerate();
+        let is_asked = |i: usize| (q.of(i).of(gates.multiplicity.publish_with) <= level) == is_found;
+        units.filter_map(|(i, weighed)| weighed.filter(|_| is_asked(i))).collect::<Vec<_>>()
+    };
+    let (found, others) = (of(true), of(false));
+    let all = [found.as_slice(), &others].concat();
+    Closed { ebh: closed_ebh(&all, level), true_at_least: true_at_least(&found, &others, level) }
 }
 
 /// Rejections of the publishing procedure at the base level: the k of its threshold.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use self::levels::{UnitQ, count_rejected, p_threshold, q_values, seed_q};
+use self::levels::{UnitQ, closed, count_rejected, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
 use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
@@ -18,6 +18,7 @@ use super::begun::ByUnit;
 use super::bounds::LowerBound;
 use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
+use super::closure::Closed;
 use super::cluster::{ClusterT, count};
 use super::definition::digest;
 use super::eprocess::{MixParams, SignProcess, e_of_log};
@@ -42,7 +43,11 @@ pub(super) struct Context<'a> {
 }
 
 /// Every unit with at least one event, in catalogue order.
-pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Context<'_>) -> Vec<Candidate> {
+pub(super) fn conclude(
+    catalogue: &Catalogue,
+    book: &EvidenceBook,
+    context: &Context<'_>,
+) -> (Vec<Candidate>, Closed) {
     let gates = context.gates;
     let limits = limits(gates);
     let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
@@ -69,7 +74,7 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
     let seed = seed_q(catalogue, &units, gates);
     let rejected = count_rejected(&units, &q, gates);
     let lower = lower_bounds(catalogue, book, &units, gates);
-    units
+    let candidates = units
         .par_iter()
         .enumerate()
         .map(|(i, unit)| {
@@ -78,7 +83,8 @@ pub(super) fn conclude(catalogue: &Catalogue, book: &EvidenceBook, context: &Con
             let parts = Parts { estimate, prior, q: q.of(i), seed: seed[i], rejected, lower: lower[i] };
             candidate(catalogue, book, context, unit, &parts)
         })
-        .collect()
+        .collect();
+    (candidates, closed(&q, gates))
 }
 
 /// One prior per horizon, over the units whose t is defined.

@@ -115,7 +115,8 @@ fn unit<'a>(
         std::cmp::Ordering::Equal => DirectionRule::Follow,
     };
     let events = days.iter().map(|d| u64::from(d.n)).sum();
-    let is_admitted = least.admit(events, days.len() as u64);
+    let active_days = days.iter().filter(|d| d.n > 0).count();
+    let is_admitted = least.admit(events, active_days as u64);
     let is_constant = t.is_some_and(|t| !t.has_variance);
     Unit {
         place,
@@ -129,7 +130,7 @@ fn unit<'a>(
         is_constant,
         p: if is_admitted && !is_constant { pair_p(follow, fade) } else { 1.0 },
         events,
-        days: days.len(),
+        days: active_days,
         totals,
         halves: halves(days, totals.n),
         sup_day: day_of_sup(days, &evidence.net(side)),

@@ -23,7 +23,7 @@ pub(in crate::discovery) struct BlockEvidence {
 /// Rows that a unit could not use as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Exit on a later day than the event.
+    /// Exit on a later day than the entry, and nobody knows where they stood at midnight.
     pub purged: u32,
     /// Return, cost or scale unknown, infinite or beyond any market.
     pub dropped: u32,
@@ -155,7 +155,7 @@ impl BlockEvidence {
         scratch: &mut Scratch,
     ) {
         let new = &mut self.rows[from..];
-        // A window that crosses midnight counts on the next day, but stands among its own day's rows.
+        // What is carried into the next day stands among the rows of the day on which it was decided.
         if !new.is_sorted_by_key(|row| row.day) {
             new.sort_by_key(|row| row.day);
         }
@@ -222,9 +222,9 @@ impl BlockEvidence {
     pub(in crate::discovery) fn left_out(&self) -> Vec<LeftOut> {
         let mut out = vec![LeftOut::default(); self.units.len()];
         let layout = self.layout;
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| row.fate != Fate::Carried) {
             match row.fate {
-                Fate::Used | Fate::Undirected => {}
+                Fate::Used | Fate::Undirected | Fate::Carried => {}
                 Fate::Purged => layout.each_unit(row, |unit| out[unit].purged += 1),
                 Fate::Dropped => layout.each_unit(row, |unit| out[unit].dropped += 1),
                 Fate::Floored => layout.each_unit(row, |unit| out[unit].floored += 1),
@@ -239,7 +239,8 @@ impl BlockEvidence {
     /// Rows left out of the pool, by symbol.
     pub(in crate::discovery) fn apart(&self) -> Vec<u64> {
         let mut out = vec![0; self.layout.symbols];
-        self.rows.iter().filter(|row| row.pool == 0).for_each(|row| out[usize::from(row.symbol)] += 1);
+        let is_left_out = |row: &&BookRow| row.pool == 0 && row.fate != Fate::Carried;
+        self.rows.iter().filter(is_left_out).for_each(|row| out[usize::from(row.symbol)] += 1);
         out
     }
 }

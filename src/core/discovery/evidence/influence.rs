@@ -56,7 +56,9 @@ impl Histories {
             if let Some(most) = typical.map(|typical| typical / spec.min_sigma_share)
                 && row.inv_scale > most
             {
-                (row.inv_scale, row.fate) = (most, Fate::Floored);
+                row.inv_scale = most;
+                // What was carried over midnight is the rest of a row that is counted.
+                row.fate = if row.fate == Fate::Carried { row.fate } else { Fate::Floored };
             }
             if has_pooled {
                 row.pool = self.share_of_pool(row, typical, spec);
@@ -105,6 +107,9 @@ impl Histories {
     }
 
     fn learn(&mut self, row: &BookRow) {
+        if row.fate == Fate::Carried {
+            return;
+        }
         let history = &mut self.symbols[usize::from(row.symbol)];
         history.today.get_or_insert(row.inv_scale);
         history.is_apart = row.pool == 0;

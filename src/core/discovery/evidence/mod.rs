@@ -31,7 +31,7 @@ pub use unit::{DaySum, UnitEvidence};
 pub struct RowCounts {
     /// Rows that entered units.
     pub used: u64,
-    /// Exit on a later day than the event.
+    /// Exit on a later day than the entry, and nobody knows where they stood at midnight.
     pub purged: u64,
     /// Return, cost or scale unknown, infinite or beyond any market.
     pub dropped: u64,
@@ -41,6 +41,8 @@ pub struct RowCounts {
     pub floored: u64,
     /// Of the used ones, those that pooled units leave out.
     pub apart: u64,
+    /// Of the used ones, those that were marked at a midnight and carried over it, up to the last closed day.
+    pub marked: u64,
 }
 
 impl RowCounts {
@@ -50,9 +52,10 @@ impl RowCounts {
             Fate::Purged => &mut self.purged,
             Fate::Dropped => &mut self.dropped,
             Fate::Undirected => &mut self.undirected,
+            Fate::Carried => &mut self.marked,
         } += 1;
         self.floored += matches!(row.fate, Fate::Floored) as u64;
-        self.apart += (row.pool == 0) as u64;
+        self.apart += (row.pool == 0 && !matches!(row.fate, Fate::Carried)) as u64;
     }
 
     /// The field-wise sum of both counts.
@@ -65,6 +68,7 @@ impl RowCounts {
             undirected: self.undirected + other.undirected,
             floored: self.floored + other.floored,
             apart: self.apart + other.apart,
+            marked: self.marked + other.marked,
         }
     }
 }
@@ -183,14 +187,16 @@ impl EvidenceBook {
     }
 
     /// Takes every day after [`EvidenceBook::through_day`] up to and including `day`. All of those days must be closed
-    /// and all their outcomes must be in the table; rows of other days are not read. A row whose window crosses
-    /// midnight is only counted, and on the day after its event: on its own evening nobody has its outcome yet.
+    /// and all their outcomes must be in the table; rows of other days are not read. A position that is
+    /// open at midnight counts on both days, marked to market in between; where the mark is unknown the row is only counted, and
+    /// on the day after.
     pub fn advance(&mut self, table: &OutcomeTable, catalogue: &Catalogue, day: i64) {
         if self.through_day.is_some_and(|through| through >= day) {
             return;
         }
         let after = self.through_day.unwrap_or(i64::MIN);
-        let from = table.timestamp.partition_point(|t| Ts(*t).day() < after);
+        // A day has what was decided on it, and what is carried into it: entered late on the day before, or held over it.
+        let from = table.timestamp.partition_point(|t| Ts(*t).day() < after.saturating_sub(1));
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
         let taken = Taken { after, through: day };
         let sigmas = Sigmas { default: self.default_sigma_bar, least: self.influence.min_sigma_bar };

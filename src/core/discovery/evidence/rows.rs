@@ -36,7 +36,7 @@ pub(in crate::discovery) struct BookRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::discovery) enum Fate {
     Used = 0,
-    /// Exit on a later day than the event.
+    /// Exit on a later day than the event, and nobody knows where it stood at midnight.
     Purged = 1,
     /// Return, cost or scale unknown, infinite or beyond any market.
     Dropped = 2,
@@ -44,15 +44,17 @@ pub(in crate::discovery) enum Fate {
     Undirected = 3,
     /// Used, with a sigma that counts as more than it is.
     Floored = 4,
+    /// Used: what a window with midnight inside brings after it. The row before midnight is counted.
+    Carried = 5,
 }
 
 impl Fate {
-    pub(in crate::discovery) const ALL: [Self; 5] =
-        [Self::Used, Self::Purged, Self::Dropped, Self::Undirected, Self::Floored];
+    pub(in crate::discovery) const ALL: [Self; 6] =
+        [Self::Used, Self::Purged, Self::Dropped, Self::Undirected, Self::Floored, Self::Carried];
 
     /// Whether units read the row.
     pub(in crate::discovery) const fn is_used(self) -> bool {
-        matches!(self, Self::Used | Self::Floored)
+        matches!(self, Self::Used | Self::Floored | Self::Carried)
     }
 }
 
@@ -132,21 +134,65 @@ impl<'a> Packer<'a> {
         let (table, map) = (self.table, &self.map);
         part.iter_mut().for_each(Vec::clear);
         for row in rows {
-            let (day, crosses) = counted_day(table, row);
-            if let (true, Some(b), Some(symbol)) =
-                (self.taken.holds(day), map.block(table, row), map.symbols[usize::from(table.symbol[row])])
-            {
-                part[b].push(map.pack(table, row, b, symbol, (day, crosses), self.sigmas));
+            let window = Window::of(table, row);
+            let place = map.block(table, row).zip(map.symbols[usize::from(table.symbol[row])]);
+            let Some((b, symbol)) = place else { continue };
+            for (day, piece) in window.pieces().filter(|(day, _)| self.taken.holds(*day)) {
+                let packed = map.pack(table, row, (b, symbol), (day, piece), self.sigmas);
+                // What was carried over midnight and cannot be scored adds nothing to what was counted before it.
+                if packed.fate == Fate::Carried || !matches!(piece, Piece::Tail(_)) {
+                    part[b].push(packed);
+                }
             }
         }
     }
 }
 
-/// The day on which a row counts, and whether its window crosses midnight.
-fn counted_day(table: &OutcomeTable, row: usize) -> (i64, bool) {
-    let day = Ts(table.timestamp[row]).day();
-    let crosses = Ts(table.exit[row] - 1).day() > day;
-    (day + i64::from(crosses), crosses)
+/// The UTC days of a row's window.
+struct Window {
+    /// On which it counts, or begins to.
+    entry: i64,
+    exit: i64,
+    /// What it has brought by the midnight inside, if that is known.
+    mark: Option<f64>,
+}
+
+/// What of a row counts on a day.
+#[derive(Clone, Copy)]
+enum Piece {
+    Whole,
+    /// Midnight is inside, and nobody knows where it stood there.
+    Unmarked,
+    /// Up to midnight.
+    Head(f64),
+    /// From midnight on.
+    Tail(f64),
+}
+
+impl Window {
+    /// A table that marks nothing counts a row on the day of the deciding bar.
+    fn of(table: &OutcomeTable, row: usize) -> Self {
+        let exit = Ts(table.exit[row] - 1).day();
+        let (entry, mark) = match (table.entry.get(row), table.mark.get(row)) {
+            (Some(entry), Some(mark)) => (Ts(*entry).day(), is_scorable(*mark).then_some(*mark)),
+            _ => (Ts(table.timestamp[row]).day(), None),
+        };
+        Self { entry, exit, mark }
+    }
+
+    /// The days on which it counts. One that cannot be marked is only counted, on the day after its entry: before, nobody
+    /// has its outcome.
+    fn pieces(&self) -> impl Iterator<Item = (i64, Piece)> {
+        let next = self.entry + 1;
+        let (first, second) = match self.mark {
+            _ if self.exit <= self.entry => ((self.entry, Piece::Whole), None),
+            Some(mark) if self.exit == next => {
+                ((self.entry, Piece::Head(mark)), Some((next, Piece::Tail(mark))))
+            }
+            _ => ((next, Piece::Unmarked), None),
+        };
+        std::iter::once(first).chain(second)
+    }
 }
 
 impl Taken {
@@ -239,22 +285,28 @@ impl CodeMap {
         &self,
         table: &OutcomeTable,
         row: usize,
-        block: usize,
-        symbol: u16,
-        (day, crosses): (i64, bool),
+        (block, symbol): (usize, u16),
+        (day, piece): (i64, Piece),
         sigmas: Sigmas,
     ) -> BookRow {
         let sigma = table.sigma_bar.get(row).copied().unwrap_or(sigmas.default);
         let is_low = sigma > 0.0 && sigma < sigmas.least;
         let counted = if is_low { sigmas.least } else { sigma };
         let scale = inverse_scale_of(counted, self.root_bars[usize::from(table.horizon[row])]);
-        let (r, cost) = (table.forward_return[row], table.cost[row]);
+        let (whole, cost) = (table.forward_return[row], table.cost[row]);
+        let r = match piece {
+            Piece::Head(mark) => mark,
+            Piece::Tail(mark) => whole - mark,
+            Piece::Whole | Piece::Unmarked => whole,
+        };
         let fate = if table.direction[row] == 0 {
             Fate::Undirected
-        } else if crosses {
+        } else if matches!(piece, Piece::Unmarked) {
             Fate::Purged
         } else if !is_scorable(r) || !is_scorable(cost) || scale.is_none() {
             Fate::Dropped
+        } else if matches!(piece, Piece::Tail(_)) {
+            Fate::Carried
         } else if is_low {
             Fate::Floored
         } else {

@@ -3,21 +3,25 @@
 use std::sync::LazyLock;
 
 use super::influence::share;
-use super::rows::BookRow;
+use super::rows::{BookRow, Fate};
 use crate::discovery::candidate::DirectionRule;
 use crate::discovery::eprocess::{MixParams, SignProcess};
 use crate::discovery::signs::SignProcesses;
 
 /// One active day of a unit: its sums, and its score.
 ///
-/// The k-th event of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`, known when it
-/// happens. With `s` the signed return and `c` the round-trip cost, the score is `sum w (s - c)`.
+/// The k-th part of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`, known when it
+/// begins. With `s` the signed return and `c` the round-trip cost, the score is `sum w (s - c)`. A part is an event whose
+/// window lies within the day. A window with midnight inside is two parts: from the entry to 24:00, with the whole cost, on
+/// the day of the entry; and from 0:00 to the exit, without cost and without counting as an event again, on the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DaySum {
     /// UTC day since the epoch.
     pub day: i32,
-    /// Events of that day that enter the score.
+    /// Events entered on that day that enter the score.
     pub n: u32,
+    /// Parts: these, and what was carried over midnight.
+    pub parts: u32,
     /// Sum of returns in the event's direction, decimal.
     pub sum: f64,
     /// Sum of their squares.
@@ -36,18 +40,27 @@ impl DaySum {
     /// A day without events.
     #[must_use]
     pub const fn new(day: i32) -> Self {
-        Self { day, n: 0, sum: 0.0, squares: 0.0, cost: 0.0, z: 0.0, z_cost: 0.0, weight: 0.0 }
+        Self { day, n: 0, parts: 0, sum: 0.0, squares: 0.0, cost: 0.0, z: 0.0, z_cost: 0.0, weight: 0.0 }
     }
 
     /// Adds the day's next event: return in its direction and round-trip cost, decimal, and `1 / (sigma sqrt(H))`.
     #[inline]
     pub fn add(&mut self, signed_return: f64, cost: f64, inv_scale: f64) {
-        self.n += 1;
-        let w = inv_scale * inverse_root(self.n);
+        self.part(signed_return, cost, inv_scale, false);
+    }
+
+    /// Adds the day's next part: an event that is entered on it, or the rest of one that was carried over midnight.
+    #[inline]
+    fn part(&mut self, signed_return: f64, cost: f64, inv_scale: f64, is_carried: bool) {
+        let entered = u32::from(!is_carried);
+        self.n += entered;
+        self.parts += 1;
+        let w = inv_scale * inverse_root(self.parts);
         self.sum += signed_return;
         self.squares += signed_return * signed_return;
-        self.cost += cost;
         self.z += w * signed_return;
+        let (w, cost) = (w * f64::from(entered), cost * f64::from(entered));
+        self.cost += cost;
         self.z_cost += w * cost;
         self.weight += w;
     }
@@ -62,6 +75,7 @@ impl DaySum {
         Self {
             day,
             n: self.n & keep as u32,
+            parts: self.parts & keep as u32,
             sum: kept(self.sum, keep),
             squares: kept(self.squares, keep),
             cost: kept(self.cost, keep),
@@ -114,7 +128,7 @@ impl DaySums {
             let row = &rows[row as usize];
             at += usize::from(row.day != open.day);
             open = open.on(row.day);
-            open.add(row.signed_return, row.cost, inv_scale(row));
+            open.part(row.signed_return, row.cost, inv_scale(row), row.fate == Fate::Carried);
             days[at] = open;
         }
         &days[1..=at]
@@ -128,7 +142,7 @@ pub struct UnitEvidence {
     sides: SignProcesses<4>,
     /// Events on the days that it has taken.
     events: u64,
-    /// How many such days there are.
+    /// On how many days they were entered.
     days: u64,
     /// A score was not finite: the processes stand still from that day on. Rows that no number can score are dropped
     /// before, so that this is a guard and no state to expect.
@@ -146,7 +160,7 @@ impl UnitEvidence {
         self.events
     }
 
-    /// Days that it has taken.
+    /// Days on which they were entered.
     #[must_use]
     pub const fn days(&self) -> u64 {
         self.days
@@ -173,7 +187,7 @@ impl UnitEvidence {
                 break;
             }
             self.events += u64::from(day.n);
-            self.days += 1;
+            self.days += u64::from(day.n > 0);
             sides.step([day.z - day.z_cost, -day.z - day.z_cost, day.z, -day.z], params);
         }
         self.sides = sides;

@@ -110,7 +110,8 @@ pub enum ExtremeOf {
         /// Least number of known rows.
         min: u32,
     },
-    /// Rows since the extreme (ties: the most recent); unknown for the first `window - 1` rows of history.
+    /// Rows since the extreme (ties: the most recent); unknown unless the first row of the window is known, so that a series
+    /// that begins late needs its whole window as history does.
     Age,
 }
 
@@ -175,13 +176,14 @@ impl Extremes {
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let x = rows.inputs[0];
         let leaving = x.lagged(self.window as usize);
-        for (i, (now, gone)) in x.rows().iter().zip(leaving).enumerate() {
+        let oldest = x.lagged(self.window as usize - 1);
+        for (i, ((now, gone), oldest)) in x.rows().iter().zip(leaving).zip(oldest).enumerate() {
             let row = rows.first + i as i64;
             if !gone.is_nan() {
                 self.known -= 1;
             }
             self.push(row, *now);
-            let full = rows.seen + i as u64 + 1 >= u64::from(self.window);
+            let full = !oldest.is_nan();
             for (column, output) in self.outputs.iter().enumerate() {
                 out[column * rows.n + i] = match (output, self.queue.front()) {
                     (ExtremeOf::Value { min }, Some((_, v))) if self.known >= *min => self.sign * v,

@@ -202,6 +202,16 @@ impl Aggregate for Moments3 {
     }
 }
 
+/// A spread below this share of the mean is rounding: what varies by an ulp is constant. A price of 100 000 that moves by one
+/// tick of 0.1 once in a week is four orders of magnitude above it.
+const ROUNDING: f64 = 1e-10;
+
+/// The sum of squared deviations of `n` values, 0 where it is rounding.
+#[inline]
+pub(super) fn beyond_rounding(m2: f64, n: f64, mean: f64) -> f64 {
+    if m2 > ROUNDING * ROUNDING * n * mean * mean { m2 } else { 0.0 }
+}
+
 /// Statistics of one series that share a window.
 #[derive(Clone, Debug)]
 pub struct Stats<A> {
@@ -229,7 +239,7 @@ impl Statistic for Moments {
         if self.n < 2.0 {
             return f64::NAN;
         }
-        let var = self.m2 / (self.n - 1.0);
+        let var = beyond_rounding(self.m2, self.n, self.mean) / (self.n - 1.0);
         match f {
             Rolling::Var => var,
             Rolling::Std => var.sqrt(),
@@ -244,7 +254,7 @@ impl Statistic for Moments3 {
     #[inline]
     fn statistic(&self, _: Rolling, _: f64) -> f64 {
         let n = self.n;
-        if n < 3.0 || self.m2 <= 0.0 {
+        if n < 3.0 || beyond_rounding(self.m2, n, self.mean) <= 0.0 {
             return f64::NAN;
         }
         let var = self.m2 / (n - 1.0);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::blocks::{Aggregate, Blocks};
 use super::kernel::Kernel;
+use super::moments::beyond_rounding;
 use super::{Rows, View};
 use crate::graph::Rolling2;
 use crate::graph::sheet::{Needs, Over, Share, Sheet, Work};
@@ -169,12 +170,12 @@ impl PairStats {
 
 #[inline]
 fn pair_statistic(f: Rolling2, a: &Comoments) -> f64 {
+    let m2_x = beyond_rounding(a.m2_x, a.n, a.mean_x);
+    let m2_y = beyond_rounding(a.m2_y, a.n, a.mean_y);
     match f {
         Rolling2::Cov => a.c_xy / (a.n - 1.0),
-        Rolling2::Beta if a.m2_y > 0.0 => a.c_xy / a.m2_y,
-        Rolling2::Corr if a.m2_x > 0.0 && a.m2_y > 0.0 => {
-            (a.c_xy / (a.m2_x.sqrt() * a.m2_y.sqrt())).clamp(-1.0, 1.0)
-        }
+        Rolling2::Beta if m2_y > 0.0 => a.c_xy / m2_y,
+        Rolling2::Corr if m2_x > 0.0 && m2_y > 0.0 => (a.c_xy / (m2_x.sqrt() * m2_y.sqrt())).clamp(-1.0, 1.0),
         Rolling2::Beta | Rolling2::Corr => f64::NAN,
     }
 }

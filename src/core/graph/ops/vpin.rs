@@ -8,6 +8,7 @@ use super::kernel::Kernel;
 use crate::graph::sheet::{Needs, Reach, Sheet, Unknown, Work};
 use crate::graph::table::{Class, Kind, Operator, Param};
 use crate::graph::{Op, Type};
+use crate::market::BARS_PER_DAY;
 
 pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator::state(
     "vpin",
@@ -27,7 +28,7 @@ pub(in crate::graph) const OPERATORS: &[Operator] = &[Operator::state(
     |say| {
         let (buckets, bucket) = (say.word("buckets"), say.word("bucket"));
         format!(
-            "the mean imbalance of {} in {} over {buckets} buckets of {bucket}",
+            "the mean imbalance of {} in {} over {buckets} buckets of {bucket} (the first of a UTC day begins at 00:00)",
             say.word("buy"),
             say.word("total")
         )
@@ -52,7 +53,8 @@ const FULL: f64 = 1.0 - 1e-12;
 
 /// Mean imbalance |2 buy - total| / total of the last `buckets` full buckets.
 ///
-/// A bucket's size is the `bucket` input at the row where it opens. A row is poured with a constant buy share into as
+/// Every UTC day begins with an empty bucket, and the one that is open is given up: where the buckets lie does not depend on where
+/// history begins. A bucket's size is the `bucket` input at the row where it opens. A row is poured with a constant buy share into as
 /// many buckets as it fills. Buckets that one row would both open and push out of the memory are skipped.
 #[derive(Clone, Debug)]
 pub struct Vpin {
@@ -88,8 +90,11 @@ impl Vpin {
     /// Evaluates the chunk.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let [buy, total, bucket, _] = rows.inputs;
-        for (((o, buy), total), bucket) in out.iter_mut().zip(buy.rows()).zip(total.rows()).zip(bucket.rows())
-        {
+        let volume = buy.rows().iter().zip(total.rows()).zip(bucket.rows());
+        for ((o, bar), ((buy, total), bucket)) in out.iter_mut().zip(rows.first..).zip(volume) {
+            if bar.rem_euclid(BARS_PER_DAY) == 0 {
+                self.size = f64::NAN;
+            }
             if !buy.is_nan() && *total > 0.0 && self.pour(*buy / *total, *total, *bucket) {
                 self.refresh();
             }

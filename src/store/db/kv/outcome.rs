@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key    time: bar on which it matured | symbol 0x00 | event type 0x00 | time: the event's bar | horizon bars u32 BE
-//! value  0x01 | postcard of `StoredOutcome`
+//! value  0x02 | postcard of `StoredOutcome`, postcard of (`midnight_return`, the parts of its cost); 0x01: without them
 //! ```
 //!
 //! The event is not repeated: the key names it, and reading joins it back.
@@ -15,9 +15,11 @@ use super::event::Interner;
 use super::{push_time, text_at, time_at};
 use backtestd_core::market::BarIndex;
 use backtestd_core::outcomes::Event;
-use backtestd_core::outcomes::{EntryPrice, Horizon, Outcome};
+use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Written before windows were marked at midnight and costs had parts: such a window over midnight is counted and not tested.
+const WITHOUT_PARTS: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct StoredOutcome<'a> {
@@ -59,7 +61,10 @@ pub(in crate::db) fn encode(outcome: &Outcome) -> Result<Vec<u8>, postcard::Erro
         funding_paid: outcome.funding_paid,
         cost_bps_round_trip: outcome.cost_bps_round_trip,
     };
-    postcard::to_extend(&stored, vec![VERSION])
+    postcard::to_extend(
+        &(outcome.midnight_return, outcome.costs),
+        postcard::to_extend(&stored, vec![VERSION])?,
+    )
 }
 
 /// Key of the event that an outcome's key names.
@@ -78,8 +83,13 @@ pub(in crate::db) fn decode(
     event: Arc<Event>,
     names: &mut Interner,
 ) -> Option<Outcome> {
-    let (&VERSION, body) = value.split_first()? else { return None };
-    let s: StoredOutcome<'_> = postcard::from_bytes(body).ok()?;
+    let (version, body) = value.split_first()?;
+    let (s, rest): (StoredOutcome<'_>, _) = postcard::take_from_bytes(body).ok()?;
+    let (midnight_return, costs): (f64, CostParts) = match *version {
+        VERSION => postcard::from_bytes(rest).ok()?,
+        WITHOUT_PARTS => (f64::NAN, CostParts::whole(s.cost_bps_round_trip)),
+        _ => return None,
+    };
     let bars = u32::from_be_bytes(key.get(key.len().checked_sub(4)?..)?.try_into().ok()?);
     Some(Outcome {
         event,
@@ -91,9 +101,11 @@ pub(in crate::db) fn decode(
             _ => return None,
         },
         forward_return: s.forward_return,
+        midnight_return,
         mfe_bps: s.mfe_bps,
         mae_bps: s.mae_bps,
         funding_paid: s.funding_paid,
         cost_bps_round_trip: s.cost_bps_round_trip,
+        costs,
     })
 }
