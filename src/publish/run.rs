@@ -13,9 +13,9 @@ use super::version::{PublishError, file_entry, io_error, jsonl};
 use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};
-use backtestd_core::discovery::Candidate;
+use backtestd_core::discovery::{Candidate, FailReason};
 use backtestd_core::outcomes::CostParts;
-use backtestd_core::tradability::BridgeResult;
+use backtestd_core::tradability::{BridgeResult, JudgedGate};
 use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Name of the summary's file.
@@ -69,7 +69,35 @@ struct BridgeLine<'a> {
     after_cost_bps_by_delay_bars: Option<BTreeMap<String, Option<f64>>>,
     after_cost_bps_halves: [Option<f64>; 2],
     after_cost_bps_by_symbol: BTreeMap<&'a str, f64>,
+    capacity: Option<f64>,
+    worst_month: Option<&'a str>,
+    worst_month_bps: Option<f64>,
+    top_symbol_share: Option<f64>,
+    top_day_share: Option<f64>,
+    daily_turnover: Option<f64>,
+    after_cost_bps_by_threshold_factor: Option<BTreeMap<String, Option<f64>>>,
+    threshold_share: Option<f64>,
+    gates: Vec<GateLine>,
     fail_reasons: Vec<String>,
+}
+
+/// One gate that the bridge asked, with its number and its threshold.
+#[derive(Serialize)]
+struct GateLine {
+    gate: &'static str,
+    metric: &'static str,
+    value: Option<f64>,
+    relation: &'static str,
+    threshold: f64,
+    passed: bool,
+}
+
+impl GateLine {
+    fn of(judged: &JudgedGate) -> Self {
+        let FailReason { gate, metric, value, relation, threshold } = judged.of;
+        let value = value.filter(|v| v.is_finite());
+        Self { gate, metric, value, relation, threshold, passed: judged.passed }
+    }
 }
 
 /// Writes the run's folder under `reports` and returns it. `hypotheses` are the units of the catalogue, `candidates` those
@@ -143,7 +171,7 @@ fn bridge_line<'a>(
     result: &'a BridgeResult,
     compiled: &'a Compiled,
 ) -> BridgeLine<'a> {
-    let delayed = result.delayed.as_ref();
+    let (delayed, robust) = (result.delayed.as_ref(), &result.robustness);
     BridgeLine {
         candidate_id: &candidate.measured.candidate_id,
         event_type: &candidate.measured.event_type,
@@ -182,6 +210,18 @@ fn bridge_line<'a>(
             .iter()
             .map(|s| (s.symbol.as_str(), s.after_cost_bps))
             .collect(),
+        capacity: robust.capacity,
+        worst_month: robust.worst_month.as_ref().map(|(month, _)| month.as_str()),
+        worst_month_bps: robust.worst_month.as_ref().map(|(_, bps)| *bps),
+        top_symbol_share: robust.top_symbol_share,
+        top_day_share: robust.top_day_share,
+        daily_turnover: robust.daily_turnover,
+        after_cost_bps_by_threshold_factor: robust
+            .thresholds
+            .as_ref()
+            .map(|both| both.iter().map(|s| (format!("x{}", s.factor), s.after_cost_bps)).collect()),
+        threshold_share: robust.threshold_share(result.columns.after_cost_bps),
+        gates: result.gates.iter().map(GateLine::of).collect(),
         fail_reasons: result.fail_reasons.iter().map(ToString::to_string).collect(),
     }
 }

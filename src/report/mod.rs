@@ -15,6 +15,7 @@ mod lives;
 mod measures;
 mod page;
 mod portfolio;
+mod rests;
 mod tables;
 mod walk_page;
 

@@ -14,6 +14,7 @@ use super::format::{number, thousands};
 use super::lives::lives;
 use super::measures::measures;
 use super::portfolio::portfolio;
+use super::rests::rests;
 use super::tables;
 use backtestd_core::blueprints::Blueprint;
 use backtestd_core::conclude::{MeasureCount, Placebo, Portfolio, Stage};
@@ -234,6 +235,7 @@ fn candidates(input: &ReportInput<'_>) -> Markup {
             (input.max_q_value) ". Point at the last column for the numbers behind it."
         }
         (tables::candidates(input.candidates, input.bridge, CANDIDATES_SHOWN))
+        (rests(input.candidates, input.bridge, CANDIDATES_SHOWN))
     }
 }
 

@@ -20,7 +20,7 @@ use backtestd_store::lake::Month;
 use sha2::{Digest, Sha256};
 
 /// Rows per push. Any number gives the same bits; this one keeps a node's history and a chunk in the cache.
-const CHUNK_ROWS: usize = 512;
+pub(super) const CHUNK_ROWS: usize = 512;
 
 /// What one pass over the log found inside the requested range.
 #[derive(Debug)]
@@ -276,7 +276,11 @@ fn whole_months_end(store: &Store, symbols: &[Symbol], end: BarIndex) -> Result<
     Ok(last.min(Month::of((end - 1).open()).bars().1))
 }
 
-fn history_start(store: &Store, symbols: &[Symbol], request: &Request) -> Result<BarIndex, ResearchError> {
+pub(super) fn history_start(
+    store: &Store,
+    symbols: &[Symbol],
+    request: &Request,
+) -> Result<BarIndex, ResearchError> {
     let mut start = request.first;
     for symbol in symbols {
         match store.range(Market::Perp, symbol)? {

@@ -8,8 +8,8 @@ use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::again::ResearchMarkets;
 use super::collect::{Collected, collect};
-use super::markets::StoreMarkets;
 use super::measures::{MeasureLook, look_at_measures, write_measures};
 use super::request::Request;
 use super::summary::{EventCount, RunSummary, StageTime, peak_memory_mib, quality_lines};
@@ -83,7 +83,7 @@ pub fn run(
     let run = Ran { request, look, config: &config, collected: &collected, facts: &facts };
     let (measures, measure_counts) = tests_beside(&run, &measure_looks)?;
     let replay = needs_outcomes(&discovery).then(|| replay_link(&book, request.first));
-    let mut markets = StoreMarkets::of(store);
+    let mut markets = ResearchMarkets::of(store, request);
     let mut conclusions =
         conclude(&request.spec, discovery, &collected.outcomes, &facts, replay, &mut markets)?;
     conclusions.split_costs(&request.spec, &collected.outcomes, facts.discovery_end);

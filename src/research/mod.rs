@@ -3,6 +3,7 @@
 //! The same pipeline as the daemon's, fed from the store's log. Running twice over the same store, specs and binary writes
 //! the same bytes; only manifests carry times and host facts.
 
+mod again;
 mod collect;
 mod driver;
 mod error;

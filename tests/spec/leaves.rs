@@ -37,7 +37,7 @@ const TEXTS: [(&str, &str); 15] = [
 ];
 
 /// Optional keys that the shipped files leave out, written where they belong.
-const ADDED: [(&str, &str, &str); 12] = [
+const ADDED: [(&str, &str, &str); 21] = [
     (
         "global_defaults.yaml",
         "fee_schedule: []",
@@ -51,6 +51,15 @@ const ADDED: [(&str, &str, &str); 12] = [
         "  symbols: { SOLUSDT: { fee_bps_per_side: 3.0, slippage_bps_per_side: 5.0, half_spread_bps: 2.0 } }",
     ),
     ("global_defaults.yaml", "interest_rate_8h: 0.0\n", "interest_rate_8h: 0.0\n      interval_hours: 4.0\n"),
+    ("gates.yaml", "min_capacity: null", "min_capacity: 1000.0"),
+    ("gates.yaml", "min_worst_month_bps: null", "min_worst_month_bps: -500.0"),
+    ("gates.yaml", "max_top_symbol_share: null", "max_top_symbol_share: 0.9"),
+    ("gates.yaml", "max_top_day_share: null", "max_top_day_share: 0.5"),
+    ("gates.yaml", "max_daily_turnover: null", "max_daily_turnover: 9.0"),
+    ("gates.yaml", "min_threshold_share: null", "min_threshold_share: 0.1"),
+    ("strategies/default.yaml", "threshold_shift: null", "threshold_shift: 0.1"),
+    ("strategies/default.yaml", "min_deflated_sharpe: null", "min_deflated_sharpe: 0.9"),
+    ("strategies/default.yaml", "max_overfitting: null", "max_overfitting: 0.3"),
     ("strategies/default.yaml", "stop_bps: null", "stop_bps: 200.0"),
     ("strategies/default.yaml", "target_bps: null", "target_bps: 300.0"),
     ("strategies/default.yaml", "min_delayed_after_cost_bps: null", "min_delayed_after_cost_bps: -5.0"),

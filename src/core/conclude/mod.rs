@@ -164,7 +164,7 @@ pub fn conclude(
         price: spec.defaults.entry_price,
         end: run.discovery_end.bar(),
     };
-    let bridge = if needs_outcomes(&discovery) {
+    let mut bridge = if needs_outcomes(&discovery) {
         let mut closed: Vec<Outcome> =
             outcomes.iter().filter(|o| o.matured() <= run.discovery_end).cloned().collect();
         closed.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -172,6 +172,9 @@ pub fn conclude(
     } else {
         BTreeMap::new()
     };
+    let history = (run.discovery_start, run.discovery_end);
+    let (trials, promotion) = (discovery.summary.trials as u64, &spec.strategies.promotion);
+    tradability::promote(&mut discovery.candidates, &mut bridge, history, trials, promotion);
     let costs = &spec.defaults.costs;
     let max_q = spec.gates.gate_v1_phase2.base.max_q_value;
     let compiled = compile(

@@ -20,6 +20,7 @@ mod plausibility;
 mod ranges;
 mod report;
 mod schema;
+mod shifted;
 mod source_rules;
 mod sources;
 pub mod strategies;

@@ -101,6 +101,10 @@ pub struct RobustnessSpec {
     pub min_delayed_after_cost_bps: Option<f64>,
     /// At least this share of the traded symbols must earn something after cost.
     pub min_positive_symbol_share: f64,
+    /// A batch run detects the events of what passes everything else again, with every threshold this share higher and lower;
+    /// null = it does not.
+    #[serde(default)]
+    pub threshold_shift: Option<f64>,
 }
 
 /// How many blueprints there may be.
@@ -148,7 +152,7 @@ pub struct PortfolioSpec {
     pub min_notional: f64,
 }
 
-/// How the record of what the bridge traded is cut in time, and how overfitting is measured. No gate reads it.
+/// How the record of what the bridge traded is cut in time, how overfitting is measured, and whether that decides anything.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromotionSpec {
@@ -160,6 +164,21 @@ pub struct PromotionSpec {
     pub embargo_bars: u32,
     /// Blocks of days of the combinatorially symmetric cross-validation; even.
     pub cscv_blocks: u32,
+    /// Whether what the bridge lets through must pass what follows as well.
+    #[serde(default)]
+    pub required: bool,
+    /// Trades in the test part, at least this many.
+    #[serde(default)]
+    pub min_test_trades: u32,
+    /// Their mean after costs and funding above this, bps.
+    #[serde(default)]
+    pub min_test_after_cost_bps: f64,
+    /// Sharpe ratio of the days deflated by all trials, a probability, at least this; null = not asked.
+    #[serde(default)]
+    pub min_deflated_sharpe: Option<f64>,
+    /// Probability that the best was chosen by chance at most this; null = not asked.
+    #[serde(default)]
+    pub max_overfitting: Option<f64>,
 }
 
 impl PromotionSpec {
@@ -173,6 +192,15 @@ impl PromotionSpec {
         let blocks = self.cscv_blocks;
         let ok = blocks.is_multiple_of(2) && (2..=16).contains(&blocks);
         found.check(ok, "promotion.cscv_blocks", blocks, "even, from 2 to 16");
+        let least = self.min_test_after_cost_bps;
+        found.check(least.is_finite(), "promotion.min_test_after_cost_bps", least, "a number");
+        for (field, value) in [
+            ("promotion.min_deflated_sharpe", self.min_deflated_sharpe),
+            ("promotion.max_overfitting", self.max_overfitting),
+        ] {
+            let value = value.unwrap_or(0.0);
+            found.check((0.0..=1.0).contains(&value), field, value, "from 0 to 1, or null for not asked");
+        }
     }
 }
 
@@ -241,7 +269,11 @@ impl StrategiesSpec {
             delay_bars,
             min_delayed_after_cost_bps,
             min_positive_symbol_share: share,
+            threshold_shift,
         } = &self.robustness;
+        if let Some(shift) = *threshold_shift {
+            found.share("robustness.threshold_shift", shift);
+        }
         let rule = "a list of numbers of at least 0";
         found.check(!cost_multiples.is_empty(), "robustness.cost_multiples", "[]", rule);
         for (at, &multiple) in cost_multiples.iter().enumerate() {
@@ -315,7 +347,7 @@ mod tests {
     fn parts_of_a_history_leave_something_to_the_test() {
         let mut spec: StrategiesSpec = serde_saphyr::from_str(SHIPPED).unwrap();
         spec.promotion =
-            PromotionSpec { train_share: 0.7, validation_share: 0.3, embargo_bars: 0, cscv_blocks: 7 };
+            PromotionSpec { train_share: 0.7, validation_share: 0.3, cscv_blocks: 7, ..spec.promotion };
         let found: Vec<String> = spec.validate().unwrap_err().0.into_iter().map(|e| e.field).collect();
         assert_eq!(found, ["promotion.validation_share", "promotion.cscv_blocks"]);
     }

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::equity::{Summary, mean, summarize};
+use super::judge::{Judge, JudgedGate};
 use super::markets::{MarketError, Markets};
+use super::robustness::Robustness;
 use super::rule::{Rule, Trade};
 use super::sample::SampleError;
+use super::thresholds;
 use super::trading::{Delayed, Trading, trade};
-use crate::discovery::Failures;
 use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
 use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{CostParts, EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
-use crate::spec::strategies::{RobustnessSpec, StrategiesSpec};
+use crate::spec::strategies::StrategiesSpec;
 
 /// What the bridge judges by.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,10 @@ pub struct BridgeResult {
     pub symbols: Vec<SymbolResult>,
     /// Whether every trade's funding was known and charged.
     pub funding_included: bool,
+    /// How much of it rests on single things.
+    pub robustness: Robustness,
+    /// Every gate that was asked, in order, with its number and its threshold.
+    pub gates: Vec<JudgedGate>,
     /// Every gate that failed.
     pub fail_reasons: Vec<FailReason>,
 }
@@ -102,11 +108,12 @@ pub fn apply<S: AsRef<str>>(
 ) -> Result<BTreeMap<usize, BridgeResult>, BridgeError> {
     let mut results = BTreeMap::new();
     for trading in trade(candidates, outcomes, states, inputs, markets)? {
-        let at = trading.at;
-        let result = evaluate(trading, inputs);
-        let candidate = &mut candidates[at];
+        results.insert(trading.at, evaluate(trading, inputs));
+    }
+    thresholds::judge(candidates, &mut results, inputs, markets)?;
+    for (at, result) in &results {
+        let candidate = &mut candidates[*at];
         candidate.bridge(result.columns.clone(), &result.fail_reasons);
-        results.insert(at, result);
     }
     Ok(results)
 }
@@ -136,6 +143,11 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
     };
     let mut judge = Judge::default();
     judge.gates(&mut columns, gate, &summary);
+    let costs = trades.iter().filter_map(|t| trading.costs.get(&(t.symbol.clone(), t.event_bar)));
+    let costs = CostParts::mean(costs);
+    let first = trading.costs.keys().map(|(_, bar)| *bar).min();
+    let robustness = Robustness::of(trades, &summary, costs.as_ref(), (first, inputs.end));
+    judge.concentration(&robustness, gate, symbols.len());
     judge.robustness(&trading, &symbols, &strategies.robustness);
     columns.tradable = judge.failures.0.is_empty();
     BridgeResult {
@@ -148,9 +160,9 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         symbols,
         funding_included: !trades.is_empty() && trades.iter().all(|t| !t.funding_bps.is_nan()),
         fail_reasons: judge.failures.0,
-        costs: CostParts::mean(
-            trades.iter().filter_map(|t| trading.costs.get(&(t.symbol.clone(), t.event_bar))),
-        ),
+        costs,
+        robustness,
+        gates: judge.asked,
         summary,
         delayed: trading.delayed,
         signals_by_symbol: trading.signalled,
@@ -176,74 +188,6 @@ fn halves(trades: &[Trade]) -> [Option<f64>; 2] {
     ordered.sort_by(|a, b| (a.event_bar, &a.symbol).cmp(&(b.event_bar, &b.symbol)));
     let (first, second) = ordered.split_at(ordered.len() / 2);
     [first, second].map(|half| mean(half.iter().map(|t| t.net_bps(1.0))))
-}
-
-/// Judges a rule, and keeps what failed.
-#[derive(Default)]
-struct Judge {
-    failures: Failures,
-}
-
-impl Judge {
-    /// Judges by the thresholds of `gate_v1_bridge`.
-    fn gates(&mut self, columns: &mut BridgeColumns, gate: &BridgeGate, summary: &Summary) {
-        let traded = Some(columns.trades as f64);
-        columns.gate_has_trades =
-            self.failures.at_least("BRIDGE_TRADES_GATE", "bridge_trades", traded, f64::from(gate.min_trades));
-        columns.gate_after_cost_positive = self.failures.above(
-            "BRIDGE_AFTER_COST_GATE",
-            "bridge_after_cost_bps",
-            columns.after_cost_bps,
-            gate.min_after_cost_bps,
-        );
-        columns.gate_stressed_positive = self.failures.above(
-            "BRIDGE_STRESSED_GATE",
-            "bridge_stressed_bps",
-            columns.stressed_bps,
-            gate.min_stressed_after_cost_bps,
-        );
-        // Where trading costs nothing every gain is large enough.
-        let is_free = summary.cost_bps.is_some_and(|cost| cost <= 0.0);
-        columns.gate_edge_cost_ratio = is_free
-            || self.failures.at_least(
-                "BRIDGE_EDGE_COST_RATIO_GATE",
-                "bridge_edge_cost_ratio",
-                columns.edge_cost_ratio,
-                gate.min_edge_cost_ratio,
-            );
-        columns.gate_turnover = self.failures.at_most(
-            "BRIDGE_TURNOVER_GATE",
-            "bridge_turnover",
-            columns.turnover,
-            gate.max_turnover,
-        );
-    }
-
-    /// What `strategies/default.yaml` asks besides. Without bars nobody knows what a barrier or a delay does, and that is
-    /// the reason to give.
-    fn robustness(&mut self, trading: &Trading, symbols: &[SymbolResult], asked: &RobustnessSpec) {
-        let [signalled, with_bars] = trading.symbols.map(|n| n as f64);
-        if trading.rule.has_barrier() || asked.min_delayed_after_cost_bps.is_some() {
-            self.failures.at_least(
-                "BRIDGE_BARS_GATE",
-                "bridge_symbols_with_bars",
-                Some(with_bars),
-                signalled,
-            );
-        }
-        let gains = symbols.iter().filter(|s| s.after_cost_bps > 0.0).count();
-        let share = (!symbols.is_empty()).then(|| gains as f64 / symbols.len() as f64);
-        self.failures.at_least(
-            "BRIDGE_SYMBOLS_GATE",
-            "bridge_positive_symbol_share",
-            share,
-            asked.min_positive_symbol_share,
-        );
-        if let Some(threshold) = asked.min_delayed_after_cost_bps {
-            let first = trading.delayed.as_ref().and_then(|d| d.first()).and_then(|d| d.after_cost_bps);
-            self.failures.above("BRIDGE_DELAY_GATE", "bridge_delayed_after_cost_bps", first, threshold);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -32,18 +32,23 @@
 mod costs;
 mod equity;
 mod evaluate;
+mod judge;
 mod markets;
 mod promotion;
+mod robustness;
 mod rule;
 mod sample;
+mod thresholds;
 mod trading;
 mod walk;
 
 pub use costs::evidence_costs;
 pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
-pub use markets::{MarketError, Markets};
-pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult};
+pub use judge::JudgedGate;
+pub use markets::{DetectedAgain, MarketError, Markets, OtherThresholds};
+pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult, promote};
+pub use robustness::{Robustness, Shifted};
 pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use trading::Delayed;

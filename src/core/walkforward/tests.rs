@@ -222,6 +222,10 @@ fn an_event_meets_the_version_in_force_at_its_detection_and_none_trades_what_its
 struct Tally {
     /// Claim less truth, bps, a mean a world.
     bias: Vec<f64>,
+    /// The same before shrinkage: mean of the evidence at the first publication less truth.
+    raw: Vec<f64>,
+    /// Its standard errors, bps, a mean a world.
+    raw_se: Vec<f64>,
     /// Share of stated intervals that hold the truth, a world.
     held: Vec<f64>,
     /// What trades of living edges earned after costs less what their blueprints claimed, bps, a mean a world.
@@ -244,8 +248,10 @@ fn live_through(seeds: std::ops::Range<u64>) -> Tally {
         crate::market::parse_time(text).or_else(|_| crate::market::parse_date(text)).unwrap().day()
     };
     for seed in seeds {
-        let (_, record) = walk(&world(seed), end());
+        let (points, record) = walk(&world(seed), end());
         let (mut claims, mut held, mut lived) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut raws, mut errors) = (Vec::new(), Vec::new());
+        let first_line = |id: &str| points.iter().find_map(|p| p.blueprints.iter().find(|b| b.id == id));
         for life in &record.lives {
             tally.published += 1;
             if !life.what.contains(EDGE) || !life.what.starts_with("fade") {
@@ -254,6 +260,9 @@ fn live_through(seeds: std::ops::Range<u64>) -> Tally {
             }
             if day(&life.published_at) < death {
                 claims.push(life.claim_bps - truth_bps());
+                let evidence = &first_line(&life.id).unwrap().evidence;
+                raws.push(evidence.effect_raw_bps.unwrap() - truth_bps());
+                errors.push(evidence.se_bps.unwrap());
                 let (low, high) = (life.claim_low_bps.unwrap(), life.claim_high_bps.unwrap());
                 held.push(f64::from(u8::from(low <= truth_bps() && truth_bps() <= high)));
                 let of_living =
@@ -274,6 +283,8 @@ fn live_through(seeds: std::ops::Range<u64>) -> Tally {
         }
         if !claims.is_empty() {
             tally.bias.push(mean(&claims));
+            tally.raw.push(mean(&raws));
+            tally.raw_se.push(mean(&errors));
             tally.held.push(mean(&held));
         }
         if !lived.is_empty() {
@@ -308,6 +319,12 @@ fn hold(tally: &Tally) {
         tally.unretired
     );
     println!("claim less truth          {bias:+.2} bps, standard error {:.2}", standard_error(&tally.bias));
+    println!(
+        "unshrunk less truth       {:+.2} bps, standard error {:.2}; of one claim {:.2}",
+        mean(&tally.raw),
+        standard_error(&tally.raw),
+        mean(&tally.raw_se)
+    );
     println!("lived less claimed        {lived:+.2} bps, standard error {:.2}", standard_error(&tally.lived));
     println!(
         "intervals with the truth  {held:.3}, stated {level}, standard error {:.3}",

@@ -48,6 +48,22 @@ impl GatesSpec {
         for (field, value) in stress {
             found.check(value >= 1.0, field, value, "at least 1 (a stress cannot be cheaper than the cost)");
         }
+        let bridge = &self.gate_v1_bridge;
+        for (field, value) in [
+            ("gate_v1_bridge.min_capacity", bridge.min_capacity),
+            ("gate_v1_bridge.max_daily_turnover", bridge.max_daily_turnover),
+            ("gate_v1_bridge.max_top_symbol_share", bridge.max_top_symbol_share),
+            ("gate_v1_bridge.max_top_day_share", bridge.max_top_day_share),
+        ] {
+            found.positive(field, value.unwrap_or(1.0));
+        }
+        for (field, value) in [
+            ("gate_v1_bridge.min_worst_month_bps", bridge.min_worst_month_bps),
+            ("gate_v1_bridge.min_threshold_share", bridge.min_threshold_share),
+        ] {
+            let value = value.unwrap_or(0.0);
+            found.check(value.is_finite(), field, value, "a number, or null for not asked");
+        }
         for (profile, overrides) in &self.gate_v1_phase2.profiles {
             for (event, relaxed) in &overrides.events {
                 let place = format!("gate_v1_phase2.profiles.{}.events.{event}", profile.name());

@@ -347,6 +347,26 @@ pub struct BridgeGate {
     pub min_edge_cost_ratio: f64,
     /// Turnover relative to the event count at most this.
     pub max_turnover: f64,
+    /// Value of the order at which impact eats what is left after costs, quote currency, at least this; null = not asked.
+    #[serde(default)]
+    pub min_capacity: Option<f64>,
+    /// Sum of the net returns of the worst UTC month, one unit a trade, at least this, bps; null = not asked.
+    #[serde(default)]
+    pub min_worst_month_bps: Option<f64>,
+    /// Share of the best symbol in the summed net return at most this; null = not asked. A rule that traded one symbol is not
+    /// asked.
+    #[serde(default)]
+    pub max_top_symbol_share: Option<f64>,
+    /// Share of the best UTC day in it at most this; null = not asked.
+    #[serde(default)]
+    pub max_top_day_share: Option<f64>,
+    /// Notional over equity that is bought and sold on an average day at most this; null = not asked.
+    #[serde(default)]
+    pub max_daily_turnover: Option<f64>,
+    /// Share of the net result that is left at the worst of the shifted thresholds at least this; null = not asked. Only a batch
+    /// run detects again: in a daemon nothing new passes this gate.
+    #[serde(default)]
+    pub min_threshold_share: Option<f64>,
 }
 
 /// `gate_e1`: health of a detector.

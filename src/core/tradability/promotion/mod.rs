@@ -1,11 +1,12 @@
 //! What a record of trades is worth once it is known how many were tried: Sharpe ratios deflated by the ledger's trials, the
 //! probability that choosing the best was overfitting, and the record cut in time.
 //!
-//! No gate reads it. Discovery controls its errors by other means (anytime evidence over a whole ledger); these are the figures
-//! that readers of backtests know, computed with the true number of trials. The cut is of trades that discovery has seen: what
+//! No gate reads it unless the specs require it ([`promote`]). Discovery controls its errors by other means (anytime evidence over
+//! a whole ledger); these are the figures that readers of backtests know, computed with the true number of trials. The cut is of trades that discovery has seen: what
 //! it has not seen is in the walk-forward.
 
 mod cscv;
+mod gate;
 mod sharpe;
 mod split;
 
@@ -21,6 +22,7 @@ use crate::spec::strategies::PromotionSpec;
 
 pub use cscv::Overfitting;
 use cscv::overfitting;
+pub use gate::promote;
 pub use sharpe::SharpeStatistics;
 use split::Split;
 

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn the_prior_systems_example_by_hand_without_its_leak() {
         let at = |text: &str| parse_time(text).unwrap();
-        let spec = PromotionSpec { train_share: 0.6, validation_share: 0.2, embargo_bars: 0, cscv_blocks: 8 };
+        let spec: crate::spec::strategies::StrategiesSpec =
+            serde_saphyr::from_str(include_str!("../../../../spec/strategies/default.yaml")).unwrap();
+        let spec =
+            PromotionSpec { train_share: 0.6, validation_share: 0.2, embargo_bars: 0, ..spec.promotion };
         let split = Split::new(at("2024-01-01T03:20:00Z"), at("2024-01-10T21:00:00Z"), &spec);
         // Ten days have begun: six, two, two.
         assert_eq!(split.train_end, at("2024-01-07T03:20:00Z"));
