@@ -273,6 +273,43 @@ fn a_dated_fee_schedule_makes_the_fee_event_available_and_prices_outcomes_at_the
     assert_eq!(lacks.as_deref(), Some("maker_fee_bps"));
 }
 
+#[test]
+fn detectors_with_shifted_thresholds_are_the_same_at_one_and_see_less_with_higher_ones() {
+    let market = common::market(7, SYMBOLS, 6_000);
+    let spec = load_specs(&common::spec_dir()).unwrap_or_else(|e| panic!("{e}"));
+    let events = ["VOL_SHOCK", "BAND_BREAK"];
+    let states = [spec.states[0].id.as_str()];
+    let outcomes = |spec: Arc<backtestd_core::spec::CompiledSpec>| {
+        let mut pipeline = Pipeline::new(PipelineConfig { spec, ..config(512, true) }, market.first).unwrap();
+        let mut found = pipeline.push(&market).unwrap().outcomes;
+        found.retain(|o| events.contains(&&*o.event.event_type));
+        found
+    };
+    let shifted = |factor: f64| {
+        let spec = spec.shifted(&events.into(), &states.into(), factor).unwrap();
+        assert!(events.iter().all(|event| spec.event(event).is_some()));
+        assert!(spec.states.iter().any(|s| s.id == states[0]));
+        outcomes(Arc::new(spec))
+    };
+    let whole = outcomes(Arc::new(spec.clone()));
+    // Multiplying by one changes no bit of an outcome; the states of the event are fewer.
+    let same = shifted(1.0);
+    assert_eq!(whole.len(), same.len());
+    for (a, b) in whole.iter().zip(&same) {
+        assert_eq!((a.event.id(), a.forward_return.to_bits()), (b.event.id(), b.forward_return.to_bits()));
+        assert_eq!((a.costs.values(), a.event.vol_regime), (b.costs.values(), b.event.vol_regime));
+    }
+    let shocks = |found: &[backtestd_core::outcomes::Outcome]| {
+        found.iter().filter(|o| &*o.event.event_type == "VOL_SHOCK").count()
+    };
+    let (fewer, more) = (shocks(&shifted(1.3)), shocks(&shifted(0.9)));
+    assert!(
+        0 < fewer && fewer < shocks(&whole) && shocks(&whole) < more,
+        "{fewer} {} {more}",
+        shocks(&whole)
+    );
+}
+
 fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

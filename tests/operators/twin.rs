@@ -466,14 +466,11 @@ fn directions(onsets: &[f64], direction: &[f64]) -> Vec<f64> {
 }
 
 fn vpin(inputs: &[&[f64]], first: i64, buckets: usize, min: usize) -> Vec<f64> {
-    let mut yields: Vec<f64> = Vec::new();
-    let mut open: Option<(f64, f64, f64)> = None;
+    let (mut yields, mut open) = (Vec::new(), None::<(f64, f64, f64)>);
     (0..inputs[0].len())
         .map(|t| {
-            let (buy, total, size) = (inputs[0][t], inputs[1][t], inputs[2][t]);
-            if (first + t as i64).rem_euclid(288) == 0 {
-                open = None;
-            }
+            let [buy, total, size] = [0, 1, 2].map(|i| inputs[i][t]);
+            open = open.filter(|_| (first + t as i64).rem_euclid(288) != 0);
             if !buy.is_nan() && total > 0.0 {
                 let mut rest = total;
                 while rest > 0.0 {

@@ -147,7 +147,7 @@ const MISTAKES: &[Mistake] = &[
     (
         "more bets than the process holds",
         GATES,
-        "follow: [0.14]",
+        "follow: [0.05, 0.08, 0.12, 0.17, 0.24]",
         "follow: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09]",
     ),
     (

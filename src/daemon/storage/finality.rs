@@ -26,8 +26,8 @@ const OLD_QUESTIONS: usize = 32;
 const COUNTED_SLOTS: i64 = 4096;
 /// How long after midnight yesterday is compared with the exchange once more.
 const AUDIT_AFTER_MS: i64 = HOUR_MS;
-/// The days that are compared end so many days before the present one.
-const AUDITED_DAYS_BACK: [i64; 2] = [0, 7];
+/// The days that are compared end so many days before the present one: the exchange corrects bars for some days.
+const AUDITED_DAYS_BACK: [i64; 5] = [0, 1, 2, 3, 7];
 /// Name of an audit in ledger and log.
 const AUDIT: &str = "rest audit";
 /// Name of every other question.
@@ -320,7 +320,7 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday and the day a week before it, once a day: the exchange corrects bars days later.
+    /// About yesterday, the days before it and that of a week ago, once a day: the exchange corrects bars days later.
     fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;
