@@ -192,7 +192,7 @@ mod tests {
             let what: Vec<_> =
                 found["versions"].as_array().unwrap().iter().map(|v| v["what"].clone()).collect();
             assert_eq!(what, ["added", "changed"]);
-            assert_eq!(found["versions"][1]["evidence"][0], "n_events");
+            assert_eq!(found["versions"][1]["evidence"][0], "evidence.n_events");
         }
     }
 

@@ -353,7 +353,7 @@ mod tests {
     use backtestd_core::market::{Market, Symbol};
 
     #[test]
-    fn yesterday_and_the_day_a_week_before_are_compared_once_a_day_an_hour_after_midnight() {
+    fn yesterday_and_days_of_the_week_before_are_compared_once_a_day_an_hour_after_midnight() {
         let series =
             SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: Symbol::new("BTCUSDT").unwrap() };
         let today = 20_000 * BARS_PER_DAY;
@@ -366,10 +366,10 @@ mod tests {
         assert_eq!(asks(0).audits(&ledger), []);
         let audits = asks(1).audits(&ledger);
         let days: Vec<i64> = audits.iter().map(|q| (today - q.ask.to) / BARS_PER_DAY).collect();
-        assert_eq!(days, [0, 7]);
+        assert_eq!(days, [0, 1, 2, 3, 7]);
         assert!(audits.iter().all(|q| q.ask.to - q.ask.from == BARS_PER_DAY && q.how == AUDIT));
         ledger.audited_to = audits[1].ask.to;
-        assert_eq!(asks(1).audits(&ledger).len(), 2, "yesterday has not been answered for yet");
+        assert_eq!(asks(1).audits(&ledger).len(), 5, "yesterday has not been answered for yet");
         ledger.audited_to = audits[0].ask.to;
         assert_eq!(asks(2).audits(&ledger), []);
     }
