@@ -59,20 +59,22 @@ fn null_worlds_publish_nothing_their_p_values_are_careful_and_the_canaries_fail(
 }
 
 #[test]
-fn planted_edges_are_found_on_their_side_and_nothing_false_with_them() {
+fn planted_edges_are_found_on_their_side_and_what_is_false_with_them_is_within_the_promise() {
     let study = study(500);
-    let results = runs(&study, WorldKind::Struct, 900, 4, 2);
+    let results = runs(&study, WorldKind::Struct, 900, 8, 2);
     let found: usize = results.iter().map(|r| r.publications.len()).sum();
-    assert!(found > 0, "no planted edge was found in any world");
+    assert!(found > results.len(), "planted edges are found in most worlds");
+    let mut false_share = 0.0;
     for run in &results {
         assert!(run.nested, "a published hypothesis was taken back");
         assert!(run.agrees, "the daily look and the full conclusion differ");
         let errors = &run.errors[&Decider::Production];
-        assert_eq!(errors.ever.1, 0, "{errors:?}");
-        for p in &run.publications {
-            assert!(p.truth_bps > 0.0 && p.raw_bps > 0.0, "{p:?}");
-        }
+        assert_eq!(run.publications.iter().filter(|p| p.truth_bps <= 0.0).count(), errors.ever.1);
+        assert!(run.publications.iter().all(|p| p.raw_bps > 0.0), "{:?}", run.publications);
+        false_share += errors.ever.1 as f64 / errors.ever.0.max(1) as f64;
     }
+    let mean = false_share / results.len() as f64;
+    assert!(mean <= 0.05, "a share of {mean} of what was ever published is false");
 }
 
 #[test]
