@@ -46,7 +46,7 @@ pub(super) struct DemoCmd {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Days of history to fetch before going live.
-    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=1000))]
     days: u32,
     /// Virtual seconds per real second.
     #[arg(long, default_value_t = 1500.0)]
