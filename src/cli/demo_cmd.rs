@@ -39,7 +39,7 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 /// version of blueprints at the end.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  backtestd demo --seed 7 --days 120\n  backtestd demo --keep-running        # edit the specs meanwhile; Ctrl-C ends it"
+    after_help = "Examples:\n  backtestd demo --seed 7 --days 365\n  backtestd demo --keep-running        # edit the specs meanwhile; Ctrl-C ends it"
 )]
 pub(super) struct DemoCmd {
     /// Seed of the simulated market.
