@@ -47,7 +47,11 @@ fn slots(asked: Stretch, present: impl Iterator<Item = i64>) -> Vec<Stretch> {
 /// A settlement is missing where two are further apart than the longest interval, or twice as far apart as those on both
 /// sides, and at the end where the usual interval is over.
 fn settlements(asked: Stretch, times: &[i64]) -> Vec<Stretch> {
-    let Some((first, last)) = times.first().zip(times.last()) else { return vec![asked] };
+    let Some((first, last)) = times.first().zip(times.last()) else {
+        // Nothing is known of the interval: one ought to be where those of every interval lie, and nowhere else.
+        let passed = |at: i64| (at - 1).div_euclid(LONGEST_INTERVAL_MS);
+        return if passed(asked.to) > passed(asked.from) { vec![asked] } else { Vec::new() };
+    };
     let mut missing = Vec::new();
     if first - asked.from > LONGEST_INTERVAL_MS + JITTER_MS {
         missing.push(Stretch { from: asked.from, to: *first - JITTER_MS });
@@ -112,5 +116,9 @@ mod tests {
         assert_eq!(gaps(&[0, 4, 8, 16, 24], 24), [], "the interval was changed");
         assert_eq!(gaps(&[], 24), [(0, 24)]);
         assert_eq!(gaps(&[20, 28], 28), [(0, 19)]);
+        // The newest is asked for first: of a stretch between two settlements that nobody has, nothing is missing.
+        let alone = |from: i64, to: i64| missing(Kind::Funding, s(from * HOUR_MS + 1, to * HOUR_MS + 1), &[]);
+        assert_eq!((alone(8, 14), alone(9, 15)), (vec![], vec![]));
+        assert_eq!(alone(7, 8), [s(7 * HOUR_MS + 1, 8 * HOUR_MS + 1)]);
     }
 }
