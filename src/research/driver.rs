@@ -126,14 +126,13 @@ pub(super) struct Ran<'a> {
 /// An entry of the cache with what it tells.
 type Known<T> = (StageRecord, T);
 
+/// What the cache has of a run: its conclusions and its report, or why it has not.
+type Cached = Result<(Known<Concluded>, Known<Drawn>), String>;
+
 impl Ran<'_> {
     /// The conclusions and the report of an earlier run over the same; else why there are none. One is of no use without
     /// the other: the report shows more of the conclusions than their files hold.
-    fn known(
-        &self,
-        stages: &Stages<'_>,
-        inputs: &BTreeMap<String, String>,
-    ) -> Result<Result<(Known<Concluded>, Known<Drawn>), String>, ResearchError> {
+    fn known(&self, stages: &Stages<'_>, inputs: &BTreeMap<String, String>) -> Result<Cached, ResearchError> {
         let (entry, told) = match stages.find(CONCLUDE, inputs) {
             Ok(found) => found,
             Err(why) => return Ok(Err(why)),

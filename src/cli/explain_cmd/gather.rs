@@ -21,8 +21,8 @@ pub(super) fn explain(dir: &Path, root: &Path, wanted: &str) -> anyhow::Result<V
     let mut notes = Vec::new();
     let versions = read_all(dir, &mut notes)?;
     let id = identify(&versions, dir, wanted)?;
-    let lines = versions.iter().filter_map(|v| Some((v, v.blueprints.iter().find(|b| b.id == id)?)));
-    let Some((listed_in, blueprint)) = lines.last() else {
+    let mut lines = versions.iter().filter_map(|v| Some((v, v.blueprints.iter().find(|b| b.id == id)?)));
+    let Some((listed_in, blueprint)) = lines.next_back() else {
         bail!("{id} is named by a manifest of {}, but no line of it is left", dir.display())
     };
     let in_force = current_version(dir)?.map(version_name);

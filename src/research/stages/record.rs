@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(first, key("pipeline", "x", &inputs));
         assert_ne!(first, key("tables", "x", &inputs));
         assert_ne!(first, key("pipeline", "y", &inputs));
-        let mut other = inputs.clone();
+        let mut other = inputs;
         other.insert("b".to_owned(), "3".to_owned());
         assert_ne!(first, key("pipeline", "x", &other));
         // Where a name ends and its hash begins counts.
