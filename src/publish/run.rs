@@ -13,11 +13,11 @@ use super::version::{PublishError, file_entry, io_error, jsonl};
 use backtestd_core::blueprints::FileEntry;
 use backtestd_core::blueprints::canonical_json;
 use backtestd_core::blueprints::{Compiled, RunFacts};
-use backtestd_core::discovery::{Candidate, Check, FailReason};
+use backtestd_core::discovery::{Candidate, Check};
 use backtestd_core::market::Side;
 use backtestd_core::outcomes::{CostParts, EntryPrice, event_id};
 use backtestd_core::spec::gates::MonitoringSpec;
-use backtestd_core::tradability::{BridgeResult, ExitReason, JudgedGate, Trade};
+use backtestd_core::tradability::{BridgeResult, ExitReason, Trade};
 use backtestd_store::lake::{sync_folder, write_synced};
 
 /// Name of the summary's file.
@@ -80,7 +80,7 @@ struct BridgeLine<'a> {
     daily_turnover: Option<f64>,
     after_cost_bps_by_threshold_factor: Option<BTreeMap<String, Option<f64>>>,
     threshold_share: Option<f64>,
-    gates: Vec<GateLine>,
+    gates: Vec<Check>,
     fail_reasons: Vec<String>,
     checks: Vec<Check>,
     examples: BTreeMap<&'static str, ExampleTrade<'a>>,
@@ -101,25 +101,6 @@ struct ExampleTrade<'a> {
     funding_bps: Option<f64>,
     net_bps: f64,
     scale: f64,
-}
-
-/// One gate that the bridge asked, with its number and its threshold.
-#[derive(Serialize)]
-struct GateLine {
-    gate: &'static str,
-    metric: &'static str,
-    value: Option<f64>,
-    relation: &'static str,
-    threshold: f64,
-    passed: bool,
-}
-
-impl GateLine {
-    fn of(judged: &JudgedGate) -> Self {
-        let FailReason { gate, metric, value, relation, threshold } = judged.of;
-        let value = value.filter(|v| v.is_finite());
-        Self { gate, metric, value, relation, threshold, passed: judged.passed }
-    }
 }
 
 /// Writes the run's folder under `reports` and returns it, with what will end its publications by the specs. `hypotheses` are the units of the catalogue, `candidates` those
@@ -244,7 +225,7 @@ fn bridge_line<'a>(
             .as_ref()
             .map(|both| both.iter().map(|s| (format!("x{}", s.factor), s.after_cost_bps)).collect()),
         threshold_share: robust.threshold_share(result.columns.after_cost_bps),
-        gates: result.gates.iter().map(GateLine::of).collect(),
+        gates: result.gates.clone(),
         fail_reasons: result.fail_reasons.iter().map(ToString::to_string).collect(),
         checks: candidate.judgement.checks.clone(),
         examples: examples(&candidate.measured.event_type, result),

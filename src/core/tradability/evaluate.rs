@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::equity::{Summary, mean, summarize};
-use super::judge::{Judge, JudgedGate};
+use super::judge::Judge;
 use super::markets::{MarketError, Markets};
 use super::robustness::Robustness;
 use super::rule::{Rule, Trade};
 use super::sample::SampleError;
 use super::thresholds;
 use super::trading::{Delayed, Trading, trade};
-use crate::discovery::{BridgeColumns, Candidate, FailReason, PromotionTrack};
+use crate::discovery::{BridgeColumns, Candidate, Check, FailReason, PromotionTrack};
 use crate::market::{BarIndex, Symbol};
 use crate::outcomes::{CostParts, EntryPrice, Outcome};
 use crate::spec::gates::BridgeGate;
@@ -72,7 +72,7 @@ pub struct BridgeResult {
     /// How much of it rests on single things.
     pub robustness: Robustness,
     /// Every gate that was asked, in order, with its number and its threshold.
-    pub gates: Vec<JudgedGate>,
+    pub gates: Vec<Check>,
     /// Every gate that failed.
     pub fail_reasons: Vec<FailReason>,
 }
@@ -162,7 +162,7 @@ fn evaluate(trading: Trading, inputs: &BridgeInputs<'_>) -> BridgeResult {
         fail_reasons: judge.failures.0,
         costs,
         robustness,
-        gates: judge.asked,
+        gates: judge.failures.1,
         summary,
         delayed: trading.delayed,
         signals_by_symbol: trading.signalled,

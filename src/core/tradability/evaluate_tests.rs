@@ -242,8 +242,12 @@ fn rejected(asked: impl Fn(&mut BridgeGate), markets: &mut dyn Markets) -> (Vec<
     strategies.robustness.threshold_shift = Some(0.1);
     let (candidate, result) = judge_by(&gate, &booked, &strategies, markets);
     // What a gate says is told among the gates that were asked, and a rejected candidate is not published.
-    let failed: Vec<&FailReason> = result.gates.iter().filter(|g| !g.passed).map(|g| &g.of).collect();
-    assert_eq!(failed, result.fail_reasons.iter().collect::<Vec<_>>());
+    let as_reason = |c: &Check| {
+        let Check { gate, metric, value, relation, threshold, .. } = *c;
+        FailReason { gate, metric, value, relation, threshold }
+    };
+    let failed: Vec<FailReason> = result.gates.iter().filter(|g| !g.passed).map(as_reason).collect();
+    assert_eq!(failed, result.fail_reasons);
     assert_eq!(candidate.judgement.fail_reasons, result.fail_reasons);
     assert_eq!(result.columns.tradable, failed.is_empty());
     assert_eq!(candidate.judgement.promotion_track == PromotionTrack::Standard, failed.is_empty());
@@ -387,7 +391,7 @@ fn where_promotion_is_required_the_test_part_of_the_record_decides_too() {
         assert_eq!(candidate.bridge.as_ref().unwrap().tradable, reasons.is_empty());
         assert_eq!(candidate.judgement.promotion_track == PromotionTrack::Standard, reasons.is_empty());
         assert_eq!(candidate.judgement.fail_reasons, results[&0].fail_reasons);
-        (reasons, results[&0].gates.iter().filter(|g| g.of.gate.starts_with("PROMOTION")).count())
+        (reasons, results[&0].gates.iter().filter(|g| g.gate.starts_with("PROMOTION")).count())
     };
     assert_eq!(judged(&|_| ()), (Vec::new(), 0), "off by default");
     let (reasons, asked) = judged(&|spec| spec.required = true);

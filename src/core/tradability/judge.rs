@@ -5,18 +5,9 @@ use super::equity::Summary;
 use super::evaluate::SymbolResult;
 use super::robustness::Robustness;
 use super::trading::Trading;
-use crate::discovery::{BridgeColumns, FailReason, Failures};
+use crate::discovery::{BridgeColumns, Failures};
 use crate::spec::gates::BridgeGate;
 use crate::spec::strategies::RobustnessSpec;
-
-/// A gate that was asked, with what it found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JudgedGate {
-    /// The gate, its number and its threshold: a reason only where it failed.
-    pub of: FailReason,
-    /// Whether the number reached the threshold.
-    pub passed: bool,
-}
 
 /// How a number is held against its threshold.
 #[derive(Clone, Copy)]
@@ -30,7 +21,6 @@ pub(super) enum Relation {
 #[derive(Default)]
 pub(super) struct Judge {
     pub failures: Failures,
-    pub asked: Vec<JudgedGate>,
 }
 
 impl Judge {
@@ -41,14 +31,11 @@ impl Judge {
         relation: Relation,
         threshold: f64,
     ) -> bool {
-        let (sign, passed) = match relation {
-            Relation::AtLeast => (">=", self.failures.at_least(gate, metric, value, threshold)),
-            Relation::Above => (">", self.failures.above(gate, metric, value, threshold)),
-            Relation::AtMost => ("<=", self.failures.at_most(gate, metric, value, threshold)),
-        };
-        self.asked
-            .push(JudgedGate { of: FailReason { gate, metric, value, relation: sign, threshold }, passed });
-        passed
+        match relation {
+            Relation::AtLeast => self.failures.at_least(gate, metric, value, threshold),
+            Relation::Above => self.failures.above(gate, metric, value, threshold),
+            Relation::AtMost => self.failures.at_most(gate, metric, value, threshold),
+        }
     }
 
     /// Judges by the thresholds of `gate_v1_bridge`.

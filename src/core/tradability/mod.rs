@@ -45,7 +45,6 @@ mod walk;
 pub use costs::evidence_costs;
 pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
-pub use judge::JudgedGate;
 pub use markets::{DetectedAgain, MarketError, Markets, OtherThresholds};
 pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult, promote};
 pub use robustness::{Robustness, Shifted};

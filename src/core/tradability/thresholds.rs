@@ -41,7 +41,7 @@ pub(super) fn judge(
         judge.thresholds(result.robustness.threshold_share(result.columns.after_cost_bps), inputs.gate);
         result.columns.tradable = judge.failures.0.is_empty();
         result.fail_reasons.extend(judge.failures.0);
-        result.gates.extend(judge.asked);
+        result.gates.extend(judge.failures.1);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub fn promote(
         let mut judge = Judge::default();
         judge.promotion(row, overfitting, spec);
         let failed = judge.failures.0;
-        result.gates.extend(judge.asked);
+        result.gates.extend(judge.failures.1);
         if failed.is_empty() {
             continue;
         }
