@@ -158,6 +158,9 @@ impl MainLoop {
             collect.has(Kind::Mark) && self.follow.symbols.len() <= MARKS_AWAITED && self.rest_is_well();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, awaits_marks, clock));
         let records = self.aggregates.finish(bar, collect);
+        if let Some(coverage) = least_coverage(&records) {
+            self.shared.update(|s| s.live.liq_coverage = Some(coverage));
+        }
         self.keep_finished(records, bar);
         if awaits_marks {
             self.start_round(Kind::Mark, bar.next());
@@ -368,4 +371,13 @@ impl MainLoop {
         self.retry_rounds();
         Handled::Noted
     }
+}
+
+/// The least share of a bar during which liquidations were listened to, over symbols.
+fn least_coverage(records: &[RawPut]) -> Option<f64> {
+    let sums = records.iter().filter_map(|put| match &put.records {
+        Records::Liquidations(sums) => Some(sums),
+        _ => None,
+    });
+    sums.flatten().map(|sum| sum.coverage).reduce(f64::min)
 }

@@ -26,8 +26,8 @@ const OLD_QUESTIONS: usize = 32;
 const COUNTED_SLOTS: i64 = 4096;
 /// How long after midnight yesterday is compared with the exchange once more.
 const AUDIT_AFTER_MS: i64 = HOUR_MS;
-/// The days that are compared end so many days before the present one.
-const AUDITED_DAYS_BACK: [i64; 2] = [0, 7];
+/// The days that are compared end so many days before the present one: the exchange corrects bars for some days.
+const AUDITED_DAYS_BACK: [i64; 3] = [0, 2, 7];
 /// Name of an audit in ledger and log.
 const AUDIT: &str = "rest audit";
 /// Name of every other question.
@@ -320,7 +320,7 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday and the day a week before it, once a day: the exchange corrects bars days later.
+    /// About yesterday, the day two before it and that of a week ago, once a day: the exchange corrects bars days later.
     fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;
@@ -353,7 +353,7 @@ mod tests {
     use backtestd_core::market::{Market, Symbol};
 
     #[test]
-    fn yesterday_and_the_day_a_week_before_are_compared_once_a_day_an_hour_after_midnight() {
+    fn yesterday_and_days_of_the_week_before_are_compared_once_a_day_an_hour_after_midnight() {
         let series =
             SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: Symbol::new("BTCUSDT").unwrap() };
         let today = 20_000 * BARS_PER_DAY;
@@ -366,10 +366,10 @@ mod tests {
         assert_eq!(asks(0).audits(&ledger), []);
         let audits = asks(1).audits(&ledger);
         let days: Vec<i64> = audits.iter().map(|q| (today - q.ask.to) / BARS_PER_DAY).collect();
-        assert_eq!(days, [0, 7]);
+        assert_eq!(days, [0, 2, 7]);
         assert!(audits.iter().all(|q| q.ask.to - q.ask.from == BARS_PER_DAY && q.how == AUDIT));
         ledger.audited_to = audits[1].ask.to;
-        assert_eq!(asks(1).audits(&ledger).len(), 2, "yesterday has not been answered for yet");
+        assert_eq!(asks(1).audits(&ledger).len(), 3, "yesterday has not been answered for yet");
         ledger.audited_to = audits[0].ask.to;
         assert_eq!(asks(2).audits(&ledger), []);
     }

@@ -285,6 +285,7 @@ impl Worker {
         if rows > 0 {
             let started = Instant::now();
             let checkpoint = rows > 1 || self.is_checkpoint_due();
+            self.facts.signals.heed_published(&self.shared);
             let committed = self.facts.push(&mut self.store, &self.shared, rows as usize, now, checkpoint)?;
             events = committed.events;
             let ms = started.elapsed().as_secs_f64() * 1000.0;
