@@ -171,6 +171,28 @@ async fn every_request_is_understood_by_the_other_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_belongs_to_its_minute_however_late_in_it_its_time_is() {
+    let exchange = start(Vec::new()).await;
+    let rest = rest(&exchange);
+    let btc = &symbols(&["BTCUSDT"])[0];
+    let hour = DAY_MS / 24;
+    let last = exchange.clock().now().0.div_euclid(8 * hour) * 8 * hour;
+    let mut late = 0;
+    for at in (0..24).map(|n| last - n * 8 * hour) {
+        // A history that ends with the settlement has it, and one that begins right behind it does not.
+        let found = rest.funding_rates(btc, Ts(at - hour), Ts(at + 1)).await.unwrap();
+        let times: Vec<i64> = found.iter().map(|record| record.print.ts.0).collect();
+        assert_eq!(times, [at], "{:?}", Ts(at));
+        if found[0].raw_ts.0 > at {
+            late += 1;
+            assert_eq!(rest.funding_rates(btc, Ts(at + 1), Ts(at + hour)).await.unwrap(), []);
+        }
+    }
+    assert!(late > 0, "none of them came late in its minute");
+    exchange.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streamed_marks_and_liquidations_become_bars() {
     let exchange = start(Vec::new()).await;
     let wanted_symbols = symbols(&["BTCUSDT", "DOGEUSDT"]);

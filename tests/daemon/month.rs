@@ -13,7 +13,7 @@ use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Draws, Symbol, Ts, 
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use serde_json::Value;
 
-use super::faults::{assert_equals_the_exchange, ticks};
+use super::faults::{assert_equals_the_exchange, final_but_the_newest, ticks};
 use super::storm::the_ledger_explains_every_repair;
 use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals};
 
@@ -151,11 +151,10 @@ async fn month(seed: u64, days: i64, speed: f64) {
     // What the exchange itself does not have stays a hole: the contract that was settled for a while.
     let is_quiet =
         |row: &Value| row["missing"].as_u64().unwrap() <= 4 && row["holes"].as_u64().unwrap() <= 27;
-    let status = home
-        .wait_for("the ledgers to settle", |s| {
-            s["unconfirmed_bars"].as_u64().unwrap() <= 8 && s["gaps"].as_array().unwrap().iter().all(is_quiet)
-        })
-        .await;
+    let status = final_but_the_newest(&home, |s| {
+        s["unconfirmed_bars"].as_u64().unwrap() <= 8 && s["gaps"].as_array().unwrap().iter().all(is_quiet)
+    })
+    .await;
     daemon.assert_alive();
     let last = committed(&status).bar() - 3;
     let events = all_events(&home).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 
 use crate::daemon::shared::Shared;
-use crate::daemon::storage::{Job, Storage, StorageError};
+use crate::daemon::storage::{Job, Storage, StorageError, Unasked};
 use backtestd_binance::{Rest, RestError};
 
 use super::{Answer, RETRY_PAUSE, Stretch};
@@ -92,10 +92,10 @@ async fn fetch_series(
         let missing = storage
             .ask(|reply| Job::Missing { series: series.clone(), end, at_most, now: began, reply })
             .await?;
-        let Some(stretch) = missing else { return Ok(records) };
+        let Some(Unasked { stretch, ask_from }) = missing else { return Ok(records) };
         shared.update(|s| s.backfill.stretches_total += 1);
         let page = loop {
-            match rest.history(series, stretch.from, stretch.to, shared.clock.now()).await {
+            match rest.history(series, ask_from, stretch.to, shared.clock.now()).await {
                 Ok(page) => break page,
                 Err(error) if error.is_retryable() => {
                     let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
@@ -108,7 +108,7 @@ async fn fetch_series(
         };
         let n = page.records.rows().len() as u64;
         // Only what was closed by the exchange's clock has been asked for; a shorter page ends before `to`.
-        let asked = Stretch { to: page.through.min(stretch.to), ..stretch };
+        let asked = Stretch { from: ask_from, to: page.through.min(stretch.to) };
         let (series, how) = (series.clone(), "rest history");
         let answer = Answer { series, asked, records: page.records, answers: page.answers, how };
         let now = shared.clock.now();

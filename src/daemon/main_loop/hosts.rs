@@ -71,8 +71,7 @@ impl Lines {
         let rest = Rest::new(rest_config(config), Arc::clone(clock))?;
         let rest = shared.rest.get_or_init(|| rest).clone();
         let subscribed = feed::subscriptions(config.collect, follow);
-        let rules = spec.sources.plausibility.clone();
-        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
+        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), &spec.sources));
         let (websocket, mut updates) = WsClient::spawn(ws_config(config, sieve.clone()), &subscribed, clock)?;
         let _ = shared.metrics.streams.set(websocket.stats().clone());
         let has_to_be_told = told.is_some();
