@@ -76,7 +76,7 @@ enum Message {
 pub struct Asker<'a> {
     /// The exchange's REST client.
     pub rest: &'a Rest,
-    /// Its clock.
+    /// The clock by which a bar has closed.
     pub clock: &'a Arc<dyn Clock>,
     /// Where the requests run.
     pub runtime: &'a Handle,

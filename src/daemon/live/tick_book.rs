@@ -106,7 +106,8 @@ impl TickBook {
 
     /// Whether the next tick waits for a series.
     fn is_awaited(&self, index: usize) -> bool {
-        self.has_begun(index, self.next) && self.absent.get(&index).is_none_or(|bars| *bars < self.absent_after)
+        self.has_begun(index, self.next)
+            && self.absent.get(&index).is_none_or(|bars| *bars < self.absent_after)
     }
 
     /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is awaited.

@@ -31,7 +31,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 /// A part of a series that nobody has answered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unasked {
-    /// The part.
+    /// Bars or instants that the exchange has to be asked about.
     pub stretch: Stretch,
     /// From here on it is asked for: what lies before it is asked for once more, because the newest records of an answer are
     /// not always final.
