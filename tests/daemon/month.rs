@@ -87,9 +87,11 @@ fn of_the_wire(seed: u64, days: i64) -> Vec<Fault> {
                 // Before the audit of the day, which comes an hour after midnight.
                 FaultKind::CorrectedKline => 2700,
                 FaultKind::SlowAnswer => 900,
-                // So far off that it is no delay of the network, at any speed of this test.
-                FaultKind::WrongClock if draws.uniform() < 0.5 => 400_000,
-                FaultKind::WrongClock => -400_000,
+                // From hours to days: at the speed of this test that is real seconds, at real time it would be minutes.
+                FaultKind::WrongClock => {
+                    let hours = 4.0 + 100.0 * draws.uniform();
+                    (hours * 3600.0).copysign(draws.uniform() - 0.5) as i64
+                }
                 _ => 0,
             };
             let symbols = match kind {
