@@ -245,7 +245,8 @@ pub struct Measured {
     pub shrinkage_weight_event: Option<f64>,
     /// Weight of the unit's own mean against its parent; 1 where nothing lies between unit and event.
     pub shrinkage_weight_state: Option<f64>,
-    /// Posterior mean of the per-horizon adaptive shrinkage, bps.
+    /// Posterior mean of the per-horizon adaptive shrinkage, bps: how large the effect is, by an error whose normal interval is
+    /// that of t. (`lfsr` asks whether there is one, by an error that is as sure as the t-test.)
     pub posterior_mean_bps: Option<f64>,
     /// Its standard deviation.
     pub posterior_sd_bps: Option<f64>,

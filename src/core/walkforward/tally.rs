@@ -9,7 +9,7 @@ use crate::blueprints::{Blueprint, Status};
 use crate::discovery::cluster::{ClusterSum, ClusterT, count};
 use crate::discovery::special::normal_isf;
 use crate::market::Symbol;
-use crate::portfolio::{Account, Filters, PortfolioInputs, Position, positions_of, run};
+use crate::portfolio::{Account, Filters, Position, positions_of, run};
 use crate::spec::strategies::PortfolioSpec;
 
 /// What one blueprint claimed when it was first published, and what came after.
@@ -126,11 +126,10 @@ impl Record {
                 let own = trades.iter().filter(|t| t.is_traded && t.blueprint == *id);
                 let own: Vec<_> =
                     own.filter(|t| t.trade.symbol == *symbol).map(|t| t.trade.clone()).collect();
-                positions.extend(positions_of(line, &own, market));
+                positions.extend(positions_of(line, &own, market, filters));
             }
         }
-        let account =
-            (!positions.is_empty()).then(|| run(&positions, &PortfolioInputs { spec: portfolio, filters }));
+        let account = (!positions.is_empty()).then(|| run(&positions, portfolio));
         Self { lives, trades, totals, account }
     }
 }

@@ -89,7 +89,8 @@ pub struct PublicationFacts {
     pub p_any: f64,
     /// The unit's own.
     pub q_value: f64,
-    /// Posterior mean before costs, bps: the claim.
+    /// Posterior mean before costs, bps: the claim. What `docs/walk-forward.md` measures as unbiased; `evidence.effect_raw_bps` is
+    /// the same before shrinkage.
     pub claim_gross_bps: f64,
     /// Mean round-trip cost, bps.
     pub cost_bps: f64,
