@@ -158,12 +158,12 @@ struct Teller {
 
 impl Teller {
     fn range(&self, state: State, at: Stretch, why: &str) -> Range {
-        let (from, to, step) = if self.kind.is_bar_like() {
-            (BarIndex(at.from).open(), BarIndex(at.to).open(), 1)
+        let (from, to) = if self.kind.is_bar_like() {
+            (BarIndex(at.from).open(), BarIndex(at.to).open())
         } else {
-            (Ts(at.from), Ts(at.to), BAR_MS)
+            (Ts(at.from), Ts(at.to))
         };
-        let records = ((at.to - at.from) / step).unsigned_abs();
+        let records = at.records(self.kind);
         Range { state, from, to, records, why: why.to_owned(), when: None }
     }
 

@@ -125,11 +125,9 @@ impl Worker {
 
     fn standing(&mut self, series: &SeriesKey, wanted: Stretch) -> Result<Standing, StorageError> {
         let ledger = self.ledgers.of(&self.store, series)?;
-        let step = if series.kind.is_bar_like() { 1 } else { BAR_MS };
-        let cells = |length: i64| (length / step).unsigned_abs();
         let mut standing = Standing::default();
         let holes = ledger.holes().iter().filter_map(|hole| hole.at.common(wanted));
-        standing.holes = holes.map(|at| cells(at.to - at.from)).sum();
+        standing.holes = holes.map(|at| at.records(series.kind)).sum();
         for open in ledger.open(wanted) {
             let length = open.to - open.from;
             let seen = if series.kind.is_bar_like() && length <= COUNTED_SLOTS {
@@ -138,7 +136,7 @@ impl Worker {
                 0
             };
             standing.unconfirmed += seen;
-            standing.missing += cells(length).saturating_sub(seen);
+            standing.missing += open.records(series.kind).saturating_sub(seen);
         }
         if series.kind == Kind::Funding {
             // Its records have no grid: what is missing is a hole until it comes.

@@ -20,7 +20,7 @@ pub use missing::{can_settle, missing};
 
 use serde::{Deserialize, Serialize};
 
-use backtestd_core::market::Ts;
+use backtestd_core::market::{BAR_MS, Kind, Ts};
 
 /// Repairs that a ledger remembers one by one; older ones are only counted.
 const REPAIRS_KEPT: usize = 200;
@@ -40,6 +40,14 @@ impl Stretch {
     pub fn common(self, other: Self) -> Option<Self> {
         let both = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
         (both.from < both.to).then_some(both)
+    }
+
+    /// Slots or labels that lie in it, of a series of this kind: that of an instant may be the only millisecond that it has.
+    #[must_use]
+    pub fn records(self, kind: Kind) -> u64 {
+        let label = |ms: i64| -(-ms).div_euclid(BAR_MS);
+        let count = if kind.is_bar_like() { self.to - self.from } else { label(self.to) - label(self.from) };
+        count.unsigned_abs()
     }
 }
 
@@ -293,7 +301,7 @@ fn joined(holes: Vec<Hole>) -> Vec<Hole> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backtestd_core::market::{BAR_MS, DAY_MS};
+    use backtestd_core::market::DAY_MS;
 
     const PATIENCE_S: [u32; 6] = [0, 600, 3600, 6 * 3600, 86_400, 7 * 86_400];
 
@@ -303,6 +311,15 @@ mod tests {
 
     fn s(from: i64, to: i64) -> Stretch {
         Stretch { from, to }
+    }
+
+    #[test]
+    fn a_hole_of_one_label_is_one_however_short_it_is() {
+        let label = 7 * BAR_MS;
+        assert_eq!(s(label, label + 1).records(Kind::OpenInterest), 1);
+        assert_eq!(s(label + 1, label + BAR_MS).records(Kind::OpenInterest), 0);
+        assert_eq!(s(label - 1, label + 2 * BAR_MS + 1).records(Kind::OpenInterest), 3);
+        assert_eq!(s(7, 9).records(Kind::Bars), 2);
     }
 
     #[test]
