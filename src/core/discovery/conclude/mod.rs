@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use self::levels::{UnitQ, closed, count_rejected, p_threshold, q_values, seed_q};
+use self::levels::{UnitQ, closed, count_rejected, found_in_tree, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
 use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
@@ -42,12 +42,19 @@ pub(super) struct Context<'a> {
     pub excluded: &'a [Exclusion],
 }
 
+/// What procedures find that publish nothing.
+pub(super) struct Beside {
+    pub closed: Closed,
+    /// Units that TreeBH finds.
+    pub in_tree: usize,
+}
+
 /// Every unit with at least one event, in catalogue order.
 pub(super) fn conclude(
     catalogue: &Catalogue,
     book: &EvidenceBook,
     context: &Context<'_>,
-) -> (Vec<Candidate>, Closed) {
+) -> (Vec<Candidate>, Beside) {
     let gates = context.gates;
     let limits = limits(gates);
     let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
@@ -84,7 +91,8 @@ pub(super) fn conclude(
             candidate(catalogue, book, context, unit, &parts)
         })
         .collect();
-    (candidates, closed(&q, gates))
+    let in_tree = found_in_tree(catalogue, &units, context.accounting, gates);
+    (candidates, Beside { closed: closed(&q, gates), in_tree })
 }
 
 /// One prior per horizon, over the units whose t is defined.
