@@ -21,7 +21,7 @@ fi
 if [ -z "$python" ]; then echo "skipped: nautilus/ci.sh needs Python 3.12 or 3.13"; exit 0; fi
 venv=$work/venv
 if [ ! -x "$venv/bin/python" ]; then "$python" -m venv "$venv"; fi
-if ! "$venv/bin/pip" install --quiet "$here[test]" >"$work/pip.log" 2>&1; then
+if ! "$venv/bin/python" -m pip install --quiet "$here[test]" >"$work/pip.log" 2>&1; then
   echo "skipped: NautilusTrader cannot be installed here: $(tail -n 1 "$work/pip.log")"
   exit 0
 fi

@@ -21,6 +21,14 @@ DAY_MS = 86_400_000.0
 KEEP_AFTER_S = 0.5
 
 
+def init_ns(record: dict, now_ns: int) -> int:
+    """The instant that a signal is stamped with: ours, or, where the daemon's clock is another one (accelerated time, or what is
+    told again after more than a day), that of its announcement. A simulated venue takes its time from the data that it sees,
+    signals among them: by our clock its next fill would be years ahead of its bars."""
+    announced = record.get("arrival_ns") or record.get("published_at_ns") or 0
+    return announced if announced and abs(now_ns - announced) / 1e6 >= DAY_MS else now_ns
+
+
 class SignalClientConfig(LiveDataClientConfig, frozen=True, kw_only=True):
     """Where the daemon is, and how far its stream was read."""
 
@@ -107,11 +115,12 @@ class SignalClient(LiveDataClient):
         age_ms = (now - record.get("arrival_ns", 0)) / 1e6
         if abs(age_ms) < DAY_MS:
             self.largest_age_ms = max(self.largest_age_ms, age_ms)
-        signal = from_record(record, message.event, ts_init=now)
+        signal = from_record(record, message.event, ts_init=init_ns(record, now))
         self._handle_data(CustomData(DataType(BacktestdSignal), signal))
         if message.id is not None:
             self.newest = message.id
             self._loop.call_later(KEEP_AFTER_S, self._keep, self._task, message.id)
+
     def lost(self) -> int:
         """Entries of the stream between the first and the last one that did not come."""
         if self.first is None or self.newest is None:

@@ -5,6 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+# What the daemon's account calls the reasons for which the strategy places no order.
+WHY = {
+    "no_room": "no room under the caps",
+    "below_step": "less than a step",
+    "below_min_notional": "less than the least order",
+}
+
+
 @dataclass
 class Report:
     """The comparison."""
@@ -19,6 +27,12 @@ class Report:
     settled: int = 0
     """Those of them that met a settlement."""
     largest_funding_bps: float = 0.0
+    sized: int = 0
+    """Trades whose quantity, prices and gain were compared."""
+    largest_gain: float = 0.0
+    """Largest difference of a gain of the price, quote currency."""
+    not_placed: int = 0
+    """Orders that both sides did not place, for the same reason."""
 
     @property
     def ok(self) -> bool:
@@ -35,6 +49,21 @@ class Report:
         if abs(got - want) > tolerance_bps:
             self.differences.append(f"{key[0]} {key[1]}: funding {got} for {want} bps")
 
+    def compare_size(self, key: tuple[str, str], got: dict[str, Any], want: dict[str, Any]) -> bool:
+        """Compares what was traded in quote currency, where the other side is an account."""
+        if "quantity" not in want:
+            return True
+        self.sized += 1
+        wrong = [f for f in ("quantity", "entry_price", "exit_price") if abs(got[f] / want[f] - 1.0) > 1e-9]
+        self.differences += [f"{key[0]} {key[1]}: {f} {got[f]} for {want[f]}" for f in wrong]
+        apart = abs(got["price"] - want["price"])
+        self.largest_gain = max(self.largest_gain, apart)
+        # The engine rounds each fill to the eighth decimal of the currency.
+        if apart > 1e-6 * max(1.0, want["notional"]):
+            self.differences.append(f"{key[0]} {key[1]}: a gain of {got['price']} for {want['price']}")
+            return False
+        return not wrong
+
     def text(self) -> str:
         """The table that is printed."""
         lines = [f"{self.compared} trades compared, {self.equal} equal, largest difference {self.largest_bps:.2e} bps"]
@@ -42,6 +71,11 @@ class Report:
             lines.append(
                 f"  funding: {self.funding} compared, {self.settled} of them met a settlement, "
                 f"largest difference {self.largest_funding_bps:.2e} bps"
+            )
+        if self.sized or self.not_placed:
+            lines.append(
+                f"  account: {self.sized} quantities, prices and gains compared, largest difference of a gain {self.largest_gain:.2e}; "
+                f"{self.not_placed} orders not placed on both sides"
             )
         lines += [f"  explained: {n} {why}" for why, n in sorted(self.explained.items())]
         lines += [f"  DIFFERS  {d}" for d in self.differences[:50]]
@@ -59,10 +93,13 @@ def reconcile(
     tolerance_bps: float = 1e-6,
     tick_bps: dict[str, float] | None = None,
     misordered: Container[tuple[str, int]] = frozenset(),
+    not_placed: dict[tuple[str, str], str] | None = None,
 ) -> Report:
     """Compares by (blueprint, event). ``last_bar_ns`` is the last bar of each instrument that the engine was given: what
     leaves later was still open. A stop or target is filled on the tick: ``tick_bps`` is what one tick is at most. ``misordered`` are bars whose extremes the
-    engine visits in the wrong order (``compat.misordered``). Funding is compared where both sides know it."""
+    engine visits in the wrong order (``compat.misordered``). Funding is compared where both sides know it. Lines of ``backtestd
+    simulate --trades`` have quantities, which are compared too, and orders that were not placed: ``not_placed`` says which our
+    side did not place, and why."""
     ours = {(t["blueprint_id"], t["event_id"]): t for t in filled}
     # Bars in which a target was filled, and how many.
     targets: dict[tuple[str, int], int] = {}
@@ -71,13 +108,23 @@ def reconcile(
             place = (trade["instrument"], trade["exit_bar_ns"])
             targets[place] = targets.get(place, 0) + 1
     theirs = {(t["blueprint_id"], t["event_id"]): t for t in expected}
+    refused = {key: theirs.pop(key) for key in list(theirs) if "not_placed" in theirs[key]}
     still_open = set(open_events)
     report = Report()
 
     def explain(why: str) -> None:
         report.explained[why] = report.explained.get(why, 0) + 1
 
+    for key, want in sorted(refused.items()):
+        why = (not_placed or {}).get(key)
+        if why == WHY[want["not_placed"]]:
+            report.not_placed += 1
+        else:
+            report.differences.append(f"{key[0]} {key[1]}: not to be placed ({want['not_placed']}), here {why or 'placed'}")
     for key, want in sorted(theirs.items()):
+        if key in (not_placed or {}):
+            report.differences.append(f"{key[0]} {key[1]}: to be placed, here {(not_placed or {})[key]}")
+            continue
         got = ours.pop(key, None)
         if got is None:
             if key in still_open or want["exit_bar_ns"] > last_bar_ns.get(want["instrument"], 0):
@@ -104,7 +151,7 @@ def reconcile(
         elif wrong or apart > slack:
             what = ", ".join(f"{f} {got[f]} for {want[f]}" for f in wrong) or f"gross {got['gross_bps']} for {want['gross_bps']} bps"
             report.differences.append(f"{key[0]} {key[1]}: {what}")
-        else:
+        elif report.compare_size(key, got, want):
             report.equal += 1
             report.largest_bps = max(report.largest_bps, apart)
             report.compare_funding(key, got.get("funding_bps"), want.get("funding_bps"), tolerance_bps)

@@ -20,7 +20,7 @@ from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.objects import Price
 from nautilus_trader.trading.strategy import Strategy
 
-from backtestd_nautilus.model import Blueprint, on_grid
+from backtestd_nautilus.model import BAR_NS, Blueprint, on_grid
 from backtestd_nautilus.signal import CLIENT, BacktestdSignal, Trigger, triggers
 from backtestd_nautilus.store import BlueprintStore, DamagedVersion, Version
 
@@ -81,6 +81,8 @@ class Trade:
     position: str | None = None
     exits: tuple[str, ...] = ()
     leaving: bool = False
+    left_at_ns: int | None = None
+    """The close of the bar on which it was told to leave, its time being over."""
 
 
 class BlueprintStrategy(Strategy):
@@ -213,7 +215,7 @@ class BlueprintStrategy(Strategy):
         name, now = str(bar.bar_type.instrument_id), on_grid(bar.ts_event)
         self._last[name], self._bar_at[name] = bar.close.as_double(), now
         for trade in [t for t in self.open if t.instrument == name and t.exit_at_ns <= now]:
-            self._leave(trade)
+            self._leave(trade, now)
         due = [t for t in self.pending if t.instrument == name and t.entry_at_ns <= now]
         for trade in due:
             self.pending.remove(trade)
@@ -235,8 +237,8 @@ class BlueprintStrategy(Strategy):
                 return
         instrument = self.cache.instrument(bar.bar_type.instrument_id)
         size = self._size(trade, instrument, bar.close.as_double())
-        if size is None:
-            self.count("no room under the caps", trade.event_id, trade.blueprint)
+        if isinstance(size, str):
+            self.count(size, trade.event_id, trade.blueprint)
             return
         order = self.order_factory.market(
             instrument.id,
@@ -266,7 +268,8 @@ class BlueprintStrategy(Strategy):
                 out.append((trade, order.quantity.as_double() * self._last.get(trade.instrument, 0.0)))
         return out
 
-    def _size(self, trade: Trade, instrument: Instrument, price: float) -> Decimal | None:
+    def _size(self, trade: Trade, instrument: Instrument, price: float) -> Decimal | str:
+        """The quantity, or why there is none: the reasons are those of the daemon's own account."""
         step = instrument.size_increment.as_decimal()
         if self.config.size == "least":
             return step
@@ -279,14 +282,22 @@ class BlueprintStrategy(Strategy):
             self.config.max_net * equity - trade.side * sum(t.side * n for t, n in held),
             trade.scale * equity,
         )
-        size = (Decimal(str(max(room, 0.0) / price)) / step).to_integral_value(ROUND_DOWN) * step
+        if room <= 0.0:
+            return "no room under the caps"
+        size = (Decimal(str(room / price)) / step).to_integral_value(ROUND_DOWN) * step
         least = instrument.min_notional.as_double() if instrument.min_notional is not None else 0.0
-        return size if size > 0 and float(size) * price >= least else None
+        if size <= 0:
+            return "less than a step"
+        return size if float(size) * price >= least else "less than the least order"
 
-    def _leave(self, trade: Trade) -> None:
+    def _leave(self, trade: Trade, now: int) -> None:
         if trade.leaving or trade.position is None:
             return
-        trade.leaving = True
+        trade.leaving, trade.left_at_ns = True, now
+        if now > trade.exit_at_ns:
+            late = (now - trade.exit_at_ns) // BAR_NS
+            self.log.warning(f"{trade.event_id} leaves {late} bars late: no bar of {trade.instrument} came when it was due")
+            self.count("left late", trade.event_id, trade.blueprint)
         self._cancel_exits(trade)
         position = self.cache.position(PositionId(trade.position))
         if position is not None and position.is_open:
@@ -340,6 +351,8 @@ class BlueprintStrategy(Strategy):
         order = self.cache.order(event.closing_order_id)
         by = set(order.tags or ()) if order is not None else set()
         reason = "stop" if "stop" in by else "target" if "target" in by else "time"
+        # A time exit is on the bar whose close it was sent at: the fill has the venue's clock, a simulated one's may be anywhere.
+        left = trade.left_at_ns if reason == "time" and trade.left_at_ns is not None else on_grid(event.ts_closed)
         self.done.append(
             {
                 "blueprint_id": trade.blueprint,
@@ -349,15 +362,24 @@ class BlueprintStrategy(Strategy):
                 "instrument": trade.instrument,
                 "side": "long" if trade.side > 0 else "short",
                 "entry_ns": on_grid(event.ts_opened),
-                "exit_bar_ns": on_grid(event.ts_closed),
+                "exit_bar_ns": left,
+                "exit_due_ns": trade.exit_at_ns,
+                "quantity": event.peak_qty.as_double(),
+                "price": self._gain(event),
                 "reason": reason,
                 "entry_price": event.avg_px_open,
                 "exit_price": event.avg_px_close,
                 "gross_bps": trade.side * (event.avg_px_close / event.avg_px_open - 1.0) * BPS,
                 # What was paid: the rates that were settled strictly inside the holding time, on the notional of the entry.
-                "funding_bps": self._funding(trade, on_grid(event.ts_closed)) if self.config.funding else None,
+                "funding_bps": self._funding(trade, left) if self.config.funding else None,
             }
         )
+
+    def _gain(self, event: PositionClosed) -> float:
+        """What the price brought, in the currency of the quote: the engine's result without its fees."""
+        position = self.cache.position(event.position_id)
+        paid = sum(c.as_double() for c in position.commissions()) if position is not None else 0.0
+        return event.realized_pnl.as_double() + paid
 
     def _funding(self, trade: Trade, end_ns: int) -> float:
         settled = self._settled.get(trade.instrument, ())

@@ -54,3 +54,17 @@ def test_a_wrong_order_of_extremes_is_explained_only_in_bars_that_are_known_for_
     assert reconcile([got], [want], last_bar_ns={"I": 9}, misordered={("I", 5)}).ok
     assert not reconcile([got], [want], last_bar_ns={"I": 9}, misordered={("I", 6)}).ok
     assert not reconcile([got | {"exit_bar_ns": 4}], [want], last_bar_ns={"I": 9}, misordered={("I", 5)}).ok
+
+
+def test_an_account_is_compared_by_quantity_price_and_gain_and_by_what_it_did_not_place() -> None:
+    account = TRADE | {"quantity": 0.3, "entry_price": 100.0, "exit_price": 100.125, "price": 0.0375, "notional": 30.0}
+    last = {"I": 10}
+    assert reconcile([account], [account], last_bar_ns=last).sized == 1
+    for change in ({"quantity": 0.301}, {"exit_price": 100.2}, {"price": 0.0376}):
+        assert not reconcile([account | change], [account], last_bar_ns=last).ok, change
+    small = {"blueprint_id": "b", "event_id": "f", "instrument": "I", "not_placed": "below_step"}
+    placed = TRADE | {"event_id": "f"}
+    assert reconcile([], [small], last_bar_ns=last, not_placed={("b", "f"): "less than a step"}).not_placed == 1
+    assert not reconcile([], [small], last_bar_ns=last, not_placed={("b", "f"): "less than the least order"}).ok
+    assert not reconcile([placed], [small], last_bar_ns=last).ok
+    assert not reconcile([], [placed], last_bar_ns=last, not_placed={("b", "f"): "less than a step"}).ok

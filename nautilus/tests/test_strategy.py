@@ -74,6 +74,9 @@ def test_a_gap_at_the_entry_is_no_trade_and_one_at_the_exit_the_next_bar(version
     strategy = run(versions, [record(5), record(20)], missing=frozenset({6, 25, 26}))
     assert [bars_of(t) for t in strategy.done] == [(21, 27)]
     assert strategy.counts["no bar at the entry"] == 1
+    # Told, and by the bars: it was due at bar 25.
+    assert strategy.counts["left late"] == 1
+    assert strategy.done[0]["exit_due_ns"] == START + 26 * BAR
 
 
 def test_the_cool_down_and_a_repeated_signal_open_nothing(versions: Path) -> None:

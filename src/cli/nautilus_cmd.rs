@@ -13,8 +13,8 @@ use super::borrowed::ReadableStore;
 use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::{Progress, misuse};
 use crate::nautilus::{
-    Catalog, InstrumentFacts, LISTED_STEPS, Layout, ListedSteps, Precision, SIGNALS, SeriesExport, Steps,
-    TRADES, trade_line, write_bars, write_funding, write_lines, write_prices,
+    Catalog, InstrumentFacts, Layout, Precision, SIGNALS, SeriesExport, TRADES, order_rules, trade_line,
+    write_bars, write_funding, write_lines, write_prices,
 };
 use crate::publish::{Version, current_version, read_version, version_name, version_number};
 use crate::research::{Request, StoreMarkets, collect};
@@ -26,7 +26,7 @@ use backtestd_core::market::{
 };
 use backtestd_core::outcomes::Event;
 use backtestd_core::spec::CompiledSpec;
-use backtestd_core::tradability::Markets;
+use backtestd_core::tradability::{Markets, OrderRules};
 use backtestd_store::lake::write_bytes;
 use backtestd_store::{Store, load_specs};
 
@@ -91,7 +91,6 @@ struct Part<'a> {
     symbols: Vec<Symbol>,
     first: BarIndex,
     end: BarIndex,
-    listed: Vec<ListedSteps>,
 }
 
 impl ExportNautilusCmd {
@@ -162,8 +161,7 @@ impl ExportNautilusCmd {
                 to.close()
             );
         }
-        let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(Part { store, spec, symbols, first, end, listed: listed.unwrap_or_default() })
+        Ok(Part { store, spec, symbols, first, end })
     }
 
     fn version_of(&self, part: &Part<'_>) -> anyhow::Result<Option<Version>> {
@@ -233,8 +231,8 @@ impl Part<'_> {
             let Some((from, to)) = self.store.range(market, symbol)? else { continue };
             // The precision is that of the whole history, whichever part of it is asked for.
             let all = self.store.bars(market, symbol, from, to.next())?;
-            let steps = self.steps(market, symbol);
-            let needed = Precision::of_bars(&all).widest(steps.precision());
+            let steps = self.steps(market, symbol)?;
+            let needed = Precision::of_bars(&all).widest(Precision::of_steps(&steps));
             let facts = |precision| {
                 let fee = self.spec.defaults.costs.fee_bps_at(symbol, self.end.open());
                 InstrumentFacts::new((market, symbol), precision, steps, [fee, fee])
@@ -259,15 +257,11 @@ impl Part<'_> {
     }
 
     /// Steps as a daemon over this store was told them by the exchange; of perpetuals, else the ticks of the specs.
-    fn steps(&self, market: Market, symbol: &Symbol) -> Steps {
-        let listed = self.listed.iter().find(|s| s.symbol == *symbol && s.market == market.to_string());
+    fn steps(&self, market: Market, symbol: &Symbol) -> anyhow::Result<OrderRules> {
+        let listed = order_rules(self.store, market, symbol)?;
         let ticks = &self.spec.defaults.tick_sizes;
         let of_spec = ticks.get(symbol).copied().filter(|_| market == Market::Perp);
-        Steps {
-            tick: listed.and_then(|s| s.tick).or(of_spec),
-            step: listed.and_then(|s| s.step),
-            min_notional: listed.and_then(|s| s.min_notional),
-        }
+        Ok(OrderRules { tick: listed.tick.or(of_spec), ..listed })
     }
 
     /// What is announced of each detection that a blueprint of the version may trade, and the trades that follow.

@@ -1,7 +1,7 @@
 //! `backtestd simulate`: all blueprints of a version in one account, over the store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use super::dirs::{DataRoot, SpecDir, StateDir, judge};
 use super::misuse;
 use super::research_cmd::Selection;
 use super::table::render;
-use crate::nautilus::listed_steps;
+use crate::nautilus::{account_line, not_placed_line};
 use crate::publish::{BLUEPRINTS_FILE, current_version, read_version, version_number};
 use crate::research::{Request, StoreMarkets, collect};
 use backtestd_binance::clock::SystemClock;
-use backtestd_core::blueprints::{Blueprint, Status, trades_of};
+use backtestd_core::blueprints::{Blueprint, Status, canonical_json, trades_of};
 use backtestd_core::clock::Clock;
 use backtestd_core::conclude::Portfolio;
 use backtestd_core::market::{BPS, Symbol};
@@ -26,6 +26,7 @@ use backtestd_core::outcomes::Event;
 use backtestd_core::portfolio::{Filters, Totals, positions_of};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_core::tradability::{self, Markets, Trade};
+use backtestd_store::lake::write_bytes;
 use backtestd_store::{Store, load_specs};
 
 /// Simulate one account that trades all blueprints of a version, or of a run, over the store: sizes as they say, steps and
@@ -34,7 +35,7 @@ use backtestd_store::{Store, load_specs};
 #[derive(Debug, Args)]
 #[command(
     disable_version_flag = true,
-    after_help = "Examples:\n  backtestd simulate --state state/demo --data-root data/demo\n  backtestd simulate --version v000003 --start 2026-01-01 --uncapped"
+    after_help = "Examples:\n  backtestd simulate --state state/demo --data-root data/demo\n  backtestd simulate --version v000003 --start 2026-01-01 --uncapped\n  backtestd simulate --equity 500 --trades ./positions.jsonl        # what is too small for the exchange is counted"
 )]
 pub(super) struct SimulateCmd {
     #[command(flatten)]
@@ -48,7 +49,13 @@ pub(super) struct SimulateCmd {
     /// Only events that the evidence had not seen.
     #[arg(long)]
     unseen: bool,
-    /// Without caps and throttle: the plain sum of the trades.
+    /// Starting equity, quote currency. Default: `portfolio.equity` of the specs.
+    #[arg(long, value_name = "AMOUNT", value_parser = positive)]
+    equity: Option<f64>,
+    /// File for every position, a line of JSON each: quantity, prices and what it came to, or why its order was not placed.
+    #[arg(long, value_name = "FILE")]
+    trades: Option<PathBuf>,
+    /// Without caps and throttle: the sum of the trades as steps and least values of orders leave them.
     #[arg(long)]
     uncapped: bool,
     /// Members of overlap groups trade too.
@@ -77,6 +84,13 @@ impl SimulateCmd {
         judge(&mut store, &spec, SystemClock.now())?;
         let request = self.selection.request(&store, &self.state.state, &spec, &self.data.data_root)?;
         let portfolio = self.simulate(&store, &request, &blueprints)?;
+        if let Some(path) = &self.trades {
+            let account = &portfolio.account;
+            let lines = account.closed.iter().map(account_line);
+            let lines = lines.chain(account.not_placed.iter().map(not_placed_line));
+            let text: String = lines.map(|line| canonical_json(&line) + "\n").collect();
+            write_bytes(path, text.as_bytes())?;
+        }
         if self.json {
             println!("{}", json!({"of": name, "portfolio": portfolio}));
         } else {
@@ -126,6 +140,7 @@ impl SimulateCmd {
             markets.extend(market.map(|m| (symbol.clone(), m)));
         }
         let states: Vec<&str> = request.spec.graph.states.iter().map(|s| s.name.as_str()).collect();
+        let filters = Filters::of(&request.spec);
         let mut positions = Vec::new();
         for blueprint in blueprints {
             let seen = blueprint.discovered_through_ns.filter(|_| self.unseen).unwrap_or(i64::MIN);
@@ -133,20 +148,24 @@ impl SimulateCmd {
             let trades = trades_of(blueprint, &fresh, &states, &markets).trades;
             for (symbol, market) in &markets {
                 let own: Vec<Trade> = trades.iter().filter(|t| t.symbol == *symbol).cloned().collect();
-                positions.extend(positions_of(blueprint, &own, market));
+                positions.extend(positions_of(blueprint, &own, market, &filters));
             }
         }
-        let spec = request.spec.strategies.portfolio;
+        let mut spec = request.spec.strategies.portfolio;
+        spec.equity = self.equity.unwrap_or(spec.equity);
         let spec = if self.uncapped { spec.uncapped() } else { spec };
         let is_traded = |id: &str| {
             blueprints
                 .iter()
                 .any(|b| b.id == id && b.status == Status::Active && (self.members || b.is_traded()))
         };
-        let step = listed_steps(store)?;
-        let filters = Filters { step, min_notional: spec.min_notional };
-        Ok(Portfolio::simulate(&positions, &is_traded, spec, &filters))
+        Ok(Portfolio::simulate(&positions, &is_traded, spec))
     }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let amount = text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0);
+    amount.ok_or_else(|| format!("{text} is no amount; give a positive number of the quote currency, as 500"))
 }
 
 fn read_lines(path: &Path) -> anyhow::Result<Vec<Blueprint>> {
@@ -176,7 +195,8 @@ fn text(name: &str, p: &Portfolio) -> String {
     let mut out = format!(
         "{name}: {} trades, {} of the starting equity ({}), deepest fall {:.2} %\n\
          exposure: at most {:.2} x equity gross, {:.2} net; without caps {:.2}; {:.2} if every nested blueprint traded\n\
-         given {:.1} % of what was asked for, {} positions left out\n",
+         given {:.1} % of what was asked for, {} positions left out: {} had no room under caps and throttle, {} were less than a \
+         step, {} less than the least order\n",
         a.totals.trades,
         percent(a.total_return()),
         a.mean_bps().map_or_else(|| "no trade".to_owned(), |m| format!("{m:+.1} bps a trade")),
@@ -187,6 +207,9 @@ fn text(name: &str, p: &Portfolio) -> String {
         p.peak_gross_with_members,
         100.0 * a.allocated,
         a.left_out,
+        a.unplaced.no_room,
+        a.unplaced.below_step,
+        a.unplaced.below_min_notional,
     );
     let row = |name: String, t: &Totals| {
         let share = |x: f64| format!("{:.1}", BPS * x / a.start_equity);

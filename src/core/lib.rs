@@ -52,8 +52,6 @@ pub mod outcomes;
 pub mod pipeline;
 pub mod portfolio;
 pub mod spec;
-#[cfg(test)]
-mod testing;
 pub mod tradability;
 pub mod walkforward;
 

@@ -1,12 +1,11 @@
 //! What an instrument is made of: steps, least notional, fees.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::bars::{instrument_id, row};
 use super::fixed::decimals;
 use backtestd_core::market::{Bar, Instrument, Market, Symbol};
+use backtestd_core::tradability::OrderRules;
 use backtestd_store::{Store, StoreError};
 
 /// Decimals of an instrument's prices and sizes, the same for its whole history.
@@ -84,33 +83,26 @@ pub struct ListedSteps {
     pub min_notional: Option<f64>,
 }
 
-/// Steps of the sizes of perpetuals, as far as the exchange has said them.
+/// What the exchange takes as an order of an instrument, as far as it has said so to a daemon over this store.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn listed_steps(store: &Store) -> Result<BTreeMap<Symbol, f64>, StoreError> {
+pub fn order_rules(store: &Store, market: Market, symbol: &Symbol) -> Result<OrderRules, StoreError> {
     let listed = store.meta(LISTED_STEPS)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let listed: Vec<ListedSteps> = listed.unwrap_or_default();
-    let perp = listed.into_iter().filter(|s| s.market == Market::Perp.to_string());
-    Ok(perp.filter_map(|s| Some((s.symbol, s.step?))).collect())
+    let own = listed.into_iter().find(|s| s.symbol == *symbol && s.market == market.to_string());
+    Ok(own.map_or_else(OrderRules::default, |s| OrderRules {
+        tick: s.tick,
+        step: s.step,
+        min_notional: s.min_notional,
+    }))
 }
 
-/// Steps as the exchange lists them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Steps {
-    /// Step of prices.
-    pub tick: Option<f64>,
-    /// Step of sizes.
-    pub step: Option<f64>,
-    /// Least value of an order.
-    pub min_notional: Option<f64>,
-}
-
-impl Steps {
-    /// Decimals of the steps.
+impl Precision {
+    /// Decimals of an instrument's steps.
     #[must_use]
-    pub fn precision(&self) -> Precision {
-        Precision { price: self.tick.map_or(0, decimals), size: self.step.map_or(0, decimals) }
+    pub fn of_steps(steps: &OrderRules) -> Self {
+        Self { price: steps.tick.map_or(0, decimals), size: steps.step.map_or(0, decimals) }
     }
 }
 
@@ -120,7 +112,7 @@ impl InstrumentFacts {
     pub fn new(
         (market, symbol): (Market, &Symbol),
         precision: Precision,
-        steps: Steps,
+        steps: OrderRules,
         [maker_bps, taker_bps]: [f64; 2],
     ) -> Self {
         let quote = Instrument::quote(symbol).unwrap_or("USDT").to_owned();
@@ -172,7 +164,7 @@ mod tests {
     fn an_instrument_is_named_by_market_and_split_into_its_assets() {
         let symbol = Symbol::new("BTCUSDT").unwrap();
         let precision = Precision { price: 1, size: 3 };
-        let steps = Steps { tick: Some(0.1), step: Some(0.001), min_notional: Some(100.0) };
+        let steps = OrderRules { tick: Some(0.1), step: Some(0.001), min_notional: Some(100.0) };
         let perp = InstrumentFacts::new((Market::Perp, &symbol), precision, steps, [2.0, 4.0]);
         assert_eq!(
             (perp.instrument_id.as_str(), &*perp.base, &*perp.quote),

@@ -48,6 +48,11 @@ fn facts(p: &Portfolio) -> Vec<(String, &'static str)> {
         (times(p.uncapped.peak_gross), "the same without caps"),
         (times(p.peak_gross_with_members), "if every nested blueprint traded"),
         (percent(account.allocated), "of what was asked for was given"),
+        (thousands(account.unplaced.no_room), "positions without room under the caps"),
+        (
+            thousands(account.unplaced.below_step + account.unplaced.below_min_notional),
+            "too small an order for the exchange",
+        ),
     ]
 }
 

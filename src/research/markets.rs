@@ -1,5 +1,6 @@
 //! Bars and settlements of the store, as the bridge asks for them.
 
+use crate::nautilus::order_rules;
 use backtestd_core::market::{BarIndex, Market, Source, Symbol};
 use backtestd_core::tradability::{self, MarketError, Markets};
 use backtestd_store::{Store, StoreError};
@@ -48,5 +49,6 @@ pub fn market_of(
     }
     let bars = store.bars(Market::Perp, symbol, first, end)?;
     let funding = if has_funding { Some(store.funding(symbol, first, end)?) } else { None };
-    Ok(Some(tradability::Market::on_grid(first, end, &bars, funding)))
+    let orders = order_rules(store, Market::Perp, symbol)?;
+    Ok(Some(tradability::Market { orders, ..tradability::Market::on_grid(first, end, &bars, funding) }))
 }

@@ -155,7 +155,7 @@ pub fn walk_forward(
         }
         progress("looks", at as u64 + 1, looks.len() as u64);
     }
-    let record = record_of(store, request, &collected, &markets, &points)?;
+    let record = record_of(request, &collected, &markets, &points)?;
     let kept = dir.join(&run_id);
     let account = record.account.as_ref();
     let summary = WalkSummary {
@@ -200,7 +200,6 @@ fn markets_of(store: &Store, request: &Request) -> Result<BTreeMap<Symbol, Marke
 }
 
 fn record_of(
-    store: &Store,
     request: &Request,
     collected: &Collected,
     markets: &BTreeMap<Symbol, Market>,
@@ -225,9 +224,8 @@ fn record_of(
         },
     };
     let portfolio = &spec.strategies.portfolio;
-    let filters =
-        Filters { step: crate::nautilus::listed_steps(store)?, min_notional: portfolio.min_notional };
-    Ok(Record::of(points, &past, spec.gates.shrinkage.interval_level, (portfolio, &filters)))
+    let account = (portfolio, &Filters::of(spec));
+    Ok(Record::of(points, &past, spec.gates.shrinkage.interval_level, account))
 }
 
 fn row(step: &Step, published: &Publication) -> LookRow {

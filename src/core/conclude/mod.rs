@@ -27,6 +27,7 @@ use crate::discovery::{
 use crate::market::{Symbol, Ts};
 use crate::outcomes::{CostParts, Outcome};
 use crate::pipeline::{LackingSeries, QualityReport};
+use crate::portfolio::Filters;
 use crate::spec::CompiledSpec;
 use crate::tradability::{self, BridgeError, BridgeInputs, BridgeResult, Markets};
 
@@ -193,8 +194,8 @@ pub fn conclude(
             selection: &SelectionFacts::of(&discovery.summary, max_q, replay),
         },
     )?;
-    let portfolio =
-        Portfolio::of(&compiled, &discovery, &bridge, &inputs, markets).map_err(BridgeError::from)?;
+    let portfolio = Portfolio::of(&compiled, &discovery, &bridge, &inputs, markets, &Filters::of(spec))
+        .map_err(BridgeError::from)?;
     Ok(Conclusions { discovery, bridge, compiled, portfolio, costs: Vec::new() })
 }
 

@@ -202,7 +202,7 @@ impl Markets for TwinMarkets<'_> {
         let bars = BarSeries { first: self.history.first + rows.start as i64, open, high, low, close };
         let settled = column.funding.iter().filter(|p| first.open() < p.ts && p.ts <= end.open());
         let funding = column.has_funding.then(|| settled.map(|p| (p.ts, p.rate)).collect());
-        Ok(Some(Market { bars, funding }))
+        Ok(Some(Market { bars, funding, ..Market::default() }))
     }
 
     fn is_turned(&self, day: i64) -> bool {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::blueprints::{Blueprint, Compiled};
 use crate::discovery::Discovery;
 use crate::market::{BarIndex, Symbol};
-use crate::portfolio::{Account, Filters, PortfolioInputs, Position, positions_of, run};
+use crate::portfolio::{Account, Filters, Position, positions_of, run};
 use crate::spec::strategies::PortfolioSpec;
 use crate::tradability::{BridgeInputs, BridgeResult, MarketError, Markets, Trade};
 
@@ -25,20 +25,13 @@ pub struct Portfolio {
 impl Portfolio {
     /// Simulates positions of all blueprints that may trade; `is_traded` says which of them do.
     #[must_use]
-    pub fn simulate(
-        positions: &[Position],
-        is_traded: &dyn Fn(&str) -> bool,
-        spec: PortfolioSpec,
-        filters: &Filters,
-    ) -> Self {
+    pub fn simulate(positions: &[Position], is_traded: &dyn Fn(&str) -> bool, spec: PortfolioSpec) -> Self {
         let traded: Vec<Position> = positions.iter().filter(|p| is_traded(&p.blueprint)).cloned().collect();
         let free = spec.uncapped();
-        let with =
-            |positions: &[Position], spec: &PortfolioSpec| run(positions, &PortfolioInputs { spec, filters });
         Self {
-            account: with(&traded, &spec),
-            uncapped: with(&traded, &free),
-            peak_gross_with_members: with(positions, &free).peak_gross,
+            account: run(&traded, &spec),
+            uncapped: run(&traded, &free),
+            peak_gross_with_members: run(positions, &free).peak_gross,
         }
     }
 
@@ -49,6 +42,7 @@ impl Portfolio {
         bridge: &BTreeMap<usize, BridgeResult>,
         inputs: &BridgeInputs<'_>,
         markets: &mut dyn Markets,
+        filters: &Filters,
     ) -> Result<Option<Self>, MarketError> {
         let by_candidate: BTreeMap<&str, &Blueprint> =
             compiled.blueprints.iter().map(|b| (b.lineage.candidate_id.as_str(), b)).collect();
@@ -71,12 +65,11 @@ impl Portfolio {
         for (symbol, own) in trades {
             let Some(market) = markets.market(&symbol, first, inputs.end)? else { continue };
             for (blueprint, trades) in own {
-                positions.extend(positions_of(blueprint, &trades, &market));
+                positions.extend(positions_of(blueprint, &trades, &market, filters));
             }
         }
         let spec = inputs.strategies.portfolio;
         let is_traded = |id: &str| compiled.blueprints.iter().any(|b| b.id == id && b.is_traded());
-        let filters = Filters { min_notional: spec.min_notional, ..Filters::default() };
-        Ok(Some(Self::simulate(&positions, &is_traded, spec, &filters)))
+        Ok(Some(Self::simulate(&positions, &is_traded, spec)))
     }
 }

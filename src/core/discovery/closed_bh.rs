@@ -12,8 +12,9 @@
 //! S is not searched among all sets. Of those with a members in B and b in the rest of R the worst is bounded at once: the
 //! members with the largest `p / s`, the largest shares, and everybody outside R with their shares and without their help.
 //!
-//! What it can gain is little where few are found: a hypothesis beyond B needs `p <= q (r + 1) s / (1 - s(B))`, so the
-//! threshold rises by what B has of the budget.
+//! What of the budget nobody has yet belongs to a hypothesis that is never found: what is kept for later is not spent.
+//! What the closure can gain is little where few are found: a hypothesis beyond B needs `p <= q (r + 1) s / (1 - s(B))`, so
+//! the threshold rises by what B has of the budget.
 
 use super::cluster::count;
 
@@ -22,7 +23,7 @@ use super::cluster::count;
 pub struct Shared {
     /// Share of the error budget, positive; all shares add up to 1 at most.
     pub share: f64,
-    /// The p-value.
+    /// The p-value at any time.
     pub p: f64,
 }
 
@@ -37,6 +38,8 @@ struct Look {
     ordered: Vec<Shared>,
     /// How many BH finds.
     found: usize,
+    /// What nobody has of the budget.
+    kept: f64,
     q: f64,
 }
 
@@ -46,7 +49,8 @@ impl Look {
         ordered.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
         let is_step = |k: &usize| ordered[k - 1].ratio() <= q * count(*k);
         let found = (1..=ordered.len()).rev().find(is_step).unwrap_or(0);
-        Self { ordered, found, q }
+        let kept = (1.0 - Self::shares(&ordered)).max(0.0);
+        Self { ordered, found, kept, q }
     }
 
     fn shares(of: &[Shared]) -> f64 {
@@ -68,7 +72,8 @@ impl Look {
     fn holds(&self, size: usize) -> bool {
         let (inside, outside) = self.ordered.split_at(size);
         let (bh, more) = inside.split_at(self.found);
-        let (all, of_bh, of_more) = (Self::shares(outside), Self::largest(bh), Self::largest(more));
+        let all = self.kept + Self::shares(outside);
+        let (of_bh, of_more) = (Self::largest(bh), Self::largest(more));
         let sets = (0..=bh.len()).flat_map(|a| (0..=more.len()).map(move |b| (a, b)));
         sets.filter(|(a, b)| a + b > 0).all(|(a, b)| {
             let worst = (&bh[bh.len() - a..], &more[more.len() - b..]);
@@ -101,7 +106,7 @@ pub fn closed_bh(hypotheses: &[Shared], q: f64) -> usize {
     let look = Look::new(hypotheses, q);
     let (first, rest) = look.ordered.split_at(look.found);
     // Alone among those outside, the last one needs this much; few sets are longer.
-    let outside = Look::shares(rest);
+    let outside = look.kept + Look::shares(rest);
     let is_near = |h: &Shared| h.ratio() * (outside - h.share).max(0.0) <= look.q * count(first.len() + 1);
     let near = rest.iter().take_while(|h| is_near(h)).count();
     (look.found..=look.found + near).rev().find(|size| *size == look.found || look.holds(*size)).unwrap_or(0)
@@ -183,5 +188,7 @@ mod tests {
         let bh = 0.05 * 3.0 * share;
         assert_eq!(closed_bh(&all(bh * 1.0009), 0.05), 3);
         assert_eq!(closed_bh(&all(bh * 1.0021), 0.05), 2);
+        // The same three alone, with what is kept for others.
+        assert_eq!(closed_bh(&all(bh * 1.0021)[..3], 0.05), 2);
     }
 }

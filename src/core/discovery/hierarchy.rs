@@ -23,7 +23,7 @@ pub struct Trade {
 pub struct EventNode {
     /// Its weight among events, at every level below it too; weights average at most 1.
     pub weight: f64,
-    /// Its trades.
+    /// What can be traded on it.
     pub trades: Vec<Trade>,
 }
 

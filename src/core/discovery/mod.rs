@@ -53,8 +53,8 @@ mod tree;
 pub use accounting::{Accounting, Group};
 pub use begun::{ByUnit, Queue, begun};
 pub use candidate::{
-    BridgeColumns, Candidate, Check, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
-    candidate_id,
+    BridgeColumns, Candidate, Check, Claim, DirectionRule, FailReason, Judgement, Measured, PromotionTrack,
+    Scope, candidate_id,
 };
 pub use catalogue::{Block, Catalogue, UnitPlace};
 pub use catalogue_spec::{

@@ -5,31 +5,35 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::allocate::{Ask, Book, allocate};
-use super::filters::Filters;
+use super::filters::{Unfit, Unplaced};
 use super::position::Position;
-use crate::market::{BPS, BarIndex, Symbol};
+use crate::market::{BPS, BarIndex, Side, Symbol, Ts};
 use crate::spec::strategies::PortfolioSpec;
-
-/// What an account trades under.
-#[derive(Clone, Copy, Debug)]
-pub struct PortfolioInputs<'a> {
-    /// Equity, caps and throttle.
-    pub spec: &'a PortfolioSpec,
-    /// What the exchange takes as an order.
-    pub filters: &'a Filters,
-}
+use crate::tradability::ExitReason;
 
 /// A position that was closed, in quote currency.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Closed {
     /// Id of the blueprint.
     pub blueprint: String,
+    /// Id of its event.
+    pub event_id: String,
+    /// Why it was closed.
+    pub reason: ExitReason,
     /// Symbol that was traded.
     pub symbol: Symbol,
-    /// Open of the entry bar, RFC 3339.
-    pub entry_bar: String,
-    /// Open of the exit bar, RFC 3339.
-    pub exit_bar: String,
+    /// Side of the position.
+    pub side: Side,
+    /// Instant of the entry.
+    pub entry: Ts,
+    /// Bar on which it was closed.
+    pub exit_bar: BarIndex,
+    /// Quantity, base units: whole steps where the exchange has said its step.
+    pub quantity: f64,
+    /// Price of the entry.
+    pub entry_price: f64,
+    /// Price of the exit; of a stop or target, on the tick.
+    pub exit_price: f64,
     /// Value at the entry.
     pub notional: f64,
     /// Value that was asked for.
@@ -48,6 +52,19 @@ impl Closed {
     pub fn pnl(&self) -> f64 {
         self.price + self.funding - self.costs
     }
+}
+
+/// A position whose order was not placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotPlaced {
+    /// Id of the blueprint.
+    pub blueprint: String,
+    /// Id of its event.
+    pub event_id: String,
+    /// Symbol that would have been traded.
+    pub symbol: Symbol,
+    /// What stood in the way.
+    pub why: Unfit,
 }
 
 /// Sums over closed positions, quote currency.
@@ -117,6 +134,8 @@ pub struct Account {
     pub allocated: f64,
     /// Positions that came to nothing under them.
     pub left_out: u64,
+    /// The same by what stood in the way of their order.
+    pub unplaced: Unplaced,
     /// All closed positions.
     pub totals: Totals,
     /// The same by symbol.
@@ -130,6 +149,9 @@ pub struct Account {
     /// Every closed position, in the order of the exits.
     #[serde(skip)]
     pub closed: Vec<Closed>,
+    /// Every position whose order was not placed, in the order of the entries.
+    #[serde(skip)]
+    pub not_placed: Vec<NotPlaced>,
 }
 
 struct Open<'a> {
@@ -140,7 +162,7 @@ struct Open<'a> {
 
 /// Where the account stands while it runs.
 struct Running<'a> {
-    inputs: PortfolioInputs<'a>,
+    spec: &'a PortfolioSpec,
     open: Vec<Open<'a>>,
     /// Equity without what is open.
     settled: f64,
@@ -154,7 +176,7 @@ struct Running<'a> {
 
 /// Trades positions in one account.
 #[must_use]
-pub fn run(positions: &[Position], inputs: &PortfolioInputs<'_>) -> Account {
+pub fn run(positions: &[Position], spec: &PortfolioSpec) -> Account {
     let mut entries: BTreeMap<BarIndex, Vec<&Position>> = BTreeMap::new();
     for position in positions {
         entries.entry(position.entry_bar).or_default().push(position);
@@ -162,9 +184,9 @@ pub fn run(positions: &[Position], inputs: &PortfolioInputs<'_>) -> Account {
     for at in entries.values_mut() {
         at.sort_by(|a, b| (&a.blueprint, &a.symbol).cmp(&(&b.blueprint, &b.symbol)));
     }
-    let start = inputs.spec.equity;
+    let start = spec.equity;
     let mut running = Running {
-        inputs: *inputs,
+        spec,
         open: Vec::new(),
         settled: start,
         peak: start,
@@ -199,9 +221,15 @@ impl<'a> Running<'a> {
             let [gain, paid] = position.way.last().copied().unwrap_or([0.0; 2]);
             let closed = Closed {
                 blueprint: position.blueprint.clone(),
+                event_id: position.event_id.clone(),
+                reason: position.reason,
                 symbol: position.symbol.clone(),
-                entry_bar: position.entry_bar.open().rfc3339(),
-                exit_bar: position.exit_bar.open().rfc3339(),
+                side: position.side,
+                entry: position.entry,
+                exit_bar: position.exit_bar,
+                quantity: notional / position.entry_price,
+                entry_price: position.entry_price,
+                exit_price: position.exit_price,
                 notional,
                 asked,
                 price: notional * gain,
@@ -225,24 +253,32 @@ impl<'a> Running<'a> {
     }
 
     fn enter(&mut self, asked: &[&'a Position]) {
-        let equity = self.inputs.spec.equity;
+        let equity = self.spec.equity;
         let mut book = Book::default();
         for o in &self.open {
             book.add(&ask(o.position), o.notional / equity);
         }
         let asks: Vec<Ask> = asked.iter().map(|p| ask(p)).collect();
-        let throttle = self.inputs.spec.throttle(self.drawdown);
-        let sizes = allocate(&asks, &book, self.inputs.spec, throttle);
+        let throttle = self.spec.throttle(self.drawdown);
+        let sizes = allocate(&asks, &book, self.spec, throttle);
         for (position, size) in asked.iter().zip(sizes) {
             let wanted = position.scale * equity;
-            let notional = self.inputs.filters.fit(&position.symbol, size * equity, position.entry_price);
             self.asked += wanted;
-            self.given += notional;
-            if notional > 0.0 {
-                self.settled -= notional * position.cost / 2.0;
-                self.open.push(Open { position, notional, asked: wanted });
-            } else {
-                self.out.left_out += 1;
+            match position.orders.fit(size * equity, position.entry_price) {
+                Ok(notional) => {
+                    self.given += notional;
+                    self.settled -= notional * position.cost / 2.0;
+                    self.open.push(Open { position, notional, asked: wanted });
+                }
+                Err(why) => {
+                    self.out.unplaced.count(why);
+                    self.out.not_placed.push(NotPlaced {
+                        blueprint: position.blueprint.clone(),
+                        event_id: position.event_id.clone(),
+                        symbol: position.symbol.clone(),
+                        why,
+                    });
+                }
             }
         }
     }
@@ -252,7 +288,7 @@ impl<'a> Running<'a> {
         let equity = self.settled + floating;
         self.peak = self.peak.max(equity);
         self.drawdown = if self.peak > 0.0 { (self.peak - equity) / self.peak } else { 1.0 };
-        let start = self.inputs.spec.equity;
+        let start = self.spec.equity;
         let gross = self.open.iter().map(|o| o.notional).sum::<f64>() / start;
         let net = self.open.iter().map(|o| o.position.side.sign() * o.notional).sum::<f64>() / start;
         let out = &mut self.out;
@@ -273,6 +309,7 @@ impl<'a> Running<'a> {
 
     fn end(mut self) -> Account {
         self.out.allocated = if self.asked > 0.0 { self.given / self.asked } else { 1.0 };
+        self.out.left_out = self.out.unplaced.total();
         self.out
     }
 }
@@ -310,130 +347,5 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::market::Side;
-
-    fn position(entry: i64, way: &[[f64; 2]], side: Side, scale: f64) -> Position {
-        Position {
-            blueprint: format!("bp_{entry}"),
-            family: "F".to_owned(),
-            symbol: Symbol::new("BTCUSDT").unwrap(),
-            side,
-            entry_bar: BarIndex(entry),
-            exit_bar: BarIndex(entry + way.len() as i64),
-            entry_price: 100.0,
-            scale,
-            cost: 0.0012,
-            way: way.to_vec(),
-        }
-    }
-
-    fn free() -> PortfolioSpec {
-        PortfolioSpec {
-            equity: 1000.0,
-            max_gross: f64::INFINITY,
-            max_net: f64::INFINITY,
-            max_symbol: f64::INFINITY,
-            max_family: f64::INFINITY,
-            drawdown_begin: 1.0,
-            drawdown_end: 2.0,
-            min_notional: 0.0,
-        }
-    }
-
-    fn trade(positions: &[Position], spec: &PortfolioSpec) -> Account {
-        run(positions, &PortfolioInputs { spec, filters: &Filters::default() })
-    }
-
-    #[test]
-    fn equity_is_the_start_with_price_and_funding_less_costs() {
-        let ways: [&[[f64; 2]]; 3] = [
-            &[[0.01, 0.0], [0.03, 0.0001]],
-            &[[-0.02, 0.0]],
-            &[[0.0, 0.0], [0.005, -0.0002], [0.001, -0.0002]],
-        ];
-        let positions: Vec<Position> =
-            ways.iter().enumerate().map(|(at, way)| position(at as i64 * 2, way, Side::Long, 0.5)).collect();
-        let account = trade(&positions, &free());
-        let t = account.totals;
-        assert_eq!(t.trades, 3);
-        assert!((account.end_equity - (1000.0 + t.price + t.funding - t.costs)).abs() < 1e-9);
-        // By hand, 500 each: prices 15 - 10 + 0.5, funding -0.05 + 0.1, costs 3 x 0.6.
-        assert!(
-            (t.price - 5.5).abs() < 1e-9 && (t.funding - 0.05).abs() < 1e-9 && (t.costs - 1.8).abs() < 1e-9
-        );
-        let sums: f64 = account.closed.iter().map(Closed::pnl).sum();
-        assert!((sums - (account.end_equity - 1000.0)).abs() < 1e-9);
-        assert!((account.symbols.values().map(Totals::pnl).sum::<f64>() - sums).abs() < 1e-9);
-        assert!((account.months.iter().map(|m| m.totals.pnl()).sum::<f64>() - sums).abs() < 1e-9);
-    }
-
-    #[test]
-    fn without_caps_the_account_is_the_plain_sum_of_its_positions() {
-        let positions: Vec<Position> = (0..40)
-            .map(|at| {
-                let gain = f64::from((at * 7 % 13) - 6) / 1000.0;
-                let side = if at % 3 == 0 { Side::Short } else { Side::Long };
-                position(
-                    i64::from(at),
-                    &[[gain / 2.0, 0.0], [gain, 0.0001]],
-                    side,
-                    0.1 + f64::from(at % 5) / 10.0,
-                )
-            })
-            .collect();
-        let account = trade(&positions, &free());
-        let plain: f64 = positions
-            .iter()
-            .map(|p| {
-                let [gain, paid] = p.way[1];
-                p.scale * 1000.0 * (gain - paid - p.cost)
-            })
-            .sum();
-        assert!((account.end_equity - 1000.0 - plain).abs() < 1e-9);
-        assert!((account.allocated - 1.0).abs() < 1e-12);
-        assert_eq!(account.left_out, 0);
-    }
-
-    #[test]
-    fn exposure_is_what_is_open_at_once_and_an_exit_makes_room_at_its_own_bar() {
-        let held = [[0.0, 0.0]; 4];
-        let positions = [
-            position(0, &held, Side::Long, 0.6),
-            position(2, &held, Side::Long, 0.6),
-            position(4, &held, Side::Long, 0.6),
-        ];
-        let uncapped = trade(&positions, &free());
-        assert!((uncapped.peak_gross - 1.2).abs() < 1e-12);
-        let capped = trade(&positions, &PortfolioSpec { max_gross: 1.0, ..free() });
-        assert!((capped.peak_gross - 1.0).abs() < 1e-12);
-        let sizes: Vec<f64> = capped.closed.iter().map(|c| c.notional).collect();
-        // The first leaves at bar 4, when the third comes: 0.6, 0.4, 0.6.
-        for (size, wanted) in sizes.iter().zip([600.0, 400.0, 600.0]) {
-            assert!((size - wanted).abs() < 1e-9, "{sizes:?}");
-        }
-        assert!((capped.allocated - 1600.0 / 1800.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_drawdown_throttles_what_comes_after_it_and_not_what_brings_it_about() {
-        let spec = PortfolioSpec { drawdown_begin: 0.0, drawdown_end: 0.25, ..free() };
-        let fall = position(0, &[[-0.2, 0.0]], Side::Long, 0.5);
-        let after = |entry| {
-            trade(
-                &[Position { cost: 0.0, ..fall.clone() }, position(entry, &[[0.0, 0.0]], Side::Long, 0.5)],
-                &spec,
-            )
-        };
-        // The loss of 10 % is booked at bar 1: a position at that very close does not know it yet.
-        assert!((after(1).closed[1].notional - 500.0).abs() < 1e-9);
-        // The prior system's pinned example: a limit of 25 % and a fall of 10 % leave 0.6.
-        let mut waiting = vec![Position { cost: 0.0, ..fall.clone() }];
-        waiting.push(Position { cost: 0.0, ..position(0, &[[0.0, 0.0]; 3], Side::Long, 0.0) });
-        waiting.push(position(2, &[[0.0, 0.0]], Side::Long, 0.5));
-        let account = trade(&waiting, &spec);
-        assert!((account.closed.last().unwrap().notional - 300.0).abs() < 1e-9, "{:?}", account.closed);
-        assert!((account.max_drawdown - 0.1).abs() < 1e-3);
-    }
-}
+#[path = "account_tests.rs"]
+mod tests;

@@ -98,6 +98,7 @@ fn share(room: f64, asked: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::strategies::OrderFilters;
 
     fn ask(symbol: &str, side: Side, size: f64) -> Ask {
         Ask { symbol: Symbol::new(symbol).unwrap(), family: "F".to_owned(), side, size }
@@ -112,6 +113,7 @@ mod tests {
             max_family: family,
             drawdown_begin: 0.1,
             drawdown_end: 0.2,
+            order_filters: OrderFilters::Exchange,
             min_notional: 0.0,
         }
     }

@@ -13,6 +13,8 @@
 //! - the size of a position is fixed at its entry: a share of the starting equity, so that results add and do not compound;
 //! - caps scale what is asked for at one instant together and in proportion, never what is open already;
 //! - the drawdown throttle reads the equity at the close before: no decision reads what it brings about;
+//! - quantities are whole steps of the exchange, stops and targets lie on its ticks, and what is worth less than its least order is
+//!   not placed and counted by the reason;
 //! - costs are half at the entry, half at the exit; funding is paid when it settles;
 //! - for every account: equity = start + price + funding - costs, to the last digit that addition keeps.
 //!
@@ -23,6 +25,6 @@ mod allocate;
 mod filters;
 mod position;
 
-pub use account::{Account, Closed, Day, Month, PortfolioInputs, Totals, run};
-pub use filters::Filters;
+pub use account::{Account, Closed, Day, Month, NotPlaced, Totals, run};
+pub use filters::{Filters, Unfit, Unplaced};
 pub use position::{Position, positions_of};

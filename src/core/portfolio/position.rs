@@ -1,14 +1,18 @@
 //! A trade with its way from bar to bar.
 
+use super::filters::Filters;
 use crate::blueprints::Blueprint;
-use crate::market::{BPS, BarIndex, Side, Symbol};
-use crate::tradability::{Market, Trade};
+use crate::market::{BPS, BarIndex, Side, Symbol, Ts};
+use crate::outcomes::event_id;
+use crate::tradability::{ExitReason, Market, OrderRules, Trade};
 
 /// A trade that an account may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Position {
     /// Id of the blueprint.
     pub blueprint: String,
+    /// Id of its event.
+    pub event_id: String,
     /// Canonical family of its event: positions of a family answer to the same moves.
     pub family: String,
     /// Symbol that is traded.
@@ -19,8 +23,16 @@ pub struct Position {
     pub entry_bar: BarIndex,
     /// Bar on which it is closed.
     pub exit_bar: BarIndex,
+    /// Instant of the entry.
+    pub entry: Ts,
+    /// Why it is closed.
+    pub reason: ExitReason,
     /// Price of the entry.
     pub entry_price: f64,
+    /// Price of the exit; of a stop or target, on the tick.
+    pub exit_price: f64,
+    /// What its orders are held to.
+    pub orders: OrderRules,
     /// Notional over equity that the blueprint asks for.
     pub scale: f64,
     /// Round-trip cost, a share of the notional.
@@ -45,11 +57,16 @@ impl Position {
 /// The trades of a blueprint on one symbol as positions. Over a gap the way stands still. A trade whose entry the market does
 /// not hold is left out.
 #[must_use]
-pub fn positions_of(blueprint: &Blueprint, trades: &[Trade], market: &Market) -> Vec<Position> {
-    trades.iter().filter_map(|trade| position(blueprint, trade, market)).collect()
+pub fn positions_of(
+    blueprint: &Blueprint,
+    trades: &[Trade],
+    market: &Market,
+    filters: &Filters,
+) -> Vec<Position> {
+    trades.iter().filter_map(|trade| position(blueprint, trade, market, filters)).collect()
 }
 
-fn position(blueprint: &Blueprint, trade: &Trade, market: &Market) -> Option<Position> {
+fn position(blueprint: &Blueprint, trade: &Trade, market: &Market, filters: &Filters) -> Option<Position> {
     let entry_bar = trade.event_bar + i64::from(blueprint.entry.entry_lag_bars);
     let [open, .., close] = market.bars.at(entry_bar);
     let at_close = trade.entry == entry_bar.close();
@@ -69,20 +86,29 @@ fn position(blueprint: &Blueprint, trade: &Trade, market: &Market) -> Option<Pos
         ]);
     }
     let funding = if trade.funding_bps.is_nan() { 0.0 } else { trade.funding_bps };
-    // The last step is the trade's own: a barrier fills inside its bar.
-    let end = [trade.gross_bps / BPS, funding / BPS];
+    // The last step is the trade's own: a barrier fills inside its bar, on its tick.
+    let orders = filters.rules(&trade.symbol, market.orders);
+    let exit_price = orders.exit_price(blueprint, trade, entry_price);
+    let gain =
+        if orders.tick.is_some() { sign * (exit_price / entry_price - 1.0) } else { trade.gross_bps / BPS };
+    let end = [gain, funding / BPS];
     match way.last_mut() {
         Some(last) => *last = end,
         None => way.push(end),
     }
     Some(Position {
         blueprint: blueprint.id.clone(),
+        event_id: event_id(&blueprint.event_type, &trade.symbol, trade.event_bar),
         family: blueprint.canonical_family.clone(),
         symbol: trade.symbol.clone(),
         side: trade.side,
         entry_bar,
         exit_bar: trade.exit_bar,
+        entry: trade.entry,
+        reason: trade.reason,
         entry_price,
+        exit_price,
+        orders,
         scale: trade.scale,
         cost: trade.cost_bps / BPS,
         way,

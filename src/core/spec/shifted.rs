@@ -77,7 +77,7 @@ fn shifted(expr: &Expr, factor: f64) -> Expr {
 mod tests {
     use super::*;
     use crate::graph::parse;
-    use crate::testing::shipped_spec;
+    use crate::spec::shipped_tests::shipped_spec;
 
     fn of(text: &str, factor: f64) -> String {
         shifted(&parse(text, 0).unwrap(), factor).to_string()

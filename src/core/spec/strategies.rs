@@ -148,8 +148,22 @@ pub struct PortfolioSpec {
     pub drawdown_begin: f64,
     /// Fall at which there are no new positions.
     pub drawdown_end: f64,
+    /// Whether orders are held to what the exchange takes.
+    #[serde(default)]
+    pub order_filters: OrderFilters,
     /// Least value of an order where the exchange has not been asked, quote currency.
     pub min_notional: f64,
+}
+
+/// Whether the account's orders are held to steps, ticks and least values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderFilters {
+    /// To what the exchange has said of each symbol, and to the ticks and least value of the specs where it has not.
+    #[default]
+    Exchange,
+    /// To nothing: any quantity, any price, any value.
+    Off,
 }
 
 /// How the record of what the bridge traded is cut in time, how overfitting is measured, and whether that decides anything.

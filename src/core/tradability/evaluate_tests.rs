@@ -87,7 +87,7 @@ fn falling_market() -> BTreeMap<Symbol, Market> {
     }
     let bars =
         BarSeries { first: BarIndex(0), open: close.clone(), high: close.clone(), low: close.clone(), close };
-    BTreeMap::from([(symbol("BTCUSDT"), Market { bars, funding: Some(Vec::new()) })])
+    BTreeMap::from([(symbol("BTCUSDT"), Market { bars, funding: Some(Vec::new()), ..Market::default() })])
 }
 
 #[test]
@@ -362,7 +362,10 @@ fn later_entries_and_dearer_costs_by_hand() {
     }
     let bars =
         BarSeries { first: BarIndex(0), open: close.clone(), high: close.clone(), low: close.clone(), close };
-    let mut market = BTreeMap::from([(symbol("BTCUSDT"), Market { bars, funding: Some(Vec::new()) })]);
+    let mut market = BTreeMap::from([(
+        symbol("BTCUSDT"),
+        Market { bars, funding: Some(Vec::new()), ..Market::default() },
+    )]);
     let (_, result) = judge_over(&outcomes("BTCUSDT", 40, 0.0), &strategies(), &mut market);
     let gross = |missed: i32| (1.0 - 0.999_f64.powi(6 - missed)) * 1e4;
     for (delayed, wanted) in result.delayed.unwrap().iter().zip(1..) {

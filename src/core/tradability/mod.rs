@@ -48,7 +48,7 @@ pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply,
 pub use markets::{DetectedAgain, MarketError, Markets, OtherThresholds};
 pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult, promote};
 pub use robustness::{Robustness, Shifted};
-pub use rule::{BarSeries, ExitReason, Market, Rule, Signal, Simulation, Trade};
+pub use rule::{BarSeries, ExitReason, Market, OrderRules, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};
 pub use trading::Delayed;
 pub use walk::simulate;

@@ -32,7 +32,7 @@ fn rule(entry_lag_bars: u32, time_stop_bars: u32, stop_bps: Option<f64>) -> Rule
 
 fn market(prices: Vec<f64>) -> Market {
     let [open, high, low] = [0, 1, 2].map(|_| prices.clone());
-    Market { bars: BarSeries { first: BarIndex(0), open, high, low, close: prices }, funding: None }
+    Market { bars: BarSeries { first: BarIndex(0), open, high, low, close: prices }, ..Market::default() }
 }
 
 fn signal(bar: i64, side: Side) -> Signal {

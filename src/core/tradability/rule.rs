@@ -113,6 +113,19 @@ pub struct Market {
     pub bars: BarSeries,
     /// Funding settlements in time order, rate per unit long; absent = not collected.
     pub funding: Option<Vec<(Ts, f64)>>,
+    /// What the exchange takes as an order of it, as far as it has said so.
+    pub orders: OrderRules,
+}
+
+/// What an exchange takes as an order of one symbol. What it has not said is absent, and binds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OrderRules {
+    /// Step of prices, quote currency.
+    pub tick: Option<f64>,
+    /// Step of quantities, base units.
+    pub step: Option<f64>,
+    /// Least value of an order, quote currency.
+    pub min_notional: Option<f64>,
 }
 
 impl Market {
@@ -125,7 +138,7 @@ impl Market {
         funding: Option<impl IntoIterator<Item = FundingPrint>>,
     ) -> Self {
         let funding = funding.map(|prints| prints.into_iter().map(|p| (p.ts, p.rate)).collect());
-        Self { bars: BarSeries::on_grid(first, end, bars), funding }
+        Self { bars: BarSeries::on_grid(first, end, bars), funding, orders: OrderRules::default() }
     }
 
     /// The part of it on the bars of `[first, end)`.
@@ -141,7 +154,7 @@ impl Market {
         }
         let inside = |(ts, _): &&(Ts, f64)| first.open() < *ts && *ts <= end.open();
         let funding = self.funding.as_ref().map(|prints| prints.iter().filter(inside).copied().collect());
-        Self { bars, funding }
+        Self { bars, funding, orders: self.orders }
     }
 
     /// Rates settled strictly inside the window; NaN where funding is not collected.

@@ -35,7 +35,7 @@ fn market(rows: &[[f64; 4]]) -> Market {
         low: column(2),
         close: column(3),
     };
-    Market { bars, funding: Some(Vec::new()) }
+    Market { bars, funding: Some(Vec::new()), ..Market::default() }
 }
 
 fn flat(price: f64) -> [f64; 4] {

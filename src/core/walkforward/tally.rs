@@ -9,7 +9,7 @@ use crate::blueprints::{Blueprint, Status};
 use crate::discovery::cluster::{ClusterSum, ClusterT, count};
 use crate::discovery::special::normal_isf;
 use crate::market::Symbol;
-use crate::portfolio::{Account, Filters, PortfolioInputs, Position, positions_of, run};
+use crate::portfolio::{Account, Filters, Position, positions_of, run};
 use crate::spec::strategies::PortfolioSpec;
 
 /// What one blueprint claimed when it was first published, and what came after.
@@ -126,11 +126,10 @@ impl Record {
                 let own = trades.iter().filter(|t| t.is_traded && t.blueprint == *id);
                 let own: Vec<_> =
                     own.filter(|t| t.trade.symbol == *symbol).map(|t| t.trade.clone()).collect();
-                positions.extend(positions_of(line, &own, market));
+                positions.extend(positions_of(line, &own, market, filters));
             }
         }
-        let account =
-            (!positions.is_empty()).then(|| run(&positions, &PortfolioInputs { spec: portfolio, filters }));
+        let account = (!positions.is_empty()).then(|| run(&positions, portfolio));
         Self { lives, trades, totals, account }
     }
 }
@@ -162,8 +161,8 @@ fn life(
         retired_on: monitoring.and_then(|m| m.retired_on.clone()),
         ended_at: ended.map(|(p, _)| p.published_at.rfc3339()),
         claim_bps,
-        claim_low_bps: line.evidence.ci_low_bps,
-        claim_high_bps: line.evidence.ci_high_bps,
+        claim_low_bps: line.evidence.stated().map(|[low, ..]| low),
+        claim_high_bps: line.evidence.stated().map(|[.., high]| high),
         claim_net_bps: bridge.and_then(|b| b.after_cost_bps),
         claim_hit_rate: bridge.and_then(|b| b.hit_rate),
         events: sums.iter().map(|d| d.n as u64).sum(),
@@ -171,7 +170,7 @@ fn life(
         mean_bps: mean_of(&sums),
         se_bps: after.as_ref().map(|t| t.se_cr1),
         is_inside: after
-            .zip(line.evidence.posterior_sd_bps)
+            .zip(line.evidence.claim.map(|claim| claim.sd_bps).or(line.evidence.posterior_sd_bps))
             .map(|(t, sd)| is_inside(&t, claim_bps, sd, level)),
         trades: own.len() as u64,
         gross_bps: mean(own.iter().map(|t| t.trade.gross_bps)),

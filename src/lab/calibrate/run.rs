@@ -304,7 +304,7 @@ impl Study {
             n: (sums.n, candidate.map_or(0, |c| c.measured.n_clusters as usize)),
             truth_bps: side * sums.truth(),
             raw_bps: candidate.and_then(|c| c.measured.effect_raw_bps).unwrap_or(f64::NAN),
-            claim_bps: candidate.and_then(|c| c.measured.posterior_mean_bps),
+            claim_bps: candidate.and_then(Candidate::claim_gross_bps),
             passed_gates: candidate.is_some_and(|c| c.judgement.gate_phase2_final),
             later_bps: None,
             watched: Watched::default(),

@@ -2,6 +2,7 @@
 //! must not be: who lets a stage read more names it here.
 
 use super::record::{Inputs, RUN, STAGE};
+use crate::nautilus::LISTED_STEPS;
 use crate::publish::{DirectoryError, current_version, version_name};
 use crate::research::log_digest::LogHashes;
 use crate::research::request::Request;
@@ -59,6 +60,8 @@ pub(in crate::research) fn conclude(
     let mut out = specs(request, |_| true);
     let trials: Vec<String> = store.trials()?.iter().map(trial_to_text).collect();
     out.insert("trials".to_owned(), sha256_hex(trials.join("\n").as_bytes()));
+    let listed = store.meta(LISTED_STEPS)?.unwrap_or_default();
+    out.insert("order rules of the exchange".to_owned(), sha256_hex(&listed));
     out.insert(format!("{STAGE}pipeline"), pipeline.to_owned());
     out.insert(format!("{STAGE}evidence"), evidence.to_owned());
     out.insert(RUN.to_owned(), run_id.to_owned());

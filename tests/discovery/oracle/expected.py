@@ -211,6 +211,11 @@ def expected(t):
                        stressed_after_cost_expectancy_bps=sg * 1e4 * mean - 1.5 * row["cost_bps"])
             if q_global[i] <= Q:
                 row.update(ci_low_bps=1e4 * (sg * mean - reach * sd), ci_high_bps=1e4 * (sg * mean + reach * sd))
+                # The claim: by the error whose normal interval is that of t.
+                wide = stats.t.isf(0.05, t["df"]) / stats.norm.isf(0.05)
+                mean, sd = posterior(priors[k[1]], t["mean"], t["se"] * wide)[:2]
+                row.update(claim_gross_bps=sg * 1e4 * mean, claim_sd_bps=1e4 * sd,
+                           claim_low_bps=1e4 * (sg * mean - reach * sd), claim_high_bps=1e4 * (sg * mean + reach * sd))
         if side["scaled"]:
             x = np.array(side["scaled"])
             row["worst_score"] = x.min()

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use self::levels::{UnitQ, closed, count_rejected, found_in_tree, p_threshold, q_values, seed_q};
-use self::unit::{Unit, effective_se, limits, local, log_e_pair, look, pair_p_any};
+use self::unit::{Unit, effective_se, estimate_se, limits, local, log_e_pair, look, pair_p_any};
 use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::begun::ByUnit;
 use super::bounds::LowerBound;
-use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
+use super::candidate::{Candidate, Claim, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::closure::Closed;
 use super::cluster::{ClusterT, count};
@@ -191,6 +191,15 @@ fn influence(
     }
 }
 
+/// How large an effect is stated to be, by the error whose normal interval is that of t.
+fn claim(t: &ClusterT, prior: &AshPrior, level: f64, sign: f64) -> Claim {
+    let posterior = prior.posterior(t.mean, estimate_se(t, level));
+    let half = BPS * posterior.sd * normal_isf(0.5 * (1.0 - level));
+    let gross_bps = sign * BPS * posterior.mean;
+    let (low_bps, high_bps) = (gross_bps - half, gross_bps + half);
+    Claim { gross_bps, sd_bps: BPS * posterior.sd, low_bps, high_bps }
+}
+
 /// The first stage: everything that the unit and its neighbours have shown.
 fn measure(
     catalogue: &Catalogue,
@@ -207,11 +216,10 @@ fn measure(
     let evidence = unit.evidence;
     let (net, gross) = (evidence.net(unit.side), evidence.gross(unit.side));
     let t = unit.t.filter(|t| t.has_variance);
-    let posterior = unit
-        .t
-        .filter(|_| unit.is_defined)
-        .and_then(|t| parts.prior.map(|prior| prior.posterior(t.mean, effective_se(&t))));
-    let reach = normal_isf(0.5 * (1.0 - gates.shrinkage.interval_level));
+    let level = gates.shrinkage.interval_level;
+    let defined = unit.t.filter(|_| unit.is_defined).zip(parts.prior);
+    let posterior = defined.map(|(t, prior)| prior.posterior(t.mean, effective_se(&t)));
+    let reach = normal_isf(0.5 * (1.0 - level));
     let is_found = is_found(parts, gates, &block.event_type);
     let interval = posterior.filter(|_| is_found).map(|p| (bps * p.mean, BPS * p.sd * reach));
     let (first, second) = unit.halves;
@@ -254,6 +262,7 @@ fn measure(
         posterior_sd_bps: posterior.map(|p| BPS * p.sd),
         ci_low_bps: interval.map(|(mean, half)| mean - half),
         ci_high_bps: interval.map(|(mean, half)| mean + half),
+        claim: defined.filter(|_| is_found).map(|(t, prior)| claim(&t, prior, level, sign)),
         lfsr: posterior.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
         lfsr_net: net_lfsr(unit, parts.prior),
         e_value: e_of_log(net.log_e(params)),

@@ -10,6 +10,7 @@ use crate::discovery::cluster::{ClusterLimits, ClusterSum, ClusterT};
 use crate::discovery::eprocess::{MixParams, SignProcess, log_add, pair_p};
 use crate::discovery::evidence::{DaySum, EvidenceBook, LeftOut, Scratch, UnitEvidence};
 use crate::discovery::membership::{LeastCounts, twin};
+use crate::discovery::special::{normal_isf, t_isf};
 use crate::discovery::tree::as_cluster;
 use crate::spec::gates::{EvidenceKind, GatesSpec, NullKind};
 
@@ -186,8 +187,16 @@ impl Totals {
     }
 }
 
+/// The error by which it is told whether there is an effect: as sure as the t-test is, far out in its tail.
 pub(super) fn effective_se(t: &ClusterT) -> f64 {
     t_to_effective_se(t.mean, t.t_cr2(), t.df_bm).unwrap_or(t.se_cr2)
+}
+
+/// The error by which it is told how large an effect is: its normal interval at `level` is that of t. Where t is 18, the error
+/// that is as sure as the test is half as large again, which would widen intervals and pull estimates to zero for nothing.
+pub(super) fn estimate_se(t: &ClusterT, level: f64) -> f64 {
+    let tail = 0.5 * (1.0 - level);
+    t.se_cr2 * t_isf(tail, t.df_bm) / normal_isf(tail)
 }
 
 pub(super) fn log_e_pair(evidence: &UnitEvidence, params: &MixParams) -> f64 {

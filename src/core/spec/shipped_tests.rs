@@ -1,4 +1,4 @@
-//! What tests of several rooms need. The core itself reads no files.
+//! The shipped specs for tests of every room. The core itself reads no files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
