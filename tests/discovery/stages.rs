@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backtestd::research::{Request, RunSummary, STAGE_CACHE, run};
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{Market, RawBlock, RawPut, Records, Ts};
 use backtestd_core::spec::{CompiledSpec, SourceFile};
 use backtestd_store::{Delivery, Fsync, Origin, Store, read_files};
@@ -52,18 +51,9 @@ impl Place {
 
     fn research(&mut self, data: &str, stage_cache: bool) -> RunSummary {
         let spec = CompiledSpec::from_files(Path::new("spec"), &self.files).unwrap();
-        let request = Request {
-            spec: Arc::new(spec),
-            symbols: symbols(3),
-            first: START + 4320,
-            end: START + ROWS as i64,
-            run_id: None,
-            data_root: self.data(data),
-            publish: true,
-            placebo: PlaceboRequest::default(),
-            write_features: true,
-            stage_cache,
-        };
+        let bars = START + 4320..START + ROWS as i64;
+        let plain = Request::plain(&Arc::new(spec), symbols(3), bars, self.data(data));
+        let request = Request { publish: true, write_features: true, stage_cache, ..plain };
         // The state remembers the highest version of any data root; each root here begins its own.
         let _ = fs::remove_file(self.dir.path().join("state/last_version"));
         run(&mut self.store, &request, Ts(0), &mut |_, _, _| {}).unwrap()
