@@ -205,13 +205,8 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         }
         Provenance::Rest | Provenance::Auto => {
             let total = (end - first) as u64 * wanted.len() as u64;
-            over_rest(
-                &mut store,
-                &Asker { rest: &rest, clock: &clock, runtime: runtime.handle(), patience_s },
-                wanted,
-                total,
-                cmd.json,
-            )?
+            let asker = Asker { rest: &rest, clock: &clock, runtime: runtime.handle(), patience_s };
+            over_rest(&mut store, &asker, wanted, total, cmd.json)?
         }
     };
     runtime.shutdown_background();
