@@ -74,12 +74,12 @@ compare barriers state/demo --stop 120 --target 150
 compare gappy gappy
 compare gappy-barriers gappy --stop 120 --target 150 --adaptive
 
-# The account of 3,000: orders in whole steps, stops and targets on ticks, and what is too small for the exchange.
+# An account of 60, which is small enough for it: orders in whole steps, stops and targets on ticks, and what is too small for the exchange.
 echo "== barriers, as an account: quantities, prices, gains, and what is not placed"
-"$backtestd" simulate --state state/demo --data-root barriers --uncapped --equity 3000 --trades barriers/account.jsonl >barriers/account.log
+"$backtestd" simulate --state state/demo --data-root barriers --uncapped --equity 60 --trades barriers/account.jsonl >barriers/account.log
 head -n 3 barriers/account.log
 "$python" "$here/examples/backtest.py" --catalog barriers/catalog --blueprints barriers/blueprints --take "" --size blueprint \
-  --equity 3000 --uncapped --account barriers/account.jsonl
+  --equity 60 --uncapped --account barriers/account.jsonl
 
 echo "== from the close of a bar to the callback"
 wait $latency || { tail -n 20 latency/latency.log; exit 1; }

@@ -15,8 +15,8 @@ use backtestd_core::blueprints::{
     Blueprint, CompileInputs, Compiled, Lives, RunFacts, SelectionFacts, SideCosts, compile, match_event,
 };
 use backtestd_core::discovery::{
-    Candidate, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, Judgement, Measured,
-    PromotionTrack, Scope, candidate_id, label_condition, negated_condition,
+    Candidate, Claim, Condition, DirectionRule, EVENT_QUALITY_GATE, FailReason, Influence, Judgement,
+    Measured, PromotionTrack, Scope, candidate_id, label_condition, negated_condition,
 };
 use backtestd_core::market::{BarIndex, Symbol, Ts};
 use backtestd_core::outcomes::{CostParts, EntryPrice, Event, Horizon, Outcome};
@@ -76,6 +76,7 @@ fn candidate(event_type: &str, scope: Scope, state: Option<Condition>, q_value: 
             posterior_sd_bps: Some(3.0),
             ci_low_bps: Some(15.0),
             ci_high_bps: Some(27.0),
+            claim: Some(Claim { gross_bps: 22.0, sd_bps: 2.5, low_bps: 18.0, high_bps: 26.0 }),
             lfsr: Some(0.001),
             lfsr_net: Some(0.01),
             e_value: f64::INFINITY,
@@ -241,11 +242,8 @@ fn discovered() -> Run {
 fn discoveries_become_lines_that_the_schema_accepts() {
     let run = discovered();
     assert_eq!(run.compiled.blueprints.len(), 3, "{:?}", run.compiled.reasons);
-    let schema: Value = serde_json::from_str(
-        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json"))
-            .unwrap(),
-    )
-    .unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     for blueprint in &run.compiled.blueprints {
         let line: Value = serde_json::from_str(&blueprint.line()).unwrap();
         let problems = schema_problems(&schema, &schema, &line, "$");
@@ -261,11 +259,8 @@ fn discoveries_become_lines_that_the_schema_accepts() {
 #[test]
 fn the_schema_check_of_this_test_can_fail() {
     let run = discovered();
-    let schema: Value = serde_json::from_str(
-        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json"))
-            .unwrap(),
-    )
-    .unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/spec/schemas/blueprint.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut line: Value = serde_json::from_str(&run.compiled.blueprints[0].line()).unwrap();
     line["entry"]["entry_lag_bars"] = Value::from(0);
     line["status"] = Value::from("maybe");

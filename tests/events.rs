@@ -18,6 +18,8 @@ mod gaps;
 mod prevalence;
 #[path = "common/python.rs"]
 mod python;
+#[path = "events/ramp.rs"]
+mod ramp;
 #[path = "events/real.rs"]
 mod real;
 #[path = "events/reference.rs"]

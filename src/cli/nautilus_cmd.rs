@@ -21,7 +21,6 @@ use crate::research::{Request, StoreMarkets, collect};
 use backtestd_binance::clock::SystemClock;
 use backtestd_core::blueprints::{SignalContext, Status, signal_record, trades_of};
 use backtestd_core::clock::Clock;
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{
     BARS_PER_DAY, BarIndex, Kind, MarkBar, Market, Record, SeriesKey, Symbol, Ts, parse_date,
 };
@@ -269,18 +268,7 @@ impl Part<'_> {
     fn write_signals(&self, catalog: &Catalog, version: &Version) -> anyhow::Result<[usize; 2]> {
         let lines: Vec<_> = version.blueprints.iter().filter(|b| b.status != Status::Retired).collect();
         let types: BTreeSet<&str> = lines.iter().map(|b| b.event_type.as_str()).collect();
-        let request = Request {
-            spec: Arc::clone(self.spec),
-            symbols: self.symbols.clone(),
-            first: self.first,
-            end: self.end,
-            run_id: None,
-            data_root: PathBuf::new(),
-            publish: false,
-            placebo: PlaceboRequest::default(),
-            write_features: false,
-            stage_cache: false,
-        };
+        let request = Request::plain(self.spec, self.symbols.clone(), self.first..self.end, PathBuf::new());
         let collected = collect(self.store, &request, &mut |_, _| {})?;
         let events: Vec<Event> = collected
             .events

@@ -71,18 +71,7 @@ impl Selection {
                 format!("nothing to do between --start and --end: the store holds {from} to {}", to.close());
             return Err(Misuse::new(what).into());
         }
-        Ok(Request {
-            spec: Arc::clone(spec),
-            symbols,
-            first,
-            end,
-            run_id: None,
-            data_root: data_root.to_owned(),
-            publish: false,
-            placebo: PlaceboRequest::default(),
-            write_features: false,
-            stage_cache: false,
-        })
+        Ok(Request::plain(spec, symbols, first..end, data_root.to_owned()))
     }
 }
 

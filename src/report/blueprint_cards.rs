@@ -22,7 +22,6 @@ fn card(b: &Blueprint) -> Markup {
     };
     let lag = b.entry.entry_lag_bars;
     let e = &b.evidence;
-    let estimate = e.ci_low_bps.zip(e.effect_shrunk_bps).zip(e.ci_high_bps);
     html! {
         article.card {
             p.id { (b.id) " · " (b.template_verb) }
@@ -32,7 +31,7 @@ fn card(b: &Blueprint) -> Markup {
                 @if !b.entry.conditions.is_empty() { " while " code { (b.entry.conditions.join(" and ")) } }
                 ", hold " (b.exit.horizon) "."
             }
-            @if let Some(((low, point), high)) = estimate {
+            @if let Some([low, point, high]) = e.stated() {
                 (interval(low, point, high, b.costs.round_trip_bps))
             }
             dl {

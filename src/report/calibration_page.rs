@@ -121,6 +121,26 @@ fn errors(worlds: &[WorldTally]) -> Markup {
             "The canaries are tests that are wrong on purpose: if they look fine, this experiment sees nothing."
         }
         (table(html! { (heads(&["World", "Decider"])) (number_heads(&columns)) }, rows))
+        (procedures(worlds))
+    }
+}
+
+/// What each multiplicity procedure finds on the last evening of a world.
+fn procedures(worlds: &[WorldTally]) -> Markup {
+    let Some(first) = worlds.iter().find(|w| !w.procedures.is_empty()) else { return html! {} };
+    let names: Vec<&str> = first.procedures.keys().copied().collect();
+    let rows = html! {
+        @for world in worlds.iter().filter(|w| !w.procedures.is_empty()) {
+            tr {
+                td { (world.world) }
+                @for found in world.procedures.values() { td.n { (with_error(found, 2)) } }
+            }
+        }
+    };
+    html! {
+        h2 { "Found on the last evening" }
+        p.note { "Hypotheses a run, by multiplicity procedure. One of them publishes; the others are there to compare." }
+        (table(html! { (heads(&["World"])) (number_heads(&names)) }, rows))
     }
 }
 

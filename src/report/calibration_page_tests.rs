@@ -42,6 +42,7 @@ fn world() -> WorldTally {
         shrunk: 0,
         disagreed: 0,
         deciders: [Decider::Production, Decider::IidT, Decider::DailyCr2].map(|d| (d, decider)).into(),
+        procedures: BTreeMap::from([("closed_bh", estimate(2.0)), ("global", estimate(1.5))]),
         published: set,
         gated: PublishedTally { gross_false: Estimate::default(), ..set },
         power: vec![

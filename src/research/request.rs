@@ -1,5 +1,6 @@
 //! What to run research over, and the run's name.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,28 @@ pub struct Request {
 }
 
 impl Request {
+    /// A run over these bars that publishes nothing, writes no features, and is not compared with anything.
+    #[must_use]
+    pub fn plain(
+        spec: &Arc<CompiledSpec>,
+        symbols: Vec<Symbol>,
+        bars: Range<BarIndex>,
+        data_root: PathBuf,
+    ) -> Self {
+        Self {
+            spec: Arc::clone(spec),
+            symbols,
+            first: bars.start,
+            end: bars.end,
+            run_id: None,
+            data_root,
+            publish: false,
+            placebo: PlaceboRequest::default(),
+            write_features: false,
+            stage_cache: false,
+        }
+    }
+
     /// The given name, or the derived one.
     #[must_use]
     pub fn run_id(&self, looks: &[&Accounting], excluded: &[Exclusion], data: &[u8]) -> String {

@@ -57,6 +57,8 @@ fn two_years_taken_day_by_day_from_what_matured_are_one_batch_bit_for_bit_and_so
     let mut batch = config.open_book(&catalogue);
     batch.advance(&table, &catalogue, last);
     let first_link = batch.first_link();
+    let by = conclude_book(&catalogue, &batch, &config).summary.discoveries_by_procedure;
+    assert!(by["tree_bh"] > 0 && by["closed_bh"] >= by["global"], "{by:?}");
     let batch_records = batch.records(FIRST_DAY - 1, first_link);
 
     let mut daily = config.open_book(&catalogue);
@@ -144,7 +146,8 @@ fn later_cohorts_leave_the_first_alone_and_pay_with_their_own_share() {
         // More rejections elsewhere can only help; its own share is what it was, to the last bit.
         assert!(q[c.measured.candidate_id.as_str()] <= c.measured.q_value_global);
     }
-    assert!(before.summary.discoveries > 0);
+    let by = &before.summary.discoveries_by_procedure;
+    assert!(before.summary.discoveries > 0 && by["closed_bh"] >= by["global"], "{by:?}");
     // The definition: reject p <= q k s, s being the share of the trial since it began.
     let days = begun(&large, &book_of(&table, &large, &config), &config.gates);
     let shares: BTreeMap<String, f64> = large
@@ -209,7 +212,16 @@ fn the_shipped_gates_publish_with_the_global_procedure_and_refuse_the_prior_rule
     let by = &discovery.summary.discoveries_by_procedure;
     assert_eq!(
         by.keys().copied().collect::<Vec<_>>(),
-        ["closed_ebh", "global", "grouped_bb", "seed_compat", "strict_by", "strict_ebh"]
+        [
+            "closed_bh",
+            "closed_ebh",
+            "global",
+            "grouped_bb",
+            "seed_compat",
+            "strict_by",
+            "strict_ebh",
+            "tree_bh"
+        ]
     );
-    assert!(by["strict_by"] <= by["global"]);
+    assert!(by["strict_by"] <= by["global"] && by["global"] <= by["closed_bh"]);
 }

@@ -9,7 +9,6 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int8Type, Int32Type, Int64Type, TimestampMillisecondType};
 use arrow::{compute::cast, datatypes::DataType};
 use backtestd::research::{Request, RunSummary, run};
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Market, RawBlock, Ts};
 use backtestd_core::market::{RawPut, Records};
 use backtestd_core::spec::{CompiledSpec, TestStatistic};
@@ -51,18 +50,9 @@ fn fill(store: &mut Store, raw: &RawBlock) {
 }
 
 fn research(store: &mut Store, spec: CompiledSpec, data_root: &Path) -> RunSummary {
-    let request = Request {
-        spec: Arc::new(spec),
-        symbols: symbols(3),
-        first: START + 8640,
-        end: START + ROWS as i64,
-        run_id: Some("measures".to_owned()),
-        data_root: data_root.to_owned(),
-        publish: false,
-        placebo: PlaceboRequest::default(),
-        write_features: false,
-        stage_cache: false,
-    };
+    let bars = START + 8640..START + ROWS as i64;
+    let plain = Request::plain(&Arc::new(spec), symbols(3), bars, data_root.to_owned());
+    let request = Request { run_id: Some("measures".to_owned()), ..plain };
     run(store, &request, Ts(0), &mut |_, _, _| {}).unwrap()
 }
 

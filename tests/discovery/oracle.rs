@@ -25,7 +25,7 @@ fn thirteen_tables_through_the_command_agree_with_numpy_and_scipy_in_every_colum
     let scratch = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
-        .arg(root.join("tests/discovery/oracle.py"))
+        .arg(root.join("tests/discovery/oracle/main.py"))
         .args([Path::new(env!("CARGO_BIN_EXE_backtestd")), &root.join("spec"), scratch.path()])
         .output()
         .unwrap();

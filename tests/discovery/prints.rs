@@ -8,7 +8,6 @@ use std::sync::Arc;
 use backtestd::cli::import_cmd::{ImportArgs, PreferArg, import};
 use backtestd::research::{Request, RunSummary, run};
 use backtestd_binance::archive::FileKind;
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{Bar, BarIndex, Market, Symbol, Ts};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Delivery, Fsync, Origin, Store, load_specs};
@@ -90,18 +89,9 @@ fn research(spec: &Arc<CompiledSpec>, bars: &Bars) -> (RunSummary, BTreeMap<Path
     }
     let all = bars.values().flatten().map(|bar| bar.bar);
     let data_root = dir.path().join("data");
-    let request = Request {
-        spec: Arc::clone(spec),
-        symbols: bars.keys().cloned().collect(),
-        first: all.clone().min().unwrap(),
-        end: all.max().unwrap().next(),
-        run_id: None,
-        data_root: data_root.clone(),
-        publish: false,
-        placebo: PlaceboRequest::default(),
-        write_features: true,
-        stage_cache: false,
-    };
+    let range = all.clone().min().unwrap()..all.max().unwrap().next();
+    let plain = Request::plain(spec, bars.keys().cloned().collect(), range, data_root.clone());
+    let request = Request { write_features: true, ..plain };
     let summary = run(&mut store, &request, Ts(0), &mut |_, _, _| {}).unwrap();
     let mut files = BTreeMap::new();
     let mut open = vec![data_root.clone()];

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backtestd::research::{Request, RunSummary, STAGE_CACHE, WalkRequest, WalkSummary, run, walk_forward};
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{Market, RawBlock, RawPut, Records, Ts};
 use backtestd_core::spec::{CompiledSpec, SourceFile};
 use backtestd_store::{Delivery, Fsync, Origin, Store, read_files};
@@ -59,18 +58,9 @@ impl Place {
 
     fn request(&self, data: &str, stage_cache: bool) -> Request {
         let spec = CompiledSpec::from_files(Path::new("spec"), &self.files).unwrap();
-        Request {
-            spec: Arc::new(spec),
-            symbols: symbols(3),
-            first: START + 4320,
-            end: START + ROWS as i64,
-            run_id: None,
-            data_root: self.data(data),
-            publish: true,
-            placebo: PlaceboRequest::default(),
-            write_features: true,
-            stage_cache,
-        }
+        let bars = START + 4320..START + ROWS as i64;
+        let plain = Request::plain(&Arc::new(spec), symbols(3), bars, self.data(data));
+        Request { publish: true, write_features: true, stage_cache, ..plain }
     }
 
     fn data(&self, name: &str) -> PathBuf {

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backtestd::research::{Request, run};
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{Bar, Market, RawPut, Records, Symbol, Ts};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_lab::sim::{Market as Simulated, Scenario};
@@ -72,18 +71,9 @@ fn research(
         file.text = file.text.replacen(from, to, 1).into();
     }
     let spec = CompiledSpec::from_files(&spec_dir(), &files).unwrap_or_else(|errors| panic!("{errors}"));
-    let request = Request {
-        spec: Arc::new(spec),
-        symbols: names(&scenario()),
-        first: scenario().genesis_bar(),
-        end: scenario().genesis_bar() + (DAYS * 288) as i64,
-        run_id: None,
-        data_root: root.join(name),
-        publish: false,
-        placebo: PlaceboRequest::default(),
-        write_features: false,
-        stage_cache: false,
-    };
+    let first = scenario().genesis_bar();
+    let bars = first..first + (DAYS * 288) as i64;
+    let request = Request::plain(&Arc::new(spec), names(&scenario()), bars, root.join(name));
     let summary = run(store, &request, Ts(0), &mut |_, _, _| {}).unwrap();
     let file = root.join(name).join("reports/strategy_blueprints").join(&summary.run_id);
     let text = std::fs::read_to_string(file.join("blueprint_summary.json")).unwrap();

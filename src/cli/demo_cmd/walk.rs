@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use backtestd_core::conclude::PlaceboRequest;
 use backtestd_core::market::{DAY_MS, Market, Ts};
 use backtestd_store::{Store, load_specs};
 use serde::Serialize;
@@ -45,18 +44,7 @@ pub(super) fn walk(state: &Path, data_root: &Path, spec: &Path) -> anyhow::Resul
         }
     }
     let Some((first, last)) = range else { return Ok(None) };
-    let request = Request {
-        spec,
-        symbols,
-        first,
-        end: last.next(),
-        run_id: None,
-        data_root: data_root.to_owned(),
-        publish: false,
-        placebo: PlaceboRequest::default(),
-        write_features: false,
-        stage_cache: false,
-    };
+    let request = Request::plain(&spec, symbols, first..last.next(), data_root.to_owned());
     // Evidence from the first two thirds, then looks as far apart as fit.
     let days = (request.end.open().0 - first.open().0) / DAY_MS;
     let begin = Ts((first.open().day() + 2 * days / 3) * DAY_MS);

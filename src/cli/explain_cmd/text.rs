@@ -109,15 +109,20 @@ fn earnings(b: &Value, traded: &Value, out: &mut String) {
     title(out, "What it earns, bps of notional a trade");
     let (e, c) = (&b["evidence"], &b["costs"]);
     let l = &b["lineage"];
+    // Lines of before have no claim and state their posterior.
+    let stated = |claim: &str, before: &str| match &e["claim"] {
+        Value::Null => bps(&e[before]),
+        stated => bps(&stated[claim]),
+    };
     line(
         out,
         "before costs",
         &format!(
             "{} ± {}, 90 % interval {} to {}: {} events on {} days, {} to {}",
-            bps(&e["effect_shrunk_bps"]),
+            stated("gross_bps", "effect_shrunk_bps"),
             bps(&e["se_bps"]),
-            bps(&e["ci_low_bps"]),
-            bps(&e["ci_high_bps"]),
+            stated("low_bps", "ci_low_bps"),
+            stated("high_bps", "ci_high_bps"),
             plain(&e["n_events"]),
             plain(&e["n_clusters"]),
             day(&l["discovery_start"]),

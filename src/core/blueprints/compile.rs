@@ -401,7 +401,7 @@ fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<Publ
         p_threshold: candidate.measured.p_threshold,
         p_any: candidate.measured.p_any,
         q_value: candidate.measured.q_value,
-        claim_gross_bps: candidate.effect_shrunk_bps()?,
+        claim_gross_bps: candidate.claim_gross_bps()?,
         cost_bps: candidate.measured.cost_bps?,
         replay: selection.replay.clone(),
     })
@@ -465,6 +465,7 @@ fn evidence(candidate: &Candidate, bridge: &BridgeResult) -> Evidence {
         anytime_lower_bps: candidate.measured.anytime_lower_bps,
         ci_low_bps: candidate.measured.ci_low_bps,
         ci_high_bps: candidate.measured.ci_high_bps,
+        claim: candidate.measured.claim,
         after_cost_expectancy_bps: candidate.judgement.after_cost_expectancy_bps,
         stressed_after_cost_expectancy_bps: candidate.judgement.stressed_after_cost_expectancy_bps,
         first_half_bps: candidate.measured.first_half_bps,

@@ -186,6 +186,20 @@ pub struct BridgeColumns {
     pub tradable: bool,
 }
 
+/// What a discovery claims, on its side, bps before costs: the posterior of the per-horizon adaptive shrinkage by an error
+/// whose normal interval is that of t. `docs/walk-forward.md` measures that it is unbiased and that intervals hold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The mean, which is what a blueprint promises.
+    pub gross_bps: f64,
+    /// The standard deviation of the effect given the data.
+    pub sd_bps: f64,
+    /// Lower end of the interval at the level of `shrinkage.interval_level`.
+    pub low_bps: f64,
+    /// Its upper end.
+    pub high_bps: f64,
+}
+
 /// What one hypothesis has shown: the first stage of a [`Candidate`], before anything is decided about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
@@ -245,8 +259,8 @@ pub struct Measured {
     pub shrinkage_weight_event: Option<f64>,
     /// Weight of the unit's own mean against its parent; 1 where nothing lies between unit and event.
     pub shrinkage_weight_state: Option<f64>,
-    /// Posterior mean of the per-horizon adaptive shrinkage, bps: how large the effect is, by an error whose normal interval is
-    /// that of t. (`lfsr` asks whether there is one, by an error that is as sure as the t-test.)
+    /// Posterior mean of the per-horizon adaptive shrinkage, bps, by an error that is as sure as the t-test. Gates and ranks go
+    /// by it; where t is large it says too little of the effect: see [`Measured::claim`].
     pub posterior_mean_bps: Option<f64>,
     /// Its standard deviation.
     pub posterior_sd_bps: Option<f64>,
@@ -255,6 +269,8 @@ pub struct Measured {
     pub ci_low_bps: Option<f64>,
     /// Upper end of the same.
     pub ci_high_bps: Option<f64>,
+    /// How large the effect is; `None` of what is no discovery.
+    pub claim: Option<Claim>,
     /// Local false sign rate of the traded side.
     pub lfsr: Option<f64>,
     /// Posterior probability that the effect does not exceed the mean cost.
@@ -381,6 +397,12 @@ impl Candidate {
     #[must_use]
     pub fn state_id(&self) -> &str {
         self.measured.state.as_ref().map_or("", |s| &s.id)
+    }
+
+    /// What a publication promises before costs, bps: the claim, else the estimate by which it is ranked.
+    #[must_use]
+    pub fn claim_gross_bps(&self) -> Option<f64> {
+        self.measured.claim.map(|claim| claim.gross_bps).or_else(|| self.effect_shrunk_bps())
     }
 
     /// The estimate to show for sizing: posterior mean, else the hierarchical one.

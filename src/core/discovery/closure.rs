@@ -27,6 +27,8 @@ pub struct Weighed {
 pub struct Closed {
     /// Hypotheses that closed e-BH finds.
     pub ebh: usize,
+    /// Hypotheses that closed BH finds.
+    pub bh: usize,
     /// True discoveries at least, among those of the publishing procedure.
     pub true_at_least: usize,
 }

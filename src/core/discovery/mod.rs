@@ -20,6 +20,7 @@ pub mod bounds;
 mod candidate;
 mod catalogue;
 mod catalogue_spec;
+pub mod closed_bh;
 pub mod closure;
 pub mod cluster;
 mod conclude;
@@ -30,6 +31,7 @@ mod evidence;
 mod exclusion;
 mod failures;
 mod gating;
+pub mod hierarchy;
 pub mod ledger;
 mod measured;
 mod membership;
@@ -51,8 +53,8 @@ mod tree;
 pub use accounting::{Accounting, Group};
 pub use begun::{ByUnit, Queue, begun};
 pub use candidate::{
-    BridgeColumns, Candidate, Check, DirectionRule, FailReason, Judgement, Measured, PromotionTrack, Scope,
-    candidate_id,
+    BridgeColumns, Candidate, Check, Claim, DirectionRule, FailReason, Judgement, Measured, PromotionTrack,
+    Scope, candidate_id,
 };
 pub use catalogue::{Block, Catalogue, UnitPlace};
 pub use catalogue_spec::{

@@ -228,10 +228,12 @@ pub fn conclude_in(
         spec_hash: &config.spec_hash,
         excluded: &config.excluded,
     };
-    let (candidates, closed) = conclude(catalogue, book, &context);
+    let (candidates, beside) = conclude(catalogue, book, &context);
     let mut summary = summarise(catalogue, book, (accounting, &spent(&begun, shares)), config, &candidates);
-    summary.discoveries_by_procedure.insert("closed_ebh", closed.ebh);
-    summary.true_discoveries_at_least = closed.true_at_least;
+    let of_others =
+        [("closed_bh", beside.closed.bh), ("closed_ebh", beside.closed.ebh), ("tree_bh", beside.in_tree)];
+    summary.discoveries_by_procedure.extend(of_others);
+    summary.true_discoveries_at_least = beside.closed.true_at_least;
     Discovery { candidates, summary }
 }
 

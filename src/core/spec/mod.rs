@@ -21,6 +21,8 @@ mod ranges;
 mod report;
 mod schema;
 mod shifted;
+#[cfg(test)]
+pub(crate) mod shipped_tests;
 mod source_rules;
 mod sources;
 pub mod strategies;

@@ -75,12 +75,9 @@ fn shifted(expr: &Expr, factor: f64) -> Expr {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
     use super::*;
     use crate::graph::parse;
-    use crate::spec::SourceFile;
+    use crate::spec::shipped_tests::shipped_spec;
 
     fn of(text: &str, factor: f64) -> String {
         shifted(&parse(text, 0).unwrap(), factor).to_string()
@@ -100,25 +97,9 @@ mod tests {
         assert_eq!(of("shock and held(thin, 2)", 1.1), "shock and held(thin, 2)");
     }
 
-    fn read(dir: &Path, below: &str, files: &mut BTreeMap<String, SourceFile>) {
-        for entry in std::fs::read_dir(dir.join(below)).unwrap() {
-            let path = entry.unwrap().path();
-            let relative = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                read(dir, &relative, files);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                let text = std::fs::read_to_string(&path).unwrap().into();
-                files.insert(relative, SourceFile { path, text });
-            }
-        }
-    }
-
     #[test]
     fn every_shipped_event_can_be_shifted_and_brings_along_what_it_reads_and_no_more() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec");
-        let mut files = BTreeMap::new();
-        read(&dir, "", &mut files);
-        let spec = CompiledSpec::from_files(&dir, &files).unwrap();
+        let spec = shipped_spec();
         let state = spec.states[0].id.clone();
         let mut moved = 0;
         for event in &spec.events {

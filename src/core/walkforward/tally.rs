@@ -161,8 +161,8 @@ fn life(
         retired_on: monitoring.and_then(|m| m.retired_on.clone()),
         ended_at: ended.map(|(p, _)| p.published_at.rfc3339()),
         claim_bps,
-        claim_low_bps: line.evidence.ci_low_bps,
-        claim_high_bps: line.evidence.ci_high_bps,
+        claim_low_bps: line.evidence.stated().map(|[low, ..]| low),
+        claim_high_bps: line.evidence.stated().map(|[.., high]| high),
         claim_net_bps: bridge.and_then(|b| b.after_cost_bps),
         claim_hit_rate: bridge.and_then(|b| b.hit_rate),
         events: sums.iter().map(|d| d.n as u64).sum(),
@@ -170,7 +170,7 @@ fn life(
         mean_bps: mean_of(&sums),
         se_bps: after.as_ref().map(|t| t.se_cr1),
         is_inside: after
-            .zip(line.evidence.posterior_sd_bps)
+            .zip(line.evidence.claim.map(|claim| claim.sd_bps).or(line.evidence.posterior_sd_bps))
             .map(|(t, sd)| is_inside(&t, claim_bps, sd, level)),
         trades: own.len() as u64,
         gross_bps: mean(own.iter().map(|t| t.trade.gross_bps)),

@@ -1,8 +1,7 @@
 //! Walks through small worlds whose truth is known: one edge on one event type, planted into the prices, that dies; and
 //! events of another type without one. Shipped specs, production's book, monitor and compiler.
 
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::shelf::Shelf;
 use super::*;
@@ -13,7 +12,7 @@ use crate::market::{BARS_PER_DAY, BPS, BarIndex, Draws, Symbol, Ts, derive};
 use crate::outcomes::{CostParts, EntryPrice, Event, Horizon, Outcome};
 use crate::pipeline::QualityReport;
 use crate::portfolio::Filters;
-use crate::spec::{CompiledSpec, SourceFile};
+use crate::spec::shipped_tests::shipped_spec;
 use crate::tradability::{BarSeries, Market};
 use std::collections::BTreeMap;
 
@@ -30,28 +29,6 @@ const HORIZON: i64 = 12;
 const SIGMA: f64 = 0.001;
 const DRIFT: f64 = 0.00035;
 const COST_BPS: f64 = 12.0;
-
-fn spec() -> &'static CompiledSpec {
-    fn read(dir: &Path, below: &str, files: &mut BTreeMap<String, SourceFile>) {
-        for entry in std::fs::read_dir(dir.join(below)).unwrap() {
-            let path = entry.unwrap().path();
-            let relative = path.strip_prefix(dir).unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                read(dir, &relative, files);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                let text = std::fs::read_to_string(&path).unwrap().into();
-                files.insert(relative, SourceFile { path, text });
-            }
-        }
-    }
-    static SPEC: OnceLock<CompiledSpec> = OnceLock::new();
-    SPEC.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec");
-        let mut files = BTreeMap::new();
-        read(&dir, "", &mut files);
-        CompiledSpec::from_files(&dir, &files).unwrap()
-    })
-}
 
 struct World {
     symbols: Vec<Symbol>,
@@ -114,7 +91,7 @@ fn event(name: &str, symbol: &Symbol, bar: BarIndex, direction: i8) -> Event {
         bar,
         direction,
         severity: 1.0,
-        states: vec![-1; spec().graph.states.len()].into(),
+        states: vec![-1; shipped_spec().graph.states.len()].into(),
         vol_regime: -1,
         carry_state: i8::MIN,
         sigma_bar: SIGMA,
@@ -151,14 +128,15 @@ fn cut(world: &World, end: BarIndex) -> World {
 
 fn walk(world: &World, end: BarIndex) -> (Vec<PointInTime>, Record) {
     let mut markets = world.markets.clone();
-    let account = |catalogue: &_| Accounting::alone(catalogue, &spec().gates.multiplicity);
-    let mut walker = Walker::new(spec(), &world.symbols, &world.outcomes, FIRST, account, "test").unwrap();
+    let account = |catalogue: &_| Accounting::alone(catalogue, &shipped_spec().gates.multiplicity);
+    let mut walker =
+        Walker::new(shipped_spec(), &world.symbols, &world.outcomes, FIRST, account, "test").unwrap();
     let mut shelf = Shelf::default();
     for day in look_days((FIRST + FROM * BARS_PER_DAY).open(), STEP, end) {
         let step = walker.look(day, &QualityReport::default(), &mut markets).unwrap();
-        shelf.publish(&step, &walker, &spec().gates.monitoring);
+        shelf.publish(&step, &walker, &shipped_spec().gates.monitoring);
     }
-    let states: Vec<&str> = spec().graph.states.iter().map(|s| s.name.as_str()).collect();
+    let states: Vec<&str> = shipped_spec().graph.states.iter().map(|s| s.name.as_str()).collect();
     let past = Past {
         events: &world.events,
         outcomes: &world.outcomes,
@@ -166,8 +144,8 @@ fn walk(world: &World, end: BarIndex) -> (Vec<PointInTime>, Record) {
         markets: &world.markets,
         cost_bps: &|_, _| COST_BPS,
     };
-    let level = spec().gates.shrinkage.interval_level;
-    let account = (&spec().strategies.portfolio, &Filters::default());
+    let level = shipped_spec().gates.shrinkage.interval_level;
+    let account = (&shipped_spec().strategies.portfolio, &Filters::default());
     let record = Record::of(shelf.versions(), &past, level, account);
     (shelf.versions().to_vec(), record)
 }
@@ -310,7 +288,7 @@ fn standard_error(values: &[f64]) -> f64 {
 }
 
 fn hold(tally: &Tally) {
-    let level = spec().gates.shrinkage.interval_level;
+    let level = shipped_spec().gates.shrinkage.interval_level;
     let (bias, lived, held) = (mean(&tally.bias), mean(&tally.lived), mean(&tally.held));
     let median = tally.delays[tally.delays.len() / 2];
     println!(

@@ -14,8 +14,8 @@ use backtestd_core::discovery::eprocess::pair_p;
 use backtestd_core::discovery::multiplicity::{bh_reject, weigh};
 use backtestd_core::discovery::special::normal_isf;
 use backtestd_core::discovery::{
-    Accounting, ByUnit, Candidate, Catalogue, DirectionRule, DiscoveryConfig, EvidenceBook, LeastCounts,
-    candidate_id, conclude_book, twin,
+    Accounting, ByUnit, Candidate, Catalogue, DirectionRule, Discovery, DiscoveryConfig, EvidenceBook,
+    LeastCounts, candidate_id, conclude_book, twin,
 };
 use backtestd_core::market::{Draws, derive};
 use backtestd_core::spec::gates::{
@@ -98,6 +98,8 @@ pub struct RunResult {
     pub publications: Vec<Publication>,
     /// Hypotheses that are true at the end.
     pub truths: Vec<TrueUnit>,
+    /// What every multiplicity procedure finds on the last evening, those that publish nothing too.
+    pub procedures: BTreeMap<&'static str, usize>,
     /// One-sided anytime p of null hypotheses: how many, and how many at or below each acceptance level.
     pub p_any: (usize, Vec<usize>),
 }
@@ -221,6 +223,7 @@ impl Study {
             agrees,
             truths: self.truths(&places, &book, &ledger, &production),
             p_any: self.tail(&places, &book, &ledger),
+            procedures: self.conclusion(&book).summary.discoveries_by_procedure,
             publications,
         }
     }
@@ -258,6 +261,10 @@ impl Study {
             .collect()
     }
 
+    fn conclusion(&self, book: &EvidenceBook) -> Discovery {
+        conclude_book(&self.catalogue, book, &self.config)
+    }
+
     /// The whole of production's conclusions, by unit; the daily look must have chosen the same.
     fn conclude(
         &self,
@@ -265,7 +272,7 @@ impl Study {
         rejected: &[Rejected],
         agrees: &mut bool,
     ) -> BTreeMap<usize, Candidate> {
-        let conclusion = conclude_book(&self.catalogue, book, &self.config);
+        let conclusion = self.conclusion(book);
         let by_unit: BTreeMap<usize, Candidate> = conclusion
             .candidates
             .into_iter()
@@ -297,7 +304,7 @@ impl Study {
             n: (sums.n, candidate.map_or(0, |c| c.measured.n_clusters as usize)),
             truth_bps: side * sums.truth(),
             raw_bps: candidate.and_then(|c| c.measured.effect_raw_bps).unwrap_or(f64::NAN),
-            claim_bps: candidate.and_then(|c| c.measured.posterior_mean_bps),
+            claim_bps: candidate.and_then(Candidate::claim_gross_bps),
             passed_gates: candidate.is_some_and(|c| c.judgement.gate_phase2_final),
             later_bps: None,
             watched: Watched::default(),

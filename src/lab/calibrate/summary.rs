@@ -115,6 +115,11 @@ fn world_text(out: &mut String, w: &WorldTally) {
             with_error(&d.fdr_random, 3)
         );
     }
+    let found = w.procedures.iter().map(|(name, found)| format!("{name} {}", with_error(found, 2)));
+    let found: Vec<String> = found.collect();
+    if !found.is_empty() {
+        let _ = writeln!(out, "  found on the last day  {}", found.join(", "));
+    }
     for (level, ratio) in w.p_any_ratio.iter().filter(|(_, r)| r.cases > 0) {
         let _ = writeln!(out, "  null p at any time     P(p <= {level}) / {level}: {}", with_error(ratio, 3));
     }

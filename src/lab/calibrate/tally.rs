@@ -116,6 +116,8 @@ pub struct WorldTally {
     pub disagreed: usize,
     /// Error rates by deciding procedure.
     pub deciders: BTreeMap<Decider, DeciderTally>,
+    /// What each multiplicity procedure finds on the last evening, mean over the runs.
+    pub procedures: BTreeMap<&'static str, Estimate>,
     /// Everything that was rejected.
     pub published: PublishedTally,
     /// Only what passed every gate on the day of its rejection.
@@ -210,12 +212,20 @@ pub fn tally(world: WorldKind, runs: &[RunResult], lab: &Lab) -> WorldTally {
         shrunk: runs.iter().filter(|r| !r.nested).count(),
         disagreed: runs.iter().filter(|r| !r.agrees).count(),
         deciders,
+        procedures: procedures(runs),
         published: published(runs, lab.cost_bps(world), &|_| true),
         gated: published(runs, lab.cost_bps(world), &|p| p.passed_gates),
         power,
         p_any_ratio,
         retire: retire(runs, lab),
     }
+}
+
+fn procedures(runs: &[RunResult]) -> BTreeMap<&'static str, Estimate> {
+    let names = runs.first().map(|r| r.procedures.keys().copied()).into_iter().flatten();
+    let found =
+        |name| runs.iter().map(|r| count(r.procedures.get(name).copied().unwrap_or(0))).collect::<Vec<f64>>();
+    names.map(|name| (name, Estimate::mean(&found(name)))).collect()
 }
 
 fn decider_tally(errors: &[&Errors]) -> DeciderTally {

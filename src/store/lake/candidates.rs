@@ -122,6 +122,10 @@ fn statistics(rows: &[&Candidate]) -> Vec<Column> {
         number("posterior_sd_bps", rows, |c| c.measured.posterior_sd_bps),
         number("ci_low_bps", rows, |c| c.measured.ci_low_bps),
         number("ci_high_bps", rows, |c| c.measured.ci_high_bps),
+        number("claim_gross_bps", rows, |c| c.measured.claim.map(|claim| claim.gross_bps)),
+        number("claim_sd_bps", rows, |c| c.measured.claim.map(|claim| claim.sd_bps)),
+        number("claim_low_bps", rows, |c| c.measured.claim.map(|claim| claim.low_bps)),
+        number("claim_high_bps", rows, |c| c.measured.claim.map(|claim| claim.high_bps)),
     ]
 }
 

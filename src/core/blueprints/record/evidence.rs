@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::discovery::Claim;
+
 /// Why it is believed. Effects are bps per trade, in the traded direction; null = undefined.
 #[allow(missing_docs, reason = "columns of phase2_candidates, documented at discovery::Candidate")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct Evidence {
     pub anytime_lower_bps: Option<f64>,
     pub ci_low_bps: Option<f64>,
     pub ci_high_bps: Option<f64>,
+    #[serde(default)]
+    pub claim: Option<Claim>,
     pub after_cost_expectancy_bps: Option<f64>,
     pub stressed_after_cost_expectancy_bps: Option<f64>,
     pub first_half_bps: Option<f64>,
@@ -58,6 +62,16 @@ pub struct Evidence {
     pub shrinkage: ShrinkageWeights,
     #[serde(default)]
     pub bridge: Option<BridgeEvidence>,
+}
+
+impl Evidence {
+    /// How large the effect is stated to be, with its interval, bps before costs: low, point, high. Lines of before have no
+    /// claim and state their posterior.
+    #[must_use]
+    pub fn stated(&self) -> Option<[f64; 3]> {
+        let claimed = self.claim.map(|c| [c.low_bps, c.gross_bps, c.high_bps]);
+        claimed.or_else(|| Some([self.ci_low_bps?, self.effect_shrunk_bps?, self.ci_high_bps?]))
+    }
 }
 
 /// How it was selected: the trial, everything that was tried, and what was claimed. Frozen at first publication.
@@ -89,8 +103,8 @@ pub struct PublicationFacts {
     pub p_any: f64,
     /// The unit's own.
     pub q_value: f64,
-    /// Posterior mean before costs, bps: the claim. What `docs/walk-forward.md` measures as unbiased; `evidence.effect_raw_bps` is
-    /// the same before shrinkage.
+    /// How large the effect is before costs, bps: `evidence.claim` on that day. What `docs/walk-forward.md` measures as unbiased;
+    /// `evidence.effect_raw_bps` is the same before shrinkage.
     pub claim_gross_bps: f64,
     /// Mean round-trip cost, bps.
     pub cost_bps: f64,

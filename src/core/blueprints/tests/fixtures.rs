@@ -57,6 +57,7 @@ pub(crate) fn candidate() -> Candidate {
             posterior_sd_bps: Some(4.0),
             ci_low_bps: Some(9.9),
             ci_high_bps: Some(23.8),
+            claim: None,
             lfsr: Some(0.004),
             lfsr_net: Some(0.01),
             e_value: 41.0,

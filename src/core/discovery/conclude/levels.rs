@@ -7,9 +7,11 @@ use super::unit::{Unit, local, log_e_pair};
 use crate::discovery::accounting::Accounting;
 use crate::discovery::begun::ByUnit;
 use crate::discovery::catalogue::Catalogue;
+use crate::discovery::closed_bh::{Shared, closed_bh};
 use crate::discovery::closure::{Closed, Weighed, closed_ebh, true_at_least};
 use crate::discovery::cluster::count;
 use crate::discovery::eprocess::{MixParams, e_of_log};
+use crate::discovery::hierarchy::{EventNode, Trade, tree_bh};
 use crate::discovery::multiplicity::{Groups, bh_adjust, ebh_adjust, grouped_bb_adjust, harmonic, weigh};
 use crate::discovery::seed_compat::{SeedRow, seed_q_values};
 use crate::discovery::special::sqrt_nonnegative;
@@ -23,6 +25,8 @@ pub(super) struct QValues {
     pub(super) ebh: Vec<f64>,
     /// Each unit in the closure of their e-values; `None` of what has no share of the budget.
     weighed: Vec<Option<Weighed>>,
+    /// Those with a share in the closure of BH.
+    shared: Vec<Shared>,
 }
 
 /// One unit's q.
@@ -78,6 +82,9 @@ pub(super) fn q_values(
         (has_begun(u) && *share > 0.0).then_some(Weighed { share: *share, e: *e })
     };
     let weighed = units.iter().zip(&shares).zip(&e).map(weigh_unit).collect();
+    let has_share =
+        |(unit, share): (&Unit<'_>, &f64)| (*share > 0.0).then_some(Shared { share: *share, p: unit.p });
+    let shared = units.iter().zip(&shares).filter_map(has_share).collect();
     let e: Vec<f64> = shares.iter().zip(&e).map(|(share, e)| share * e).collect();
     let groups = Groups {
         members: units.iter().map(|u| accounting.group_of[at(u).0][at(u).1]).collect(),
@@ -91,10 +98,12 @@ pub(super) fn q_values(
         by: bh_adjust(&any_dependence, 1),
         ebh: ebh_adjust(&e, 1),
         weighed,
+        shared,
     }
 }
 
-/// What the closure of the units' e-values says: see [`crate::discovery::closure`].
+/// What the closures of the units' e-values and of BH say: see [`crate::discovery::closure`] and
+/// [`crate::discovery::closed_bh`].
 pub(super) fn closed(q: &QValues, gates: &GatesSpec) -> Closed {
     let level = gates.gate_v1_phase2.base.max_q_value;
     let of = |is_found: bool| {
@@ -104,7 +113,50 @@ pub(super) fn closed(q: &QValues, gates: &GatesSpec) -> Closed {
     };
     let (found, others) = (of(true), of(false));
     let all = [found.as_slice(), &others].concat();
-    Closed { ebh: closed_ebh(&all, level), true_at_least: true_at_least(&found, &others, level) }
+    Closed {
+        ebh: closed_ebh(&all, level),
+        bh: closed_bh(&q.shared, level),
+        true_at_least: true_at_least(&found, &others, level),
+    }
+}
+
+/// Units that are found level by level: see [`crate::discovery::hierarchy`]. What two cohorts test of one event are two
+/// nodes, each with its cohort's budget.
+pub(super) fn found_in_tree(
+    catalogue: &Catalogue,
+    units: &[Unit<'_>],
+    accounting: &Accounting,
+    gates: &GatesSpec,
+) -> usize {
+    let mut nodes: BTreeMap<(u32, &str), BTreeMap<usize, Trade>> = BTreeMap::new();
+    for (block, of_block) in accounting.cohort_of.iter().enumerate() {
+        for cohort in of_block {
+            let trades = nodes.entry((*cohort, &catalogue.blocks[block].event_type)).or_default();
+            trades.entry(block).or_default().units += 1;
+        }
+    }
+    for unit in units {
+        let block = unit.place.block;
+        let cohort = accounting.cohort_of[block][local(catalogue, unit.place)];
+        let trades = nodes.get_mut(&(cohort, catalogue.blocks[block].event_type.as_ref()));
+        if let Some(trade) = trades.and_then(|trades| trades.get_mut(&block)) {
+            trade.p.push(unit.p);
+        }
+    }
+    let in_cohort = |cohort: u32| nodes.keys().filter(|(of, _)| *of == cohort).count();
+    let weights: BTreeMap<u32, f64> = accounting
+        .cohorts
+        .iter()
+        .map(|c| (c.cohort, c.budget * count(nodes.len()) / count(in_cohort(c.cohort).max(1))))
+        .collect();
+    let events: Vec<EventNode> = nodes
+        .iter()
+        .filter_map(|((cohort, _), trades)| {
+            let trades = trades.values().cloned().collect();
+            weights.get(cohort).map(|weight| EventNode { weight: *weight, trades })
+        })
+        .collect();
+    tree_bh(&events, gates.gate_v1_phase2.base.max_q_value).units
 }
 
 /// Rejections of the publishing procedure at the base level: the k of its threshold.

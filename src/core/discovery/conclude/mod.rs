@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use self::levels::{UnitQ, closed, count_rejected, p_threshold, q_values, seed_q};
+use self::levels::{UnitQ, closed, count_rejected, found_in_tree, p_threshold, q_values, seed_q};
 use self::unit::{Unit, effective_se, estimate_se, limits, local, log_e_pair, look, pair_p_any};
 use super::accounting::Accounting;
 use super::ash::{AshPrior, ash_fit, ash_grid};
 use super::begun::ByUnit;
 use super::bounds::LowerBound;
-use super::candidate::{Candidate, DirectionRule, FailReason, Measured, Scope, candidate_id};
+use super::candidate::{Candidate, Claim, DirectionRule, FailReason, Measured, Scope, candidate_id};
 use super::catalogue::{Catalogue, UnitPlace};
 use super::closure::Closed;
 use super::cluster::{ClusterT, count};
@@ -42,12 +42,19 @@ pub(super) struct Context<'a> {
     pub excluded: &'a [Exclusion],
 }
 
+/// What procedures find that publish nothing.
+pub(super) struct Beside {
+    pub closed: Closed,
+    /// Units that TreeBH finds.
+    pub in_tree: usize,
+}
+
 /// Every unit with at least one event, in catalogue order.
 pub(super) fn conclude(
     catalogue: &Catalogue,
     book: &EvidenceBook,
     context: &Context<'_>,
-) -> (Vec<Candidate>, Closed) {
+) -> (Vec<Candidate>, Beside) {
     let gates = context.gates;
     let limits = limits(gates);
     let mut units: Vec<Unit<'_>> = (0..catalogue.blocks.len())
@@ -84,7 +91,8 @@ pub(super) fn conclude(
             candidate(catalogue, book, context, unit, &parts)
         })
         .collect();
-    (candidates, closed(&q, gates))
+    let in_tree = found_in_tree(catalogue, &units, context.accounting, gates);
+    (candidates, Beside { closed: closed(&q, gates), in_tree })
 }
 
 /// One prior per horizon, over the units whose t is defined.
@@ -183,6 +191,15 @@ fn influence(
     }
 }
 
+/// How large an effect is stated to be, by the error whose normal interval is that of t.
+fn claim(t: &ClusterT, prior: &AshPrior, level: f64, sign: f64) -> Claim {
+    let posterior = prior.posterior(t.mean, estimate_se(t, level));
+    let half = BPS * posterior.sd * normal_isf(0.5 * (1.0 - level));
+    let gross_bps = sign * BPS * posterior.mean;
+    let (low_bps, high_bps) = (gross_bps - half, gross_bps + half);
+    Claim { gross_bps, sd_bps: BPS * posterior.sd, low_bps, high_bps }
+}
+
 /// The first stage: everything that the unit and its neighbours have shown.
 fn measure(
     catalogue: &Catalogue,
@@ -201,8 +218,7 @@ fn measure(
     let t = unit.t.filter(|t| t.has_variance);
     let level = gates.shrinkage.interval_level;
     let defined = unit.t.filter(|_| unit.is_defined).zip(parts.prior);
-    let posterior = defined.map(|(t, prior)| prior.posterior(t.mean, estimate_se(&t, level)));
-    let tested = defined.map(|(t, prior)| prior.posterior(t.mean, effective_se(&t)));
+    let posterior = defined.map(|(t, prior)| prior.posterior(t.mean, effective_se(&t)));
     let reach = normal_isf(0.5 * (1.0 - level));
     let is_found = is_found(parts, gates, &block.event_type);
     let interval = posterior.filter(|_| is_found).map(|p| (bps * p.mean, BPS * p.sd * reach));
@@ -246,7 +262,8 @@ fn measure(
         posterior_sd_bps: posterior.map(|p| BPS * p.sd),
         ci_low_bps: interval.map(|(mean, half)| mean - half),
         ci_high_bps: interval.map(|(mean, half)| mean + half),
-        lfsr: tested.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
+        claim: defined.filter(|_| is_found).map(|(t, prior)| claim(&t, prior, level, sign)),
+        lfsr: posterior.map(|p| p.lfsr_of(unit.side == DirectionRule::Follow)),
         lfsr_net: net_lfsr(unit, parts.prior),
         e_value: e_of_log(net.log_e(params)),
         e_sym: e_of_log(net.log_e_sym(params)),
