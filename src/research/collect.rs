@@ -160,8 +160,7 @@ pub(super) fn collect_at(
     }
     count_quarantined(store, request, &mut bars)?;
     let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
-    let quality_counts = pipeline.health_counts()?;
-    let mut marked = pipeline.marked_outcomes();
+    let (quality_counts, mut marked) = (pipeline.health_counts()?, pipeline.marked_outcomes());
     marked.retain(|o| o.event.bar >= request.first && request.symbols.contains(&o.event.symbol));
     let written = lake.map(|lake| finish_lake(lake, &mut pipeline, store, (request, &symbols), &mut log));
     let features = written.transpose()?.unwrap_or_default();
