@@ -1,6 +1,8 @@
 //! The whole daemon: the real binary, a simulated exchange, the real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "daemon/audit.rs"]
+mod audit;
 #[path = "daemon/crash.rs"]
 mod crash;
 #[path = "daemon/faults.rs"]
@@ -13,6 +15,8 @@ mod month;
 mod opinion;
 #[path = "daemon/proxy.rs"]
 mod proxy;
+#[path = "daemon/published.rs"]
+mod published;
 #[path = "daemon/quotes.rs"]
 mod quotes;
 #[path = "daemon/respec.rs"]

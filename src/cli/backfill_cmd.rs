@@ -16,7 +16,7 @@ use super::misuse::{self, Misuse};
 use super::{Progress, table};
 use crate::daemon::config::resolve;
 use crate::daemon::feed::covered::{asked, slots};
-use crate::daemon::feed::{RangeEvent, SeriesDone, Stretch, backfill_range};
+use crate::daemon::feed::{Asker, RangeEvent, SeriesDone, Stretch, backfill_range};
 use crate::daemon::{exchange_clock, rest_config};
 use backtestd_binance::archive::ArchiveHost;
 use backtestd_binance::{Rest, install_tls};
@@ -176,7 +176,8 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
     let first = cmd.start.bar();
     let end = cmd.end.map_or(closed, |day| (day.bar() + BARS_PER_DAY).min(closed));
     misuse::check_days(Some(cmd.start), cmd.end, clock.now())?;
-    judge_from(&mut store, &config.spec, clock.now())?;
+    let sources = judge_from(&mut store, &config.spec, clock.now())?;
+    let patience_s = sources.map_or_else(Vec::new, |sources| sources.live.hole_patience_s);
     if first >= end {
         let what = format!("nothing to fetch: --start {} is not before {}", first.open(), end.open());
         return Err(Misuse::new(what).into());
@@ -204,7 +205,8 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         }
         Provenance::Rest | Provenance::Auto => {
             let total = (end - first) as u64 * wanted.len() as u64;
-            over_rest(&mut store, &rest, &clock, runtime.handle(), wanted, total, cmd.json)?
+            let asker = Asker { rest: &rest, clock: &clock, runtime: runtime.handle(), patience_s };
+            over_rest(&mut store, &asker, wanted, total, cmd.json)?
         }
     };
     runtime.shutdown_background();
@@ -250,15 +252,13 @@ fn wanted(cmd: &BackfillCmd, first: BarIndex, end: BarIndex) -> Vec<(SeriesKey, 
 
 fn over_rest(
     store: &mut Store,
-    rest: &Rest,
-    clock: &Arc<dyn Clock>,
-    runtime: &tokio::runtime::Handle,
+    asker: &Asker<'_>,
     wanted: Vec<(SeriesKey, Stretch)>,
     slots: u64,
     quiet: bool,
 ) -> anyhow::Result<Vec<SeriesDone>> {
     let mut progress = Progress::new("backfill", slots, quiet);
-    let done = backfill_range(store, rest, clock, runtime, wanted, &mut |event| match event {
+    let done = backfill_range(store, asker, wanted, &mut |event| match event {
         RangeEvent::Slots { series, slots } => {
             progress.item(&name(series));
             progress.advance(slots);

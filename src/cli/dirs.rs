@@ -62,20 +62,22 @@ pub(super) fn judge(store: &mut Store, spec: &CompiledSpec, now: Ts) -> Result<J
     store.judge_by(&spec.sources.plausibility)
 }
 
-/// [`judge`] by the rules of a spec tree, where there is one: a command that needs nothing else of the specs works without
-/// them, by the rules that the store was judged by last.
+/// [`judge`] by the rules of a spec tree, where there is one, and these rules: a command that needs nothing else of the specs works
+/// without them, by the rules that the store was judged by last.
 ///
 /// # Errors
 /// When the rules cannot be used, or the store cannot be read or written.
-pub(super) fn judge_from(store: &mut Store, spec: &Path, now: Ts) -> anyhow::Result<()> {
+pub(super) fn judge_from(store: &mut Store, spec: &Path, now: Ts) -> anyhow::Result<Option<SourcesSpec>> {
     store.tell_time(now);
     let path = spec.join("sources.yaml");
-    if path.is_file() {
-        let sources: SourcesSpec = load_yaml(&path)?;
-        sources.plausibility.validate()?;
-        store.judge_by(&sources.plausibility)?;
+    if !path.is_file() {
+        return Ok(None);
     }
-    Ok(())
+    let sources: SourcesSpec = load_yaml(&path)?;
+    sources.plausibility.validate()?;
+    sources.live.validate()?;
+    store.judge_by(&sources.plausibility)?;
+    Ok(Some(sources))
 }
 
 /// The spec tree in a checkout's folder, or in the nearest folder above the program.

@@ -370,6 +370,9 @@ pub struct LiveStatus {
     pub bars_matched: u64,
     /// Milliseconds of the clock from bar close to commit, last tick.
     pub last_tick_delay_ms: Option<i64>,
+    /// Share of the last closed bar during which liquidations were listened to, of the symbol that has the least; null
+    /// unless `collect` has `liquidations`.
+    pub liq_coverage: Option<f64>,
     /// What aggregated trades say of klines; null unless `collect` has `agg_trades`.
     pub second_opinion: Option<OpinionStatus>,
 }

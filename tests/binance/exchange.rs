@@ -171,6 +171,28 @@ async fn every_request_is_understood_by_the_other_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_belongs_to_its_minute_however_late_in_it_its_time_is() {
+    let exchange = start(Vec::new()).await;
+    let rest = rest(&exchange);
+    let btc = &symbols(&["BTCUSDT"])[0];
+    let hour = DAY_MS / 24;
+    let last = exchange.clock().now().0.div_euclid(8 * hour) * 8 * hour;
+    let mut late = 0;
+    for at in (0..24).map(|n| last - n * 8 * hour) {
+        // A history that ends with the settlement has it, and one that begins right behind it does not.
+        let found = rest.funding_rates(btc, Ts(at - hour), Ts(at + 1)).await.unwrap();
+        let times: Vec<i64> = found.iter().map(|record| record.print.ts.0).collect();
+        assert_eq!(times, [at], "{:?}", Ts(at));
+        if found[0].raw_ts.0 > at {
+            late += 1;
+            assert_eq!(rest.funding_rates(btc, Ts(at + 1), Ts(at + hour)).await.unwrap(), []);
+        }
+    }
+    assert!(late > 0, "none of them came late in its minute");
+    exchange.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streamed_marks_and_liquidations_become_bars() {
     let exchange = start(Vec::new()).await;
     let wanted_symbols = symbols(&["BTCUSDT", "DOGEUSDT"]);
@@ -200,5 +222,41 @@ async fn streamed_marks_and_liquidations_become_bars() {
         }
         assert!(liquidations.finish(bar).iter().all(|(_, l)| l.coverage == 1.0), "{bar}");
     }
+    exchange.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_nobody_wants_any_more_end_and_those_that_stay_miss_nothing() {
+    let exchange = start(Vec::new()).await;
+    let names = symbols(&["BTCUSDT", "DOGEUSDT"]);
+    let klines = |symbol: &Symbol| (Market::Perp, Subscription::Kline5m(symbol.clone()));
+    let quotes = |symbol: &Symbol| (Market::Perp, Subscription::BookTicker(symbol.clone()));
+    // Quotes of the one that leaves are alone on their connection, its klines are not.
+    let wanted = [klines(&names[0]), klines(&names[1]), quotes(&names[1])];
+    let config = WsConfig::simulated(&exchange.futures_ws_url());
+    let overlap = config.overlap;
+    let (client, mut updates) = WsClient::spawn(config, &wanted, &exchange.clock()).unwrap();
+    let from = exchange.clock().now().bar() + 3;
+    let before = listen(&exchange, &mut updates, Ts((from + 2).open().0)).await;
+    let is_of_doge = |stamped: &Stamped| match &stamped.update {
+        Update::Kline(kline) => kline.symbol == names[1],
+        Update::BookTicker(quote) => quote.symbol == names[1],
+        _ => false,
+    };
+    assert!(before.iter().any(is_of_doge));
+    client.control().keep_only(&wanted[..1]).unwrap();
+    // The old connection is left once the new one carries what stays.
+    let settled = Ts(exchange.clock().now().0 + ((overlap.as_secs_f64() + 1.0) * 1000.0 * SPEED) as i64);
+    let handover = listen(&exchange, &mut updates, settled).await;
+    let to = settled.bar() + 8;
+    let after = listen(&exchange, &mut updates, Ts(to.open().0 + 60_000)).await;
+    assert!(!after.iter().any(is_of_doge), "nothing comes of the one that left");
+    let heard = closed_bars(&[before, handover, after].concat());
+    let missed: Vec<BarIndex> = (from.0..to.0)
+        .map(BarIndex)
+        .filter(|bar| !heard.contains_key(&(Market::Perp, names[0].clone(), *bar)))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
+    client.close().await;
     exchange.shutdown().await;
 }

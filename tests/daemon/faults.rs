@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backtestd_binance::clock::ScaledClock;
 use backtestd_binance::venue::RunningExchange;
@@ -39,12 +39,38 @@ pub(crate) async fn ticks(home: &Home, more: i64) -> Value {
 /// Everything is confirmed, and nothing is missing.
 pub(crate) async fn settled(home: &Home) -> Value {
     let is_quiet = |row: &Value| row["missing"].as_u64().unwrap() <= 4 && row["holes"] == 0;
-    home.wait_for("the ledgers to settle", |s| {
+    final_but_the_newest(home, |s| {
         s["state"] == "live"
             && s["unconfirmed_bars"].as_u64().unwrap() <= 8
             && s["gaps"].as_array().unwrap().iter().all(is_quiet)
     })
     .await
+}
+
+/// Waits for a status as `wanted` of which every record but those of the newest three bars is answered for by the exchange.
+pub(crate) async fn final_but_the_newest(home: &Home, wanted: impl Fn(&Value) -> bool) -> Value {
+    let client = backtestd::daemon::client::Client::new(&home.socket()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(240);
+    loop {
+        let status = home.wait_for("the ledgers to settle", &wanted).await;
+        let last = committed(&status).bar() - 3;
+        let gaps = client.get("/v1/gaps", &[]).await.unwrap();
+        let series = gaps["series"].as_array().unwrap().iter();
+        let ranges = series.flat_map(|s| s["ranges"].as_array().unwrap().iter().map(move |r| (s, r)));
+        let is_waiting = |range: &Value| {
+            (range["state"] == "open" || range["state"] == "unconfirmed")
+                && parse_time(range["from"].as_str().unwrap()).unwrap() < last.open()
+        };
+        let waiting: Vec<String> = ranges
+            .filter(|(_, range)| is_waiting(range))
+            .map(|(s, range)| format!("{} {} {range}", s["symbol"], s["kind"]))
+            .collect();
+        if waiting.is_empty() {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "still waiting for the exchange: {waiting:#?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// A direct line to the exchange.

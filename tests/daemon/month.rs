@@ -13,7 +13,7 @@ use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, Draws, Symbol, Ts, 
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use serde_json::Value;
 
-use super::faults::{assert_equals_the_exchange, ticks};
+use super::faults::{assert_equals_the_exchange, final_but_the_newest, ticks};
 use super::storm::the_ledger_explains_every_repair;
 use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals};
 
@@ -87,9 +87,11 @@ fn of_the_wire(seed: u64, days: i64) -> Vec<Fault> {
                 // Before the audit of the day, which comes an hour after midnight.
                 FaultKind::CorrectedKline => 2700,
                 FaultKind::SlowAnswer => 900,
-                // So far off that it is no delay of the network, at any speed of this test.
-                FaultKind::WrongClock if draws.uniform() < 0.5 => 400_000,
-                FaultKind::WrongClock => -400_000,
+                // From hours to days: at the speed of this test that is real seconds, at real time it would be minutes.
+                FaultKind::WrongClock => {
+                    let hours = 4.0 + 100.0 * draws.uniform();
+                    (hours * 3600.0).copysign(draws.uniform() - 0.5) as i64
+                }
                 _ => 0,
             };
             let symbols = match kind {
@@ -151,11 +153,10 @@ async fn month(seed: u64, days: i64, speed: f64) {
     // What the exchange itself does not have stays a hole: the contract that was settled for a while.
     let is_quiet =
         |row: &Value| row["missing"].as_u64().unwrap() <= 4 && row["holes"].as_u64().unwrap() <= 27;
-    let status = home
-        .wait_for("the ledgers to settle", |s| {
-            s["unconfirmed_bars"].as_u64().unwrap() <= 8 && s["gaps"].as_array().unwrap().iter().all(is_quiet)
-        })
-        .await;
+    let status = final_but_the_newest(&home, |s| {
+        s["unconfirmed_bars"].as_u64().unwrap() <= 8 && s["gaps"].as_array().unwrap().iter().all(is_quiet)
+    })
+    .await;
     daemon.assert_alive();
     let last = committed(&status).bar() - 3;
     let events = all_events(&home).await;

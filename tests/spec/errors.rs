@@ -178,6 +178,13 @@ const MISTAKES: &[Mistake] = &[
         "columns: [oi]\n    unit: contracts\n    describes: x\n    join: instant\n    lag_s: 60\n    hold: {seconds: 900}\n    unknown_when: x\n  - name: oi_value\n    columns: [oi_value]",
     ),
     (
+        "a patience that grows shorter",
+        "sources.yaml",
+        "hole_patience_s: [0, 600,",
+        "hole_patience_s: [600, 0,",
+    ),
+    ("a day that is audited twice", "sources.yaml", "days_back: [0, 2, 7]", "days_back: [0, 2, 2]"),
+    (
         "a filter that conditions on nothing",
         "hypotheses/template_verb_lexicon.yaml",
         "    states: [CROWDING_STATE]\n",

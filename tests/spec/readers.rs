@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files whose structs are settings as the YAML files hold them, below `src/core/`.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "spec/calendars.rs",
     "spec/compiled.rs",
     "spec/costs.rs",
@@ -12,6 +12,7 @@ const SETTINGS: [&str; 9] = [
     "spec/gates/mod.rs",
     "spec/gates/multiplicity.rs",
     "spec/lexicon.rs",
+    "spec/live.rs",
     "spec/sources.rs",
     "spec/strategies.rs",
 ];

@@ -13,8 +13,6 @@ use backtestd_core::market::{Bar, BarIndex, Market, Symbol};
 const ROUNDING: f64 = 1e-9;
 /// Columns that are sums of price × quantity.
 const VALUES: [&str; 2] = ["quote_volume", "taker_buy_quote_volume"];
-/// Closed klines of a series that may wait for the first trade after them.
-const WAITING: usize = 12;
 
 /// What the trades of a bar say about its kline.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +49,10 @@ pub struct SecondOpinion {
 }
 
 /// Builds bars of trades and holds them against klines.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TradeAggregator {
+    /// Closed klines of a series that may wait for the first trade after them.
+    waiting: u32,
     series: BTreeMap<(Market, Symbol), Line>,
 }
 
@@ -71,12 +71,23 @@ struct Line {
 }
 
 impl TradeAggregator {
+    /// Nothing has been seen; so many closed klines of a series may wait for the first trade after them.
+    #[must_use]
+    pub const fn new(waiting: u32) -> Self {
+        Self { waiting, series: BTreeMap::new() }
+    }
+
+    /// Another number of klines that may wait.
+    pub const fn set_waiting(&mut self, klines: u32) {
+        self.waiting = klines;
+    }
+
     /// Takes in a trade; returns what can be said now.
     pub fn trade(&mut self, trade: &Trade) -> Vec<SecondOpinion> {
         let key = (trade.market, trade.symbol.clone());
         let line = self.series.entry(key.clone()).or_default();
         line.add(trade);
-        named(&key, line.opinions())
+        named(&key, line.opinions(self.waiting))
     }
 
     /// Takes in a closed kline; returns what can be said now.
@@ -84,7 +95,7 @@ impl TradeAggregator {
         let key = (market, symbol.clone());
         let line = self.series.entry(key.clone()).or_default();
         line.told.insert(bar.bar, bar);
-        named(&key, line.opinions())
+        named(&key, line.opinions(self.waiting))
     }
 }
 
@@ -135,7 +146,7 @@ impl Line {
     }
 
     /// About every kline behind which a trade has been seen; none comes before it any more.
-    fn opinions(&mut self) -> Vec<(BarIndex, Opinion)> {
+    fn opinions(&mut self, waiting: u32) -> Vec<(BarIndex, Opinion)> {
         let Some(newest) = self.newest else { return Vec::new() };
         let later = self.told.split_off(&newest);
         let ready = std::mem::replace(&mut self.told, later);
@@ -145,10 +156,10 @@ impl Line {
             self.broken = self.broken.split_off(&last.next());
             self.doubtful = self.doubtful.split_off(&last.next());
         }
-        while self.told.len() > WAITING {
+        while self.told.len() > waiting as usize {
             self.told.pop_first();
         }
-        while self.built.len() > WAITING {
+        while self.built.len() > waiting as usize {
             self.built.pop_first();
         }
         opinions
@@ -222,7 +233,7 @@ mod tests {
 
     #[test]
     fn trades_that_add_up_to_the_kline_match_it_as_soon_as_one_behind_it_is_seen() {
-        let mut trades = TradeAggregator::default();
+        let mut trades = TradeAggregator::new(12);
         assert_eq!(seen(&mut trades, &whole_bar()), []);
         let values = [10.0, 12.0, 9.0, 9.0, 6.0, 59.0, 6.0, 2.0, 20.0];
         assert_eq!(told(&mut trades, kline(1, values)), []);
@@ -234,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_kline_that_says_otherwise_is_named_with_both_values() {
-        let mut trades = TradeAggregator::default();
+        let mut trades = TradeAggregator::new(12);
         seen(&mut trades, &whole_bar());
         told(&mut trades, kline(1, WHOLE));
         let opinions = seen(&mut trades, &[trade(5, 2, 9.0, 1.0, true)]);
@@ -246,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_bar_of_which_a_trade_may_be_missing_is_no_opinion() {
-        let mut trades = TradeAggregator::default();
+        let mut trades = TradeAggregator::new(12);
         seen(&mut trades, &whole_bar()[2..]);
         told(&mut trades, kline(1, WHOLE));
         assert_eq!(

@@ -12,6 +12,9 @@ use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 const PAGE_ROWS: usize = 1000;
 /// Rows of settlements within this time may come in any order.
 const SAME_SECOND_MS: i64 = 1000;
+/// A settlement belongs to the minute nearest to its time, which carries some milliseconds of jitter: those of a stretch are
+/// looked for this much around it.
+const AROUND_MS: i64 = 30_000;
 /// Longest funding interval; a wider spacing is a missing settlement, not an interval.
 const LONGEST_INTERVAL_HOURS: i64 = 8;
 
@@ -44,9 +47,9 @@ impl Rest {
         to: Ts,
     ) -> Result<Vec<FundingRecord>, RestError> {
         // One interval earlier, so that the first settlement of the range has one before it.
-        let mut start = (from.0 - LONGEST_INTERVAL_HOURS * HOUR_MS - 1000).max(0);
+        let mut start = (from.0 - LONGEST_INTERVAL_HOURS * HOUR_MS - AROUND_MS).max(0);
         let mut rows: Vec<FundingRow> = Vec::new();
-        while start < to.0 {
+        while start < to.0 + AROUND_MS {
             let page = self.funding_page(Some(symbol), start, to).await?;
             let is_last = page.len() < PAGE_ROWS;
             if let Some(last) = page.last() {
@@ -73,15 +76,15 @@ impl Rest {
         to: Ts,
     ) -> Result<BTreeMap<Symbol, Vec<FundingPrint>>, RestError> {
         let mut by_symbol: BTreeMap<Symbol, Vec<FundingRow>> = BTreeMap::new();
-        let mut start = from.0;
-        while start < to.0 {
+        let mut start = (from.0 - AROUND_MS).max(0);
+        while start < to.0 + AROUND_MS {
             let page = self.funding_page(None, start, to).await?;
             let (is_last, newest) = (page.len() < PAGE_ROWS, page.iter().map(|row| row.raw_ts.0).max());
             for row in page {
                 by_symbol.entry(row.symbol.clone()).or_default().push(row);
             }
             // Settlements of one second come by name: the second that ended the page is asked for once more.
-            let next = newest.map_or(to.0, |newest| newest - SAME_SECOND_MS);
+            let next = newest.map_or(start, |newest| newest - SAME_SECOND_MS);
             if is_last || next <= start {
                 break;
             }
@@ -104,7 +107,7 @@ impl Rest {
         let mut query: Vec<_> = symbol.map(|symbol| ("symbol", symbol.to_string())).into_iter().collect();
         query.extend([
             ("startTime", start.to_string()),
-            ("endTime", (to.0 - 1).to_string()),
+            ("endTime", (to.0 - 1 + AROUND_MS).to_string()),
             ("limit", PAGE_ROWS.to_string()),
         ]);
         let path = "/fapi/v1/fundingRate";

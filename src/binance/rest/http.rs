@@ -1,6 +1,6 @@
 //! One GET with everything around it: limits, the gate, retries, caps, and the reading of failures.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ struct Host {
     gate: Gate,
     /// Bans in a row, each longer than the last.
     bans: AtomicU32,
+    /// The `Date` of its last answer, ms; 0 where that had none.
+    dated: AtomicI64,
 }
 
 impl Host {
@@ -70,6 +72,7 @@ impl Host {
             weight: Pool::new(weight_per_minute, Duration::from_secs(60)),
             gate: Gate::default(),
             bans: AtomicU32::new(0),
+            dated: AtomicI64::new(0),
         }
     }
 }
@@ -121,6 +124,11 @@ impl Http {
     /// The clock, where it is the exchange's own.
     pub(super) fn trusted_clock(&self) -> Option<&Arc<dyn Clock>> {
         self.config.trusts_clock.then_some(&self.clock)
+    }
+
+    /// The `Date` of the host's last answer.
+    pub(super) fn dated(&self, market: Market) -> Option<Ts> {
+        Some(Ts(self.host(market).dated.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
     }
 
     /// How the exchange answers.
@@ -189,6 +197,8 @@ impl Http {
         let url = format!("{}{}", host.base_url, call.path);
         let response = self.client.get(url).query(&call.query).send().await.map_err(transport)?;
         let status = response.status();
+        let dated = text(response.headers(), "date").and_then(http_date);
+        host.dated.store(dated.map_or(0, |at| at.0), Ordering::Relaxed);
         self.heed_used_weight(host, response.headers(), call.path);
         let headers = response.headers().clone();
         let body = self.read_capped(response, call.path).await?;
@@ -328,6 +338,12 @@ fn banned_until(message: &str) -> Option<Ts> {
     digits.parse().ok().map(Ts)
 }
 
+/// The instant of a `Date` header ("Wed, 15 Jul 2026 06:51:58 GMT").
+fn http_date(text: &str) -> Option<Ts> {
+    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    Some(Ts(at.timestamp().as_millisecond()))
+}
+
 /// Time until the exchange's minute is over, from its `Date` header ("Wed, 15 Jul 2026 06:51:58 GMT"); a whole minute
 /// when there is none. One second more, because the header has no fractions.
 fn rest_of_minute(date: Option<&str>) -> Duration {
@@ -368,6 +384,12 @@ mod tests {
                     for live updates to avoid bans.";
         assert_eq!(banned_until(text), Some(Ts(1_615_183_669_840)));
         assert_eq!(banned_until("Too many requests; current limit is 2400 requests per minute."), None);
+    }
+
+    #[test]
+    fn a_date_header_is_an_instant() {
+        assert_eq!(http_date("Wed, 15 Jul 2026 06:51:58 GMT"), Some(Ts(1_784_098_318_000)));
+        assert_eq!(http_date("yesterday"), None);
     }
 
     #[test]

@@ -70,6 +70,12 @@ impl Rest {
         Ok(now)
     }
 
+    /// The `Date` of the host's last answer, where it had one: another clock than that of `/time`, to the second.
+    #[must_use]
+    pub fn dated(&self, market: Market) -> Option<Ts> {
+        self.http.dated(market)
+    }
+
     /// Contracts or pairs with their steps and status, and the limits in force, which the client takes over. Of spot pairs
     /// those of `only`, unless it is empty: all of them are megabytes. Contracts come all at once.
     ///

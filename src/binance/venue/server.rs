@@ -133,6 +133,7 @@ impl Exchange {
         let app = rest::routes()
             .merge(ws::routes())
             .merge(archive::routes())
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&venue), rest::dated))
             .with_state(venue)
             .into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move {

@@ -34,10 +34,13 @@ use super::update::Stamped;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Market;
 use outlet::Outlet;
-use supervisor::Supervisor;
+use supervisor::{Asked, Supervisor};
 
 /// Time for all sockets to say goodbye when the client closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What may be asked of a connection before it has done it.
+const ASKED: usize = 4;
 
 /// What cannot be subscribed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +81,7 @@ struct Connections {
 #[derive(Debug)]
 struct Line {
     shard: Arc<plan::Shard>,
-    asked: mpsc::Sender<()>,
+    asked: mpsc::Sender<Asked>,
     task: JoinHandle<()>,
 }
 
@@ -96,8 +99,39 @@ impl WsControl {
         let carries = |line: &&Line| line.shard.route == route && line.shard.streams.contains(&name);
         for line in self.0.lines().iter().filter(carries) {
             // A full queue has said it already.
-            let _ = line.asked.try_send(());
+            let _ = line.asked.try_send(Asked::Replace);
         }
+    }
+
+    /// Leaves the streams that nobody wants any more: a connection is replaced by one with those that stay, the new one first,
+    /// and one that carries nothing else ends.
+    ///
+    /// # Errors
+    /// When a market does not have a stream that is asked for; then everything goes on as it was.
+    pub fn keep_only(&self, wanted: &[(Market, Subscription)]) -> Result<(), WsError> {
+        let mut lines = self.0.lines();
+        for line in lines.iter_mut() {
+            let of_line = |(market, wanted): &&(Market, Subscription)| {
+                wanted.kind().route(*market) == Some(line.shard.route)
+                    && line.shard.streams.contains(&wanted.stream_name())
+            };
+            let staying: Vec<_> = wanted.iter().filter(of_line).cloned().collect();
+            match plan::plan(&staying, usize::MAX)?.pop() {
+                None => {
+                    // A full queue is asked again when somebody else leaves.
+                    let _ = line.asked.try_send(Asked::End);
+                }
+                Some(shard) if shard.streams.len() < line.shard.streams.len() => {
+                    let shard = Arc::new(plan::Shard { index: line.shard.index, ..shard });
+                    if line.asked.try_send(Asked::Narrow(Arc::clone(&shard))).is_ok() {
+                        line.shard = shard;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        lines.retain(|line| !line.task.is_finished());
+        Ok(())
     }
 
     /// Opens further connections for what none carries yet; those that there are go on as they are. Must be called within a
@@ -117,7 +151,7 @@ impl WsControl {
             let before = lines.iter().filter(|line| line.shard.route == shard.route).map(|l| l.shard.index);
             shard.index += before.max().map_or(0, |last| last + 1 - shard.index);
             let shard = Arc::new(shard);
-            let (asked, asks) = mpsc::channel(1);
+            let (asked, asks) = mpsc::channel(ASKED);
             let seed = all.config.seed.wrapping_add(lines.len() as u64);
             let (config, clock) = (all.config.clone(), all.clock.clone());
             let (outlet, stopped) = (all.outlet.clone(), all.stopped.clone());

@@ -29,12 +29,23 @@ pub(super) struct Supervisor {
     clock: Arc<dyn Clock>,
     outlet: Outlet,
     stopped: watch::Receiver<bool>,
-    /// Asks to replace the socket, though it works.
-    asked: mpsc::Receiver<()>,
+    /// What is asked of the connection, though it works.
+    asked: mpsc::Receiver<Asked>,
     backoff: Backoff,
     patience: Patience,
     /// What was last said about each kind.
     told: BTreeMap<StreamKind, StreamState>,
+}
+
+/// What is asked of a connection that works.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// Whoever listens misses a stream of it.
+    Replace,
+    /// Fewer streams are wanted: those of this shard.
+    Narrow(Arc<Shard>),
+    /// None of its streams is wanted any more.
+    End,
 }
 
 /// A socket in the supervisor's hands. Dropping it closes the socket.
@@ -53,8 +64,8 @@ enum Next {
     Replacement(Option<Report>),
     /// The current socket is old enough.
     TooOld,
-    /// Whoever listens misses a stream.
-    Asked,
+    /// Something is asked of the connection.
+    Asked(Asked),
     /// The client stops.
     Stop,
 }
@@ -66,7 +77,7 @@ impl Supervisor {
         clock: Arc<dyn Clock>,
         outlet: Outlet,
         stopped: watch::Receiver<bool>,
-        asked: mpsc::Receiver<()>,
+        asked: mpsc::Receiver<Asked>,
         seed: u64,
     ) -> Self {
         let backoff = Backoff::new(config.backoff_base, config.backoff_cap, seed);
@@ -88,10 +99,10 @@ impl Supervisor {
                     dies_at = None;
                     replacement.get_or_insert_with(|| self.start());
                 }
-                Next::Asked => {
-                    tracing::info!(shard = self.shard.label(), "replacing a connection that lacks a stream");
+                Next::Asked(Asked::End) => return self.stop(current, replacement).await,
+                Next::Asked(asked) => {
                     dies_at = None;
-                    replacement.get_or_insert_with(|| self.start());
+                    self.heed(asked, &mut replacement);
                 }
                 Next::Current(Some(Report::Ready { at })) => {
                     current.is_ready = true;
@@ -149,6 +160,19 @@ impl Supervisor {
                     }
                 }
             }
+        }
+    }
+
+    /// Replaces a socket that works, because of what is asked of it.
+    fn heed(&mut self, asked: Asked, replacement: &mut Option<Running>) {
+        if let Asked::Narrow(shard) = asked {
+            tracing::info!(shard = shard.label(), "replacing a connection by one with fewer streams");
+            self.shard = shard;
+            // One that is under way asks for what is not wanted any more.
+            *replacement = Some(self.start());
+        } else {
+            tracing::info!(shard = self.shard.label(), "replacing a connection that lacks a stream");
+            replacement.get_or_insert_with(|| self.start());
         }
     }
 
@@ -213,7 +237,7 @@ impl Supervisor {
             _ = self.stopped.wait_for(|stop| *stop) => Next::Stop,
             report = current.reports.recv() => Next::Current(report),
             report = from_replacement => Next::Replacement(report),
-            Some(()) = self.asked.recv() => Next::Asked,
+            Some(asked) = self.asked.recv() => Next::Asked(asked),
             () = old_age => Next::TooOld,
         }
     }

@@ -62,6 +62,15 @@ fn opinion_fact(s: &Value) -> Option<Vec<String>> {
     Some(vec!["trades".to_owned(), format!("{matched} of {compared} bars equal their klines{last}")])
 }
 
+/// How much of the last bar liquidations were listened to.
+fn coverage_fact(s: &Value) -> Option<Vec<String>> {
+    let coverage = s["live"]["liq_coverage"].as_f64()?;
+    Some(vec![
+        "coverage".to_owned(),
+        format!("liquidations were listened to {:.1} % of the last bar", 100.0 * coverage),
+    ])
+}
+
 /// Who is followed by a rule, who is on the way in, and who left last.
 fn universe_fact(s: &Value) -> Option<Vec<String>> {
     let universe = s["universe"].as_object()?;
@@ -127,7 +136,7 @@ pub(super) fn status_text(s: &Value) -> String {
             ),
         ],
     ];
-    facts.extend(opinion_fact(s));
+    facts.extend([opinion_fact(s), coverage_fact(s)].into_iter().flatten());
     facts.extend(universe_fact(s));
     facts.extend(held_fact(s));
     facts.extend(run_facts(&s["discovery"]));

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::live::LiveRules;
 use super::plausibility::Plausibility;
 use crate::market::Source;
 
@@ -16,6 +17,8 @@ pub struct SourcesSpec {
     pub groups: Vec<SourceGroup>,
     /// What a record must be like to be taken for true.
     pub plausibility: Plausibility,
+    /// What a stream may tell, and when the exchange is asked again.
+    pub live: LiveRules,
 }
 
 /// Columns that arrive together and share one availability rule.

@@ -52,7 +52,8 @@ pub(super) fn settings(all: &Settings, files: &BTreeMap<String, SourceFile>, err
     defaults(all, &mut refuse);
     calendars(all, &mut refuse);
     lexicon(&all.lexicon, &mut refuse);
-    for outside in [all.gates.validate(), all.strategies.validate(), all.sources.plausibility.validate()] {
+    let of_sources = [all.sources.plausibility.validate(), all.sources.live.validate()];
+    for outside in [all.gates.validate(), all.strategies.validate()].into_iter().chain(of_sources) {
         for error in outside.err().into_iter().flat_map(|errors| errors.0) {
             let help = format!("{} must be {}", error.field, error.rule);
             refuse.at(error.file, &error.field, error.to_string(), help);

@@ -5,18 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 
 use crate::daemon::shared::Shared;
-use crate::daemon::storage::{Job, Storage, StorageError};
+use crate::daemon::storage::{Job, Question, Storage, StorageError, Unasked};
 use backtestd_binance::{Rest, RestError};
 
+use super::catch::{ASKED_TOGETHER, all_settlements, apart};
 use super::{Answer, RETRY_PAUSE, Stretch};
 use backtestd_core::market::{BAR_MS, BarIndex, Kind, SeriesKey};
 
 /// Series of a kind fetched at once. The limiter decides the pace; this only hides the round trips.
 const CONCURRENT_SERIES: usize = 4;
+/// After so long settlements of all contracts are asked for one by one.
+const TOGETHER_WITHIN: Duration = Duration::from_secs(60);
+
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfill {
@@ -38,7 +44,8 @@ pub async fn backfill(
     series: Vec<SeriesKey>,
     end: BarIndex,
 ) -> Result<Backfill, StorageError> {
-    let mut all = Backfill::default();
+    let records = settlements_of_all(shared, storage, rest, &series, end).await?;
+    let mut all = Backfill { records, ..Backfill::default() };
     let mut work: BTreeMap<Kind, Vec<_>> = BTreeMap::new();
     for series in series {
         let kind = series.kind;
@@ -63,6 +70,44 @@ pub async fn backfill(
         }
     }
     Ok(all)
+}
+
+/// Settlements that many contracts lack since the last start, by requests for those of all contracts; what these leave is asked
+/// for one by one.
+async fn settlements_of_all(
+    shared: &Shared,
+    storage: &Storage,
+    rest: &Rest,
+    series: &[SeriesKey],
+    end: BarIndex,
+) -> Result<u64, StorageError> {
+    let funding: Vec<&SeriesKey> = series.iter().filter(|series| series.kind == Kind::Funding).collect();
+    let Some(at_most) = Rest::history_page(Kind::Funding) else { return Ok(0) };
+    if funding.len() < ASKED_TOGETHER {
+        return Ok(0);
+    }
+    let (end, now) = (end.open().0 + 1 - BAR_MS, shared.clock.now());
+    let mut questions = Vec::new();
+    for series in funding {
+        let missing =
+            storage.ask(|reply| Job::Missing { series: series.clone(), end, at_most, now, reply }).await?;
+        // Of the first settlement of a history the interval is told by the one before, which takes a question of its own.
+        let since = missing.filter(|unasked| unasked.ask_from < unasked.stretch.from);
+        questions.extend(since.map(|Unasked { stretch, ask_from }| {
+            let ask = Stretch { from: ask_from, ..stretch };
+            Question { series: series.clone(), ask, settles: ask, how: "rest history" }
+        }));
+    }
+    let (_, together) = apart(questions);
+    if together.is_empty() {
+        return Ok(0);
+    }
+    let said = all_settlements(rest, together, Instant::now() + TOGETHER_WITHIN).await;
+    let answers: Vec<Answer> = said.into_iter().filter_map(Result::ok).collect();
+    let records = answers.iter().map(|answer| answer.records.rows().len() as u64).sum();
+    tracing::info!(series = answers.len(), records, "settlements of all contracts");
+    storage.ask(|reply| Job::Settle { answers, now, reply }).await?;
+    Ok(records)
 }
 
 enum Failure {
@@ -92,10 +137,10 @@ async fn fetch_series(
         let missing = storage
             .ask(|reply| Job::Missing { series: series.clone(), end, at_most, now: began, reply })
             .await?;
-        let Some(stretch) = missing else { return Ok(records) };
+        let Some(Unasked { stretch, ask_from }) = missing else { return Ok(records) };
         shared.update(|s| s.backfill.stretches_total += 1);
         let page = loop {
-            match rest.history(series, stretch.from, stretch.to, shared.clock.now()).await {
+            match rest.history(series, ask_from, stretch.to, shared.clock.now()).await {
                 Ok(page) => break page,
                 Err(error) if error.is_retryable() => {
                     let pause = error.retry_after().unwrap_or(RETRY_PAUSE);
@@ -108,7 +153,7 @@ async fn fetch_series(
         };
         let n = page.records.rows().len() as u64;
         // Only what was closed by the exchange's clock has been asked for; a shorter page ends before `to`.
-        let asked = Stretch { to: page.through.min(stretch.to), ..stretch };
+        let asked = Stretch { from: ask_from, to: page.through.min(stretch.to) };
         let (series, how) = (series.clone(), "rest history");
         let answer = Answer { series, asked, records: page.records, answers: page.answers, how };
         let now = shared.clock.now();

@@ -13,10 +13,8 @@ use backtestd_core::market::{BarIndex, HOUR_MS, Kind, Market, Records, SeriesKey
 /// Questions under way at once: so many would meet a ban that begins now.
 const AT_ONCE: usize = 8;
 
-/// From so many questions about new settlements on, one request asks for those of all contracts.
-const ASKED_TOGETHER: usize = 16;
-/// Longest stretch of settlements that is asked for together.
-const SETTLEMENTS_TOGETHER_MS: i64 = 4 * HOUR_MS;
+/// From so many questions about settlements on, those of all contracts are asked for together.
+pub(super) const ASKED_TOGETHER: usize = 16;
 
 /// What came of questions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,19 +85,29 @@ pub async fn ask(rest: &Rest, clock: &dyn Clock, questions: Vec<Question>, deadl
     all
 }
 
-/// Takes apart what one request answers for everybody: the newest settlements, where there are many to ask about.
-fn apart(questions: Vec<Question>) -> (Vec<Question>, Vec<Question>) {
-    let is_new =
-        |q: &Question| q.series.kind == Kind::Funding && q.ask.to - q.ask.from <= SETTLEMENTS_TOGETHER_MS;
-    if questions.iter().filter(|q| is_new(q)).count() < ASKED_TOGETHER {
-        return (questions, Vec::new());
+/// Takes apart what a few requests answer for everybody: settlements of all contracts, as far back as that takes at most half as
+/// many requests as there are questions. Of all contracts a page holds those of an hour at least.
+pub(super) fn apart(questions: Vec<Question>) -> (Vec<Question>, Vec<Question>) {
+    let (mut funding, mut single): (Vec<_>, Vec<_>) =
+        questions.into_iter().partition(|q| q.series.kind == Kind::Funding);
+    funding.sort_by_key(|q| std::cmp::Reverse(q.ask.from));
+    let (mut newest, mut together) = (i64::MIN, 0);
+    for (before, question) in funding.iter().enumerate() {
+        newest = newest.max(question.ask.to);
+        let pages = (newest - question.ask.from) / HOUR_MS + 1;
+        if 2 * pages <= before as i64 + 1 {
+            together = before + 1;
+        }
     }
-    let (together, single) = questions.into_iter().partition(is_new);
-    (single, together)
+    if together < ASKED_TOGETHER {
+        together = 0;
+    }
+    single.extend(funding.split_off(together));
+    (single, funding)
 }
 
 /// Settlements of all contracts in one request, and what each question hears of it.
-async fn all_settlements(
+pub(super) async fn all_settlements(
     rest: &Rest,
     questions: Vec<Question>,
     until: tokio::time::Instant,
@@ -137,4 +145,38 @@ pub fn about_bar(series: &[(Market, Symbol)], bar: BarIndex) -> Vec<Question> {
         how: "rest",
     };
     series.iter().map(question).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn questions(n: usize, hours: i64) -> Vec<Question> {
+        let now = 20_000 * 24 * HOUR_MS;
+        let one = |n: usize| {
+            let symbol = Symbol::new(&format!("A{n}USDT")).unwrap();
+            let series = SeriesKey { kind: Kind::Funding, market: Market::Perp, symbol };
+            let ask = Stretch { from: now - hours * HOUR_MS, to: now };
+            Question { series, ask, settles: ask, how: "test" }
+        };
+        (0..n).map(one).collect()
+    }
+
+    #[test]
+    fn settlements_are_asked_for_together_where_that_takes_fewer_requests() {
+        let of = |questions: Vec<Question>| {
+            let (single, together) = apart(questions);
+            (single.len(), together.len())
+        };
+        assert_eq!(of(questions(15, 2)), (15, 0), "few");
+        assert_eq!(of(questions(16, 2)), (0, 16));
+        assert_eq!(of(questions(16, 12)), (16, 0), "13 pages for 16 questions");
+        assert_eq!(of(questions(600, 12 * 24)), (0, 600), "after twelve days without a daemon");
+        assert_eq!(of(questions(600, 30 * 24)), (600, 0), "the first history");
+        assert_eq!(
+            of([questions(20, 3), questions(20, 90 * 24)].concat()),
+            (20, 20),
+            "each where it is cheap"
+        );
+    }
 }

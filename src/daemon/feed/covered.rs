@@ -3,7 +3,7 @@
 //! A bar that only a stream has told is not known yet: it is asked for like one that is missing. A bar of a file is: files
 //! are imported while no daemon runs, and whoever comes next finds them in the store.
 
-use super::ledger::{self, Change, Ledger, Repair, Stretch, missing};
+use super::ledger::{self, Change, Ledger, Repair, Stretch, Told, missing};
 use backtestd_binance::interval_hours;
 use backtestd_core::market::{BAR_MS, BarIndex, FundingPrint, HOUR_MS, Kind, Records, SeriesKey, Ts};
 use backtestd_store::{Origin, Store, StoreError};
@@ -12,8 +12,9 @@ use backtestd_store::{Origin, Store, StoreError};
 const SCAN_SLOTS: i64 = 8192;
 /// Imported instants that begin this close to the wanted start count as reaching it.
 const START_TOLERANCE_MS: i64 = 8 * HOUR_MS;
-/// So far back the settlement before a stretch is looked for.
-const SETTLEMENTS_BACK_MS: i64 = 9 * HOUR_MS;
+/// So far back the settlements before a stretch are looked for: the last two of them, so that one that was lost before the
+/// stretch is noticed with the first one in it.
+const SETTLEMENTS_BACK_MS: i64 = 17 * HOUR_MS;
 
 /// What the exchange said when it was asked for a stretch.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +59,7 @@ impl Answer {
         let Some(first) = prints.iter().find(|p| is_regular(p) && p.interval_hours.is_nan()) else {
             return Ok(());
         };
-        let from = first.ts.0 - 2 * SETTLEMENTS_BACK_MS;
+        let from = first.ts.0 - SETTLEMENTS_BACK_MS;
         let rows = store.series_rows(&self.series, from, first.ts.0)?;
         let rates = rows.columns.first().into_iter().flatten();
         let mut before: Vec<Ts> =
@@ -74,14 +75,24 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes the answer into a ledger. Call it before the records are stored.
+    /// Takes the answer into a ledger; what it lacks is asked for again with `patience_s`. Call it before the records are
+    /// stored.
     ///
     /// # Errors
     /// When the engine fails.
-    pub fn settle(&self, ledger: &mut Ledger, store: &Store, now: Ts) -> Result<(), StoreError> {
+    pub fn settle(
+        &self,
+        ledger: &mut Ledger,
+        store: &Store,
+        now: Ts,
+        patience_s: &[u32],
+    ) -> Result<(), StoreError> {
         let back = if self.series.kind == Kind::Funding { SETTLEMENTS_BACK_MS } else { 0 };
         let stored = known(store, &self.series, self.asked.from - back, self.asked.to)?;
-        ledger.settle(self.asked, &self.missing(&stored), self.answers, now);
+        let missing = self.missing(&stored);
+        let from = missing.first().map_or(self.asked.from, |gap| gap.from.min(self.asked.from));
+        let told = Told { answers: self.answers, now, patience_s };
+        ledger.settle(Stretch { from, ..self.asked }, &missing, told);
         Ok(())
     }
 
@@ -165,7 +176,7 @@ pub struct Covered {
 /// When the engine fails.
 pub fn extend(store: &mut Store, covered: &Covered) -> Result<(), StoreError> {
     let mut ledger = ledger::load(store, &covered.series)?;
-    ledger.settle(covered.stretch, &[], 1, Ts(0));
+    ledger.cover(covered.stretch);
     let (name, value) = ledger::mark(&covered.series, &ledger);
     store.put_meta(&name, &value)
 }
@@ -196,7 +207,6 @@ pub fn take_in_imported(
     series: &SeriesKey,
     first: BarIndex,
     end: i64,
-    now: Ts,
 ) -> Result<(), StoreError> {
     let start = first.open().0 + 1;
     if series.kind.is_bar_like() || ledger.is_settled(start) {
@@ -204,7 +214,7 @@ pub fn take_in_imported(
     }
     let found = store.summary(series)?;
     if let Some(s) = found.filter(|s| s.first <= start + START_TOLERANCE_MS && s.last >= start) {
-        ledger.settle(Stretch { from: start, to: end.min(s.last + 1) }, &[], 1, now);
+        ledger.cover(Stretch { from: start, to: end.min(s.last + 1) });
     }
     Ok(())
 }
@@ -226,7 +236,7 @@ pub fn next_unasked(
     while let Some(open) = ledger.open(wanted).first().copied() {
         let unknown = if is_bar_like { first_unknown(store, series, open)? } else { Some(open.from) };
         // What a file or an earlier answer has told needs no question.
-        ledger.settle(Stretch { to: unknown.unwrap_or(open.to), ..open }, &[], 1, now);
+        ledger.cover(Stretch { to: unknown.unwrap_or(open.to), ..open });
         if let Some(from) = unknown {
             return Ok(Some(Stretch { from, to: open.to.min(from.saturating_add(at_most)) }));
         }
@@ -292,6 +302,36 @@ mod tests {
     use backtestd_core::market::{MarkBar, Market, RawPut, Symbol};
     use backtestd_store::{Delivery, Fsync};
 
+    const PATIENCE_S: [u32; 2] = [0, 600];
+
+    #[test]
+    fn a_settlement_that_was_lost_before_the_stretch_is_asked_for_again_when_the_next_one_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open_with(dir.path(), Fsync::Never).unwrap();
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let series = SeriesKey { kind: Kind::Funding, market: Market::Perp, symbol: symbol.clone() };
+        let at = |hour: i64| Ts(20_000 * 24 * HOUR_MS + hour * HOUR_MS);
+        let mut ledger = Ledger::default();
+        let mut answer = |ledger: &mut Ledger, from: i64, to: i64, hours: &[i64]| {
+            let prints = hours.iter().map(|hour| FundingPrint::regular(at(*hour), 1e-4, 8.0));
+            let records: Records = prints.collect::<Vec<_>>().into();
+            let asked = Stretch { from, to };
+            let said = Answer { series: series.clone(), asked, records, answers: 1, how: "test" };
+            said.settle(ledger, &store, Ts(to), &PATIENCE_S).unwrap();
+            let put = RawPut { symbol: symbol.clone(), records: said.records };
+            store.put(&[put], Delivery::new(Origin::Rest, "test")).unwrap();
+        };
+        // The settlement of 8:00 is left out by an answer that ends with it.
+        answer(&mut ledger, at(-8).0, at(8).0 + 1, &[-8, 0]);
+        answer(&mut ledger, at(8).0 + 1, at(14).0, &[]);
+        assert_eq!(ledger.holes(), [], "the next one may come late");
+        answer(&mut ledger, at(14).0, at(17).0, &[16]);
+        let hole = ledger.due_hole(Stretch { from: 0, to: at(17).0 }, at(17)).unwrap().at;
+        assert!(hole.from < at(8).0 && at(8).0 < hole.to && ledger.is_settled(hole.from), "{hole:?}");
+        answer(&mut ledger, hole.from, hole.to, &[8]);
+        assert_eq!(ledger.holes(), []);
+    }
+
     #[test]
     fn a_mark_whose_premium_the_exchange_left_out_twice_is_still_missing() {
         let dir = tempfile::tempdir().unwrap();
@@ -312,12 +352,12 @@ mod tests {
         };
         let (mut ledger, now) = (Ledger::default(), (bar + 10).close());
         for _ in 0..2 {
-            answer(f64::NAN, 1).settle(&mut ledger, &store, now).unwrap();
+            answer(f64::NAN, 1).settle(&mut ledger, &store, now, &PATIENCE_S).unwrap();
             assert!(ledger.is_hole(bar.0), "half a record answers nothing");
             let put = RawPut { symbol: symbol.clone(), records: mark(f64::NAN) };
             store.put(&[put], Delivery::new(Origin::Rest, "test")).unwrap();
         }
-        answer(0.0001, 1).settle(&mut ledger, &store, now).unwrap();
+        answer(0.0001, 1).settle(&mut ledger, &store, now, &PATIENCE_S).unwrap();
         assert!(!ledger.is_hole(bar.0));
     }
 }

@@ -158,12 +158,12 @@ struct Teller {
 
 impl Teller {
     fn range(&self, state: State, at: Stretch, why: &str) -> Range {
-        let (from, to, step) = if self.kind.is_bar_like() {
-            (BarIndex(at.from).open(), BarIndex(at.to).open(), 1)
+        let (from, to) = if self.kind.is_bar_like() {
+            (BarIndex(at.from).open(), BarIndex(at.to).open())
         } else {
-            (Ts(at.from), Ts(at.to), BAR_MS)
+            (Ts(at.from), Ts(at.to))
         };
-        let records = ((at.to - at.from) / step).unsigned_abs();
+        let records = at.records(self.kind);
         Range { state, from, to, records, why: why.to_owned(), when: None }
     }
 
@@ -308,6 +308,7 @@ fn runs(open: Stretch, seen: &[i64]) -> Vec<(Stretch, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Told;
     use super::*;
     use backtestd_core::market::{LiquidationBar, RawPut};
     use backtestd_store::{Delivery, Origin};
@@ -338,7 +339,7 @@ mod tests {
         store.put_bars(Market::Perp, &series.symbol, &[bar(7), bar(8)], delivery).unwrap();
         let mut ledger = Ledger::default();
         let at = |from, to| Stretch { from: FIRST.0 + from, to: FIRST.0 + to };
-        ledger.settle(at(0, 6), &[at(2, 3)], 2, FIRST.open());
+        ledger.settle(at(0, 6), &[at(2, 3)], Told { answers: 2, now: FIRST.open(), patience_s: &[0, 600] });
         let gaps = SeriesGaps::read(&store, &ledger, &series, span(10)).unwrap();
         assert_eq!(
             words(&gaps),

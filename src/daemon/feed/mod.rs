@@ -23,4 +23,4 @@ pub use ledger::Stretch;
 pub use listing::{Listing, Unlisted};
 pub use plan::{Follow, overload, subscriptions};
 pub use proof::check_gaps;
-pub use range::{RangeError, RangeEvent, SeriesDone, backfill_range};
+pub use range::{Asker, RangeError, RangeEvent, SeriesDone, backfill_range};

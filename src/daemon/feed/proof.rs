@@ -76,6 +76,7 @@ fn name(series: &SeriesKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Told;
     use super::*;
     use crate::daemon::feed::ledger::{Ledger, mark};
     use backtestd_core::market::{Bar, BarIndex, Market, Symbol, Ts};
@@ -92,7 +93,7 @@ mod tests {
         store.put_bars(Market::Perp, &symbol, &bars, delivery).unwrap();
         let mut ledger = Ledger::default();
         let at = |from, to| Stretch { from, to };
-        ledger.settle(at(10, 15), &[at(12, 13)], 2, Ts(0));
+        ledger.settle(at(10, 15), &[at(12, 13)], Told { answers: 2, now: Ts(0), patience_s: &[] });
         let (key, value) = mark(&series, &ledger);
         store.put_meta(&key, &value).unwrap();
         let area = check_gaps(&store).unwrap();

@@ -71,12 +71,23 @@ enum Message {
     Failed(usize, String),
 }
 
+/// Who asks the exchange, and by which rules.
+#[derive(Debug)]
+pub struct Asker<'a> {
+    /// The exchange's REST client.
+    pub rest: &'a Rest,
+    /// The clock by which a bar has closed.
+    pub clock: &'a Arc<dyn Clock>,
+    /// Where the requests run.
+    pub runtime: &'a Handle,
+    /// Wait before a hole is asked about again, in seconds, by how many answers agree; empty: whoever comes next asks again.
+    pub patience_s: Vec<u32>,
+}
+
 struct Fetch<'a> {
     /// When the whole began: a hole that is asked about meanwhile is not due again.
     began: Ts,
-    rest: &'a Rest,
-    clock: &'a Arc<dyn Clock>,
-    runtime: &'a Handle,
+    asker: &'a Asker<'a>,
     answers: SyncSender<Message>,
 }
 
@@ -86,14 +97,12 @@ struct Fetch<'a> {
 /// When the store fails. Failures of the exchange are waited out; what it refuses for good is in the result.
 pub fn backfill_range(
     store: &mut Store,
-    rest: &Rest,
-    clock: &Arc<dyn Clock>,
-    runtime: &Handle,
+    asker: &Asker<'_>,
     wanted: Vec<(SeriesKey, Stretch)>,
     on_event: &mut dyn FnMut(RangeEvent<'_>),
 ) -> Result<Vec<SeriesDone>, RangeError> {
     let (answers, inbox): (_, Receiver<Message>) = sync_channel(2 * CONCURRENT_SERIES);
-    let fetch = Fetch { began: clock.now(), rest, clock, runtime, answers };
+    let fetch = Fetch { began: asker.clock.now(), asker, answers };
     let mut all: Vec<SeriesDone> = wanted
         .into_iter()
         .map(|(series, wanted)| SeriesDone {
@@ -121,7 +130,7 @@ pub fn backfill_range(
             }
             Message::Page(ix, stretch, page) => {
                 let more = match page {
-                    Ok(page) => keep(store, &mut all[ix], stretch, page, clock.now())?,
+                    Ok(page) => keep(store, asker, &mut all[ix], stretch, page)?,
                     Err(error) => {
                         all[ix].refused = Some(error.to_string());
                         false
@@ -158,9 +167,10 @@ fn go_on(
     };
     tell(done, reached, next.map_or(done.wanted.to, |stretch| stretch.from), on_event);
     let Some(stretch) = next else { return Ok(false) };
-    let (rest, clock, answers) = (fetch.rest.clone(), Arc::clone(fetch.clock), fetch.answers.clone());
+    let asker = fetch.asker;
+    let (rest, clock, answers) = (asker.rest.clone(), Arc::clone(asker.clock), fetch.answers.clone());
     let series = done.series.clone();
-    fetch.runtime.spawn(async move {
+    asker.runtime.spawn(async move {
         let page = loop {
             match rest.history(&series, stretch.from, stretch.to, clock.now()).await {
                 Err(error) if error.is_retryable() => {
@@ -189,17 +199,18 @@ fn tell(done: &SeriesDone, reached: &mut i64, now: i64, on_event: &mut dyn FnMut
 /// Stores a page with the mark; false when the exchange has nothing further (bars that are not closed yet).
 fn keep(
     store: &mut Store,
+    asker: &Asker<'_>,
     done: &mut SeriesDone,
     stretch: Stretch,
     page: HistoryPage,
-    now: Ts,
 ) -> Result<bool, RangeError> {
+    let now = asker.clock.now();
     let series = done.series.clone();
     let asked = Stretch { to: page.through.min(stretch.to), ..stretch };
     let how = "rest history";
     let answer = Answer { series: series.clone(), asked, records: page.records, answers: page.answers, how };
     let mut ledger = load(store, &series)?;
-    answer.settle(&mut ledger, store, now)?;
+    answer.settle(&mut ledger, store, now, &asker.patience_s)?;
     done.fetched += answer.records.rows().len() as u64;
     let put = RawPut { symbol: series.symbol.clone(), records: answer.records };
     let delivery = Delivery::answered(Origin::Rest, how, now);

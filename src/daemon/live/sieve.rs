@@ -10,16 +10,8 @@ use backtestd_binance::{BookTicker, ForceOrder, KlineUpdate, MarkUpdate, Sieve, 
 use backtestd_core::clean::doubt::Judge;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BAR_MS, Bar, Market, Symbol, Ts};
-use backtestd_core::spec::Plausibility;
+use backtestd_core::spec::{Plausibility, SourcesSpec, StreamRules};
 
-/// Bars before the one that has just closed that a stream may tell.
-const TOLD_BACK: i64 = 3;
-/// A stream may be this much ahead of our clock, ms of real time on top of one second.
-const AHEAD_REAL_MS: f64 = 1_000.0;
-/// Frames of an exchange in a hurry may be this late, ms of real time.
-const LATE_REAL_MS: f64 = 5_000.0;
-/// An event time further from the present than this is no event of the present.
-const EVENT_WITHIN_MS: i64 = 30 * 60_000;
 /// Judges updates by the rules of the specs, the bar before and the clock.
 #[derive(Debug)]
 pub(crate) struct LiveSieve {
@@ -34,31 +26,35 @@ pub(crate) struct LiveSieve {
 #[derive(Debug)]
 struct Known {
     rules: Plausibility,
+    streams: StreamRules,
     /// The last closed bar of each series that was believed.
     bars: BTreeMap<(Market, Symbol), Bar>,
 }
 
 impl LiveSieve {
     /// By a clock that is the exchange's as soon as it has been `told`.
-    pub(crate) fn new(clock: Arc<dyn Clock>, told: Option<ExchangeClock>, rules: Plausibility) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, told: Option<ExchangeClock>, sources: &SourcesSpec) -> Self {
         let speed = told.as_ref().map_or(1.0, ExchangeClock::speed);
-        Self { clock, told, speed, known: Mutex::new(Known { rules, bars: BTreeMap::new() }) }
+        let (rules, streams) = (sources.plausibility.clone(), sources.live.streams);
+        Self { clock, told, speed, known: Mutex::new(Known { rules, streams, bars: BTreeMap::new() }) }
     }
 
     /// What a stretch of real time is of the exchange's, ms.
-    fn virtual_ms(&self, real_ms: f64) -> i64 {
-        (real_ms * self.speed) as i64
+    fn virtual_ms(&self, real_ms: u32) -> i64 {
+        (f64::from(real_ms) * self.speed) as i64
     }
 
     /// The rules of another spec.
-    pub(crate) fn set_rules(&self, rules: Plausibility) {
-        self.known().rules = rules;
+    pub(crate) fn set_rules(&self, sources: &SourcesSpec) {
+        let known = &mut *self.known();
+        (known.rules, known.streams) = (sources.plausibility.clone(), sources.live.streams);
     }
 
     /// Whether an event time lies within reach of the present.
     fn time_doubt(&self, event: Ts, now: Ts) -> Option<String> {
         let off_ms = event.0 - now.0;
-        (off_ms.abs() > EVENT_WITHIN_MS + self.virtual_ms(LATE_REAL_MS))
+        let streams = self.known().streams;
+        (off_ms.abs() > i64::from(streams.event_within_s) * 1000 + self.virtual_ms(streams.late_ms))
             .then(|| format!("E {event} is {:+.0} s off the present", off_ms as f64 / 1000.0))
     }
 
@@ -71,15 +67,17 @@ impl LiveSieve {
             return None;
         }
         let slot = kline.bar.bar;
-        if slot.close().0 > now.0 + 1_000 + self.virtual_ms(AHEAD_REAL_MS) {
+        let known = &mut *self.known();
+        let streams = known.streams;
+        let ahead_ms = i64::from(streams.ahead_ms) + self.virtual_ms(streams.ahead_ms);
+        if slot.close().0 > now.0 + ahead_ms {
             return Some(format!("the bar of {slot} is told as closed, and has not been yet"));
         }
         let age = now.bar() - 1 - slot;
-        let late_bars = if self.speed > 1.0 { self.virtual_ms(LATE_REAL_MS) / BAR_MS } else { 0 };
-        if age > TOLD_BACK + late_bars {
+        let late_bars = if self.speed > 1.0 { self.virtual_ms(streams.late_ms) / BAR_MS } else { 0 };
+        if age > i64::from(streams.back_bars) + late_bars {
             return Some(format!("the bar of {slot} closed {age} bars ago: it is REST's to tell"));
         }
-        let known = &mut *self.known();
         let judge = Judge { rules: &known.rules, now: None };
         let series = (kline.market, kline.symbol.clone());
         let before = known.bars.get(&series).filter(|bar| bar.bar < slot);
@@ -156,8 +154,8 @@ mod tests {
     fn sieve() -> LiveSieve {
         let clock = ScaledClock::new(Ts(NOW.open().0 + 100), 1.0);
         let spec = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
-        let rules = backtestd_store::load_specs(&spec).unwrap().sources.plausibility;
-        LiveSieve::new(Arc::new(clock), None, rules)
+        let sources = backtestd_store::load_specs(&spec).unwrap().sources;
+        LiveSieve::new(Arc::new(clock), None, &sources)
     }
 
     fn doubt(update: &Update) -> String {

@@ -17,10 +17,10 @@ pub(crate) struct TickBook {
     /// First bars of series that have joined; earlier ones are nobody's.
     since: BTreeMap<usize, BarIndex>,
     next: BarIndex,
+    /// After so many bars that even the exchange does not have, a tick does not wait for a series any more: it has stopped
+    /// trading.
+    absent_after: u32,
 }
-
-/// After so many bars that even the exchange does not have, a tick does not wait for a series any more: it has stopped trading.
-const ABSENT_AFTER: u32 = 2;
 
 /// What a delivered bar means for the tick it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,16 @@ pub(crate) enum Delivery {
 }
 
 impl TickBook {
-    /// Follows `expected`; `next` is the first tick to close.
+    /// Follows `expected`; `next` is the first tick to close. Who has no bar so many times is not awaited any more.
     #[must_use]
-    pub(crate) const fn new(expected: Vec<Series>, next: BarIndex) -> Self {
-        Self { expected, delivered: BTreeMap::new(), absent: BTreeMap::new(), since: BTreeMap::new(), next }
+    pub(crate) fn new(expected: Vec<Series>, next: BarIndex, absent_after: u32) -> Self {
+        let (absent, since) = (BTreeMap::new(), BTreeMap::new());
+        Self { expected, delivered: BTreeMap::new(), absent, since, next, absent_after }
+    }
+
+    /// The rule of another spec.
+    pub(crate) const fn set_absent_after(&mut self, bars: u32) {
+        self.absent_after = bars;
     }
 
     /// Follows other series from now on; `since` says from which bar on, where one has just joined.
@@ -100,7 +106,8 @@ impl TickBook {
 
     /// Whether the next tick waits for a series.
     fn is_awaited(&self, index: usize) -> bool {
-        self.has_begun(index, self.next) && self.absent.get(&index).is_none_or(|bars| *bars < ABSENT_AFTER)
+        self.has_begun(index, self.next)
+            && self.absent.get(&index).is_none_or(|bars| *bars < self.absent_after)
     }
 
     /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is awaited.
@@ -143,7 +150,7 @@ mod tests {
     #[test]
     fn a_tick_is_complete_when_every_series_has_delivered() {
         let (perp, spot) = (series(Market::Perp, "BTCUSDT"), series(Market::Spot, "BTCUSDT"));
-        let mut book = TickBook::new(vec![perp.clone(), spot.clone()], BarIndex(10));
+        let mut book = TickBook::new(vec![perp.clone(), spot.clone()], BarIndex(10), 2);
         assert_eq!(book.deliver(&perp, BarIndex(10)), Delivery::InTime);
         assert_eq!(book.deliver(&perp, BarIndex(10)), Delivery::InTime);
         assert_eq!(book.missing(), std::slice::from_ref(&spot));
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn a_series_that_the_exchange_has_no_bars_of_holds_up_nobody_until_it_comes_back() {
         let (alive, gone) = (series(Market::Perp, "BTCUSDT"), series(Market::Perp, "ETHUSDT"));
-        let mut book = TickBook::new(vec![alive.clone(), gone.clone()], BarIndex(10));
+        let mut book = TickBook::new(vec![alive.clone(), gone.clone()], BarIndex(10), 2);
         for bar in 10..12 {
             book.deliver(&alive, BarIndex(bar));
             assert!(!book.is_complete(), "{bar}");
@@ -176,7 +183,7 @@ mod tests {
     #[test]
     fn who_joins_is_awaited_from_its_first_bar_on_and_who_leaves_no_more() {
         let [one, two, three] = ["AUSDT", "BUSDT", "CUSDT"].map(|name| series(Market::Perp, name));
-        let mut book = TickBook::new(vec![one.clone(), three.clone()], BarIndex(10));
+        let mut book = TickBook::new(vec![one.clone(), three.clone()], BarIndex(10), 2);
         book.deliver(&three, BarIndex(10));
         let joined = two.clone();
         book.follow(vec![two.clone(), three.clone()], |s| (*s == joined).then_some(BarIndex(11)));
@@ -193,7 +200,7 @@ mod tests {
     #[test]
     fn bars_of_later_ticks_wait_and_bars_of_closed_ticks_are_late() {
         let perp = series(Market::Perp, "BTCUSDT");
-        let mut book = TickBook::new(vec![perp.clone()], BarIndex(10));
+        let mut book = TickBook::new(vec![perp.clone()], BarIndex(10), 2);
         book.deliver(&perp, BarIndex(11));
         assert!(!book.is_complete());
         book.closed_to(BarIndex(11));

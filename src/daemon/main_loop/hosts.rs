@@ -27,8 +27,10 @@ const FRAMES_WITHIN: Duration = Duration::from_secs(2);
 const STREAMS_ALONE_AFTER: Duration = Duration::from_secs(3);
 /// Updates that may come before the loop turns; the streams wait with further ones.
 const EARLY_UPDATES: usize = 8192;
-/// A machine whose clock agrees this well with the exchange's needs no third witness.
-const HOST_AGREES_MS: i64 = 60_000;
+/// How long somebody is awaited who agrees with `/time`, where others contradict it.
+const AGREED_WITHIN: Duration = Duration::from_secs(6);
+/// Wait after which the voices are weighed again while the time is not known.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The exchange's clock, told once.
 ///
@@ -38,12 +40,22 @@ pub async fn exchange_clock(config: &Config) -> Result<Arc<dyn Clock>, RestError
     let clock = ExchangeClock::new(speed(config));
     let rest = Rest::new(rest_config(config), Arc::new(SystemClock))?;
     let mut time = Timekeeper::new(Some(clock.clone()), config.clock);
+    let began = Instant::now();
     loop {
-        match TimeAnswer::ask(&rest, clock.speed()).await? {
-            Some(answer) => drop(time.told(&answer)),
-            None => continue,
+        if let Some(answer) = TimeAnswer::ask(&rest, clock.speed()).await? {
+            let trouble = time.told(&answer);
+            if time.is_agreed() || began.elapsed() > FRAMES_WITHIN {
+                warn_of(trouble);
+                return Ok(Arc::new(clock));
+            }
         }
-        return Ok(Arc::new(clock));
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+fn warn_of(trouble: Option<String>) {
+    if let Some(trouble) = trouble {
+        tracing::warn!("{trouble}");
     }
 }
 
@@ -71,8 +83,7 @@ impl Lines {
         let rest = Rest::new(rest_config(config), Arc::clone(clock))?;
         let rest = shared.rest.get_or_init(|| rest).clone();
         let subscribed = feed::subscriptions(config.collect, follow);
-        let rules = spec.sources.plausibility.clone();
-        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), rules));
+        let sieve = Arc::new(LiveSieve::new(clock.clone(), told.clone(), &spec.sources));
         let (websocket, mut updates) = WsClient::spawn(ws_config(config, sieve.clone()), &subscribed, clock)?;
         let _ = shared.metrics.streams.set(websocket.stats().clone());
         let has_to_be_told = told.is_some();
@@ -116,13 +127,14 @@ async fn wait_for_time(
     };
     let mut question = Box::pin(ask(Duration::ZERO));
     loop {
-        if let Some((at, answer)) = &answered
-            && (time.has_heard() || at.elapsed() > FRAMES_WITHIN)
-        {
-            if let Some(trouble) = time.told(answer) {
-                tracing::warn!("{trouble}");
+        if let Some((first, answer)) = &answered {
+            // Where the last answer stands alone the next may not, or frames come that say who is right.
+            let trouble = time.told(answer);
+            let patience = if time.is_contradicted(answer) { AGREED_WITHIN } else { FRAMES_WITHIN };
+            if time.is_agreed() || first.elapsed() > patience {
+                warn_of(trouble);
+                return Ok(early);
             }
-            return Ok(early);
         }
         if answered.is_none() && time.has_heard() && began.elapsed() > STREAMS_ALONE_AFTER {
             tracing::warn!("the exchange does not say what time it is; going by its streams");
@@ -130,15 +142,13 @@ async fn wait_for_time(
             return Ok(early);
         }
         tokio::select! {
-            answer = &mut question, if answered.is_none() => {
+            answer = &mut question => {
                 match answer {
                     Ok(Some(answer)) => {
-                        answered = Some((Instant::now(), answer));
+                        let first = answered.map_or_else(Instant::now, |(first, _)| first);
+                        answered = Some((first, answer));
                         drop(time.told(&answer));
                         shared.update(|s| s.clock = time.status(&answer));
-                        if answer.host_offset_ms.abs() < HOST_AGREES_MS {
-                            return Ok(early);
-                        }
                     }
                     Ok(None) => {}
                     Err(error) if error.is_retryable() => {
@@ -153,7 +163,7 @@ async fn wait_for_time(
                 time.hear(&update.update);
                 early.push(update);
             }
-            () = tokio::time::sleep(ASK_AGAIN) => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }

@@ -24,6 +24,7 @@ mod stream_state;
 mod ticks;
 mod time;
 mod universe;
+mod voices;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

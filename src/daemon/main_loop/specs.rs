@@ -195,7 +195,9 @@ impl MainLoop {
         replies: ReloadReplies,
     ) -> Handled {
         self.advancing = false;
-        self.sieve.set_rules(spec.sources.plausibility.clone());
+        self.sieve.set_rules(&spec.sources);
+        self.book.set_absent_after(spec.sources.live.absent_after_bars);
+        self.trades.set_waiting(spec.sources.live.trades_within_bars);
         match install {
             Install::Unchanged => {
                 self.shared.update(|s| s.spec.error = None);

@@ -35,7 +35,7 @@ use backtestd_binance::clock::{ExchangeClock, SystemClock};
 use backtestd_binance::{Rest, RestError, WsClient, WsError, install_tls};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BarIndex, Symbol, Ts};
-use backtestd_core::spec::{CompiledSpec, SpecErrors};
+use backtestd_core::spec::{CompiledSpec, LiveRules, SpecErrors};
 
 /// Signals that may wait to be handled.
 const SIGNAL_QUEUE: usize = 8;
@@ -256,9 +256,9 @@ impl Daemon {
         };
         let aggregates = restored(&config, &follow, clock.now(), &opened, &storage).await?;
         let main_loop = MainLoop {
-            book: book(&follow, opened.next),
+            book: book(&follow, opened.next, &spec.sources.live),
             aggregates,
-            trades: TradeAggregator::default(),
+            trades: TradeAggregator::new(spec.sources.live.trades_within_bars),
             journal: JournalTimer::new(),
             fetched_to: opened.next,
             phase: Phase::Starting,
@@ -363,8 +363,8 @@ fn show_start(shared: &Shared, spec: &CompiledSpec) {
 }
 
 /// The bars that are awaited from the tick `next` on.
-fn book(follow: &Follow, next: BarIndex) -> TickBook {
-    let mut book = TickBook::new(follow.bars.clone(), next);
+fn book(follow: &Follow, next: BarIndex, rules: &LiveRules) -> TickBook {
+    let mut book = TickBook::new(follow.bars.clone(), next, rules.absent_after_bars);
     book.follow(follow.bars.clone(), |(_, symbol)| follow.since.get(symbol).copied());
     book
 }

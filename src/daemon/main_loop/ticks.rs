@@ -14,6 +14,9 @@ use backtestd_binance::{Stamped, Update};
 use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 use backtestd_store::Origin;
 
+/// How long a machine may be busy with something else before live ticks are given up for a catch-up, real time: in a hurry of
+/// 600 that is more than two bars, and closing them one by one is quicker.
+const BUSY_REAL_MS: f64 = 3_000.0;
 /// Symbols whose marks a tick waits for; with more of them they come in their turn, and their row is computed again.
 const MARKS_AWAITED: usize = 16;
 
@@ -90,7 +93,7 @@ impl MainLoop {
         if advanced.next > before {
             self.tick_closed(advanced, now);
         }
-        let is_behind = now.bar() - advanced.next > LIVE_LAG_BARS;
+        let is_behind = now.bar() - advanced.next > self.time.bars_within(BUSY_REAL_MS).max(LIVE_LAG_BARS);
         // Without REST there is no history to catch up with: the ticks go on with what the streams have told.
         if is_behind && self.rest_is_well() && self.time.proves((now.bar() - LIVE_LAG_BARS).open()) {
             tracing::warn!(behind = now.bar() - advanced.next, "too far behind for live ticks: catching up");
@@ -158,6 +161,9 @@ impl MainLoop {
             collect.has(Kind::Mark) && self.follow.symbols.len() <= MARKS_AWAITED && self.rest_is_well();
         self.closing = Some(Closing::begin(bar, self.config.grace_ms, awaits_marks, clock));
         let records = self.aggregates.finish(bar, collect);
+        if let Some(coverage) = least_coverage(&records) {
+            self.shared.update(|s| s.live.liq_coverage = Some(coverage));
+        }
         self.keep_finished(records, bar);
         if awaits_marks {
             self.start_round(Kind::Mark, bar.next());
@@ -368,4 +374,13 @@ impl MainLoop {
         self.retry_rounds();
         Handled::Noted
     }
+}
+
+/// The least share of a bar during which liquidations were listened to, over symbols.
+fn least_coverage(records: &[RawPut]) -> Option<f64> {
+    let sums = records.iter().filter_map(|put| match &put.records {
+        Records::Liquidations(sums) => Some(sums),
+        _ => None,
+    });
+    sums.flatten().map(|sum| sum.coverage).reduce(f64::min)
 }

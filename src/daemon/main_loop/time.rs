@@ -1,13 +1,14 @@
 //! What time it is at the exchange. Its `/time` and the event times of its streams are heard; the clock of this machine is
 //! only compared with them, so that it may be wrong by years, or jump, and no tick moves.
 //!
-//! Where `/time` and the streams contradict each other by minutes, the streams are believed: many frames against one answer.
+//! No single answer is believed against the others, however little it is off: see [`super::voices`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::MainLoop;
 use super::input::{Done, Handled};
+use super::voices::{Voice, believed};
 use crate::daemon::config::{ClockConfig, ClockSource};
 use crate::daemon::status::ClockStatus;
 use crate::daemon::storage::Job;
@@ -20,10 +21,8 @@ use backtestd_core::market::{BAR_MS, Market, Ts};
 const FRAMES: usize = 9;
 /// Streams that are ahead of our clock by more than this, real time, set it right.
 const AHEAD: Duration = Duration::from_millis(500);
-/// `/time` and streams may be apart by the delay of a network, not by more than this of the exchange's time,
-const DISPUTE_MS: i64 = 10 * 60_000;
-/// and by more than this of real time.
-const DISPUTE_REAL_MS: f64 = 60_000.0;
+/// Two that tell the same time may be apart by the delay of a network and a header without fractions, ms of real time.
+const AGREE_REAL_MS: f64 = 2_000.0;
 /// What is committed may lie so far ahead of the clock as answers differ, ms of real time.
 const AHEAD_REAL_MS: f64 = 2_000.0;
 /// Real time after which streams have nothing to say any more.
@@ -48,6 +47,8 @@ pub(super) struct TimeAnswer {
     pub within_ms: i64,
     /// The machine's clock minus it, ms.
     pub host_offset_ms: i64,
+    /// What the answer's `Date` says, where it has one.
+    date: Option<Ts>,
     received: Instant,
 }
 
@@ -63,12 +64,13 @@ impl TimeAnswer {
         let half_ms = (way.as_secs_f64() * 500.0 * speed) as i64;
         let at = Ts(told.0 + half_ms);
         let host_offset_ms = SystemClock.now().0 - at.0;
-        Ok(Some(Self { at, within_ms: half_ms, host_offset_ms, received: Instant::now() }))
+        let date = rest.dated(Market::Perp);
+        Ok(Some(Self { at, within_ms: half_ms, host_offset_ms, date, received: Instant::now() }))
     }
 
-    /// The exchange's time now.
-    fn now(&self, speed: f64) -> Ts {
-        Ts(self.at.0 + (self.received.elapsed().as_secs_f64() * 1000.0 * speed) as i64)
+    /// What was `at` when the answer came, now.
+    fn since(&self, at: Ts, speed: f64) -> Ts {
+        Ts(at.0 + (self.received.elapsed().as_secs_f64() * 1000.0 * speed) as i64)
     }
 }
 
@@ -85,6 +87,8 @@ pub(super) struct Timekeeper {
     events: VecDeque<Ts>,
     /// The last time that was told and believed.
     told: Option<Ts>,
+    /// At least two agreed on the time that our clock carries on.
+    is_agreed: bool,
     is_asking: bool,
 }
 
@@ -92,11 +96,17 @@ impl Timekeeper {
     pub(super) fn new(clock: Option<ExchangeClock>, config: ClockConfig) -> Self {
         let ahead_ms = VecDeque::with_capacity(FRAMES + 1);
         let events = VecDeque::with_capacity(FRAMES + 1);
-        Self { clock, source: config.source, ahead_ms, heard: None, events, told: None, is_asking: false }
+        let source = config.source;
+        Self { clock, source, ahead_ms, heard: None, events, told: None, is_agreed: false, is_asking: false }
     }
 
     fn speed(&self) -> f64 {
         self.clock.as_ref().map_or(1.0, ExchangeClock::speed)
+    }
+
+    /// Whole bars of the exchange within a stretch of real time.
+    pub(super) fn bars_within(&self, real_ms: f64) -> i64 {
+        (real_ms * self.speed()) as i64 / BAR_MS
     }
 
     /// Takes note of a frame. Our clock is set right if the streams are ahead of it: an event cannot lie in the future.
@@ -139,27 +149,53 @@ impl Timekeeper {
     pub(super) fn told(&mut self, answer: &TimeAnswer) -> Option<String> {
         let clock = self.clock.as_ref()?;
         let (speed, now) = (clock.speed(), clock.now());
-        let told = answer.now(speed);
-        let by_streams = self.median().map(|ahead_ms| Ts(now.0 + ahead_ms));
-        let dispute_ms = DISPUTE_MS.max((DISPUTE_REAL_MS * speed) as i64);
-        if let Some(streams) = by_streams.filter(|streams| (told.0 - streams.0).abs() > dispute_ms) {
-            clock.set(streams);
-            self.told = Some(streams);
-            self.ahead_ms.clear();
-            let off = seconds(told.0 - streams.0);
-            return Some(format!("the exchange's /time is {off} off its own streams, which are believed"));
-        }
-        self.told = Some(told);
+        let told = answer.since(answer.at, speed);
+        let verdict = believed(&self.voices(answer, now, speed), (AGREE_REAL_MS * speed) as i64)?;
+        self.is_agreed = verdict.is_agreed || verdict.by == Voice::Carried;
+        self.told = Some(verdict.at);
         let tolerance_ms = answer.within_ms + (TOLERANCE.as_secs_f64() * 1000.0 * speed) as i64;
-        if !clock.is_set() || (told.0 - now.0).abs() > tolerance_ms {
-            clock.set(told);
+        if !clock.is_set() || (verdict.at.0 - now.0).abs() > tolerance_ms {
+            clock.set(verdict.at);
             self.ahead_ms.clear();
+        }
+        if verdict.by != Voice::Time {
+            let (off, by) = (seconds(told.0 - verdict.at.0), verdict.by.name());
+            return Some(format!("the exchange's /time is {off} off {by}, which is believed"));
         }
         let is_off = self.source == ClockSource::System && answer.host_offset_ms.abs() > HOST_OFF_MS;
         is_off.then(|| {
             let off = seconds(answer.host_offset_ms);
             format!("the clock of this machine is {off} off the exchange's, which is used")
         })
+    }
+
+    /// Everybody who says what time it is now.
+    fn voices(&self, answer: &TimeAnswer, now: Ts, speed: f64) -> Vec<(Voice, Ts)> {
+        let streams = self.median().map(|ahead_ms| Ts(now.0 + ahead_ms));
+        // The clock of this machine is in another world than a simulated exchange.
+        let is_system = self.source == ClockSource::System;
+        let host = is_system.then_some(Ts(answer.at.0 + answer.host_offset_ms));
+        let since = |at: Ts| answer.since(at, speed);
+        [
+            (Voice::Streams, streams),
+            (Voice::Carried, self.is_agreed.then_some(now)),
+            (Voice::Time, Some(since(answer.at))),
+            (Voice::Date, answer.date.map(since)),
+            (Voice::Host, host.map(since)),
+        ]
+        .into_iter()
+        .filter_map(|(voice, at)| Some((voice, at?)))
+        .collect()
+    }
+
+    /// Whether somebody else says what time it is, and none of them the same.
+    pub(super) fn is_contradicted(&self, answer: &TimeAnswer) -> bool {
+        answer.date.is_some() || self.median().is_some()
+    }
+
+    /// Whether at least two have told the time that the clock shows.
+    pub(super) const fn is_agreed(&self) -> bool {
+        self.is_agreed
     }
 
     /// Whether the exchange has shown that `at` has passed: our clock alone, which a machine carries on, proves nothing.
@@ -280,7 +316,7 @@ mod tests {
     }
 
     fn answer(at: Ts, host_offset_ms: i64) -> TimeAnswer {
-        TimeAnswer { at, within_ms: 5, host_offset_ms, received: Instant::now() }
+        TimeAnswer { at, within_ms: 5, host_offset_ms, date: None, received: Instant::now() }
     }
 
     fn keeper(now: Ts) -> (Timekeeper, ExchangeClock) {
@@ -331,14 +367,31 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_the_streams_contradict_by_days_is_not_believed() {
-        let ten_days = 10 * 86_400_000;
-        let (mut time, clock) = keeper(Ts(NOON.0 + ten_days));
-        (0..20).for_each(|_| time.hear(&frame(NOON)));
-        let trouble = time.told(&answer(Ts(NOON.0 + ten_days), 0)).unwrap();
-        assert!(trouble.contains("+864000.0 s off its own streams"), "{trouble}");
-        assert!(is_about(&clock, NOON));
-        (0..20).for_each(|_| time.hear(&frame(clock.now())));
-        assert_eq!(time.told(&answer(NOON, 0)), None, "once they agree");
+    fn a_time_that_is_false_by_minutes_or_days_is_not_believed() {
+        for off in [-864_000_000, -540_000, -3_000, 3_000, 60_000, 540_000, 864_000_000] {
+            let (mut time, clock) = keeper(Ts(NOON.0 + 5_000));
+            (0..20).for_each(|_| time.hear(&frame(NOON)));
+            let right = TimeAnswer { date: Some(NOON), ..answer(NOON, 0) };
+            assert_eq!(time.told(&right), None);
+            let trouble = time.told(&TimeAnswer { date: Some(NOON), ..answer(Ts(NOON.0 + off), 0) }).unwrap();
+            assert!(trouble.contains(" off the time agreed on before, which is believed"), "{trouble}");
+            assert!(is_about(&clock, NOON), "{off}");
+            assert!(!time.proves(Ts(NOON.0 + 1_000)), "{off}");
+            // Not by frames, nor by a Date: what two have told before stands.
+            time.heard = None;
+            assert!(time.told(&answer(Ts(NOON.0 + off), off)).is_some(), "{off}");
+            assert!(is_about(&clock, NOON), "{off}");
+            assert_eq!(time.told(&right), None, "once they agree");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_slept_takes_the_time_that_two_tell() {
+        let (mut time, clock) = keeper(NOON);
+        let dated = |at: Ts| TimeAnswer { date: Some(at), ..answer(at, 0) };
+        assert_eq!(time.told(&dated(NOON)), None);
+        let morning = Ts(NOON.0 + 9 * 3_600_000);
+        assert_eq!(time.told(&dated(morning)), None);
+        assert!(is_about(&clock, morning));
     }
 }

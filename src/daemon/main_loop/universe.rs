@@ -198,8 +198,9 @@ impl MainLoop {
         }
         self.keep_members();
         let wanted = feed::subscriptions(collect, &follow);
-        if let Err(error) = self.control.add(&wanted) {
-            tracing::error!(%error, "a stream of a new symbol cannot be subscribed");
+        // What is left first: a name that comes back is subscribed again.
+        if let Err(error) = self.control.keep_only(&wanted).and_then(|()| self.control.add(&wanted)) {
+            tracing::error!(%error, "the streams cannot follow the universe");
         }
         let now = self.shared.clock.now();
         self.streams.watch(&wanted, now);

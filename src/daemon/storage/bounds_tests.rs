@@ -30,7 +30,7 @@ impl Fixture {
         let clock = Arc::new(ScaledClock::new(at(0, 0), 1.0));
         let (shared, ..) = Shared::new(clock, config);
         let mut store = Store::open_with(dir, Fsync::Never).unwrap();
-        let mut signals = Signals::open(&store, &shared, Vec::new(), (None, Vec::new())).unwrap();
+        let mut signals = Signals::open(&store, &shared, Vec::new()).unwrap();
         signals.begin(&mut store, at(0, 0).bar()).unwrap();
         Self { store, shared, signals }
     }

@@ -19,7 +19,6 @@ use crate::daemon::feed::Follow;
 use crate::daemon::shared::Shared;
 use crate::daemon::status::{QualityStatus, Unavailable};
 use crate::daemon::stream_log::EntryKind;
-use crate::publish::read_current;
 use backtestd_core::graph::EngineOptions;
 use backtestd_core::market::{BAR_MS, BarIndex, DAY_MS, Kind, RawBlock, Records, Symbol, Ts};
 use backtestd_core::outcomes::Event;
@@ -88,17 +87,7 @@ impl Facts {
         judge_by(store, shared, &spec)?;
         let config = pipeline_config(&spec, follow, shared);
         check_signature(store, &spec, follow, first)?;
-        let blueprints = match read_current(&shared.config.data_root.join("blueprints")) {
-            Ok(version) => version.map(|v| (v.manifest.version, v.blueprints)),
-            Err(error) => {
-                tracing::error!(%error, "the published version cannot be read; signals name no blueprints");
-                None
-            }
-        };
-        let (version, blueprints) = blueprints.unzip();
-        shared.update(|s| s.blueprints.version.clone_from(&version));
-        let states = state_names(&spec);
-        let signals = Signals::open(store, shared, states, (version, blueprints.unwrap_or_default()))?;
+        let signals = Signals::open(store, shared, state_names(&spec))?;
         let dirty = store.meta(DIRTY)?.and_then(|b| word(&b)).map(BarIndex);
         let mut facts = Self {
             pipeline: new_pipeline(store, config, first)?,

@@ -3,35 +3,29 @@
 //! Every question comes from the ledgers in the store, so nothing that could not be asked is forgotten: an outage, a kill
 //! or a wrong answer leaves the stretch open, and it is asked for again, newest first.
 
+use std::collections::BTreeSet;
+
 use super::StorageError;
-use super::job::PutDone;
+use super::job::{PutDone, Unasked};
 use super::worker::Worker;
 use crate::daemon::feed::covered::{self, Answer, News};
 use crate::daemon::feed::ledger::{Ledger, Stretch, can_settle, mark};
 use backtestd_binance::Rest;
-use backtestd_core::market::{
-    BAR_MS, BARS_PER_DAY, BarIndex, DAY_MS, HOUR_MS, Kind, RawPut, Records, SeriesKey, Ts,
-};
+use backtestd_core::market::{BAR_MS, BARS_PER_DAY, BarIndex, DAY_MS, Kind, RawPut, Records, SeriesKey, Ts};
+use backtestd_core::spec::{AuditRules, LiveRules};
 use backtestd_store::{Delivery, Lot, MergeReport, Origin};
 
-/// Bars before an open stretch that are compared once more with the exchange: its newest rows are not always final.
-const COMPARED_AGAIN: i64 = 2;
-/// So far back settlements are asked for once more: they may be told late.
-const SETTLEMENTS_AGAIN_MS: i64 = 2 * HOUR_MS;
-/// What describes an instant may be told this much later: only then its absence means something.
-const TOLD_WITHIN_MS: i64 = BAR_MS;
 /// Questions of a round that are not about the present.
 const OLD_QUESTIONS: usize = 32;
 /// Slots of an open stretch that are looked at one by one, to count which have a record.
 const COUNTED_SLOTS: i64 = 4096;
-/// How long after midnight yesterday is compared with the exchange once more.
-const AUDIT_AFTER_MS: i64 = HOUR_MS;
-/// The days that are compared end so many days before the present one.
-const AUDITED_DAYS_BACK: [i64; 2] = [0, 7];
 /// Name of an audit in ledger and log.
 const AUDIT: &str = "rest audit";
 /// Name of every other question.
 const ASKED: &str = "rest";
+
+/// No day of the present audit is answered.
+static NO_DAYS: BTreeSet<i64> = BTreeSet::new();
 
 /// A question to the exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +72,22 @@ impl Worker {
         end: i64,
         at_most: i64,
         now: Ts,
-    ) -> Result<Option<Stretch>, StorageError> {
+    ) -> Result<Option<Unasked>, StorageError> {
         let (first, lead_in) = self.reach_of(series);
         let wanted = covered::wanted(series.kind, first, lead_in, end);
         let ledger = self.ledgers.of(&self.store, series)?;
-        covered::take_in_imported(&self.store, ledger, series, first, end, now)?;
-        Ok(covered::next_unasked(&self.store, ledger, series, wanted, at_most, now)?)
+        covered::take_in_imported(&self.store, ledger, series, first, end)?;
+        let rules = &self.facts.spec.sources.live;
+        let next = covered::next_unasked(&self.store, ledger, series, wanted, at_most, now)?;
+        let unasked = |mut stretch: Stretch| {
+            let ask_from = asked_again(rules, series.kind, stretch, wanted);
+            if stretch.to - stretch.from == at_most {
+                // Not more than a page.
+                stretch.to -= (stretch.from - ask_from).min(at_most - 1);
+            }
+            Unasked { stretch, ask_from }
+        };
+        Ok(next.map(unasked))
     }
 
     /// The first row of a series, and how many rows before it are wanted too: none of a symbol that has joined later.
@@ -96,13 +100,15 @@ impl Worker {
     pub(super) fn due(&mut self, kind: Kind, end: BarIndex, now: Ts) -> Result<Due, StorageError> {
         let mut due = Due::default();
         let mut old = Vec::new();
-        let follow = self.follow.clone();
+        let (follow, spec) = (self.follow.clone(), self.facts.spec.clone());
+        let rules = &spec.sources.live;
         for series in follow.history.iter().filter(|series| series.kind == kind) {
-            let end = if kind.is_bar_like() { end.0 } else { now.0 - TOLD_WITHIN_MS + 1 };
+            let end = if kind.is_bar_like() { end.0 } else { now.0 - ms(rules.told_within_s) + 1 };
             let (first, lead_in) = self.reach_of(series);
             let wanted = covered::wanted(kind, first, lead_in, end);
             let ledger = self.ledgers.of(&self.store, series)?;
-            let asks = Asks { series, wanted, now };
+            let audited = self.audited.get(series).unwrap_or(&NO_DAYS);
+            let asks = Asks { series, wanted, now, audited, rules };
             due.questions.extend(asks.newest(ledger));
             old.extend(asks.older(ledger));
             old.extend(asks.hole(ledger));
@@ -119,11 +125,9 @@ impl Worker {
 
     fn standing(&mut self, series: &SeriesKey, wanted: Stretch) -> Result<Standing, StorageError> {
         let ledger = self.ledgers.of(&self.store, series)?;
-        let step = if series.kind.is_bar_like() { 1 } else { BAR_MS };
-        let cells = |length: i64| (length / step).unsigned_abs();
         let mut standing = Standing::default();
         let holes = ledger.holes().iter().filter_map(|hole| hole.at.common(wanted));
-        standing.holes = holes.map(|at| cells(at.to - at.from)).sum();
+        standing.holes = holes.map(|at| at.records(series.kind)).sum();
         for open in ledger.open(wanted) {
             let length = open.to - open.from;
             let seen = if series.kind.is_bar_like() && length <= COUNTED_SLOTS {
@@ -132,7 +136,7 @@ impl Worker {
                 0
             };
             standing.unconfirmed += seen;
-            standing.missing += cells(length).saturating_sub(seen);
+            standing.missing += open.records(series.kind).saturating_sub(seen);
         }
         if series.kind == Kind::Funding {
             // Its records have no grid: what is missing is a hole until it comes.
@@ -147,16 +151,27 @@ impl Worker {
         let mut marks = Vec::with_capacity(answers.len());
         let mut puts = Vec::with_capacity(answers.len());
         let committed = self.facts.next();
+        let spec = self.facts.spec.clone();
+        let rules = &spec.sources.live;
         for mut answer in answers {
             answer.measure_intervals(&self.store)?;
             let series = &answer.series;
             let news = answer.news(&self.store)?;
             let ledger = self.ledgers.of(&self.store, series)?;
-            answer.settle(ledger, &self.store, now)?;
+            answer.settle(ledger, &self.store, now, &rules.hole_patience_s)?;
             let is_committed = |time| self.facts.first_row_at(series.kind, time) < committed;
             news.note(ledger, is_committed, answer.how, now);
             if answer.how == AUDIT {
-                ledger.audited_to = ledger.audited_to.max(answer.asked.to);
+                // The day is done with when all of its questions are answered, in whichever rounds they were put.
+                let today = Ts(now.day() * DAY_MS).bar().0;
+                let (first, lead_in) = (self.follow.first_of(&series.symbol, self.facts.first), 0);
+                let wanted = covered::wanted(series.kind, first, lead_in, today);
+                let audited = self.audited.entry(series.clone()).or_default();
+                audited.insert(answer.asked.to);
+                if audited_days(&rules.audit, today, wanted).iter().all(|day| audited.contains(&day.to)) {
+                    ledger.audited_to = today;
+                    audited.clear();
+                }
             }
             marks.push(mark(series, ledger));
             let changed = news.fresh.first().into_iter().chain(news.other.first()).min();
@@ -276,11 +291,37 @@ impl Worker {
     }
 }
 
+/// Seconds of a rule as milliseconds.
+fn ms(seconds: u32) -> i64 {
+    i64::from(seconds) * 1000
+}
+
+/// The days that the audit of `today` is about, as far as they are wanted.
+fn audited_days(rules: &AuditRules, today: i64, wanted: Stretch) -> Vec<Stretch> {
+    let ends = rules.days_back.iter().map(|days| today - i64::from(*days) * BARS_PER_DAY);
+    let days = ends.map(|end| Stretch { from: end - BARS_PER_DAY, to: end });
+    days.filter_map(|day| day.common(wanted)).collect()
+}
+
+/// Where a question about an open stretch begins: the newest records before it are asked for once more.
+fn asked_again(rules: &LiveRules, kind: Kind, open: Stretch, wanted: Stretch) -> i64 {
+    let bars = i64::from(rules.asked_again_bars);
+    let back = match kind {
+        Kind::Funding => ms(rules.settlements_again_s),
+        kind if kind.is_bar_like() => bars,
+        _ => bars * BAR_MS,
+    };
+    wanted.from.max(open.from - back)
+}
+
 /// The questions about one series.
 struct Asks<'a> {
     series: &'a SeriesKey,
     wanted: Stretch,
     now: Ts,
+    /// Ends of the days whose audit of today is answered.
+    audited: &'a BTreeSet<i64>,
+    rules: &'a LiveRules,
 }
 
 impl Asks<'_> {
@@ -290,17 +331,10 @@ impl Asks<'_> {
         if self.series.kind == Kind::Funding && !can_settle(Stretch { to: self.now.0 + 1, ..open }) {
             return None;
         }
-        let settles = self.cut(open);
-        let mut ask = settles;
-        if self.series.kind.is_bar_like() {
-            ask.from = self.wanted.from.max(ask.from - COMPARED_AGAIN);
-            return Some(self.question(ask, ask, ASKED));
-        }
-        if self.series.kind == Kind::Funding {
-            ask.from = self.wanted.from.max(ask.from - SETTLEMENTS_AGAIN_MS);
-        }
-        let settles = Stretch { from: ask.from, ..settles };
-        ask.to = self.now.0 + 1;
+        let open = self.cut(open);
+        let settles = Stretch { from: asked_again(self.rules, self.series.kind, open, self.wanted), ..open };
+        let told = Stretch { to: self.now.0 + 1, ..settles };
+        let ask = if self.series.kind.is_bar_like() { settles } else { told };
         Some(self.question(ask, settles, ASKED))
     }
 
@@ -320,20 +354,19 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday and the day a week before it, once a day: the exchange corrects bars days later.
+    /// About yesterday and some days before it, once a day: the exchange corrects bars days later.
     fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;
         if self.series.kind != Kind::Bars
             || ledger.audited_to >= today
-            || self.now.0 < midnight.0 + AUDIT_AFTER_MS
+            || self.now.0 < midnight.0 + ms(self.rules.audit.after_midnight_s)
         {
             return Vec::new();
         }
-        let ends = AUDITED_DAYS_BACK.map(|days| today - days * BARS_PER_DAY);
-        let days = ends.map(|end| Stretch { from: end - BARS_PER_DAY, to: end });
-        let wanted = days.into_iter().filter_map(|day| day.common(self.wanted));
-        wanted.map(|day| self.question(day, day, AUDIT)).collect()
+        let days = audited_days(&self.rules.audit, today, self.wanted).into_iter();
+        let left = days.filter(|day| !self.audited.contains(&day.to));
+        left.map(|day| self.question(day, day, AUDIT)).collect()
     }
 
     fn question(&self, ask: Stretch, settles: Stretch, how: &'static str) -> Question {
@@ -350,27 +383,33 @@ impl Asks<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backtestd_core::market::{Market, Symbol};
+    use backtestd_core::market::{HOUR_MS, Market, Symbol};
 
     #[test]
-    fn yesterday_and_the_day_a_week_before_are_compared_once_a_day_an_hour_after_midnight() {
+    fn yesterday_and_days_of_the_week_before_are_compared_once_a_day_an_hour_after_midnight() {
         let series =
             SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: Symbol::new("BTCUSDT").unwrap() };
         let today = 20_000 * BARS_PER_DAY;
-        let asks = |hour: i64| Asks {
+        let spec = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
+        let rules = backtestd_store::load_specs(&spec).unwrap().sources.live;
+        let (none, yesterday) = (BTreeSet::new(), BTreeSet::from([today]));
+        let asks = |hour: i64, audited| Asks {
             series: &series,
+            audited,
+            rules: &rules,
             wanted: Stretch { from: today - 30 * BARS_PER_DAY, to: today + 12 * hour },
             now: Ts(BarIndex(today).open().0 + hour * HOUR_MS),
         };
         let mut ledger = Ledger::default();
-        assert_eq!(asks(0).audits(&ledger), []);
-        let audits = asks(1).audits(&ledger);
+        assert_eq!(asks(0, &none).audits(&ledger), []);
+        let audits = asks(1, &none).audits(&ledger);
         let days: Vec<i64> = audits.iter().map(|q| (today - q.ask.to) / BARS_PER_DAY).collect();
-        assert_eq!(days, [0, 7]);
+        assert_eq!(days, [0, 2, 7]);
         assert!(audits.iter().all(|q| q.ask.to - q.ask.from == BARS_PER_DAY && q.how == AUDIT));
-        ledger.audited_to = audits[1].ask.to;
-        assert_eq!(asks(1).audits(&ledger).len(), 2, "yesterday has not been answered for yet");
-        ledger.audited_to = audits[0].ask.to;
-        assert_eq!(asks(2).audits(&ledger), []);
+        ledger.audited_to = today - BARS_PER_DAY;
+        let left: Vec<i64> = asks(1, &yesterday).audits(&ledger).iter().map(|q| q.ask.to).collect();
+        assert_eq!(left, [today - 2 * BARS_PER_DAY, today - 7 * BARS_PER_DAY], "yesterday alone is not all");
+        ledger.audited_to = today;
+        assert_eq!(asks(2, &none).audits(&ledger), []);
     }
 }

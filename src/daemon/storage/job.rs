@@ -28,6 +28,16 @@ use serde::{Deserialize, Serialize};
 /// Where a reply goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
+/// A part of a series that nobody has answered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unasked {
+    /// Bars or instants that the exchange has to be asked about.
+    pub stretch: Stretch,
+    /// From here on it is asked for: what lies before it is asked for once more, because the newest records of an answer are
+    /// not always final.
+    pub ask_from: i64,
+}
+
 /// A job for the storage thread.
 #[derive(Debug)]
 pub enum Job {
@@ -45,7 +55,7 @@ pub enum Job {
         /// The exchange's time.
         now: Ts,
         /// None: nothing is missing.
-        reply: Reply<Option<Stretch>>,
+        reply: Reply<Option<Unasked>>,
     },
     /// What to ask the exchange next, of the series that are followed live.
     Due {

@@ -40,7 +40,7 @@ use backtestd_store::StoreError;
 
 pub(super) use change::{Install, Step};
 pub(super) use finality::{Due, Question, Standing};
-pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput};
+pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput, Unasked};
 pub(super) use join::JoinStep;
 pub(super) use markets::StorageMarkets;
 pub(super) use signal::read_entries;

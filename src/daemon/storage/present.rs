@@ -51,6 +51,10 @@ impl Worker {
             let end =
                 if is_asked { end_of(&series, back, back.open()) } else { end_of(&series, closed, now) };
             if extent.last >= end && (is_ahead || extent.last >= end_of(&series, closed, now)) {
+                if is_asked {
+                    // What is taken out is asked for again, even if only this clock is behind.
+                    self.reopen(&series, end)?;
+                }
                 let SeriesKey { kind, market, symbol } = &series;
                 let removed = self.store.trim_after(&series, end - 1)?;
                 tracing::warn!(%market, %symbol, kind = kind.name(), removed, "records of a clock that was ahead were removed");
@@ -63,13 +67,18 @@ impl Worker {
         tracing::warn!(next = %self.facts.next(), %now, "what was done lies in the future: it is taken back");
         self.facts.take_back(&mut self.store, back)?;
         for series in &followed {
-            let end = end_of(series, back, back.open());
-            let ledger = self.ledgers.of(&self.store, series)?;
-            ledger.reopen(Stretch { from: end, to: i64::MAX });
-            ledger.audited_to = ledger.audited_to.min(end);
-            let marks = [mark(series, ledger)];
-            self.store.put_lots(&[], &marks)?;
+            self.reopen(series, end_of(series, back, back.open()))?;
         }
+        Ok(())
+    }
+
+    /// Nothing is known any more of a series from `end` on.
+    fn reopen(&mut self, series: &SeriesKey, end: i64) -> Result<(), StorageError> {
+        let ledger = self.ledgers.of(&self.store, series)?;
+        ledger.reopen(Stretch { from: end, to: i64::MAX });
+        ledger.audited_to = ledger.audited_to.min(end);
+        let marks = [mark(series, ledger)];
+        self.store.put_lots(&[], &marks)?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::StorageError;
 use crate::daemon::Stage;
 use crate::daemon::shared::Shared;
 use crate::daemon::stream_log::{EntryKind, StreamEntry};
+use crate::publish::{current_version, read_current, version_name};
 use backtestd_core::blueprints::{Blueprint, SignalContext, signal_record};
 use backtestd_core::market::{BarIndex, DAY_MS, Ts};
 use backtestd_core::outcomes::Event;
@@ -42,12 +43,7 @@ const RETRACTED: &str =
 
 impl Signals {
     /// Reads where the stream stands.
-    pub(super) fn open(
-        store: &Store,
-        shared: &Shared,
-        states: Vec<String>,
-        (version, blueprints): (Option<String>, Vec<Blueprint>),
-    ) -> Result<Self, StorageError> {
+    pub(super) fn open(store: &Store, shared: &Shared, states: Vec<String>) -> Result<Self, StorageError> {
         let from = store.meta(FROM)?.and_then(|b| Some(i64::from_le_bytes(b.get(..8)?.try_into().ok()?)));
         let mut signals = Self {
             next_seq: 1,
@@ -66,7 +62,7 @@ impl Signals {
         }
         shared.stream.kept_from(store.first_signal()?.unwrap_or(1));
         shared.stream.resume_at(signals.next_seq - 1);
-        signals.set_blueprints(shared, version, blueprints);
+        signals.heed_published(shared);
         let last = signals.next_seq - 1;
         shared.update(|s| {
             s.last_signal_seq = last;
@@ -130,6 +126,32 @@ impl Signals {
         });
         self.blueprints = blueprints;
         self.version = version;
+    }
+
+    /// Reads the version in force of the data root, where another process has published since: its lines are what signals
+    /// name from now on.
+    pub(super) fn heed_published(&mut self, shared: &Shared) {
+        let dir = shared.config.data_root.join("blueprints");
+        let in_force = match current_version(&dir) {
+            Ok(number) => number.map(version_name),
+            Err(error) => return tracing::error!(%error, "the version in force cannot be read"),
+        };
+        if in_force.is_none() || in_force == self.version {
+            return;
+        }
+        match read_current(&dir) {
+            Ok(Some(found)) => {
+                let version = Some(found.manifest.version);
+                tracing::info!(version, "a version in force that signals name from now on");
+                shared.update(|s| s.blueprints.version.clone_from(&version));
+                self.set_blueprints(shared, version, found.blueprints);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                %error,
+                "the published version cannot be read; signals name the blueprints of the one before"
+            ),
+        }
     }
 
     /// Entries for a stretch of rows and what was detected on them: retractions of what was announced on them and is no

@@ -1,5 +1,6 @@
 //! The body of the storage thread: opening at a tick boundary, then one job after another.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub(super) struct Worker {
     pub(super) facts: Facts,
     /// What is settled of each series.
     pub(super) ledgers: Ledgers,
+    /// Ends of the days (bar numbers) whose audit of today is answered, while others of the series are not.
+    pub(super) audited: BTreeMap<SeriesKey, BTreeSet<i64>>,
     /// None until the first run.
     evidence: Option<Evidence>,
     commits: u32,
@@ -125,6 +128,7 @@ impl Worker {
             store,
             facts,
             ledgers: Ledgers::default(),
+            audited: BTreeMap::new(),
             evidence: None,
             commits: 0,
             pruned_on: None,
@@ -285,6 +289,7 @@ impl Worker {
         if rows > 0 {
             let started = Instant::now();
             let checkpoint = rows > 1 || self.is_checkpoint_due();
+            self.facts.signals.heed_published(&self.shared);
             let committed = self.facts.push(&mut self.store, &self.shared, rows as usize, now, checkpoint)?;
             events = committed.events;
             let ms = started.elapsed().as_secs_f64() * 1000.0;

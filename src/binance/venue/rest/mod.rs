@@ -54,6 +54,24 @@ pub(crate) fn routes() -> Router<Arc<Venue>> {
         .fallback(|| async { ApiError::NotFound })
 }
 
+/// The venue's own time in the header where servers say it, to the second, whatever `/time` says.
+pub(crate) async fn dated(
+    State(venue): State<Arc<Venue>>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(date) = http_date(venue.now()) {
+        response.headers_mut().insert(axum::http::header::DATE, date);
+    }
+    response
+}
+
+fn http_date(now: Ts) -> Option<HeaderValue> {
+    let at = jiff::Timestamp::from_millisecond(now.0).ok()?;
+    HeaderValue::from_str(&at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
+}
+
 /// What was asked and what went wrong so far: not a path of the venue, for tests of clients.
 fn tally(venue: &Venue) -> impl IntoResponse + use<> {
     faults::json(venue.tally.json())

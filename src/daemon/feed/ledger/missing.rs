@@ -9,7 +9,8 @@ const LONGEST_INTERVAL_MS: i64 = 8 * HOUR_MS;
 const JITTER_MS: i64 = 60_000;
 
 /// The parts of `asked` for which there ought to be records and are none. `times` are those of the records in `asked` and, of
-/// funding, of the settlements before it, ascending.
+/// funding, of the settlements before it, ascending. A settlement that is missing between one of those and one in `asked` may lie
+/// before `asked`: nobody knows where, so the whole time between the two is.
 #[must_use]
 pub fn missing(kind: Kind, asked: Stretch, times: &[i64]) -> Vec<Stretch> {
     match kind {
@@ -69,7 +70,8 @@ fn settlements(asked: Stretch, times: &[i64]) -> Vec<Stretch> {
     if asked.to - last > usual + JITTER_MS {
         missing.push(Stretch { from: last + usual - JITTER_MS, to: asked.to });
     }
-    missing.into_iter().filter_map(|gap| gap.common(asked)).collect()
+    let known = Stretch { from: asked.from.min(*first), ..asked };
+    missing.into_iter().filter(|gap| gap.to > asked.from).filter_map(|gap| gap.common(known)).collect()
 }
 
 #[cfg(test)]
@@ -116,6 +118,11 @@ mod tests {
         assert_eq!(gaps(&[0, 4, 8, 16, 24], 24), [], "the interval was changed");
         assert_eq!(gaps(&[], 24), [(0, 24)]);
         assert_eq!(gaps(&[20, 28], 28), [(0, 19)]);
+        // One was lost before the stretch that is asked for.
+        let asked = s(9 * HOUR_MS, 17 * HOUR_MS);
+        let lost = missing(Kind::Funding, asked, &hours(&[0, 16]));
+        assert_eq!(lost, [s(JITTER_MS, 16 * HOUR_MS)]);
+        assert_eq!(missing(Kind::Funding, asked, &hours(&[0, 8, 16])), []);
         // The newest is asked for first: of a stretch between two settlements that nobody has, nothing is missing.
         let alone = |from: i64, to: i64| missing(Kind::Funding, s(from * HOUR_MS + 1, to * HOUR_MS + 1), &[]);
         assert_eq!((alone(8, 14), alone(9, 15)), (vec![], vec![]));

@@ -20,12 +20,10 @@ pub use missing::{can_settle, missing};
 
 use serde::{Deserialize, Serialize};
 
-use backtestd_core::market::{BAR_MS, DAY_MS, HOUR_MS, Ts};
+use backtestd_core::market::{BAR_MS, Kind, Ts};
 
 /// Repairs that a ledger remembers one by one; older ones are only counted.
 const REPAIRS_KEPT: usize = 200;
-/// Wait before a hole is asked about again, by how many answers agree so far; the last one repeats.
-const HOLE_PATIENCE_MS: [i64; 6] = [0, 2 * BAR_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS];
 
 /// A part of a series: bar numbers or milliseconds, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +41,14 @@ impl Stretch {
         let both = Self { from: self.from.max(other.from), to: self.to.min(other.to) };
         (both.from < both.to).then_some(both)
     }
+
+    /// Slots or labels that lie in it, of a series of this kind: that of an instant may be the only millisecond that it has.
+    #[must_use]
+    pub fn records(self, kind: Kind) -> u64 {
+        let label = |ms: i64| -(-ms).div_euclid(BAR_MS);
+        let count = if kind.is_bar_like() { self.to - self.from } else { label(self.to) - label(self.from) };
+        count.unsigned_abs()
+    }
 }
 
 /// Slots for which the exchange said that it has nothing.
@@ -56,6 +62,17 @@ pub struct Hole {
     pub since: Ts,
     /// When it is asked about again.
     pub next: Ts,
+}
+
+/// An answer of the exchange, as far as it is about what is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// How often it said the same.
+    pub answers: u32,
+    /// When, by its clock.
+    pub now: Ts,
+    /// The rules' wait before a hole is asked about again, in seconds, by how many answers agree.
+    pub patience_s: &'a [u32],
 }
 
 /// What a repair did.
@@ -164,8 +181,14 @@ impl Ledger {
         self.holes.iter().rev().filter(is_due).find(|hole| hole.at.common(wanted).is_some())
     }
 
-    /// The exchange has answered for `stretch` (`answers` times the same) and has nothing for `missing` inside of it.
-    pub fn settle(&mut self, stretch: Stretch, missing: &[Stretch], answers: u32, now: Ts) {
+    /// `stretch` is answered for, and nothing of it is missing.
+    pub fn cover(&mut self, stretch: Stretch) {
+        self.settle(stretch, &[], Told { answers: 1, now: Ts(0), patience_s: &[] });
+    }
+
+    /// The exchange has answered for `stretch`, and has nothing for `missing` inside of it.
+    pub fn settle(&mut self, stretch: Stretch, missing: &[Stretch], told: Told<'_>) {
+        let Told { answers, now, .. } = told;
         if stretch.from >= stretch.to {
             return;
         }
@@ -186,12 +209,12 @@ impl Ledger {
                     holes.push(if is_early {
                         Hole { at, ..old.clone() }
                     } else {
-                        doubted(at, old.answers.saturating_add(answers), old.since, now)
+                        told.doubted(at, old.answers.saturating_add(answers), old.since)
                     });
                     fresh = fresh.into_iter().flat_map(|part| without(part, at)).collect();
                 }
             }
-            holes.extend(fresh.into_iter().map(|at| doubted(at, answers, now, now)));
+            holes.extend(fresh.into_iter().map(|at| told.doubted(at, answers, now)));
         }
         holes.sort_by_key(|hole| hole.at);
         self.holes = joined(holes);
@@ -241,9 +264,14 @@ impl Ledger {
     }
 }
 
-fn doubted(at: Stretch, answers: u32, since: Ts, now: Ts) -> Hole {
-    let step = HOLE_PATIENCE_MS.len().min(answers.max(1) as usize) - 1;
-    Hole { at, answers, since, next: Ts(now.0 + HOLE_PATIENCE_MS[step]) }
+impl Told<'_> {
+    /// The hole that this answer leaves, the last of so many that agree.
+    fn doubted(&self, at: Stretch, answers: u32, since: Ts) -> Hole {
+        let step = self.patience_s.len().min(answers.max(1) as usize).saturating_sub(1);
+        // Without rules whoever comes next asks again.
+        let wait_s = self.patience_s.get(step).copied().unwrap_or(0);
+        Hole { at, answers, since, next: Ts(self.now.0 + i64::from(wait_s) * 1000) }
+    }
 }
 
 /// The parts of `whole` outside of `cut`.
@@ -273,20 +301,36 @@ fn joined(holes: Vec<Hole>) -> Vec<Hole> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backtestd_core::market::DAY_MS;
+
+    const PATIENCE_S: [u32; 6] = [0, 600, 3600, 6 * 3600, 86_400, 7 * 86_400];
+
+    fn told(answers: u32, now: Ts) -> Told<'static> {
+        Told { answers, now, patience_s: &PATIENCE_S }
+    }
 
     fn s(from: i64, to: i64) -> Stretch {
         Stretch { from, to }
     }
 
     #[test]
+    fn a_hole_of_one_label_is_one_however_short_it_is() {
+        let label = 7 * BAR_MS;
+        assert_eq!(s(label, label + 1).records(Kind::OpenInterest), 1);
+        assert_eq!(s(label + 1, label + BAR_MS).records(Kind::OpenInterest), 0);
+        assert_eq!(s(label - 1, label + 2 * BAR_MS + 1).records(Kind::OpenInterest), 3);
+        assert_eq!(s(7, 9).records(Kind::Bars), 2);
+    }
+
+    #[test]
     fn what_is_not_settled_is_the_queue() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.open(s(0, 10)), [s(0, 10)]);
-        ledger.settle(s(2, 4), &[], 1, Ts(0));
-        ledger.settle(s(7, 9), &[], 1, Ts(0));
+        ledger.settle(s(2, 4), &[], told(1, Ts(0)));
+        ledger.settle(s(7, 9), &[], told(1, Ts(0)));
         assert_eq!(ledger.open(s(0, 10)), [s(0, 2), s(4, 7), s(9, 10)]);
         assert!(ledger.is_settled(2) && !ledger.is_settled(4));
-        ledger.settle(s(4, 7), &[], 1, Ts(0));
+        ledger.settle(s(4, 7), &[], told(1, Ts(0)));
         assert_eq!(ledger.settled(), [s(2, 9)]);
         ledger.reopen(s(5, 6));
         assert_eq!(ledger.open(s(0, 10)), [s(0, 2), s(5, 6), s(9, 10)]);
@@ -295,23 +339,23 @@ mod tests {
     #[test]
     fn a_hole_is_believed_longer_the_oftener_the_answer_was_the_same() {
         let mut ledger = Ledger::default();
-        ledger.settle(s(0, 10), &[s(3, 5)], 1, Ts(0));
+        ledger.settle(s(0, 10), &[s(3, 5)], told(1, Ts(0)));
         assert!(
             ledger.due_hole(s(0, 10), Ts(0)).is_some(),
             "a single answer is no answer: asked again at once"
         );
-        ledger.settle(s(3, 5), &[s(3, 5)], 1, Ts(1));
+        ledger.settle(s(3, 5), &[s(3, 5)], told(1, Ts(1)));
         assert_eq!(ledger.due_hole(s(0, 10), Ts(2 * BAR_MS)), None);
         assert!(ledger.due_hole(s(0, 10), Ts(2 * BAR_MS + 1)).is_some());
         // Every tick asks for the last bars again: that is no reason to believe it for days.
         for _ in 0..20 {
-            ledger.settle(s(0, 10), &[s(3, 5)], 2, Ts(2));
+            ledger.settle(s(0, 10), &[s(3, 5)], told(2, Ts(2)));
         }
         assert_eq!((ledger.holes()[0].answers, ledger.holes()[0].next), (2, Ts(2 * BAR_MS + 1)));
         let mut now = Ts(2);
         for _ in 0..20 {
             now = ledger.holes()[0].next;
-            ledger.settle(s(3, 5), &[s(3, 5)], 1, now);
+            ledger.settle(s(3, 5), &[s(3, 5)], told(1, now));
         }
         let hole = &ledger.holes()[0];
         assert_eq!((hole.answers, hole.since, hole.next), (22, Ts(0), Ts(now.0 + 7 * DAY_MS)));
@@ -320,22 +364,22 @@ mod tests {
     #[test]
     fn what_came_after_all_is_no_hole_and_what_is_new_of_one_begins_anew() {
         let mut ledger = Ledger::default();
-        ledger.settle(s(0, 10), &[s(3, 6)], 2, Ts(0));
+        ledger.settle(s(0, 10), &[s(3, 6)], told(2, Ts(0)));
         // The exchange has slot 4 now, and slot 6 is gone.
         let due = 2 * BAR_MS;
-        ledger.settle(s(0, 10), &[s(3, 4), s(5, 7)], 1, Ts(due));
+        ledger.settle(s(0, 10), &[s(3, 4), s(5, 7)], told(1, Ts(due)));
         let holes: Vec<_> = ledger.holes().iter().map(|h| (h.at, h.answers, h.since)).collect();
         assert_eq!(holes, [(s(3, 4), 3, Ts(0)), (s(5, 6), 3, Ts(0)), (s(6, 7), 1, Ts(due))]);
         assert!(ledger.is_hole(5) && !ledger.is_hole(4));
-        ledger.settle(s(5, 7), &[], 1, Ts(due + 1));
+        ledger.settle(s(5, 7), &[], told(1, Ts(due + 1)));
         assert_eq!(ledger.holes().len(), 1);
     }
 
     #[test]
     fn a_hole_outside_of_what_was_asked_stays_as_it_is() {
         let mut ledger = Ledger::default();
-        ledger.settle(s(0, 10), &[s(2, 8)], 2, Ts(0));
-        ledger.settle(s(4, 6), &[], 1, Ts(5));
+        ledger.settle(s(0, 10), &[s(2, 8)], told(2, Ts(0)));
+        ledger.settle(s(4, 6), &[], told(1, Ts(5)));
         let holes: Vec<_> = ledger.holes().iter().map(|h| (h.at, h.answers)).collect();
         assert_eq!(holes, [(s(2, 4), 2), (s(6, 8), 2)]);
     }
