@@ -64,7 +64,7 @@ compare() { # NAME STATE [flags of make_version]
 }
 # At the speed of time a bar takes five minutes: one close of one bar is waited for, beside the comparisons.
 like=$PWD/data/demo/blueprints
-mkdir latency live
+mkdir latency live recompute
 (cd latency && exec "$here/live.sh" latency "$backtestd" "$python" "$like" >latency.log 2>&1) &
 latency=$!
 trap 'kill -TERM $latency 2>/dev/null || true' EXIT
@@ -74,6 +74,13 @@ compare barriers state/demo --stop 120 --target 150
 compare gappy gappy
 compare gappy-barriers gappy --stop 120 --target 150 --adaptive
 
+# An account of 60, which is small enough for it: orders in whole steps, stops and targets on ticks, and what is too small for the exchange.
+echo "== barriers, as an account: quantities, prices, gains, and what is not placed"
+"$backtestd" simulate --state state/demo --data-root barriers --uncapped --equity 60 --trades barriers/account.jsonl >barriers/account.log
+head -n 3 barriers/account.log
+"$python" "$here/examples/backtest.py" --catalog barriers/catalog --blueprints barriers/blueprints --take "" --size blueprint \
+  --equity 60 --uncapped --account barriers/account.jsonl
+
 echo "== from the close of a bar to the callback"
 wait $latency || { tail -n 20 latency/latency.log; exit 1; }
 tail -n 2 latency/latency.log
@@ -81,3 +88,7 @@ tail -n 2 latency/latency.log
 # A live node beside the daemon: a version swapped between bars, both killed and started again.
 echo "== live: a version is swapped, daemon and node are killed and started again"
 (cd live && "$here/live.sh" swap "$backtestd" "$python" "$like")
+
+# And the versions are the daemon's own: by its schedule, and because the specs were edited.
+echo "== live: the daemon's own runs publish versions, of which one retires a rule"
+(cd recompute && "$here/live.sh" recompute "$backtestd" "$python")

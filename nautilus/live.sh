@@ -2,9 +2,11 @@
 # A live node of NautilusTrader beside a daemon on the simulated exchange, at 300 times the speed of time: a version is swapped
 # between bars, the daemon and the node are killed and started again, and what the node did is held against what the daemon sent.
 #   nautilus/live.sh swap PATH_OF_BACKTESTD PYTHON LIKE     in an empty folder; LIKE is a directory of blueprints to take a line from
+#   nautilus/live.sh recompute PATH_OF_BACKTESTD PYTHON     the daemon's own runs make the versions: one by its schedule at midnight, one
+#                                                           because the specs were edited, which retires a rule; at 600 times the speed
 #   nautilus/live.sh latency PATH_OF_BACKTESTD PYTHON LIKE  from the close of a bar to the callback, at the speed of time
 set -euo pipefail
-what=$1 backtestd=$2 python=$3 like=$4
+what=$1 backtestd=$2 python=$3 like=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 export BACKTESTD_SPEC=${BACKTESTD_SPEC:-$here/../spec}
 socket=state/backtestd.sock
@@ -12,8 +14,8 @@ started=()
 touch journal
 trap 'kill -KILL "${started[@]}" 2>/dev/null || true' EXIT
 
-exchange() { # SPEED START
-  "$backtestd" exchange --listen 127.0.0.1:0 --seed 1 --speed "$1" --start "$2" >exchange.log 2>&1 &
+exchange() { # SPEED START [more flags]
+  "$backtestd" exchange --listen 127.0.0.1:0 --seed 1 --speed "$1" --start "$2" "${@:3}" >exchange.log 2>&1 &
   started+=($!)
   for _ in $(seq 100); do
     url=$(grep -o 'http://127.0.0.1:[0-9]*' exchange.log | head -n 1) && return
@@ -23,15 +25,16 @@ exchange() { # SPEED START
   return 1
 }
 
+collect=funding,open_interest history=10d recompute=off
 daemon() { # SPEED
-  local ws=${url/http/ws}
+  local ws=${url/http/ws} grace=$((400 * $1 + 2000))
   "$backtestd" run --symbols BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT --spot-symbols BTCUSDT,ETHUSDT,SOLUSDT \
-    --collect funding,open_interest --start 10d --recompute off --grace-ms $((400 * $1 + 2000)) --clock-source exchange \
+    --collect $collect --start $history --recompute $recompute --grace-ms $((grace < 200000 ? grace : 200000)) --clock-source exchange \
     --clock-speed "$1" --data-root data --state state --binance-futures-rest "$url" --binance-futures-ws "$ws" \
     --binance-spot-rest "$url" --binance-spot-ws "$ws/spot" >>daemon.log 2>&1 &
   daemon=$!
   started+=($daemon)
-  for _ in $(seq 240); do
+  for _ in $(seq 1200); do
     if "$backtestd" status --state state 2>/dev/null | grep -q '^state *live'; then return; fi
     kill -0 $daemon || break
     sleep 0.25
@@ -64,6 +67,8 @@ wait_for() { # SECONDS COMMAND
   echo "not seen within $seconds s: $*"
 }
 are_open() { [ $(($(grep -c '"kind": "opened"' journal) - $(grep -c '"kind": "closed"' journal))) -ge "$1" ]; }
+are_seen() { [ "$(grep "\"kind\": \"$1\"" journal | grep -c "${3:-}" || true)" -ge "$2" ]; }
+is_after() { [ "$(readlink data/blueprints/current)" != "$1" ]; }
 is_refused() { grep -q 'retired before the entry' journal; }
 
 now_ms() { curl -sf "$url/fapi/v1/time" | grep -oE '[0-9]+'; }
@@ -97,6 +102,39 @@ case $what in
     "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints data/blueprints \
       --swapped-ms "$swapped" --until-ms "$until"
     ;;
+  recompute)
+    # Edges that a hundred days suffice for, on two event types; no faults.
+    "$backtestd" exchange --print-scenario | sed -e '/^  - id: flush/,/^    drift_bps/d' -e '/^faults:/,$d' \
+      -e 's/injected_per_10k: 36/injected_per_10k: 72/' -e 's/injected_per_10k: 20/injected_per_10k: 60/' \
+      -e 's/drift_bps: 37/drift_bps: 90/' >scenario.yaml
+    echo 'faults: []' >>scenario.yaml
+    cp -r "$BACKTESTD_SPEC" spec
+    export BACKTESTD_SPEC=$PWD/spec
+    collect=funding history=105d recompute=1d
+    exchange 600 2025-04-24T14:00:00Z --scenario scenario.yaml
+    daemon 600
+    wait_for 60 test -e data/blueprints/current
+    first=$(readlink data/blueprints/current)
+    node 900 first.log
+    wait_for 60 are_seen opened 1
+    # The daemon looks again when a day has closed, and what it finds is another version.
+    wait_for 200 is_after "$first"
+    second=$(readlink data/blueprints/current)
+    wait_for 60 are_seen opened 1 "$second"
+    # An event that is another one from now on, and too rare to be found: what was published on it has ended.
+    sed -i 's/tq(rsurp, 0.995)/tq(rsurp, 0.9999)/' spec/events/vol_spike.yaml
+    wait_for 60 is_after "$second"
+    third=$(readlink data/blueprints/current)
+    wait_for 60 are_seen opened 1 "$third"
+    sleep 10
+    until=$(now_ms)
+    kill -INT $node
+    wait $node || true
+    curl -sN --max-time 3 --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream || true
+    grep -E 'discovery (starts|finished)' daemon.log | grep -oE 'reason="[a-z ]*"|version="v[0-9]*"' | paste -sd' '
+    "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints data/blueprints \
+      --own --until-ms "$until"
+    ;;
   latency)
     "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints
     # The bar after the Tokyo open is an event of every symbol: it closes at 00:05, eighty seconds after the start.
@@ -107,5 +145,5 @@ case $what in
     grep -E '^(entries|after)' node.log
     grep -qE '^after .*: signal n [0-9]+' node.log
     ;;
-  *) echo "usage: nautilus/live.sh swap|latency PATH_OF_BACKTESTD PYTHON LIKE" && exit 2 ;;
+  *) echo "usage: nautilus/live.sh swap|recompute|latency PATH_OF_BACKTESTD PYTHON LIKE" && exit 2 ;;
 esac

@@ -33,6 +33,8 @@ mod python;
 mod robust_worlds;
 #[path = "discovery/stages.rs"]
 mod stages;
+#[path = "discovery/thresholds.rs"]
+mod thresholds;
 #[path = "discovery/world.rs"]
 mod world;
 #[path = "discovery/worlds.rs"]

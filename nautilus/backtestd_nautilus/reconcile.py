@@ -7,6 +7,7 @@ from typing import Any
 
 # What the daemon's account calls the reasons for which the strategy places no order.
 WHY = {
+    "risk_unknown": "risk unknown",
     "no_room": "no room under the caps",
     "below_step": "less than a step",
     "below_min_notional": "less than the least order",

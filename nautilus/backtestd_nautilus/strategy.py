@@ -155,9 +155,6 @@ class BlueprintStrategy(Strategy):
         if name not in self.config.instruments:
             self.count("other instrument", signal.event_id, trigger.id)
             return
-        if not (trigger.scale > 0.0 or self.config.size == "least"):
-            self.count("risk unknown", signal.event_id, trigger.id)
-            return
         version = self._version(signal.version)
         blueprint: Blueprint | None = version.blueprints.get(trigger.id) if version is not None else None
         if blueprint is None:
@@ -172,6 +169,9 @@ class BlueprintStrategy(Strategy):
             return
         bar_ns = (trigger.exit_at_ns - trigger.entry_at_ns) // blueprint.time_stop_bars
         self.cool_until[key] = signal.ts_event + blueprint.cooldown_bars * bar_ns
+        if not (trigger.scale > 0.0 or self.config.size == "least"):
+            self.count("risk unknown", signal.event_id, trigger.id)
+            return
         # By the bars and not by a clock: the stream may come in accelerated time.
         if self._bar_at.get(name, 0) >= trigger.entry_at_ns:
             self.count("late", signal.event_id, trigger.id)

@@ -163,10 +163,10 @@ class ExchangeBars(LiveMarketDataClient):
         for instrument in self.instruments.values():
             self._instrument_provider.add(instrument)
             self._handle_data(instrument)
-        self.create_task(self._poll(), log_msg="poll bars")
+        self.polling = self.create_task(self._poll(), log_msg="poll bars")
 
     async def _disconnect(self) -> None:
-        """The task ends with the loop."""
+        self.polling.cancel()
 
     async def _subscribe_bars(self, command) -> None:  # noqa: ANN001
         """Every bar is handed on."""
@@ -242,6 +242,8 @@ def main() -> int:
         TradingNodeConfig(
             trader_id="SANDBOX-001",
             logging=LoggingConfig(log_level="WARNING"),
+            # Simulated fills are there at once: nothing is waited for at the end.
+            timeout_post_stop=1.0,
             data_clients={
                 "BINANCE": ExchangeBarsConfig(url=args.exchange, symbols=symbols, every_s=every_s),
                 "BACKTESTD": SignalClientConfig(socket=args.socket, position=args.position),
@@ -274,12 +276,10 @@ def main() -> int:
     node.add_exec_client_factory("BINANCE", SandboxLiveExecClientFactory)
     node.build()
 
-    async def stop_after() -> None:
-        await asyncio.sleep(args.seconds)
-        await node.stop_async()
-
+    # A timer and no task: who ends it before by Ctrl-C leaves nothing that is waited for.
     loop = node.get_event_loop()
-    loop.create_task(stop_after())
+    stopping = []
+    loop.call_later(args.seconds, lambda: stopping.append(loop.create_task(node.stop_async())))
     node.run()
     signals = SignalClientFactory.made[-1]
     print(f"stream  {signals.counts}, at most {signals.largest_age_ms:.0f} ms after the announcement (not told in accelerated time)")

@@ -107,7 +107,7 @@ pub(super) struct ResearchCmd {
     #[arg(long, value_parser = parse_date, value_name = "DATE", requires = "walk_forward")]
     from: Option<Ts>,
     /// Take stages whose inputs have not changed from the cache below the data root (`cache/stages/`), and say which were
-    /// taken and why others were not. The files are the same either way. Not for --walk-forward.
+    /// taken and why others were not. The files are the same either way.
     #[arg(long = "stage-cache", alias = "stage_cache", env = "BACKTEST_STAGE_CACHE",
           value_parser = FalseyValueParser::new())]
     stage_cache: bool,

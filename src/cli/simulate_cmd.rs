@@ -196,7 +196,7 @@ fn text(name: &str, p: &Portfolio) -> String {
         "{name}: {} trades, {} of the starting equity ({}), deepest fall {:.2} %\n\
          exposure: at most {:.2} x equity gross, {:.2} net; without caps {:.2}; {:.2} if every nested blueprint traded\n\
          given {:.1} % of what was asked for, {} positions left out: {} had no room under caps and throttle, {} were less than a \
-         step, {} less than the least order\n",
+         step, {} less than the least order, {} of unknown risk\n",
         a.totals.trades,
         percent(a.total_return()),
         a.mean_bps().map_or_else(|| "no trade".to_owned(), |m| format!("{m:+.1} bps a trade")),
@@ -210,6 +210,7 @@ fn text(name: &str, p: &Portfolio) -> String {
         a.unplaced.no_room,
         a.unplaced.below_step,
         a.unplaced.below_min_notional,
+        a.unplaced.risk_unknown,
     );
     let row = |name: String, t: &Totals| {
         let share = |x: f64| format!("{:.1}", BPS * x / a.start_equity);

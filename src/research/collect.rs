@@ -39,6 +39,8 @@ pub struct Collected {
     pub quality: QualityReport,
     /// Detector health as it stood before each of the marks that were asked for, in their order.
     pub quality_at: Vec<QualityReport>,
+    /// The counts behind each of these.
+    pub counts_at: Vec<Vec<u8>>,
     /// Per requested symbol: bars and gaps of the range.
     pub bars: BTreeMap<Symbol, BarCount>,
     /// What events can be moved in; only where a placebo is asked for.
@@ -127,7 +129,7 @@ pub(super) fn collect_at(
     let (mut outcomes, mut measured) = (Vec::new(), Vec::new());
     let mut bars: BTreeMap<Symbol, BarCount> = BTreeMap::new();
     let total = (request.end - history_from).max(0) as u64;
-    let mut quality_at = Vec::new();
+    let (mut quality_at, mut counts_at) = (Vec::new(), Vec::new());
 
     while pipeline.next_bar() < request.end {
         let from = pipeline.next_bar();
@@ -152,13 +154,13 @@ pub(super) fn collect_at(
         events.extend(facts.events.into_iter().filter(reported));
         if marks.contains(&pipeline.next_bar()) {
             quality_at.push(pipeline.quality_of(&request.symbols));
+            counts_at.push(pipeline.health_counts()?);
         }
         progress((pipeline.next_bar() - history_from) as u64, total);
     }
     count_quarantined(store, request, &mut bars)?;
     let (open_outcomes, quality) = (pipeline.open_outcomes(), pipeline.quality_of(&request.symbols));
-    let quality_counts = pipeline.health_counts()?;
-    let mut marked = pipeline.marked_outcomes();
+    let (quality_counts, mut marked) = (pipeline.health_counts()?, pipeline.marked_outcomes());
     marked.retain(|o| o.event.bar >= request.first && request.symbols.contains(&o.event.symbol));
     let written = lake.map(|lake| finish_lake(lake, &mut pipeline, store, (request, &symbols), &mut log));
     let features = written.transpose()?.unwrap_or_default();
@@ -177,6 +179,7 @@ pub(super) fn collect_at(
         open_outcomes,
         quality,
         quality_at,
+        counts_at,
         bars,
         history,
         history_from,

@@ -43,7 +43,7 @@ pub fn run(
     let Admitted { config, catalogue, mut ledger, accounting, measure_looks } = enter(store, request, day)?;
     let mut stages = Stages::of(request);
     let (collected, pipeline) =
-        stages.pipeline(store, &mut |done, total| progress("features and events", done, total))?;
+        stages.pipeline(store, &[], &mut |done, total| progress("features and events", done, total))?;
     let (excluded, lacking) = (exclusions(&collected.quality), lacking(&collected.quality));
     let looks: Vec<&Accounting> =
         std::iter::once(&accounting).chain(measure_looks.iter().map(|look| &look.accounting)).collect();

@@ -13,7 +13,7 @@ use backtestd_core::market::Symbol;
 use backtestd_core::pipeline::{EventQuality, POOLED, PartialSource, QualityReport};
 
 /// Wall time of a stage, and where its result came from.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageTime {
     /// Name of the stage.
     pub stage: String,

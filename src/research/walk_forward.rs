@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::ResearchError;
-use super::collect::{Collected, collect_at};
+use super::collect::Collected;
 use super::driver::enter;
 use super::markets::StoreMarkets;
 use super::request::Request;
+use super::stages::Stages;
+use super::summary::StageTime;
 use super::walk_tables::write_tables;
 use crate::publish::{Publication, PublishError, publish_conclusions};
 use crate::report::{WalkPage, walk_page};
@@ -95,6 +97,10 @@ pub struct WalkSummary {
     pub dir: PathBuf,
     /// The HTML report.
     pub report: PathBuf,
+    /// Stages of the pass over the log, each computed or taken from an earlier walk: no part of the file, which is the same
+    /// either way.
+    #[serde(skip)]
+    pub stages: Vec<StageTime>,
 }
 
 /// Below the walk's directory: versions as any consumer reads them.
@@ -121,9 +127,11 @@ pub fn walk_forward(
     let trials = accounting.total as u64;
     let midnight = |day: i64| Ts((day + 1) * DAY_MS).bar();
     let marks: Vec<BarIndex> = looks.iter().map(|day| midnight(*day)).collect();
-    let collected =
-        collect_at(store, request, &marks, &mut |done, total| progress("features and events", done, total))?;
+    let mut stages = Stages::of(request);
+    let (collected, _) =
+        stages.pipeline(store, &marks, &mut |done, total| progress("features and events", done, total))?;
     let run_id = name_of(request, walk, &collected, &accounting);
+    stages.name(&run_id);
     let mut markets = markets_of(store, request)?;
     let dir = request.data_root.join("reports/walk_forward");
     let scratch = dir.join(format!(".new-{run_id}"));
@@ -173,6 +181,7 @@ pub fn walk_forward(
         max_drawdown: account.map(|a| a.max_drawdown),
         report: kept.join("report.html"),
         dir: kept,
+        stages: stages.times(),
         run_id,
     };
     write(&scratch, &summary, &record)?;
@@ -320,6 +329,9 @@ impl WalkSummary {
             look.added.iter().for_each(|id| out.push_str(&format!(" +{id}")));
             look.retired.iter().for_each(|change| out.push_str(&format!(" -{} ({})", change.id, change.why)));
             out.push('\n');
+        }
+        for stage in self.stages.iter().filter(|stage| stage.is_cached) {
+            out.push_str(&format!("{:<12} {} ({})\n", stage.stage, stage.how(), stage.why));
         }
         out.push_str(&format!(
             "versions in  {}\nreport       {}\n",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use backtestd::research::{Request, RunSummary, STAGE_CACHE, run};
+use backtestd::research::{Request, RunSummary, STAGE_CACHE, WalkRequest, WalkSummary, run, walk_forward};
 use backtestd_core::market::{Market, RawBlock, RawPut, Records, Ts};
 use backtestd_core::spec::{CompiledSpec, SourceFile};
 use backtestd_store::{Delivery, Fsync, Origin, Store, read_files};
@@ -50,13 +50,17 @@ impl Place {
     }
 
     fn research(&mut self, data: &str, stage_cache: bool) -> RunSummary {
-        let spec = CompiledSpec::from_files(Path::new("spec"), &self.files).unwrap();
-        let bars = START + 4320..START + ROWS as i64;
-        let plain = Request::plain(&Arc::new(spec), symbols(3), bars, self.data(data));
-        let request = Request { publish: true, write_features: true, stage_cache, ..plain };
+        let request = self.request(data, stage_cache);
         // The state remembers the highest version of any data root; each root here begins its own.
         let _ = fs::remove_file(self.dir.path().join("state/last_version"));
         run(&mut self.store, &request, Ts(0), &mut |_, _, _| {}).unwrap()
+    }
+
+    fn request(&self, data: &str, stage_cache: bool) -> Request {
+        let spec = CompiledSpec::from_files(Path::new("spec"), &self.files).unwrap();
+        let bars = START + 4320..START + ROWS as i64;
+        let plain = Request::plain(&Arc::new(spec), symbols(3), bars, self.data(data));
+        Request { publish: true, write_features: true, stage_cache, ..plain }
     }
 
     fn data(&self, name: &str) -> PathBuf {
@@ -125,6 +129,38 @@ fn a_second_run_takes_every_stage_and_leaves_the_bytes_of_one_that_computes_them
     let told =
         |s: &RunSummary| (s.outcomes, s.hypotheses, s.discoveries, s.reasons.clone(), s.version.clone());
     assert_eq!((told(&first), told(&second)), (told(&plain), told(&plain)));
+}
+
+#[test]
+fn a_second_walk_takes_the_pass_over_the_log_and_leaves_the_bytes_of_one_that_makes_it() {
+    let mut place = Place::new();
+    let mut walk = |data: &str, stage_cache: bool| {
+        let request = Request { publish: false, write_features: false, ..place.request(data, stage_cache) };
+        let from = WalkRequest { from: (START + 6000).open(), step_days: 3 };
+        walk_forward(&mut place.store, &request, from, &mut |_, _, _| {}).unwrap()
+    };
+    let (first, second, plain) = (walk("cached", true), walk("cached", true), walk("plain", false));
+    let cached = |summary: &WalkSummary| summary.stages.iter().filter(|s| s.is_cached).count();
+    assert_eq!([&first, &second, &plain].map(cached), [0, 1, 0], "{}", second.text());
+    assert!(second.text().contains("pipeline     from cache (run "), "{}", second.text());
+    assert!(first.looks.len() >= 2, "{}", first.text());
+    let other = {
+        let request = Request { publish: false, write_features: false, ..place.request("cached", true) };
+        let from = WalkRequest { from: (START + 6000).open(), step_days: 4 };
+        walk_forward(&mut place.store, &request, from, &mut |_, _, _| {}).unwrap()
+    };
+    assert_eq!(cached(&other), 0, "other looks are another pass");
+    let results = |data: &str| -> BTreeMap<String, Vec<u8>> {
+        let own = |name: &String| name.contains(&first.run_id);
+        place.results(data).into_iter().filter(|(name, _)| own(name)).collect()
+    };
+    let (a, b) = (results("cached"), results("plain"));
+    assert!(a.len() > 4, "{:?}", a.keys());
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, bytes) in &a {
+        // The one file that says where it lies.
+        assert!(*bytes == b[name] || name.ends_with("walk_forward.json"), "{name} differs");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn events_of(growth: f64) -> BTreeMap<String, usize> {
         engine: EngineOptions::BATCH,
     };
     let mut raw = RawBlock::empty(first, rows, 1);
-    let at = |n: usize| 100.0 * (growth * n as f64).exp();
+    let at = |n: usize| 100.0 * libm::exp(growth * n as f64);
     for (n, bar) in (0..rows).zip((0..).map(|n| first + n)) {
         let (open, close) = (at(n), at(n + 1));
         raw.symbols[0].perp.push(Bar {

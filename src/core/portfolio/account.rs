@@ -258,6 +258,10 @@ impl<'a> Running<'a> {
         for o in &self.open {
             book.add(&ask(o.position), o.notional / equity);
         }
+        // One that has no size must not take part: it would scale what is asked for beside it.
+        let (asked, unknown): (Vec<&Position>, Vec<&Position>) =
+            asked.iter().copied().partition(|p| p.scale > 0.0 && p.scale.is_finite());
+        unknown.into_iter().for_each(|position| self.not_placed(position, Unfit::RiskUnknown));
         let asks: Vec<Ask> = asked.iter().map(|p| ask(p)).collect();
         let throttle = self.spec.throttle(self.drawdown);
         let sizes = allocate(&asks, &book, self.spec, throttle);
@@ -270,17 +274,19 @@ impl<'a> Running<'a> {
                     self.settled -= notional * position.cost / 2.0;
                     self.open.push(Open { position, notional, asked: wanted });
                 }
-                Err(why) => {
-                    self.out.unplaced.count(why);
-                    self.out.not_placed.push(NotPlaced {
-                        blueprint: position.blueprint.clone(),
-                        event_id: position.event_id.clone(),
-                        symbol: position.symbol.clone(),
-                        why,
-                    });
-                }
+                Err(why) => self.not_placed(position, why),
             }
         }
+    }
+
+    fn not_placed(&mut self, position: &Position, why: Unfit) {
+        self.out.unplaced.count(why);
+        self.out.not_placed.push(NotPlaced {
+            blueprint: position.blueprint.clone(),
+            event_id: position.event_id.clone(),
+            symbol: position.symbol.clone(),
+            why,
+        });
     }
 
     fn mark(&mut self, bar: BarIndex) {

@@ -92,19 +92,22 @@ fn without_caps_the_account_is_the_plain_sum_of_its_positions() {
 fn orders_are_whole_steps_and_what_is_too_small_is_counted_by_its_reason() {
     let orders = OrderRules { tick: None, step: Some(0.5), min_notional: Some(100.0) };
     let way = [[0.01, 0.0002]];
-    let positions: Vec<Position> = [0.37, 0.12, 0.08, 0.04, 0.0]
+    let positions: Vec<Position> = [0.37, 0.12, 0.08, 0.04, f64::NAN]
         .into_iter()
         .enumerate()
         .map(|(at, scale)| Position { orders, ..position(at as i64 * 2, &way, Side::Long, scale) })
         .collect();
     let account = trade(&positions, &free());
-    // 370 is 3.7 pieces: 3.5. 120 is 1.2: 1. 80 is 0.5 and worth 50: below 100. 40 is less than half a piece. 0 is nothing.
+    // 370 is 3.7 pieces: 3.5. 120 is 1.2: 1. 80 is 0.5 and worth 50: below 100. 40 is less than half a piece. One has no size.
     let quantities: Vec<f64> = account.closed.iter().map(|c| c.quantity).collect();
     assert_eq!(quantities, [3.5, 1.0]);
-    assert_eq!(account.unplaced, Unplaced { no_room: 1, below_step: 1, below_min_notional: 1 });
+    assert_eq!(
+        account.unplaced,
+        Unplaced { risk_unknown: 1, below_step: 1, below_min_notional: 1, ..Unplaced::default() }
+    );
     assert_eq!(account.left_out, 3);
     let why: Vec<Unfit> = account.not_placed.iter().map(|n| n.why).collect();
-    assert_eq!(why, [Unfit::BelowMinNotional, Unfit::BelowStep, Unfit::NoRoom]);
+    assert_eq!(why, [Unfit::BelowMinNotional, Unfit::BelowStep, Unfit::RiskUnknown]);
     assert!((account.allocated - 450.0 / 610.0).abs() < 1e-12);
     // 450 earn 1 %, pay 2 bps of funding and 12 of costs.
     let t = account.totals;

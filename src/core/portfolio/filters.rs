@@ -24,7 +24,9 @@ pub struct Filters {
 /// Positions that came to nothing, by what stood in the way of their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Unplaced {
-    /// Caps, the throttle, or a size of zero left nothing of it.
+    /// The rule's sizing knows no size: the volatility at the event is unknown.
+    pub risk_unknown: u64,
+    /// Caps or the throttle left nothing of it.
     pub no_room: u64,
     /// Less than one step of the quantity.
     pub below_step: u64,
@@ -36,7 +38,9 @@ pub struct Unplaced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unfit {
-    /// Caps, the throttle, or a size of zero left nothing of it.
+    /// The rule's sizing knows no size.
+    RiskUnknown,
+    /// Caps or the throttle left nothing of it.
     NoRoom,
     /// It is less than one step of the quantity.
     BelowStep,
@@ -48,11 +52,12 @@ impl Unplaced {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.no_room + self.below_step + self.below_min_notional
+        self.risk_unknown + self.no_room + self.below_step + self.below_min_notional
     }
 
     pub(super) const fn count(&mut self, why: Unfit) {
         match why {
+            Unfit::RiskUnknown => self.risk_unknown += 1,
             Unfit::NoRoom => self.no_room += 1,
             Unfit::BelowStep => self.below_step += 1,
             Unfit::BelowMinNotional => self.below_min_notional += 1,
@@ -140,7 +145,8 @@ fn on_tick(price: f64, tick: f64, up: bool) -> f64 {
 /// So many ticks as the double that is nearest to the decimal number which is meant: 3 ticks of 0.1 are 0.3.
 fn decimal(ticks: f64, tick: f64) -> f64 {
     let mut scale = 1.0;
-    while scale < 1e12 && ((tick * scale).round() - tick * scale).abs() > 1e-6 {
+    let is_whole = |x: f64| x > 0.5 && (x.round() / x - 1.0).abs() < 1e-9;
+    while scale < 1e15 && !is_whole(tick * scale) {
         scale *= 10.0;
     }
     ticks * (tick * scale).round() / scale
@@ -232,6 +238,8 @@ mod tests {
             (0.124_931_4, 0.00001, 0.12493, 0.12494),
             (1234.2, 0.5, 1234.0, 1234.5),
             (1234.2, 5.0, 1230.0, 1235.0),
+            (0.123_456_78, 0.000_001, 0.123_456, 0.123_457),
+            (0.000_012_345, 0.000_000_01, 0.000_012_34, 0.000_012_35),
         ] {
             assert_eq!(
                 [on_tick(price, tick, false), on_tick(price, tick, true)],

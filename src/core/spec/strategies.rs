@@ -228,7 +228,7 @@ impl PortfolioSpec {
             max_net: FREE,
             max_symbol: FREE,
             max_family: FREE,
-            drawdown_begin: 1.0,
+            drawdown_begin: FREE,
             drawdown_end: FREE,
             ..self
         }
@@ -354,7 +354,8 @@ mod tests {
         for (left, wanted) in left.iter().zip([1.0, 0.6, 0.2, 0.0, 0.0]) {
             assert!((left - wanted).abs() < 1e-12);
         }
-        assert_eq!(limit.uncapped().throttle(0.9), 1.0);
+        // Who loses more than there was goes on, where nothing throttles.
+        assert_eq!([0.9, 1.0, 3.0].map(|fall| limit.uncapped().throttle(fall)), [1.0; 3]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::publish::{DirectoryError, current_version, version_name};
 use crate::research::log_digest::LogHashes;
 use crate::research::request::Request;
 use backtestd_core::blueprints::sha256_hex;
+use backtestd_core::market::BarIndex;
 use backtestd_core::pipeline::PipelineConfig;
 use backtestd_store::{Store, StoreError, trial_to_text};
 
@@ -22,7 +23,13 @@ pub(super) fn sources(config: &PipelineConfig) -> Inputs {
 }
 
 /// The pipeline: every record, the range, and the specs of features, states, events, costs and calendars.
-pub(super) fn pipeline(request: &Request, read: &Inputs, log: &LogHashes, sources: Inputs) -> Inputs {
+pub(super) fn pipeline(
+    request: &Request,
+    read: &Inputs,
+    log: &LogHashes,
+    sources: Inputs,
+    marks: &[BarIndex],
+) -> Inputs {
     let mut out = read.clone();
     out.extend(sources);
     out.extend(log.parts.clone());
@@ -31,6 +38,11 @@ pub(super) fn pipeline(request: &Request, read: &Inputs, log: &LogHashes, source
     let symbols: Vec<&str> = request.symbols.iter().map(|symbol| symbol.as_str()).collect();
     out.insert("symbols".to_owned(), symbols.join(","));
     out.insert("features".to_owned(), request.write_features.to_string());
+    // A walk also keeps what was known of the detectors at each of its looks.
+    let looks: Vec<String> = marks.iter().map(|mark| mark.open().rfc3339()).collect();
+    if !looks.is_empty() {
+        out.insert("looks".to_owned(), looks.join(","));
+    }
     out
 }
 

@@ -25,6 +25,8 @@ struct Kept {
     marked: Vec<KeptOutcome>,
     open_outcomes: u64,
     quality_counts: Vec<u8>,
+    /// The same before each mark of a walk.
+    counts_at: Vec<Vec<u8>>,
     bars: BTreeMap<Symbol, BarCount>,
     features: Vec<KeptFile>,
 }
@@ -118,6 +120,7 @@ pub(super) fn encode(collected: &Collected, root: &Path) -> Option<Vec<u8>> {
         horizons,
         open_outcomes: collected.open_outcomes as u64,
         quality_counts: collected.quality_counts.clone(),
+        counts_at: collected.counts_at.clone(),
         bars: collected.bars.clone(),
         features: collected.features.iter().map(file).collect::<Option<_>>()?,
     };
@@ -134,6 +137,11 @@ pub(super) fn decode(
 ) -> Result<Option<Collected>, ResearchError> {
     let Ok(kept) = postcard::from_bytes::<Kept>(bytes) else { return Ok(None) };
     let Start { history_from, mut pipeline, .. } = start;
+    let mut quality_at = Vec::new();
+    for counts in &kept.counts_at {
+        pipeline.load_health_counts(counts)?;
+        quality_at.push(pipeline.quality_of(&request.symbols));
+    }
     pipeline.load_health_counts(&kept.quality_counts)?;
     let all = |list: &[KeptOutcome]| list.iter().map(|of| kept.outcome(of)).collect::<Option<Vec<_>>>();
     let (Some(booked), Some(marked)) = (all(&kept.outcomes), all(&kept.marked)) else { return Ok(None) };
@@ -159,7 +167,8 @@ pub(super) fn decode(
         marked: marked.into_iter().map(|(outcome, _)| outcome).collect(),
         open_outcomes: kept.open_outcomes as usize,
         quality: pipeline.quality_of(&request.symbols),
-        quality_at: Vec::new(),
+        quality_at,
+        counts_at: kept.counts_at,
         bars,
         history: None,
         history_from,

@@ -21,13 +21,13 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::ResearchError;
-use super::collect::{Collected, collect, start};
+use super::collect::{Collected, collect_at, start};
 use super::features;
 use super::log_digest::{LogHashes, read_log};
 use super::request::Request;
 use super::summary::StageTime;
 use backtestd_core::discovery::{Catalogue, DayRecord, DiscoveryConfig, EvidenceBook, OutcomeTable};
-use backtestd_core::market::hex;
+use backtestd_core::market::{BarIndex, hex};
 use backtestd_store::Store;
 use backtestd_store::lake::write_bytes;
 
@@ -165,10 +165,12 @@ impl<'a> Stages<'a> {
         key
     }
 
-    /// Reads the log and runs it through the pipeline, or takes what an earlier run made of the same records.
+    /// Reads the log and runs it through the pipeline, or takes what an earlier run made of the same records. `marks` are the
+    /// instants of a walk: see [`collect_at`].
     pub(super) fn pipeline(
         &mut self,
         store: &Store,
+        marks: &[BarIndex],
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(Collected, String), ResearchError> {
         let request = self.request;
@@ -176,18 +178,18 @@ impl<'a> Stages<'a> {
         let sources = inputs::sources(begun.pipeline.config());
         if self.off.is_some() {
             let began = self.clock;
-            let collected = collect(store, request, progress)?;
+            let collected = collect_at(store, request, marks, progress)?;
             // Reading was a part of the pass: its time is the pipeline's.
             self.clock = Instant::now();
             let read = self.close_bars(&collected.log, "read along with the pipeline");
             self.clock = began;
-            let inputs = inputs::pipeline(request, &read, &collected.log, sources);
+            let inputs = inputs::pipeline(request, &read, &collected.log, sources, marks);
             let why = self.off.unwrap_or_default().to_owned();
             return Ok(self.close_pipeline(collected, inputs, Err(why)));
         }
         let log = read_log(store, request, &begun)?;
         let read = self.close_bars(&log, "its records are what everything else is compared with");
-        let inputs = inputs::pipeline(request, &read, &log, sources);
+        let inputs = inputs::pipeline(request, &read, &log, sources, marks);
         let why = match self.look(PIPELINE, &inputs) {
             Err(why) => why,
             Ok(found) => match kept::decode(&found.payload, store, request, begun, log)? {
@@ -198,7 +200,7 @@ impl<'a> Stages<'a> {
                 },
             },
         };
-        let collected = collect(store, request, progress)?;
+        let collected = collect_at(store, request, marks, progress)?;
         Ok(self.close_pipeline(collected, inputs, Err(why)))
     }
 
