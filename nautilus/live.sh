@@ -43,8 +43,9 @@ daemon() { # SPEED
   return 1
 }
 
+versions=data/blueprints
 node() { # SECONDS LOG
-  "$python" "$here/examples/sandbox.py" --exchange "$url" --socket "$socket" --blueprints data/blueprints --position position \
+  "$python" "$here/examples/sandbox.py" --exchange "$url" --socket "$socket" --blueprints "$versions" --position position \
     --state node.json --journal journal --seconds "$1" >"$2" 2>&1 &
   node=$!
   started+=($node)
@@ -76,18 +77,23 @@ now_ms() { curl -sf "$url/fapi/v1/time" | grep -oE '[0-9]+'; }
 case $what in
   swap)
     "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints
+    # The node has a copy of its own: a daemon takes a version that it sees, and would send nothing that the node is to refuse.
+    versions=copy
+    cp -a data/blueprints $versions
     exchange 300 2025-02-10
     daemon 300
     node 600 first.log
     sleep 15
     wait_for 45 are_open 3
-    # Half of the rules are retired, and the others have a stop from now on. The daemon is not told: the node looks for itself.
-    "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out data/blueprints --number 2 --retire 2 --stop 40
+    # Half of the rules are retired, and the others have a stop from now on. The daemon is told when it starts again.
+    "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out $versions --number 2 --retire 2 --stop 40
     swapped=$(now_ms)
     sleep 12
     wait_for 45 is_refused
     kill -KILL $daemon
     wait $daemon 2>/dev/null || true
+    rm -r data/blueprints
+    cp -a $versions data/blueprints
     daemon 300
     sleep 15
     kill -KILL $node
@@ -99,7 +105,7 @@ case $what in
     # The stream as the daemon has it, from its first entry on.
     curl -sN --max-time 3 --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream || true
     grep -E '^(stream|entries|trades|after)' second.log
-    "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints data/blueprints \
+    "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints $versions \
       --swapped-ms "$swapped" --until-ms "$until"
     ;;
   recompute)
