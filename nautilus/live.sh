@@ -84,12 +84,12 @@ case $what in
     daemon 300
     node 600 first.log
     sleep 15
-    wait_for 45 are_open 3
+    wait_for 120 are_open 3
     # Half of the rules are retired, and the others have a stop from now on. The daemon is told when it starts again.
     "$python" "$here/parity/make_version.py" --like "$like" --spec "$BACKTESTD_SPEC" --out $versions --number 2 --retire 2 --stop 40
     swapped=$(now_ms)
     sleep 12
-    wait_for 45 is_refused
+    wait_for 120 is_refused
     kill -KILL $daemon
     wait $daemon 2>/dev/null || true
     rm -r data/blueprints
@@ -122,16 +122,16 @@ case $what in
     wait_for 60 test -e data/blueprints/current
     first=$(readlink data/blueprints/current)
     node 900 first.log
-    wait_for 60 are_seen opened 1
+    wait_for 150 are_seen opened 1
     # The daemon looks again when a day has closed, and what it finds is another version.
     wait_for 200 is_after "$first"
     second=$(readlink data/blueprints/current)
-    wait_for 60 are_seen opened 1 "$second"
+    wait_for 150 are_seen opened 1 "$second"
     # An event that is another one from now on, and too rare to be found: what was published on it has ended.
     sed -i 's/tq(rsurp, 0.995)/tq(rsurp, 0.9999)/' spec/events/vol_spike.yaml
     wait_for 60 is_after "$second"
     third=$(readlink data/blueprints/current)
-    wait_for 60 are_seen opened 1 "$third"
+    wait_for 150 are_seen opened 1 "$third"
     sleep 10
     until=$(now_ms)
     kill -INT $node
