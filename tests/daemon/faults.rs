@@ -93,8 +93,14 @@ pub(crate) async fn assert_equals_the_exchange(home: &Home, exchange: &RunningEx
             (Kind::OpenInterest, Market::Perp),
         ] {
             let series = SeriesKey { kind, market, symbol: symbol.clone() };
-            let (from, to) =
-                if kind.is_bar_like() { (first.0, last.0) } else { (first.open().0 + 1, last.open().0) };
+            let (from, to) = match kind {
+                // The exchange itself keeps open interest for thirty days.
+                Kind::OpenInterest => {
+                    ((first.open().0 + 1).max(last.open().0 - 29 * 86_400_000), last.open().0)
+                }
+                _ if kind.is_bar_like() => (first.0, last.0),
+                _ => (first.open().0 + 1, last.open().0),
+            };
             let page = rest.history(&series, from, to, last.close()).await.unwrap();
             let mut wanted: Vec<(i64, Columns)> = Vec::new();
             page.records.rows().each(&mut |time, columns, _| wanted.push((time, *columns)));
