@@ -38,17 +38,13 @@ fn free() -> PortfolioSpec {
     }
 }
 
-fn trade(positions: &[Position], spec: &PortfolioSpec) -> Account {
-    run(positions, spec)
-}
-
 #[test]
 fn equity_is_the_start_with_price_and_funding_less_costs() {
     let ways: [&[[f64; 2]]; 3] =
         [&[[0.01, 0.0], [0.03, 0.0001]], &[[-0.02, 0.0]], &[[0.0, 0.0], [0.005, -0.0002], [0.001, -0.0002]]];
     let positions: Vec<Position> =
         ways.iter().enumerate().map(|(at, way)| position(at as i64 * 2, way, Side::Long, 0.5)).collect();
-    let account = trade(&positions, &free());
+    let account = run(&positions, &free());
     let t = account.totals;
     assert_eq!(t.trades, 3);
     assert!((account.end_equity - (1000.0 + t.price + t.funding - t.costs)).abs() < 1e-9);
@@ -74,7 +70,7 @@ fn without_caps_the_account_is_the_plain_sum_of_its_positions() {
             )
         })
         .collect();
-    let account = trade(&positions, &free());
+    let account = run(&positions, &free());
     let plain: f64 = positions
         .iter()
         .map(|p| {
@@ -97,7 +93,7 @@ fn orders_are_whole_steps_and_what_is_too_small_is_counted_by_its_reason() {
         .enumerate()
         .map(|(at, scale)| Position { orders, ..position(at as i64 * 2, &way, Side::Long, scale) })
         .collect();
-    let account = trade(&positions, &free());
+    let account = run(&positions, &free());
     // 370 is 3.7 pieces: 3.5. 120 is 1.2: 1. 80 is 0.5 and worth 50: below 100. 40 is less than half a piece. One has no size.
     let quantities: Vec<f64> = account.closed.iter().map(|c| c.quantity).collect();
     assert_eq!(quantities, [3.5, 1.0]);
@@ -114,10 +110,10 @@ fn orders_are_whole_steps_and_what_is_too_small_is_counted_by_its_reason() {
     assert!((t.price - 4.5).abs() < 1e-9 && (t.funding + 0.09).abs() < 1e-9 && (t.costs - 0.54).abs() < 1e-9);
     assert!((account.end_equity - (1000.0 + t.pnl())).abs() < 1e-9);
     // What caps make too small is too small as well, and what they leave nothing of has no room.
-    let none = trade(&positions[..1], &PortfolioSpec { max_gross: 0.06, ..free() });
+    let none = run(&positions[..1], &PortfolioSpec { max_gross: 0.06, ..free() });
     assert_eq!(none.unplaced, Unplaced { below_min_notional: 1, ..Unplaced::default() });
     let two = [positions[0].clone(), Position { entry_bar: BarIndex(0), ..positions[1].clone() }];
-    assert_eq!(trade(&two, &PortfolioSpec { max_gross: f64::MIN_POSITIVE, ..free() }).unplaced.total(), 2);
+    assert_eq!(run(&two, &PortfolioSpec { max_gross: f64::MIN_POSITIVE, ..free() }).unplaced.total(), 2);
 }
 
 #[test]
@@ -128,9 +124,9 @@ fn exposure_is_what_is_open_at_once_and_an_exit_makes_room_at_its_own_bar() {
         position(2, &held, Side::Long, 0.6),
         position(4, &held, Side::Long, 0.6),
     ];
-    let uncapped = trade(&positions, &free());
+    let uncapped = run(&positions, &free());
     assert!((uncapped.peak_gross - 1.2).abs() < 1e-12);
-    let capped = trade(&positions, &PortfolioSpec { max_gross: 1.0, ..free() });
+    let capped = run(&positions, &PortfolioSpec { max_gross: 1.0, ..free() });
     assert!((capped.peak_gross - 1.0).abs() < 1e-12);
     let sizes: Vec<f64> = capped.closed.iter().map(|c| c.notional).collect();
     // The first leaves at bar 4, when the third comes: 0.6, 0.4, 0.6.
@@ -145,10 +141,7 @@ fn a_drawdown_throttles_what_comes_after_it_and_not_what_brings_it_about() {
     let spec = PortfolioSpec { drawdown_begin: 0.0, drawdown_end: 0.25, ..free() };
     let fall = position(0, &[[-0.2, 0.0]], Side::Long, 0.5);
     let after = |entry| {
-        trade(
-            &[Position { cost: 0.0, ..fall.clone() }, position(entry, &[[0.0, 0.0]], Side::Long, 0.5)],
-            &spec,
-        )
+        run(&[Position { cost: 0.0, ..fall.clone() }, position(entry, &[[0.0, 0.0]], Side::Long, 0.5)], &spec)
     };
     // The loss of 10 % is booked at bar 1: a position at that very close does not know it yet.
     assert!((after(1).closed[1].notional - 500.0).abs() < 1e-9);
@@ -156,7 +149,7 @@ fn a_drawdown_throttles_what_comes_after_it_and_not_what_brings_it_about() {
     let mut waiting = vec![Position { cost: 0.0, ..fall.clone() }];
     waiting.push(Position { cost: 0.0, ..position(0, &[[0.0, 0.0]; 3], Side::Long, 0.0) });
     waiting.push(position(2, &[[0.0, 0.0]], Side::Long, 0.5));
-    let account = trade(&waiting, &spec);
+    let account = run(&waiting, &spec);
     assert!((account.closed.last().unwrap().notional - 300.0).abs() < 1e-9, "{:?}", account.closed);
     assert!((account.max_drawdown - 0.1).abs() < 1e-3);
 }
