@@ -51,44 +51,56 @@ for folder in holes/*/; do
   "$backtestd" import --state gappy --market perp --kind funding "data/demo/lake/raw/perp/$(basename "$folder")/funding" >/dev/null 2>&1
 done
 
-compare() { # NAME STATE [flags of make_version]
+# Versions of what the demo has found, with every event type, and their catalogs: one after another, since a store has one owner.
+prepare() { # NAME STATE [flags of make_version]
   local name=$1 state=$2
   shift 2
   "$python" "$here/parity/make_version.py" --like data/demo/blueprints --out "$name/blueprints" "$@"
   "$backtestd" export nautilus --out "$name/catalog" --state "$state" --data-root "$name" >"$name/export.log"
-  echo "== $name: $(tail -n 1 "$name/export.log")"
-  local path=()
-  case " $* " in *" --adaptive "*) path=(--adaptive) ;; esac
-  "$python" "$here/examples/backtest.py" --catalog "$name/catalog" --blueprints "$name/blueprints" --take "" "${path[@]}" \
-    | tee "$name/backtest.log"
 }
-# At the speed of time a bar takes five minutes: one close of one bar is waited for, beside the comparisons.
-like=$PWD/data/demo/blueprints
-mkdir latency live recompute
-(cd latency && exec "$here/live.sh" latency "$backtestd" "$python" "$like" >latency.log 2>&1) &
-latency=$!
-trap 'kill -TERM $latency 2>/dev/null || true' EXIT
+prepare ordinary state/demo
+prepare barriers state/demo --stop 120 --target 150
+prepare gappy gappy
+prepare gappy-barriers gappy --stop 120 --target 150 --adaptive
 
-compare ordinary state/demo
-compare barriers state/demo --stop 120 --target 150
-compare gappy gappy
-compare gappy-barriers gappy --stop 120 --target 150 --adaptive
+compare() { # NAME [flags of backtest.py]
+  echo "== $1: $(tail -n 1 "$1/export.log")"
+  "$python" "$here/examples/backtest.py" --catalog "$1/catalog" --blueprints "$1/blueprints" --take "" "${@:2}"
+}
 
 # An account of 60, which is small enough for it: orders in whole steps, stops and targets on ticks, and what is too small for the exchange.
-echo "== barriers, as an account: quantities, prices, gains, and what is not placed"
-"$backtestd" simulate --state state/demo --data-root barriers --uncapped --equity 60 --trades barriers/account.jsonl >barriers/account.log
-head -n 3 barriers/account.log
-"$python" "$here/examples/backtest.py" --catalog barriers/catalog --blueprints barriers/blueprints --take "" --size blueprint \
-  --equity 60 --uncapped --account barriers/account.jsonl
+account() {
+  echo "== barriers, as an account: quantities, prices, gains, and what is not placed"
+  "$backtestd" simulate --state state/demo --data-root barriers --uncapped --equity 60 --trades barriers/account.jsonl >barriers/account.log
+  head -n 3 barriers/account.log
+  "$python" "$here/examples/backtest.py" --catalog barriers/catalog --blueprints barriers/blueprints --take "" --size blueprint \
+    --equity 60 --uncapped --account barriers/account.jsonl
+}
 
-echo "== from the close of a bar to the callback"
-wait $latency || { tail -n 20 latency/latency.log; exit 1; }
-tail -n 2 latency/latency.log
+# A live node beside the daemon.
+live() { # PART [LIKE]
+  echo "== live: $1"
+  mkdir "$1"
+  (cd "$1" && "$here/live.sh" "$1" "$backtestd" "$python" "${@:2}")
+}
 
-# A live node beside the daemon: a version swapped between bars, both killed and started again.
-echo "== live: a version is swapped, daemon and node are killed and started again"
-(cd live && "$here/live.sh" swap "$backtestd" "$python" "$like")
-
-# And the versions are the daemon's own: by its schedule, and because the specs were edited.
-echo "== live: the daemon's own runs publish versions, of which one retires a rule"
-(cd recompute && "$here/live.sh" recompute "$backtestd" "$python")
+# Lanes side by side: an engine has one core, and what is live waits for the clock most of the time. A lane is a process group.
+lanes=()
+lane() { # NAME COMMANDS
+  set -m
+  (set -e; eval "$2") >"$1.log" 2>&1 &
+  lanes+=("$1 $!")
+  set +m
+}
+trap 'for lane in "${lanes[@]}"; do kill -TERM -- "-${lane##* }" 2>/dev/null || true; done' EXIT
+like=$PWD/data/demo/blueprints
+lane latency 'live latency "$like"'
+lane nodes 'live swap "$like"; live recompute'
+lane plain 'compare ordinary; compare gappy'
+lane bounded 'compare barriers; compare gappy-barriers --adaptive; account'
+failed=0
+for lane in "${lanes[@]}"; do
+  wait "${lane##* }" || { echo "failed: ${lane%% *}"; failed=1; }
+  cat "${lane%% *}.log"
+done
+exit $failed

@@ -15,6 +15,7 @@ touch journal
 trap 'kill -KILL "${started[@]}" 2>/dev/null || true' EXIT
 
 exchange() { # SPEED START [more flags]
+  : >exchange.log
   "$backtestd" exchange --listen 127.0.0.1:0 --seed 1 --speed "$1" --start "$2" "${@:3}" >exchange.log 2>&1 &
   started+=($!)
   for _ in $(seq 100); do
@@ -72,6 +73,18 @@ are_seen() { [ "$(grep "\"kind\": \"$1\"" journal | grep -c "${3:-}" || true)" -
 is_after() { [ "$(readlink data/blueprints/current)" != "$1" ]; }
 is_refused() { grep -q 'retired before the entry' journal; }
 
+# The stream as the daemon has it, from its first entry on; it never ends, so that it is cut.
+whole_stream() {
+  for seconds in 3 10 30; do
+    curl -sSN --max-time "$seconds" --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream 2>curl.log || true
+    if grep -q '^id:' stream; then return; fi
+  done
+  echo "the daemon shows no entry of its stream within 30 s: $(head -n 3 curl.log stream)"
+  kill -0 "$daemon" || echo "the daemon has ended"
+  tail -n 20 daemon.log
+  return 1
+}
+
 now_ms() { curl -sf "$url/fapi/v1/time" | grep -oE '[0-9]+'; }
 
 case $what in
@@ -102,8 +115,7 @@ case $what in
     sleep 16
     until=$(now_ms)
     wait $node || true
-    # The stream as the daemon has it, from its first entry on.
-    curl -sN --max-time 3 --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream || true
+    whole_stream
     grep -E '^(stream|entries|trades|after)' second.log
     "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints $versions \
       --swapped-ms "$swapped" --until-ms "$until"
@@ -136,7 +148,7 @@ case $what in
     until=$(now_ms)
     kill -INT $node
     wait $node || true
-    curl -sN --max-time 3 --unix-socket "$socket" -H 'Last-Event-ID: 0' http://localhost/v1/signals >stream || true
+    whole_stream
     grep -E 'discovery (starts|finished)' daemon.log | grep -oE 'reason="[a-z ]*"|version="v[0-9]*"' | paste -sd' '
     "$python" "$here/parity/check_live.py" --journal journal --stream stream --exchange "$url" --blueprints data/blueprints \
       --own --until-ms "$until"

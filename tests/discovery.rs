@@ -27,6 +27,8 @@ mod measures;
 mod oracle;
 #[path = "discovery/prints.rs"]
 mod prints;
+#[path = "discovery/promotion.rs"]
+mod promotion;
 #[path = "common/python.rs"]
 mod python;
 #[path = "discovery/robust_worlds.rs"]

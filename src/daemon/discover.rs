@@ -77,18 +77,21 @@ pub(super) struct Found {
     pub report: Option<PathBuf>,
 }
 
-/// The candidates: the part that needs no outcomes.
-#[must_use]
-pub(super) fn candidates(input: &RunInput) -> Discovery {
+fn look(input: &RunInput) -> Look<'_> {
     let looked = &input.looked;
-    let look = Look {
+    Look {
         catalogue: &looked.catalogue,
         book: &looked.book,
         accounting: &looked.accounting,
         excluded: &looked.excluded,
         lacking: &looked.lacking,
-    };
-    find(&look, &looked.config)
+    }
+}
+
+/// The candidates: the part that needs no outcomes.
+#[must_use]
+pub(super) fn candidates(input: &RunInput) -> Discovery {
+    find(&look(input), &input.looked.config)
 }
 
 /// Runs bridge and compiler over the candidates and the outcomes of closed days, writes the run's reports, and publishes
@@ -115,7 +118,8 @@ pub(super) fn run(
     let spec = &input.spec;
     let replay = Some(hex(&looked.link));
     let mut conclusions =
-        conclude(spec, discovery, outcomes, &facts, replay, markets).map_err(|error| error.to_string())?;
+        conclude(spec, (&look(input), &looked.config), discovery, outcomes, &facts, replay, markets)
+            .map_err(|error| error.to_string())?;
     conclusions.split_costs(spec, outcomes, facts.discovery_end);
     write_run_files(&request.data_root, spec, &facts, &conclusions).map_err(|error| error.to_string())?;
     let evidence = (&*looked.catalogue, &*looked.book);

@@ -7,7 +7,6 @@ use backtestd_core::conclude::Conclusions;
 use backtestd_core::discovery::{Catalogue, EvidenceBook};
 use backtestd_core::market::Ts;
 use backtestd_core::spec::CompiledSpec;
-use backtestd_core::tradability::PromotionReport;
 use backtestd_store::lake::{LakeError, write_bytes, write_phase2_reports};
 
 use super::columns::columns_beside;
@@ -54,15 +53,8 @@ pub fn write_run_files(
     let phase2 = reports.join("phase2").join(&facts.run_id);
     write_phase2_reports(&phase2, &conclusions.discovery, &columns_beside(conclusions))?;
     write_promotion_audit(&reports, &spec.hash, &facts.run_id, candidates, &conclusions.compiled)?;
-    let promotion = PromotionReport::of(
-        candidates,
-        bridge,
-        (facts.discovery_start, facts.discovery_end),
-        conclusions.discovery.summary.trials as u64,
-        &spec.strategies.promotion,
-    );
     let path = reports.join("promotions").join(&facts.run_id).join(PROMOTION_FILE);
-    write_bytes(&path, (canonical_json(&promotion) + "\n").as_bytes())?;
+    write_bytes(&path, (canonical_json(&conclusions.promotion) + "\n").as_bytes())?;
     if let Some(portfolio) = &conclusions.portfolio {
         let path = reports.join("strategy_blueprints").join(&facts.run_id).join(PORTFOLIO_FILE);
         write_bytes(&path, (canonical_json(portfolio) + "\n").as_bytes())?;

@@ -175,8 +175,15 @@ impl Ran<'_> {
         let (measures, counts) = tests_beside(self, measure_looks)?;
         let replay = needs_outcomes(&discovery).then(|| replay_link(look.book, request.first));
         let mut markets = ResearchMarkets::of(store, request);
-        let mut conclusions =
-            conclude(&request.spec, discovery, &collected.outcomes, facts, replay, &mut markets)?;
+        let mut conclusions = conclude(
+            &request.spec,
+            (look, self.config),
+            discovery,
+            &collected.outcomes,
+            facts,
+            replay,
+            &mut markets,
+        )?;
         conclusions.split_costs(&request.spec, &collected.outcomes, facts.discovery_end);
         write_run_files(&request.data_root, &request.spec, facts, &conclusions)?;
         let phase2 = request.data_root.join("reports/phase2").join(&facts.run_id);

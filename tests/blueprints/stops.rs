@@ -89,7 +89,8 @@ fn world() -> World {
             Market::on_grid(first, end, &raw.perp, Some(raw.funding.iter().copied())),
         );
     }
-    let conclusions = conclude(&spec, discovery, &outcomes, &facts, None, &mut markets).unwrap();
+    let conclusions =
+        conclude(&spec, (&look, &config), discovery, &outcomes, &facts, None, &mut markets).unwrap();
     World { raw, outcomes, end: end.bar(), conclusions }
 }
 

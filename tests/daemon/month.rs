@@ -203,34 +203,45 @@ async fn all_events(home: &Home) -> BTreeMap<String, Value> {
     all
 }
 
-/// What was announced and not retracted is the registry since the first live tick, each once, none before its bar.
-fn every_event_was_announced(
-    seen: &[(u64, String, Value)],
-    events: &BTreeMap<String, Value>,
-    status: &Value,
-) {
-    let mut standing: BTreeSet<String> = BTreeSet::new();
+/// What was announced and not retracted, with the open of its bar. Nothing is announced twice, unless it was retracted meanwhile, nor before its bar has
+/// closed.
+pub(crate) fn announced_once(seen: &[(u64, String, Value)]) -> BTreeMap<String, Ts> {
+    let mut standing = BTreeMap::new();
     for (seq, kind, data) in seen {
         let Some(id) = data["event_id"].as_str() else { continue };
         match kind.as_str() {
             "signal" => {
                 let ns = |field: &str| data[field].as_i64().unwrap();
                 assert!(ns("arrival_ns") >= ns("detected_ns"), "{seq} before its bar closed: {data}");
-                assert!(standing.insert(id.to_owned()), "{seq} twice: {data}");
+                let bar = Ts(ns("timestamp_ns") / 1_000_000);
+                assert!(standing.insert(id.to_owned(), bar).is_none(), "{seq} twice: {data}");
             }
-            "retraction" => assert!(standing.remove(id), "{seq} retracts what was not announced: {data}"),
+            "retraction" => {
+                assert!(standing.remove(id).is_some(), "{seq} retracts what was not announced: {data}")
+            }
             _ => {}
         }
     }
+    standing
+}
+
+/// What was announced and not retracted is the registry since the first live tick, each once, none before its bar.
+fn every_event_was_announced(
+    seen: &[(u64, String, Value)],
+    events: &BTreeMap<String, Value>,
+    status: &Value,
+) {
+    let standing = announced_once(seen);
     let from = parse_time(status["live"]["live_from"].as_str().unwrap()).unwrap();
     let at = |event: &Value| parse_time(event["timestamp"].as_str().unwrap()).unwrap();
     // What the last ticks detected may still be on its way to the reader.
     let until = Ts(committed(status).0 - 2 * BAR_MS);
     let registry: BTreeSet<&String> =
         events.iter().filter(|(_, event)| at(event) >= from && at(event) < until).map(|(id, _)| id).collect();
-    let missing: Vec<_> = registry.iter().filter(|id| !standing.contains(**id)).collect();
+    let missing: Vec<_> = registry.iter().filter(|id| !standing.contains_key(**id)).collect();
     assert!(missing.is_empty(), "never announced: {missing:?}");
-    let wrong: Vec<_> = standing.iter().filter(|id| !events.contains_key(*id)).collect();
+    let wrong: Vec<_> =
+        standing.iter().filter(|(id, bar)| **bar < until && !events.contains_key(*id)).collect();
     assert!(wrong.is_empty(), "announced, standing, and not in the registry: {wrong:?}");
 }
 

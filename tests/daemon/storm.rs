@@ -1,6 +1,5 @@
 //! Every fault at once, over many bars: afterwards the stored records are the exchange's own, and every signal was sent once.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +7,7 @@ use backtestd_core::market::{BAR_MS, Draws};
 use serde_json::Value;
 
 use super::faults::{assert_equals_the_exchange, home, settled, ticks, with_wrong_bars, without_second_row};
+use super::month::announced_once;
 use super::proxy::{Proxy, Verdict};
 use super::support::{committed, exchange, follow_signals};
 
@@ -98,13 +98,7 @@ async fn weather(seed: u64) {
     reader.abort();
     assert_equals_the_exchange(&home, &exchange, committed(&status).bar() - 3).await;
 
-    let mut ids = BTreeSet::new();
-    for (_, kind, data) in seen.lock().unwrap().iter().filter(|(_, kind, _)| kind == "signal") {
-        let (arrival, detected) =
-            (data["arrival_ns"].as_i64().unwrap(), data["detected_ns"].as_i64().unwrap());
-        assert!(arrival >= detected, "{kind} before its bar closed: {data}");
-        assert!(ids.insert(data["event_id"].as_str().unwrap().to_owned()), "twice: {data}");
-    }
+    assert!(!announced_once(&seen.lock().unwrap()).is_empty());
     home.live_is_batch();
     the_ledger_explains_every_repair(&home, BAR_MS);
 }

@@ -236,6 +236,12 @@ fn belief(b: &Value, promotion: &Value, out: &mut String) {
             "over time",
             &format!("{} after costs (trades); deflated Sharpe {}", parts.join(", "), plain(dsr)),
         );
+        let chosen = match promotion["found_before_test"].as_bool() {
+            Some(true) => "took no part in the choice: discovery finds it in the days before it alone",
+            Some(false) => "took part in the choice: the days before it alone do not suffice",
+            None => return,
+        };
+        line(out, "test part", chosen);
     }
 }
 

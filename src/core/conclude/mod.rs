@@ -9,6 +9,7 @@
 //! The daemon's recompute, a batch run and calibration call the same functions; with the same evidence they get the same
 //! lines.
 
+mod before_test;
 mod error;
 mod funnel;
 mod measures;
@@ -16,7 +17,7 @@ mod placebo;
 mod placement;
 mod portfolio;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::blueprints::{CompileInputs, Compiled, RunFacts, SelectionFacts, SideCosts, compile};
@@ -29,8 +30,9 @@ use crate::outcomes::{CostParts, Outcome};
 use crate::pipeline::{LackingSeries, QualityReport};
 use crate::portfolio::Filters;
 use crate::spec::CompiledSpec;
-use crate::tradability::{self, BridgeError, BridgeInputs, BridgeResult, Markets};
+use crate::tradability::{self, BridgeError, BridgeInputs, BridgeResult, Markets, PromotionReport, Split};
 
+use before_test::found_before;
 pub use error::ConcludeError;
 pub use funnel::{Stage, funnel};
 pub use measures::{MeasureCount, statistic_words};
@@ -47,6 +49,8 @@ pub struct Conclusions {
     pub bridge: BTreeMap<usize, BridgeResult>,
     /// Blueprints, verdicts and reasons.
     pub compiled: Compiled,
+    /// The record of what the bridge traded, cut in time, with what was found before the test part.
+    pub promotion: PromotionReport,
     /// What one account earns that trades the blueprints together; `None` without trades.
     pub portfolio: Option<Portfolio>,
     /// Mean cost of each candidate's evidence in its parts; `None` before [`Conclusions::split_costs`], and where the outcomes
@@ -145,7 +149,7 @@ pub fn needs_outcomes(discovery: &Discovery) -> bool {
     discovery.candidates.iter().any(tradability::is_evaluated)
 }
 
-/// Runs bridge and compiler over a discovery. The bridge trades the outcomes that are booked on closed days: what it
+/// Runs bridge and compiler over the discovery of a look. The bridge trades the outcomes that are booked on closed days: what it
 /// decides changes when a day closes, like everything else. What outcomes do not say, which is how a stop, a target or a
 /// later entry fares, it reads from the bars of closed days in `markets`. `replay` names the history in the publications.
 ///
@@ -153,6 +157,7 @@ pub fn needs_outcomes(discovery: &Discovery) -> bool {
 /// When the outcomes belong to other specs, or the bars cannot be read.
 pub fn conclude(
     spec: &CompiledSpec,
+    look: (&Look<'_>, &DiscoveryConfig),
     mut discovery: Discovery,
     outcomes: &[Outcome],
     run: &RunFacts,
@@ -173,9 +178,17 @@ pub fn conclude(
     } else {
         BTreeMap::new()
     };
-    let history = (run.discovery_start, run.discovery_end);
-    let (trials, promotion) = (discovery.summary.trials as u64, &spec.strategies.promotion);
-    tradability::promote(&mut discovery.candidates, &mut bridge, history, trials, promotion);
+    let rules = &spec.strategies.promotion;
+    let split = Split::new(run.discovery_start, run.discovery_end, rules);
+    let before_test = if bridge.is_empty() {
+        BTreeSet::new()
+    } else {
+        found_before(split.validation_end, look, spec, outcomes)?
+    };
+    let trials = discovery.summary.trials as u64;
+    let promotion =
+        PromotionReport::of(&discovery.candidates, &bridge, &split, &before_test, (trials, rules));
+    tradability::promote(&mut discovery.candidates, &mut bridge, &promotion, rules);
     let costs = &spec.defaults.costs;
     let max_q = spec.gates.gate_v1_phase2.base.max_q_value;
     let compiled = compile(
@@ -196,7 +209,7 @@ pub fn conclude(
     )?;
     let portfolio = Portfolio::of(&compiled, &discovery, &bridge, &inputs, markets, &Filters::of(spec))
         .map_err(BridgeError::from)?;
-    Ok(Conclusions { discovery, bridge, compiled, portfolio, costs: Vec::new() })
+    Ok(Conclusions { discovery, bridge, compiled, promotion, portfolio, costs: Vec::new() })
 }
 
 /// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a
@@ -214,8 +227,8 @@ pub fn conclude_like(
 ) -> Result<Conclusions, ConcludeError> {
     let mut book = config.open_book(look.catalogue);
     book.advance(&outcome_table(spec, outcomes)?, look.catalogue, closed_through(run.data_watermark));
-    let discovery = find(&Look { book: &book, ..*look }, config);
-    conclude(spec, discovery, outcomes, run, None, markets)
+    let look = Look { book: &book, ..*look };
+    conclude(spec, (&look, config), find(&look, config), outcomes, run, None, markets)
 }
 
 /// All of it over outcomes whose trials no ledger counts: a simulated world.

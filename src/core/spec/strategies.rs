@@ -178,7 +178,7 @@ pub struct PromotionSpec {
     pub embargo_bars: u32,
     /// Blocks of days of the combinatorially symmetric cross-validation; even.
     pub cscv_blocks: u32,
-    /// Whether what the bridge lets through must pass what follows as well.
+    /// Whether what the bridge lets through must be found in the days before the test part alone, and pass what follows.
     #[serde(default)]
     pub required: bool,
     /// Trades in the test part, at least this many.

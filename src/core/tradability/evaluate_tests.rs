@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
@@ -5,7 +6,7 @@ use crate::blueprints::tests::candidate;
 use crate::market::BarIndex;
 use crate::outcomes::{CostParts, Event};
 use crate::spec::gates::{BridgeGate, GatesSpec};
-use crate::tradability::{BarSeries, DetectedAgain, Market, OtherThresholds, Sample};
+use crate::tradability::{BarSeries, DetectedAgain, Market, OtherThresholds, PromotionReport, Sample, Split};
 
 fn gates() -> GatesSpec {
     serde_saphyr::from_str(include_str!("../../../spec/gates.yaml")).unwrap()
@@ -382,13 +383,16 @@ fn where_promotion_is_required_the_test_part_of_the_record_decides_too() {
     // Trades of days 3 to 20, of which the last eleven, after the embargo of the test part, lose 6 bps each.
     let mut booked = outcomes("BTCUSDT", 39, 30.0);
     booked.extend(outcomes("BTCUSDT", 50, 5.0).into_iter().skip(39));
-    let judged = |asked: &dyn Fn(&mut crate::spec::strategies::PromotionSpec)| {
+    let judged_if = |is_found: bool, asked: &dyn Fn(&mut crate::spec::strategies::PromotionSpec)| {
         let mut spec = strategies().promotion;
         asked(&mut spec);
         let (candidate, result) = judge(&booked, &strategies());
+        let before: BTreeSet<String> =
+            is_found.then(|| candidate.measured.candidate_id.clone()).into_iter().collect();
         let (mut candidates, mut results) = ([candidate], BTreeMap::from([(0, result)]));
-        let history = (crate::market::Ts(0), BarIndex(6000).open());
-        crate::tradability::promote(&mut candidates, &mut results, history, 5000, &spec);
+        let split = Split::new(crate::market::Ts(0), BarIndex(6000).open(), &spec);
+        let report = PromotionReport::of(&candidates, &results, &split, &before, (5000, &spec));
+        crate::tradability::promote(&mut candidates, &mut results, &report, &spec);
         let [candidate] = candidates;
         let reasons: Vec<String> = results[&0].fail_reasons.iter().map(ToString::to_string).collect();
         assert_eq!(candidate.bridge.as_ref().unwrap().tradable, reasons.is_empty());
@@ -396,15 +400,20 @@ fn where_promotion_is_required_the_test_part_of_the_record_decides_too() {
         assert_eq!(candidate.judgement.fail_reasons, results[&0].fail_reasons);
         (reasons, results[&0].gates.iter().filter(|g| g.gate.starts_with("PROMOTION")).count())
     };
+    let judged = |asked: &dyn Fn(&mut crate::spec::strategies::PromotionSpec)| judged_if(true, asked);
     assert_eq!(judged(&|_| ()), (Vec::new(), 0), "off by default");
+    let (reasons, _) = judged_if(false, &|spec| {
+        (spec.required, spec.min_test_after_cost_bps) = (true, -10.0);
+    });
+    assert_eq!(reasons, ["PROMOTION_SELECTION_GATE: promotion_found_before_test 0 is not >= 1"]);
     let (reasons, asked) = judged(&|spec| spec.required = true);
-    assert_eq!((reasons.len(), asked), (1, 2), "{reasons:?}");
+    assert_eq!((reasons.len(), asked), (1, 3), "{reasons:?}");
     assert!(reasons[0].starts_with("PROMOTION_TEST_GATE: promotion_test_after_cost_bps -6"), "{reasons:?}");
     let (reasons, asked) = judged(&|spec| {
         (spec.required, spec.min_test_trades, spec.min_test_after_cost_bps) = (true, 12, -10.0);
         (spec.min_deflated_sharpe, spec.max_overfitting) = (Some(0.999), Some(0.5));
     });
-    assert_eq!(asked, 4);
+    assert_eq!(asked, 5);
     assert_eq!(reasons[0], "PROMOTION_TEST_TRADES_GATE: promotion_test_trades 11 is not >= 12");
     let overfitting = "PROMOTION_OVERFITTING_GATE: promotion_overfitting is undefined, wanted <= 0.5";
     assert!(

@@ -46,7 +46,9 @@ pub use costs::evidence_costs;
 pub use equity::Summary;
 pub use evaluate::{BridgeError, BridgeInputs, BridgeResult, SymbolResult, apply, is_evaluated};
 pub use markets::{DetectedAgain, MarketError, Markets, OtherThresholds};
-pub use promotion::{Overfitting, PromotionReport, PromotionRow, SharpeStatistics, WindowResult, promote};
+pub use promotion::{
+    Overfitting, PromotionReport, PromotionRow, SharpeStatistics, Split, WindowResult, promote,
+};
 pub use robustness::{Robustness, Shifted};
 pub use rule::{BarSeries, ExitReason, Market, OrderRules, Rule, Signal, Simulation, Trade};
 pub use sample::{Sample, SampleError};

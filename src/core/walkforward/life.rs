@@ -121,7 +121,8 @@ impl<'a> Walker<'a> {
             discovery_end: watermark,
         };
         let replay = Some(hex(&self.link));
-        let conclusions = conclude(self.spec, discovery, self.outcomes, &facts, replay, markets)?;
+        let conclusions =
+            conclude(self.spec, (&look, &self.config), discovery, self.outcomes, &facts, replay, markets)?;
         Ok(Step { day, published_at: Ts(watermark.0 + BAR_MS), facts, conclusions })
     }
 

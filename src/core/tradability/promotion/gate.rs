@@ -1,28 +1,25 @@
-//! The promotion gate: a rule is published only if the last part of the record, and what the whole of it is worth after all
-//! trials, say so too. Off by default.
+//! The promotion gate: a rule is published only if discovery finds it in the days before the last part of the record, and that
+//! part, and what the whole of it is worth after all trials, say so too. Off by default.
 
 use std::collections::BTreeMap;
 
 use super::{PromotionReport, PromotionRow};
 use crate::discovery::{Candidate, PromotionTrack};
-use crate::market::Ts;
 use crate::spec::strategies::PromotionSpec;
 use crate::tradability::BridgeResult;
 use crate::tradability::judge::{Judge, Relation};
 
-/// Judges what the bridge lets through, where the specs require it: what fails loses its track, with the reasons. The test
-/// part is read here for the first time by anything that decides a single rule by it; discovery has looked at its days too.
+/// Judges what the bridge lets through, where the specs require it: what fails loses its track, with the reasons. What passes
+/// was chosen without the test part, which nothing has read before.
 pub fn promote(
     candidates: &mut [Candidate],
     bridge: &mut BTreeMap<usize, BridgeResult>,
-    (start, end): (Ts, Ts),
-    trials: u64,
+    report: &PromotionReport,
     spec: &PromotionSpec,
 ) {
     if !spec.required {
         return;
     }
-    let report = PromotionReport::of(candidates, bridge, (start, end), trials, spec);
     let overfitting = report.overfitting.as_ref().map(|found| found.pbo);
     for (row, (at, result)) in report.candidates.iter().zip(bridge.iter_mut()) {
         let Some(candidate) = candidates.get_mut(*at) else { continue };
@@ -47,8 +44,11 @@ pub fn promote(
 }
 
 impl Judge {
-    /// By the test part of the record, the Sharpe ratio deflated by all trials, and the probability of overfitting.
+    /// By the days before the test part, the test part, the Sharpe ratio deflated by all trials, and the probability of overfitting.
     fn promotion(&mut self, row: &PromotionRow, overfitting: Option<f64>, spec: &PromotionSpec) {
+        let found = Some(f64::from(u8::from(row.found_before_test)));
+        let of = ("PROMOTION_SELECTION_GATE", "promotion_found_before_test");
+        self.ask(of, found, Relation::AtLeast, 1.0);
         let trades = Some(row.test.trades as f64);
         let of = ("PROMOTION_TEST_TRADES_GATE", "promotion_test_trades");
         self.ask(of, trades, Relation::AtLeast, f64::from(spec.min_test_trades));

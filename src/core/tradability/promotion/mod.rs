@@ -2,15 +2,16 @@
 //! probability that choosing the best was overfitting, and the record cut in time.
 //!
 //! No gate reads it unless the specs require it ([`promote`]). Discovery controls its errors by other means (anytime evidence over
-//! a whole ledger); these are the figures that readers of backtests know, computed with the true number of trials. The cut is of trades that discovery has seen: what
-//! it has not seen is in the walk-forward.
+//! a whole ledger); these are the figures that readers of backtests know, computed with the true number of trials. The last part
+//! is a test of what discovery finds in the parts before it (`found_before_test`); of everything else, discovery has looked at
+//! its days too.
 
 mod cscv;
 mod gate;
 mod sharpe;
 mod split;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ pub use cscv::Overfitting;
 use cscv::overfitting;
 pub use gate::promote;
 pub use sharpe::SharpeStatistics;
-use split::Split;
+pub use split::Split;
 
 /// Trades of one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -48,6 +49,8 @@ pub struct PromotionRow {
     pub test: WindowResult,
     /// Trades that reach over a boundary, or begin too soon after one.
     pub purged: u64,
+    /// Whether discovery finds it in the days before the test part alone: then the test part took no part in choosing it.
+    pub found_before_test: bool,
     /// Sharpe ratio of the UTC days, not annualised, and what it is worth; null without variance.
     pub sharpe: Option<SharpeStatistics>,
 }
@@ -72,16 +75,17 @@ pub struct PromotionReport {
 }
 
 impl PromotionReport {
-    /// Of everything that the bridge traded between two instants.
+    /// Of everything that the bridge traded in a history. `before_test` names what discovery finds in the days before its test
+    /// part alone.
     #[must_use]
     pub fn of(
         candidates: &[Candidate],
         bridge: &BTreeMap<usize, BridgeResult>,
-        (start, end): (Ts, Ts),
-        trials: u64,
-        spec: &PromotionSpec,
+        split: &Split,
+        before_test: &BTreeSet<String>,
+        (trials, spec): (u64, &PromotionSpec),
     ) -> Self {
-        let split = Split::new(start, end, spec);
+        let (start, end) = (split.start, split.end);
         let traded: Vec<(&Candidate, &BridgeResult)> =
             bridge.iter().filter_map(|(at, result)| Some((candidates.get(*at)?, result))).collect();
         let days: Vec<Vec<f64>> =
@@ -94,6 +98,7 @@ impl PromotionReport {
                 validation: result_of(&validation),
                 test: result_of(&test),
                 purged: purged.len() as u64,
+                found_before_test: before_test.contains(&candidate.measured.candidate_id),
                 sharpe: SharpeStatistics::of(days, trials),
             }
         });

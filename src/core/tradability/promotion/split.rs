@@ -18,7 +18,7 @@ pub(super) enum Window {
 
 /// Where a history is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Split {
+pub struct Split {
     /// Begin of the history.
     pub start: Ts,
     /// End of the first part.
@@ -33,7 +33,7 @@ pub(super) struct Split {
 impl Split {
     /// Cuts after whole days from the start; a day that has begun counts.
     #[must_use]
-    pub(super) fn new(start: Ts, end: Ts, spec: &PromotionSpec) -> Self {
+    pub fn new(start: Ts, end: Ts, spec: &PromotionSpec) -> Self {
         let days = ((end.0 - start.0).max(0) + DAY_MS - 1) / DAY_MS;
         let after = |share: f64| Ts(start.0 + (share * days as f64 + 1e-9).floor() as i64 * DAY_MS);
         Self {

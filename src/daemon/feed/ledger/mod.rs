@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use backtestd_core::market::{BAR_MS, Kind, Ts};
 
-/// Repairs that a ledger remembers one by one; older ones are only counted.
+/// Entries about repairs. With more, the nearest of the older ones become one: a range over both, and how many records.
 const REPAIRS_KEPT: usize = 200;
 
 /// A part of a series: bar numbers or milliseconds, by kind.
@@ -138,7 +138,7 @@ impl Ledger {
         &self.holes
     }
 
-    /// The newest repairs, oldest first.
+    /// The repairs, oldest first: the newer ones one by one, of the older ones those that lie near each other together.
     #[must_use]
     pub fn repairs(&self) -> &[Repair] {
         &self.repairs
@@ -246,8 +246,34 @@ impl Ledger {
             return;
         }
         self.repairs.push(repair);
-        let surplus = self.repairs.len().saturating_sub(REPAIRS_KEPT);
-        self.repairs.drain(..surplus);
+        if self.repairs.len() > REPAIRS_KEPT {
+            self.fold_repairs();
+        }
+    }
+
+    /// Makes one entry of two older ones that say the same of ranges near each other: the two that make the shortest range.
+    fn fold_repairs(&mut self) {
+        let older = &self.repairs[..self.repairs.len() / 2];
+        let union = |a: Stretch, b: Stretch| Stretch { from: a.from.min(b.from), to: a.to.max(b.to) };
+        let mut nearest: Option<(i64, usize, usize)> = None;
+        for (at, repair) in older.iter().enumerate() {
+            for (other, later) in older.iter().enumerate().skip(at + 1) {
+                if (repair.change, &repair.how) == (later.change, &later.how) {
+                    let both = union(repair.at, later.at);
+                    let pair = (both.to - both.from, at, other);
+                    nearest = Some(nearest.map_or(pair, |best| best.min(pair)));
+                }
+            }
+        }
+        let Some((_, at, other)) = nearest else {
+            // There are few words for how, and so two of a hundred entries with the same; a bound all the same.
+            self.repairs.remove(0);
+            return;
+        };
+        let first = self.repairs.remove(at);
+        let both = &mut self.repairs[other - 1];
+        both.at = union(first.at, both.at);
+        both.records += first.records;
     }
 
     fn add_settled(&mut self, stretch: Stretch) {
@@ -385,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn repairs_side_by_side_are_one_and_only_the_newest_are_listed() {
+    fn repairs_side_by_side_are_one_and_of_many_the_older_ones_are_told_together() {
         let mut ledger = Ledger::default();
         let repair = |from, to| Repair {
             at: s(from, to),
@@ -401,5 +427,15 @@ mod tests {
             ledger.note_repair(repair(10 * n, 10 * n + 1));
         }
         assert_eq!((ledger.repairs().len(), ledger.filled), (REPAIRS_KEPT, 302));
+        let told = |repairs: &[Repair]| repairs.iter().map(|r| r.records).sum::<u64>();
+        assert_eq!(told(ledger.repairs()), 302, "each is told of");
+        assert_eq!(told(&ledger.repairs()[REPAIRS_KEPT / 2..]), 100, "the newer ones one by one");
+        let mut other = repair(7, 8);
+        (other.change, other.how) = (Change::Corrected, "rest audit".to_owned());
+        ledger.note_repair(other.clone());
+        for n in 300..600 {
+            ledger.note_repair(repair(10 * n, 10 * n + 1));
+        }
+        assert!(ledger.repairs().contains(&other), "what was done otherwise stays apart");
     }
 }
