@@ -217,7 +217,7 @@ pub(crate) fn announced_once(seen: &[(u64, String, Value)]) -> BTreeMap<String, 
                 assert!(standing.insert(id.to_owned(), bar).is_none(), "{seq} twice: {data}");
             }
             "retraction" => {
-                assert!(standing.remove(id).is_some(), "{seq} retracts what was not announced: {data}")
+                assert!(standing.remove(id).is_some(), "{seq} retracts what was not announced: {data}");
             }
             _ => {}
         }
