@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::signal::{Signals, encode};
 use crate::daemon::config::resolve;
 use crate::daemon::shared::Shared;
+use crate::daemon::stream_log::EntryKind;
 use backtestd_binance::clock::ScaledClock;
 use backtestd_core::market::{BarIndex, DAY_MS, Symbol, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_store::{Fsync, Store, TickCommit};
+use serde_json::json;
 
 const FIRST_DAY: i64 = 20_000;
 const KEPT_DAYS: i64 = 2;
@@ -72,6 +74,28 @@ fn event(bar: BarIndex) -> Event {
         sigma_event: 0.001,
         features: Vec::new(),
     }
+}
+
+#[test]
+fn a_version_is_kept_as_long_as_the_signals_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Fixture::open(dir.path());
+    let version = |at: Ts| json!({ "version": "v000001", "published_at_ns": at.nanos() });
+    let announce = |daemon: &mut Fixture, at: Ts| {
+        let (kind, data) = (EntryKind::BlueprintVersion, version(at));
+        daemon.signals.announce(&mut daemon.store, &daemon.shared, kind, data).unwrap();
+    };
+    // The first thing that a store ever said.
+    announce(&mut daemon, at(0, 12));
+    let one = event(at(0, 13).bar());
+    assert_eq!(daemon.tick(&one, one.detected()), [2]);
+    announce(&mut daemon, at(3, 12));
+    let mut left = |now| {
+        daemon.signals.prune(&mut daemon.store, &daemon.shared, now).unwrap();
+        (daemon.store.signals_after(0, 99).unwrap().len(), daemon.shared.stream.first())
+    };
+    assert_eq!(left(at(1, 0)), (3, 1), "a day's turn within the retention drops nothing");
+    assert_eq!(left(at(3, 13)), (1, 3));
 }
 
 #[test]

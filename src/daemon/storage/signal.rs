@@ -254,7 +254,7 @@ impl Signals {
         Ts(now.0 - i64::from(self.retention_days) * DAY_MS).bar()
     }
 
-    /// Forgets entries that arrived before the retention time, in the store and here. Their events lie before it too, and
+    /// Forgets entries that were announced before the retention time, in the store and here. Their events lie before it too, and
     /// are not announced again.
     pub(super) fn prune(&mut self, store: &mut Store, shared: &Shared, now: Ts) -> Result<u64, StorageError> {
         let oldest = self.oldest_news(now);
@@ -262,8 +262,9 @@ impl Signals {
         let first_kept = 'kept: loop {
             let page = read_entries(store, next, PAGE)?;
             for entry in &page {
-                let arrived = entry.data["arrival_ns"].as_i64();
-                if arrived.is_some_and(|ns| ns >= oldest.open().nanos()) {
+                // A version says when it was published, everything else when it arrived.
+                let told = entry.data["arrival_ns"].as_i64().or(entry.data["published_at_ns"].as_i64());
+                if told.is_none_or(|ns| ns >= oldest.open().nanos()) {
                     break 'kept entry.seq;
                 }
             }
