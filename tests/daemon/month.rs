@@ -87,6 +87,8 @@ fn of_the_wire(seed: u64, days: i64) -> Vec<Fault> {
                 // Before the audit of the day, which comes an hour after midnight.
                 FaultKind::CorrectedKline => 2700,
                 FaultKind::SlowAnswer => 900,
+                // Farther back than a frame may be late at this speed: the forty bars of real time are four seconds here.
+                FaultKind::StaleClose => 100 * 300,
                 // From hours to days: at the speed of this test that is real seconds, at real time it would be minutes.
                 FaultKind::WrongClock => {
                     let hours = 4.0 + 100.0 * draws.uniform();

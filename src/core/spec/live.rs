@@ -34,7 +34,7 @@ pub struct LiveRules {
     pub streams: StreamRules,
 }
 
-/// When bars are compared with the exchange once more: it corrects some days later.
+/// When bars and marks are compared with the exchange once more: it corrects some days later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditRules {

@@ -354,11 +354,12 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday and some days before it, once a day: the exchange corrects bars days later.
+    /// About yesterday and some days before it, once a day: the exchange corrects bars days later, and a mark that was asked for
+    /// before its bar had closed, by a clock that was ahead, is not what it came to.
     fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;
-        if self.series.kind != Kind::Bars
+        if !matches!(self.series.kind, Kind::Bars | Kind::Mark)
             || ledger.audited_to >= today
             || self.now.0 < midnight.0 + ms(self.rules.audit.after_midnight_s)
         {
@@ -411,5 +412,10 @@ mod tests {
         assert_eq!(left, [today - 2 * BARS_PER_DAY, today - 7 * BARS_PER_DAY], "yesterday alone is not all");
         ledger.audited_to = today;
         assert_eq!(asks(2, &none).audits(&ledger), []);
+        let days_of = |kind| {
+            let series = SeriesKey { kind, ..series.clone() };
+            Asks { series: &series, ..asks(1, &none) }.audits(&Ledger::default()).len()
+        };
+        assert_eq!([Kind::Mark, Kind::OpenInterest, Kind::Funding].map(days_of), [3, 0, 0]);
     }
 }
