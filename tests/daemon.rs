@@ -1,6 +1,8 @@
 //! The whole daemon: the real binary, a simulated exchange, the real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "daemon/archive.rs"]
+mod archive;
 #[path = "daemon/audit.rs"]
 mod audit;
 #[path = "daemon/crash.rs"]

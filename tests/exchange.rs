@@ -1,6 +1,8 @@
 //! The simulated exchange over real sockets: a stranger's client (reqwest, tokio-tungstenite) talks to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "exchange/archive.rs"]
+mod archive;
 #[path = "exchange/client.rs"]
 mod client;
 #[path = "exchange/faults.rs"]

@@ -57,13 +57,8 @@ pub struct BackfillCmd {
     #[arg(long, value_enum, default_value = "rest", value_name = "SOURCE")]
     source: Provenance,
     /// Address of the archive, the folder above futures and spot.
-    #[arg(
-        long,
-        env = "BACKTESTD_BINANCE_ARCHIVE",
-        default_value = "https://data.binance.vision/data",
-        value_name = "URL"
-    )]
-    archive_url: String,
+    #[arg(long = "binance-archive", alias = "archive-url", value_name = "URL")]
+    archive: Option<String>,
     /// Directory of the store.
     #[arg(long, value_name = "DIR")]
     state: Option<String>,
@@ -160,6 +155,7 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         ("state", &cmd.state),
         ("binance.futures_rest", &cmd.futures_rest),
         ("binance.spot_rest", &cmd.spot_rest),
+        ("binance.archive", &cmd.archive),
         ("clock.source", &cmd.clock_source),
         ("clock.speed", &cmd.clock_speed),
     ];
@@ -188,7 +184,7 @@ pub fn run(cmd: &BackfillCmd) -> anyhow::Result<ExitCode> {
         Provenance::Archive | Provenance::Auto => archive::fill(
             &mut store,
             &archive::Request {
-                host: ArchiveHost::new(&cmd.archive_url)?,
+                host: ArchiveHost::new(&config.binance.archive)?,
                 folder: config.state.join("archive"),
                 runtime: runtime.handle(),
                 from: first.open(),

@@ -211,7 +211,9 @@ impl DemoCmd {
                 futures_ws: exchange.futures_ws_url(),
                 spot_rest: exchange.rest_url(),
                 spot_ws: exchange.spot_ws_url(),
+                archive: exchange.archive_url(),
             },
+            archive_audit: true,
         }
     }
 

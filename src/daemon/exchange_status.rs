@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::status::optional_time;
+use super::status::{optional_time, time};
 use backtestd_binance::RestHealth;
 use backtestd_core::market::{Kind, Symbol, Ts};
 
@@ -125,6 +125,46 @@ impl RestStatus {
             (state, None) => Some(format!("REST is {state}: {why}")),
         }
     }
+}
+
+/// The comparison with files of the exchange's public archive.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ArchiveStatus {
+    /// `off`, `waiting` (for a file that is due), `comparing`, or `unreachable`.
+    pub state: &'static str,
+    /// Files compared since the start.
+    pub files: u64,
+    /// Answers since the start that a file is not there.
+    pub absent: u64,
+    /// Files since the start that do not fit, or are not those of their checksum.
+    pub unreadable: u64,
+    /// Records that they corrected since the start.
+    pub corrected: u64,
+    /// Records that they filled in since the start.
+    pub filled: u64,
+    /// The file that was compared last, before this start too.
+    pub last: Option<LastFile>,
+    /// Why the archive did not answer, or why a file did not fit, in words; null after a good answer.
+    pub failure: Option<String>,
+    /// How often the archive did not answer, since the start.
+    pub failures: u64,
+    /// When it is asked next.
+    #[serde(serialize_with = "optional_time")]
+    pub next_at: Option<Ts>,
+}
+
+/// A file of the archive that was compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastFile {
+    /// Its path below the archive's root.
+    pub path: String,
+    /// When, by the exchange's clock.
+    #[serde(serialize_with = "time")]
+    pub at: Ts,
+    /// Records that it corrected.
+    pub corrected: u64,
+    /// Records that it filled in.
+    pub filled: u64,
 }
 
 /// Frames that were refused.

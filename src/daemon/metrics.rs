@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::stages::{BOUNDS_S, Stage, Stages};
-use super::status::{OpinionStatus, Phase, Status};
+use super::status::{ArchiveStatus, OpinionStatus, Phase, Status};
 use backtestd_binance::WsStats;
 
 /// Prometheus metric kinds in use.
@@ -86,6 +86,13 @@ pub const CATALOGUE: &[(&str, MetricKind, &str)] = &[
         "Closed bars compared between websocket and REST",
     ),
     ("backtestd_bars_matched_total", MetricKind::Counter, "Of these, equal in every column"),
+    (
+        "backtestd_archive_files_total",
+        MetricKind::Counter,
+        "Daily files of the public archive that were asked for; label result: compared, absent, unreadable, unreachable",
+    ),
+    ("backtestd_archive_corrected_total", MetricKind::Counter, "Records that they corrected"),
+    ("backtestd_archive_filled_total", MetricKind::Counter, "Records that they filled in"),
     (
         "backtestd_agg_trade_bars_total",
         MetricKind::Counter,
@@ -255,6 +262,7 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
         put(name, String::new(), value);
     }
     put("backtestd_unconfirmed_bars", String::new(), status.unconfirmed_bars as f64);
+    count_files(&status.archive, &mut put);
     put("backtestd_frames_refused_total", String::new(), status.refused.frames as f64);
     count_streams(metrics.streams.get().map(AsRef::as_ref), &mut put);
     put("backtestd_blueprints", label("status", "active"), status.blueprints.active as f64);
@@ -262,7 +270,21 @@ fn samples(status: &Status, metrics: &Metrics) -> Vec<Sample> {
     out
 }
 
-/// What the sockets count.
+/// What came of the archive's files.
+fn count_files(archive: &ArchiveStatus, put: &mut impl FnMut(&'static str, String, f64)) {
+    for (result, files) in [
+        ("compared", archive.files),
+        ("absent", archive.absent),
+        ("unreadable", archive.unreadable),
+        ("unreachable", archive.failures),
+    ] {
+        put("backtestd_archive_files_total", label("result", result), files as f64);
+    }
+    put("backtestd_archive_corrected_total", String::new(), archive.corrected as f64);
+    put("backtestd_archive_filled_total", String::new(), archive.filled as f64);
+}
+
+/// How bars of trades compare with klines.
 fn count_opinions(opinion: Option<&OpinionStatus>, put: &mut impl FnMut(&'static str, String, f64)) {
     let Some(opinion) = opinion else { return };
     let differs = opinion.compared - opinion.matched;
@@ -273,6 +295,7 @@ fn count_opinions(opinion: Option<&OpinionStatus>, put: &mut impl FnMut(&'static
     }
 }
 
+/// What the sockets count.
 fn count_streams(streams: Option<&WsStats>, put: &mut impl FnMut(&'static str, String, f64)) {
     let count = |pick: fn(&WsStats) -> &AtomicU64| {
         streams.map_or(0.0, |stats| pick(stats).load(Ordering::Relaxed) as f64)

@@ -3,7 +3,8 @@
 use serde::{Serialize, Serializer};
 
 pub use super::exchange_status::{
-    ChangeOfUniverse, ClockStatus, GapStatus, OpinionStatus, RefusedStatus, RestStatus, UniverseStatus,
+    ArchiveStatus, ChangeOfUniverse, ClockStatus, GapStatus, LastFile, OpinionStatus, RefusedStatus,
+    RestStatus, UniverseStatus,
 };
 use backtestd_core::discovery::{Cohort, Nearest, Opening};
 use backtestd_core::market::{Market, Symbol, Ts};
@@ -72,6 +73,8 @@ pub struct Status {
     pub gaps: Vec<GapStatus>,
     /// Bars of all series that REST has not confirmed yet.
     pub unconfirmed_bars: u64,
+    /// The comparison with files of the exchange's public archive.
+    pub archive: ArchiveStatus,
     /// Frames that were refused.
     pub refused: RefusedStatus,
     /// What the store holds on disk.

@@ -66,6 +66,8 @@ impl Home {
             ("collect", "funding,open_interest".to_owned()),
             ("start", start.to_string()),
             ("recompute", "off".to_owned()),
+            // Tests of the archive switch it on.
+            ("archive-audit", "off".to_owned()),
             ("clock-source", "exchange".to_owned()),
             ("clock-speed", speed.to_string()),
             ("binance-futures-rest", exchange.rest_url()),

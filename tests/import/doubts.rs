@@ -203,7 +203,7 @@ fn what_cannot_be_true_never_stands_before_what_can_whatever_its_rank_and_the_or
     type Case = (fn(&mut Bar), Origin, Origin);
     let cases: [Case; 4] = [
         (|bar| (bar.close, bar.low) = (0.01, 0.01), Origin::ArchiveDaily, Origin::Table),
-        (|bar| (bar.close, bar.high) = (130.0, 130.0), Origin::Rest, Origin::ArchiveMonthly),
+        (|bar| (bar.close, bar.high) = (130.0, 130.0), Origin::ArchiveMonthly, Origin::Rest),
         (|bar| bar.trades = 1e9, Origin::ArchiveMonthly, Origin::ArchiveDaily),
         (|bar| bar.trades = 60_000.0, Origin::Table, Origin::Table),
     ];

@@ -171,29 +171,35 @@ fn d07_the_running_last_row_of_a_table_never_replaces_the_archive_and_a_preferen
 }
 
 #[test]
-fn rest_confirms_the_stream_and_is_not_undone_by_the_archive() {
+fn rest_confirms_the_stream_and_the_archive_corrects_what_has_no_more_trades() {
     let (dir, mut store) = store();
-    let rows: Rows = vec![(103.0, 9.0, 7); 2];
+    // Of the first bar the file has fewer trades than REST, of the second as many.
+    let rows: Rows = vec![(103.0, 9.0, 6), (103.0, 9.0, 7)];
     let files = deliveries(dir.path(), [&rows, &rows, &rows, &rows, &rows]);
     let first = bar_at(T0);
     let bar = |n: i64, close: f64| {
         Bar::from_values(first + n, [100.0, 200.0, 50.0, close, 9.0, 9.0, 7.0, 0.0, 0.0])
     };
-    let mut deliver = |origin, bars: Vec<Bar>| {
+    let deliver = |store: &mut Store, origin, bars: Vec<Bar>| {
         let puts = [RawPut { symbol: symbol("BTCUSDT"), records: Records::Bars(Market::Perp, bars) }];
         let lot = Lot { puts: &puts, delivery: Delivery::new(origin, "test"), completes: None };
         store.put_history(&[lot], &[]).unwrap().remove(0).1
     };
-    deliver(Origin::Stream, vec![bar(0, 104.0), bar(1, 105.0)]);
-    let report = deliver(Origin::Rest, vec![bar(0, 104.0), bar(1, 106.0)]);
+    deliver(&mut store, Origin::Stream, vec![bar(0, 104.0), bar(1, 105.0)]);
+    let report = deliver(&mut store, Origin::Rest, vec![bar(0, 104.0), bar(1, 106.0)]);
     assert_eq!((report.unchanged, report.confirmed, report.conflicts), (1, 1, 1));
-    let late = deliver(Origin::Stream, vec![bar(0, 104.0), bar(1, 105.0)]);
+    let late = deliver(&mut store, Origin::Stream, vec![bar(0, 104.0), bar(1, 105.0)]);
     assert_eq!((late.unchanged, late.confirmed, late.kept), (1, 0, 1), "a bar that REST has confirmed stays");
     let summary = import_all(&mut store, &files[..1], PreferArg::Better).total();
-    assert_eq!((summary.conflicts, summary.kept), (0, 2));
+    assert_eq!((summary.conflicts, summary.kept), (1, 1));
+    let again = deliver(&mut store, Origin::Rest, vec![bar(0, 104.0), bar(1, 106.0)]);
+    assert_eq!((again.unchanged, again.kept), (1, 1), "what the file has corrected is not undone by REST");
     let key = SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: symbol("BTCUSDT") };
     let stored = store.series_rows(&key, first.0, first.0 + 2).unwrap();
-    assert_eq!((&stored.columns[3], &stored.origins), (&vec![104.0, 106.0], &vec![Origin::Rest; 2]));
+    assert_eq!(
+        (&stored.columns[3], &stored.origins),
+        (&vec![104.0, 103.0], &vec![Origin::Rest, Origin::ArchiveDaily])
+    );
     let stream = conflicts_json(&store, &all(10)).unwrap();
     assert_eq!(stream["total"], 3, "stream and REST met once, the archive contradicts both bars");
 }

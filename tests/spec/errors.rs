@@ -183,6 +183,18 @@ const MISTAKES: &[Mistake] = &[
         "hole_patience_s: [0, 600,",
         "hole_patience_s: [600, 0,",
     ),
+    (
+        "a checksum that is asked for again when nobody looks at its day any more",
+        "sources.yaml",
+        "checksum_again_days: [3, 8]",
+        "checksum_again_days: [3, 80]",
+    ),
+    (
+        "an archive that is asked again at once",
+        "sources.yaml",
+        "again_after_s: [10800, 21600,",
+        "again_after_s: [60, 21600,",
+    ),
     ("a day that is audited twice", "sources.yaml", "days_back: [0, 2, 7]", "days_back: [0, 2, 2]"),
     (
         "a filter that conditions on nothing",

@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The connection or the server failed, and again.
-    #[error("{url}: {reason}; run the command again, it goes on where it stopped")]
+    #[error("{url}: {reason}; asked again, it goes on where it stopped")]
     Network {
         /// Address of the file.
         url: String,
@@ -55,6 +55,32 @@ pub struct Fetched {
     pub sha256: String,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+impl Fetched {
+    /// Removes it and its checksum from the disk.
+    ///
+    /// # Errors
+    /// When the system refuses: what is left costs space only, a later fetch overwrites it.
+    pub fn remove(&self) -> std::io::Result<()> {
+        std::fs::remove_file(&self.file)?;
+        std::fs::remove_file(checksum_beside(&self.file))
+    }
+}
+
+fn checksum_beside(file: &Path) -> PathBuf {
+    file.with_extension("zip.CHECKSUM")
+}
+
+/// What the archive has of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Had {
+    /// Nothing, as yet or for good: the archive does not say which.
+    Nothing,
+    /// The file that is known already, by its checksum.
+    Known,
+    /// A file, which is on this disk now.
+    File(Fetched),
 }
 
 /// The archive at some address.
@@ -107,6 +133,23 @@ impl ArchiveHost {
         Err(FetchError::Network { url, reason })
     }
 
+    /// Fetches a file into `folder`, unless its checksum is `known`.
+    ///
+    /// # Errors
+    /// As [`ArchiveHost::checksum`] and [`ArchiveHost::fetch`].
+    pub async fn fetch_other(
+        &self,
+        path: &str,
+        known: Option<&str>,
+        folder: &Path,
+    ) -> Result<Had, FetchError> {
+        match self.checksum(path).await? {
+            None => Ok(Had::Nothing),
+            Some(sum) if known == Some(sum.as_str()) => Ok(Had::Known),
+            Some(sum) => self.fetch(path, &sum, folder, &|_| {}).await.map(Had::File),
+        }
+    }
+
     /// Fetches a file into `folder` (by its path) and holds it against `sha256`. `on_bytes` hears of every piece.
     ///
     /// # Errors
@@ -138,8 +181,7 @@ impl ArchiveHost {
             let sum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
             if sum == sha256 {
                 let name = path.rsplit('/').next().unwrap_or(path);
-                let beside = file.with_extension("zip.CHECKSUM");
-                std::fs::write(&beside, format!("{sum}  {name}\n")).map_err(disk)?;
+                std::fs::write(checksum_beside(&file), format!("{sum}  {name}\n")).map_err(disk)?;
                 std::fs::rename(&part, &file).map_err(disk)?;
                 return Ok(Fetched { file, sha256: sum, bytes: bytes.len() as u64 });
             }

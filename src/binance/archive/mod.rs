@@ -36,7 +36,7 @@ use std::path::Path;
 pub use book_ticker::QuoteEdge;
 pub use content::read_file;
 pub use error::ArchiveError;
-pub use fetch::{ArchiveHost, FetchError, Fetched};
+pub use fetch::{ArchiveHost, FetchError, Fetched, Had};
 pub use members::facts_of_members;
 pub use name::{Fact, FileKind, NameFacts, from_path, origin_of};
 pub use orders::BarOrders;
@@ -46,7 +46,7 @@ pub use unfinished::{Certainty, Suspect};
 use backtestd_core::market::{Market, Origin, RawPut, SeriesKey, Symbol, Ts};
 
 /// What is to be read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSpec {
     /// Kind of file.
     pub kind: FileKind,

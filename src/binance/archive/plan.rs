@@ -5,6 +5,7 @@
 
 use jiff::civil::{Date, Weekday, date};
 
+use super::{FileKind, FileSpec};
 use backtestd_core::market::{BAR_MS, DAY_MS, Kind, Market, SeriesKey, Ts};
 
 /// Days of a month from which on its monthly file is less to fetch than the daily ones.
@@ -41,6 +42,58 @@ pub struct ArchiveFile {
     pub to: Ts,
     /// Folder of the set, as in `klines`.
     pub set: &'static str,
+}
+
+impl ArchiveFile {
+    /// The monthly file that holds the same records, of a daily one; none where the archive has no such file.
+    #[must_use]
+    pub fn month(&self, series: &SeriesKey) -> Option<Self> {
+        let (from, to) = month_of(self.from).filter(|_| self.set != "metrics")?;
+        Some(file(series, self.set, Span::Monthly, from, to))
+    }
+
+    /// What it is to the reader of files.
+    #[must_use]
+    pub fn spec(&self, series: &SeriesKey) -> FileSpec {
+        let (kind, has_bars) = match self.set {
+            "markPriceKlines" => (FileKind::MarkKlines, true),
+            "indexPriceKlines" => (FileKind::IndexKlines, true),
+            "premiumIndexKlines" => (FileKind::PremiumKlines, true),
+            "metrics" => (FileKind::Metrics, false),
+            "fundingRate" => (FileKind::Funding, false),
+            _ => (FileKind::Klines, true),
+        };
+        FileSpec {
+            market: series.market,
+            kind_is_given: true,
+            symbol: Some(series.symbol.clone()),
+            only: Some(series.symbol.clone()),
+            interval_ms: has_bars.then_some(BAR_MS),
+            ..FileSpec::of(kind)
+        }
+    }
+}
+
+/// Name of a store's note that it has the records of a file; its value is the SHA-256 of the file. Whoever takes in files asks
+/// for no file twice, whoever took it before.
+#[must_use]
+pub fn note(path: &str) -> String {
+    format!("archive/{path}")
+}
+
+/// The sets of daily files that hold a kind of record; empty where the archive has none.
+#[must_use]
+pub const fn daily_sets(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Funding => &[],
+        kind => sets(kind),
+    }
+}
+
+/// The file of a set that holds a day of a series: days since 1970-01-01.
+#[must_use]
+pub fn daily(series: &SeriesKey, set: &'static str, day: i64) -> ArchiveFile {
+    file(series, set, Span::Daily, Ts(day * DAY_MS), Ts((day + 1) * DAY_MS))
 }
 
 /// The sets that hold a kind of record; empty where the archive has none.
@@ -205,6 +258,27 @@ mod tests {
             &["BTCUSDT-metrics-2025-01-30.zip", "BTCUSDT-metrics-2025-01-31.zip"],
         );
         check(Kind::Liquidations, "2025-01-01", "2025-02-01", "2025-06-01", &[]);
+    }
+
+    #[test]
+    fn a_day_has_a_file_of_each_set_and_the_month_that_holds_it() {
+        let of = |kind, market| SeriesKey { kind, market, symbol: Symbol::new("BTCUSDT").unwrap() };
+        let spot = of(Kind::Bars, Market::Spot);
+        let day = at("2025-02-03").day();
+        let file = daily(&spot, daily_sets(Kind::Bars)[0], day);
+        assert_eq!(file.path, "spot/daily/klines/BTCUSDT/5m/BTCUSDT-5m-2025-02-03.zip");
+        assert_eq!(file.month(&spot).unwrap().path, "spot/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2025-02.zip");
+        assert_eq!(note(&file.path), format!("archive/{}", file.path));
+        let spec = file.spec(&spot);
+        assert_eq!(
+            (spec.kind, spec.market, spec.interval_ms),
+            (FileKind::Klines, Market::Spot, Some(BAR_MS))
+        );
+        let statistics = of(Kind::OpenInterest, Market::Perp);
+        let file = daily(&statistics, daily_sets(Kind::OpenInterest)[0], day);
+        assert_eq!((file.month(&statistics), file.spec(&statistics).kind), (None, FileKind::Metrics));
+        assert_eq!(daily_sets(Kind::Mark).len(), 3);
+        assert!(daily_sets(Kind::Funding).is_empty() && daily_sets(Kind::Quotes).is_empty());
     }
 
     #[test]

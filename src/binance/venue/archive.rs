@@ -3,6 +3,7 @@
 //!
 //! A day's file appears two hours after its end, a month's on the first Monday after it. Spot files have no header and
 //! count in microseconds from 2025 on; metrics are labelled by the end of their period, the last one 00:00 of the next day.
+//! A file that has a bar corrected after it was published is published once more: it has another checksum from then on.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use backtestd_core::market::{BAR_MS, DAY_MS, Ts};
 use backtestd_lab::sim::{Interval, Kline, Range, Series, mark_at};
 
+use super::falsify;
 use super::state::Venue;
 use crate::archive::plan::{first_monday_after, parse_day, parse_month};
 
@@ -67,6 +69,7 @@ struct Wanted {
     set: String,
     from: Ts,
     to: Ts,
+    published: Ts,
     is_spot: bool,
     interval: Option<Interval>,
     /// Name without ending.
@@ -77,8 +80,8 @@ struct Wanted {
 fn file(venue: &Venue, path: &str) -> Option<Vec<u8>> {
     let is_checksum = path.ends_with(".CHECKSUM");
     let wanted = wanted(venue, path.trim_end_matches(".CHECKSUM"))?;
-    let csv = csv(venue, &wanted)?;
-    let bytes = zipped(&wanted.name, &csv)?;
+    let (csv, made) = csv(venue, &wanted)?;
+    let bytes = zipped(&wanted.name, &csv, made)?;
     if !is_checksum {
         return Some(bytes);
     }
@@ -119,20 +122,21 @@ fn wanted(venue: &Venue, path: &str) -> Option<Wanted> {
     };
     let is_there = is_set && published <= venue.now() && to > venue.market.genesis().open();
     let set = set.to_owned();
-    is_there.then(|| Wanted { symbol, set, from, to, is_spot, interval, name: stem.to_owned() })
+    is_there.then(|| Wanted { symbol, set, from, to, published, is_spot, interval, name: stem.to_owned() })
 }
 
-fn csv(venue: &Venue, wanted: &Wanted) -> Option<String> {
-    let text = match wanted.set.as_str() {
-        "fundingRate" => funding(venue, wanted),
-        "metrics" => metrics(venue, wanted),
+/// The table of a file, and when it was made.
+fn csv(venue: &Venue, wanted: &Wanted) -> Option<(String, Ts)> {
+    let (text, made) = match wanted.set.as_str() {
+        "fundingRate" => (funding(venue, wanted), wanted.published),
+        "metrics" => (metrics(venue, wanted), wanted.published),
         set => klines(venue, wanted, set)?,
     };
     // A file without rows is not published.
-    (text.lines().count() > 1).then_some(text)
+    (text.lines().count() > 1).then_some((text, made))
 }
 
-fn klines(venue: &Venue, wanted: &Wanted, set: &str) -> Option<String> {
+fn klines(venue: &Venue, wanted: &Wanted, set: &str) -> Option<(String, Ts)> {
     let interval = wanted.interval?;
     let series = match set {
         "markPriceKlines" => Series::Mark,
@@ -142,13 +146,22 @@ fn klines(venue: &Venue, wanted: &Wanted, set: &str) -> Option<String> {
         _ => Series::Perp,
     };
     let range = Range { start: Some(wanted.from.0), end: Some(wanted.to.0 - 1), limit: usize::MAX / 4 };
-    let klines = venue.market.klines(wanted.symbol, series, interval, range, venue.now());
+    let now = venue.now();
+    let klines = venue.market.klines(wanted.symbol, series, interval, range, now);
     let mut out = if wanted.is_spot { String::new() } else { KLINE_HEADER.to_owned() };
     let is_fine = wanted.is_spot && wanted.from >= MICROSECONDS_FROM;
-    for kline in klines.iter().filter(|kline| venue.is_trading(wanted.symbol, kline.open_time)) {
-        kline_line(&mut out, kline, is_fine);
+    let is_of_trades = interval.ms == BAR_MS && matches!(series, Series::Perp | Series::Spot);
+    let mut made = wanted.published;
+    for mut kline in klines.into_iter().filter(|kline| venue.is_trading(wanted.symbol, kline.open_time)) {
+        let corrected = falsify::corrected_in_archive(venue, wanted.symbol, series, &kline);
+        match corrected.filter(|_| is_of_trades) {
+            Some(at) if at > now => falsify::wrong(&mut kline),
+            Some(at) => made = made.max(at),
+            None => {}
+        }
+        kline_line(&mut out, &kline, is_fine);
     }
-    Some(out)
+    Some((out, made))
 }
 
 fn kline_line(out: &mut String, kline: &Kline, is_fine: bool) {
@@ -210,13 +223,23 @@ fn metrics(venue: &Venue, wanted: &Wanted) -> String {
     out
 }
 
-fn zipped(name: &str, csv: &str) -> Option<Vec<u8>> {
+fn zipped(name: &str, csv: &str, made: Ts) -> Option<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options =
-        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .last_modified_time(zip_date(made)?);
     zip.start_file(format!("{name}.csv"), options).ok()?;
     zip.write_all(csv.as_bytes()).ok()?;
     Some(zip.finish().ok()?.into_inner())
+}
+
+/// A zip's own kind of date, to two seconds.
+fn zip_date(at: Ts) -> Option<zip::DateTime> {
+    let text = at.rfc3339();
+    let part = |from: usize| text.get(from..from + 2)?.parse::<u8>().ok();
+    let year = text.get(..4)?.parse().ok()?;
+    let (month, day, hour, minute, second) = (part(5)?, part(8)?, part(11)?, part(14)?, part(17)?);
+    zip::DateTime::from_date_and_time(year, month, day, hour, minute, second).ok()
 }
 
 #[cfg(test)]
@@ -224,8 +247,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_the_same_bytes_every_time() {
-        assert_eq!(zipped("a", "1,2\n"), zipped("a", "1,2\n"));
-        assert!(zipped("a", "1,2\n").unwrap().starts_with(b"PK"));
+    fn a_file_has_the_same_bytes_every_time_and_says_when_it_was_made() {
+        let made = Ts(1_772_330_400_000);
+        assert_eq!(zipped("a", "1,2\n", made), zipped("a", "1,2\n", made));
+        assert!(zipped("a", "1,2\n", made).unwrap().starts_with(b"PK"));
+        assert_eq!(zip_date(made).unwrap().to_string(), "2026-03-01 02:00:00");
     }
 }

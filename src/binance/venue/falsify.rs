@@ -40,9 +40,28 @@ pub(crate) fn absurd(kline: &mut Kline) {
 
 /// Whether history and stream still tell the first, false version of a 5-minute bar.
 pub(crate) fn is_uncorrected(venue: &Venue, symbol: usize, series: Series, kline: &Kline, now: Ts) -> bool {
-    let side = if series == Series::Spot { Side::Spot } else { Side::Perp };
-    let rule = venue.kline_fault(FaultKind::CorrectedKline, symbol, side, kline.open_time);
-    rule.is_some_and(|fault| now.0 <= kline.close_time.0 + fault.seconds * 1000)
+    let rule = |kind| venue.kline_fault(kind, symbol, side_of(series), kline.open_time);
+    rule(FaultKind::CorrectedArchive).is_some()
+        || rule(FaultKind::CorrectedKline)
+            .is_some_and(|fault| now.0 <= kline.close_time.0 + fault.seconds * 1000)
+}
+
+/// When the archive has the true version of a 5-minute bar that everybody else tells falsely; none where it is told truly.
+pub(crate) fn corrected_in_archive(
+    venue: &Venue,
+    symbol: usize,
+    series: Series,
+    kline: &Kline,
+) -> Option<Ts> {
+    let rule = venue.kline_fault(FaultKind::CorrectedArchive, symbol, side_of(series), kline.open_time)?;
+    Some(Ts(kline.close_time.0 + rule.seconds * 1000))
+}
+
+const fn side_of(series: Series) -> Side {
+    match series {
+        Series::Spot => Side::Spot,
+        _ => Side::Perp,
+    }
 }
 
 fn rounded(value: f64, decimals: usize) -> f64 {

@@ -1,7 +1,7 @@
 //! The archive's part of a backfill: files in the order of the plan, fetched ahead while the ones before are imported.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use futures_util::{StreamExt, stream};
@@ -11,8 +11,8 @@ use crate::cli::Progress;
 use crate::cli::import_cmd::{ImportArgs, PreferArg, import};
 use crate::daemon::feed::covered::{asked, extend, slots};
 use crate::daemon::feed::{Covered, Stretch};
-use backtestd_binance::archive::plan::{ArchiveFile, Span, covers, days_of, files};
-use backtestd_binance::archive::{ArchiveHost, FetchError, Fetched};
+use backtestd_binance::archive::plan::{ArchiveFile, Span, covers, days_of, files, note};
+use backtestd_binance::archive::{ArchiveHost, FetchError, Fetched, Had};
 use backtestd_core::market::{BarIndex, SeriesKey, Ts};
 use backtestd_store::{MergeReport, Store};
 
@@ -62,13 +62,16 @@ pub(super) fn fill(store: &mut Store, request: &Request<'_>) -> anyhow::Result<A
             let (file, series) = job;
             progress.item(&file.path);
             match fetched? {
-                Some(fetched) => {
+                Had::Known => done.known += 1,
+                Had::File(fetched) => {
                     keep(store, &file, &series, &fetched, &mut done)?;
                     done.files += 1;
                     done.bytes += fetched.bytes;
                 }
-                None if file.span == Span::Monthly => queue.extend(in_its_place(request, &file, &series)),
-                None => done.missing.push(file.path),
+                Had::Nothing if file.span == Span::Monthly => {
+                    queue.extend(in_its_place(request, &file, &series));
+                }
+                Had::Nothing => done.missing.push(file.path),
             }
             let mean = if done.files > 0 { done.bytes / done.files as u64 } else { FIRST_GUESS_BYTES };
             progress.set_total(done.bytes + mean * queue.len() as u64);
@@ -90,18 +93,13 @@ fn plan(store: &Store, request: &Request<'_>, done: &mut Archived) -> anyhow::Re
     }
     let mut queue = VecDeque::new();
     for (path, job) in all {
-        if store.meta(&mark(&path))?.is_some() || is_known(store, &job)? {
+        if store.meta(&note(&path))?.is_some() || is_known(store, &job)? {
             done.known += 1;
         } else {
             queue.push_back(job);
         }
     }
     Ok(queue)
-}
-
-/// Name of the store's note that a file was imported; its value is the SHA-256 of it.
-fn mark(path: &str) -> String {
-    format!("archive/{path}")
 }
 
 fn is_known(store: &Store, (file, series): &Job) -> anyhow::Result<bool> {
@@ -126,17 +124,12 @@ fn in_its_place(request: &Request<'_>, month: &ArchiveFile, series: &[SeriesKey]
     days.into_iter().map(|file| (file, series.to_vec())).collect()
 }
 
-/// A batch, in its order; `None` for what the archive does not have.
-fn fetch(request: &Request<'_>, batch: Vec<Job>) -> Vec<(Job, Result<Option<Fetched>, FetchError>)> {
+/// A batch, in its order.
+fn fetch(request: &Request<'_>, batch: Vec<Job>) -> Vec<(Job, Result<Had, FetchError>)> {
     let (host, folder) = (&request.host, request.folder.as_path());
     let work = batch.into_iter().map(|job| async move {
-        let path = job.0.path.clone();
-        let fetched = match host.checksum(&path).await {
-            Ok(Some(sum)) => host.fetch(&path, &sum, folder, &|_| {}).await.map(Some),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        };
-        (job, fetched)
+        let had = host.fetch_other(&job.0.path, None, folder).await;
+        (job, had)
     });
     request.runtime.block_on(stream::iter(work).buffered(CONCURRENT_FILES).collect())
 }
@@ -169,16 +162,9 @@ fn keep(
         let (from, to) = covers(series.kind, file);
         extend(store, &Covered { series: series.clone(), stretch: Stretch { from, to } })?;
     }
-    store.put_meta(&mark(&file.path), fetched.sha256.as_bytes())?;
-    remove(&fetched.file);
-    Ok(())
-}
-
-/// What is left on the disk is overwritten by a later fetch: a failure to remove it costs space only.
-fn remove(file: &Path) {
-    for path in [file.to_owned(), file.with_extension("zip.CHECKSUM")] {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "an imported file could not be removed");
-        }
+    store.put_meta(&note(&file.path), fetched.sha256.as_bytes())?;
+    if let Err(error) = fetched.remove() {
+        tracing::warn!(path = %fetched.file.display(), %error, "an imported file could not be removed");
     }
+    Ok(())
 }

@@ -39,6 +39,29 @@ fn gaps_text(s: &Value) -> String {
     text
 }
 
+/// The comparison with files of the archive: what the last one came to, and what is in its way.
+fn archive_text(archive: &Value) -> String {
+    let mut text = plain(&archive["state"]);
+    if text != "off" {
+        let (files, corrected, filled) = (&archive["files"], &archive["corrected"], &archive["filled"]);
+        text.push_str(&format!(
+            ", {files} files compared since the start ({corrected} records corrected, {filled} filled in)"
+        ));
+    }
+    if let Some(next) = archive["next_at"].as_str() {
+        text.push_str(&format!(", next at {next}"));
+    }
+    if archive["last"].is_object() {
+        let last = &archive["last"];
+        let (path, at) = (plain(&last["path"]), plain(&last["at"]));
+        text.push_str(&format!("; last {path} at {at}: {} corrected", last["corrected"]));
+    }
+    if let Some(why) = archive["failure"].as_str() {
+        text.push_str(&format!("; {why}"));
+    }
+    text
+}
+
 /// Where the report of the last run is, and why the last one failed.
 fn run_facts(discovery: &Value) -> Vec<Vec<String>> {
     let fact = |name: &str, field: &str| {
@@ -98,6 +121,7 @@ pub(super) fn status_text(s: &Value) -> String {
         vec!["clock".to_owned(), clock_text(s)],
         vec!["rest".to_owned(), rest_text(&s["rest"])],
         vec!["not final".to_owned(), gaps_text(s)],
+        vec!["archive".to_owned(), archive_text(&s["archive"])],
         vec![
             "spec".to_owned(),
             format!("{} since {}", plain(&s["spec"]["hash"]), plain(&s["spec"]["loaded_at"])),

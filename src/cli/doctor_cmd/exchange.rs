@@ -8,10 +8,11 @@ use crate::daemon::config::{ClockSource, Config, UniverseRule};
 use crate::daemon::feed::{Listing, overload};
 use crate::daemon::universe::{Member, Members, Offer, decide};
 use crate::daemon::{rest_config, ws_hosts};
+use backtestd_binance::archive::{ArchiveHost, plan};
 use backtestd_binance::clock::SystemClock;
 use backtestd_binance::{Rest, RestConfig, Subscription, WsClient, install_tls};
 use backtestd_core::clock::Clock;
-use backtestd_core::market::Market;
+use backtestd_core::market::{Kind, Market, SeriesKey};
 
 /// A host that does not answer within this time is taken for unreachable.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -55,7 +56,26 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     findings.push(listing(&rest, config).await);
     findings.push(limits(config));
     findings.push(streams(config, &clock).await);
+    findings.extend(archive(config).await);
     findings
+}
+
+/// Whether the archive answers; nothing of a daemon depends on it.
+async fn archive(config: &Config) -> Option<Finding> {
+    let url = &config.binance.archive;
+    let host = ArchiveHost::new(url).ok().filter(|_| config.archive_audit)?;
+    let symbol = config.symbols.first()?.clone();
+    let series = SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol };
+    // Of some days ago: it is there, if the symbol is.
+    let file = plan::daily(&series, "klines", SystemClock.now().day() - 3);
+    Some(match tokio::time::timeout(PATIENCE, host.checksum(&file.path)).await {
+        Ok(Ok(_)) => Finding::fine("archive", format!("{url} answers")),
+        Ok(Err(_)) | Err(_) => Finding::warning(
+            "archive",
+            format!("{url} does not answer within {} s", PATIENCE.as_secs()),
+            "past days are not compared with it; check binance.archive, or set archive_audit = \"off\"",
+        ),
+    })
 }
 
 /// Whether a host answers, and how far its time is from ours. Half the round trip is taken off.

@@ -42,6 +42,28 @@ pub struct AuditRules {
     pub after_midnight_s: u32,
     /// Which days, counted back from yesterday, which is 0.
     pub days_back: Vec<u32>,
+    /// The comparison with the files of the exchange's public archive.
+    pub archive: ArchiveRules,
+}
+
+/// When daily files of the public archive are asked for, and how fast: they appear hours after the day, may be days late, and
+/// some are published once more with other rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveRules {
+    /// So many days before today are compared with their files, the newest first; 0 compares none.
+    pub days: u32,
+    /// A file is asked for from so many seconds after the end of its day on.
+    pub after_midnight_s: u32,
+    /// Wait before a file that was not there is asked for again, in seconds, by how often it was not; the last one repeats.
+    pub again_after_s: Vec<u32>,
+    /// So many days after its end the checksum of a day's file is asked for once more: where it has changed, the file was
+    /// published anew and is compared again.
+    pub checksum_again_days: Vec<u32>,
+    /// Files that are asked for within a minute, at most.
+    pub files_per_minute: u32,
+    /// Files that are asked for at the same time.
+    pub files_at_once: u32,
 }
 
 /// What a stream may tell: the bar that has just closed and its few neighbours, and events of the present.
@@ -101,6 +123,33 @@ impl LiveRules {
             let is_new = !self.audit.days_back[..at].contains(days);
             ranges.check(*days <= 365 && is_new, &field, days, "365 at most, and listed once");
         }
+        self.audit.archive.check(&mut ranges);
         ranges.result()
+    }
+}
+
+impl ArchiveRules {
+    fn check(&self, ranges: &mut Ranges) {
+        let field = |name: &str| format!("live.audit.archive.{name}");
+        ranges.check(self.days <= 90, &field("days"), self.days, "90 at most");
+        let after = self.after_midnight_s;
+        ranges.check(after < 86_400, &field("after_midnight_s"), after, "less than a day");
+        ranges.check(!self.again_after_s.is_empty(), &field("again_after_s"), "empty", "one wait at least");
+        for (at, wait) in self.again_after_s.iter().enumerate() {
+            let is_longer = at == 0 || self.again_after_s[at - 1] < *wait;
+            let is_fine = (600..=MOST_SECONDS).contains(wait) && is_longer;
+            let rule = "ten minutes to a month, longer than the wait before it";
+            ranges.check(is_fine, &field(&format!("again_after_s[{at}]")), wait, rule);
+        }
+        let reach = if self.days == 0 { 90 } else { self.days };
+        for (at, days) in self.checksum_again_days.iter().enumerate() {
+            let is_later = at == 0 || self.checksum_again_days[at - 1] < *days;
+            let is_fine = (1..=reach).contains(days) && is_later;
+            let rule = "from 1 to `days`, later than the one before it";
+            ranges.check(is_fine, &field(&format!("checksum_again_days[{at}]")), days, rule);
+        }
+        let (rate, at_once) = (self.files_per_minute, self.files_at_once);
+        ranges.check((1..=6000).contains(&rate), &field("files_per_minute"), rate, "from 1 to 6000");
+        ranges.check((1..=16).contains(&at_once), &field("files_at_once"), at_once, "from 1 to 16");
     }
 }

@@ -42,7 +42,7 @@ pub use diagnostic::{Diagnostic, Place, SourceFile, SpecErrors};
 pub use explain::{Explanation, UnknownName, explain, unknown_name};
 pub use hash::ontology_hash;
 pub use lexicon::{FilterKind, FilterVerb, Lexicon, TestStatistic, TestVerb};
-pub use live::{AuditRules, LiveRules, StreamRules};
+pub use live::{ArchiveRules, AuditRules, LiveRules, StreamRules};
 pub use new_event::{Addition, NewEventError, new_event};
 pub use plausibility::{ColumnPlausibility, Plausibility, PricePlausibility};
 pub use ranges::{OutOfRange, OutOfRanges};

@@ -360,9 +360,18 @@ async fn the_openapi_status_schema_names_every_key_of_the_status() {
     let schema = &document["components"]["schemas"]["Status"]["properties"];
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(keys(schema), keys(&status));
-    for section in
-        ["clock", "rest", "spec", "refused", "store", "backfill", "live", "discovery", "blueprints"]
-    {
+    for section in [
+        "clock",
+        "rest",
+        "spec",
+        "archive",
+        "refused",
+        "store",
+        "backfill",
+        "live",
+        "discovery",
+        "blueprints",
+    ] {
         assert_eq!(keys(&schema[section]["properties"]), keys(&status[section]), "{section}");
     }
 }

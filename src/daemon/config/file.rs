@@ -81,6 +81,7 @@ fn scalar(key: &Key, value: &DeValue<'_>) -> Option<String> {
         (Kind::Number | Kind::Text, DeValue::Integer(n)) => Some(n.as_str().to_owned()),
         (Kind::Number | Kind::Text, DeValue::Float(x)) => Some(x.as_str().to_owned()),
         (Kind::Text, DeValue::Datetime(t)) => Some(t.to_string()),
+        (Kind::Text, DeValue::Boolean(is_on)) => Some((if *is_on { "on" } else { "off" }).to_owned()),
         _ => None,
     }
 }
@@ -132,6 +133,12 @@ mod tests {
             seen,
             [("symbols", "BTCUSDT,SOLUSDT", 1), ("grace_ms", "5000", 2), ("clock.speed", "600.0", 4)]
         );
+    }
+
+    #[test]
+    fn what_can_be_switched_is_on_or_off_or_true_or_false() {
+        let settings = parse_text("archive_audit = false\n").unwrap();
+        assert_eq!((settings[0].key, settings[0].value.as_str()), ("archive_audit", "off"));
     }
 
     #[test]

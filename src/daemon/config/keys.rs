@@ -38,6 +38,11 @@ const fn key(
 
 use Kind::{List, Number, Text};
 
+/// USD-M REST of the exchange itself.
+pub(super) const FUTURES_REST: &str = "https://fapi.binance.com";
+/// The archive of the exchange itself.
+const ARCHIVE: &str = "https://data.binance.vision/data";
+
 /// Every key, in the order `config --show` prints them.
 pub const KEYS: &[Key] = &[
     key(
@@ -226,13 +231,7 @@ pub const KEYS: &[Key] = &[
         "1",
         "With clock.source = exchange: how fast its time runs",
     ),
-    key(
-        "binance.futures_rest",
-        "BACKTESTD_BINANCE_FUTURES_REST",
-        Text,
-        "https://fapi.binance.com",
-        "USD-M REST base URL",
-    ),
+    key("binance.futures_rest", "BACKTESTD_BINANCE_FUTURES_REST", Text, FUTURES_REST, "USD-M REST base URL"),
     key(
         "binance.futures_ws",
         "BACKTESTD_BINANCE_FUTURES_WS",
@@ -253,6 +252,20 @@ pub const KEYS: &[Key] = &[
         Text,
         "wss://data-stream.binance.vision",
         "Spot websocket base URL",
+    ),
+    key(
+        "binance.archive",
+        "BACKTESTD_BINANCE_ARCHIVE",
+        Text,
+        ARCHIVE,
+        "Public archive, the folder above futures and spot; with another binance.futures_rest: /data below that",
+    ),
+    key(
+        "archive_audit",
+        "BACKTESTD_ARCHIVE_AUDIT",
+        Text,
+        "on",
+        "Whether past days are compared with the archive's daily files, as they appear: 'on' or 'off'",
     ),
 ];
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::keys::FUTURES_REST;
 use super::{Config, ConfigError, KEYS, file};
 
 /// Where a value came from.
@@ -111,6 +112,12 @@ fn computed_default(
                 origin: Origin::Default,
             })
         }),
+        // Files of the exchange itself say nothing of another one.
+        "binance.archive" => earlier
+            .get("binance.futures_rest")
+            .map(|rest| rest.text.trim().trim_end_matches('/'))
+            .filter(|rest| *rest != FUTURES_REST)
+            .map(|rest| Value { text: format!("{rest}/data"), origin: Origin::Default }),
         _ => None,
     };
     computed.unwrap_or_else(|| Value { text: default.to_owned(), origin: Origin::Default })
@@ -154,6 +161,18 @@ mod tests {
         let value = &resolve(&state, &systemd, None).unwrap().values["socket"];
         assert_eq!(value.text, "/run/backtestd/backtestd.sock");
         assert_eq!(value.origin.to_string(), "$RUNTIME_DIRECTORY");
+    }
+
+    #[test]
+    fn the_archive_is_that_of_the_exchange_that_is_followed() {
+        let archive = |pairs: &[(&'static str, &str)]| {
+            resolve(&flags(pairs), &|_| None, None).unwrap().config.binance.archive
+        };
+        assert_eq!(archive(&[]), "https://data.binance.vision/data");
+        assert_eq!(archive(&[("binance.futures_rest", "https://fapi.binance.com/")]), archive(&[]));
+        let simulated = ("binance.futures_rest", "http://127.0.0.1:8901");
+        assert_eq!(archive(&[simulated]), "http://127.0.0.1:8901/data");
+        assert_eq!(archive(&[simulated, ("binance.archive", "http://h/a/")]), "http://h/a");
     }
 
     #[test]

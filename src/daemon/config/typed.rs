@@ -93,6 +93,8 @@ pub struct BinanceUrls {
     pub spot_rest: String,
     /// Base URL of the spot websocket.
     pub spot_ws: String,
+    /// The public archive: the folder above `futures` and `spot`.
+    pub archive: String,
 }
 
 /// How long the store keeps what would otherwise only grow. Raw records, facts, trials and evidence stay.
@@ -162,6 +164,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// Base URLs of the exchange.
     pub binance: BinanceUrls,
+    /// Whether past days are compared with files of the archive.
+    pub archive_audit: bool,
 }
 
 /// Access to the resolved values by name, with errors that know the origin.
@@ -265,6 +269,20 @@ impl Followed {
     }
 }
 
+impl BinanceUrls {
+    fn read(r: &Reader<'_>) -> Result<Self, ConfigError> {
+        const REST: [&str; 2] = ["https://", "http://"];
+        const STREAMS: [&str; 2] = ["wss://", "ws://"];
+        Ok(Self {
+            futures_rest: r.url("binance.futures_rest", REST)?,
+            futures_ws: r.url("binance.futures_ws", STREAMS)?,
+            spot_rest: r.url("binance.spot_rest", REST)?,
+            spot_ws: r.url("binance.spot_ws", STREAMS)?,
+            archive: r.url("binance.archive", REST)?,
+        })
+    }
+}
+
 impl Config {
     /// Types every value.
     ///
@@ -341,12 +359,12 @@ impl Config {
                     t.parse::<f64>().ok().filter(|x| x.is_finite() && *x > 0.0)
                 })?,
             },
-            binance: BinanceUrls {
-                futures_rest: r.url("binance.futures_rest", ["https://", "http://"])?,
-                futures_ws: r.url("binance.futures_ws", ["wss://", "ws://"])?,
-                spot_rest: r.url("binance.spot_rest", ["https://", "http://"])?,
-                spot_ws: r.url("binance.spot_ws", ["wss://", "ws://"])?,
-            },
+            binance: BinanceUrls::read(&r)?,
+            archive_audit: r.read("archive_audit", "'on' or 'off'", |t| match t {
+                "on" | "true" => Some(true),
+                "off" | "false" => Some(false),
+                _ => None,
+            })?,
         })
     }
 }

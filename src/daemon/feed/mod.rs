@@ -1,5 +1,6 @@
 //! Getting data in: history and repairs over REST, updates over the websocket.
 
+pub mod archive;
 mod backfill;
 mod catch;
 pub mod covered;

@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use super::{Exit, Spec};
+use crate::daemon::feed::archive::Told;
 use crate::daemon::feed::{Answers, Backfill, Listing};
 use crate::daemon::shared::{Control, Refusal, Reloaded};
 use crate::daemon::status::WaitingSpec;
 use crate::daemon::storage::{
-    Advanced, Due, Install, JoinStep, PutDone, Question, RunInput, Step, StorageError,
+    Advanced, Compared, Due, DueFiles, Install, JoinStep, PutDone, Question, RunInput, Step, StorageError,
 };
 use crate::daemon::universe::Offers;
+use backtestd_binance::archive::FetchError;
 use backtestd_binance::{RestError, Stamped};
 use backtestd_core::market::{BarIndex, Kind};
 use tokio::sync::oneshot;
@@ -66,6 +68,9 @@ pub(super) enum Done {
     Looked(Result<Due, StorageError>),
     Answered(Part),
     Settled { kind: Kind, rest: Vec<Question>, has_more: bool, result: Result<PutDone, StorageError> },
+    ArchiveDue(Result<DueFiles, StorageError>),
+    ArchiveAsked(Vec<Result<Told, FetchError>>),
+    ArchiveTold(Result<Compared, StorageError>),
     Journalled(Result<(), StorageError>),
     AskedForMissing { bar: BarIndex, answers: Answers },
     Time(Result<Option<TimeAnswer>, RestError>),

@@ -10,6 +10,7 @@
 //!                  └────────────┘
 //! ```
 
+mod archive;
 mod closing;
 mod hosts;
 mod input;
@@ -88,6 +89,7 @@ struct MainLoop {
     /// A put changed committed history.
     repair_due: bool,
     rounds: repair::Rounds,
+    archive: archive::ArchiveAudit,
     time: time::Timekeeper,
     /// Who is followed, where a rule says it.
     universe: Option<universe::Universe>,
@@ -224,6 +226,9 @@ impl MainLoop {
             Done::Settled { kind, rest, has_more, result: Ok(done) } => {
                 self.on_settled(kind, rest, has_more, &done)
             }
+            Done::ArchiveDue(Ok(due)) => self.on_archive_due(due),
+            Done::ArchiveAsked(answers) => self.on_archive_asked(answers),
+            Done::ArchiveTold(Ok(compared)) => self.on_archive_told(&compared),
             Done::Journalled(Ok(())) => self.on_journalled(),
             Done::AskedForMissing { bar, answers } => self.on_asked(bar, answers),
             Done::Time(answer) => self.on_time(answer),
@@ -250,6 +255,8 @@ impl MainLoop {
             | Done::WentBack(Err(error))
             | Done::Followed(Err(error))
             | Done::Settled { result: Err(error), .. }
+            | Done::ArchiveDue(Err(error))
+            | Done::ArchiveTold(Err(error))
             | Done::Journalled(Err(error))
             | Done::SpecInstalled { result: Err(error), .. } => {
                 Handled::Exit(Exit::Failed(error.to_string()))

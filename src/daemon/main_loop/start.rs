@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::archive::ArchiveAudit;
 use super::hosts::{Lines, rest_config, speed};
 use super::journal::JournalTimer;
 use super::listing;
@@ -234,12 +235,10 @@ impl Daemon {
         show_detail(&shared, "opening the store");
         let storage = Storage::start(shared.clone(), follow.clone(), spec.clone());
         let (storage, opened, storage_ended) = service.alive_while(&shared, storage).await?;
-        api.spawn({
-            let storage = storage.clone();
-            async move {
-                storage.forward_queries(queries).await;
-                Ok(())
-            }
+        let forwarded = storage.clone().forward_queries(queries);
+        api.spawn(async move {
+            forwarded.await;
+            Ok(())
         });
         let (watch, spec_changes) = SpecWatch::start(&config.spec)
             .map_err(|e| DaemonError::Watch { dir: config.spec.clone(), reason: e.to_string() })?;
@@ -271,6 +270,7 @@ impl Daemon {
             advancing: false,
             repair_due: false,
             rounds: Rounds::default(),
+            archive: ArchiveAudit::new(&config, &shared),
             time: lines.time,
             universe,
             is_listing_known: listing.is_some(),

@@ -265,6 +265,7 @@ impl MainLoop {
         self.ask_time();
         self.look_at_streams();
         self.start_rounds();
+        self.look_at_archive();
         self.ask_listing_if_due(advanced.next);
         self.on_tick_for_schedule(advanced.next);
     }

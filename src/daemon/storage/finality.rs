@@ -91,7 +91,7 @@ impl Worker {
     }
 
     /// The first row of a series, and how many rows before it are wanted too: none of a symbol that has joined later.
-    fn reach_of(&self, series: &SeriesKey) -> (BarIndex, usize) {
+    pub(super) fn reach_of(&self, series: &SeriesKey) -> (BarIndex, usize) {
         let first = self.follow.first_of(&series.symbol, self.facts.first);
         (first, if first > self.facts.first { 0 } else { self.facts.pipeline.lead_in_rows() })
     }
@@ -155,8 +155,8 @@ impl Worker {
         let rules = &spec.sources.live;
         for mut answer in answers {
             answer.measure_intervals(&self.store)?;
+            let news = self.news_that_stands(&answer, now)?;
             let series = &answer.series;
-            let news = answer.news(&self.store)?;
             let ledger = self.ledgers.of(&self.store, series)?;
             answer.settle(ledger, &self.store, now, &rules.hole_patience_s)?;
             let is_committed = |time| self.facts.first_row_at(series.kind, time) < committed;
@@ -181,6 +181,23 @@ impl Worker {
         }
         let delivery = Delivery::answered(Origin::Rest, ASKED, now);
         self.put_touching(&puts, delivery, &marks, touched)
+    }
+
+    /// What an answer changes. It may contradict what is stored and change nothing: REST goes on telling a bar that a file of
+    /// the archive has corrected.
+    fn news_that_stands(&mut self, answer: &Answer, now: Ts) -> Result<News, StorageError> {
+        let news = answer.news(&self.store)?;
+        if news.other.is_empty() {
+            return Ok(news);
+        }
+        self.store.tell_time(self.shared.clock.now());
+        self.store.tell_bands(self.shared.price_bands());
+        let puts = [RawPut { symbol: answer.series.symbol.clone(), records: answer.records.clone() }];
+        let delivery = Delivery::answered(Origin::Rest, ASKED, now);
+        let would = self.store.would_put(&[Lot { puts: &puts, delivery, completes: None }])?;
+        let of_series = would.iter().find(|would| would.series == answer.series);
+        let stands = of_series.map(|would| News::of(&would.series, &would.records, &self.store));
+        Ok(stands.transpose()?.unwrap_or_default())
     }
 
     /// Leaves out of a stream's records what the exchange has confirmed by REST: a stream never overwrites it.

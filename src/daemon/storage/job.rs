@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::StorageError;
+use super::archive::{Compared, DueFiles};
 use super::change::{Install, Step};
 use super::evidence::Looked;
 use super::finality::Due;
 use super::join::JoinStep;
+use crate::daemon::feed::archive::Told;
 use crate::daemon::feed::{Answer, Follow, Stretch};
 use crate::daemon::live::Journalled;
 use crate::daemon::shared::{Query, RunReport};
@@ -76,6 +78,22 @@ pub enum Job {
         now: Ts,
         /// What it changed.
         reply: Reply<PutDone>,
+    },
+    /// Which files of the archive to ask for.
+    ArchiveDue {
+        /// The exchange's time.
+        now: Ts,
+        /// The files, or when there is one.
+        reply: Reply<DueFiles>,
+    },
+    /// Take in what the archive said of a file.
+    ArchiveTold {
+        /// What the archive said of which file.
+        told: Box<Told>,
+        /// The exchange's time.
+        now: Ts,
+        /// What it changed.
+        reply: Reply<Compared>,
     },
     /// Take back what lies behind the present.
     Present {

@@ -4,6 +4,9 @@
 //! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
 //! failed write.
 
+mod archive;
+#[cfg(test)]
+mod archive_tests;
 #[cfg(test)]
 mod bounds_tests;
 mod change;
@@ -38,6 +41,7 @@ use backtestd_core::pipeline::PipelineError;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::StoreError;
 
+pub(super) use archive::{Compared, DueFiles};
 pub(super) use change::{Install, Step};
 pub(super) use finality::{Due, Question, Standing};
 pub(super) use job::{Advanced, Job, LastRun, Opened, PutDone, Reply, RunInput, Unasked};

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::StorageError;
 use super::facts::Facts;
 use super::signal::read_entries;
 use crate::daemon::feed::{Follow, GapSpan, SeriesGaps, ledger};
 use crate::daemon::shared::{EventQuery, GapQuery, Query};
+use crate::report::SymbolFacts;
 use crate::research::opening;
 use crate::verify::conflicts_json;
 use backtestd_core::explain::History;
-use backtestd_core::market::{BarIndex, Market, SeriesKey, Symbol, Ts};
+use backtestd_core::market::{BarIndex, Kind, Market, SeriesKey, Symbol, Ts};
 use backtestd_core::outcomes::Event;
 use backtestd_store::{Store, StoreError};
 
@@ -183,4 +185,17 @@ fn runs(store: &Store, limit: usize) -> Result<Vec<Value>, StoreError> {
     records.sort_by(|a, b| b["finished_at"].as_str().cmp(&a["finished_at"].as_str()));
     records.truncate(limit);
     Ok(records)
+}
+
+/// Perp bars of a symbol in the whole store, and the slots between its first and last that have none.
+pub(super) fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
+    let key = SeriesKey { kind: Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
+    let records = store.summary(&key)?.map_or(0, |s| s.records);
+    let held = store.quarantine()?.into_iter().filter(|q| q.released.is_none() && q.series.symbol == *symbol);
+    let held: Vec<SeriesKey> = held.map(|q| q.series).collect();
+    let bars = records - held.iter().filter(|series| **series == key).count() as u64;
+    let slots =
+        store.range(Market::Perp, symbol)?.map_or(0, |(first, last)| (last.next() - first).unsigned_abs());
+    let gaps = slots.saturating_sub(bars);
+    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps, quarantined: held.len() as u64 })
 }

@@ -14,15 +14,15 @@ use super::{journal, queries};
 use crate::daemon::Stage;
 use crate::daemon::config::Fsync;
 use crate::daemon::feed::Follow;
+use crate::daemon::feed::archive::Shelves;
 use crate::daemon::feed::ledger::Ledgers;
 use crate::daemon::shared::{Query, RunReport, Shared};
 use crate::nautilus::{LISTED_STEPS, ListedSteps};
 use crate::publish::{current_version, version_name};
-use crate::report::SymbolFacts;
 use crate::research::market_of;
 use backtestd_core::discovery::Trial;
 use backtestd_core::market::SeriesKey;
-use backtestd_core::market::{BarIndex, DAY_MS, Market, RawPut, Source, Symbol, Ts, parse_time};
+use backtestd_core::market::{BarIndex, DAY_MS, RawPut, Source, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Delivery, Origin, Quarantined, Store, StoreOptions, release_by_id};
 
@@ -45,6 +45,8 @@ pub(super) struct Worker {
     pub(super) ledgers: Ledgers,
     /// Ends of the days (bar numbers) whose audit of today is answered, while others of the series are not.
     pub(super) audited: BTreeMap<SeriesKey, BTreeSet<i64>>,
+    /// What is known of the archive's files.
+    pub(super) shelves: Shelves,
     /// None until the first run.
     evidence: Option<Evidence>,
     commits: u32,
@@ -129,6 +131,7 @@ impl Worker {
             facts,
             ledgers: Ledgers::default(),
             audited: BTreeMap::new(),
+            shelves: Shelves::default(),
             evidence: None,
             commits: 0,
             pruned_on: None,
@@ -137,6 +140,7 @@ impl Worker {
         worker.show_store()?;
         worker.show_watermarks()?;
         worker.show_last_run()?;
+        worker.show_last_file()?;
         worker.show_quarantine()?;
         Ok(worker)
     }
@@ -160,6 +164,8 @@ impl Worker {
             }
             Job::Due { kind, end, now, reply: to } => reply(to, self.due(kind, end, now))?,
             Job::Settle { answers, now, reply: to } => reply(to, self.settle(answers, now))?,
+            Job::ArchiveDue { now, reply: to } => reply(to, self.archive_due(now))?,
+            Job::ArchiveTold { told, now, reply: to } => reply(to, self.archive_told(*told, now))?,
             Job::Present { now, reply: to } => {
                 let result = self.go_back_to(now).map(|()| self.facts.next());
                 reply(to, result)?;
@@ -365,7 +371,7 @@ impl Worker {
         let looked = evidence.look(&mut self.store, &spec, first, standing)?;
         let quality = self.facts.quality_at(&self.store, looked.closed_end)?;
         let looked = looked.under(&quality);
-        let bars = symbols.iter().map(|s| bars_of(&self.store, s)).collect::<Result<_, _>>()?;
+        let bars = symbols.iter().map(|s| queries::bars_of(&self.store, s)).collect::<Result<_, _>>()?;
         let unchanged = self.last_run()?.filter(|last| last.fingerprint == looked.fingerprint);
         let unchanged = unchanged.map(|last| last.report).filter(|report| self.is_in_force(report));
         Ok(RunInput { spec, symbols: symbols.clone(), first, looked, quality, bars, unchanged })
@@ -481,18 +487,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-/// Perp bars of a symbol in the whole store, and the slots between its first and last that have none.
-fn bars_of(store: &Store, symbol: &Symbol) -> Result<SymbolFacts, StorageError> {
-    let key =
-        SeriesKey { kind: backtestd_core::market::Kind::Bars, market: Market::Perp, symbol: symbol.clone() };
-    let records = store.summary(&key)?.map_or(0, |s| s.records);
-    let held = store.quarantine()?.into_iter().filter(|q| q.released.is_none() && q.series.symbol == *symbol);
-    let held: Vec<SeriesKey> = held.map(|q| q.series).collect();
-    let bars = records - held.iter().filter(|series| **series == key).count() as u64;
-    let slots =
-        store.range(Market::Perp, symbol)?.map_or(0, |(first, last)| (last.next() - first).unsigned_abs());
-    let gaps = slots.saturating_sub(bars);
-    Ok(SymbolFacts { symbol: symbol.to_string(), bars, gaps, quarantined: held.len() as u64 })
 }

@@ -51,6 +51,9 @@ pub enum FaultKind {
     AbsurdClose,
     /// Stream and history tell a false version of the bar until `seconds` after its end, then the true one.
     CorrectedKline,
+    /// Stream and history tell a false version of the bar for ever; the archive's file of the day has the true one, from
+    /// `seconds` after the bar's end on.
+    CorrectedArchive,
     /// REST says 429.
     TooManyRequests,
     /// REST says 418.

@@ -4,14 +4,17 @@
 //! 1. Unknown never overwrites known, and known fills unknown.
 //! 2. Of a sum over a bar (liquidations, quotes), the one that covers more of the bar stands.
 //! 3. A lower [`Rank`] never overwrites a higher one: a table < the stream < what the exchange has on record.
-//! 4. Of equal rank: a REST answer stands before the archive. Within the archive the bar with more trades stands (fewer
-//!    trades are a bar that was still running), then the daily file before the monthly one, then the later publication. Of
-//!    two REST answers, or two bars of the stream, the later one stands. Of two tables the bar with more trades, else more
-//!    volume.
+//! 4. Of equal rank: of bars the one with more trades stands (fewer trades are a bar that was still running), then the
+//!    archive before a REST answer: a file is made once, after its day, and has a checksum; an answer is what was said at a
+//!    moment, and can be false for that moment. Of anything else a REST answer stands before the archive, of which labels
+//!    have changed their meaning. Within the archive more trades, then the daily file before the monthly one, then the later
+//!    publication. Of two REST answers, or two bars of the stream, the later one stands. Of two tables the bar with more
+//!    trades, else more volume.
 //! 5. Where nothing of this decides, the later delivery stands.
 //!
-//! [`Prefer`] replaces 2 to 5 where the user says so. Values that agree take the better one of their origins: a bar of the
-//! stream that REST repeats is confirmed.
+//! [`Prefer`] replaces 2 to 5 where the user says so. Values that agree take the later one of their origins in the order of
+//! [`Origin`]: a bar of the stream that REST repeats is confirmed, and a bar of REST that a file repeats stays one of REST,
+//! so that what the exchange corrects there afterwards is believed.
 
 use std::cmp::Ordering;
 
@@ -124,7 +127,23 @@ pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> M
         old.columns[column] = now;
         old.says.set(column, said);
     }
+    if kind == Kind::Bars && out.won != 0 {
+        whole_bar(old, new);
+    }
     out
+}
+
+/// A bar of REST that a file has corrected in one column is the file's in all that they agree on: it stands or goes whole.
+fn whole_bar(held: &mut Held, new: &Held) {
+    let is_recorded = |origin: Origin| origin.rank() == Rank::Recorded;
+    for column in 0..Kind::Bars.columns().len() {
+        let (before, said) = (held.says.of(column), new.says.of(column));
+        let agrees = held.columns[column].to_bits() == canonical(new.columns[column]).to_bits();
+        let is_of_file = is_recorded(said.origin) && said.origin != Origin::Rest;
+        if agrees && is_of_file && before.origin == Origin::Rest {
+            held.says.set(column, said);
+        }
+    }
 }
 
 /// How much of its bar a record saw, as it says itself; unknown is the least.
@@ -142,6 +161,11 @@ impl Weight {
             None => [0.0; 2],
         };
         Self(weight.map(|v| if v.is_nan() { -1.0 } else { v }))
+    }
+
+    /// Compares the number of trades of two bars, and nothing else.
+    fn trades_against(&self, other: &Self) -> Ordering {
+        self.0[0].partial_cmp(&other.0[0]).unwrap_or(Ordering::Equal)
     }
 }
 
@@ -163,7 +187,8 @@ fn new_stands(kind: Kind, (old, new): (Said, Said), (was, now): &(Weight, Weight
         _ if rank != old.origin.rank() => rank.cmp(&old.origin.rank()),
         Rank::Recorded if new.origin == Origin::Rest && old.origin == Origin::Rest => made,
         Rank::Recorded if new.origin == Origin::Rest || old.origin == Origin::Rest => {
-            new.origin.cmp(&old.origin)
+            let by_origin = new.origin.cmp(&old.origin);
+            if kind == Kind::Bars { now.trades_against(was).then(by_origin.reverse()) } else { by_origin }
         }
         Rank::Recorded => weight.then(new.origin.cmp(&old.origin)).then(made),
         Rank::Heard => made,
@@ -218,7 +243,12 @@ mod tests {
             (bar(Stream, 2.0, 1.0, 1.0), bar(Table, 3.0, 9.0, 9.0)),
             (bar(Archive, 2.0, 1.0, 1.0), bar(Stream, 3.0, 9.0, 9.0)),
             (bar(Rest, 2.0, 1.0, 1.0), bar(Stream, 3.0, 9.0, 9.0)),
-            (bar(Rest, 2.0, 1.0, 1.0), bar(ArchiveDaily, 3.0, 9.0, 9.0)),
+            // What is on record: more trades, then the archive.
+            (bar(Rest, 2.0, 1.0, 9.0), bar(ArchiveDaily, 3.0, 9.0, 8.0)),
+            (bar(ArchiveDaily, 2.0, 1.0, 9.0), bar(Rest, 3.0, 9.0, 8.0)),
+            (bar(ArchiveDaily, 2.0, 1.0, 9.0), bar(Rest, 3.0, 9.0, 9.0)),
+            (bar(ArchiveMonthly, 2.0, 1.0, 9.0), bar(Rest, 3.0, 9.0, 9.0)),
+            (bar(Archive, 2.0, 1.0, N), bar(Rest, 3.0, 9.0, N)),
             // Within the archive and among tables: more trades, then more volume, then the day before the month.
             (bar(ArchiveMonthly, 2.0, 9.0, 9.0), bar(ArchiveDaily, 3.0, 1.0, 1.0)),
             (bar(ArchiveDaily, 2.0, 10.0, 5.0), bar(ArchiveMonthly, 3.0, 4.0, 5.0)),
@@ -234,6 +264,36 @@ mod tests {
                 assert!(merged.won == 0 || merged.kept == 0, "one bar stands whole: {merged:?}");
             }
         }
+    }
+
+    #[test]
+    fn of_instants_rest_stands_before_the_archive() {
+        let of = |origin, value| held(origin, None, &[value]);
+        let (rest, file) = (of(Origin::Rest, 1.0), of(Origin::ArchiveDaily, 2.0));
+        for kind in [Kind::OpenInterest, Kind::Funding, Kind::Mark] {
+            assert_eq!(both(kind, &rest, &file).0[0], 1.0, "{kind:?}");
+            assert_eq!(both(kind, &file, &rest).0[0], 1.0, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_bar_of_rest_that_a_file_repeats_is_corrected_by_rest_and_one_that_a_file_corrects_is_not() {
+        let (first, corrected) = (bar(Origin::Rest, 2.0, 1.0, 5.0), bar(Origin::ArchiveDaily, 3.0, 1.0, 5.0));
+        let mut same = first.clone();
+        let repeated = bar(Origin::ArchiveDaily, 2.0, 1.0, 5.0);
+        assert_eq!(merge(Kind::Bars, &mut same, &repeated, Prefer::Better), Merged::default());
+        merge(Kind::Bars, &mut same, &bar(Origin::Rest, 4.0, 1.0, 5.0), Prefer::Better);
+        assert_eq!(same.columns[3], 4.0);
+        let mut other = first.clone();
+        merge(Kind::Bars, &mut other, &corrected, Prefer::Better);
+        for _ in 0..3 {
+            let audit = merge(Kind::Bars, &mut other, &first, Prefer::Better);
+            assert_eq!((other.columns[3], audit.won), (3.0, 0), "REST goes on telling the old bar");
+        }
+        let mut third = bar(Origin::Rest, 5.0, 1.0, 5.0);
+        third.columns[1] = 8.0;
+        merge(Kind::Bars, &mut other, &third, Prefer::Better);
+        assert_eq!(other.columns[1..4], [9.0, 0.5, 3.0], "the file's bar stands whole");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub use ledger::{ConflictSide, Conflicts, NotedConflict, UnlistedConflicts};
 pub use merge::{Conflict, Delivery, Lot, MergeReport, Prefer};
 pub use open::{Fsync, SCHEMA_VERSION, Store, StoreOptions};
 pub use provenance::Made;
+pub use put::WouldPut;
 pub use quarantine::{Quarantined, Release, release_by_id};
 pub use raw::SeriesRows;
 pub use replace::{Replaced, Replacement};

@@ -19,8 +19,22 @@ use backtestd_core::market::{Bar, Columns, Market, RawPut, Record, Records, Seri
 /// Below this many records a put looks each one up; above, it scans the stretch that they cover.
 const LOOKUPS: usize = 16;
 
+/// What a put would write of a series.
+#[derive(Clone, Debug)]
+pub struct WouldPut {
+    /// The series that it is about.
+    pub series: SeriesKey,
+    /// What the put would report of it.
+    pub report: MergeReport,
+    /// The records that would be written, merged with what is there: new ones, others, and those that only get a better origin.
+    pub records: Records,
+}
+
 /// A record on its way in.
 pub(super) type Row = (i64, Columns);
+
+/// The reports of a batch, and the records that it writes.
+type Staged = (Vec<(SeriesKey, MergeReport)>, BTreeMap<SeriesKey, Vec<Row>>);
 
 /// A record on its way in, and what it came with.
 struct Incoming<'l> {
@@ -65,12 +79,31 @@ impl Store {
         Ok(reports)
     }
 
+    /// What [`Store::put_lots`] would write, by series: the records as they would stand, in order of time, and the counts.
+    /// Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn would_put(&self, lots: &[Lot<'_>]) -> Result<Vec<WouldPut>, StoreError> {
+        let (reports, mut written) = self.stage_all(&mut self.db.batch(), lots)?;
+        let told = |(series, report): (SeriesKey, MergeReport)| {
+            let rows = written.remove(&series).unwrap_or_default();
+            let records = Records::of(series.kind, series.market, &rows);
+            WouldPut { series, report, records }
+        };
+        Ok(reports.into_iter().map(told).collect())
+    }
+
     /// Adds the writes of `lots` to a batch.
     pub(super) fn stage(
         &self,
         batch: &mut OwnedWriteBatch,
         lots: &[Lot<'_>],
     ) -> Result<Vec<(SeriesKey, MergeReport)>, StoreError> {
+        Ok(self.stage_all(batch, lots)?.0)
+    }
+
+    fn stage_all(&self, batch: &mut OwnedWriteBatch, lots: &[Lot<'_>]) -> Result<Staged, StoreError> {
         let mut register = Register::new(self);
         let mut by_series: BTreeMap<SeriesKey, Vec<Incoming<'_>>> = BTreeMap::new();
         for lot in lots {
@@ -108,7 +141,7 @@ impl Store {
             judged.add(report.judged);
         }
         self.stage_stale(batch, judged.from)?;
-        Ok(reports)
+        Ok((reports, written))
     }
 
     fn stage_series<'s>(

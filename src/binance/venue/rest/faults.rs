@@ -36,7 +36,10 @@ impl<'a> Trouble<'a> {
     fn rule(&mut self, kind: FaultKind) -> Option<(&'a Fault, Ts)> {
         let side = if self.path.starts_with("/api/") { Side::Spot } else { Side::Perp };
         let mut rules = self.venue.market.scenario().faults_at(kind, self.now);
-        let rule = rules.find(|fault| fault.hits_path(self.path) && fault.hits_market(side))?;
+        // The archive is another host: what is said of everything is said of REST.
+        let is_meant = |fault: &&Fault| !fault.paths.is_empty() || !self.path.starts_with("/data/");
+        let rule =
+            rules.find(|fault| is_meant(fault) && fault.hits_path(self.path) && fault.hits_market(side))?;
         let until = rule.window(self.now)?.1;
         // Rows are drawn one by one, requests here.
         let is_hit = kind == FaultKind::MissingRows || self.draws.uniform() < rule.share;

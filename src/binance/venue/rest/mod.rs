@@ -6,6 +6,7 @@ mod faults;
 mod funding;
 mod info;
 mod klines;
+mod micro;
 mod params;
 mod quotes;
 mod statistics;
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderValue, Uri};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -84,7 +86,7 @@ fn table(rows: &[(&str, Pool, Weigh, Handle)]) -> Router<Arc<Venue>> {
     rows.iter().fold(Router::new(), |router, &(path, pool, weigh, handle)| {
         router.route(
             path,
-            get(move |state, from, uri, query| serve(state, from, uri, query, pool, weigh, handle)),
+            get(move |state, from, parts, query| serve(state, from, parts, query, pool, weigh, handle)),
         )
     })
 }
@@ -151,19 +153,21 @@ pub(super) async fn refusal(venue: &Venue, path: &str) -> Option<Response> {
 async fn serve(
     State(venue): State<Arc<Venue>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
-    uri: Uri,
+    parts: Parts,
     Query(query): Query<BTreeMap<String, String>>,
     pool: Pool,
     weigh: Weigh,
     handle: Handle,
 ) -> Response {
     let params = Params(query);
-    venue.tally.count(format!("request {}", uri.path()));
-    if let Some(refusal) = refusal(&venue, uri.path()).await {
+    let path = parts.uri.path();
+    let is_fine = pool == Pool::Spot && micro::is_asked_for(&parts.headers);
+    venue.tally.count(format!("request {path}"));
+    if let Some(refusal) = refusal(&venue, path).await {
         return refusal;
     }
     let now = venue.now();
-    let mut trouble = Trouble::new(&venue, uri.path(), now);
+    let mut trouble = Trouble::new(&venue, path, now);
     let verdict = venue.limiter.charge(from.ip(), pool, weigh(&params), Instant::now());
     let used = match verdict {
         Admission::Served { used } | Admission::Refused { limit: used, .. } => used,
@@ -185,6 +189,7 @@ async fn serve(
             move || handle(&Request { venue: &venue, now, params: &params })
         });
         match answered.await {
+            Ok(Ok(text)) if is_fine => trouble.spoil(micro::in_microseconds(text)),
             Ok(Ok(text)) => trouble.spoil(text),
             Ok(Err(error)) => error.into_response(),
             Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
