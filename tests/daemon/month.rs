@@ -182,7 +182,7 @@ async fn month(seed: u64, days: i64, speed: f64) {
     every_event_was_announced(&seen.lock().unwrap(), &events, &status);
     the_ledger_explains_every_repair(&home, BAR_MS);
     home.live_is_batch();
-    let met = tally["faults"]["banned"].as_u64().unwrap_or(0);
+    let met = tally["fault banned"].as_u64().unwrap_or(0);
     assert!(met <= 8 * (bans + 4), "{met} requests met {bans} bans: {tally}");
     println!(
         "seed {seed}: {days} days, {} events, {met} requests met {bans} bans, {}",

@@ -286,14 +286,15 @@ mod tests {
         assert_eq!(same.columns[3], 4.0);
         let mut other = first.clone();
         merge(Kind::Bars, &mut other, &corrected, Prefer::Better);
+        let mut whole = other.clone();
         for _ in 0..3 {
             let audit = merge(Kind::Bars, &mut other, &first, Prefer::Better);
             assert_eq!((other.columns[3], audit.won), (3.0, 0), "REST goes on telling the old bar");
         }
         let mut third = bar(Origin::Rest, 5.0, 1.0, 5.0);
         third.columns[1] = 8.0;
-        merge(Kind::Bars, &mut other, &third, Prefer::Better);
-        assert_eq!(other.columns[1..4], [9.0, 0.5, 3.0], "the file's bar stands whole");
+        merge(Kind::Bars, &mut whole, &third, Prefer::Better);
+        assert_eq!(whole.columns[1..4], [9.0, 0.5, 3.0], "the file's bar stands whole");
     }
 
     #[test]
