@@ -101,7 +101,7 @@ pub(super) struct Merged {
 
 /// Merges `new` into `old`, column by column.
 pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> Merged {
-    let mut out = Merged::default();
+    let (mut out, mut better) = (Merged::default(), 0_u32);
     let weights = (Weight::of(kind, &old.columns), Weight::of(kind, &new.columns));
     for column in 0..kind.columns().len() {
         let (was, now) = (old.columns[column], canonical(new.columns[column]));
@@ -110,10 +110,7 @@ pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> M
         }
         let (before, said) = (old.says.of(column), new.says.of(column));
         if was.to_bits() == now.to_bits() {
-            if said.origin > before.origin {
-                old.says.set(column, said);
-                out.confirmed = true;
-            }
+            better |= u32::from(said.origin > before.origin) << column;
             continue;
         }
         if was.is_nan() {
@@ -127,13 +124,21 @@ pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> M
         old.columns[column] = now;
         old.says.set(column, said);
     }
+    for column in (0..kind.columns().len()).filter(|column| better & 1 << column != 0) {
+        // A bar of a file that REST contradicts elsewhere stays the file's in what they agree on: it stands or goes whole.
+        let is_files = kind == Kind::Bars && old.says.of(column).origin.rank() == Rank::Recorded;
+        if out.kept == 0 || !is_files {
+            old.says.set(column, new.says.of(column));
+            out.confirmed = true;
+        }
+    }
     if kind == Kind::Bars && out.won != 0 {
         whole_bar(old, new);
     }
     out
 }
 
-/// A bar of REST that a file has corrected in one column is the file's in all that they agree on: it stands or goes whole.
+/// A bar of REST that a file has corrected in one column is the file's in all that they agree on, in this order too.
 fn whole_bar(held: &mut Held, new: &Held) {
     let is_recorded = |origin: Origin| origin.rank() == Rank::Recorded;
     for column in 0..Kind::Bars.columns().len() {
@@ -286,15 +291,14 @@ mod tests {
         assert_eq!(same.columns[3], 4.0);
         let mut other = first.clone();
         merge(Kind::Bars, &mut other, &corrected, Prefer::Better);
-        let mut whole = other.clone();
         for _ in 0..3 {
             let audit = merge(Kind::Bars, &mut other, &first, Prefer::Better);
             assert_eq!((other.columns[3], audit.won), (3.0, 0), "REST goes on telling the old bar");
         }
         let mut third = bar(Origin::Rest, 5.0, 1.0, 5.0);
         third.columns[1] = 8.0;
-        merge(Kind::Bars, &mut whole, &third, Prefer::Better);
-        assert_eq!(whole.columns[1..4], [9.0, 0.5, 3.0], "the file's bar stands whole");
+        merge(Kind::Bars, &mut other, &third, Prefer::Better);
+        assert_eq!(other.columns[1..4], [9.0, 0.5, 3.0], "the file's bar stands whole");
     }
 
     #[test]
