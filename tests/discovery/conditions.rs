@@ -18,6 +18,8 @@ use backtestd_core::spec::{CompiledSpec, FilterKind};
 
 use crate::common::spec_dir;
 
+const FIRST: BarIndex = BarIndex(5_000_000);
+
 fn shipped() -> CompiledSpec {
     load_specs(&spec_dir()).unwrap()
 }
@@ -162,14 +164,15 @@ fn a_condition_that_must_agree_with_the_trade_is_listed_and_not_tested_on_both_s
     assert!(!conditions_on(&catalogue, "VOL_SHOCK").contains("TRENDING_STATE"));
 }
 
-fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
+/// A fall of BTCUSDT that rises by 1 % and a little more within a quarter of an hour, with states that are known.
+pub(super) fn outcome(spec: &CompiledSpec, bar: BarIndex, known: &[(&str, i8)]) -> Outcome {
     let state = |id: &str| known.iter().find(|(s, _)| *s == id).map_or(-1, |(_, code)| *code);
     Outcome {
         event: Arc::new(Event {
             event_type: "LIQUIDITY_SHOCK".into(),
             family: "LIQUIDITY_DISLOCATION".into(),
             symbol: symbols()[0].clone(),
-            bar: BarIndex(5_000_000 + at),
+            bar,
             direction: 1,
             severity: 1.0,
             states: spec.states.iter().map(|s| state(&s.id)).collect(),
@@ -183,7 +186,7 @@ fn outcome(spec: &CompiledSpec, at: i64, known: &[(&str, i8)]) -> Outcome {
         entry_lag_bars: 1,
         entry_price: EntryPrice::Close,
         // What never varies is no sample.
-        forward_return: 0.01 + 0.0005 * (at / 288 % 5) as f64,
+        forward_return: 0.01 + 0.0005 * ((bar - FIRST) / 288 % 5) as f64,
         midnight_return: f64::NAN,
         mfe_bps: 100.0,
         mae_bps: 0.0,
@@ -204,7 +207,7 @@ fn an_event_with_an_unknown_state_is_neither_in_the_condition_nor_in_its_negatio
         vec![(low, 1), (wide, 0)],
         vec![],
     ];
-    let outcomes: Vec<Outcome> = (0i64..).zip(&known).map(|(i, k)| outcome(&spec, i, k)).collect();
+    let outcomes: Vec<Outcome> = (0i64..).zip(&known).map(|(i, k)| outcome(&spec, FIRST + i, k)).collect();
     let table = outcome_table(&spec, &outcomes).unwrap();
     let bit = |id: &str| table.conditions.iter().position(|c| *c.id == *id).unwrap();
     let rows = |bit: usize| (0..table.len()).filter(|row| table.is_active(*row, bit)).collect::<Vec<_>>();
@@ -257,7 +260,7 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     }
     let accounting = ledger.account(&full);
     let known = [("LOW_LIQUIDITY_STATE", 0), ("SPREAD_ELEVATED_STATE", 0)];
-    let outcomes: Vec<Outcome> = (0..200i64).map(|i| outcome(&spec, 288 * i, &known)).collect();
+    let outcomes: Vec<Outcome> = (0..200i64).map(|i| outcome(&spec, FIRST + 288 * i, &known)).collect();
     let end = outcomes.last().unwrap().event.bar.open().day() + 2;
     let facts = RunFacts {
         run_id: "twin".to_owned(),

@@ -1,17 +1,17 @@
 //! The test part of a history is a test of what discovery finds in the days before it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use backtestd_core::blueprints::RunFacts;
 use backtestd_core::conclude::{Conclusions, Look, conclude_like, discovery_config};
 use backtestd_core::discovery::{Accounting, OutcomeTable, PromotionTrack};
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, DAY_MS, Draws, Symbol, Ts};
-use backtestd_core::outcomes::{CostParts, EntryPrice, Event, Horizon, Outcome};
+use backtestd_core::outcomes::Outcome;
 use backtestd_core::spec::CompiledSpec;
 use backtestd_core::tradability::PromotionRow;
 use backtestd_store::load_specs;
 
+use super::conditions;
 use crate::common::spec_dir;
 
 const FIRST_DAY: i64 = 20_000;
@@ -19,33 +19,9 @@ const DAYS: i64 = 300;
 
 /// A fall that is bought, with a normal return of 60 bps gross and a spread of 90.
 fn outcome(spec: &CompiledSpec, day: i64, bar: i64) -> Outcome {
-    let at = BarIndex((FIRST_DAY + day) * BARS_PER_DAY + bar);
-    Outcome {
-        event: Arc::new(Event {
-            event_type: "LIQUIDITY_SHOCK".into(),
-            family: "LIQUIDITY_DISLOCATION".into(),
-            symbol: Symbol::new("BTCUSDT").unwrap(),
-            bar: at,
-            direction: 1,
-            severity: 1.0,
-            states: vec![-1; spec.states.len()].into(),
-            vol_regime: -1,
-            carry_state: i8::MIN,
-            sigma_bar: 0.001,
-            sigma_event: 0.001,
-            features: Vec::new(),
-        }),
-        horizon: Horizon::parse("15m").unwrap(),
-        entry_lag_bars: 1,
-        entry_price: EntryPrice::Close,
-        forward_return: 0.006 + 0.009 * Draws::numbered(7, at.0).normal(),
-        midnight_return: f64::NAN,
-        mfe_bps: 100.0,
-        mae_bps: 0.0,
-        funding_paid: 0.0,
-        cost_bps_round_trip: 12.0,
-        costs: CostParts::whole(12.0),
-    }
+    let at = (FIRST_DAY + day) * BARS_PER_DAY + bar;
+    let forward_return = 0.006 + 0.009 * Draws::numbered(7, at).normal();
+    Outcome { forward_return, ..conditions::outcome(spec, BarIndex(at), &[]) }
 }
 
 /// Days on which something happens: before the test part one in `step`, then all of them.
