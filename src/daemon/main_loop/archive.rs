@@ -148,7 +148,10 @@ impl MainLoop {
         let mut failure = None;
         for answer in answers {
             match answer {
-                Ok(told) => self.archive.answers.push_back(told),
+                Ok(told) => {
+                    self.count_answer(&told);
+                    self.archive.answers.push_back(told);
+                }
                 Err(error) => failure = Some(error),
             }
         }
@@ -181,7 +184,6 @@ impl MainLoop {
             }
             return self.ask_archive();
         };
-        self.count_answer(&told);
         self.archive.step = Step::Settling;
         let now = self.shared.clock.now();
         let told = Box::new(told);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::life_tests::StandingClock;
 use super::{Compared, DueFiles, Ended, Job, Storage};
 use crate::daemon::config::{Config, Origin, Value};
 use crate::daemon::feed::archive::{DueFile, Said, Told};
@@ -12,7 +12,6 @@ use crate::daemon::feed::ledger::{self, Change, Repair};
 use crate::daemon::feed::{Answer, Follow, Stretch};
 use crate::daemon::shared::Shared;
 use backtestd_binance::archive::plan;
-use backtestd_core::clock::Clock;
 use backtestd_core::market::{
     BARS_PER_DAY, Bar, BarIndex, DAY_MS, HOUR_MS, Kind, Market, RawPut, Records, SeriesKey, Symbol, Ts,
 };
@@ -22,19 +21,6 @@ use backtestd_store::{Store, load_specs};
 const DAY: i64 = 20_000;
 /// Of the second day, the bar that a file corrects.
 const CORRECTED: i64 = 40;
-
-#[derive(Debug)]
-struct StandingClock(Ts);
-
-impl Clock for StandingClock {
-    fn now(&self) -> Ts {
-        self.0
-    }
-
-    fn wall_until(&self, _: Ts) -> Duration {
-        Duration::ZERO
-    }
-}
 
 /// So many hours after the fifth day.
 fn after(hours: i64) -> Ts {

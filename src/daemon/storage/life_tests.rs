@@ -28,7 +28,7 @@ const EVERY: i64 = 5;
 
 /// A clock that shows one instant.
 #[derive(Debug)]
-struct StandingClock(Ts);
+pub(super) struct StandingClock(pub(super) Ts);
 
 impl Clock for StandingClock {
     fn now(&self) -> Ts {
