@@ -25,8 +25,15 @@ impl Clock for SystemClock {
 /// jump, it is not asked. Until the exchange has told its time, it shows the system's.
 #[derive(Clone, Debug)]
 pub struct ExchangeClock {
-    told: Arc<RwLock<Option<ScaledClock>>>,
+    told: Arc<RwLock<Option<Told>>>,
     speed: f64,
+}
+
+#[derive(Debug)]
+struct Told {
+    clock: ScaledClock,
+    /// The earliest time that it was ever set to.
+    earliest: Ts,
 }
 
 impl ExchangeClock {
@@ -39,7 +46,17 @@ impl ExchangeClock {
     /// The exchange says that it is `at` now.
     pub fn set(&self, at: Ts) {
         let clock = ScaledClock::new(at, self.speed);
-        *self.told.write().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        let mut told = self.told.write().unwrap_or_else(PoisonError::into_inner);
+        let earliest = told.as_ref().map_or(at, |before| before.earliest.min(at));
+        *told = Some(Told { clock, earliest });
+    }
+
+    /// Whether it can have shown `at` since it was told the time: not before what it was first set to, and not later than
+    /// now. What lies outside was read off the machine's own clock, or off this one before it was set right.
+    #[must_use]
+    pub fn has_shown(&self, at: Ts) -> bool {
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().is_none_or(|told| (told.earliest..=told.clock.now()).contains(&at))
     }
 
     /// Whether the exchange has told the time.
@@ -56,7 +73,7 @@ impl ExchangeClock {
 
     fn ask<T>(&self, told: impl FnOnce(&ScaledClock) -> T, system: impl FnOnce(SystemClock) -> T) -> T {
         match &*self.told.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(clock) => told(clock),
+            Some(set) => told(&set.clock),
             None => system(SystemClock),
         }
     }
@@ -121,5 +138,20 @@ mod tests {
         assert!(clock.wall_until(Ts(now.0 + 60_000)) <= Duration::from_millis(60));
         clock.set(Ts(1_000_000));
         assert!(clock.now() < Ts(5_000_000), "back, too");
+    }
+
+    #[test]
+    fn what_was_read_before_the_exchange_told_the_time_is_known_for_it() {
+        let clock = ExchangeClock::new(1.0);
+        let of_the_machine = clock.now();
+        assert!(clock.has_shown(of_the_machine), "there is no other yet");
+        for told in [of_the_machine.0 - 86_400_000, of_the_machine.0 + 86_400_000] {
+            let clock = ExchangeClock::new(1.0);
+            clock.set(Ts(told));
+            assert!(clock.has_shown(clock.now()) && !clock.has_shown(of_the_machine), "{told}");
+        }
+        clock.set(Ts(5_000_000));
+        clock.set(Ts(5_000_500));
+        assert!(clock.has_shown(Ts(5_000_100)), "from before it was set right by half a second");
     }
 }

@@ -1,8 +1,10 @@
 //! What the client hands to the daemon: typed updates, each stamped with its arrival.
 
+use backtestd_core::clock::Clock;
 use backtestd_core::market::{BAR_MS, Bar, Market, Symbol, Ts};
 use serde::{Deserialize, Serialize};
 
+use super::clock::ExchangeClock;
 use super::routes::{Route, StreamKind};
 
 /// An update and the instant at which this process had it.
@@ -15,11 +17,16 @@ pub struct Stamped {
 }
 
 impl Stamped {
-    /// Stamps it anew, and what is since its arrival too: the clock that stamped it first was another one.
-    pub fn stamp_anew(&mut self, at: Ts) {
-        self.arrival = at;
-        if let Update::Stream(status) = &mut self.update {
-            status.since = at;
+    /// Stamps it anew where it was stamped by another clock: by the machine's, before the exchange had told the time, or by
+    /// one that was ahead.
+    pub fn stamp_by(&mut self, clock: &ExchangeClock) {
+        if !clock.has_shown(self.arrival) {
+            self.arrival = clock.now();
+        }
+        if let Update::Stream(status) = &mut self.update
+            && !clock.has_shown(status.since)
+        {
+            status.since = self.arrival;
         }
     }
 }
@@ -281,5 +288,34 @@ impl StreamState {
             Self::Stale => "stale",
             Self::Down => "down",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::{Route, StreamKind};
+
+    /// The clock of the machine was months ahead of the exchange's when the sockets were subscribed.
+    #[test]
+    fn what_the_machines_clock_stamped_is_stamped_by_the_exchanges() {
+        let clock = ExchangeClock::new(1.0);
+        let before = clock.now();
+        let told = Ts(before.0 - 200 * 86_400_000);
+        clock.set(told);
+        let stamped = |arrival: Ts, since: Ts| {
+            let (route, kind, state) = (Route::FuturesMarket, StreamKind::ForceOrder, StreamState::Live);
+            let status = StreamStatus { route, shard: 0, kind, state, since, reason: String::new() };
+            let mut stamped = Stamped { arrival, update: Update::Stream(status) };
+            stamped.stamp_by(&clock);
+            let Update::Stream(status) = stamped.update else { unreachable!() };
+            (stamped.arrival, status.since)
+        };
+        let now = told.0..told.0 + 60_000;
+        let (arrival, since) = stamped(before, before);
+        assert!(now.contains(&arrival.0) && since == arrival, "{arrival} {since}");
+        let (arrival, since) = stamped(told, before);
+        assert_eq!((arrival, since), (told, told), "a change that was told later");
+        assert_eq!(stamped(told, told), (told, told), "what the exchange's clock stamped stays");
     }
 }

@@ -130,13 +130,19 @@ impl Liveness {
         is_first
     }
 
-    /// The first kind that is silent beyond its limit, if any.
-    pub(super) fn silent(&self, patience: &Patience, now: Ts, real: Duration) -> Option<Silent> {
+    /// The first kind that is silent beyond its limit, if any. `wall` says how long so many milliseconds of the clock are
+    /// really: the clock itself may have been set meanwhile.
+    pub(super) fn silent(
+        &self,
+        patience: &Patience,
+        wall: impl Fn(i64) -> Duration,
+        real: Duration,
+    ) -> Option<Silent> {
         let is_deaf = self.kinds.values().all(|heard| !heard.ever);
         self.kinds.iter().find_map(|(kind, heard)| {
             let limit_ms = patience.limit_ms(*kind)?;
-            let is_silent =
-                now.0 - heard.at.0 > limit_ms && real.saturating_sub(heard.real) > patience.silence.floor;
+            let longest = wall(limit_ms).max(patience.silence.floor);
+            let is_silent = real.saturating_sub(heard.real) > longest;
             is_silent.then_some(Silent { kind: *kind, since: heard.at, never_heard: !heard.ever, is_deaf })
         })
     }
@@ -149,6 +155,11 @@ mod tests {
     const MARK: StreamKind = StreamKind::MarkPrice;
     const KLINE: StreamKind = StreamKind::Kline;
 
+    /// A clock that runs as fast as it should.
+    fn wall(ms: i64) -> Duration {
+        Duration::from_millis(ms.unsigned_abs())
+    }
+
     fn at(seconds: i64) -> (Ts, Duration) {
         (Ts(seconds * 1000), Duration::from_secs(seconds.unsigned_abs()))
     }
@@ -159,13 +170,13 @@ mod tests {
         let mut liveness = Liveness::new([MARK, KLINE].into_iter(), at(0).0, at(0).1);
         for second in 1..=60 {
             liveness.heard(MARK, at(second).0, at(second).1);
-            assert_eq!(liveness.silent(&patience, at(second).0, at(second).1), None);
+            assert_eq!(liveness.silent(&patience, wall, at(second).1), None);
         }
         liveness.heard(MARK, at(61).0, at(61).1);
-        let silent = liveness.silent(&patience, at(61).0, at(61).1).unwrap();
+        let silent = liveness.silent(&patience, wall, at(61).1).unwrap();
         assert_eq!(silent, Silent { kind: KLINE, since: Ts(0), never_heard: true, is_deaf: false });
         let deaf = Liveness::new([MARK, KLINE].into_iter(), at(0).0, at(0).1);
-        assert!(deaf.silent(&patience, at(61).0, at(61).1).unwrap().is_deaf, "nothing at all");
+        assert!(deaf.silent(&patience, wall, at(61).1).unwrap().is_deaf, "nothing at all");
     }
 
     #[test]
@@ -173,8 +184,9 @@ mod tests {
         let patience = Patience::new(Silence::default());
         let liveness = Liveness::new([MARK].into_iter(), Ts(0), Duration::ZERO);
         // An hour of market time in one real second.
-        assert_eq!(liveness.silent(&patience, Ts(3_600_000), Duration::from_secs(1)), None);
-        assert!(liveness.silent(&patience, Ts(3_600_000), Duration::from_secs(4)).is_some());
+        let hurried = |ms: i64| wall(ms / 3600);
+        assert_eq!(liveness.silent(&patience, hurried, Duration::from_secs(1)), None);
+        assert!(liveness.silent(&patience, hurried, Duration::from_secs(4)).is_some());
     }
 
     #[test]
@@ -182,7 +194,7 @@ mod tests {
         let mut patience = Patience::new(Silence::default());
         let silent_after = |patience: &Patience| {
             let liveness = Liveness::new([KLINE].into_iter(), Ts(0), Duration::ZERO);
-            (1..10_000).find(|s| liveness.silent(patience, at(*s).0, at(*s).1).is_some()).unwrap()
+            (1..10_000).find(|s| liveness.silent(patience, wall, at(*s).1).is_some()).unwrap()
         };
         assert_eq!(silent_after(&patience), 61);
         patience.was_fruitless(KLINE);
@@ -199,6 +211,6 @@ mod tests {
     fn contract_news_may_be_silent_for_ever() {
         let patience = Patience::new(Silence::default());
         let liveness = Liveness::new([StreamKind::ContractInfo].into_iter(), Ts(0), Duration::ZERO);
-        assert_eq!(liveness.silent(&patience, Ts(i64::MAX), Duration::MAX), None);
+        assert_eq!(liveness.silent(&patience, wall, Duration::MAX), None);
     }
 }

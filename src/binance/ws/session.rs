@@ -297,7 +297,8 @@ impl Session {
         if state.silence_reported {
             return Ok(());
         }
-        if let Some(silent) = state.liveness.silent(&self.patience, self.clock.now(), real) {
+        let wall = |ms: i64| self.clock.wall_until(Ts(self.clock.now().0.saturating_add(ms)));
+        if let Some(silent) = state.liveness.silent(&self.patience, wall, real) {
             state.silence_reported = true;
             WsStats::add(&self.outlet.stats().silences, 1);
             self.report(Report::Silent(silent)).await;

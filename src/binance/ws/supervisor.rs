@@ -106,7 +106,7 @@ impl Supervisor {
                 }
                 Next::Current(Some(Report::Ready { at })) => {
                     current.is_ready = true;
-                    dies_at = Some(self.end_of_life(at));
+                    dies_at = Some(self.end_of_life());
                     self.tell_all(StreamState::Live, at, "connected and subscribed").await;
                 }
                 Next::Current(Some(Report::Silent(silent))) => {
@@ -124,7 +124,7 @@ impl Supervisor {
                 Next::Replacement(Some(Report::Ready { at })) => {
                     WsStats::add(&self.outlet.stats().handovers, 1);
                     self.tell_all(StreamState::Live, at, "connected and subscribed").await;
-                    dies_at = Some(self.end_of_life(at));
+                    dies_at = Some(self.end_of_life());
                     if let Some(mut new) = replacement.take() {
                         new.is_ready = true;
                         let old = std::mem::replace(&mut current, new);
@@ -259,8 +259,8 @@ impl Supervisor {
     }
 
     /// When a socket that became ready at `at` is replaced. Market time, but never sooner than the real floor.
-    fn end_of_life(&self, at: Ts) -> Instant {
-        let wall = self.clock.wall_until(Ts(at.0 + self.config.lifetime_ms));
+    fn end_of_life(&self) -> Instant {
+        let wall = self.clock.wall_until(Ts(self.clock.now().0 + self.config.lifetime_ms));
         Instant::now() + wall.max(self.config.lifetime_floor)
     }
 

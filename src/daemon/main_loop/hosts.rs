@@ -93,8 +93,6 @@ impl Lines {
             show_detail(shared, "asking the exchange what time it is");
             let told = wait_for_time(&rest, &mut time, &mut updates, shared);
             early = service.alive_while(shared, told).await?;
-            // They were stamped by a clock that nobody had told the time.
-            early.iter_mut().for_each(|update| update.stamp_anew(clock.now()));
             shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
         Ok(Self { websocket, subscribed, updates, early, sieve, time })

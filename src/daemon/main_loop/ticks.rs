@@ -292,7 +292,8 @@ impl MainLoop {
         self.repair_due |= done.dirty_from.is_some();
     }
 
-    pub(super) fn on_update(&mut self, stamped: Stamped) -> Handled {
+    pub(super) fn on_update(&mut self, mut stamped: Stamped) -> Handled {
+        self.time.stamp(&mut stamped);
         self.time.hear(&stamped.update);
         self.streams.heard(&stamped.update, stamped.arrival);
         self.aggregates.observe(&stamped);

@@ -13,7 +13,7 @@ use crate::daemon::config::{ClockConfig, ClockSource};
 use crate::daemon::status::ClockStatus;
 use crate::daemon::storage::Job;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
-use backtestd_binance::{Rest, RestError, Update};
+use backtestd_binance::{Rest, RestError, Stamped, Update};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BAR_MS, Market, Ts};
 
@@ -107,6 +107,13 @@ impl Timekeeper {
     /// Whole bars of the exchange within a stretch of real time.
     pub(super) fn bars_within(&self, real_ms: f64) -> i64 {
         (real_ms * self.speed()) as i64 / BAR_MS
+    }
+
+    /// Stamps anew what was stamped before our clock was told the time.
+    pub(super) fn stamp(&self, stamped: &mut Stamped) {
+        if let Some(clock) = &self.clock {
+            stamped.stamp_by(clock);
+        }
     }
 
     /// Takes note of a frame. Our clock is set right if the streams are ahead of it: an event cannot lie in the future.

@@ -64,8 +64,9 @@ pub(super) async fn known_universe(shared: &Shared, rest: &Rest) -> Result<Optio
         show_detail(shared, "asking the exchange who fits the rule of the universe");
         match Offer::ask(rest, &rule.spot).await {
             Ok(offers) => {
-                // Its clock may not have been told yet; for an age in days the system's will do.
-                let decision = decide(&rule, &members, &offers, shared.clock.now());
+                // Our clock has not been told yet; for an age in days the date of the answer will do.
+                let now = rest.dated(Market::Perp).unwrap_or_else(|| shared.clock.now());
+                let decision = decide(&rule, &members, &offers, now);
                 if decision.joins.is_empty() {
                     let text =
                         format!("nobody of {} contracts fits the rule: {}", offers.len(), rule.in_words());
