@@ -11,6 +11,8 @@ mod crash;
 mod faults;
 #[path = "daemon/journal.rs"]
 mod journal;
+#[path = "daemon/marks.rs"]
+mod marks;
 #[path = "daemon/month.rs"]
 mod month;
 #[path = "daemon/opinion.rs"]

@@ -273,6 +273,35 @@ fn recorded_funding_rates_decode_to_the_last_bit() {
 }
 
 #[test]
+fn recorded_marks_of_all_contracts_decode_to_the_last_bit() {
+    let mut without = 0;
+    for (path, body) in bodies("premiumIndex") {
+        let want = rows_of(&body);
+        // That of one contract comes without the brackets.
+        let list = serde_json::to_vec(&want).unwrap();
+        let rows = wire::parse_premium_index(&list).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert_eq!(rows.len(), want.len());
+        for (row, value) in rows.iter().zip(&want) {
+            same(row.mark, &value["markPrice"]);
+            same(row.index, &value["indexPrice"]);
+            time(row.event_ts, &value["time"]);
+            assert_eq!(row.symbol.as_str(), value["symbol"].as_str().unwrap());
+            // What was settled for good says zero, and has no next settlement to predict.
+            let is_settled = value["nextFundingTime"] == 0;
+            assert_eq!(
+                (row.next_funding_ts.is_none(), row.predicted_rate.is_nan()),
+                (is_settled, is_settled)
+            );
+            if !is_settled {
+                same(row.predicted_rate, &value["lastFundingRate"]);
+            }
+            without += usize::from(is_settled);
+        }
+    }
+    assert!(without >= 31, "{without}");
+}
+
+#[test]
 fn recorded_exchange_infos_give_steps_from_the_filters() {
     for (path, body) in bodies("exchangeInfo") {
         let market = if path.contains("fapi") { Market::Perp } else { Market::Spot };

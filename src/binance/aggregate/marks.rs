@@ -1,6 +1,6 @@
 //! Mark prices to [`MarkBar`]s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::update::{MarkUpdate, Stamped, Update};
 use backtestd_core::market::{BarIndex, MarkBar, Symbol};
@@ -54,7 +54,7 @@ impl MarkAggregator {
             let kept = bars.split_off(&bar.next());
             let finished = std::mem::replace(bars, kept);
             let Some(last) = finished.get(&bar).and_then(mark) else { continue };
-            if last.event_ts.0 >= bar.close().0 - LAST_MINUTE_MS {
+            if is_last(bar, last) {
                 let record = MarkBar {
                     bar,
                     mark: last.mark,
@@ -68,11 +68,25 @@ impl MarkAggregator {
         records
     }
 
+    /// Contracts of whose last minute of `bar` nothing was heard.
+    #[must_use]
+    pub fn silent_in(&self, bar: BarIndex) -> BTreeSet<Symbol> {
+        let is_known = |bars: &BTreeMap<BarIndex, Stamped>| {
+            bars.get(&bar).and_then(mark).is_some_and(|last| is_last(bar, last))
+        };
+        self.symbols.iter().filter(|(_, bars)| !is_known(bars)).map(|(symbol, _)| symbol.clone()).collect()
+    }
+
     /// The updates that would rebuild what is kept.
     #[must_use]
     pub fn pending(&self) -> Vec<Stamped> {
         self.symbols.values().flat_map(BTreeMap::values).cloned().collect()
     }
+}
+
+/// Whether it is late enough in the bar to be its last.
+fn is_last(bar: BarIndex, update: &MarkUpdate) -> bool {
+    update.event_ts.0 >= bar.close().0 - LAST_MINUTE_MS
 }
 
 const fn mark(stamped: &Stamped) -> Option<&MarkUpdate> {

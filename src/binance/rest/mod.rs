@@ -23,6 +23,7 @@ pub use history::HistoryPage;
 pub use http::install_tls;
 pub use klines::{Hole, KlineRange, MarkRange};
 
+use super::update::MarkUpdate;
 use super::wire::{self, DayRow, ExchangeInfo};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{Market, Symbol, Ts};
@@ -30,6 +31,8 @@ use http::{Budget, Call, Http};
 
 /// Weight of the day statistics of all contracts.
 const ALL_DAYS_WEIGHT: u32 = 40;
+/// Weight of the marks of all contracts.
+const ALL_MARKS_WEIGHT: u32 = 10;
 
 /// The client. Cheap to clone: clones share connections and limits.
 #[derive(Clone, Debug)]
@@ -109,5 +112,16 @@ impl Rest {
         let call =
             Call { market: Market::Perp, path, query: Vec::new(), budget: Budget::Weight(ALL_DAYS_WEIGHT) };
         self.http.get(&call, wire::parse_days).await
+    }
+
+    /// Mark, index and predicted rate of every contract now, in one request.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn marks(&self) -> Result<Vec<MarkUpdate>, RestError> {
+        let path = "/fapi/v1/premiumIndex";
+        let call =
+            Call { market: Market::Perp, path, query: Vec::new(), budget: Budget::Weight(ALL_MARKS_WEIGHT) };
+        self.http.get(&call, wire::parse_premium_index).await
     }
 }

@@ -13,8 +13,8 @@ pub use error::WireError;
 pub use parse::{parse_frame, parse_frame_bytes};
 pub use rows::{
     DayRow, ExchangeInfo, FundingRow, KlineRow, Prices, RateLimit, RateType, StatisticsRow, SymbolInfo,
-    parse_days, parse_exchange_info, parse_funding_rates, parse_klines, parse_refusal, parse_server_time,
-    parse_statistics,
+    parse_days, parse_exchange_info, parse_funding_rates, parse_klines, parse_premium_index, parse_refusal,
+    parse_server_time, parse_statistics,
 };
 
 use super::update::Update;

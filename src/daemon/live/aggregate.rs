@@ -1,6 +1,6 @@
 //! Mark prices, liquidations and best quotes of the streams as records of the raw log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::unsaved::Unsaved;
 use crate::daemon::config::{ClockConfig, ClockSource, Collect};
@@ -125,6 +125,13 @@ impl Aggregates {
             }));
         }
         records
+    }
+
+    /// Contracts whose mark at the end of `bar` is not known yet.
+    #[must_use]
+    pub(crate) fn without_mark(&self, bar: BarIndex) -> BTreeSet<Symbol> {
+        let has_begun = |symbol: &Symbol| self.since.get(symbol).is_none_or(|since| bar >= *since);
+        self.marks.silent_in(bar).into_iter().filter(has_begun).collect()
     }
 
     /// Updates that are not in the journal.

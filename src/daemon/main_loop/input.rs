@@ -12,7 +12,7 @@ use crate::daemon::storage::{
 };
 use crate::daemon::universe::Offers;
 use backtestd_binance::archive::FetchError;
-use backtestd_binance::{RestError, Stamped};
+use backtestd_binance::{MarkUpdate, RestError, Stamped};
 use backtestd_core::market::{BarIndex, Kind};
 use tokio::sync::oneshot;
 
@@ -72,6 +72,8 @@ pub(super) enum Done {
     ArchiveAsked(Vec<Result<Told, FetchError>>),
     ArchiveTold(Result<Compared, StorageError>),
     Journalled(Result<(), StorageError>),
+    MarksDue(BarIndex),
+    Marks { bar: BarIndex, answer: Result<Vec<MarkUpdate>, RestError> },
     AskedForMissing { bar: BarIndex, answers: Answers },
     Time(Result<Option<TimeAnswer>, RestError>),
     WentBack(Result<BarIndex, StorageError>),

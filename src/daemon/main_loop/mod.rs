@@ -16,6 +16,7 @@ mod hosts;
 mod input;
 mod journal;
 mod listing;
+mod marks;
 mod opinion;
 mod repair;
 mod runs;
@@ -230,6 +231,8 @@ impl MainLoop {
             Done::ArchiveAsked(answers) => self.on_archive_asked(answers),
             Done::ArchiveTold(Ok(compared)) => self.on_archive_told(&compared),
             Done::Journalled(Ok(())) => self.on_journalled(),
+            Done::MarksDue(bar) => self.on_marks_due(bar),
+            Done::Marks { bar, answer } => self.on_marks(bar, answer),
             Done::AskedForMissing { bar, answers } => self.on_asked(bar, answers),
             Done::Time(answer) => self.on_time(answer),
             Done::WentBack(Ok(next)) => self.on_went_back(next),

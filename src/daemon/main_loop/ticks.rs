@@ -26,7 +26,7 @@ impl MainLoop {
     }
 
     /// Whether a request has a chance of an answer now.
-    fn rest_is_well(&self) -> bool {
+    pub(super) fn rest_is_well(&self) -> bool {
         self.rest.health().state() == "ok"
     }
 
@@ -127,6 +127,7 @@ impl MainLoop {
         self.on_first_live();
         self.join_again();
         self.ask_universe();
+        self.look_at_marks_later();
         self.on_tick_timer()
     }
 
@@ -268,6 +269,7 @@ impl MainLoop {
         self.look_at_archive();
         self.ask_listing_if_due(advanced.next);
         self.on_tick_for_schedule(advanced.next);
+        self.look_at_marks_later();
     }
 
     fn put(&mut self, puts: Vec<RawPut>, label: &'static str) {

@@ -4,6 +4,7 @@ mod day;
 mod funding;
 mod info;
 mod klines;
+mod premium;
 mod statistics;
 
 use serde::Deserialize;
@@ -13,6 +14,7 @@ pub use day::{DayRow, parse_days};
 pub use funding::{FundingRow, RateType, parse_funding_rates};
 pub use info::{ExchangeInfo, RateLimit, SymbolInfo, parse_exchange_info};
 pub use klines::{KlineRow, Prices, parse_klines};
+pub use premium::parse_premium_index;
 pub use statistics::{StatisticsRow, parse_statistics};
 
 use super::WireError;
