@@ -1,5 +1,5 @@
-//! Stamps the code into the binary: every run and blueprint says which code made it. A release says the commit; a
-//! development build says a digest of its sources, so that a commit alone does not compile it anew.
+//! Stamps the code into the binary: every run and blueprint says which code made it. A release says the
+//! commit; a development build says a digest of its sources, so that a commit alone does not compile it anew.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Cost of the graph: each operator alone, in batch (512 rows a push) and live (one row a push); then the whole
-//! catalogue (`catalogue`).
+//! Cost of the graph: each operator alone, in batch (512 rows a push) and live (one row a push); then the
+//! whole catalogue (`catalogue`).
 //!
 //! `cargo bench --bench graph`; numbers and what they were measured on: benches/README.md.
 

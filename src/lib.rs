@@ -1,7 +1,8 @@
 //! The shell of backtestd: the commands, the daemon, batch runs, reports and publishing.
 //!
-//! The research logic is `backtestd_core`, which does no I/O; `backtestd_store` keeps data on disk, `backtestd_binance`
-//! speaks the exchange's protocol and `backtestd_lab` simulates markets. ARCHITECTURE.md has the map.
+//! The research logic is `backtestd_core`, which does no I/O; `backtestd_store` keeps data on disk,
+//! `backtestd_binance` speaks the exchange's protocol and `backtestd_lab` simulates markets. ARCHITECTURE.md
+//! has the map.
 #![forbid(unsafe_code)]
 
 // Test helpers below `tests/` name the crate as its users do.

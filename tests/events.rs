@@ -1,4 +1,5 @@
-//! Every shipped event and state: fixtures, the engine's laws, gaps, an independent twin, prevalence on real history.
+//! Every shipped event and state: fixtures, the engine's laws, gaps, an independent twin, prevalence on real
+//! history.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -213,8 +213,8 @@ fn a_checkpoint_of_another_graph_or_a_damaged_one_is_refused() {
     assert!(Engine::restore(graph, &symbols, &bytes, LIVE).is_ok());
 }
 
-/// A checkpoint written by this layout (version 3). Another layout needs another version, and then this file anew: the test
-/// says how.
+/// A checkpoint written by this layout (version 3). Another layout needs another version, and then this file
+/// anew: the test says how.
 #[test]
 fn a_checkpoint_of_today_can_be_restored_tomorrow() {
     let golden =
@@ -362,7 +362,8 @@ fn summed() -> Arc<Graph> {
     b.done()
 }
 
-/// After `parts` stretches of `rows` rows, the last windows against those of an engine that has seen nothing else.
+/// After `parts` stretches of `rows` rows, the last windows against those of an engine that has seen nothing
+/// else.
 fn does_not_drift(graph: &Arc<Graph>, parts: u64, rows: usize, longest: usize) {
     let symbols = [build::symbol("BTCUSDT")];
     let first = BarIndex(4_000_003);

@@ -1,5 +1,5 @@
-//! The laws of the pipeline over every shipped spec: stream = batch, restarts change nothing, cutting the future changes
-//! nothing before the cut.
+//! The laws of the pipeline over every shipped spec: stream = batch, restarts change nothing, cutting the
+//! future changes nothing before the cut.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! The house rules that no compiler holds: which room may know which, how long things may be, and that pages say what
-//! the tree says.
+//! The house rules that no compiler holds: which room may know which, how long things may be, and that pages
+//! say what the tree says.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 #[path = "tidy/sources.rs"]
@@ -114,7 +114,8 @@ fn crates_depend_downwards_only() {
 
 #[test]
 fn the_core_has_no_runtime_no_store_and_no_network_in_its_dependency_tree() {
-    // The lock file knows the tree without asking a registry; what it lists for tests may not hold any of them either.
+    // The lock file knows the tree without asking a registry; what it lists for tests may not hold any of
+    // them either.
     let lock = read("Cargo.lock");
     let mut tree: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for package in lock.split("[[package]]").skip(1) {
@@ -189,7 +190,28 @@ fn a_file_is_read_in_one_sitting() {
     fail_if_any(&findings, &format!("files have at most {LONGEST_FILE} lines, one idea each:"));
 }
 
-/// Functions of a formatted file with their lengths: from the line of `fn` to the line that closes at its indent.
+/// rustfmt wraps code and leaves comments alone. Drawings and tables may be wider.
+#[test]
+fn a_comment_is_no_wider_than_the_code() {
+    let rustfmt = read("rustfmt.toml");
+    let width = rustfmt.lines().find_map(|line| line.strip_prefix("max_width = ")).unwrap();
+    let width: usize = width.parse().unwrap();
+    let mut findings = Vec::new();
+    for source in sources() {
+        let mut is_drawing = false;
+        for line in source.text.lines().filter(|line| line.trim_start().starts_with("//")) {
+            let text = line.trim_start().trim_start_matches(['/', '!']).trim_start();
+            is_drawing ^= text.starts_with("```");
+            if !is_drawing && !text.starts_with('|') && line.chars().count() > width {
+                findings.push(format!("{}: {line}", source.path));
+            }
+        }
+    }
+    fail_if_any(&findings, &format!("comments have at most {width} characters a line:"));
+}
+
+/// Functions of a formatted file with their lengths: from the line of `fn` to the line that closes at its
+/// indent.
 fn functions(source: &Source) -> Vec<(String, usize)> {
     let lines: Vec<&str> = source.text.lines().collect();
     let mut found = Vec::new();
@@ -245,7 +267,8 @@ fn what_a_room_shows_somebody_outside_uses() {
             let outside: Vec<String> = all.iter().filter(|s| !is_inside(s)).map(Source::code).collect();
             let outside: BTreeSet<&str> = outside.iter().flat_map(|code| words(code)).collect();
             for name in shown(&face.code()) {
-                // A type may be public because a function that is used gives it; a function or constant may not.
+                // A type may be public because a function that is used gives it; a function or constant may
+                // not.
                 if name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase) {
                     continue;
                 }

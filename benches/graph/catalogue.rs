@@ -1,7 +1,7 @@
 //! The shipped specs as one graph: every feature, state and event.
 //!
-//! The bars are BTCUSDT's of 2025 where the large recordings are (see tests/data/INDEX.md), and made up where not;
-//! the columns that no archive has (quotes, liquidations, ...) are always made up.
+//! The bars are BTCUSDT's of 2025 where the large recordings are (see tests/data/INDEX.md), and made up where
+//! not; the columns that no archive has (quotes, liquidations, ...) are always made up.
 
 use backtestd_store::load_specs;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,8 @@ fn recorded() -> Vec<Bar> {
     bars
 }
 
-/// `ROWS` rows of `FEW` symbols. The first has the recorded bars; the others a stretch of them each, months later.
+/// `ROWS` rows of `FEW` symbols. The first has the recorded bars; the others a stretch of them each, months
+/// later.
 fn block() -> &'static TickBlock {
     static BLOCK: OnceLock<TickBlock> = OnceLock::new();
     BLOCK.get_or_init(|| {

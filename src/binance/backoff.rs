@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backtestd_core::market::Draws;
 
-/// A sequence of waits. The n-th is drawn from the upper half of `base × 2ⁿ` (capped), so that many clients that
-/// failed together do not return together.
+/// A sequence of waits. The n-th is drawn from the upper half of `base × 2ⁿ` (capped), so that many clients
+/// that failed together do not return together.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     base: Duration,

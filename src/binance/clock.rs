@@ -21,8 +21,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The exchange's time as it was last told, carried on by this machine's monotonic clock: the wall clock may be wrong or
-/// jump, it is not asked. Until the exchange has told its time, it shows the system's.
+/// The exchange's time as it was last told, carried on by this machine's monotonic clock: the wall clock may
+/// be wrong or jump, it is not asked. Until the exchange has told its time, it shows the system's.
 #[derive(Clone, Debug)]
 pub struct ExchangeClock {
     told: Arc<RwLock<Option<Told>>>,
@@ -51,8 +51,9 @@ impl ExchangeClock {
         *told = Some(Told { clock, earliest });
     }
 
-    /// Whether it can have shown `at` since it was told the time: not before what it was first set to, and not later than
-    /// now. What lies outside was read off the machine's own clock, or off this one before it was set right.
+    /// Whether it can have shown `at` since it was told the time: not before what it was first set to, and
+    /// not later than now. What lies outside was read off the machine's own clock, or off this one before it
+    /// was set right.
     #[must_use]
     pub fn has_shown(&self, at: Ts) -> bool {
         let told = self.told.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! Binance's public market data: the client (wire format, routes, REST, websocket, aggregation to bars), the archive
-//! reader, and a simulated venue that speaks the same protocol on loopback.
+//! Binance's public market data: the client (wire format, routes, REST, websocket, aggregation to bars), the
+//! archive reader, and a simulated venue that speaks the same protocol on loopback.
 
 #![forbid(unsafe_code)]
 

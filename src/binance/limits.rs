@@ -1,10 +1,10 @@
 //! Staying below the exchange's request limits.
 //!
-//! The exchange counts weight per calendar minute and address, over all processes on that address. The client spends
-//! from a token bucket (governor) whose rate and burst together fit into any minute with room to spare, and reads
-//! what the exchange says it has counted (`x-mbx-used-weight-1m`). Two side pools have no such header and are
-//! counted here alone: `/futures/data/*` and funding. Limits are wall-clock facts: they run on real time even when the
-//! market's clock is accelerated.
+//! The exchange counts weight per calendar minute and address, over all processes on that address. The client
+//! spends from a token bucket (governor) whose rate and burst together fit into any minute with room to
+//! spare, and reads what the exchange says it has counted (`x-mbx-used-weight-1m`). Two side pools have no
+//! such header and are counted here alone: `/futures/data/*` and funding. Limits are wall-clock facts: they
+//! run on real time even when the market's clock is accelerated.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 /// Share of a limit that is spent at a steady rate.
 const STEADY_SHARE: f64 = 0.70;
-/// Share of a limit that may be spent at once. Steady + burst stay below [`SLOW_DOWN_SHARE`], so that only others on
-/// the same address can bring the count there.
+/// Share of a limit that may be spent at once. Steady + burst stay below [`SLOW_DOWN_SHARE`], so that only
+/// others on the same address can bring the count there.
 const BURST_SHARE: f64 = 0.12;
 /// Share of a limit at which the client stops until the exchange's minute is over.
 const SLOW_DOWN_SHARE: f64 = 0.85;
@@ -118,7 +118,8 @@ impl Pool {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner).limit
     }
 
-    /// Takes `cost` tokens, waiting until there are enough. A cost above the burst is taken as the whole burst.
+    /// Takes `cost` tokens, waiting until there are enough. A cost above the burst is taken as the whole
+    /// burst.
     pub(super) async fn take(&self, cost: u32) {
         loop {
             let Some(wait) = self.try_take(cost) else { return };

@@ -1,8 +1,9 @@
 //! Which websocket path carries which stream.
 //!
-//! Since 2026-04-23 the USD-M host serves streams on separate paths. The old un-routed path still connects and still
-//! acknowledges subscriptions, then stays silent for every `/market` stream, so a wrong row here is not an error
-//! one would see: it is a kind of data that never comes. Hence one table, tested, and a liveness watch per kind.
+//! Since 2026-04-23 the USD-M host serves streams on separate paths. The old un-routed path still connects
+//! and still acknowledges subscriptions, then stays silent for every `/market` stream, so a wrong row here is
+//! not an error one would see: it is a kind of data that never comes. Hence one table, tested, and a liveness
+//! watch per kind.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,8 +17,8 @@ pub struct Stamped {
 }
 
 impl Stamped {
-    /// Stamps it anew where it was stamped by another clock: by the machine's, before the exchange had told the time, or by
-    /// one that was ahead.
+    /// Stamps it anew where it was stamped by another clock: by the machine's, before the exchange had told
+    /// the time, or by one that was ahead.
     pub fn stamp_by(&mut self, clock: &ExchangeClock) {
         if !clock.has_shown(self.arrival) {
             self.arrival = clock.now();
@@ -52,8 +52,8 @@ pub enum Update {
     Contract(ContractUpdate),
     /// A frame that cannot be read, or that tells what cannot be true.
     Refused(RefusedFrame),
-    /// A stream became live, silent or lost. It travels with the data so that whoever measures coverage sees both
-    /// in one order.
+    /// A stream became live, silent or lost. It travels with the data so that whoever measures coverage sees
+    /// both in one order.
     Stream(StreamStatus),
 }
 
@@ -255,7 +255,8 @@ pub struct ContractUpdate {
 pub struct StreamStatus {
     /// The route that carries the stream.
     pub route: Route,
-    /// Which of the route's connections (a route is split when it has more streams than one socket may carry).
+    /// Which of the route's connections (a route is split when it has more streams than one socket may
+    /// carry).
     pub shard: usize,
     /// The kind of stream.
     pub kind: StreamKind,

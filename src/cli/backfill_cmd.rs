@@ -29,10 +29,11 @@ use archive::Archived;
 /// Missing files named in the text; all are in the JSON.
 const LISTED_MISSING: usize = 10;
 
-/// Fetch history of a date range into the store: over REST within the exchange's limits, or from the files of its public
-/// archive, checked against their checksums. Killed at any moment, it goes on where it stopped; what is stored already is
-/// not asked for again. REST keeps statistics (open interest, long/short ratios) for 30 days only, the archive for years;
-/// liquidations and quotes have no history at either: import those. A daemon must not be running on the same store.
+/// Fetch history of a date range into the store: over REST within the exchange's limits, or from the files of
+/// its public archive, checked against their checksums. Killed at any moment, it goes on where it stopped;
+/// what is stored already is not asked for again. REST keeps statistics (open interest, long/short ratios)
+/// for 30 days only, the archive for years; liquidations and quotes have no history at either: import those.
+/// A daemon must not be running on the same store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     backtestd backfill --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  \
@@ -52,8 +53,8 @@ pub struct BackfillCmd {
     /// What to fetch, separated by commas.
     #[arg(long, value_parser = fetched(), value_delimiter = ',', default_values_t = Fetched::all())]
     kinds: Vec<Fetched>,
-    /// Where it comes from: `rest`; `archive`, its monthly and daily files; or `auto`: files where there are any, the rest
-    /// over REST.
+    /// Where it comes from: `rest`; `archive`, its monthly and daily files; or `auto`: files where there are
+    /// any, the rest over REST.
     #[arg(long, value_enum, default_value = "rest", value_name = "SOURCE")]
     source: Provenance,
     /// Address of the archive, the folder above futures and spot.
@@ -142,7 +143,8 @@ struct Line {
     archived: u64,
     /// Records of the range in the store now.
     stored: u64,
-    /// Slots without a record that the exchange was asked for, and those that it was not; none where records have no grid.
+    /// Slots without a record that the exchange was asked for, and those that it was not; none where records
+    /// have no grid.
     holes: Option<(u64, u64)>,
 }
 

@@ -1,4 +1,5 @@
-//! The store of a command that only reads: its own where nobody has it open, else a snapshot that the daemon makes.
+//! The store of a command that only reads: its own where nobody has it open, else a snapshot that the daemon
+//! makes.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -82,8 +83,8 @@ impl ReadableStore {
         Ok(Self { store: Store::open(&dir)?, copy })
     }
 
-    /// Enters trials into the ledger of the daemon whose snapshot this is, before they are looked at. False: its ledger has
-    /// moved on, and a new snapshot has to be taken. Without a daemon there is nothing to do.
+    /// Enters trials into the ledger of the daemon whose snapshot this is, before they are looked at. False:
+    /// its ledger has moved on, and a new snapshot has to be taken. Without a daemon there is nothing to do.
     ///
     /// # Errors
     /// When the daemon does not answer.

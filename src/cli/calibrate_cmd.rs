@@ -60,10 +60,11 @@ enum Level {
     Scores,
 }
 
-/// Measures how often discovery is wrong, what it finds and how honest its numbers are, in worlds whose truth is known.
+/// Measures how often discovery is wrong, what it finds and how honest its numbers are, in worlds whose truth
+/// is known.
 ///
-/// Every world is lived through day by day with the code that production runs; publication counts at every look. The
-/// acceptance criteria are printed with their numbers; the exit code is 3 when one does not hold.
+/// Every world is lived through day by day with the code that production runs; publication counts at every
+/// look. The acceptance criteria are printed with their numbers; the exit code is 3 when one does not hold.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  backtestd calibrate                                    # every criterion, some minutes\n  backtestd calibrate --worlds null,struct --runs 10 --days 365\n  backtestd calibrate --level pipeline --runs 4\n  backtestd calibrate --level scores --symbols BTCUSDT,SOLUSDT\n\nTo hold a run on real data against its own placebo, see: backtestd research --placement-null 20"
@@ -72,8 +73,8 @@ pub(super) struct CalibrateCmd {
     /// What is put to the test.
     #[arg(long, value_enum, default_value = "tables")]
     level: Level,
-    /// Worlds, separated by commas: null, skew, struct, sparse, subcost, drift, retire, rare1, rare3, rare5, rare_follow,
-    /// tails, pegged, prints, crash, regimes, rough. Pipeline: null, struct.
+    /// Worlds, separated by commas: null, skew, struct, sparse, subcost, drift, retire, rare1, rare3, rare5,
+    /// rare_follow, tails, pegged, prints, crash, regimes, rough. Pipeline: null, struct.
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     worlds: Vec<WorldKind>,
     /// Runs of each world (scores: draws of each series). Default: what the criteria ask for.

@@ -49,7 +49,8 @@ pub(super) struct StatusCmd {
 /// Example: backtestd events --since 2026-03-01 --symbol BTCUSDT --type VOL_SHOCK
 #[derive(Debug, clap::Args)]
 pub(super) struct EventsCmd {
-    /// Only events detected after this time (RFC 3339, a date, or ms since the epoch); without it, the newest.
+    /// Only events detected after this time (RFC 3339, a date, or ms since the epoch); without it, the
+    /// newest.
     #[arg(long, value_parser = checked(parse_time))]
     since: Option<String>,
     /// Only this symbol.
@@ -91,7 +92,8 @@ pub(super) struct RecomputeCmd {
 
 /// Ask the daemon to read its spec tree again.
 ///
-/// Example: backtestd reload --dry-run   # how many trials the tree on disk would open, in which cohort, with which budget
+/// Example: backtestd reload --dry-run   # how many trials the tree on disk would open, in which cohort, with
+/// which budget
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadCmd {
     /// Put nothing in force: say what would change, and which trials it would open.

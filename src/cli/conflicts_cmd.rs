@@ -10,10 +10,10 @@ use crate::verify::{ConflictQuery, conflicts_json};
 use backtestd_core::market::{Kind, Symbol, Ts, parse_time};
 use backtestd_store::{Store, StoreError};
 
-/// List the records of which two deliveries (files, answers, streams) said different things: both values, where they came
-/// from, and which of them stands. Read from the store, or from the daemon that has it open. The rule: a table never
-/// overwrites the stream, nor either of them the archive or REST; of equals the bar with more trades, the daily file, the
-/// later publication stands. `import --prefer new` decides otherwise.
+/// List the records of which two deliveries (files, answers, streams) said different things: both values,
+/// where they came from, and which of them stands. Read from the store, or from the daemon that has it open.
+/// The rule: a table never overwrites the stream, nor either of them the archive or REST; of equals the bar
+/// with more trades, the daily file, the later publication stands. `import --prefer new` decides otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  backtestd conflicts --symbol BTCUSDT --since 2025-01-01\n  \
                         backtestd conflicts --kind funding --json")]
@@ -21,7 +21,8 @@ pub(super) struct ConflictsCmd {
     /// Only this symbol.
     #[arg(long)]
     symbol: Option<Symbol>,
-    /// Only this kind of record: bars, funding, open_interest, mark, liquidations, quotes, depth, long_short_ratio.
+    /// Only this kind of record: bars, funding, open_interest, mark, liquidations, quotes, depth,
+    /// long_short_ratio.
     #[arg(long, value_parser = parse_kind)]
     kind: Option<Kind>,
     /// Only records of bars that open, or of instants, at or after this time (RFC 3339, or a date).

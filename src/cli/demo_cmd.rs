@@ -1,5 +1,5 @@
-//! `backtestd demo`: the main job with nothing else installed and no network. A simulated exchange on loopback and the
-//! daemon against it, in one process and in accelerated time.
+//! `backtestd demo`: the main job with nothing else installed and no network. A simulated exchange on
+//! loopback and the daemon against it, in one process and in accelerated time.
 
 mod edges;
 mod score;
@@ -35,8 +35,8 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// The demo gives up when the daemon is not live after this long.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 
-/// The main job, offline: a simulated Binance on loopback, the daemon against it in accelerated time, a published
-/// version of blueprints at the end.
+/// The main job, offline: a simulated Binance on loopback, the daemon against it in accelerated time, a
+/// published version of blueprints at the end.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  backtestd demo --seed 7 --days 365\n  backtestd demo --keep-running        # edit the specs meanwhile; Ctrl-C ends it"
@@ -254,8 +254,8 @@ impl DemoCmd {
         Ok(())
     }
 
-    /// On a busy machine the daemon may fall behind this fast a clock and fetch what it missed; it then says so, and the
-    /// run is asked for again.
+    /// On a busy machine the daemon may fall behind this fast a clock and fetch what it missed; it then says
+    /// so, and the run is asked for again.
     async fn last_run(&self, client: &Client) -> anyhow::Result<Value> {
         let wait = json!({ "wait": true, "reason": "end of the demo" });
         let started = Instant::now();

@@ -40,8 +40,9 @@ pub(super) struct SpecDir {
 }
 
 impl SpecDir {
-    /// The tree that was asked for. Where none was and there is no `./spec`, the tree of the checkout in which
-    /// `cargo run` found the program or in which it was built; for commands that work on a copy of the shipped specs.
+    /// The tree that was asked for. Where none was and there is no `./spec`, the tree of the checkout in
+    /// which `cargo run` found the program or in which it was built; for commands that work on a copy of the
+    /// shipped specs.
     #[must_use]
     pub(super) fn or_shipped(&self) -> PathBuf {
         if self.spec.is_dir() || self.spec != Path::new(DEFAULT_SPEC) {
@@ -62,8 +63,8 @@ pub(super) fn judge(store: &mut Store, spec: &CompiledSpec, now: Ts) -> Result<J
     store.judge_by(&spec.sources.plausibility)
 }
 
-/// [`judge`] by the rules of a spec tree, where there is one, and these rules: a command that needs nothing else of the specs works
-/// without them, by the rules that the store was judged by last.
+/// [`judge`] by the rules of a spec tree, where there is one, and these rules: a command that needs nothing
+/// else of the specs works without them, by the rules that the store was judged by last.
 ///
 /// # Errors
 /// When the rules cannot be used, or the store cannot be read or written.

@@ -14,11 +14,12 @@ use backtestd_store::{load_yaml, read_files};
 
 /// Tests every hypothesis of an outcome table (one row per event and horizon) and writes the candidates.
 ///
-/// The table needs the columns event_type, canonical_family, symbol, timestamp, direction, horizon, forward_return, and
-/// may have cost_bps_round_trip, sigma_event (or sigma_bar), entry_lag_bars, exit_ts, midnight_return, funding_paid and
-/// state.<name>. An event and holding period is one row. A window with midnight inside is tested where midnight_return says what
-/// it had brought by then, and only counted otherwise; funding_paid is taken off the return where it is known. Thresholds
-/// come from gates.yaml. The catalogue is what the table holds, declared closed: all error budget is spent on it.
+/// The table needs the columns event_type, canonical_family, symbol, timestamp, direction, horizon,
+/// forward_return, and may have cost_bps_round_trip, sigma_event (or sigma_bar), entry_lag_bars, exit_ts,
+/// midnight_return, funding_paid and state.<name>. An event and holding period is one row. A window with
+/// midnight inside is tested where midnight_return says what it had brought by then, and only counted
+/// otherwise; funding_paid is taken off the return where it is known. Thresholds come from gates.yaml. The
+/// catalogue is what the table holds, declared closed: all error budget is spent on it.
 ///
 /// Example: backtestd discover --outcomes outcomes.parquet --out ./candidates
 #[derive(Debug, clap::Args)]
@@ -29,8 +30,8 @@ pub(super) struct DiscoverArgs {
     /// Folder for phase2_candidates.parquet and summary.json.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Collapse rows of one event and holding period into one, and say how many. Rows that contradict each other count as
-    /// one whose return nobody knows. Without it such a table is refused.
+    /// Collapse rows of one event and holding period into one, and say how many. Rows that contradict each
+    /// other count as one whose return nobody knows. Without it such a table is refused.
     #[arg(long)]
     deduplicate: bool,
     #[command(flatten)]

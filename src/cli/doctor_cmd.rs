@@ -10,9 +10,10 @@ use serde_json::json;
 use super::FINDINGS;
 use crate::daemon::config::{Config, ConfigArgs};
 
-/// Look at everything a daemon needs: configuration, specs, directories and rights, disk and memory, the store, the
-/// socket, and (unless --offline) the clock, the exchange, its limits and its streams. Says what is wrong and what to do.
-/// Exit codes: 0 nothing found, 2 the configuration cannot be used, 3 something was found.
+/// Look at everything a daemon needs: configuration, specs, directories and rights, disk and memory, the
+/// store, the socket, and (unless --offline) the clock, the exchange, its limits and its streams. Says what
+/// is wrong and what to do. Exit codes: 0 nothing found, 2 the configuration cannot be used, 3 something was
+/// found.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  backtestd doctor --config /etc/backtestd/backtestd.toml\n  \
     backtestd doctor --offline --json\n  \

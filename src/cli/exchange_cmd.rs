@@ -29,11 +29,13 @@ pub struct ExchangeArgs {
     /// What the exchange's clock shows at start: RFC 3339, a date, or milliseconds [default: 2026-03-01]
     #[arg(long, value_parser = parse_time)]
     pub start: Option<Ts>,
-    /// Request weight per real minute on /fapi [default: the venue's 2400 times --speed; the other limits grow alike]
+    /// Request weight per real minute on /fapi [default: the venue's 2400 times --speed; the other limits
+    /// grow alike]
     #[arg(long)]
     pub weight_limit: Option<u32>,
-    /// Contracts that trade: more than the scenario has are drawn from the seed, and beside them come settled and
-    /// announced ones and delivery contracts as on the venue. Without --scenario the market then begins 40 days before --start
+    /// Contracts that trade: more than the scenario has are drawn from the seed, and beside them come settled
+    /// and announced ones and delivery contracts as on the venue. Without --scenario the market then begins
+    /// 40 days before --start
     #[arg(long, value_name = "N")]
     pub contracts: Option<usize>,
     /// Days that /futures/data reaches back (the venue: 30)

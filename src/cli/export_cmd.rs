@@ -15,9 +15,9 @@ use backtestd_core::clock::Clock;
 use backtestd_core::market::{BARS_PER_DAY, BarIndex, Market, Symbol, Ts, parse_date};
 use backtestd_store::lake::{LakeFile, export_clean, export_raw, list_files};
 
-/// Write the raw and the cleaned bars of the store as monthly parquet files. Every month that lies between --start and
-/// --end, or in part, is written whole, and rows of a file that this store lacks stay in it. Files that already hold their
-/// content are left alone, so running it again is cheap.
+/// Write the raw and the cleaned bars of the store as monthly parquet files. Every month that lies between
+/// --start and --end, or in part, is written whole, and rows of a file that this store lacks stay in it.
+/// Files that already hold their content are left alone, so running it again is cheap.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Example:\n  backtestd export lake --symbols BTCUSDT --start 2025-01-01 --end 2025-12-31"

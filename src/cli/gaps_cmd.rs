@@ -11,8 +11,8 @@ use crate::daemon::feed::{GapSpan, SeriesGaps};
 use backtestd_core::market::{Kind, Symbol};
 use backtestd_store::Store;
 
-/// Show which stretches of each series are complete, unconfirmed, open, lost (and why) or repaired (how and when). Asks the
-/// daemon; where none runs, it reads the store.
+/// Show which stretches of each series are complete, unconfirmed, open, lost (and why) or repaired (how and
+/// when). Asks the daemon; where none runs, it reads the store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     backtestd gaps\n  \

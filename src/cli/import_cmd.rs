@@ -23,9 +23,10 @@ use backtestd_store::{Delivery, Lot, MergeReport, Quarantined, Store};
 
 pub use lots::PreferArg;
 
-/// Reads archive files (zip, csv, csv.gz, parquet, feather) into the store. Folders are searched; what a flag does not say
-/// is taken from the file's own name, or from the folders of the archive and the lake. Importing the same files again
-/// changes nothing. Large files (a day of quotes is gigabytes) are summed up as they stream by.
+/// Reads archive files (zip, csv, csv.gz, parquet, feather) into the store. Folders are searched; what a flag
+/// does not say is taken from the file's own name, or from the folders of the archive and the lake. Importing
+/// the same files again changes nothing. Large files (a day of quotes is gigabytes) are summed up as they
+/// stream by.
 #[derive(Args, Debug, Clone)]
 #[command(
     after_help = "Examples:\n  backtestd import --market perp --kind klines archive/futures/um/monthly/klines\n  \
@@ -42,12 +43,13 @@ pub struct ImportArgs {
     /// Symbol, for files that do not name it. Files, members and rows of other symbols are passed over.
     #[arg(long, value_parser = parse_symbol)]
     pub symbol: Option<Symbol>,
-    /// Liquidation captures: vouch that the recorder was connected from the first to the last order of each file.
+    /// Liquidation captures: vouch that the recorder was connected from the first to the last order of each
+    /// file.
     #[arg(long)]
     pub continuous: bool,
-    /// Which value stands where a file and the store disagree. `better` never lets a table overwrite the stream, or either
-    /// of them the archive or REST; `new` and `stored` decide for this import. `backtestd conflicts` lists what was
-    /// decided.
+    /// Which value stands where a file and the store disagree. `better` never lets a table overwrite the
+    /// stream, or either of them the archive or REST; `new` and `stored` decide for this import. `backtestd
+    /// conflicts` lists what was decided.
     #[arg(long, value_enum, default_value_t)]
     pub prefer: PreferArg,
     /// Print the summary as JSON.
@@ -83,7 +85,8 @@ pub struct ImportSummary {
     pub passed_over: usize,
     /// Each of them with the reason.
     pub passed: Vec<(PathBuf, String)>,
-    /// Bars that may have been stored before they closed, or stand before a halt. They are stored, in quarantine.
+    /// Bars that may have been stored before they closed, or stand before a halt. They are stored, in
+    /// quarantine.
     pub in_doubt: Vec<Suspect>,
     /// Records that went into quarantine.
     pub quarantined: Vec<Quarantined>,
@@ -153,7 +156,8 @@ fn held(store: &Store) -> anyhow::Result<BTreeMap<String, Quarantined>> {
 /// Imports without printing; a file is stored whole or not at all.
 ///
 /// # Errors
-/// When a path does not exist or the store fails. A file that does not fit is not an error but listed as refused.
+/// When a path does not exist or the store fails. A file that does not fit is not an error but listed as
+/// refused.
 pub fn import(store: &mut Store, args: &ImportArgs, progress: bool) -> anyhow::Result<ImportSummary> {
     let mut summary = ImportSummary { is_judged: store.has_rules(), ..ImportSummary::default() };
     let held_before = held(store)?;

@@ -1,4 +1,5 @@
-//! Repeated log lines, folded: of lines that differ in nothing but numbers a few are written, the rest is counted.
+//! Repeated log lines, folded: of lines that differ in nothing but numbers a few are written, the rest is
+//! counted.
 //!
 //! An outage otherwise writes the same sentence a hundred times a minute, and what matters drowns in it.
 
@@ -58,7 +59,8 @@ impl Fold {
     }
 }
 
-/// The line with every run of digits (and what stands inside numbers and times) as one mark, and names of symbols kept.
+/// The line with every run of digits (and what stands inside numbers and times) as one mark, and names of
+/// symbols kept.
 fn without_numbers(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut in_number = false;

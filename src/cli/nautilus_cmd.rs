@@ -1,4 +1,5 @@
-//! `backtestd export nautilus`: the store as a NautilusTrader catalog, with signals and the trades that follow from them.
+//! `backtestd export nautilus`: the store as a NautilusTrader catalog, with signals and the trades that
+//! follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,9 +43,9 @@ enum Format {
     NautilusV2,
 }
 
-/// Write the store as a NautilusTrader catalog: bars of perpetuals and spot pairs, settlements, mark and index prices, what
-/// instruments are made of, and, where there are blueprints, what is announced of each detection and the trades that the
-/// blueprints make of it. Run again, it adds what is missing.
+/// Write the store as a NautilusTrader catalog: bars of perpetuals and spot pairs, settlements, mark and
+/// index prices, what instruments are made of, and, where there are blueprints, what is announced of each
+/// detection and the trades that the blueprints make of it. Run again, it adds what is missing.
 #[derive(Args, Debug)]
 #[command(
     disable_version_flag = true,
@@ -66,7 +67,8 @@ pub struct ExportNautilusCmd {
     /// Layout of the catalog.
     #[arg(long, value_enum, default_value_t = Format::NautilusV1)]
     format: Format,
-    /// Version whose blueprints the signals name, vNNNNNN. Default: the one in force; without one there are no signals.
+    /// Version whose blueprints the signals name, vNNNNNN. Default: the one in force; without one there are
+    /// no signals.
     #[arg(long, value_name = "vNNNNNN", value_parser = parse_version)]
     version: Option<u32>,
     /// Print what was written as JSON.
@@ -97,7 +99,8 @@ impl ExportNautilusCmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// When the store is in use or lacks a symbol, the specs are not those of the blueprints, or a file cannot be written.
+    /// When the store is in use or lacks a symbol, the specs are not those of the blueprints, or a file
+    /// cannot be written.
     pub fn run(&self) -> anyhow::Result<ExitCode> {
         misuse::check_days(self.start, self.end, SystemClock.now())?;
         let layout = match self.format {
@@ -256,7 +259,8 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// Steps as a daemon over this store was told them by the exchange; of perpetuals, else the ticks of the specs.
+    /// Steps as a daemon over this store was told them by the exchange; of perpetuals, else the ticks of the
+    /// specs.
     fn steps(&self, market: Market, symbol: &Symbol) -> anyhow::Result<OrderRules> {
         let listed = order_rules(self.store, market, symbol)?;
         let ticks = &self.spec.defaults.tick_sizes;
@@ -264,7 +268,8 @@ impl Part<'_> {
         Ok(OrderRules { tick: listed.tick.or(of_spec), ..listed })
     }
 
-    /// What is announced of each detection that a blueprint of the version may trade, and the trades that follow.
+    /// What is announced of each detection that a blueprint of the version may trade, and the trades that
+    /// follow.
     fn write_signals(&self, catalog: &Catalog, version: &Version) -> anyhow::Result<[usize; 2]> {
         let lines: Vec<_> = version.blueprints.iter().filter(|b| b.status != Status::Retired).collect();
         let types: BTreeSet<&str> = lines.iter().map(|b| b.event_type.as_str()).collect();

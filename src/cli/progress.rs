@@ -30,8 +30,8 @@ enum Unit {
 }
 
 impl Progress {
-    /// Starts a stage of `total` steps. `quiet` shows nothing (used with `--json`, where stdout is for a machine and
-    /// stderr for errors).
+    /// Starts a stage of `total` steps. `quiet` shows nothing (used with `--json`, where stdout is for a
+    /// machine and stderr for errors).
     #[must_use]
     pub fn new(stage: &str, total: u64, quiet: bool) -> Self {
         Self::start(stage, total, quiet, Unit::Steps)

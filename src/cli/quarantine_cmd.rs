@@ -21,8 +21,8 @@ pub(super) enum QuarantineCmd {
     Release(ReleaseCmd),
 }
 
-/// List the records in quarantine with the rule that each breaks, and those that were released, with the reason. Asks the
-/// daemon where one has the store open.
+/// List the records in quarantine with the rule that each breaks, and those that were released, with the
+/// reason. Asks the daemon where one has the store open.
 ///
 /// Example: backtestd quarantine list --symbol BTCUSDT
 #[derive(Debug, clap::Args)]
@@ -34,10 +34,12 @@ pub(super) struct ListCmd {
     place: Place,
 }
 
-/// Take records in quarantine for true. The release is of the value that the record has now; it stays when the rules doubt
-/// the record again. What was computed without it is computed anew, by a daemon at its next tick.
+/// Take records in quarantine for true. The release is of the value that the record has now; it stays when
+/// the rules doubt the record again. What was computed without it is computed anew, by a daemon at its next
+/// tick.
 ///
-/// Example: backtestd quarantine release perp/bars/BTCUSDT/2025-10-10T21:15:00Z --reason "seen on two exchanges"
+/// Example: backtestd quarantine release perp/bars/BTCUSDT/2025-10-10T21:15:00Z --reason "seen on two
+/// exchanges"
 #[derive(Debug, clap::Args)]
 pub(super) struct ReleaseCmd {
     /// Ids as `quarantine list` shows them.

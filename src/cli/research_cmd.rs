@@ -75,8 +75,8 @@ impl Selection {
     }
 }
 
-/// One batch run over the store: clean, features, events, outcomes, discovery, bridge, blueprints, as a run directory.
-/// Running it twice over the same store, specs and binary writes the same bytes.
+/// One batch run over the store: clean, features, events, outcomes, discovery, bridge, blueprints, as a run
+/// directory. Running it twice over the same store, specs and binary writes the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  backtestd research --symbols BTCUSDT,SOLUSDT --start 2025-01-01 --end 2025-12-31\n  BACKTEST_STAGE_CACHE=1 backtestd research      # skips what an earlier run computed from the same\n  backtestd research --placement-null 20          # the same, beside its placebo\n  backtestd research --walk-forward 7d --from 2025-04-01   # what it would have published, and what came of it"
@@ -90,24 +90,25 @@ pub(super) struct ResearchCmd {
     /// Threads. Default: the machine's cores, at most 8.
     #[arg(long = "max-analyzer-workers", alias = "max_analyzer_workers", value_name = "N")]
     workers: Option<usize>,
-    /// Hold the run against its own placebo: N times the events are moved to other days of the same weekday and
-    /// volatility, and N times whole days change their sign; each goes through the same discovery. Shown in the report.
+    /// Hold the run against its own placebo: N times the events are moved to other days of the same weekday
+    /// and volatility, and N times whole days change their sign; each goes through the same discovery. Shown
+    /// in the report.
     #[arg(long, default_value_t = 0, value_name = "N")]
     placement_null: usize,
     /// Seed of the placebo.
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
-    /// Live through history as the daemon would have instead: a look every so many days from --from on, each with what was
-    /// known by then. Leaves `reports/walk_forward/<run>/`: the versions with the instants of the past (`blueprints/`), what
-    /// came after each claim as parquet, and a report.
+    /// Live through history as the daemon would have instead: a look every so many days from --from on, each
+    /// with what was known by then. Leaves `reports/walk_forward/<run>/`: the versions with the instants of
+    /// the past (`blueprints/`), what came after each claim as parquet, and a report.
     #[arg(long = "walk-forward", alias = "walk_forward", value_name = "7d", value_parser = days, requires = "from",
           conflicts_with_all = ["publish", "placement_null"])]
     walk_forward: Option<u32>,
     /// The first look is at the midnight (UTC) that begins this day, YYYY-MM-DD.
     #[arg(long, value_parser = parse_date, value_name = "DATE", requires = "walk_forward")]
     from: Option<Ts>,
-    /// Take stages whose inputs have not changed from the cache below the data root (`cache/stages/`), and say which were
-    /// taken and why others were not. The files are the same either way.
+    /// Take stages whose inputs have not changed from the cache below the data root (`cache/stages/`), and
+    /// say which were taken and why others were not. The files are the same either way.
     #[arg(long = "stage-cache", alias = "stage_cache", env = "BACKTEST_STAGE_CACHE",
           value_parser = FalseyValueParser::new())]
     stage_cache: bool,
@@ -134,8 +135,8 @@ fn days(text: &str) -> Result<u32, String> {
 /// How often a snapshot is taken anew because the daemon looked at other hypotheses meanwhile.
 const SNAPSHOTS: u32 = 5;
 
-/// The store and what is to be run over it. Where the store is a daemon's, the hypotheses are in its ledger before this
-/// process looks at anything.
+/// The store and what is to be run over it. Where the store is a daemon's, the hypotheses are in its ledger
+/// before this process looks at anything.
 fn admitted(cmd: &ResearchCmd, spec: &Arc<CompiledSpec>) -> anyhow::Result<(ReadableStore, Request)> {
     for _ in 0..SNAPSHOTS {
         let mut store = ReadableStore::open(&cmd.state.state)?;

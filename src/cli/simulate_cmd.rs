@@ -29,9 +29,10 @@ use backtestd_core::tradability::{self, Markets, Trade};
 use backtestd_store::lake::write_bytes;
 use backtestd_store::{Store, load_specs};
 
-/// Simulate one account that trades all blueprints of a version, or of a run, over the store: sizes as they say, steps and
-/// least values of orders, caps on gross, net, symbol and family, and a drawdown throttle (spec/strategies/default.yaml,
-/// `portfolio`). Over the events that the evidence has seen this is a picture of exposure, and no evidence of its own.
+/// Simulate one account that trades all blueprints of a version, or of a run, over the store: sizes as they
+/// say, steps and least values of orders, caps on gross, net, symbol and family, and a drawdown throttle
+/// (spec/strategies/default.yaml, `portfolio`). Over the events that the evidence has seen this is a picture
+/// of exposure, and no evidence of its own.
 #[derive(Debug, Args)]
 #[command(
     disable_version_flag = true,
@@ -52,7 +53,8 @@ pub(super) struct SimulateCmd {
     /// Starting equity, quote currency. Default: `portfolio.equity` of the specs.
     #[arg(long, value_name = "AMOUNT", value_parser = positive)]
     equity: Option<f64>,
-    /// File for every position, a line of JSON each: quantity, prices and what it came to, or why its order was not placed.
+    /// File for every position, a line of JSON each: quantity, prices and what it came to, or why its order
+    /// was not placed.
     #[arg(long, value_name = "FILE")]
     trades: Option<PathBuf>,
     /// Without caps and throttle: the sum of the trades as steps and least values of orders leave them.

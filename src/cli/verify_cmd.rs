@@ -26,12 +26,13 @@ const SHOWN: usize = 20;
 /// Days of facts that --quick recomputes.
 const QUICK_DAYS: i64 = 7;
 
-/// Prove the store, the lake and the blueprints: every file of the store is what it was when it was closed, and every
-/// record decodes; events, episode ends and outcomes are what the raw log and the specs give when they are computed anew in
-/// other chunks; every parquet file holds what its metadata says, none is lost, and the raw and cleaned months have the rows
-/// and the gaps of the store; every version matches its manifest, and `current` is one of them. Conflicts are counted.
-/// Nothing is repaired: what is lost is named with the command that fetches it again. Exit code 0: all good, 3: something
-/// was found, 1: it could not be looked at (there is no store, say). While a daemon has the store, a snapshot of it is looked at.
+/// Prove the store, the lake and the blueprints: every file of the store is what it was when it was closed,
+/// and every record decodes; events, episode ends and outcomes are what the raw log and the specs give when
+/// they are computed anew in other chunks; every parquet file holds what its metadata says, none is lost, and
+/// the raw and cleaned months have the rows and the gaps of the store; every version matches its manifest,
+/// and `current` is one of them. Conflicts are counted. Nothing is repaired: what is lost is named with the
+/// command that fetches it again. Exit code 0: all good, 3: something was found, 1: it could not be looked at
+/// (there is no store, say). While a daemon has the store, a snapshot of it is looked at.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  backtestd verify\n  backtestd verify --quick --json\n  backtestd verify --live\n  \
@@ -41,13 +42,15 @@ pub struct VerifyCmd {
     /// Recompute only the last 7 days of facts, and check only the content of lake files.
     #[arg(long)]
     quick: bool,
-    /// Compare facts from this day (UTC) on, YYYY-MM-DD; computation begins at the newest checkpoint before it.
+    /// Compare facts from this day (UTC) on, YYYY-MM-DD; computation begins at the newest checkpoint before
+    /// it.
     #[arg(long, value_parser = parse_date, conflicts_with = "quick")]
     start: Option<Ts>,
     /// Compare facts to the end of this day (UTC).
     #[arg(long, value_parser = parse_date)]
     end: Option<Ts>,
-    /// Compare what was announced live with what the registry has now; every difference needs an entry in a ledger.
+    /// Compare what was announced live with what the registry has now; every difference needs an entry in a
+    /// ledger.
     #[arg(long)]
     live: bool,
     /// Print the findings as JSON.

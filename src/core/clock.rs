@@ -1,4 +1,5 @@
-//! What time it is, as an argument. The core only knows the question; the shell owns every clock that answers it.
+//! What time it is, as an argument. The core only knows the question; the shell owns every clock that answers
+//! it.
 
 use std::time::Duration;
 

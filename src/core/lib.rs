@@ -1,7 +1,8 @@
-//! The pure core of backtestd: raw market records in; features, events, outcomes, discoveries and blueprints out.
+//! The pure core of backtestd: raw market records in; features, events, outcomes, discoveries and blueprints
+//! out.
 //!
-//! Nothing in this crate reads a clock, a file, a socket or a source of randomness: time and seeds come in as arguments,
-//! and the same input always gives the same bits. It depends on neither tokio, fjall nor arrow.
+//! Nothing in this crate reads a clock, a file, a socket or a source of randomness: time and seeds come in as
+//! arguments, and the same input always gives the same bits. It depends on neither tokio, fjall nor arrow.
 //!
 //! # The way of a bar
 //!
@@ -11,13 +12,14 @@
 //!              EvidenceBook ── conclude::find ── conclude::conclude ── Blueprints
 //! ```
 //!
-//! A [`Pipeline`] takes stretches of the raw log in order, one bar or a year at a time, and its [`Facts`] are the same
-//! bit for bit however the log is cut. [`conclude`] turns booked outcomes into candidates and blueprints.
+//! A [`Pipeline`] takes stretches of the raw log in order, one bar or a year at a time, and its [`Facts`] are
+//! the same bit for bit however the log is cut. [`conclude`] turns booked outcomes into candidates and
+//! blueprints.
 //!
 //! # Example
 //!
-//! Specs are files, and reading files is the caller's: [`CompiledSpec::from_files`] takes their texts. The example
-//! `pipeline` runs every shipped spec over a random walk; this is its smallest relative:
+//! Specs are files, and reading files is the caller's: [`CompiledSpec::from_files`] takes their texts. The
+//! example `pipeline` runs every shipped spec over a random walk; this is its smallest relative:
 //!
 //! ```
 //! use backtestd_core::market::parse_time;

@@ -1,8 +1,9 @@
 //! The one normal distribution, the same bits everywhere.
 //!
-//! Its quantile is here twice, because the bits of features rest on the one and those of candidates on the other, and a
-//! test holds them to each other: [`inverse`] is Wichura's algorithm AS 241 (PPND16; Applied Statistics 37, 1988), accurate
-//! to about one part in 1e16, of a probability; [`isf`] is asked for upper tails down to 1e-300.
+//! Its quantile is here twice, because the bits of features rest on the one and those of candidates on the
+//! other, and a test holds them to each other: [`inverse`] is Wichura's algorithm AS 241 (PPND16; Applied
+//! Statistics 37, 1988), accurate to about one part in 1e16, of a probability; [`isf`] is asked for upper
+//! tails down to 1e-300.
 
 use std::f64::consts::SQRT_2;
 

@@ -44,7 +44,8 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(socket: &Path) -> Result<Self, ClientError> {
-        // No TLS is spoken here, but the HTTP client wants a provider to exist; a second install is refused harmlessly.
+        // No TLS is spoken here, but the HTTP client wants a provider to exist; a second install is refused
+        // harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .unix_socket(socket)
@@ -85,7 +86,8 @@ impl Client {
     }
 
     fn send_error(&self, error: &reqwest::Error) -> ClientError {
-        // The innermost cause is the operating system's: "No such file", "Connection refused", "Permission denied".
+        // The innermost cause is the operating system's: "No such file", "Connection refused", "Permission
+        // denied".
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;

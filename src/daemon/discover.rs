@@ -1,8 +1,9 @@
-//! One discovery run: the evidence of closed days in, a published version out. Blocks; runs on a thread of its own.
+//! One discovery run: the evidence of closed days in, a published version out. Blocks; runs on a thread of
+//! its own.
 //!
-//! The same conclusions as a batch run over the same days (`research::conclude`), written to the same places. Everything
-//! that a run decides is a function of the closed days, the specs and the ledger: between two midnights there is
-//! nothing new to say.
+//! The same conclusions as a batch run over the same days (`research::conclude`), written to the same places.
+//! Everything that a run decides is a function of the closed days, the specs and the ledger: between two
+//! midnights there is nothing new to say.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,8 +95,8 @@ pub(super) fn candidates(input: &RunInput) -> Discovery {
     find(&look(input), &input.looked.config)
 }
 
-/// Runs bridge and compiler over the candidates and the outcomes of closed days, writes the run's reports, and publishes
-/// what changed, with what monitoring says about what is published.
+/// Runs bridge and compiler over the candidates and the outcomes of closed days, writes the run's reports,
+/// and publishes what changed, with what monitoring says about what is published.
 ///
 /// # Errors
 /// In words: when the outcomes cannot be used or a file cannot be written. The version in force stays.

@@ -1,4 +1,5 @@
-//! Sections of the status about the exchange: its time, its answers, what is not final of its records, what was refused.
+//! Sections of the status about the exchange: its time, its answers, what is not final of its records, what
+//! was refused.
 
 use serde::Serialize;
 
@@ -170,8 +171,8 @@ pub struct LastFile {
 /// Frames that were refused.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RefusedStatus {
-    /// Frames since the start that could not be read or cannot be true; the newest lie in `refused/` of the state
-    /// directory.
+    /// Frames since the start that could not be read or cannot be true; the newest lie in `refused/` of the
+    /// state directory.
     pub frames: u64,
     /// Of these, how many found no room in the file.
     pub lost: u64,

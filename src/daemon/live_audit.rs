@@ -1,8 +1,8 @@
 //! What was announced against what is found now: `verify --live`.
 //!
-//! The facts are a function of the raw log. So an event that reads otherwise than it was announced, is gone, or was never
-//! announced has one reason: records that came or changed after the tick that announced it. The ledgers of the series have
-//! an entry for each of those; a difference without one is a finding.
+//! The facts are a function of the raw log. So an event that reads otherwise than it was announced, is gone,
+//! or was never announced has one reason: records that came or changed after the tick that announced it. The
+//! ledgers of the series have an entry for each of those; a difference without one is a finding.
 
 use std::collections::BTreeMap;
 
@@ -180,7 +180,8 @@ fn entries(store: &Store) -> Result<Vec<Entry>, StoreError> {
     Ok(all)
 }
 
-/// The nearest entry that can have changed a row after it was told: one of the symbol itself, or else of another one.
+/// The nearest entry that can have changed a row after it was told: one of the symbol itself, or else of
+/// another one.
 fn explain(entries: &[Entry], symbol: Option<&Symbol>, bar: BarIndex, told: Ts) -> Option<String> {
     let can = |entry: &&Entry| entry.first_row <= bar && entry.when >= told;
     let is_own = |entry: &Entry| symbol == Some(&entry.series.symbol);

@@ -1,7 +1,8 @@
 //! The daemon: tasks, API, systemd. A thin shell around the pure core.
 //!
-//! `main_loop` turns; `storage` is the one thread that owns the store and the pipeline; `feed` gets data in; `live` knows
-//! what a tick still waits for; `universe` says who is followed; `discover` is a run; `api` serves, `client` asks; `shared` lies between API and loop.
+//! `main_loop` turns; `storage` is the one thread that owns the store and the pipeline; `feed` gets data in;
+//! `live` knows what a tick still waits for; `universe` says who is followed; `discover` is a run; `api`
+//! serves, `client` asks; `shared` lies between API and loop.
 
 pub mod api;
 pub mod client;

@@ -1,8 +1,8 @@
-//! Frames that were refused, kept with the reason in a file that rotates: nothing is dropped silently, and nothing fills the
-//! disk.
+//! Frames that were refused, kept with the reason in a file that rotates: nothing is dropped silently, and
+//! nothing fills the disk.
 //!
-//! One JSON object a line: `{"at":…,"route":…,"reason":…,"frame":…}`. A file that has grown to its size becomes `.1`, and so
-//! on; the oldest goes.
+//! One JSON object a line: `{"at":…,"route":…,"reason":…,"frame":…}`. A file that has grown to its size
+//! becomes `.1`, and so on; the oldest goes.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

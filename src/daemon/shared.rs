@@ -137,7 +137,8 @@ pub enum Query {
     Conflicts(ConflictQuery, oneshot::Sender<Result<serde_json::Value, String>>),
     /// The store as it is now, to be copied beside it.
     Freeze(oneshot::Sender<Result<Frozen, String>>),
-    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are refused in words.
+    /// Trials that a process with a copy of the store is about to look at: they enter the ledger, or are
+    /// refused in words.
     AddTrials(Vec<Trial>, oneshot::Sender<Result<Result<(), String>, String>>),
     /// What is in quarantine, and what was released from it.
     Quarantine {

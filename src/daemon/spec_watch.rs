@@ -1,7 +1,7 @@
 //! Watching the spec tree: something changed, and nothing else. Whoever is told reads all of it again.
 //!
-//! The watch also hears files being *opened*, by our own reading too. A path therefore counts as changed only if its
-//! size or modification time differs from when it was last looked at.
+//! The watch also hears files being *opened*, by our own reading too. A path therefore counts as changed only
+//! if its size or modification time differs from when it was last looked at.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -276,7 +276,8 @@ pub struct SeriesStatus {
     /// Arrival of the last update of any kind.
     #[serde(serialize_with = "optional_time")]
     pub last_update: Option<Ts>,
-    /// The exchange's word for its state, `TRADING` when orders match; null until the exchange has been asked.
+    /// The exchange's word for its state, `TRADING` when orders match; null until the exchange has been
+    /// asked.
     pub listed_as: Option<String>,
     /// Price step, quote currency.
     pub tick_size: Option<f64>,
@@ -373,8 +374,8 @@ pub struct LiveStatus {
     pub bars_matched: u64,
     /// Milliseconds of the clock from bar close to commit, last tick.
     pub last_tick_delay_ms: Option<i64>,
-    /// Share of the last closed bar during which liquidations were listened to, of the symbol that has the least; null
-    /// unless `collect` has `liquidations`.
+    /// Share of the last closed bar during which liquidations were listened to, of the symbol that has the
+    /// least; null unless `collect` has `liquidations`.
     pub liq_coverage: Option<f64>,
     /// What aggregated trades say of klines; null unless `collect` has `agg_trades`.
     pub second_opinion: Option<OpinionStatus>,
@@ -404,12 +405,13 @@ pub struct DiscoveryStatus {
     pub trials: u64,
     /// The trials by cohort.
     pub cohorts: Vec<Cohort>,
-    /// What is nearest to being found, soonest first, at the pace so far: something to wait by, and nothing to choose a test
-    /// by.
+    /// What is nearest to being found, soonest first, at the pace so far: something to wait by, and nothing
+    /// to choose a test by.
     pub nearest: Vec<Nearest>,
     /// The last UTC day in the evidence, `YYYY-MM-DD`.
     pub closed_through: Option<String>,
-    /// How often closed days were taken again, after late data or another spec: the replay version of the evidence.
+    /// How often closed days were taken again, after late data or another spec: the replay version of the
+    /// evidence.
     pub replays: i64,
 }
 

@@ -1,8 +1,8 @@
 //! The signal stream: numbered entries, the newest kept in memory, those of the retention time in the store.
 //!
 //! An entry is offered here only after the commit that holds it is durable. Readers hold a position, never a
-//! subscription that could overflow: whoever falls behind the memory window reads the store and catches up, so
-//! nothing is lost and nothing is sent twice.
+//! subscription that could overflow: whoever falls behind the memory window reads the store and catches up,
+//! so nothing is lost and nothing is sent twice.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

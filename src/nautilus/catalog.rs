@@ -188,8 +188,8 @@ impl Catalog {
         *fixed
     }
 
-    /// Brings the files of a series to what the store has: `times` (ns, ascending) are those of every row, and `batch` makes
-    /// the table of a range of them.
+    /// Brings the files of a series to what the store has: `times` (ns, ascending) are those of every row,
+    /// and `batch` makes the table of a range of them.
     ///
     /// # Errors
     /// When files overlap or are someone else's, or one cannot be written.
@@ -251,7 +251,8 @@ impl Catalog {
         let path = self.root.join(&relative);
         let fail =
             |e: &dyn std::fmt::Display| LakeError::Format { path: path.clone(), detail: e.to_string() };
-        // The record goes first: what a crash leaves is known as ours, and its hash says that it is not finished.
+        // The record goes first: what a crash leaves is known as ours, and its hash says that it is not
+        // finished.
         self.record.files.insert(relative, FileRecord { rows, sha256: content_hash(batch) });
         self.save()?;
         write_atomically(&path, |out| {

@@ -15,8 +15,8 @@ pub struct FixedError {
     pub digits: u32,
 }
 
-/// How many decimals a number shows when written as short as it can be, at most 9. A price of 0.1 + 0.2 ulps shows
-/// them all; prices from an exchange show their tick.
+/// How many decimals a number shows when written as short as it can be, at most 9. A price of 0.1 + 0.2 ulps
+/// shows them all; prices from an exchange show their tick.
 #[must_use]
 pub fn decimals(value: f64) -> u32 {
     let text = value.abs().to_string();
@@ -24,7 +24,8 @@ pub fn decimals(value: f64) -> u32 {
     u32::try_from(shown).unwrap_or(MOST_DECIMALS).min(MOST_DECIMALS)
 }
 
-/// `value` rounded to `digits` decimals, times 10^16. Exact: the factor 10^(16 - digits) is applied to an integer.
+/// `value` rounded to `digits` decimals, times 10^16. Exact: the factor 10^(16 - digits) is applied to an
+/// integer.
 ///
 /// # Errors
 /// When the value is not finite or too large.

@@ -83,7 +83,8 @@ pub struct ListedSteps {
     pub min_notional: Option<f64>,
 }
 
-/// What the exchange takes as an order of an instrument, as far as it has said so to a daemon over this store.
+/// What the exchange takes as an order of an instrument, as far as it has said so to a daemon over this
+/// store.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -134,8 +135,8 @@ impl InstrumentFacts {
     }
 }
 
-/// The step as a decimal with exactly `digits` decimals; the smallest of that precision where the history is finer than the
-/// exchange's step, or the step unknown.
+/// The step as a decimal with exactly `digits` decimals; the smallest of that precision where the history is
+/// finer than the exchange's step, or the step unknown.
 fn increment(step: Option<f64>, digits: u32) -> String {
     let places = digits as usize;
     match step {

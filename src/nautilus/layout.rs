@@ -1,4 +1,5 @@
-//! The layouts that NautilusTrader reads: what the folders of a catalog are called and how its numbers are stored.
+//! The layouts that NautilusTrader reads: what the folders of a catalog are called and how its numbers are
+//! stored.
 
 use std::fmt;
 

@@ -32,8 +32,8 @@ pub fn write_lines(folder: &Path, name: &str, lines: &[Value]) -> Result<PathBuf
     Ok(path)
 }
 
-/// A closed position of the simulated account in the terms of a consumer, which of the same signals under the same caps opens the
-/// same quantity and closes it at the same price.
+/// A closed position of the simulated account in the terms of a consumer, which of the same signals under the
+/// same caps opens the same quantity and closes it at the same price.
 #[must_use]
 pub fn account_line(closed: &Closed) -> Value {
     json!({
@@ -83,7 +83,8 @@ const fn reason(reason: ExitReason) -> &'static str {
     }
 }
 
-/// A trade of a blueprint in the terms of a consumer: a NautilusTrader backtest over the same catalog makes the same one.
+/// A trade of a blueprint in the terms of a consumer: a NautilusTrader backtest over the same catalog makes
+/// the same one.
 #[must_use]
 pub fn trade_line(blueprint: &Blueprint, trade: &Trade) -> Value {
     let finite = |x: f64| Some(x).filter(|x| x.is_finite());

@@ -14,7 +14,8 @@ use backtestd_core::market::{FundingPrint, HOUR_MS, MarkBar, Symbol, Ts};
 
 const MINUTES_PER_HOUR: f64 = 60.0;
 
-/// Brings the settlements (in time order) of a perpetual into the catalog: each with the rate that was paid at its time.
+/// Brings the settlements (in time order) of a perpetual into the catalog: each with the rate that was paid
+/// at its time.
 ///
 /// # Errors
 /// When files overlap, or one cannot be written.

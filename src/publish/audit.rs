@@ -12,7 +12,8 @@ use backtestd_store::lake::{
 /// The value of `backtestd.schema`.
 const AUDIT_SCHEMA: &str = "backtestd.promotion_audit/1";
 
-/// Writes the audit of a run and returns its path. The bridge's gates are null where the bridge had nothing to look at.
+/// Writes the audit of a run and returns its path. The bridge's gates are null where the bridge had nothing
+/// to look at.
 ///
 /// # Errors
 /// When the file cannot be written.

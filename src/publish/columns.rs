@@ -1,4 +1,5 @@
-//! Columns of `phase2_candidates` beside those of discovery: what the evidence and the trades of a candidate cost, part by part.
+//! Columns of `phase2_candidates` beside those of discovery: what the evidence and the trades of a candidate
+//! cost, part by part.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,8 @@ fn shifted(result: &BridgeResult, at: usize) -> f64 {
     of.and_then(|shifted| shifted.after_cost_bps).unwrap_or(f64::NAN)
 }
 
-/// The columns, one number a candidate. `cost_*` add up to `cost_bps`; `bridge_cost_*` and `bridge_funding_bps` to what lies
-/// between `bridge_gross_bps` and `bridge_after_cost_bps`.
+/// The columns, one number a candidate. `cost_*` add up to `cost_bps`; `bridge_cost_*` and
+/// `bridge_funding_bps` to what lies between `bridge_gross_bps` and `bridge_after_cost_bps`.
 pub(super) fn columns_beside(conclusions: &Conclusions) -> Vec<NumberColumn> {
     let rows = 0..conclusions.discovery.candidates.len();
     let of_evidence = |at: usize| conclusions.costs.get(at).copied().flatten();

@@ -1,5 +1,5 @@
-//! Reading the versioned directory, checking every byte of it: `vNNNNNN/{blueprints.jsonl, manifest.json}` and
-//! `current -> vNNNNNN`. A version that does not match its manifest is refused, whole.
+//! Reading the versioned directory, checking every byte of it: `vNNNNNN/{blueprints.jsonl, manifest.json}`
+//! and `current -> vNNNNNN`. A version that does not match its manifest is refused, whole.
 
 use std::fs;
 use std::io;

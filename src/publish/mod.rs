@@ -1,6 +1,6 @@
-//! Publishing: blueprints as files. [`publish_version`] writes a version whole or not at all, [`read_current`] and its
-//! siblings check every byte that they read, [`Follower`] follows a directory, and [`write_run`] and
-//! [`write_promotion_audit`] leave a run's own record.
+//! Publishing: blueprints as files. [`publish_version`] writes a version whole or not at all,
+//! [`read_current`] and its siblings check every byte that they read, [`Follower`] follows a directory, and
+//! [`write_run`] and [`write_promotion_audit`] leave a run's own record.
 
 mod audit;
 mod columns;

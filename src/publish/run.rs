@@ -1,5 +1,5 @@
-//! A run's own blueprints: `reports/strategy_blueprints/<run_id>/{blueprints.jsonl, blueprint_summary.json}`, written
-//! once. They do not depend on what is published: no version, revision 1.
+//! A run's own blueprints: `reports/strategy_blueprints/<run_id>/{blueprints.jsonl, blueprint_summary.json}`,
+//! written once. They do not depend on what is published: no version, revision 1.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,8 +103,9 @@ struct ExampleTrade<'a> {
     scale: f64,
 }
 
-/// Writes the run's folder under `reports` and returns it, with what will end its publications by the specs. `hypotheses` are the units of the catalogue, `candidates` those
-/// of them with data. Writing the same content again changes nothing.
+/// Writes the run's folder under `reports` and returns it, with what will end its publications by the specs.
+/// `hypotheses` are the units of the catalogue, `candidates` those of them with data. Writing the same
+/// content again changes nothing.
 ///
 /// # Errors
 /// When a file cannot be written, or the run is there already with other content (a run is immutable).

@@ -33,8 +33,8 @@ pub enum RunFilesError {
     Lake(#[from] LakeError),
 }
 
-/// Writes what every run leaves below `data_root/reports`: `strategy_blueprints/`, `phase2/` and `promotions/`, each in a
-/// folder of the run's name. Writing the same content again changes nothing.
+/// Writes what every run leaves below `data_root/reports`: `strategy_blueprints/`, `phase2/` and
+/// `promotions/`, each in a folder of the run's name. Writing the same content again changes nothing.
 ///
 /// # Errors
 /// When a file cannot be written, or the run is there already with other content.
@@ -62,12 +62,13 @@ pub fn write_run_files(
     Ok(())
 }
 
-/// Publishes what a run concluded, with what monitoring says about what is in force. The state directory remembers the
-/// number of the version, should the data root be lost. `now` is asked when all but
-/// the writing is done.
+/// Publishes what a run concluded, with what monitoring says about what is in force. The state directory
+/// remembers the number of the version, should the data root be lost. `now` is asked when all but the writing
+/// is done.
 ///
 /// # Errors
-/// When the version in force cannot be read or the new one cannot be written; the directory is then as before.
+/// When the version in force cannot be read or the new one cannot be written; the directory is then as
+/// before.
 pub fn publish_conclusions(
     data_root: &Path,
     spec: &CompiledSpec,

@@ -5,9 +5,9 @@
 //! 3. The folder is renamed to `vNNNNNN/`, and the parent synced: the version exists.
 //! 4. The link is renamed over `current`, and the parent synced.
 //!
-//! A reader of `current` sees the old version until the last rename and the new one after it. After a crash, the next
-//! publication undoes steps 1 and 2, and completes step 4 if step 3 was done; an operator who points `current` back at an
-//! older version leaves no such link and is not overruled.
+//! A reader of `current` sees the old version until the last rename and the new one after it. After a crash,
+//! the next publication undoes steps 1 and 2, and completes step 4 if step 3 was done; an operator who points
+//! `current` back at an older version leaves no such link and is not overruled.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -54,8 +54,8 @@ pub struct PublishContext {
     pub overlap: OverlapFacts,
     /// Why there are no blueprints, or what else a reader should know; not a reason to publish on its own.
     pub reasons: Vec<String>,
-    /// A file outside of the published directory that remembers the highest number, so that it is not used again when the
-    /// directory is lost.
+    /// A file outside of the published directory that remembers the highest number, so that it is not used
+    /// again when the directory is lost.
     pub memory: Option<PathBuf>,
 }
 
@@ -98,8 +98,8 @@ pub(super) enum Step {
     LinkSwapped,
 }
 
-/// Publishes `compiled` as the next version of `dir` if it differs in content from the version in force, or if there is
-/// none yet (an empty first version is a valid statement, with its reasons).
+/// Publishes `compiled` as the next version of `dir` if it differs in content from the version in force, or
+/// if there is none yet (an empty first version is a valid statement, with its reasons).
 ///
 /// # Errors
 /// When the version in force is damaged or a file cannot be written; the directory is then as before.
@@ -171,7 +171,8 @@ pub(super) fn publish_stepwise(
     Ok(Publication { version: name, changed: true, manifest, blueprints: next.blueprints })
 }
 
-/// Where the highest number is remembered: in the directory, for versions that somebody removed from it, and outside.
+/// Where the highest number is remembered: in the directory, for versions that somebody removed from it, and
+/// outside.
 fn memories(dir: &Path, context: &PublishContext) -> Vec<PathBuf> {
     std::iter::once(dir.join(HIGHEST_FILE)).chain(context.memory.clone()).collect()
 }

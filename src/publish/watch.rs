@@ -1,7 +1,8 @@
 //! Following a directory of versions: what a consumer does, and what `backtestd watch` prints.
 //!
-//! The file system's notification only says "look again"; a poll does the same where there is none. What counts is what
-//! is read, and a version that does not match its manifest is refused while the last good one stays in force.
+//! The file system's notification only says "look again"; a poll does the same where there is none. What
+//! counts is what is read, and a version that does not match its manifest is refused while the last good one
+//! stays in force.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -75,7 +76,8 @@ impl Follower {
     /// Looks until `handle` says to stop, woken by the file system or by the poll.
     pub fn follow(&mut self, mut handle: impl FnMut(Sighting) -> bool) {
         let (wake, woken) = sync_channel(WAKE_UPS);
-        // Without notifications (some network file systems have none) the poll alone does it, half a second later.
+        // Without notifications (some network file systems have none) the poll alone does it, half a second
+        // later.
         let mut watcher = watch(&self.dir, wake.clone()).ok();
         loop {
             match self.look() {

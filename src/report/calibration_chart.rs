@@ -25,7 +25,8 @@ const LEFT: f64 = 46.0;
 const BASE: f64 = 222.0;
 const TOP: f64 = 12.0;
 
-/// Observed against expected quantiles, both as -log10: a line above the diagonal has more small p than chance gives.
+/// Observed against expected quantiles, both as -log10: a line above the diagonal has more small p than
+/// chance gives.
 pub(super) fn calibration(lines: &[Line<'_>]) -> Markup {
     let deepest = lines.iter().map(|l| libm::log10(l.p.len() as f64 + 1.0)).fold(1.0, f64::max).min(DEEPEST);
     let x = |v: f64| LEFT + v.min(deepest) / deepest * (W - LEFT - 12.0);

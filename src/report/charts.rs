@@ -9,9 +9,9 @@ use backtestd_core::conclude::{NullTwin, Placebo};
 /// Room of one stage, px.
 const STAGE: usize = 46;
 
-/// One pair of bars a stage, the run and (where it was computed) the mean of its placebo, on a logarithmic scale:
-/// hypotheses come in thousands and blueprints in ones. Bars are in percent of the width, text is not scaled: it can be
-/// read on a telephone.
+/// One pair of bars a stage, the run and (where it was computed) the mean of its placebo, on a logarithmic
+/// scale: hypotheses come in thousands and blueprints in ones. Bars are in percent of the width, text is not
+/// scaled: it can be read on a telephone.
 pub(super) fn funnel(stages: &[Stage], placebo: Option<&Placebo>) -> Markup {
     let most = stages.iter().map(|s| s.count).max().unwrap_or(0) as f64;
     let twins: Vec<&NullTwin> = placebo.iter().flat_map(|p| &p.nulls).collect();

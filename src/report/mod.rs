@@ -1,4 +1,5 @@
-//! The HTML report of a run: one file, no script, its own SVG; readable from a disk, a mail or a browser in the dark.
+//! The HTML report of a run: one file, no script, its own SVG; readable from a disk, a mail or a browser in
+//! the dark.
 //!
 //! Takes plain facts and returns text; who calls it writes the file. The same facts give the same bytes.
 

@@ -103,8 +103,8 @@ pub fn collect(
     collect_at(store, request, &[], progress)
 }
 
-/// As [`collect`], and remembers what was known of the detectors before each of `marks`: bars after the first of the request
-/// and none after its end, ascending.
+/// As [`collect`], and remembers what was known of the detectors before each of `marks`: bars after the first
+/// of the request and none after its end, ascending.
 ///
 /// # Errors
 /// As [`collect`].

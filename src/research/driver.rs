@@ -28,8 +28,8 @@ use backtestd_lab::calibrate::Lab;
 use backtestd_store::Store;
 use backtestd_store::lake::write_bytes;
 
-/// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage, with the steps
-/// done and the steps in all.
+/// Runs everything. `now` is only used where a version is published; `progress` hears of each long stage,
+/// with the steps done and the steps in all.
 ///
 /// # Errors
 /// When a symbol has no bars, the store or lake fails, or the run's name belongs to other inputs.
@@ -106,7 +106,8 @@ pub(super) fn enter(store: &mut Store, request: &Request, day: i64) -> Result<Ad
     Ok(Admitted { config, catalogue, ledger, accounting, measure_looks })
 }
 
-/// Enters the hypotheses of a run into the ledger without looking at anything yet: [`run`] then finds them there.
+/// Enters the hypotheses of a run into the ledger without looking at anything yet: [`run`] then finds them
+/// there.
 ///
 /// # Errors
 /// When the catalogue was declared closed and has grown, or the store cannot be written.
@@ -130,8 +131,8 @@ type Known<T> = (StageRecord, T);
 type Cached = Result<(Known<Concluded>, Known<Drawn>), String>;
 
 impl Ran<'_> {
-    /// The conclusions and the report of an earlier run over the same; else why there are none. One is of no use without
-    /// the other: the report shows more of the conclusions than their files hold.
+    /// The conclusions and the report of an earlier run over the same; else why there are none. One is of no
+    /// use without the other: the report shows more of the conclusions than their files hold.
     fn known(&self, stages: &Stages<'_>, inputs: &BTreeMap<String, String>) -> Result<Cached, ResearchError> {
         let (entry, told) = match stages.find(CONCLUDE, inputs) {
             Ok(found) => found,
@@ -297,7 +298,8 @@ fn stage_log(stage: &str, summary: &RunSummary) -> String {
     }
 }
 
-/// Events, flags and outcomes as parquet, unless they are there as an earlier run of the same name wrote them.
+/// Events, flags and outcomes as parquet, unless they are there as an earlier run of the same name wrote
+/// them.
 fn tables(
     stages: &mut Stages<'_>,
     request: &Request,

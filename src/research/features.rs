@@ -143,8 +143,9 @@ impl FeatureLake {
     }
 }
 
-/// Leaves the files of an earlier pass with the same rows as they are, but for the name of the specs, which becomes that of
-/// the request. `Some`: the first one that holds other rows by now. `are_intact` says that nobody has written to them since.
+/// Leaves the files of an earlier pass with the same rows as they are, but for the name of the specs, which
+/// becomes that of the request. `Some`: the first one that holds other rows by now. `are_intact` says that
+/// nobody has written to them since.
 pub(super) fn keep(
     request: &Request,
     files: &[LakeFile],

@@ -37,8 +37,8 @@ pub fn opening(store: &Store, spec: &CompiledSpec, symbols: &[Symbol]) -> Result
     Ok(read_ledger(store, catalogue.statistic)?.opening(&catalogue, &spec.gates.multiplicity))
 }
 
-/// Remembers which trials have begun, by the evidence at hand (see `discovery::begun`), and says whether any is new.
-/// Called with every look.
+/// Remembers which trials have begun, by the evidence at hand (see `discovery::begun`), and says whether any
+/// is new. Called with every look.
 ///
 /// # Errors
 /// When the store cannot be written.
@@ -55,11 +55,12 @@ pub fn remember_begun(
     Ok(!new.is_empty())
 }
 
-/// Looks at a catalogue on data closed through `day`: its new units go into the ledger, durably, as one cohort; then all
-/// trials are accounted for. Looking again at the same catalogue adds nothing.
+/// Looks at a catalogue on data closed through `day`: its new units go into the ledger, durably, as one
+/// cohort; then all trials are accounted for. Looking again at the same catalogue adds nothing.
 ///
 /// # Errors
-/// When the catalogue was declared closed and has grown, or the store cannot be written. Nothing may then be looked at.
+/// When the catalogue was declared closed and has grown, or the store cannot be written. Nothing may then be
+/// looked at.
 pub fn look_at(
     store: &mut Store,
     ledger: &mut TrialLedger,

@@ -15,8 +15,8 @@ use backtestd_store::Store;
 pub struct LogHashes {
     /// Of every record of the history, all symbols together.
     pub data: [u8; 32],
-    /// The same by symbol (`log/BTCUSDT`), and what was read before the history and after the range (`log/before`,
-    /// `log/after`), as hex.
+    /// The same by symbol (`log/BTCUSDT`), and what was read before the history and after the range
+    /// (`log/before`, `log/after`), as hex.
     pub parts: BTreeMap<String, String>,
 }
 
@@ -79,7 +79,8 @@ fn bytes_of(raw: &RawBlock, at: usize) -> Vec<u8> {
     bytes
 }
 
-/// Reads everything that the pipeline of a request would read, and nothing else: the hashes are those that it would find.
+/// Reads everything that the pipeline of a request would read, and nothing else: the hashes are those that it
+/// would find.
 ///
 /// # Errors
 /// When the store cannot be read.

@@ -33,8 +33,8 @@ impl Markets for StoreMarkets<'_> {
     }
 }
 
-/// What a symbol's positions meet on the bars of `[first, end)`: what the pipeline books outcomes on. `None` where the
-/// store has no perp bars of it.
+/// What a symbol's positions meet on the bars of `[first, end)`: what the pipeline books outcomes on. `None`
+/// where the store has no perp bars of it.
 ///
 /// # Errors
 /// When the store cannot be read.

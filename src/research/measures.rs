@@ -131,16 +131,16 @@ impl MeasureLook {
     }
 }
 
-/// What a leg on the spot market costs over an outcome's window, bps. One of the two sides that are tested sells it, and the
-/// test has one cost for both: both pay the interest on borrowed coins.
+/// What a leg on the spot market costs over an outcome's window, bps. One of the two sides that are tested
+/// sells it, and the test has one cost for both: both pay the interest on borrowed coins.
 fn spot_cost(spec: &CompiledSpec, outcome: &Outcome) -> Option<f64> {
     let days = (outcome.exit().0 - outcome.entry().0) as f64 / DAY_MS as f64;
     spec.defaults.costs.spot_leg(outcome.event.detected(), true, days).map(|parts| parts.total())
 }
 
-/// What is tested of an outcome. Each leg pays what its market asks: the spot leg its own fees, slippage and interest (where
-/// the specs name them), every other what the perpetual of its symbol pays. A ratio has no side of its own
-/// and costs nothing: it is not traded.
+/// What is tested of an outcome. Each leg pays what its market asks: the spot leg its own fees, slippage and
+/// interest (where the specs name them), every other what the perpetual of its symbol pays. A ratio has no
+/// side of its own and costs nothing: it is not traded.
 fn under_test(
     spec: &CompiledSpec,
     statistic: TestStatistic,

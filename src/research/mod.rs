@@ -1,7 +1,7 @@
 //! One batch run: store → clean → … → blueprints, written as a run directory.
 //!
-//! The same pipeline as the daemon's, fed from the store's log. Running twice over the same store, specs and binary writes
-//! the same bytes; only manifests carry times and host facts.
+//! The same pipeline as the daemon's, fed from the store's log. Running twice over the same store, specs and
+//! binary writes the same bytes; only manifests carry times and host facts.
 
 mod again;
 mod collect;

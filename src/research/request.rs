@@ -67,8 +67,9 @@ impl Request {
     }
 }
 
-/// `<data watermark>-<8 hex>`: the same data, specs and code give the same name, so running twice writes the same bytes to
-/// the same place; other data, another one. `data` is a digest of what the numbers are computed from.
+/// `<data watermark>-<8 hex>`: the same data, specs and code give the same name, so running twice writes the
+/// same bytes to the same place; other data, another one. `data` is a digest of what the numbers are computed
+/// from.
 #[must_use]
 pub fn run_id(
     spec_hash: &str,

@@ -95,7 +95,8 @@ pub struct RunSummary {
     pub events: u64,
     /// By event type.
     pub events_by_type: Vec<EventCount>,
-    /// Event types that fail `gate_e1` on a symbol, with the number, and whether they are left out of discovery for it.
+    /// Event types that fail `gate_e1` on a symbol, with the number, and whether they are left out of
+    /// discovery for it.
     pub event_findings: Vec<EventFinding>,
     /// Event types that cannot occur on a symbol, with the first missing column.
     pub unavailable: Vec<UnavailableEvent>,

@@ -52,8 +52,8 @@ pub fn events_table(
     ]))
 }
 
-/// The columns of `event_flags.parquet` for one event type: `<base>_event`, `<base>_signal`, `<base>_active`, where
-/// the base is the lower-case type without a trailing `_event`.
+/// The columns of `event_flags.parquet` for one event type: `<base>_event`, `<base>_signal`, `<base>_active`,
+/// where the base is the lower-case type without a trailing `_event`.
 #[must_use]
 pub fn flag_names(event_type: &str) -> [String; 3] {
     let lower = event_type.to_lowercase();
@@ -61,8 +61,8 @@ pub fn flag_names(event_type: &str) -> [String; 3] {
     [format!("{base}_event"), format!("{base}_signal"), format!("{base}_active")]
 }
 
-/// Flags of one symbol over `[first, first + rows)`: on the deciding bar, on the first bar at or after detection, and
-/// over the episode.
+/// Flags of one symbol over `[first, first + rows)`: on the deciding bar, on the first bar at or after
+/// detection, and over the episode.
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.
@@ -95,9 +95,9 @@ pub fn flags_table(
     table(columns)
 }
 
-/// Matured outcomes (`outcomes.parquet`), one row per event and horizon. States are one nullable bool column each,
-/// named `state.<id>`; `vol_regime` and `carry_state` are labels. `measured` says what else the rows' windows show; it may
-/// be empty only where `rows` is.
+/// Matured outcomes (`outcomes.parquet`), one row per event and horizon. States are one nullable bool column
+/// each, named `state.<id>`; `vol_regime` and `carry_state` are labels. `measured` says what else the rows'
+/// windows show; it may be empty only where `rows` is.
 ///
 /// # Errors
 /// Only if the columns disagree in length, which the construction excludes.

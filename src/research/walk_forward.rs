@@ -1,5 +1,5 @@
-//! `research --walk-forward`: history lived through as the daemon would have, with the versions that it would have published
-//! and the record of what came after them, in a directory of its own.
+//! `research --walk-forward`: history lived through as the daemon would have, with the versions that it would
+//! have published and the record of what came after them, in a directory of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -97,8 +97,8 @@ pub struct WalkSummary {
     pub dir: PathBuf,
     /// The HTML report.
     pub report: PathBuf,
-    /// Stages of the pass over the log, each computed or taken from an earlier walk: no part of the file, which is the same
-    /// either way.
+    /// Stages of the pass over the log, each computed or taken from an earlier walk: no part of the file,
+    /// which is the same either way.
     #[serde(skip)]
     pub stages: Vec<StageTime>,
 }
@@ -106,8 +106,8 @@ pub struct WalkSummary {
 /// Below the walk's directory: versions as any consumer reads them.
 const BLUEPRINTS: &str = "blueprints";
 
-/// Lives through the history of `request` and writes `reports/walk_forward/<run_id>/`. Twice over the same store, specs and
-/// binary gives the same bytes.
+/// Lives through the history of `request` and writes `reports/walk_forward/<run_id>/`. Twice over the same
+/// store, specs and binary gives the same bytes.
 ///
 /// # Errors
 /// When there is nothing to look at, the store or a file fails, or the catalogue may not be looked at.

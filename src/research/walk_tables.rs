@@ -15,7 +15,8 @@ use backtestd_store::lake::{
     ts_column_opt, write_parquet,
 };
 
-/// Writes `looks.parquet`, `blueprints.parquet`, `trades.parquet` and `equity.parquet`; those without rows too.
+/// Writes `looks.parquet`, `blueprints.parquet`, `trades.parquet` and `equity.parquet`; those without rows
+/// too.
 pub(super) fn write_tables(dir: &Path, summary: &WalkSummary, record: &Record) -> Result<(), ResearchError> {
     for (name, rows) in [
         ("looks", looks(summary)?),

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Writes a file through `fill` so that `path` is never seen half-written, also after a power loss. Creates folders. `failed`
-/// makes the caller's error of one of the file system.
+/// Writes a file through `fill` so that `path` is never seen half-written, also after a power loss. Creates
+/// folders. `failed` makes the caller's error of one of the file system.
 ///
 /// # Errors
 /// When `fill` or the file system fails; the old file, if any, is then still there.

@@ -1,7 +1,8 @@
 //! What backtestd keeps on disk: the embedded store, and the parquet lake that everybody else reads.
 //!
-//! [`Store`] is the raw input log, the facts computed from it, checkpoints and runs, in fjall. [`lake`] writes parquet.
-//! [`load_specs`] reads a directory of spec files for the core, which never touches files itself.
+//! [`Store`] is the raw input log, the facts computed from it, checkpoints and runs, in fjall. [`lake`]
+//! writes parquet. [`load_specs`] reads a directory of spec files for the core, which never touches files
+//! itself.
 #![forbid(unsafe_code)]
 
 mod db;

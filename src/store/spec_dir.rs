@@ -38,7 +38,8 @@ pub fn read_files(dir: &Path) -> Result<BTreeMap<String, SourceFile>, SpecErrors
     if errors.is_empty() { Ok(sources) } else { Err(SpecErrors(errors)) }
 }
 
-/// Every YAML file below `dir`, as relative paths with `/`, sorted. Notes and schemas are not part of the ontology.
+/// Every YAML file below `dir`, as relative paths with `/`, sorted. Notes and schemas are not part of the
+/// ontology.
 ///
 /// # Errors
 /// When a directory cannot be listed.

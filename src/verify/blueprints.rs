@@ -9,8 +9,8 @@ use crate::publish::{
     BLUEPRINTS_FILE, CURRENT, DirectoryError, current_version, list_versions, read_version, version_name,
 };
 
-/// Checks every version of `data_root/blueprints`, the chain of parents, `current`, and the files that each run under
-/// `data_root/reports/strategy_blueprints` lists in its summary.
+/// Checks every version of `data_root/blueprints`, the chain of parents, `current`, and the files that each
+/// run under `data_root/reports/strategy_blueprints` lists in its summary.
 #[must_use]
 pub fn check_blueprints(data_root: &Path) -> Area {
     let mut area = Area::new("blueprints");

@@ -1,5 +1,5 @@
-//! Stream = batch, proved on what is stored: the facts are computed anew from the raw log, in chunks of another size than
-//! any that made them, and compared bit for bit.
+//! Stream = batch, proved on what is stored: the facts are computed anew from the raw log, in chunks of
+//! another size than any that made them, and compared bit for bit.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

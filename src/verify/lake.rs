@@ -34,8 +34,8 @@ pub fn parquet_files(root: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(out)
 }
 
-/// Checks files. With `quick` only the hash of the content, which leaves out what a reader does not see as content
-/// (statistics, padding). `progress` hears each file with its size.
+/// Checks files. With `quick` only the hash of the content, which leaves out what a reader does not see as
+/// content (statistics, padding). `progress` hears each file with its size.
 #[must_use]
 pub fn check_lake(files: &[PathBuf], quick: bool, progress: &mut dyn FnMut(&Path, u64)) -> Area {
     let mut area = Area::new("lake");

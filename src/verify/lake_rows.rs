@@ -1,5 +1,5 @@
-//! The lake against its own list of files, and against the store that it was made from: no month is lost, no row too many
-//! or too few, and a gap is a gap in both.
+//! The lake against its own list of files, and against the store that it was made from: no month is lost, no
+//! row too many or too few, and a gap is a gap in both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Proofs about what is on disk: the store reads back, its facts are what the raw log and the specs give, the lake's
-//! files hold what their metadata says, and every published version is whole.
+//! Proofs about what is on disk: the store reads back, its facts are what the raw log and the specs give, the
+//! lake's files hold what their metadata says, and every published version is whole.
 //!
 //! A check never repairs; what it finds is a [`Finding`] that names the place, the field and both values.
 

@@ -38,8 +38,9 @@ fn conflicts_note(store: &Store) -> Result<Option<String>, StoreError> {
     }))
 }
 
-/// Holds the files of a closed store against its seal; the findings name each that changed. `None`: there is no seal (the
-/// process that had the store was killed), so that only what the engine itself checks can be checked.
+/// Holds the files of a closed store against its seal; the findings name each that changed. `None`: there is
+/// no seal (the process that had the store was killed), so that only what the engine itself checks can be
+/// checked.
 ///
 /// # Errors
 /// When a file cannot be read.

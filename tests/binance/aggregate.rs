@@ -313,8 +313,8 @@ proptest! {
     }
 }
 
-/// Futures quotes of 2024-08-08 from 23:54, stamped by a recorder whose clock ran 1.27 s behind the exchange's: the bar
-/// of 23:55 by the aggregator, which must be that of brute force.
+/// Futures quotes of 2024-08-08 from 23:54, stamped by a recorder whose clock ran 1.27 s behind the
+/// exchange's: the bar of 23:55 by the aggregator, which must be that of brute force.
 fn bar_of_recorded_quotes(path: &Path) -> QuoteBar {
     let quotes: Vec<Stamped> = unzipped(path)
         .lines()
@@ -335,7 +335,8 @@ fn bar_of_recorded_quotes(path: &Path) -> QuoteBar {
 #[test]
 fn real_recorded_quotes_make_the_bar_that_brute_force_makes() {
     let bar = bar_of_recorded_quotes(&extract(USDM));
-    // The last quote is of 23:55:11.265 and counts for five seconds. The numbers come from a script over the messages.
+    // The last quote is of 23:55:11.265 and counts for five seconds. The numbers come from a script over the
+    // messages.
     assert_eq!(bar.coverage, 16.0 / 300.0);
     assert!((bar.spread_bps_mean / 0.016_175_702_400_258_965 - 1.0).abs() < 1e-9, "{bar:?}");
     assert!((bar.imb_mean / 0.162_279_470_462_075_16 - 1.0).abs() < 1e-9, "{bar:?}");

@@ -68,7 +68,8 @@ async fn klines_stay_contiguous_over_a_disconnection() {
     let exchange = start(Vec::new()).await;
     let first = exchange.clock().now().bar() + 6;
     exchange.shutdown().await;
-    // Six bars from now every websocket is cut for three bars, and one symbol's closing frames are lost later on.
+    // Six bars from now every websocket is cut for three bars, and one symbol's closing frames are lost later
+    // on.
     let fault = |kind, at_bar: BarIndex, bars, symbols| Fault {
         kind,
         every_bars: 100_000,

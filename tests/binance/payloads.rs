@@ -1,4 +1,5 @@
-//! Every real payload decodes, and every number in it is read to the last bit. The oracle is an untyped JSON reader.
+//! Every real payload decodes, and every number in it is read to the last bit. The oracle is an untyped JSON
+//! reader.
 
 use std::fs;
 use std::io::Read as _;

@@ -180,8 +180,8 @@ async fn a_nearly_spent_weight_pauses_until_the_next_minute() {
     assert!(started.elapsed() >= Duration::from_millis(1900), "{:?}", started.elapsed());
 }
 
-/// A kline endpoint over slots `[10_000, 20_000)` without those in `missing`; it honours its parameters as the real
-/// one does and appends the open bar.
+/// A kline endpoint over slots `[10_000, 20_000)` without those in `missing`; it honours its parameters as
+/// the real one does and appends the open bar.
 fn klines(target: &str, missing: &[(i64, i64)]) -> axum::http::Response<Body> {
     let number = |name| parameter(target, name).unwrap().parse::<i64>().unwrap();
     assert_eq!(parameter(target, "interval").as_deref(), Some("5m"));

@@ -21,7 +21,8 @@ const STOP_BPS: f64 = 60.0;
 const SYMBOLS: usize = 3;
 const ROWS: usize = 9_000;
 
-/// The shipped specs with a stop, and with a bridge that lets losses through: the trades are what is looked at.
+/// The shipped specs with a stop, and with a bridge that lets losses through: the trades are what is looked
+/// at.
 fn specs() -> CompiledSpec {
     let mut files = read_files(&spec_dir()).unwrap();
     for (file, from, to) in [

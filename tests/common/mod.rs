@@ -1,4 +1,5 @@
-//! A small seeded market for tests: nothing but raw records, with gaps, missing settlements and late listings.
+//! A small seeded market for tests: nothing but raw records, with gaps, missing settlements and late
+//! listings.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -50,8 +51,8 @@ pub(crate) fn collected() -> Vec<Source> {
     Source::ALL.to_vec()
 }
 
-/// `rows` bars of `n` correlated symbols from [`START`], with gaps of 1, 3 and 40 bars, a missing settlement, unknown
-/// open interest, spot with holes, quotes with poor coverage, liquidations and mark prices.
+/// `rows` bars of `n` correlated symbols from [`START`], with gaps of 1, 3 and 40 bars, a missing settlement,
+/// unknown open interest, spot with holes, quotes with poor coverage, liquidations and mark prices.
 pub(crate) fn market(seed: u64, n: usize, rows: usize) -> RawBlock {
     let mut rng = Rng(seed);
     let mut block = RawBlock::empty(START, rows, n);

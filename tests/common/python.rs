@@ -1,6 +1,6 @@
-//! A Python with packages, as a second opinion: the system's own where it has them, else a virtual environment that is
-//! made once in the target folder. Where there is no Python, or a package cannot be installed, the test says so and
-//! passes.
+//! A Python with packages, as a second opinion: the system's own where it has them, else a virtual
+//! environment that is made once in the target folder. Where there is no Python, or a package cannot be
+//! installed, the test says so and passes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ pub(crate) struct Wanted {
     pub install: &'static [&'static str],
 }
 
-/// The interpreter: `BACKTESTD_TEST_PYTHON` if set, else the system's or the virtual environment's. Looked for once.
+/// The interpreter: `BACKTESTD_TEST_PYTHON` if set, else the system's or the virtual environment's. Looked
+/// for once.
 pub(crate) fn python(wanted: &Wanted) -> Option<PathBuf> {
     static FOUND: Mutex<BTreeMap<&'static str, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
 //! Recorded data: extracts in the repository, and the large recordings where somebody has them.
 //!
-//! `tests/data` is part of every clone; `tests/data/INDEX.md` says what it holds. The recordings that it was cut from
-//! are too large for a repository: they lie in `../shared/data` beside the checkout, or where `BACKTESTD_RECORDINGS`
-//! says, or nowhere. A test that cannot run without something of this machine says so with [`skipped`] and passes.
+//! `tests/data` is part of every clone; `tests/data/INDEX.md` says what it holds. The recordings that it was
+//! cut from are too large for a repository: they lie in `../shared/data` beside the checkout, or where
+//! `BACKTESTD_RECORDINGS` says, or nowhere. A test that cannot run without something of this machine says so
+//! with [`skipped`] and passes.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 

@@ -25,8 +25,8 @@ fn close_of(home: &Home) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bar_that_the_exchange_corrects_two_days_later_is_corrected_by_the_audit_and_told() {
-    // Half an hour after the start: the history that was fetched has the first version, the audit an hour after midnight finds
-    // the last one.
+    // Half an hour after the start: the history that was fetched has the first version, the audit an hour
+    // after midnight finds the last one.
     let seconds = (2 * DAY_MS + 60 * 300_000 + 1_800_000) / 1000;
     let correction = Fault {
         seconds,

@@ -1,4 +1,5 @@
-//! What goes wrong twice loses nothing: a stream that errs while REST is away, an answer that was false, a clock that lied.
+//! What goes wrong twice loses nothing: a stream that errs while REST is away, an answer that was false, a
+//! clock that lied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +48,8 @@ pub(crate) async fn settled(home: &Home) -> Value {
     .await
 }
 
-/// Waits for a status as `wanted` of which every record but those of the newest three bars is answered for by the exchange.
+/// Waits for a status as `wanted` of which every record but those of the newest three bars is answered for by
+/// the exchange.
 pub(crate) async fn final_but_the_newest(home: &Home, wanted: impl Fn(&Value) -> bool) -> Value {
     let client = backtestd::daemon::client::Client::new(&home.socket()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(240);
@@ -109,7 +111,8 @@ pub(crate) async fn assert_equals_the_exchange(home: &Home, exchange: &RunningEx
             assert_eq!(stored.times, times, "{name} {market} {}: times", kind.name());
             for (row, (time, columns)) in wanted.iter().enumerate() {
                 for (column, name_of) in stored.names.iter().enumerate() {
-                    // The predicted rate has no history; an interval is measured by whoever saw the settlement before.
+                    // The predicted rate has no history; an interval is measured by whoever saw the
+                    // settlement before.
                     if columns[column].is_nan() || *name_of == "funding_interval_hours" {
                         continue;
                     }

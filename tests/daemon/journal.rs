@@ -1,4 +1,5 @@
-//! `kill -9` in the middle of a bar: what was heard of it so far, and has no history, is there after the restart.
+//! `kill -9` in the middle of a bar: what was heard of it so far, and has no history, is there after the
+//! restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,10 +17,11 @@ const SPEED: f64 = 40.0;
 const KILLS: usize = 3;
 /// How far into a bar the daemon is killed.
 const KILLED_MS: i64 = BAR_MS * 6 / 10;
-/// The exchange sends an order a second after it was filled, to a machine that may be busy. Only what is left out of the
-/// bounds depends on it.
+/// The exchange sends an order a second after it was filled, to a machine that may be busy. Only what is left
+/// out of the bounds depends on it.
 const SENT_WITHIN_MS: i64 = 60_000;
-/// A batch of the journal is made ten times a real second, and one kill of three at least meets a machine that keeps up.
+/// A batch of the journal is made ten times a real second, and one kill of three at least meets a machine
+/// that keeps up.
 const JOURNALLED_WITHIN_MS: i64 = 45_000;
 const SYMBOLS: [&str; 6] = ["BNBUSDT", "BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 
@@ -108,7 +110,8 @@ async fn a_kill_within_a_bar_loses_no_liquidation_that_was_heard_before_it() {
             let all = orders(name.as_str(), *bar, 0, BAR_MS);
             assert!(heard >= before, "{name} {bar}: {heard} of {before} reached the journal");
             assert!((heard + after..=all).contains(&n), "{name} {bar}: {n} of {heard} + {after} to {all}");
-            // The outage is told, and no more than the outage: from the last batch until the streams are there.
+            // The outage is told, and no more than the outage: from the last batch until the streams are
+            // there.
             let least = (until + BAR_MS - back) as f64 / BAR_MS as f64;
             assert!(
                 sum.coverage >= least - 1e-12 && sum.coverage < 1.0,

@@ -1,4 +1,5 @@
-//! Marks while their stream is muted: the predicted rate has no history, so it is asked for before the bar closes.
+//! Marks while their stream is muted: the predicted rate has no history, so it is asked for before the bar
+//! closes.
 
 use backtestd_core::market::Symbol;
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};

@@ -1,8 +1,10 @@
-//! A simulated month with every trouble on: afterwards the stored records of every source are the exchange's own, the live
-//! registry is what batch finds, and every event was announced once and never before its bar had closed.
+//! A simulated month with every trouble on: afterwards the stored records of every source are the exchange's
+//! own, the live registry is what batch finds, and every event was announced once and never before its bar
+//! had closed.
 //!
-//! Two days of one seed by default. The whole of it, some minutes a seed:
-//! `BACKTESTD_MONTH_DAYS=30 BACKTESTD_MONTH_SPEED=3000 BACKTESTD_MONTH_SEEDS=1,2,3,4,5,6,7,8,9,10 cargo test --release --test daemon a_month -- --ignored --nocapture`
+//! Two days of one seed by default. The whole of it, some minutes a seed: `BACKTESTD_MONTH_DAYS=30
+//! BACKTESTD_MONTH_SPEED=3000 BACKTESTD_MONTH_SEEDS=1,2,3,4,5,6,7,8,9,10 cargo test --release --test daemon
+//! a_month -- --ignored --nocapture`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,9 +91,11 @@ fn of_the_wire(seed: u64, days: i64) -> Vec<Fault> {
                 // Before the audit of the day, which comes an hour after midnight.
                 FaultKind::CorrectedKline => 2700,
                 FaultKind::SlowAnswer => 900,
-                // Farther back than a frame may be late at this speed: the forty bars of real time are four seconds here.
+                // Farther back than a frame may be late at this speed: the forty bars of real time are four
+                // seconds here.
                 FaultKind::StaleClose => 100 * 300,
-                // From hours to days: at the speed of this test that is real seconds, at real time it would be minutes.
+                // From hours to days: at the speed of this test that is real seconds, at real time it would
+                // be minutes.
                 FaultKind::WrongClock => {
                     let hours = 4.0 + 100.0 * draws.uniform();
                     (hours * 3600.0).copysign(draws.uniform() - 0.5) as i64
@@ -155,8 +159,8 @@ async fn month(seed: u64, days: i64, speed: f64) {
     }
     let end = begin().bar() + days * BARS_PER_DAY + QUIET_BARS;
     while committed(&ticks(&home, 100).await) < end.open() {}
-    // What the exchange itself does not have stays a hole: the contract that was settled for a while, and where that fell on a
-    // settlement the eight hours around it.
+    // What the exchange itself does not have stays a hole: the contract that was settled for a while, and
+    // where that fell on a settlement the eight hours around it.
     let is_quiet = |row: &Value| {
         let at_most = if row["source"] == "funding" { 96 } else { 27 };
         row["missing"].as_u64().unwrap() <= 4 && row["holes"].as_u64().unwrap() <= at_most
@@ -211,8 +215,8 @@ async fn all_events(home: &Home) -> BTreeMap<String, Value> {
     all
 }
 
-/// What was announced and not retracted, with the open of its bar. Nothing is announced twice, unless it was retracted meanwhile, nor before its bar has
-/// closed.
+/// What was announced and not retracted, with the open of its bar. Nothing is announced twice, unless it was
+/// retracted meanwhile, nor before its bar has closed.
 pub(crate) fn announced_once(seen: &[(u64, String, Value)]) -> BTreeMap<String, Ts> {
     let mut standing = BTreeMap::new();
     for (seq, kind, data) in seen {
@@ -233,7 +237,8 @@ pub(crate) fn announced_once(seen: &[(u64, String, Value)]) -> BTreeMap<String, 
     standing
 }
 
-/// What was announced and not retracted is the registry since the first live tick, each once, none before its bar.
+/// What was announced and not retracted is the registry since the first live tick, each once, none before its
+/// bar.
 fn every_event_was_announced(
     seen: &[(u64, String, Value)],
     events: &BTreeMap<String, Value>,

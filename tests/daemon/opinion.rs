@@ -1,4 +1,5 @@
-//! Bars of aggregated trades beside the klines: on an honest exchange they are the same, and a falsified kline is told.
+//! Bars of aggregated trades beside the klines: on an honest exchange they are the same, and a falsified
+//! kline is told.
 
 use backtestd_core::market::Symbol;
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};

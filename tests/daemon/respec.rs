@@ -1,5 +1,5 @@
-//! Specs that change while it runs: what changed is computed again beside the live ticks, and the store ends where a
-//! replay of all of history ends.
+//! Specs that change while it runs: what changed is computed again beside the live ticks, and the store ends
+//! where a replay of all of history ends.
 
 use backtestd_store::load_specs;
 use std::collections::BTreeSet;
@@ -237,7 +237,8 @@ async fn notices_that_come_while_the_specs_are_read_are_answered_once_and_for_al
     let mut daemon = home.start();
     let hash = home.wait_until_live().await["spec"]["hash"].clone();
     edit(&spec, "events/vol_spike.yaml", "spacing_bars: ", "spacing_bars: 1");
-    // Far more than one reading lasts: some of these find one under way, and all of them must hear of the next.
+    // Far more than one reading lasts: some of these find one under way, and all of them must hear of the
+    // next.
     let asked: Vec<_> = (0..6)
         .map(|_| {
             let socket = home.socket();

@@ -1,5 +1,5 @@
-//! Statistics that the exchange only keeps for a month: fetched for the past, asked for after every bar, read by
-//! expressions one bar later.
+//! Statistics that the exchange only keeps for a month: fetched for the past, asked for after every bar, read
+//! by expressions one bar later.
 
 use backtestd_core::market::{Kind, Market, SeriesKey, Symbol};
 use backtestd_store::{Origin, Store};
@@ -48,8 +48,9 @@ async fn long_short_ratios_come_with_history_and_after_every_bar() {
     let live = rows(Kind::LongShortRatio, 0);
     drop(store);
 
-    // The bar that opens at an instant is the first that reads the record of that instant: it closes 5 minutes later,
-    // when a minute of publication lag has passed; the bar that closes at the instant does not know it yet.
+    // The bar that opens at an instant is the first that reads the record of that instant: it closes 5
+    // minutes later, when a minute of publication lag has passed; the bar that closes at the instant does not
+    // know it yet.
     let at = 3;
     let explained = |name: &str| -> Value {
         let time = backtestd_core::market::Ts(live.times[at]).to_string();

@@ -1,4 +1,5 @@
-//! Every fault at once, over many bars: afterwards the stored records are the exchange's own, and every signal was sent once.
+//! Every fault at once, over many bars: afterwards the stored records are the exchange's own, and every
+//! signal was sent once.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

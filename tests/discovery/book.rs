@@ -12,8 +12,8 @@ use crate::world::{Dice, EVENTS, FIRST_DAY, SYMBOLS, conditions, config};
 
 const DAYS: i64 = 40;
 
-/// Rows of every kind: some without a direction or a return, some whose window crosses midnight, on no condition up to
-/// all three.
+/// Rows of every kind: some without a direction or a return, some whose window crosses midnight, on no
+/// condition up to all three.
 fn table(seed: u64, symbols: &[&str], rows: usize, mark: bool) -> OutcomeTable {
     let mut dice = Dice::new(seed);
     let mut builder = TableBuilder::new(conditions(), Known { sigma: true, mark });
@@ -56,8 +56,8 @@ struct Piece {
     is_carried: bool,
 }
 
-/// The pieces that count up to the last day, day after day: a window over midnight is two, marked in between. `None` for the
-/// return where nobody knows the mark.
+/// The pieces that count up to the last day, day after day: a window over midnight is two, marked in between.
+/// `None` for the return where nobody knows the mark.
 fn pieces(table: &OutcomeTable) -> Vec<(Piece, bool)> {
     let mut out = Vec::new();
     for row in 0..table.len() {
@@ -78,9 +78,9 @@ fn pieces(table: &OutcomeTable) -> Vec<(Piece, bool)> {
     out
 }
 
-/// Weights of the pieces of one event and holding period in a unit of one symbol and in a pool, `None` where a row is not
-/// used, and whether its sigma was lifted. As gates.yaml says it: medians over the first used rows of 32 active days
-/// before the row's, five at least.
+/// Weights of the pieces of one event and holding period in a unit of one symbol and in a pool, `None` where
+/// a row is not used, and whether its sigma was lifted. As gates.yaml says it: medians over the first used
+/// rows of 32 active days before the row's, five at least.
 fn weights(
     table: &OutcomeTable,
     event: &str,

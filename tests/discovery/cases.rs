@@ -29,7 +29,8 @@ fn table(name: &str) -> OutcomeTable {
 fn closed() -> DiscoveryConfig {
     let mut config = config();
     config.gates.multiplicity.catalogue = CatalogueKind::Closed;
-    // The numbers below are those of one mixture on both sides and of an even budget: what is bounded does not depend on it.
+    // The numbers below are those of one mixture on both sides and of an even budget: what is bounded does
+    // not depend on it.
     (config.gates.multiplicity.budget.pooled_unconditional, config.gates.multiplicity.budget.by_order) =
         (0.0, 0.0);
     let evidence = &mut config.gates.evidence;
@@ -106,7 +107,8 @@ fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
         })
     };
     let mut worlds = vec![("the case".to_owned(), table("bad_print"))];
-    // The first day, the last one; gains and losses; sizes from a tenfold price to what no market has; several of them.
+    // The first day, the last one; gains and losses; sizes from a tenfold price to what no market has;
+    // several of them.
     for value in [0.5, 9.0, 8.2e6, 1e30, 1e99, -0.99] {
         worlds.extend([0, 30, 59].map(|at| (format!("{value} in row {at}"), printed(&[(at, value)]))));
     }
@@ -148,7 +150,8 @@ fn a_bad_print_in_one_event_changes_the_verdict_of_no_other() {
 
 #[test]
 fn what_can_never_be_accepted_helps_no_other() {
-    // Six states of thirty good events each, and one of a single enormous one: too few events, or too few days.
+    // Six states of thirty good events each, and one of a single enormous one: too few events, or too few
+    // days.
     let original = table("bad_print_clean");
     let bad = original.event_types.iter().position(|e| &**e == "BADPRINT").unwrap();
     let lucky = with(&original, |i, row| {

@@ -164,7 +164,8 @@ fn a_condition_that_must_agree_with_the_trade_is_listed_and_not_tested_on_both_s
     assert!(!conditions_on(&catalogue, "VOL_SHOCK").contains("TRENDING_STATE"));
 }
 
-/// A fall of BTCUSDT that rises by 1 % and a little more within a quarter of an hour, with states that are known.
+/// A fall of BTCUSDT that rises by 1 % and a little more within a quarter of an hour, with states that are
+/// known.
 pub(super) fn outcome(spec: &CompiledSpec, bar: BarIndex, known: &[(&str, i8)]) -> Outcome {
     let state = |id: &str| known.iter().find(|(s, _)| *s == id).map_or(-1, |(_, code)| *code);
     Outcome {
@@ -295,7 +296,8 @@ fn other_outcomes_are_judged_with_the_cohorts_of_the_run() {
     };
     let ratio = filtered.measured.p_threshold.unwrap() / of("").measured.p_threshold.unwrap();
     assert!((ratio / (share(filtered) / share(of(""))) - 1.0).abs() < 1e-12, "{ratio}");
-    // The same rows: one hypothesis with several names. The pool is its one symbol, and that is what is found.
+    // The same rows: one hypothesis with several names. The pool is its one symbol, and that is what is
+    // found.
     let single = twin.candidates.iter().find(|c| c.judgement.is_discovery).unwrap();
     assert_eq!((single.measured.scope.label(), single.state_id()), ("BTCUSDT", ""));
     assert_eq!(filtered.measured.influence.same_series_as.as_ref(), Some(&of("").measured.candidate_id));

@@ -1,5 +1,5 @@
-//! `fixtures/stat_examples.json`: worked examples made by another implementation. Every entry is checked to 1e-9
-//! relative; an entry that no check covers fails the test.
+//! `fixtures/stat_examples.json`: worked examples made by another implementation. Every entry is checked to
+//! 1e-9 relative; an entry that no check covers fails the test.
 
 use std::collections::BTreeMap;
 

@@ -240,7 +240,8 @@ fn what_is_tested_beside_discovery_is_counted_in_ledgers_of_its_own() {
     assert_eq!(trials(&store), once, "the same look adds nothing");
     assert_eq!(counts(&again), counts(&first));
 
-    // Another hedge ratio is another relative price: new trials of that event and statistic, and of nothing else.
+    // Another hedge ratio is another relative price: new trials of that event and statistic, and of nothing
+    // else.
     let mut edited = spec();
     let pairs = edited.events.iter_mut().find(|e| e.event_type == "COPULA_PAIRS_TRADING").unwrap();
     pairs.relative.as_mut().unwrap().ratio = None;

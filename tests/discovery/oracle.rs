@@ -1,5 +1,5 @@
-//! Against other people's code: thirteen whole tables once more in numpy and scipy, single procedures in scipy and
-//! statsmodels. Skipped, visibly, where Python or a package is not at hand.
+//! Against other people's code: thirteen whole tables once more in numpy and scipy, single procedures in
+//! scipy and statsmodels. Skipped, visibly, where Python or a package is not at hand.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Real history with one absurd print ends where the same history without that bar ends: in events, outcomes, candidates and
-//! blueprints, byte for byte; and the user is told.
+//! Real history with one absurd print ends where the same history without that bar ends: in events, outcomes,
+//! candidates and blueprints, byte for byte; and the user is told.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ fn read(folders: &[PathBuf]) -> Bars {
     store.symbols(Market::Perp).unwrap().into_iter().map(|symbol| (symbol.clone(), all(&symbol))).collect()
 }
 
-/// The kinds of prints that people have met: a price in the wrong place, unit or field, and amounts that cannot be.
+/// The kinds of prints that people have met: a price in the wrong place, unit or field, and amounts that
+/// cannot be.
 const KINDS: usize = 10;
 
 fn print(bar: &mut Bar, kind: usize) {

@@ -15,7 +15,8 @@ fn gross() -> DiscoveryConfig {
     config
 }
 
-/// The last symbol hardly moves, once a month a return is absurd, and one sigma in 200 is a millionth of what it was.
+/// The last symbol hardly moves, once a month a return is absurd, and one sigma in 200 is a millionth of what
+/// it was.
 fn spoil(mut table: OutcomeTable, seed: u64) -> OutcomeTable {
     let mut dice = Dice::new(seed);
     let quiet = table.symbols.len() as u16 - 1;
@@ -83,7 +84,8 @@ fn an_edge_is_found_in_a_spoilt_world_and_without_the_bounds_it_would_not_be() {
     assert!(found >= 7 && without + 3 <= found, "{found} and {without} of 8");
 }
 
-/// A symbol leaves the pool for a day because of what it did on that day: exactly what the rules of the pool do not do.
+/// A symbol leaves the pool for a day because of what it did on that day: exactly what the rules of the pool
+/// do not do.
 #[test]
 fn rules_that_look_at_the_return_they_weigh_publish_falsely() {
     let (mut honest, mut hindsight) = (0, 0);
@@ -107,8 +109,8 @@ fn rules_that_look_at_the_return_they_weigh_publish_falsely() {
     assert!(honest <= 1 && hindsight == 12, "{honest} and {hindsight} of 12");
 }
 
-/// 400 families of three to twelve children: truths around a parent, errors that differ by up to a factor of 30, and in half
-/// of the families one child that is known very precisely.
+/// 400 families of three to twelve children: truths around a parent, errors that differ by up to a factor of
+/// 30, and in half of the families one child that is known very precisely.
 #[test]
 fn shrunk_effects_are_nearer_to_the_truth_than_by_moments_and_than_raw() {
     let mut dice = Dice::new(77);

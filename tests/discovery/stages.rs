@@ -67,7 +67,8 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// Every file below a data root that is a result: the records of runs carry times, the cache is nobody's result.
+    /// Every file below a data root that is a result: the records of runs carry times, the cache is nobody's
+    /// result.
     fn results(&self, data: &str) -> BTreeMap<String, Vec<u8>> {
         let root = self.data(data);
         let mut out = BTreeMap::new();

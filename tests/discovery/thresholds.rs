@@ -1,5 +1,5 @@
-//! Shifted thresholds in a whole research run: what a run says of an event with every threshold lower and higher is what runs
-//! say whose specs were written so.
+//! Shifted thresholds in a whole research run: what a run says of an event with every threshold lower and
+//! higher is what runs say whose specs were written so.
 
 use std::collections::BTreeMap;
 use std::path::Path;

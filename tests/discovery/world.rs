@@ -71,8 +71,8 @@ impl Dice {
     }
 }
 
-/// Every day each event type has a burst: a few events on several symbols within an hour, one direction, sharing the
-/// hour's market shock. Returns are martingale differences except for the edge.
+/// Every day each event type has a burst: a few events on several symbols within an hour, one direction,
+/// sharing the hour's market shock. Returns are martingale differences except for the edge.
 pub(crate) fn world(seed: u64, days: i64, edge: Option<Edge>) -> OutcomeTable {
     let mut dice = Dice::new(seed);
     let mut builder = TableBuilder::new(conditions(), Known { sigma: true, mark: false });

@@ -42,7 +42,8 @@ fn every(step: usize) -> impl Iterator<Item = usize> {
     (step..ROWS).step_by(step).chain([ROWS])
 }
 
-/// Ends of pushes that are single rows around the first onsets of every event on every symbol, and a day elsewhere.
+/// Ends of pushes that are single rows around the first onsets of every event on every symbol, and a day
+/// elsewhere.
 fn single_rows_around_onsets() -> BTreeSet<usize> {
     let mut ends: BTreeSet<usize> = every(288).collect();
     for event in 0..shipped().events.len() {

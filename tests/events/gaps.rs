@@ -1,5 +1,5 @@
-//! Every event survives an outage: nothing before it changes, what is unknown afterwards is bounded, and detection
-//! comes back.
+//! Every event survives an outage: nothing before it changes, what is unknown afterwards is bounded, and
+//! detection comes back.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,10 @@ use crate::trace::Trace;
 /// First row of every hole.
 const HOLE: usize = 16_000;
 
-/// Rows on which an event may be unknown because of a hole. A row that is missing hides itself and the few rows that
-/// read exactly it at a lag (`lag`, `diff`, windows that want all of a few rows); windows of hours and days only have
-/// to be half full. After a long hole a day's window fills anew, and the weekly extremes want most of their week.
+/// Rows on which an event may be unknown because of a hole. A row that is missing hides itself and the few
+/// rows that read exactly it at a lag (`lag`, `diff`, windows that want all of a few rows); windows of hours
+/// and days only have to be half full. After a long hole a day's window fills anew, and the weekly extremes
+/// want most of their week.
 fn most_unknown(event: &str, hole: u64) -> u64 {
     let refill = if event == "SUPPORT_RESISTANCE_BREAK" { 1440 } else { 288 };
     (5 * hole).min(hole + refill)

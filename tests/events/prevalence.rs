@@ -119,8 +119,8 @@ fn clustered(onsets: &[BarIndex]) -> u64 {
     onsets.windows(2).filter(|w| w[1] - w[0] <= 5).count() as u64
 }
 
-/// The universe of every symbol whose settlements are recorded. The event reads nothing else of the others but that
-/// they are alive, so a price that never moves stands in for bars that are not here.
+/// The universe of every symbol whose settlements are recorded. The event reads nothing else of the others
+/// but that they are alive, so a price that never moves stands in for bars that are not here.
 fn cross_sectional(symbol: &str) -> Line {
     static RUN: OnceLock<Vec<(Symbol, u64, Vec<BarIndex>)>> = OnceLock::new();
     let all = RUN.get_or_init(|| {
@@ -152,7 +152,8 @@ fn cross_sectional(symbol: &str) -> Line {
     }
 }
 
-/// What the catalogue measured: onsets per 10 000 by symbol, from the event's own file ("BTC 18.2, SOL 19.7").
+/// What the catalogue measured: onsets per 10 000 by symbol, from the event's own file ("BTC 18.2, SOL
+/// 19.7").
 fn catalogue(event: &str) -> BTreeMap<String, f64> {
     #[derive(Deserialize)]
     struct Measured {

@@ -43,9 +43,10 @@ fn events_of(growth: f64) -> BTreeMap<String, usize> {
     by_type
 }
 
-/// What the clock says, and what compares a difference with its own history or is a rank in it: those differences are
-/// rounding here, and which of them is among the largest is chance. Ranks take no margin, because prices of real symbols
-/// have ratios that tie but for rounding, and an independent implementation ranks them by it.
+/// What the clock says, and what compares a difference with its own history or is a rank in it: those
+/// differences are rounding here, and which of them is among the largest is chance. Ranks take no margin,
+/// because prices of real symbols have ratios that tie but for rounding, and an independent implementation
+/// ranks them by it.
 const MAY_HAPPEN: [&str; 7] = [
     "SCHEDULED_NEWS_WINDOW_EVENT",
     "SESSION_CLOSE_EVENT",

@@ -1,4 +1,5 @@
-//! Recorded history of 2025: klines, open interest, settlements and spot of BTCUSDT and SOLUSDT, prices of ETHUSDT.
+//! Recorded history of 2025: klines, open interest, settlements and spot of BTCUSDT and SOLUSDT, prices of
+//! ETHUSDT.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! The reference market: 2025 of BTCUSDT and SOLUSDT as recorded, ETHUSDT with recorded prices, and made-up values in
-//! every column that nobody recorded (quotes, depth, liquidations, mark and index, fees, ETHUSDT's flow). The made-up
-//! part shows that detectors and states work, and nothing about how often they would.
+//! The reference market: 2025 of BTCUSDT and SOLUSDT as recorded, ETHUSDT with recorded prices, and made-up
+//! values in every column that nobody recorded (quotes, depth, liquidations, mark and index, fees, ETHUSDT's
+//! flow). The made-up part shows that detectors and states work, and nothing about how often they would.
 //!
-//! BNBUSDT and XRPUSDT bring their recorded settlements and a price that never moves: a universe of five needs them
-//! alive and reads nothing else of them.
+//! BNBUSDT and XRPUSDT bring their recorded settlements and a price that never moves: a universe of five
+//! needs them alive and reads nothing else of them.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! The language of the fixtures: one event, an example on which it fires and a near miss on which it stays quiet.
+//! The language of the fixtures: one event, an example on which it fires and a near miss on which it stays
+//! quiet.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -113,8 +114,8 @@ pub(crate) struct Edit {
     knobs: BTreeMap<Knob, Values>,
 }
 
-/// What an edit may set. Sigma is the market's usual one-bar volatility; `_x` is a multiple of what the bar would
-/// have had.
+/// What an edit may set. Sigma is the market's usual one-bar volatility; `_x` is a multiple of what the bar
+/// would have had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Knob {

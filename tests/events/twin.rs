@@ -1,5 +1,5 @@
-//! The kline-only events against an implementation of their own in numpy and pandas (`twin/twin.py`), on real history:
-//! the same bars, the same sides, the same severities.
+//! The kline-only events against an implementation of their own in numpy and pandas (`twin/twin.py`), on real
+//! history: the same bars, the same sides, the same severities.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,8 @@ use crate::python::{Wanted, python};
 use crate::real::{FIRST, present, year};
 use crate::shipped::{graph_of, shipped};
 
-/// January to June; the first months fill the longest windows (52 days), then more than three are compared warm.
+/// January to June; the first months fill the longest windows (52 days), then more than three are compared
+/// warm.
 const ROWS: usize = 181 * 288;
 const COLUMNS: [Source; 8] = [
     Source::Open,

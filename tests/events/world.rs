@@ -1,5 +1,6 @@
-//! The market of the fixtures: five symbols with every source, 25 ordinary days and then a calm that scripts disturb.
-//! Nothing can be learned from it about prices: independent noise around a level, without a time of day.
+//! The market of the fixtures: five symbols with every source, 25 ordinary days and then a calm that scripts
+//! disturb. Nothing can be learned from it about prices: independent noise around a level, without a time of
+//! day.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! What makes it whole: books, trades and day statistics that agree with the bars, and as many contracts as are wanted.
+//! What makes it whole: books, trades and day statistics that agree with the bars, and as many contracts as
+//! are wanted.
 
 use std::collections::BTreeMap;
 

@@ -177,7 +177,8 @@ fn a_release_is_of_a_value_and_outlives_every_judgement_of_it() {
         store.bars(Market::Perp, &symbol("BTCUSDT"), BarIndex(0), BarIndex(20)).unwrap().len()
     };
     assert_eq!(count(&store), 20);
-    // Another value is another question, and what is in doubt does not stand before what somebody has released.
+    // Another value is another question, and what is in doubt does not stand before what somebody has
+    // released.
     let changed = put(&mut store, &[bar(BarIndex(5), 40.0)]);
     assert_eq!((changed, count(&store), is_released(&store)), (Judged::default(), 20, true));
     let delivery = Delivery { prefer: Prefer::New, ..Delivery::new(Origin::Archive, "test") };
@@ -189,7 +190,8 @@ fn a_release_is_of_a_value_and_outlives_every_judgement_of_it() {
     assert_eq!((changed.unmasked, held(&store).len(), count(&store)), (1, 0, 20));
 }
 
-/// A print of the archive beside a true bar of lesser origins, and an absurd count of trades beside a true one of equal rank.
+/// A print of the archive beside a true bar of lesser origins, and an absurd count of trades beside a true
+/// one of equal rank.
 #[test]
 fn what_cannot_be_true_never_stands_before_what_can_whatever_its_rank_and_the_order() {
     let whole = |bar: Bar| Bar { quote_volume: 1000.0, taker_buy_quote: 500.0, ..bar };

@@ -108,7 +108,8 @@ fn a_book_ticker_file_comes_to_what_the_stream_of_the_same_quotes_comes_to() {
     }
 }
 
-/// Imports the rows as a file, twice; the bars, which must be those that the live aggregator makes of the rows.
+/// Imports the rows as a file, twice; the bars, which must be those that the live aggregator makes of the
+/// rows.
 fn imported_as_live(rows: &[(i64, String)]) -> Vec<QuoteBar> {
     let (dir, mut store) = store();
     let csv: Vec<String> = rows.iter().map(|(_, row)| row.clone()).collect();

@@ -69,8 +69,8 @@ fn all(limit: usize) -> ConflictQuery {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
-    /// Daily archive, an earlier publication of it, the month, a whole table, a table of a running bar: whatever was read
-    /// first and in how many calls, the best of those that were read stands.
+    /// Daily archive, an earlier publication of it, the month, a whole table, a table of a running bar:
+    /// whatever was read first and in how many calls, the best of those that were read stands.
     #[test]
     fn the_best_delivery_stands_in_any_order_and_any_number_of_calls(
         order in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),

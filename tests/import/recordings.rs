@@ -1,4 +1,5 @@
-//! What only the large recordings can show: a whole year, whole folders, two recorders of the same settlements.
+//! What only the large recordings can show: a whole year, whole folders, two recorders of the same
+//! settlements.
 
 use backtestd_binance::archive::FileKind;
 use backtestd_core::market::Market;

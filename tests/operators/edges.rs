@@ -36,8 +36,8 @@ fn of_numbers() -> Vec<Rolling> {
 const OF_FLAGS: [Rolling; 3] = [Rolling::Count, Rolling::Any, Rolling::All];
 const OF_PAIRS: [Rolling2; 3] = [Rolling2::Corr, Rolling2::Cov, Rolling2::Beta];
 
-/// Every windowed operator over windows of 1, 2, 5 and 33 rows, with `min` at both ends and between, on the grid and
-/// on an event clock.
+/// Every windowed operator over windows of 1, 2, 5 and 33 rows, with `min` at both ends and between, on the
+/// grid and on an event clock.
 fn every_window() -> Arc<Graph> {
     let mut b = Build::default();
     let (x, y) = (b.source(Source::Close), b.source(Source::Volume));
@@ -63,8 +63,8 @@ fn every_window() -> Arc<Graph> {
     b.done()
 }
 
-/// Stretches of 80 rows: all unknown, one known value, constant, two values in turn, rising, falling, noise, noise with
-/// gaps, constant with gaps, zeros of both signs.
+/// Stretches of 80 rows: all unknown, one known value, constant, two values in turn, rising, falling, noise,
+/// noise with gaps, constant with gaps, zeros of both signs.
 fn stretches(seed: u64) -> Vec<f64> {
     let mut noise = Noise(seed);
     let mut out = Vec::new();
@@ -174,7 +174,8 @@ fn the_rules_of_the_table_by_hand() {
     check(roll(Rolling::Wma, 3, 1), &[9.0, 1.0, N, N], 1.0);
     check(roll(Rolling::Wma, 3, 3), &[9.0, 1.0, N, 5.0], N);
     check(roll(Rolling::Wma, 1, 1), &[7.0, 3.0], 3.0);
-    // Deviations need two values, skewness three; no spread is no skewness and no z, but a standard deviation of 0.
+    // Deviations need two values, skewness three; no spread is no skewness and no z, but a standard deviation
+    // of 0.
     check(roll(Rolling::Std, 3, 1), &[N, N, 2.0], N);
     check(roll(Rolling::Std, 3, 1), &[2.0, 2.0, 2.0], 0.0);
     check(roll(Rolling::Z, 3, 1), &[2.0, 2.0, 2.0], N);

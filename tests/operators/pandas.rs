@@ -1,4 +1,5 @@
-//! pandas as a second opinion, for what it has. Skipped, visibly, where python3 with numpy and pandas is not at hand.
+//! pandas as a second opinion, for what it has. Skipped, visibly, where python3 with numpy and pandas is not
+//! at hand.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! The brute-force twin: every operator straight from the table, over whole series, with no state and no sharing.
+//! The brute-force twin: every operator straight from the table, over whole series, nothing kept or shared.
 
 use backtestd_core::graph::{Cmp, EventNode, Graph, Node, Onset, Op, Rolling, Rolling2, SymbolRef, Universe};
 use backtestd_core::market::{BarIndex, Source, Symbol, TickBlock};

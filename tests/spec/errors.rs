@@ -1,5 +1,6 @@
-//! A battery of realistic mistakes over every kind of spec file. Each must name file, line and column, show the text with
-//! a caret under it, and say what to do. The whole of what is said is in one snapshot, to be read as a user would.
+//! A battery of realistic mistakes over every kind of spec file. Each must name file, line and column, show
+//! the text with a caret under it, and say what to do. The whole of what is said is in one snapshot, to be
+//! read as a user would.
 
 use backtestd_store::load_specs;
 use std::fmt::Write as _;

@@ -78,8 +78,9 @@ impl World {
     }
 }
 
-/// The first and the last onset of every event type that fires at all: a trace of that bar, under the part of the graph
-/// alone, says that it fired, with the direction, severity and named values of the pipeline's record, to the bit.
+/// The first and the last onset of every event type that fires at all: a trace of that bar, under the part of
+/// the graph alone, says that it fired, with the direction, severity and named values of the pipeline's
+/// record, to the bit.
 #[test]
 fn a_trace_of_an_onset_has_the_values_of_its_record() {
     let world = world();

@@ -1,14 +1,15 @@
-//! The guide cannot rot: every expression in it compiles, every example is in the file it names, and every worked table
-//! is what the engine computes.
+//! The guide cannot rot: every expression in it compiles, every example is in the file it names, and every
+//! worked table is what the engine computes.
 //!
 //! Fences of the guide:
 //! * `expr FILE`: an expression of that shipped file.
 //! * `expr`: an expression that compiles in the shipped specs.
 //! * `yaml FILE`: lines of that shipped file.
-//! * `rows`: a table, a series a line, cells apart by blanks, name and cells by at least two. `x y z` are numbers, `c d`
-//!   truth values (`T F ?`); what is not one of them is an expression over them, or over `at` (the first bar's time),
-//!   and its cells are what comes out. `x@ETHUSDT` is another symbol's input; outputs are BTCUSDT's. A line `E: ...` is an
-//!   event's detector, `key=value` apart by `;`, which outputs may read as `fired(E)`.
+//! * `rows`: a table, a series a line, cells apart by blanks, name and cells by at least two. `x y z` are
+//!   numbers, `c d` truth values (`T F ?`); what is not one of them is an expression over them, or over `at`
+//!   (the first bar's time), and its cells are what comes out. `x@ETHUSDT` is another symbol's input; outputs
+//!   are BTCUSDT's. A line `E: ...` is an event's detector, `key=value` apart by `;`, which outputs may read
+//!   as `fired(E)`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

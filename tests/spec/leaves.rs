@@ -1,9 +1,10 @@
-//! Every key of every spec file means something: a changed value is refused, or changes what the program computes with.
+//! Every key of every spec file means something: a changed value is refused, or changes what the program
+//! computes with.
 //!
-//! The schemas say which scalars a file may have; each is there at least once in the specs that are walked (the shipped
-//! ones, with every variant enabled and with the optional keys that they leave out). Each is then changed in its file's
-//! text. What it changes is looked for in the compiled specs without their hashes and texts; that what is compiled is
-//! also read is asked of the sources, field by field.
+//! The schemas say which scalars a file may have; each is there at least once in the specs that are walked
+//! (the shipped ones, with every variant enabled and with the optional keys that they leave out). Each is
+//! then changed in its file's text. What it changes is looked for in the compiled specs without their hashes
+//! and texts; that what is compiled is also read is asked of the sources, field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -86,8 +87,8 @@ const ADDED: [(&str, &str, &str); 21] = [
     ("events/vol_shock.yaml", "confounders: ", "undirected: false\nconfounders: "),
 ];
 
-/// How many of the scalars of one path are changed: all of those of the settings that a run decides by, a few of the many
-/// that definitions and lists hold.
+/// How many of the scalars of one path are changed: all of those of the settings that a run decides by, a few
+/// of the many that definitions and lists hold.
 fn walked(path: &str) -> usize {
     let kind = path.split('.').next().unwrap_or(path);
     match kind {

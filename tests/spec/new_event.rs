@@ -136,8 +136,8 @@ fn what_cannot_be_added_is_refused_with_the_tree_untouched() {
 #[test]
 fn a_file_that_cannot_be_written_leaves_the_others_as_they_were() {
     let copy = Copy::new();
-    // A folder stands where the last of the three files is written before it is renamed: not even the superuser gets past
-    // that. The shell becomes the program, so it knows its process id beforehand.
+    // A folder stands where the last of the three files is written before it is renamed: not even the
+    // superuser gets past that. The shell becomes the program, so it knows its process id beforehand.
     let script =
         r#"mkdir "$1/multiplicity/taxonomy.yaml.tmp-$$" && exec "$0" spec new-event OI_DRIFT --spec "$1""#;
     let before = copy.content();

@@ -1,4 +1,5 @@
-//! The checked-in JSON Schemas: current, true of every shipped file, and sharp enough to refuse a misspelt key.
+//! The checked-in JSON Schemas: current, true of every shipped file, and sharp enough to refuse a misspelt
+//! key.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +24,8 @@ fn schema(kind: &str) -> Value {
     schemas().into_iter().find(|s| s.kind == kind).unwrap().schema
 }
 
-/// The kind of a file, by its path below the spec directory: a file of its own goes before the pattern of its folder.
+/// The kind of a file, by its path below the spec directory: a file of its own goes before the pattern of its
+/// folder.
 pub(crate) fn schema_kind(path: &str) -> Option<&'static str> {
     let folder = path.split_once('/').map(|(folder, _)| format!("{folder}/*.yaml"));
     let all = schemas();
@@ -57,8 +59,8 @@ fn every_shipped_file_fits_its_schema() {
     }
 }
 
-/// A key that no type knows is refused at the top of every file, and in every mapping below it that has a fixed set of
-/// keys. (In mappings from names to something, any key is a name.)
+/// A key that no type knows is refused at the top of every file, and in every mapping below it that has a
+/// fixed set of keys. (In mappings from names to something, any key is a name.)
 #[test]
 fn a_misspelt_key_does_not_fit() {
     let mut refused = 0;
@@ -141,8 +143,8 @@ fn another_validator_agrees() {
     assert_eq!(ours, theirs);
 }
 
-/// What of a value does not fit a schema. Knows the keywords that our schemas use, and panics at any other: it may not
-/// accept what it does not understand.
+/// What of a value does not fit a schema. Knows the keywords that our schemas use, and panics at any other:
+/// it may not accept what it does not understand.
 fn misfits(root: &Value, value: &Value) -> Vec<String> {
     let mut out = Vec::new();
     check(root, root, value, "", &mut out);

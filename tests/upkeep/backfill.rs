@@ -49,7 +49,8 @@ async fn a_killed_backfill_goes_on_where_it_stopped_and_asks_for_nothing_twice()
     }
     let funding = whole.iter().find(|s| s["kind"] == "funding" && s["symbol"] == "BTCUSDT").unwrap();
     assert_eq!(funding["stored"], 27 * 3 + 1, "settlements of 27 days, both ends included");
-    // The exchange keeps 30 days: of these 27 the last 22 and a little are there, a snapshot at the end of every bar.
+    // The exchange keeps 30 days: of these 27 the last 22 and a little are there, a snapshot at the end of
+    // every bar.
     let statistic = |kind: &str| {
         let line = whole.iter().find(|s| s["kind"] == kind && s["symbol"] == "SOLUSDT").unwrap();
         line["stored"].as_u64().unwrap()

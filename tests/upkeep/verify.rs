@@ -28,8 +28,8 @@ fn spec() -> Arc<CompiledSpec> {
     Arc::new(load_specs(&spec_dir()).unwrap())
 }
 
-/// A store as a daemon leaves it: raw log, facts in chunks of 500, checkpoints. `tamper` sees facts before they are
-/// committed.
+/// A store as a daemon leaves it: raw log, facts in chunks of 500, checkpoints. `tamper` sees facts before
+/// they are committed.
 fn build(dir: &Path, tamper: impl FnMut(&mut Facts)) -> Store {
     build_from(dir, true, tamper)
 }
@@ -42,7 +42,8 @@ fn build_from(dir: &Path, primed: bool, mut tamper: impl FnMut(&mut Facts)) -> S
         let put = |records| RawPut { symbol: symbol.clone(), records };
         let puts: Vec<RawPut> = raw.into_records().into_iter().map(put).collect();
         store.put(&puts, FILE).unwrap();
-        // What a store holds of the time before the facts: the settlement at their first bar's open and the one before.
+        // What a store holds of the time before the facts: the settlement at their first bar's open and the
+        // one before.
         let before = [8, 0]
             .map(|hours| FundingPrint::regular(Ts(START.open().0 - hours * 3_600_000), 0.0004, f64::NAN));
         store.put(&[put(Records::Funding(before.to_vec()))], FILE).unwrap();

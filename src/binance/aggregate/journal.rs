@@ -1,8 +1,8 @@
 //! Pending updates as bytes, for the store.
 //!
-//! Only updates that cannot be downloaded again have a form: mark prices, liquidation orders, quotes, and changes
-//! of the liquidation stream. The store keeps them in batches, each with the instant at which it was made: a version (u8), then
-//! [`Batch`] in postcard, an update as its arrival and what it is.
+//! Only updates that cannot be downloaded again have a form: mark prices, liquidation orders, quotes, and
+//! changes of the liquidation stream. The store keeps them in batches, each with the instant at which it was
+//! made: a version (u8), then [`Batch`] in postcard, an update as its arrival and what it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,8 @@ enum Kept {
     Stream(StreamStatus),
 }
 
-/// What is kept of an update; `None` for one that can be downloaded again (klines, trades, books, contract news).
+/// What is kept of an update; `None` for one that can be downloaded again (klines, trades, books, contract
+/// news).
 fn kept(stamped: &Stamped) -> Option<(Ts, Kept)> {
     let kept = match &stamped.update {
         Update::Mark(mark) => Kept::Mark(mark.clone()),

@@ -8,13 +8,13 @@ use backtestd_core::market::{BAR_MS, BarIndex, LiquidationBar, Symbol, Ts};
 
 /// Sums of liquidation orders per bar with the share of the bar during which the stream was connected.
 ///
-/// Of the orders of a symbol within one second the stream shows one: the *latest* before 2026-04-14, the *largest* since.
-/// Counts and sums before and after are not comparable.
+/// Of the orders of a symbol within one second the stream shows one: the *latest* before 2026-04-14, the
+/// *largest* since. Counts and sums before and after are not comparable.
 ///
-/// An order belongs to the bar of its trade time; it arrives about a second later, so a bar is finished some seconds
-/// after its close. Value is filled quantity × average price. The same order twice counts once (two sockets during a
-/// handover; half of the rows of one public collection are such repeats). COIN-M orders never get here: the decoder
-/// drops them.
+/// An order belongs to the bar of its trade time; it arrives about a second later, so a bar is finished some
+/// seconds after its close. Value is filled quantity × average price. The same order twice counts once (two
+/// sockets during a handover; half of the rows of one public collection are such repeats). COIN-M orders
+/// never get here: the decoder drops them.
 #[derive(Clone, Debug)]
 pub struct LiquidationAggregator {
     /// First bar not yet finished.
@@ -22,7 +22,8 @@ pub struct LiquidationAggregator {
     symbols: BTreeMap<Symbol, BTreeMap<BarIndex, BTreeSet<Order>>>,
     /// Each connection that carries liquidations: when it was connected.
     connections: BTreeMap<(usize, usize), Connection>,
-    /// Connections that are new from now on carry contracts that have joined: of the others they have missed nothing.
+    /// Connections that are new from now on carry contracts that have joined: of the others they have missed
+    /// nothing.
     takes_latecomers: bool,
 }
 
@@ -55,8 +56,8 @@ impl LiquidationAggregator {
         Self { open: first, symbols, connections: BTreeMap::new(), takes_latecomers: false }
     }
 
-    /// Goes on with these contracts: what is kept of others goes, further ones begin with nothing. The bar in which a
-    /// contract joins is not covered for it, and is not to be told.
+    /// Goes on with these contracts: what is kept of others goes, further ones begin with nothing. The bar in
+    /// which a contract joins is not covered for it, and is not to be told.
     pub fn follow(&mut self, symbols: &[Symbol]) {
         let mut before = std::mem::take(&mut self.symbols);
         let kept = |s: &Symbol| (s.clone(), before.remove(s).unwrap_or_default());
@@ -64,8 +65,8 @@ impl LiquidationAggregator {
         self.takes_latecomers = true;
     }
 
-    /// Takes note of an order or of a change of the liquidation stream; anything else is ignored. Whether it counts: an
-    /// update that a restart would need.
+    /// Takes note of an order or of a change of the liquidation stream; anything else is ignored. Whether it
+    /// counts: an update that a restart would need.
     pub fn observe(&mut self, stamped: &Stamped) -> bool {
         match &stamped.update {
             Update::ForceOrder(order) => self.on_order(order),
@@ -86,9 +87,9 @@ impl LiquidationAggregator {
         bars.is_some_and(|bars| bars.entry(bar).or_default().insert(Order::new(order)))
     }
 
-    /// After a restart: this process was not there from `since` (the last instant it is known to have lived) until the
-    /// streams say that they are live again. A connection that does not come back, because streams are laid out otherwise
-    /// now, counts for the bars that it was part of, and no longer.
+    /// After a restart: this process was not there from `since` (the last instant it is known to have lived)
+    /// until the streams say that they are live again. A connection that does not come back, because streams
+    /// are laid out otherwise now, counts for the bars that it was part of, and no longer.
     pub fn interrupted(&mut self, since: Ts) {
         for connection in self.connections.values_mut() {
             connection.end(since);
@@ -131,8 +132,8 @@ impl LiquidationAggregator {
         covered_ms as f64 / BAR_MS as f64
     }
 
-    /// The updates that would rebuild what is kept: orders of open bars and what was last known of each connection.
-    /// Earlier interruptions of the open bar are kept as changes of state.
+    /// The updates that would rebuild what is kept: orders of open bars and what was last known of each
+    /// connection. Earlier interruptions of the open bar are kept as changes of state.
     #[must_use]
     pub fn pending(&self) -> Vec<Stamped> {
         let orders = self

@@ -8,8 +8,8 @@ use backtestd_core::market::{BarIndex, MarkBar, Symbol};
 /// The last value of a bar counts only if it came this close to the bar's end.
 const LAST_MINUTE_MS: i64 = 60_000;
 
-/// Last mark price, index price and predicted rate of each bar, by event time. A bar whose last minute was silent is
-/// unknown and gives no record. (The premium index is another series and stays NaN; REST has it.)
+/// Last mark price, index price and predicted rate of each bar, by event time. A bar whose last minute was
+/// silent is unknown and gives no record. (The premium index is another series and stays NaN; REST has it.)
 #[derive(Clone, Debug)]
 pub struct MarkAggregator {
     /// First bar not yet finished.
@@ -96,8 +96,8 @@ const fn mark(stamped: &Stamped) -> Option<&MarkUpdate> {
     }
 }
 
-/// Later wins; two different values of one instant (never seen) are put in an order of their own, so that the order
-/// of arrival cannot matter.
+/// Later wins; two different values of one instant (never seen) are put in an order of their own, so that the
+/// order of arrival cannot matter.
 const fn rank(update: &MarkUpdate) -> (i64, [u64; 3]) {
     let bits = [update.mark.to_bits(), update.index.to_bits(), update.predicted_rate.to_bits()];
     (update.event_ts.0, bits)

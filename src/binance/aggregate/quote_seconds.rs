@@ -1,5 +1,5 @@
-//! The quotes of one contract, second by second, and what a bar of them comes to. Live streams and archive files are
-//! summed up by this one rule.
+//! The quotes of one contract, second by second, and what a bar of them comes to. Live streams and archive
+//! files are summed up by this one rule.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ pub struct Quote {
 
 /// The last quote of each second, by the second's number since the epoch.
 ///
-/// It is a set, not a sum: seeing a quote again or in another order changes nothing, and the union of two of them is
-/// what one would hold that had seen all of it.
+/// It is a set, not a sum: seeing a quote again or in another order changes nothing, and the union of two of
+/// them is what one would hold that had seen all of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuoteSeconds(BTreeMap<i64, Quote>);
 
@@ -131,9 +131,9 @@ impl QuoteSeconds {
 
     /// The record of a bar.
     ///
-    /// The snapshot at instant `x` (the ends of the bar's 300 seconds) is the last quote before `x`. It is valid if both
-    /// sides are there, they do not cross, and it is at most `oldest_quote_ms` old. Coverage counts valid snapshots of
-    /// all 300.
+    /// The snapshot at instant `x` (the ends of the bar's 300 seconds) is the last quote before `x`. It is
+    /// valid if both sides are there, they do not cross, and it is at most `oldest_quote_ms` old. Coverage
+    /// counts valid snapshots of all 300.
     #[must_use]
     pub fn summarise(&self, bar: BarIndex, oldest_quote_ms: i64) -> QuoteBar {
         let first_second = bar.open().0.div_euclid(SECOND_MS);

@@ -37,7 +37,8 @@ impl QuoteAggregator {
         self.symbols = symbols.iter().map(kept).collect();
     }
 
-    /// Lets quotes live longer than 5 s: for a simulated exchange that thins its frames while its clock runs fast.
+    /// Lets quotes live longer than 5 s: for a simulated exchange that thins its frames while its clock runs
+    /// fast.
     #[must_use]
     pub fn with_oldest_quote_ms(mut self, oldest_quote_ms: i64) -> Self {
         self.oldest_quote_ms = oldest_quote_ms;

@@ -1,8 +1,9 @@
 //! Bars built from aggregated trades: a second opinion about klines.
 //!
-//! A bar is compared when every trade of it was seen: ids of aggregates are consecutive, so a gap shows; where they jump from one
-//! bar to the next, the number of trades in the kline says whether any is missing. Trades of the insurance fund and of
-//! auto-deleveraging are in klines and not in `aggTrade`: a bar with such a trade differs, and nothing is wrong.
+//! A bar is compared when every trade of it was seen: ids of aggregates are consecutive, so a gap shows;
+//! where they jump from one bar to the next, the number of trades in the kline says whether any is missing.
+//! Trades of the insurance fund and of auto-deleveraging are in klines and not in `aggTrade`: a bar with such
+//! a trade differs, and nothing is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Resting value near the mid price from the archive's `bookDepth` files: a snapshot every 30 s, a row for each
-//! distance from mid in percent (negative for bids), cumulative. Kept are the rows at 1 %.
+//! Resting value near the mid price from the archive's `bookDepth` files: a snapshot every 30 s, a row for
+//! each distance from mid in percent (negative for bids), cumulative. Kept are the rows at 1 %.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

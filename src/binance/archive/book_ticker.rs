@@ -1,7 +1,8 @@
 //! Best quotes (`bookTicker`), summed up over 5-minute bars as they stream by: a day of them is gigabytes.
 //!
-//! Rows need not be in order, but a row more than [`REACH_MS`] behind the newest is refused: its bar is summed up by
-//! then. The bars at both ends of a file may go on in a neighbouring file, so their quotes come along as [`QuoteEdge`]s.
+//! Rows need not be in order, but a row more than [`REACH_MS`] behind the newest is refused: its bar is
+//! summed up by then. The bars at both ends of a file may go on in a neighbouring file, so their quotes come
+//! along as [`QuoteEdge`]s.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -58,7 +59,8 @@ const REACH_MS: i64 = 3_600_000;
 /// Files cover a month at most: a longer step between two rows is a broken time, not silence.
 const LONGEST_SILENCE_MS: i64 = 32 * DAY_MS;
 
-/// The quotes around a bar that lies at an end of a file: what a neighbouring file needs to sum the bar up anew.
+/// The quotes around a bar that lies at an end of a file: what a neighbouring file needs to sum the bar up
+/// anew.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuoteEdge {
     /// The contract that is quoted.

@@ -52,8 +52,8 @@ impl Container {
 /// Reads a file whole. `progress` hears the share of it that was read, 0 to 1.
 ///
 /// # Errors
-/// With file, line, field and value where the content does not fit, or when the file is not the one of which the
-/// checksum beside it speaks.
+/// With file, line, field and value where the content does not fit, or when the file is not the one of which
+/// the checksum beside it speaks.
 pub fn read_file(
     path: &Path,
     spec: &FileSpec,

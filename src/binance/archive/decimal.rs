@@ -1,5 +1,5 @@
-//! Exact decimal sums: five 1-minute volumes add up to the very number that the archive's 5-minute bar prints, which
-//! a sum of binary fractions often misses in the last bit.
+//! Exact decimal sums: five 1-minute volumes add up to the very number that the archive's 5-minute bar
+//! prints, which a sum of binary fractions often misses in the last bit.
 
 /// A sum of decimal numbers, exact while every term is plain decimal text.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,4 +1,5 @@
-//! Fetching files of the public archive: checksum first, the file behind it, resumed where an earlier try ended.
+//! Fetching files of the public archive: checksum first, the file behind it, resumed where an earlier try
+//! ended.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -150,7 +151,8 @@ impl ArchiveHost {
         }
     }
 
-    /// Fetches a file into `folder` (by its path) and holds it against `sha256`. `on_bytes` hears of every piece.
+    /// Fetches a file into `folder` (by its path) and holds it against `sha256`. `on_bytes` hears of every
+    /// piece.
     ///
     /// # Errors
     /// When the archive fails for good, the sum is another one, or the disk refuses.

@@ -1,6 +1,6 @@
-//! Parquet and Arrow (feather) tables, read through the same checks as text: each row becomes a line of comma-separated text, floats in
-//! their shortest form (which parses back to the same bits), instants as milliseconds, unknown as nothing. Lines in
-//! messages are then rows, counting the header.
+//! Parquet and Arrow (feather) tables, read through the same checks as text: each row becomes a line of
+//! comma-separated text, floats in their shortest form (which parses back to the same bits), instants as
+//! milliseconds, unknown as nothing. Lines in messages are then rows, counting the header.
 
 use std::fmt::Write as _;
 use std::fs::File;

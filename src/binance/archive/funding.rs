@@ -1,6 +1,8 @@
-//! Funding settlements: `calc_time, funding_interval_hours, last_funding_rate`, or tables with a symbol column.
+//! Funding settlements: `calc_time, funding_interval_hours, last_funding_rate`, or tables with a symbol
+//! column.
 //!
-//! A row whose `rateType` is `Special` is a settlement beside the regular one of the same minute, not a new value of it.
+//! A row whose `rateType` is `Special` is a settlement beside the regular one of the same minute, not a new
+//! value of it.
 
 use std::collections::BTreeMap;
 use std::io::Read;

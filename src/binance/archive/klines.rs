@@ -1,8 +1,9 @@
-//! Klines: the twelve columns of the archive, or named columns of other tables, made into 5-minute bars by symbol.
+//! Klines: the twelve columns of the archive, or named columns of other tables, made into 5-minute bars by
+//! symbol.
 //!
-//! Rows may come in any order and more than once. Bars of 1 s or 1 min are aggregated ([`super::parts`]); a 5-minute bar
-//! needs all of its parts, because a bar made of some of its minutes would be wrong without looking wrong. Of mark, index
-//! and premium klines only the last close in the bar counts.
+//! Rows may come in any order and more than once. Bars of 1 s or 1 min are aggregated ([`super::parts`]); a
+//! 5-minute bar needs all of its parts, because a bar made of some of its minutes would be wrong without
+//! looking wrong. Of mark, index and premium klines only the last close in the bar counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -139,8 +140,8 @@ pub(super) struct KlineTable {
     pub by_symbol: BTreeMap<Symbol, Klines>,
 }
 
-/// Reads klines of any width that divides 5 minutes. Of anything but klines of trades (mark, index and premium) only
-/// prices are read, and they may have any sign.
+/// Reads klines of any width that divides 5 minutes. Of anything but klines of trades (mark, index and
+/// premium) only prices are read, and they may have any sign.
 pub(super) fn read(
     file: &Path,
     input: impl Read,
@@ -185,8 +186,8 @@ pub(super) fn read(
     Ok(KlineTable { by_symbol: rows.finish(width, findings)? })
 }
 
-/// The width of a bar by the distance of its two times: the close may be the last millisecond, the last second, or the
-/// next open.
+/// The width of a bar by the distance of its two times: the close may be the last millisecond, the last
+/// second, or the next open.
 const fn width_of(span: i64) -> i64 {
     if span % 60_000 == 59_000 {
         span + 1000
@@ -265,8 +266,8 @@ fn values(row: &Row<'_>, trades: bool) -> Result<[f64; 9], ArchiveError> {
     Ok(v)
 }
 
-/// What must hold of any bar, or its row is no bar. What cannot be true of a bar is for the rules of plausibility. Returns the
-/// index of the value to blame.
+/// What must hold of any bar, or its row is no bar. What cannot be true of a bar is for the rules of
+/// plausibility. Returns the index of the value to blame.
 pub(super) fn check(v: &[f64; 9]) -> Result<(), (usize, String)> {
     let [open, high, low, close, ..] = *v;
     for (i, price) in v[..SUMMED].iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Tables of the lake's raw log: read back as they were written, any kind by the names of its columns, and with what each
-//! row says of where it came from.
+//! Tables of the lake's raw log: read back as they were written, any kind by the names of its columns, and
+//! with what each row says of where it came from.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,8 +21,8 @@ const CONFIRMED: &str = "confirmed";
 /// Columns that older tables lack.
 const OPTIONAL: [&str; 3] = ["premium", "predicted_rate", "special_funding_rate"];
 
-/// The kind whose table a header (squeezed names) is, for files that are said to be of `kind`. Files of the archive that
-/// go by the same word have other columns.
+/// The kind whose table a header (squeezed names) is, for files that are said to be of `kind`. Files of the
+/// archive that go by the same word have other columns.
 pub(super) fn kind_of(kind: FileKind, header: &[String]) -> Option<Kind> {
     let has = |name: &str| header.contains(&squeeze(name));
     let has_all =

@@ -1,8 +1,9 @@
 //! The folders of the public archive and of the lake: what they say about the files in them.
 //!
-//! Archive: `futures/um/{daily|monthly}/<set>/<SYMBOL>/[<interval>/]<file>`, `spot/…` the same; any tail of it from
-//! `<set>` on is known too. Lake: `raw/<market>/<SYMBOL>/[5m/]<table>/[year=…/month=…/]<file>`. A folder that happens to be
-//! called like a part of these (`mark`, `funding`, `5m`) but stands elsewhere says nothing.
+//! Archive: `futures/um/{daily|monthly}/<set>/<SYMBOL>/[<interval>/]<file>`, `spot/…` the same; any tail of
+//! it from `<set>` on is known too. Lake: `raw/<market>/<SYMBOL>/[5m/]<table>/[year=…/month=…/]<file>`. A
+//! folder that happens to be called like a part of these (`mark`, `funding`, `5m`) but stands elsewhere says
+//! nothing.
 
 use super::name::{FileKind, interval_ms};
 use backtestd_core::market::{Instrument, Market};

@@ -1,14 +1,14 @@
 //! Recorded liquidation orders, summed over 5-minute bars.
 //!
-//! Two layouts: the retired archive's (with a header) and captures of the stream without a header: symbol (quote
-//! asset left out), side, type, time in force, quantity, price, average price, status, last fill, filled, time in ms,
-//! value. Rows that repeat another in every field that identifies an order are dropped: captures of several recorders
-//! hold each order more than once.
+//! Two layouts: the retired archive's (with a header) and captures of the stream without a header: symbol
+//! (quote asset left out), side, type, time in force, quantity, price, average price, status, last fill,
+//! filled, time in ms, value. Rows that repeat another in every field that identifies an order are dropped:
+//! captures of several recorders hold each order more than once.
 //!
-//! A capture does not say when its recorder was connected, so without more knowledge the coverage of its bars is
-//! unknown. With `continuous`, the file is vouched for from its first to its last order: bars between are covered and
-//! those without orders hold true zeros, except where the whole file was silent for longer than an hour: when nobody was
-//! liquidated anywhere for so long, nobody was listening.
+//! A capture does not say when its recorder was connected, so without more knowledge the coverage of its bars
+//! is unknown. With `continuous`, the file is vouched for from its first to its last order: bars between are
+//! covered and those without orders hold true zeros, except where the whole file was silent for longer than
+//! an hour: when nobody was liquidated anywhere for so long, nobody was listening.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

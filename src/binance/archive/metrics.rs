@@ -1,14 +1,15 @@
 //! Open interest and long/short ratios from the daily metrics files.
 //!
-//! Labels are floored to the 5-minute grid (they are often some seconds late; one a few seconds early belongs to the slot
-//! that it just missed). Rows that fall into one slot are reduced to the first with a known value, of each ratio by itself;
-//! a reported 0 is a defect of the source and means unknown.
+//! Labels are floored to the 5-minute grid (they are often some seconds late; one a few seconds early belongs
+//! to the slot that it just missed). Rows that fall into one slot are reduced to the first with a known
+//! value, of each ratio by itself; a reported 0 is a defect of the source and means unknown.
 //!
-//! What a label means changed: the end of its 5 minutes until early 2026, the start of them from 2026-06-25 on (the
-//! files then cover 00:00 to 23:55 again). The start-labelled value describes an instant up to 5 minutes later, so
-//! from that day on 5 minutes are added: at worst the value is used one bar late, never early. The label 2026-06-25
-//! 00:00 is both the end of the day before and the start of its own, told apart by the rows around it. All of this is
-//! decided by columns and dates: only the lake's own table, known by its columns, holds instants.
+//! What a label means changed: the end of its 5 minutes until early 2026, the start of them from 2026-06-25
+//! on (the files then cover 00:00 to 23:55 again). The start-labelled value describes an instant up to 5
+//! minutes later, so from that day on 5 minutes are added: at worst the value is used one bar late, never
+//! early. The label 2026-06-25 00:00 is both the end of the day before and the start of its own, told apart
+//! by the rows around it. All of this is decided by columns and dates: only the lake's own table, known by
+//! its columns, holds instants.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

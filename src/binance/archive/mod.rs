@@ -1,9 +1,9 @@
 //! Files of the public archive, and tables like them, made into raw records.
 //!
-//! A file is read to its end and checked before anything of it is stored: it is imported whole or not at all. Large
-//! files (quotes) stream by; only their sums are kept. Repairs (a
-//! label moved to the grid, a 0 that means unknown, an incomplete bar left out) are returned as findings; anything
-//! else that does not fit is an error with file, line, field and value.
+//! A file is read to its end and checked before anything of it is stored: it is imported whole or not at all.
+//! Large files (quotes) stream by; only their sums are kept. Repairs (a label moved to the grid, a 0 that
+//! means unknown, an incomplete bar left out) are returned as findings; anything else that does not fit is an
+//! error with file, line, field and value.
 
 mod book_depth;
 mod book_ticker;
@@ -62,7 +62,8 @@ pub struct FileSpec {
     pub only: Option<Symbol>,
     /// Width of a kline, when known.
     pub interval_ms: Option<i64>,
-    /// Liquidation captures: the user vouches that the recorder was connected from the first to the last order.
+    /// Liquidation captures: the user vouches that the recorder was connected from the first to the last
+    /// order.
     pub continuous: bool,
 }
 

@@ -1,7 +1,8 @@
-//! What a file's own name says about its content; [`super::layout`] knows the folders of the archive and the lake.
+//! What a file's own name says about its content; [`super::layout`] knows the folders of the archive and the
+//! lake.
 //!
-//! Only these two decide a kind or a width. A folder that people named (`mark`, `last_30d`, `spot`) may say a market or a
-//! symbol when nothing better does, and never outweighs a flag.
+//! Only these two decide a kind or a width. A folder that people named (`mark`, `last_30d`, `spot`) may say a
+//! market or a symbol when nothing better does, and never outweighs a flag.
 
 use std::path::Path;
 
@@ -81,8 +82,8 @@ impl FileKind {
     }
 }
 
-/// A fact, and whether it is the file's own (its name, the archive's or the lake's layout, or a folder below the one that
-/// is searched) rather than that of a folder above it. A flag outweighs only the latter.
+/// A fact, and whether it is the file's own (its name, the archive's or the lake's layout, or a folder below
+/// the one that is searched) rather than that of a folder above it. A flag outweighs only the latter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact<T> {
     /// What is said.
@@ -108,8 +109,8 @@ pub struct NameFacts {
     pub foreign: Option<String>,
 }
 
-/// Reads a path: the file's own name, then the layouts that are known, then the folders of people, the nearest first.
-/// `root` is the file or folder that the user named.
+/// Reads a path: the file's own name, then the layouts that are known, then the folders of people, the
+/// nearest first. `root` is the file or folder that the user named.
 #[must_use]
 pub fn from_path(path: &Path, root: &Path) -> NameFacts {
     let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
@@ -137,7 +138,8 @@ pub fn from_path(path: &Path, root: &Path) -> NameFacts {
     facts
 }
 
-/// Where a file comes from by its own name: a zip named after a day or a month is the archive's, anything else is a table.
+/// Where a file comes from by its own name: a zip named after a day or a month is the archive's, anything
+/// else is a table.
 #[must_use]
 pub fn origin_of(path: &Path) -> Origin {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -189,8 +191,8 @@ pub(super) fn own_name(stem: &str) -> NameFacts {
     }
 }
 
-/// A layout says the kind and the market better than the name does (the names of mark price klines are those of
-/// klines), the name says the instrument better.
+/// A layout says the kind and the market better than the name does (the names of mark price klines are those
+/// of klines), the name says the instrument better.
 fn merge_layout(facts: &mut NameFacts, layout: Layout) {
     facts.foreign = layout.foreign.or(facts.foreign.take());
     if layout.kind.is_some() {
@@ -219,8 +221,8 @@ fn market_word(word: &str) -> Option<Market> {
     }
 }
 
-/// The widths of candles that exchanges and their libraries know, in milliseconds. Other numbers with a letter behind
-/// them (`30d`) are no widths.
+/// The widths of candles that exchanges and their libraries know, in milliseconds. Other numbers with a
+/// letter behind them (`30d`) are no widths.
 pub(super) fn interval_ms(word: &str) -> Option<i64> {
     let word = word.strip_suffix("in").filter(|w| w.ends_with('m')).unwrap_or(word);
     let (digits, unit) = word.split_at_checked(word.len().checked_sub(1)?)?;

@@ -1,5 +1,5 @@
-//! Liquidation orders behind the sum of a bar, so that captures of the same bar join without loss: what one recorder saw
-//! and another did not is added, what both saw counts once.
+//! Liquidation orders behind the sum of a bar, so that captures of the same bar join without loss: what one
+//! recorder saw and another did not is added, what both saw counts once.
 
 use std::collections::BTreeSet;
 

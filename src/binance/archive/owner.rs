@@ -7,12 +7,13 @@ use super::table::Row;
 use super::{ArchiveError, FileKind, FileSpec, Finding, no_symbol};
 use backtestd_core::market::{Instrument, Symbol};
 
-/// Gives each row to the symbol that its own column names, else to the file's; rows of other contracts, of another market
-/// and of symbols that were not asked for are passed over and counted.
+/// Gives each row to the symbol that its own column names, else to the file's; rows of other contracts, of
+/// another market and of symbols that were not asked for are passed over and counted.
 pub(super) struct Owner<'a> {
     file: &'a Path,
     spec: &'a FileSpec,
-    /// The last text and what it means (its owner, or why it is passed over): neighbouring rows mostly say the same.
+    /// The last text and what it means (its owner, or why it is passed over): neighbouring rows mostly say
+    /// the same.
     last: Option<(String, Result<Symbol, String>)>,
     passed: BTreeMap<String, u64>,
 }
@@ -61,8 +62,8 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// A base coin that stands alone is the file's pair, where that begins with it; captures of liquidations leave the
-    /// quote asset out.
+    /// A base coin that stands alone is the file's pair, where that begins with it; captures of liquidations
+    /// leave the quote asset out.
     fn whole(&self, symbol: Symbol) -> Symbol {
         if Instrument::quote(&symbol).is_some() {
             return symbol;

@@ -54,7 +54,8 @@ impl BarParts {
         (self.parts.len(), usize::try_from(BAR_MS / self.width_ms).unwrap_or(usize::MAX))
     }
 
-    /// The bar, when all of its parts are there: open of the first, close of the last, extremes, exact decimal sums.
+    /// The bar, when all of its parts are there: open of the first, close of the last, extremes, exact
+    /// decimal sums.
     #[must_use]
     pub fn finish(&self) -> Option<Bar> {
         let (have, need) = self.count();

@@ -1,7 +1,7 @@
 //! Which files of the public archive hold a stretch of a series, and when they can be there.
 //!
-//! A month that is over and published comes as one file, days outside such months as one file each; the rest is left to
-//! REST. Funding has monthly files only, metrics daily ones only.
+//! A month that is over and published comes as one file, days outside such months as one file each; the rest
+//! is left to REST. Funding has monthly files only, metrics daily ones only.
 
 use jiff::civil::{Date, Weekday, date};
 
@@ -74,8 +74,8 @@ impl ArchiveFile {
     }
 }
 
-/// Name of a store's note that it has the records of a file; its value is the SHA-256 of the file. Whoever takes in files asks
-/// for no file twice, whoever took it before.
+/// Name of a store's note that it has the records of a file; its value is the SHA-256 of the file. Whoever
+/// takes in files asks for no file twice, whoever took it before.
 #[must_use]
 pub fn note(path: &str) -> String {
     format!("archive/{path}")
@@ -107,7 +107,8 @@ const fn sets(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// The files of a series between two instants, as far as they can be published at `now`. Every file is wanted whole.
+/// The files of a series between two instants, as far as they can be published at `now`. Every file is wanted
+/// whole.
 #[must_use]
 pub fn files(series: &SeriesKey, from: Ts, to: Ts, now: Ts) -> Vec<ArchiveFile> {
     sets(series.kind).iter().flat_map(|set| files_of_set(series, set, from, to, now)).collect()
@@ -161,8 +162,8 @@ fn file(series: &SeriesKey, set: &'static str, span: Span, from: Ts, to: Ts) -> 
     ArchiveFile { path, span, from, to, set }
 }
 
-/// The stretch that a whole file answers for: bar numbers, or instants in milliseconds. Snapshots are labelled by the end
-/// of their period.
+/// The stretch that a whole file answers for: bar numbers, or instants in milliseconds. Snapshots are
+/// labelled by the end of their period.
 #[must_use]
 pub const fn covers(kind: Kind, file: &ArchiveFile) -> (i64, i64) {
     if kind.is_bar_like() {

@@ -1,4 +1,5 @@
-//! Comma-separated tables: header or none, columns by name or by place, numbers and times with a line to blame.
+//! Comma-separated tables: header or none, columns by name or by place, numbers and times with a line to
+//! blame.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use csv::ByteRecord;
 use super::{ArchiveError, Finding};
 use backtestd_core::market::{Ts, parse_time};
 
-/// A column: the name in messages, its place in header-less files, and the names it goes by in headers (in any case,
-/// with or without separators).
+/// A column: the name in messages, its place in header-less files, and the names it goes by in headers (in
+/// any case, with or without separators).
 #[derive(Debug)]
 pub(super) struct Column {
     pub name: &'static str,
@@ -283,7 +284,8 @@ pub(super) fn instant(text: &str) -> Option<Ts> {
     parse_time(&whole).ok()
 }
 
-/// Seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size; years 1990 to 2100.
+/// Seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size; years 1990 to
+/// 2100.
 pub(super) fn epoch(n: i64) -> Option<Ts> {
     const FROM: i64 = 631_152_000;
     const TO: i64 = 4_102_444_800;

@@ -1,12 +1,14 @@
 //! Bars that look as if they had been stored before they closed.
 //!
-//! A collector that saves the running bar leaves a record that looks like any other: prices in order, times on the
-//! grid. Things that give it away: its close is not where the next bar opens, by far more than elsewhere in the table; it
-//! has far fewer trades than its surroundings; it is the last row that its collector wrote. The same is true of the last
-//! bar before the exchange halts. So a single such bar is *in doubt*. Several of them in one table show what kind of
-//! collector wrote it: then they are *unfinished*, and what looks only a little like them is too.
+//! A collector that saves the running bar leaves a record that looks like any other: prices in order, times
+//! on the grid. Things that give it away: its close is not where the next bar opens, by far more than
+//! elsewhere in the table; it has far fewer trades than its surroundings; it is the last row that its
+//! collector wrote. The same is true of the last bar before the exchange halts. So a single such bar is *in
+//! doubt*. Several of them in one table show what kind of collector wrote it: then they are *unfinished*, and
+//! what looks only a little like them is too.
 //!
-//! The surroundings are judged without the bars that are suspected already, so that a run of them does not hide itself.
+//! The surroundings are judged without the bars that are suspected already, so that a run of them does not
+//! hide itself.
 
 use backtestd_core::market::{Bar, BarIndex, Market, Symbol};
 
@@ -44,7 +46,8 @@ const MIN_STEPS: f64 = 4.0;
 const MIN_JUMP_BPS: f64 = 0.5;
 /// So many times the limit is suspicious with any number of trades below the usual.
 const WIDE: f64 = 4.0;
-/// Shares of the usual number of trades: of a bar that jumps, of one that is suspicious alone, of one without a jump.
+/// Shares of the usual number of trades: of a bar that jumps, of one that is suspicious alone, of one without
+/// a jump.
 const FEW: f64 = 0.5;
 const FEWER: f64 = 0.25;
 const FEWEST: f64 = 0.1;
@@ -182,7 +185,8 @@ impl<'a> View<'a> {
         if trades.is_nan() { bar.volume / self.usual(at, reach, |b| b.volume, 0.0) } else { trades }
     }
 
-    /// The median around a bar, itself and suspected ones left out; NaN when too few are known or it is below `least`.
+    /// The median around a bar, itself and suspected ones left out; NaN when too few are known or it is below
+    /// `least`.
     fn usual(&self, at: usize, reach: usize, value: impl Fn(&Bar) -> f64, least: f64) -> f64 {
         let range = at.saturating_sub(reach)..(at + reach + 1).min(self.bars.len());
         let around: Vec<f64> = range

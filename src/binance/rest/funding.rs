@@ -12,8 +12,8 @@ use backtestd_core::market::{FundingPrint, Market, Symbol, Ts};
 const PAGE_ROWS: usize = 1000;
 /// Rows of settlements within this time may come in any order.
 const SAME_SECOND_MS: i64 = 1000;
-/// A settlement belongs to the minute nearest to its time, which carries some milliseconds of jitter: those of a stretch are
-/// looked for this much around it.
+/// A settlement belongs to the minute nearest to its time, which carries some milliseconds of jitter: those
+/// of a stretch are looked for this much around it.
 const AROUND_MS: i64 = 30_000;
 /// Longest funding interval; a wider spacing is a missing settlement, not an interval.
 const LONGEST_INTERVAL_HOURS: i64 = 8;
@@ -34,9 +34,10 @@ pub struct FundingRecord {
 impl Rest {
     /// Settlements in `[from, to)`, ascending, each once.
     ///
-    /// The interval is the real distance to the regular settlement before (it changes over time, so today's table
-    /// says nothing about the past); NaN for the first one after listing, for special ones, and where the distance is
-    /// longer than any interval, or a multiple of the distance before it for the first time: a settlement may be missing.
+    /// The interval is the real distance to the regular settlement before (it changes over time, so today's
+    /// table says nothing about the past); NaN for the first one after listing, for special ones, and where
+    /// the distance is longer than any interval, or a multiple of the distance before it for the first time:
+    /// a settlement may be missing.
     ///
     /// # Errors
     /// See [`RestError`].
@@ -65,8 +66,8 @@ impl Rest {
 }
 
 impl Rest {
-    /// Settlements in `[from, to)` of every contract, in one request for each thousand. Their intervals are unknown: they
-    /// take the settlements before ([`interval_hours`]).
+    /// Settlements in `[from, to)` of every contract, in one request for each thousand. Their intervals are
+    /// unknown: they take the settlements before ([`interval_hours`]).
     ///
     /// # Errors
     /// See [`RestError`].

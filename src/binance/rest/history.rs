@@ -27,14 +27,15 @@ pub struct HistoryPage {
 }
 
 impl Rest {
-    /// The oldest instant of a statistic that the exchange still has at `now`; none where it keeps everything.
+    /// The oldest instant of a statistic that the exchange still has at `now`; none where it keeps
+    /// everything.
     #[must_use]
     pub const fn kept_from(kind: Kind, now: Ts) -> Option<Ts> {
         if endpoints(kind).is_empty() { None } else { Some(Ts(now.0 - STATISTICS_KEPT)) }
     }
 
-    /// The longest stretch that [`Rest::history`] is asked for at once, in bars or milliseconds, by kind; `None` where the
-    /// exchange has no history.
+    /// The longest stretch that [`Rest::history`] is asked for at once, in bars or milliseconds, by kind;
+    /// `None` where the exchange has no history.
     #[must_use]
     pub const fn history_page(kind: Kind) -> Option<i64> {
         Some(match kind {

@@ -91,7 +91,8 @@ pub(super) struct Http {
     tally: Tally,
     /// Requests on their way: so many would meet a ban that begins now.
     on_their_way: Semaphore,
-    /// The exchange said stop, and nobody knows yet whether it has forgotten: one request goes ahead of the others.
+    /// The exchange said stop, and nobody knows yet whether it has forgotten: one request goes ahead of the
+    /// others.
     is_doubtful: AtomicBool,
     scout: Mutex<()>,
 }
@@ -344,8 +345,8 @@ fn http_date(text: &str) -> Option<Ts> {
     Some(Ts(at.timestamp().as_millisecond()))
 }
 
-/// Time until the exchange's minute is over, from its `Date` header ("Wed, 15 Jul 2026 06:51:58 GMT"); a whole minute
-/// when there is none. One second more, because the header has no fractions.
+/// Time until the exchange's minute is over, from its `Date` header ("Wed, 15 Jul 2026 06:51:58 GMT"); a
+/// whole minute when there is none. One second more, because the header has no fractions.
 fn rest_of_minute(date: Option<&str>) -> Duration {
     let seconds = date
         .and_then(|d| d.trim().strip_suffix(" GMT"))

@@ -30,7 +30,8 @@ pub struct Hole {
     pub end: BarIndex,
 }
 
-/// Bars of a stretch together with what is missing from it: `bars` and `holes` cover `[from, through)` exactly.
+/// Bars of a stretch together with what is missing from it: `bars` and `holes` cover `[from, through)`
+/// exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KlineRange {
     /// Closed bars, ascending.
@@ -110,9 +111,9 @@ impl Rest {
         self.series(series, symbol, from, to).await
     }
 
-    /// Mark, index and premium index closes of the closed bars of `[from, to)`, the end of what was closed, and how many
-    /// questions agree about what is not there. Slots without a mark price are left out; a missing index or premium is NaN.
-    /// The predicted rate has no history and is NaN.
+    /// Mark, index and premium index closes of the closed bars of `[from, to)`, the end of what was closed,
+    /// and how many questions agree about what is not there. Slots without a mark price are left out; a
+    /// missing index or premium is NaN. The predicted rate has no history and is NaN.
     ///
     /// # Errors
     /// See [`Rest::klines`].
@@ -159,7 +160,8 @@ impl Rest {
             next = bars.last().map_or(next, |last| last.bar.next()).max(next);
             let is_short = (rows.len() as i64) < limit;
             if is_short && next < through {
-                // The exchange is known to send short and empty pages that it does not mean: is there anything behind?
+                // The exchange is known to send short and empty pages that it does not mean: is there
+                // anything behind?
                 let one = self.page(series, symbol, next, through, 1).await?;
                 accept(series.path, &one, next, through, &mut bars)?;
                 match bars.last().filter(|bar| bar.bar >= next) {
@@ -174,8 +176,8 @@ impl Rest {
         Ok(KlineRange { bars, holes, through, answers: if all { 2 } else { 1 } })
     }
 
-    /// Asks once more about the holes between bars (what lies behind the last one has been asked twice). Whether every hole
-    /// has two answers then.
+    /// Asks once more about the holes between bars (what lies behind the last one has been asked twice).
+    /// Whether every hole has two answers then.
     async fn ask_holes_again(
         &self,
         series: Series,
@@ -219,11 +221,13 @@ impl Rest {
         self.http.get(&call, |body| wire::parse_klines(body, series.prices)).await
     }
 
-    /// First slot that is not closed by the exchange's clock, or at least `wanted` if that much is known to be closed.
+    /// First slot that is not closed by the exchange's clock, or at least `wanted` if that much is known to
+    /// be closed.
     ///
-    /// Where the client's clock is the exchange's, it is believed, with a moment's respect for the way between. Else any
-    /// server time seen before is a lower bound of the present, so history costs one request in all; only the
-    /// newest bars need a fresh one. It is asked for *before* the rows: a bar closed then was final in them.
+    /// Where the client's clock is the exchange's, it is believed, with a moment's respect for the way
+    /// between. Else any server time seen before is a lower bound of the present, so history costs one
+    /// request in all; only the newest bars need a fresh one. It is asked for *before* the rows: a bar closed
+    /// then was final in them.
     async fn closed_through(&self, market: Market, wanted: BarIndex) -> Result<BarIndex, RestError> {
         if let Some(clock) = self.http.trusted_clock() {
             let closed = clock.now().bar();

@@ -1,7 +1,8 @@
 //! The REST client for public market data: history, repair of gaps, and what streams do not carry.
 //!
-//! Every request goes through the limiter, obeys the exchange's stop signs (429, 418, 403) for all requests of its
-//! host, repeats what is worth repeating with capped, jittered waits, and reads at most a capped number of bytes.
+//! Every request goes through the limiter, obeys the exchange's stop signs (429, 418, 403) for all requests
+//! of its host, repeats what is worth repeating with capped, jittered waits, and reads at most a capped
+//! number of bytes.
 
 mod config;
 mod error;
@@ -73,14 +74,16 @@ impl Rest {
         Ok(now)
     }
 
-    /// The `Date` of the host's last answer, where it had one: another clock than that of `/time`, to the second.
+    /// The `Date` of the host's last answer, where it had one: another clock than that of `/time`, to the
+    /// second.
     #[must_use]
     pub fn dated(&self, market: Market) -> Option<Ts> {
         self.http.dated(market)
     }
 
-    /// Contracts or pairs with their steps and status, and the limits in force, which the client takes over. Of spot pairs
-    /// those of `only`, unless it is empty: all of them are megabytes. Contracts come all at once.
+    /// Contracts or pairs with their steps and status, and the limits in force, which the client takes over.
+    /// Of spot pairs those of `only`, unless it is empty: all of them are megabytes. Contracts come all at
+    /// once.
     ///
     /// # Errors
     /// See [`RestError`]. For one unknown pair of `only` the exchange refuses the whole request

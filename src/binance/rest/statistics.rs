@@ -60,11 +60,11 @@ pub(super) const fn endpoints(kind: Kind) -> &'static [Endpoint] {
 }
 
 impl Rest {
-    /// Records labelled within `[from, to)`, ascending, each label once, joined from all endpoints: where one of them
-    /// has nothing for a label, its columns are unknown.
+    /// Records labelled within `[from, to)`, ascending, each label once, joined from all endpoints: where one
+    /// of them has nothing for a label, its columns are unknown.
     ///
-    /// Whether a label is the start or the end of its period changed in 2026 for the archive and is unknown here:
-    /// a value must not be used before its label + 5 minutes.
+    /// Whether a label is the start or the end of its period changed in 2026 for the archive and is unknown
+    /// here: a value must not be used before its label + 5 minutes.
     pub(super) async fn statistics(
         &self,
         endpoints: &'static [Endpoint],

@@ -1,9 +1,11 @@
-//! The archive of the venue: `/data/{futures/um,spot}/{daily,monthly}/<set>/<SYMBOL>/…` as data.binance.vision has it, with
-//! a `.CHECKSUM` beside every file. Files are made when they are asked for; the same file always has the same bytes.
+//! The archive of the venue: `/data/{futures/um,spot}/{daily,monthly}/<set>/<SYMBOL>/…` as
+//! data.binance.vision has it, with a `.CHECKSUM` beside every file. Files are made when they are asked for;
+//! the same file always has the same bytes.
 //!
-//! A day's file appears two hours after its end, a month's on the first Monday after it. Spot files have no header and
-//! count in microseconds from 2025 on; metrics are labelled by the end of their period, the last one 00:00 of the next day.
-//! A file that has a bar corrected after it was published is published once more: it has another checksum from then on.
+//! A day's file appears two hours after its end, a month's on the first Monday after it. Spot files have no
+//! header and count in microseconds from 2025 on; metrics are labelled by the end of their period, the last
+//! one 00:00 of the next day. A file that has a bar corrected after it was published is published once more:
+//! it has another checksum from then on.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! Order books: twenty levels a side around the best bid and ask, new twice a second. A function of (market, symbol,
-//! step), so that a snapshot and the differences after it agree.
+//! Order books: twenty levels a side around the best bid and ask, new twice a second. A function of (market,
+//! symbol, step), so that a snapshot and the differences after it agree.
 
 use backtestd_core::market::{Draws, Ts, derive};
 use backtestd_lab::sim::{Series, tick};

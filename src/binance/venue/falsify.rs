@@ -46,7 +46,8 @@ pub(crate) fn is_uncorrected(venue: &Venue, symbol: usize, series: Series, kline
             .is_some_and(|fault| now.0 <= kline.close_time.0 + fault.seconds * 1000)
 }
 
-/// When the archive has the true version of a 5-minute bar that everybody else tells falsely; none where it is told truly.
+/// When the archive has the true version of a 5-minute bar that everybody else tells falsely; none where it
+/// is told truly.
 pub(crate) fn corrected_in_archive(
     venue: &Venue,
     symbol: usize,

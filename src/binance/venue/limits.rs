@@ -1,6 +1,7 @@
-//! Request limits as the venue keeps them: a weight per minute for each market, and two side pools for which no header
-//! is sent. Windows are counted in REAL time from the start of the exchange, also when the market's clock runs fast:
-//! a client pays for what it asks of the machine, not for the virtual minutes that pass meanwhile.
+//! Request limits as the venue keeps them: a weight per minute for each market, and two side pools for which
+//! no header is sent. Windows are counted in REAL time from the start of the exchange, also when the market's
+//! clock runs fast: a client pays for what it asks of the machine, not for the virtual minutes that pass
+//! meanwhile.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -52,8 +53,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The venue's numbers per minute of a clock that runs `factor` times as fast: a client that keeps to the venue's
-    /// limits in the exchange's time is served. A factor below 1 changes nothing.
+    /// The venue's numbers per minute of a clock that runs `factor` times as fast: a client that keeps to the
+    /// venue's limits in the exchange's time is served. A factor below 1 changes nothing.
     #[must_use]
     pub fn scaled(factor: f64) -> Self {
         let times = |limit: u32| (f64::from(limit) * factor.max(1.0)) as u32;

@@ -51,7 +51,8 @@ impl Venue {
         self.listing(symbol, at) == Listing::Trading
     }
 
-    /// The stretches during which a contract trades, in order; the last one has no end if it is never settled.
+    /// The stretches during which a contract trades, in order; the last one has no end if it is never
+    /// settled.
     pub(crate) fn traded(&self, symbol: usize) -> Vec<(Ts, Ts)> {
         let scenario = self.market.scenario();
         let genesis = self.market.genesis().open();
@@ -147,9 +148,9 @@ impl Tally {
     }
 }
 
-/// Virtual time between two periodic frames of a stream. In real time the venue's own; when the clock runs fast,
-/// stretched so that a stream sends about one frame per `gap` of real time, but never beyond `most`, which keeps
-/// several frames in each bar (the last minute of a bar always has a mark and a quote).
+/// Virtual time between two periodic frames of a stream. In real time the venue's own; when the clock runs
+/// fast, stretched so that a stream sends about one frame per `gap` of real time, but never beyond `most`,
+/// which keeps several frames in each bar (the last minute of a bar always has a mark and a quote).
 pub(crate) fn period_ms(natural: i64, most: i64, speed: f64, gap: Duration) -> i64 {
     let stretched = if speed > 1.0 { (gap.as_secs_f64() * 1000.0 * speed) as i64 } else { 0 };
     let wanted = stretched.clamp(natural, most.max(natural));

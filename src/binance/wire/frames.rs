@@ -1,7 +1,8 @@
 //! Stream payloads as they stand on the wire, and their meaning.
 //!
-//! Keys differ by case only (`t`/`T`, `q`/`Q`, …) and whitespace is irregular, so everything goes through serde by
-//! exact key. `st` (1 = USD-M, 2 = COIN-M) and `ps` appeared during 2026 in some payloads: both are optional.
+//! Keys differ by case only (`t`/`T`, `q`/`Q`, …) and whitespace is irregular, so everything goes through
+//! serde by exact key. `st` (1 = USD-M, 2 = COIN-M) and `ps` appeared during 2026 in some payloads: both are
+//! optional.
 
 use serde::Deserialize;
 

@@ -1,7 +1,8 @@
-//! Binance's wire format: stream frames and REST bodies, decoded at the border into values that cannot be wrong.
+//! Binance's wire format: stream frames and REST bodies, decoded at the border into values that cannot be
+//! wrong.
 //!
-//! Decimals arrive as text and are read to the nearest f64 (exactly what `str::parse` gives). COIN-M contracts
-//! that the merged all-market streams carry (`st` = 2) are dropped here, by their flag.
+//! Decimals arrive as text and are read to the nearest f64 (exactly what `str::parse` gives). COIN-M
+//! contracts that the merged all-market streams carry (`st` = 2) are dropped here, by their flag.
 
 mod error;
 mod frames;

@@ -1,5 +1,5 @@
-//! A JSON scalar as it stands on the wire, read into numbers, times and names only when its field is known, so
-//! that every error can say which field held what.
+//! A JSON scalar as it stands on the wire, read into numbers, times and names only when its field is known,
+//! so that every error can say which field held what.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -7,8 +7,8 @@ use super::liveness::Silence;
 use crate::routes::Route;
 use crate::update::Update;
 
-/// Updates between the sockets and the daemon. At the highest rates seen on a few hundred symbols (some 20,000 a
-/// second) it holds a quarter of a second; beyond that quotes merge and sockets wait.
+/// Updates between the sockets and the daemon. At the highest rates seen on a few hundred symbols (some
+/// 20,000 a second) it holds a quarter of a second; beyond that quotes merge and sockets wait.
 pub(super) const QUEUE_UPDATES: usize = 8192;
 
 /// Judges updates before they are handed over.
@@ -30,7 +30,8 @@ pub struct WsConfig {
     pub lifetime_ms: i64,
     /// Least real age at which a socket is replaced, whatever the clock's speed.
     pub lifetime_floor: Duration,
-    /// How long the old socket stays beside the new one, real time. Both deliver; every consumer tolerates repeats.
+    /// How long the old socket stays beside the new one, real time. Both deliver; every consumer tolerates
+    /// repeats.
     pub overlap: Duration,
     /// Time to connect and have every subscription acknowledged, real time.
     pub setup_timeout: Duration,

@@ -1,7 +1,8 @@
 //! Silence, per stream kind.
 //!
-//! A socket that answers pings proves nothing: a wrong or retired path acknowledges every subscription and then sends
-//! only some kinds. So each kind is watched by itself, against the longest pause that is normal for it.
+//! A socket that answers pings proves nothing: a wrong or retired path acknowledges every subscription and
+//! then sends only some kinds. So each kind is watched by itself, against the longest pause that is normal
+//! for it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,8 +22,8 @@ pub struct Silence {
     pub trade_ms: i64,
     /// Mark prices: every second or every third.
     pub mark_price_ms: i64,
-    /// Liquidations: rare by nature, so hardly an alarm. What kills them alone has not been seen; what kills their whole
-    /// route shows in its other kinds within seconds.
+    /// Liquidations: rare by nature, so hardly an alarm. What kills them alone has not been seen; what kills
+    /// their whole route shows in its other kinds within seconds.
     pub force_order_ms: i64,
     /// Best quotes and book levels.
     pub book_ms: i64,
@@ -130,8 +131,8 @@ impl Liveness {
         is_first
     }
 
-    /// The first kind that is silent beyond its limit, if any. `wall` says how long so many milliseconds of the clock are
-    /// really: the clock itself may have been set meanwhile.
+    /// The first kind that is silent beyond its limit, if any. `wall` says how long so many milliseconds of
+    /// the clock are really: the clock itself may have been set meanwhile.
     pub(super) fn silent(
         &self,
         patience: &Patience,

@@ -6,9 +6,10 @@
 //!                                                              │            ▼
 //!                                                              └─ status ─► bounded queue ─► daemon
 //! ```
-//! A supervisor keeps its shard connected: it replaces a socket that ended (waiting longer after each failure), that is
-//! near the exchange's 24 h limit (new one first, then the old one goes), or on which a kind of stream went silent. What a
-//! disconnection costs is not hidden: it appears as [`StreamStatus`](crate::StreamStatus) among the updates.
+//! A supervisor keeps its shard connected: it replaces a socket that ended (waiting longer after each
+//! failure), that is near the exchange's 24 h limit (new one first, then the old one goes), or on which a
+//! kind of stream went silent. What a disconnection costs is not hidden: it appears as
+//! [`StreamStatus`](crate::StreamStatus) among the updates.
 
 mod config;
 mod liveness;
@@ -103,8 +104,8 @@ impl WsControl {
         }
     }
 
-    /// Leaves the streams that nobody wants any more: a connection is replaced by one with those that stay, the new one first,
-    /// and one that carries nothing else ends.
+    /// Leaves the streams that nobody wants any more: a connection is replaced by one with those that stay,
+    /// the new one first, and one that carries nothing else ends.
     ///
     /// # Errors
     /// When a market does not have a stream that is asked for; then everything goes on as it was.
@@ -134,8 +135,8 @@ impl WsControl {
         Ok(())
     }
 
-    /// Opens further connections for what none carries yet; those that there are go on as they are. Must be called within a
-    /// tokio runtime.
+    /// Opens further connections for what none carries yet; those that there are go on as they are. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     /// When a market does not have a stream that is asked for; then nothing is opened.
@@ -163,10 +164,11 @@ impl WsControl {
 }
 
 impl WsClient {
-    /// Opens the connections that the subscriptions need. Updates and status changes come out of the receiver.
+    /// Opens the connections that the subscriptions need. Updates and status changes come out of the
+    /// receiver.
     ///
-    /// Must be called within a tokio runtime. The clock stamps arrivals and scales cadences (silence, socket age);
-    /// waits between attempts and the exchange's message rate are real time.
+    /// Must be called within a tokio runtime. The clock stamps arrivals and scales cadences (silence, socket
+    /// age); waits between attempts and the exchange's message rate are real time.
     ///
     /// # Errors
     /// When a market does not have a stream that is asked for.

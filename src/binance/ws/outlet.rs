@@ -62,8 +62,8 @@ impl Outlet {
         &self.stats
     }
 
-    /// Hands one update over. Waits while the queue is full (the socket is then not read: back-pressure), except for
-    /// quotes.
+    /// Hands one update over. Waits while the queue is full (the socket is then not read: back-pressure),
+    /// except for quotes.
     pub(super) async fn push(&mut self, stamped: Stamped) -> Result<(), ReceiverGone> {
         let Update::BookTicker(quote) = &stamped.update else {
             self.queue.send(stamped).await.map_err(|_| ReceiverGone)?;

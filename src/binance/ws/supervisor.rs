@@ -176,7 +176,8 @@ impl Supervisor {
         }
     }
 
-    /// Goes on after the current socket ended: with the replacement under way, or with a new one after a wait.
+    /// Goes on after the current socket ended: with the replacement under way, or with a new one after a
+    /// wait.
     async fn after_end(
         &mut self,
         ended: &Ended,
@@ -258,7 +259,8 @@ impl Supervisor {
         Running { reports, stop, started: Instant::now(), is_ready: false }
     }
 
-    /// When a socket that became ready at `at` is replaced. Market time, but never sooner than the real floor.
+    /// When a socket that became ready at `at` is replaced. Market time, but never sooner than the real
+    /// floor.
     fn end_of_life(&self) -> Instant {
         let wall = self.clock.wall_until(Ts(self.clock.now().0 + self.config.lifetime_ms));
         Instant::now() + wall.max(self.config.lifetime_floor)

@@ -1,4 +1,5 @@
-//! The archive's part of a backfill: files in the order of the plan, fetched ahead while the ones before are imported.
+//! The archive's part of a backfill: files in the order of the plan, fetched ahead while the ones before are
+//! imported.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -50,8 +51,8 @@ pub(super) struct Archived {
 /// A file with the series that it fills.
 type Job = (ArchiveFile, Vec<SeriesKey>);
 
-/// Fetches and imports every planned file that the store lacks. A kill costs the files under way at most: parts of them
-/// are gone on with, imported ones are not asked for again.
+/// Fetches and imports every planned file that the store lacks. A kill costs the files under way at most:
+/// parts of them are gone on with, imported ones are not asked for again.
 pub(super) fn fill(store: &mut Store, request: &Request<'_>) -> anyhow::Result<Archived> {
     let mut done = Archived::default();
     let mut queue = plan(store, request, &mut done)?;

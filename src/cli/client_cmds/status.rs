@@ -203,7 +203,8 @@ fn seconds(ms: &Value) -> String {
     ms.as_i64().map_or("-".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0))
 }
 
-/// Event types outside `gate_e1`, sources known in part, and event types that cannot occur; nothing where all is well.
+/// Event types outside `gate_e1`, sources known in part, and event types that cannot occur; nothing where all
+/// is well.
 fn quality_text(s: &Value) -> String {
     let mut text = String::new();
     let worst = rows(&s["quality"]["worst"], |f| {
@@ -292,7 +293,8 @@ fn change_text(change: &Value) -> String {
     text
 }
 
-/// `1620 ever, cohort 1: 1600 (budget 0.61, first look 2026-03-01), cohort 2: ...; evidence replayed 0 times`.
+/// `1620 ever, cohort 1: 1600 (budget 0.61, first look 2026-03-01), cohort 2: ...; evidence replayed 0
+/// times`.
 fn trials_text(discovery: &Value) -> String {
     let cohorts = discovery["cohorts"].as_array().into_iter().flatten().map(|c| {
         format!(

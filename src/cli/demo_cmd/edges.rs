@@ -25,7 +25,8 @@ pub(super) struct EdgeResult {
     net_bps: f64,
     /// Ids of the blueprints that trade it.
     pub(super) blueprints: Vec<String>,
-    /// Of one that was missed: the days that its pooled hypothesis would take at the pace so far; absent where it shows nothing.
+    /// Of one that was missed: the days that its pooled hypothesis would take at the pace so far; absent
+    /// where it shows nothing.
     days_to_go: Option<f64>,
 }
 

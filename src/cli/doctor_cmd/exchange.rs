@@ -1,4 +1,5 @@
-//! The exchange: reachable, of one mind with the clock, listing what is followed, letting through what is asked, talking.
+//! The exchange: reachable, of one mind with the clock, listing what is followed, letting through what is
+//! asked, talking.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! What is on disk about a blueprint: its lines in every version, and what the run behind its newest line left.
+//! What is on disk about a blueprint: its lines in every version, and what the run behind its newest line
+//! left.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! `backtestd explain`: everything about one published blueprint, in words first. Read from the published directory and the
-//! files of the run behind it; a daemon that answers adds the newest events.
+//! `backtestd explain`: everything about one published blueprint, in words first. Read from the published
+//! directory and the files of the run behind it; a daemon that answers adds the newest events.
 
 mod gather;
 mod text;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::client_cmds::Connection;
 
-/// Explain a published blueprint: what it trades, why it is believed, every gate with its number, trades that show it, and
-/// what would end it.
+/// Explain a published blueprint: what it trades, why it is believed, every gate with its number, trades that
+/// show it, and what would end it.
 ///
-/// Works on the published files alone, of blueprints that are suspended or retired too; a daemon that answers adds the newest
-/// events.
+/// Works on the published files alone, of blueprints that are suspended or retired too; a daemon that answers
+/// adds the newest events.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  backtestd explain bp_5f1c9a0e7d2b4c88\n  backtestd explain 5f1c                      # a part of an id that only one blueprint has\n  \

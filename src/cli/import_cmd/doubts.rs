@@ -7,8 +7,9 @@ use backtestd_core::clean::doubt::{Doubt, DoubtRule};
 use backtestd_core::market::{Bar, BarIndex, Kind, Records, SeriesKey};
 use backtestd_store::{Origin, Store, StoreError};
 
-/// Returns the bars that look as if they had been stored too early, to be set aside when everything is stored. One that would
-/// take the place of another bar is left out: what is stored is never worse. One that says what is stored is no suspect.
+/// Returns the bars that look as if they had been stored too early, to be set aside when everything is
+/// stored. One that would take the place of another bar is left out: what is stored is never worse. One that
+/// says what is stored is no suspect.
 pub(super) fn decide(
     store: &Store,
     content: &mut FileContent,
@@ -63,13 +64,14 @@ fn told<'c>(content: &'c FileContent, suspect: &Suspect) -> Option<&'c Bar> {
     })
 }
 
-/// Whether two recordings of a bar say the same wherever both say something: then neither was made before it closed.
+/// Whether two recordings of a bar say the same wherever both say something: then neither was made before it
+/// closed.
 fn agree(one: &Bar, other: &Bar) -> bool {
     one.values().iter().zip(other.values()).all(|(a, b)| a.is_nan() || b.is_nan() || *a == b)
 }
 
-/// Quarantines suspects, and takes those out again, of this import and of earlier ones, that another series of the store
-/// shows as the last bar before a halt. Returns those of this import that stay in doubt.
+/// Quarantines suspects, and takes those out again, of this import and of earlier ones, that another series
+/// of the store shows as the last bar before a halt. Returns those of this import that stay in doubt.
 pub(super) fn set_aside(store: &mut Store, suspects: Vec<Suspect>) -> Result<Vec<Suspect>, StoreError> {
     let mut doubts = Vec::new();
     for s in &suspects {
@@ -115,8 +117,8 @@ const HALT_SHARE: f64 = 0.25;
 /// of at least so many.
 const MIN_TRADES: f64 = 50.0;
 
-/// Whether a series shows a halt at a bar. Only what the exchange itself published counts: a collector that was restarted
-/// cuts the bars of all its symbols at once.
+/// Whether a series shows a halt at a bar. Only what the exchange itself published counts: a collector that
+/// was restarted cuts the bars of all its symbols at once.
 fn shows_halt(store: &Store, series: &SeriesKey, bar: BarIndex) -> Result<bool, StoreError> {
     const TRADES: usize = 6;
     let rows = store.series_rows(series, bar.0 - AROUND, bar.0 + AROUND + 1)?;

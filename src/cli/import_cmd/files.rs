@@ -26,7 +26,8 @@ enum Decision {
     Ask(String),
 }
 
-/// The files to read, sorted. What a folder holds beside them is passed over; a file that was given by name is refused.
+/// The files to read, sorted. What a folder holds beside them is passed over; a file that was given by name
+/// is refused.
 pub(super) fn wanted(args: &ImportArgs, summary: &mut ImportSummary) -> anyhow::Result<Vec<Wanted>> {
     let mut out = Vec::new();
     let mut search = Search::default();
@@ -69,7 +70,8 @@ pub(super) fn wanted(args: &ImportArgs, summary: &mut ImportSummary) -> anyhow::
     Ok(out)
 }
 
-/// What the path says, and where it is silent the names inside an archive. Folders above the working folder count too.
+/// What the path says, and where it is silent the names inside an archive. Folders above the working folder
+/// count too.
 fn facts(path: &Path, root: &Path) -> NameFacts {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut says = from_path(&absolute(path), &absolute(root));

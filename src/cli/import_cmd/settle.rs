@@ -1,9 +1,10 @@
 //! Where a file meets what other files brought for the same bars.
 //!
-//! Sums over a bar (quotes, liquidations) cannot be merged column by column as bars of trades can: two files that each
-//! hold a part of a bar would leave whichever came last. Quotes of a bar at the end of a file and the minutes of a bar
-//! that is not whole are therefore kept beside the log until a neighbouring file completes the bar, and so are the orders
-//! behind each sum of liquidations. Of two sums that cannot be joined the one that covers more of the bar stays.
+//! Sums over a bar (quotes, liquidations) cannot be merged column by column as bars of trades can: two files
+//! that each hold a part of a bar would leave whichever came last. Quotes of a bar at the end of a file and
+//! the minutes of a bar that is not whole are therefore kept beside the log until a neighbouring file
+//! completes the bar, and so are the orders behind each sum of liquidations. Of two sums that cannot be
+//! joined the one that covers more of the bar stays.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +60,8 @@ pub(super) fn settle(store: &Store, content: &mut FileContent, label: &str) -> R
     Ok(out)
 }
 
-/// Records of bars at the ends of files, summed up from all that is kept of them; whether another file had a part.
+/// Records of bars at the ends of files, summed up from all that is kept of them; whether another file had a
+/// part.
 type Joined = BTreeMap<Symbol, BTreeMap<BarIndex, (QuoteBar, bool)>>;
 
 impl Settled {

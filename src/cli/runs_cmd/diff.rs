@@ -36,7 +36,8 @@ const LINEAGE: &str = "lineage";
 pub(super) struct Difference {
     /// Inputs and counts that are not the same: name, before, after.
     pub facts: Vec<Change>,
-    /// What the stages read that is not the same, by name: records of the log by symbol, files of the specs, the program.
+    /// What the stages read that is not the same, by name: records of the log by symbol, files of the specs,
+    /// the program.
     pub inputs: Vec<String>,
     /// Candidates that are discoveries in the second run only.
     pub discoveries_gained: Vec<Row>,

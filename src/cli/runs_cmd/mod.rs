@@ -16,7 +16,8 @@ use super::dirs::DataRoot;
 use diff::Difference;
 use files::Run;
 
-/// Look at the runs below the data root: those of `research`, with and without --walk-forward, of `demo` and of the daemon.
+/// Look at the runs below the data root: those of `research`, with and without --walk-forward, of `demo` and
+/// of the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  backtestd runs list\n  backtestd runs show 20260301T000000Z-9f3c\n  \
                   backtestd runs diff 9f3c 1a2b          # any part of a name that only one run has\n  \
@@ -36,15 +37,17 @@ enum What {
         #[command(flatten)]
         data: DataRoot,
     },
-    /// What one run looked at, found and published, and its stages: when they were computed, of what, and how long it took.
+    /// What one run looked at, found and published, and its stages: when they were computed, of what, and how
+    /// long it took.
     Show {
         /// The run's id, or a part of it that no other run has.
         run: String,
         #[command(flatten)]
         data: DataRoot,
     },
-    /// What the second run says otherwise than the first: records, specs and code that it read, discoveries, blueprints,
-    /// numbers of candidates; of two walks, looks and totals. Exit code 0: the same, 3: something differs.
+    /// What the second run says otherwise than the first: records, specs and code that it read, discoveries,
+    /// blueprints, numbers of candidates; of two walks, looks and totals. Exit code 0: the same, 3: something
+    /// differs.
     Diff {
         /// The earlier run.
         before: String,

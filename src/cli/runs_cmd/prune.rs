@@ -26,8 +26,8 @@ pub(super) struct Pruned {
     pub bytes: u64,
 }
 
-/// Removes all but the newest `keep` runs of each kind, and what the stage cache holds of the runs that go. `dry`: only says
-/// what would go.
+/// Removes all but the newest `keep` runs of each kind, and what the stage cache holds of the runs that go.
+/// `dry`: only says what would go.
 ///
 /// # Errors
 /// When a run or a version cannot be read (nothing is removed then), or a file cannot be removed.
@@ -66,8 +66,8 @@ pub(super) fn prune(root: &Path, keep: usize, dry: bool) -> anyhow::Result<Prune
     Ok(out)
 }
 
-/// Entries of the stage cache, each with its payload's place, that none of these runs had computed. What cannot be read is
-/// of use to nobody.
+/// Entries of the stage cache, each with its payload's place, that none of these runs had computed. What
+/// cannot be read is of use to nobody.
 fn cache_of_others(root: &Path, left: &BTreeSet<&str>) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     let mut out = Vec::new();
     let cache = root.join(STAGE_CACHE);

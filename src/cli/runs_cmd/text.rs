@@ -38,7 +38,8 @@ pub(super) fn list(runs: &[Run], root: &Path) -> String {
     table::render(&head, &rows)
 }
 
-/// Hypotheses with data, discoveries, blueprints: of a walk those of its last look, and all that it published.
+/// Hypotheses with data, discoveries, blueprints: of a walk those of its last look, and all that it
+/// published.
 fn counts(run: &Run) -> [Value; 3] {
     let s = &run.summary;
     if run.kind != Kind::Walk {

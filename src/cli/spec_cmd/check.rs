@@ -21,8 +21,8 @@ pub(super) struct CheckCmd {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// State directory whose trial ledger the specs are held against: how many trials they would open, in which cohort, with
-    /// which share of the error budget.
+    /// State directory whose trial ledger the specs are held against: how many trials they would open, in
+    /// which cohort, with which share of the error budget.
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
     /// Symbols of these trials, separated by commas. Default: every symbol with perp bars in the store.

@@ -18,11 +18,12 @@ use backtestd_core::market::{BarIndex, Market, Symbol, Ts, parse_time};
 use backtestd_core::spec::{CompiledSpec, Explanation, explain};
 use backtestd_store::{Store, StoreError};
 
-/// Say what an event, state, feature, source or template verb means; with --at, why it has its value on a bar.
+/// Say what an event, state, feature, source or template verb means; with --at, why it has its value on a
+/// bar.
 ///
-/// With `--at` the name's part of the graph is replayed over the stored history by the same engine that runs live, and
-/// every node's value on that bar is shown, down to the sources: why an event fired, or why it did not. Where a daemon
-/// has the store open it is asked over its socket, and answers under the specs in force.
+/// With `--at` the name's part of the graph is replayed over the stored history by the same engine that runs
+/// live, and every node's value on that bar is shown, down to the sources: why an event fired, or why it did
+/// not. Where a daemon has the store open it is asked over its socket, and answers under the specs in force.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   backtestd spec explain VOL_SHOCK

@@ -10,8 +10,9 @@ use backtestd_store::read_files;
 
 /// Write a commented event file that passes `spec check`, and enter it in the registry and the taxonomy.
 ///
-/// Nothing is written unless the tree with the new event compiles, and if a file cannot be written the others are put
-/// back as they were. Then edit the file: a daemon that watches the tree takes every valid change over.
+/// Nothing is written unless the tree with the new event compiles, and if a file cannot be written the others
+/// are put back as they were. Then edit the file: a daemon that watches the tree takes every valid change
+/// over.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  backtestd spec new-event VOL_SQUEEZE --family VOLATILITY_TRANSITION")]
 pub(super) struct NewEventCmd {
@@ -29,8 +30,8 @@ impl NewEventCmd {
     /// Runs it.
     ///
     /// # Errors
-    /// When the tree does not compile, the name is taken or ill-formed, there is no such family, or a file cannot be
-    /// written; then nothing has changed.
+    /// When the tree does not compile, the name is taken or ill-formed, there is no such family, or a file
+    /// cannot be written; then nothing has changed.
     pub(super) fn run(&self, spec_dir: &Path) -> anyhow::Result<ExitCode> {
         let files = read_files(spec_dir)?;
         let addition = new_event(spec_dir, &files, &self.name, self.family.as_deref(), self.out.as_deref())?;
@@ -56,7 +57,8 @@ fn write_all(spec_dir: &Path, addition: &Addition) -> anyhow::Result<()> {
         if let Err(error) = write_bytes(&target, text.as_bytes()) {
             for (path, before) in undo.into_iter().rev() {
                 let target = spec_dir.join(path);
-                // The first error is the one to report; a second one here leaves a tree that `spec check` names.
+                // The first error is the one to report; a second one here leaves a tree that `spec check`
+                // names.
                 let _ = match before {
                     Some(bytes) => write_bytes(&target, &bytes).map_err(anyhow::Error::from),
                     None => std::fs::remove_file(&target).map_err(anyhow::Error::from),

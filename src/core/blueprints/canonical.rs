@@ -1,16 +1,17 @@
 //! Canonical JSON: one spelling per value, so that content can be hashed and compared as text.
 //!
-//! Keys sorted by their bytes, no white space, UTF-8 unescaped except for what JSON must escape. Integers are written
-//! in full; other numbers in the shortest form that reads back to the same double, spelled as Python does (`4.0`, `21.4`,
-//! `1.4e-05`), so that `json.dumps(x, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` gives the same bytes.
-//! Minus zero is zero, and what is not finite is null.
+//! Keys sorted by their bytes, no white space, UTF-8 unescaped except for what JSON must escape. Integers are
+//! written in full; other numbers in the shortest form that reads back to the same double, spelled as Python
+//! does (`4.0`, `21.4`, `1.4e-05`), so that `json.dumps(x, sort_keys=True, separators=(",", ":"),
+//! ensure_ascii=False)` gives the same bytes. Minus zero is zero, and what is not finite is null.
 
 use crate::market::hex;
 use serde::Serialize;
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
-/// The canonical text of a value. Something that has no JSON form (a map with keys that are not text) becomes `null`.
+/// The canonical text of a value. Something that has no JSON form (a map with keys that are not text) becomes
+/// `null`.
 #[must_use]
 pub fn canonical_json<T: Serialize>(value: &T) -> String {
     let value = serde_json::to_value(value).unwrap_or(Value::Null);
@@ -28,7 +29,8 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 fn write(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {
-            // Sorted here and not left to the map type: a dependency's feature may switch that to insertion order.
+            // Sorted here and not left to the map type: a dependency's feature may switch that to insertion
+            // order.
             let mut entries: Vec<(&String, &Value)> = map.iter().collect();
             entries.sort_by(|a, b| a.0.cmp(b.0));
             out.push('{');
@@ -74,7 +76,8 @@ fn write_float(float: f64, out: &mut String) {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
-        // `{:?}` switches to scientific inside this range, `{}` never does and omits a whole number's fraction.
+        // `{:?}` switches to scientific inside this range, `{}` never does and omits a whole number's
+        // fraction.
         let fixed = float.to_string();
         out.push_str(&fixed);
         if !fixed.contains('.') {

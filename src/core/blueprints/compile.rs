@@ -130,7 +130,8 @@ pub enum CompileError {
 /// What came of a run's candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compiled {
-    /// Blueprints by id. Revision 1 and not yet published: the next version's number is not the run's to know.
+    /// Blueprints by id. Revision 1 and not yet published: the next version's number is not the run's to
+    /// know.
     pub blueprints: Vec<Blueprint>,
     /// What became of every candidate, by id.
     pub verdicts: Standings,
@@ -140,8 +141,8 @@ pub struct Compiled {
     pub reasons: Vec<String>,
 }
 
-/// Compiles the candidates that passed every gate and the bridge, best q first within the limits of the spec. `bridge`
-/// holds the results by index.
+/// Compiles the candidates that passed every gate and the bridge, best q first within the limits of the spec.
+/// `bridge` holds the results by index.
 ///
 /// # Errors
 /// When a candidate was made under other specs.
@@ -383,7 +384,8 @@ fn blueprint(
     Ok(blueprint)
 }
 
-/// What stood at this run; an older publication of the same blueprint takes its place when versions are compared.
+/// What stood at this run; an older publication of the same blueprint takes its place when versions are
+/// compared.
 fn publication(candidate: &Candidate, inputs: &CompileInputs<'_>) -> Option<PublicationFacts> {
     let selection = inputs.selection;
     let cohort = selection.cohorts.iter().find(|c| c.cohort == candidate.measured.cohort);

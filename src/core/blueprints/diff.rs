@@ -106,9 +106,10 @@ impl Diff {
 /// Compares. `version` is the name of the next version, for `first_published`; `verdicts` say why known
 /// blueprints are not in `compiled`, `lives` what became of them since they were published.
 ///
-/// A publication stands: neither a larger q nor a gate that fails later takes it back, only monitoring does, or a unit
-/// that is changed or gone. A hypothesis is published once, on one side; what monitoring has retired does not return
-/// under the same definition. `overlap` says which lines trade the same moves: of these, one trades.
+/// A publication stands: neither a larger q nor a gate that fails later takes it back, only monitoring does,
+/// or a unit that is changed or gone. A hypothesis is published once, on one side; what monitoring has
+/// retired does not return under the same definition. `overlap` says which lines trade the same moves: of
+/// these, one trades.
 #[must_use]
 pub fn diff(
     version: &str,
@@ -127,8 +128,8 @@ pub fn diff(
     lines(version, current, departed, &compiled, verdicts, lives, &groups)
 }
 
-/// A blueprint of a pool that is published already keeps the symbols that it was published with: a symbol that came to
-/// have evidence, or to lack it, since then makes no other rule.
+/// A blueprint of a pool that is published already keeps the symbols that it was published with: a symbol
+/// that came to have evidence, or to lack it, since then makes no other rule.
 fn with_known_scope(fresh: &Blueprint, current: &[Blueprint]) -> Blueprint {
     let is_known = |old: &&Blueprint| {
         let mut there = fresh.clone();
@@ -285,7 +286,8 @@ impl Diff {
                     && let (Status::Active, Some(status)) = (line.status, v.weakened)
                 {
                     line.status = status;
-                    // Its figures drift with every run; the line changes when the verdict does, not when its text does.
+                    // Its figures drift with every run; the line changes when the verdict does, not when its
+                    // text does.
                     let same =
                         old.status == status && old.monitoring.as_ref().is_none_or(|m| m.reason().is_none());
                     line.status_reason = if same { old.status_reason.clone() } else { Some(v.why.clone()) };

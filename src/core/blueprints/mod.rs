@@ -1,8 +1,9 @@
 //! Blueprints: what survived discovery, in the form that a trader reads.
 //!
-//! [`Blueprint`] is one line of `blueprints.jsonl`; [`compile`] makes lines from candidates; [`diff`] decides what the next
-//! version says; [`lives_of`] holds published lines against the days since; [`signal_record`] is what is announced of a
-//! detection, with the blueprints that it triggers; [`group`] lets one of several that trade the same moves trade. Writing and reading the versioned directory is the shell's.
+//! [`Blueprint`] is one line of `blueprints.jsonl`; [`compile`] makes lines from candidates; [`diff`] decides
+//! what the next version says; [`lives_of`] holds published lines against the days since; [`signal_record`]
+//! is what is announced of a detection, with the blueprints that it triggers; [`group`] lets one of several
+//! that trade the same moves trade. Writing and reading the versioned directory is the shell's.
 
 mod canonical;
 mod compile;

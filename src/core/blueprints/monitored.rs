@@ -9,8 +9,9 @@ use crate::market::BPS;
 use crate::market::parse_date;
 use crate::spec::gates::MonitoringSpec;
 
-/// What became of each blueprint that is not retired, by id. A function of the published lines and the book: the same
-/// however often it is asked. Lines of an older program that say nothing of their publication are left out.
+/// What became of each blueprint that is not retired, by id. A function of the published lines and the book:
+/// the same however often it is asked. Lines of an older program that say nothing of their publication are
+/// left out.
 #[must_use]
 pub fn lives_of(
     published: &[Blueprint],

@@ -1,10 +1,11 @@
-//! One position per edge. Blueprints that trade the same moves (a pool and the same by symbol, a rule and the same within a
-//! state) are several views of one edge: each with its own evidence, but only one of them, the primary, trades.
+//! One position per edge. Blueprints that trade the same moves (a pool and the same by symbol, a rule and the
+//! same within a state) are several views of one edge: each with its own evidence, but only one of them, the
+//! primary, trades.
 //!
-//! Two trades meet where symbol and side are the same and the holding times overlap. Two blueprints overlap by the share of
-//! trades that meet the other's, of whichever has fewer; from `max_overlap_share` on they belong together. Greedy: what is a
-//! primary already stays one, then the larger sum of expected gains goes first; each line joins the first primary that it
-//! overlaps with, or becomes one.
+//! Two trades meet where symbol and side are the same and the holding times overlap. Two blueprints overlap
+//! by the share of trades that meet the other's, of whichever has fewer; from `max_overlap_share` on they
+//! belong together. Greedy: what is a primary already stays one, then the larger sum of expected gains goes
+//! first; each line joins the first primary that it overlaps with, or becomes one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,8 @@ impl OverlapFacts {
         Self { trades, ..self.clone() }
     }
 
-    /// Share of trades that two blueprints have in common, of whichever has fewer; `None` where one was not simulated.
+    /// Share of trades that two blueprints have in common, of whichever has fewer; `None` where one was not
+    /// simulated.
     fn share(&self, a: &str, b: &str) -> Option<f64> {
         let (a, b) = (self.trades.get(a)?, self.trades.get(b)?);
         let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -69,8 +71,8 @@ impl OverlapFacts {
         }
         let meets = |trade: &&TradeSpan| {
             let Some(others) = by_place.get(&(&trade.symbol, trade.side)) else { return false };
-            // One rule holds one position at a time on a symbol, or opens them in order: the last that begins before this
-            // one ends is the nearest.
+            // One rule holds one position at a time on a symbol, or opens them in order: the last that begins
+            // before this one ends is the nearest.
             let begun = others.partition_point(|o| o.from < trade.to);
             others[..begun].iter().rev().take(NEAREST).any(|o| o.to > trade.from)
         };
@@ -127,8 +129,8 @@ fn gain(line: &Blueprint) -> f64 {
     trades * line.evidence.after_cost_expectancy_bps.unwrap_or(0.0)
 }
 
-/// Whether the rules alone say that one takes trades of the other: the same event, side and entry, a common symbol, and
-/// conditions of which one list holds the other.
+/// Whether the rules alone say that one takes trades of the other: the same event, side and entry, a common
+/// symbol, and conditions of which one list holds the other.
 fn is_nested(a: &Blueprint, b: &Blueprint) -> bool {
     let holds = |a: &Blueprint, b: &Blueprint| {
         a.condition == UNCONDITIONAL || a.entry.conditions.iter().all(|c| b.entry.conditions.contains(c))

@@ -1,5 +1,5 @@
-//! A published rule over history: the trades that a consumer who follows the file would have made. The bridge's own walk,
-//! from the line instead of the candidate.
+//! A published rule over history: the trades that a consumer who follows the file would have made. The
+//! bridge's own walk, from the line instead of the candidate.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ fn rule_of(blueprint: &Blueprint) -> Rule {
     }
 }
 
-/// Events that trigger a blueprint, as signals of its rule. `states` are the graph's state ids in order; a condition that
-/// they do not know never holds. Whether the evidence has seen an event does not matter here.
+/// Events that trigger a blueprint, as signals of its rule. `states` are the graph's state ids in order; a
+/// condition that they do not know never holds. Whether the evidence has seen an event does not matter here.
 fn signals_of<S: AsRef<str>>(blueprint: &Blueprint, events: &[Event], states: &[S]) -> Vec<Signal> {
     let Some(condition) = ConditionTest::resolve(&blueprint.entry.conditions, states) else {
         return Vec::new();

@@ -43,7 +43,8 @@ pub fn signal_record<S: AsRef<str>>(event: &Event, context: &SignalContext<'_, S
         "timestamp_ns": event.bar.open().nanos(),
         "detected_ns": event.detected().nanos(),
         "arrival_ns": context.now.nanos(),
-        // The first bar open at or after detection is the detection itself: a bar opens where the one before closes.
+        // The first bar open at or after detection is the detection itself: a bar opens where the one before
+        // closes.
         "signal_ns": event.detected().nanos(),
         "direction": event.direction,
         "severity": finite(event.severity),

@@ -78,8 +78,8 @@ impl Matched {
     }
 }
 
-/// The blueprints that `event` triggers at the instant `now`, in the order given. `states` are the graph's state ids in
-/// order. Retired ones trigger nothing.
+/// The blueprints that `event` triggers at the instant `now`, in the order given. `states` are the graph's
+/// state ids in order. Retired ones trigger nothing.
 #[must_use]
 pub fn match_event<S: AsRef<str>>(event: &Event, states: &[S], blueprints: &[Blueprint], now: Ts) -> Matched {
     let mut matched = Matched::default();

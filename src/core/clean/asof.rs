@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::market::Ts;
 
-/// Records waiting to become known, and the last one that did. `K` is what is known of a record beside its instant.
+/// Records waiting to become known, and the last one that did. `K` is what is known of a record beside its
+/// instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AsOf<K> {
     /// Not yet known, by instant.
@@ -30,8 +31,8 @@ impl<K: Copy> AsOf<K> {
         self.pending.sort_by_key(|(ts, _)| *ts);
     }
 
-    /// Moves what is known at `close` from pending to held, calling `known` for each record in time order with the
-    /// record held before it. A record older than the held one changes nothing.
+    /// Moves what is known at `close` from pending to held, calling `known` for each record in time order
+    /// with the record held before it. A record older than the held one changes nothing.
     pub(super) fn advance(
         &mut self,
         close: Ts,

@@ -74,8 +74,8 @@ impl Sessions {
         self.zones.is_empty()
     }
 
-    /// Minutes since the last instant at or before `at`, and to the next at or after it; NaN where there is none
-    /// within a year.
+    /// Minutes since the last instant at or before `at`, and to the next at or after it; NaN where there is
+    /// none within a year.
     pub(super) fn minutes(&mut self, at: Ts) -> (f64, f64) {
         let (year, _) = at.year_month();
         for y in year - 1..=year + 1 {

@@ -1,5 +1,5 @@
-//! Bytes of a joiner's state: a version (u32, little-endian), [`Frame`] in postcard, and the first 8 bytes of the SHA-256 of
-//! everything before.
+//! Bytes of a joiner's state: a version (u32, little-endian), [`Frame`] in postcard, and the first 8 bytes of
+//! the SHA-256 of everything before.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

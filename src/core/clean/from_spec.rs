@@ -11,9 +11,9 @@ use crate::market::{Kind, Source, Symbol, parse_time};
 use crate::spec::{Calendars, GlobalDefaults, Hold, SourceGroup, SourcesSpec};
 
 impl CleanPolicy {
-    /// Reads lags, holds and coverages from `sources`, terms of contracts from `defaults`, sessions and releases from
-    /// `calendars`. `collected` names the columns that the deployment has for each symbol (for a store:
-    /// [`backtestd_store::Store::coverage`]).
+    /// Reads lags, holds and coverages from `sources`, terms of contracts from `defaults`, sessions and
+    /// releases from `calendars`. `collected` names the columns that the deployment has for each symbol (for
+    /// a store: [`backtestd_store::Store::coverage`]).
     ///
     /// # Errors
     /// When a rule is missing or of a kind that its columns cannot follow, or a date or time does not parse.
@@ -62,7 +62,8 @@ fn rule(sources: &SourcesSpec, source: Source) -> Result<&SourceGroup, CleanErro
     sources.rule(source).ok_or(CleanError::Rule { column: source.name(), problem: "no group lists it" })
 }
 
-/// Lag and hold of every kind at instants but funding. A record becomes known as a whole: one rule for its columns.
+/// Lag and hold of every kind at instants but funding. A record becomes known as a whole: one rule for its
+/// columns.
 pub(super) fn instants(sources: &SourcesSpec) -> Result<BTreeMap<Kind, Lagged>, CleanError> {
     let mut out = BTreeMap::new();
     for kind in Kind::ALL.iter().copied().filter(|k| !k.is_bar_like() && *k != Kind::Funding) {
@@ -77,7 +78,8 @@ pub(super) fn instants(sources: &SourcesSpec) -> Result<BTreeMap<Kind, Lagged>, 
     Ok(out)
 }
 
-/// Least coverage of every kind that counts it. A bar is observed well enough or not: one bound for its columns.
+/// Least coverage of every kind that counts it. A bar is observed well enough or not: one bound for its
+/// columns.
 fn coverages(sources: &SourcesSpec) -> Result<BTreeMap<Kind, f64>, CleanError> {
     let mut out = BTreeMap::new();
     for kind in Kind::ALL.iter().copied().filter(|k| k.facts().coverage.is_some()) {

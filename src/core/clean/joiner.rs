@@ -16,8 +16,8 @@ use crate::market::{
 
 /// Longest spacing of prints that is taken for an interval; a longer one has a missed print inside.
 pub(super) const LONGEST_INTERVAL_H: i64 = 8;
-/// Longest spacing of prints that is taken for intervals with missed prints between them. What comes before a longer one
-/// says nothing any more: what a print means is settled by a bounded stretch of history.
+/// Longest spacing of prints that is taken for intervals with missed prints between them. What comes before a
+/// longer one says nothing any more: what a print means is settled by a bounded stretch of history.
 pub(super) const LONGEST_GAP_H: i64 = 2 * LONGEST_INTERVAL_H;
 /// Layout of [`Joiner::checkpoint`].
 pub(super) const CHECKPOINT_VERSION: u32 = 4;
@@ -108,15 +108,16 @@ impl Joiner {
         self.policy.instants.keys().copied()
     }
 
-    /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may reach, with the
-    /// settlements before it, whose distances say how long a settlement is held.
+    /// Rows before the first one whose instants [`Joiner::prime`] wants: as far back as a held value may
+    /// reach, with the settlements before it, whose distances say how long a settlement is held.
     #[must_use]
     pub fn lead_in_rows(&self) -> usize {
         self.policy.lead_in_rows()
     }
 
-    /// Takes in the instants of the stretch that ends where the first row begins, so that a settlement, an open interest
-    /// or a depth that was known by then is held on the first rows. Must come before the first [`Joiner::push`].
+    /// Takes in the instants of the stretch that ends where the first row begins, so that a settlement, an
+    /// open interest or a depth that was known by then is held on the first rows. Must come before the first
+    /// [`Joiner::push`].
     ///
     /// # Errors
     /// When the stretch ends elsewhere or has other symbols.
@@ -224,7 +225,8 @@ fn bar_columns(out: &mut Out<'_>, slots: Slots, raw: &RawSymbol, policy: &CleanP
     slot_columns(out, slots, &raw.spot, &Source::SPOT_BAR, None);
 }
 
-/// With a coverage, the columns are unknown where less of the bar was observed. The coverage itself is always shown.
+/// With a coverage, the columns are unknown where less of the bar was observed. The coverage itself is always
+/// shown.
 fn slot_columns(
     out: &mut Out<'_>,
     slots: Slots,
@@ -381,10 +383,12 @@ impl Print {
         Self { rate: print.rate, hours: print.interval_hours, spacing_h: f64::NAN }
     }
 
-    /// Finds the interval: the print's own record, else by the spacing to the print before, else the contract's.
+    /// Finds the interval: the print's own record, else by the spacing to the print before, else the
+    /// contract's.
     ///
-    /// A shorter spacing is the interval from now on. One that is a multiple of the spacing before it has a missed
-    /// settlement inside, or is a new and longer interval: that is believed when it comes twice in a row.
+    /// A shorter spacing is the interval from now on. One that is a multiple of the spacing before it has a
+    /// missed settlement inside, or is a new and longer interval: that is believed when it comes twice in a
+    /// row.
     fn resolve(&mut self, ts: Ts, before: Option<(Ts, Self)>, default_h: f64) {
         let has_own = self.hours > 0.0;
         let Some((previous, held)) = before else {

@@ -2,8 +2,8 @@
 
 use crate::market::{Kind, RawSymbol, Rows};
 
-/// The law of [`RawSymbol`], in builds that assert: time rises in every list of bar-like records, and does not fall in the
-/// lists of instants, where a caller may hand over one that it has handed over before.
+/// The law of [`RawSymbol`], in builds that assert: time rises in every list of bar-like records, and does
+/// not fall in the lists of instants, where a caller may hand over one that it has handed over before.
 pub(super) fn check_order(raw: &RawSymbol) {
     for kind in Kind::ALL {
         debug_assert!(raw.rows(*kind).is_ordered(kind.is_bar_like()), "{} are not in order", kind.name());

@@ -33,8 +33,9 @@ pub struct CleanPolicy {
     pub symbols: Vec<SymbolPolicy>,
 }
 
-/// What a settlement is held for and what says for how long, at their longest: its interval, the spacing to the settlement
-/// before it and the spacing before that. Spacings are rounded to whole hours, which is an hour in all.
+/// What a settlement is held for and what says for how long, at their longest: its interval, the spacing to
+/// the settlement before it and the spacing before that. Spacings are rounded to whole hours, which is an
+/// hour in all.
 const REACH_H: i64 = LONGEST_INTERVAL_H + LONGEST_GAP_H + LONGEST_INTERVAL_H + 1;
 
 impl CleanPolicy {
@@ -47,7 +48,8 @@ impl CleanPolicy {
     }
 }
 
-/// What holds for one symbol. Two policies are equal if they say the same: what neither configures, NaN, is no difference.
+/// What holds for one symbol. Two policies are equal if they say the same: what neither configures, NaN, is
+/// no difference.
 #[derive(Clone, Debug)]
 pub struct SymbolPolicy {
     /// Columns that are collected. Constants below and calendars count as collected when they are set.
@@ -60,8 +62,8 @@ pub struct SymbolPolicy {
     pub taker_fee_bps: f64,
     /// Maker fee, bps; NaN: not configured.
     pub maker_fee_bps: f64,
-    /// Changes of both fees: instant, taker and maker fee in bps, ascending. From the first one on they take the place of
-    /// the two above.
+    /// Changes of both fees: instant, taker and maker fee in bps, ascending. From the first one on they take
+    /// the place of the two above.
     pub fee_steps: Vec<(Ts, [f64; 2])>,
     /// Tick size, quote currency; NaN: never fetched.
     pub tick_size: f64,

@@ -1,4 +1,5 @@
-//! The joiner against rules written out one by one, against a brute-force twin, and against itself in other chunks.
+//! The joiner against rules written out one by one, against a brute-force twin, and against itself in other
+//! chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +79,8 @@ fn shown(values: &[f64]) -> String {
 #[test]
 fn open_interest_is_used_one_bar_after_its_instant_and_for_fifteen_minutes() {
     let first = t("2025-01-01T12:00:00Z").bar();
-    // Bars close at 12:05, 12:10 …; the snapshot of 12:00 is known at 12:01, that of 12:05 at 12:06; then a hole.
+    // Bars close at 12:05, 12:10 …; the snapshot of 12:00 is known at 12:01, that of 12:05 at 12:06; then a
+    // hole.
     let raw = RawSymbol {
         open_interest: vec![oi("2025-01-01T12:00:00Z", 10.0), oi("2025-01-01T12:05:00Z", 11.0)],
         ..RawSymbol::default()

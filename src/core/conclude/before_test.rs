@@ -1,6 +1,6 @@
-//! What a look would have published had the test part of its history not been there: the same hypotheses, the same trials and
-//! the same gates of discovery over the days of train and validation alone. What it names has a test part that took no part in
-//! choosing it.
+//! What a look would have published had the test part of its history not been there: the same hypotheses, the
+//! same trials and the same gates of discovery over the days of train and validation alone. What it names has
+//! a test part that took no part in choosing it.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,9 @@ use crate::market::Ts;
 use crate::outcomes::Outcome;
 use crate::spec::CompiledSpec;
 
-/// Ids of the candidates that pass every gate of discovery by the UTC days that were closed when the test part began. Trials,
-/// exclusions and what conditions lack are those of the look: more than was known then, never less.
+/// Ids of the candidates that pass every gate of discovery by the UTC days that were closed when the test
+/// part began. Trials, exclusions and what conditions lack are those of the look: more than was known then,
+/// never less.
 pub(super) fn found_before(
     test_begin: Ts,
     (look, config): (&Look<'_>, &DiscoveryConfig),

@@ -6,8 +6,8 @@
 //!            trial ledger                        funnel, placebo: how it came about
 //! ```
 //!
-//! The daemon's recompute, a batch run and calibration call the same functions; with the same evidence they get the same
-//! lines.
+//! The daemon's recompute, a batch run and calibration call the same functions; with the same evidence they
+//! get the same lines.
 
 mod before_test;
 mod error;
@@ -53,8 +53,8 @@ pub struct Conclusions {
     pub promotion: PromotionReport,
     /// What one account earns that trades the blueprints together; `None` without trades.
     pub portfolio: Option<Portfolio>,
-    /// Mean cost of each candidate's evidence in its parts; `None` before [`Conclusions::split_costs`], and where the outcomes
-    /// were not at hand.
+    /// Mean cost of each candidate's evidence in its parts; `None` before [`Conclusions::split_costs`], and
+    /// where the outcomes were not at hand.
     pub costs: Vec<Option<CostParts>>,
 }
 
@@ -94,8 +94,8 @@ pub const fn closed_through(watermark: Ts) -> i64 {
     watermark.day() - 1
 }
 
-/// Booked outcomes as discovery reads them, and positions that were open at a midnight and are open still (see
-/// [`crate::outcomes::OutcomeBook::marked`]): the last closed day has what they had brought by then.
+/// Booked outcomes as discovery reads them, and positions that were open at a midnight and are open still
+/// (see [`crate::outcomes::OutcomeBook::marked`]): the last closed day has what they had brought by then.
 ///
 /// # Errors
 /// When the outcomes belong to other specs.
@@ -149,9 +149,10 @@ pub fn needs_outcomes(discovery: &Discovery) -> bool {
     discovery.candidates.iter().any(tradability::is_evaluated)
 }
 
-/// Runs bridge and compiler over the discovery of a look. The bridge trades the outcomes that are booked on closed days: what it
-/// decides changes when a day closes, like everything else. What outcomes do not say, which is how a stop, a target or a
-/// later entry fares, it reads from the bars of closed days in `markets`. `replay` names the history in the publications.
+/// Runs bridge and compiler over the discovery of a look. The bridge trades the outcomes that are booked on
+/// closed days: what it decides changes when a day closes, like everything else. What outcomes do not say,
+/// which is how a stop, a target or a later entry fares, it reads from the bars of closed days in `markets`.
+/// `replay` names the history in the publications.
 ///
 /// # Errors
 /// When the outcomes belong to other specs, or the bars cannot be read.
@@ -212,8 +213,9 @@ pub fn conclude(
     Ok(Conclusions { discovery, bridge, compiled, promotion, portfolio, costs: Vec::new() })
 }
 
-/// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and exclusions. What a
-/// null twin of a run is judged by. The book of the look is not read. `markets` is where these outcomes were booked.
+/// All of it over other outcomes, looked at as `look` is: the same catalogue, budgets of the cohorts and
+/// exclusions. What a null twin of a run is judged by. The book of the look is not read. `markets` is where
+/// these outcomes were booked.
 ///
 /// # Errors
 /// As [`conclude`].

@@ -1,11 +1,12 @@
-//! Null twins of real data. Placement: every day's events move, as they are, to another day of the same weekday and
-//! volatility, and what followed *there* is booked. Sign flips: every day's returns, all symbols together, keep or
-//! change their sign.
+//! Null twins of real data. Placement: every day's events move, as they are, to another day of the same
+//! weekday and volatility, and what followed *there* is booked. Sign flips: every day's returns, all symbols
+//! together, keep or change their sign.
 //!
-//! A moved event keeps its symbol, type, direction, states and time of day; only `sigma_bar` and `sigma_event` are the new bar's, as it would
-//! have been. Every hypothesis therefore keeps its number of events, its active days and its bursts, and events that
-//! came together still do; what is broken is the link between an event and the market after it. A drift of the market
-//! remains in both real data and placement; the flips remove it too.
+//! A moved event keeps its symbol, type, direction, states and time of day; only `sigma_bar` and
+//! `sigma_event` are the new bar's, as it would have been. Every hypothesis therefore keeps its number of
+//! events, its active days and its bursts, and events that came together still do; what is broken is the link
+//! between an event and the market after it. A drift of the market remains in both real data and placement;
+//! the flips remove it too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,8 +65,9 @@ impl History {
         Self { symbols, first, rows: 0, columns }
     }
 
-    /// Draws a map: within every group of one weekday and similar volatility, one random cycle through all of its days, so
-    /// that no day stays where it is (Sattolo 1986). `groups` is the number of volatility groups a weekday is cut into.
+    /// Draws a map: within every group of one weekday and similar volatility, one random cycle through all of
+    /// its days, so that no day stays where it is (Sattolo 1986). `groups` is the number of volatility groups
+    /// a weekday is cut into.
     #[must_use]
     pub fn shuffle(&self, seed: u64, draw: usize, groups: usize) -> DayMap {
         let mut draws = Draws::numbered(derive(seed, "placement"), draw as i64);
@@ -120,8 +122,8 @@ impl History {
             .sum()
     }
 
-    /// The events on their new days, in the order of a detector: by bar, then as they were. Events of days that cannot move
-    /// (partial, or alone in their group) are left out.
+    /// The events on their new days, in the order of a detector: by bar, then as they were. Events of days
+    /// that cannot move (partial, or alone in their group) are left out.
     #[must_use]
     pub fn place<'a>(&self, events: impl IntoIterator<Item = &'a Event>, map: &DayMap) -> Vec<Event> {
         let mut out: Vec<Event> = events
@@ -141,8 +143,8 @@ impl History {
         out
     }
 
-    /// Books the outcomes of placed events: real prices, real settlements, the production book. Positions that are open at
-    /// the end follow, as far as they were marked.
+    /// Books the outcomes of placed events: real prices, real settlements, the production book. Positions
+    /// that are open at the end follow, as far as they were marked.
     #[must_use]
     pub fn book(&self, config: BookConfig, events: &[Event]) -> Vec<Outcome> {
         let mut block = TickBlock { first: self.first, rows: self.rows, symbols: Vec::new() };

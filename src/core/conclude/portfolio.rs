@@ -11,14 +11,16 @@ use crate::portfolio::{Account, Filters, Position, positions_of, run};
 use crate::spec::strategies::PortfolioSpec;
 use crate::tradability::{BridgeInputs, BridgeResult, MarketError, Markets, Trade};
 
-/// One account that trades the blueprints as they say, and what would have been open without what holds it back.
+/// One account that trades the blueprints as they say, and what would have been open without what holds it
+/// back.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Portfolio {
     /// The primaries under the caps: what a consumer with the defaults does.
     pub account: Account,
     /// The primaries without caps and throttle: the plain sum of their trades.
     pub uncapped: Account,
-    /// Largest sum of open notionals over equity if every blueprint traded, members of overlap groups too, without caps.
+    /// Largest sum of open notionals over equity if every blueprint traded, members of overlap groups too,
+    /// without caps.
     pub peak_gross_with_members: f64,
 }
 

@@ -1,4 +1,5 @@
-//! How the trials of one catalogue are accounted for: their cohorts, their queues for the budget, their groups.
+//! How the trials of one catalogue are accounted for: their cohorts, their queues for the budget, their
+//! groups.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Adaptive shrinkage (Stephens 2017): the effects of one horizon come from a point mass at zero and a scale mixture of
-//! normals, fitted by EM with a penalty that favours the point mass. Gives posterior mean, sd and sign probabilities.
+//! Adaptive shrinkage (Stephens 2017): the effects of one horizon come from a point mass at zero and a scale
+//! mixture of normals, fitted by EM with a penalty that favours the point mass. Gives posterior mean, sd and
+//! sign probabilities.
 
 use libm::{exp, log, sqrt};
 
@@ -44,10 +45,11 @@ impl AshPosterior {
 /// Components at most, the point mass aside.
 const MOST_STEPS: u32 = 64;
 
-/// 0 and `smax 2^-k` for `k = 0..steps`, ascending. `smax` is twice the largest effect in excess of its noise.
+/// 0 and `smax 2^-k` for `k = 0..steps`, ascending. `smax` is twice the largest effect in excess of its
+/// noise.
 ///
-/// One absurd effect must not take the grid away from all others: where `steps` halvings end above a quarter of the median
-/// error, there are more of them, and beyond [`MOST_STEPS`] the far end gives way.
+/// One absurd effect must not take the grid away from all others: where `steps` halvings end above a quarter
+/// of the median error, there are more of them, and beyond [`MOST_STEPS`] the far end gives way.
 #[must_use]
 pub fn ash_grid(effects: &[(f64, f64)], steps: u32) -> Vec<f64> {
     let largest = effects.iter().map(|(b, s)| b * b - s * s).fold(0.0, f64::max);
@@ -73,8 +75,8 @@ pub fn ash_grid(effects: &[(f64, f64)], steps: u32) -> Vec<f64> {
     grid
 }
 
-/// Fits the weights by `iterations` EM steps from uniform ones. `effects` are (estimate, standard error) pairs; the
-/// point mass gets `null_penalty - 1` pseudo-observations.
+/// Fits the weights by `iterations` EM steps from uniform ones. `effects` are (estimate, standard error)
+/// pairs; the point mass gets `null_penalty - 1` pseudo-observations.
 #[must_use]
 pub fn ash_fit(effects: &[(f64, f64)], grid: &[f64], null_penalty: f64, iterations: u32) -> AshPrior {
     let m = grid.len();
@@ -164,10 +166,10 @@ impl AshPrior {
 /// Beyond this t a test is as sure as any: the tail of a normal there is the last that a number holds.
 const LARGEST_T: f64 = 37.0;
 
-/// The standard error that makes a normal test of `mean` as sure as the t-test was: `|mean| / z`, with `z` the normal
-/// quantile of the one-sided t p-value. The ratio of the two errors grows with t, as the tails of t are the heavier; beyond
-/// `t = 37` it stays what it is there, so that a larger t does not widen an interval. `None` where `mean` or `t` is zero or
-/// unknown.
+/// The standard error that makes a normal test of `mean` as sure as the t-test was: `|mean| / z`, with `z`
+/// the normal quantile of the one-sided t p-value. The ratio of the two errors grows with t, as the tails of
+/// t are the heavier; beyond `t = 37` it stays what it is there, so that a larger t does not widen an
+/// interval. `None` where `mean` or `t` is zero or unknown.
 #[must_use]
 pub fn t_to_effective_se(mean: f64, t: f64, df: f64) -> Option<f64> {
     let counted = t.abs().min(LARGEST_T);

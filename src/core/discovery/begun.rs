@@ -1,13 +1,15 @@
 //! When a trial begins, and what it gets of the budget then.
 //!
-//! A unit is looked at from the evening on which it can be decided: its counts are what every gate asks for, and it is a
-//! series of its own (see [`super::membership`]). Until then it has p = 1 and nothing of the budget. The j-th of N trials of a
-//! cohort's tier that begins has the share `(j/N)^(1-a) - ((j-1)/N)^(1-a)` of what the tier has, with the `by_order` a that
-//! the cohort was opened with; those that begin on one day share alike. So all N together have what the tier has, whoever comes
-//! later takes nothing from who came before, and what never can be decided keeps nothing from those that can.
+//! A unit is looked at from the evening on which it can be decided: its counts are what every gate asks for,
+//! and it is a series of its own (see [`super::membership`]). Until then it has p = 1 and nothing of the
+//! budget. The j-th of N trials of a cohort's tier that begins has the share `(j/N)^(1-a) - ((j-1)/N)^(1-a)`
+//! of what the tier has, with the `by_order` a that the cohort was opened with; those that begin on one day
+//! share alike. So all N together have what the tier has, whoever comes later takes nothing from who came
+//! before, and what never can be decided keeps nothing from those that can.
 //!
-//! The order is that of counts, and must be: shares that went to the units with the best returns so far would be paid for
-//! with the returns that are tested. docs/robustness.md has the argument, the tests below a canary.
+//! The order is that of counts, and must be: shares that went to the units with the best returns so far would
+//! be paid for with the returns that are tested. docs/robustness.md has the argument, the tests below a
+//! canary.
 
 use std::collections::BTreeMap;
 
@@ -86,8 +88,8 @@ fn begins(catalogue: &Catalogue, gates: &GatesSpec, place: UnitPlace, days: &[Co
     told_apart(catalogue, place, days).map(|apart| enough.max(apart))
 }
 
-/// The first day on which a unit is not the same series as another that stands for both; any day before all of them for
-/// what never is. Rows that tell two apart stay for ever.
+/// The first day on which a unit is not the same series as another that stands for both; any day before all
+/// of them for what never is. Rows that tell two apart stay for ever.
 fn told_apart(catalogue: &Catalogue, place: UnitPlace, days: &[Counted]) -> Option<i64> {
     let of = |scope, condition| &days[catalogue.local(place.block, scope, condition)];
     let own = of(place.scope, place.condition);
@@ -112,8 +114,9 @@ fn differ(whole: &Counted, part: &Counted) -> Option<i64> {
 }
 
 impl Accounting {
-    /// Each unit's share of the whole error budget, when their trials have begun on these days. What the ledger remembers of
-    /// others keeps its place in the queue. A unit whose trial has not begun has what it would have as the next one; its p is 1.
+    /// Each unit's share of the whole error budget, when their trials have begun on these days. What the
+    /// ledger remembers of others keeps its place in the queue. A unit whose trial has not begun has what it
+    /// would have as the next one; its p is 1.
     #[must_use]
     pub fn shares(&self, begun: &[Vec<Option<i64>>]) -> ByUnit<f64> {
         let day = |block: usize, local: usize| begun[block][local].or(self.begun_of[block][local]);
@@ -207,7 +210,8 @@ mod tests {
         (0..DAYS).map(day).collect()
     }
 
-    /// Counts decide when a trial begins, or its returns do: the former is as honest as no order at all, the latter is not.
+    /// Counts decide when a trial begins, or its returns do: the former is as honest as no order at all, the
+    /// latter is not.
     #[test]
     fn an_order_by_counts_keeps_the_promise_and_an_order_by_returns_breaks_it() {
         let queue = queue(TRIALS, 0.5);

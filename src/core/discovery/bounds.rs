@@ -1,8 +1,9 @@
 //! Anytime lower confidence bound of the mean return per unit of score weight.
 //!
-//! For each `m` the SYM process runs on `(z - m W) / scale`, with the scale learned from `z` alone, so that it does not
-//! depend on `m`. The bound is the largest `m` that any day so far rejects: `sup_t E_t(m) = 1/alpha`. Sums are
-//! quadratic in `m`, so that each day costs one evaluation and a root only where the bound rises.
+//! For each `m` the SYM process runs on `(z - m W) / scale`, with the scale learned from `z` alone, so that
+//! it does not depend on `m`. The bound is the largest `m` that any day so far rejects: `sup_t E_t(m) =
+//! 1/alpha`. Sums are quadratic in `m`, so that each day costs one evaluation and a root only where the bound
+//! rises.
 
 use std::f64::consts::LN_2;
 
@@ -87,8 +88,8 @@ impl LowerBound {
     }
 }
 
-/// Walks down from the mean until some value is rejected. Very far down the evidence falls again (the prior scale is
-/// then small against the deviations), so the walk ends.
+/// Walks down from the mean until some value is rejected. Very far down the evidence falls again (the prior
+/// scale is then small against the deviations), so the walk ends.
 fn first_rejected(mean: f64, unit: f64, is_rejected: impl Fn(f64) -> bool) -> Option<f64> {
     let mut step = 0.25 * unit;
     let mut m = mean;
@@ -102,8 +103,8 @@ fn first_rejected(mean: f64, unit: f64, is_rejected: impl Fn(f64) -> bool) -> Op
     None
 }
 
-/// Root of a function that falls from above 0 at `low` to at most 0 at `high`: regula falsi that halves the weight of an
-/// end which stays (the Illinois rule), until the function is 0 to 1e-13 or the ends meet.
+/// Root of a function that falls from above 0 at `low` to at most 0 at `high`: regula falsi that halves the
+/// weight of an end which stays (the Illinois rule), until the function is 0 to 1e-13 or the ends meet.
 fn falling_root(mut low: f64, mut high: f64, value: impl Fn(f64) -> f64) -> f64 {
     let (mut at_low, mut at_high) = (value(low), value(high));
     let mut last_fell = None;

@@ -1,7 +1,7 @@
 //! A candidate: one tested hypothesis with everything that is known about it. A row of `phase2_candidates`.
 //!
-//! Effects, t, scores and bounds are in the direction of [`Candidate::direction_rule`]: positive is profit for the
-//! rule. `None` means undefined (too few days, no variance), and is written as null.
+//! Effects, t, scores and bounds are in the direction of [`Candidate::direction_rule`]: positive is profit
+//! for the rule. `None` means undefined (too few days, no variance), and is written as null.
 
 use crate::market::hex;
 use std::fmt;
@@ -39,7 +39,8 @@ impl DirectionRule {
         }
     }
 
-    /// The side that the rule takes on an event of this direction; `None` on an undirected event, which has none.
+    /// The side that the rule takes on an event of this direction; `None` on an undirected event, which has
+    /// none.
     #[must_use]
     pub const fn side(self, direction: i8) -> Option<Side> {
         match (self, direction.signum()) {
@@ -62,7 +63,8 @@ impl fmt::Display for DirectionRule {
 /// Whose events a unit holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Every symbol of the catalogue, or (of a candidate) every one that its pool holds, in symbol order. Written as `ALL`.
+    /// Every symbol of the catalogue, or (of a candidate) every one that its pool holds, in symbol order.
+    /// Written as `ALL`.
     Pooled(Arc<[Symbol]>),
     /// The events of one symbol.
     Single(Symbol),
@@ -186,8 +188,9 @@ pub struct BridgeColumns {
     pub tradable: bool,
 }
 
-/// What a discovery claims, on its side, bps before costs: the posterior of the per-horizon adaptive shrinkage by an error
-/// whose normal interval is that of t. `docs/walk-forward.md` measures that it is unbiased and that intervals hold.
+/// What a discovery claims, on its side, bps before costs: the posterior of the per-horizon adaptive
+/// shrinkage by an error whose normal interval is that of t. `docs/walk-forward.md` measures that it is
+/// unbiased and that intervals hold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// The mean, which is what a blueprint promises.
@@ -230,7 +233,8 @@ pub struct Measured {
     pub n_clusters: u64,
     /// `N^2 / sum n_g^2`: how many equally large clusters the events are worth.
     pub effective_n: Option<f64>,
-    /// Events left out because their exit falls on a later day than the entry and nobody knows where they stood at midnight.
+    /// Events left out because their exit falls on a later day than the entry and nobody knows where they
+    /// stood at midnight.
     pub n_purged: u64,
     /// Events left out because they cannot be scored.
     pub n_dropped: u64,
@@ -259,13 +263,14 @@ pub struct Measured {
     pub shrinkage_weight_event: Option<f64>,
     /// Weight of the unit's own mean against its parent; 1 where nothing lies between unit and event.
     pub shrinkage_weight_state: Option<f64>,
-    /// Posterior mean of the per-horizon adaptive shrinkage, bps, by an error that is as sure as the t-test. Gates and ranks go
-    /// by it; where t is large it says too little of the effect: see [`Measured::claim`].
+    /// Posterior mean of the per-horizon adaptive shrinkage, bps, by an error that is as sure as the t-test.
+    /// Gates and ranks go by it; where t is large it says too little of the effect: see [`Measured::claim`].
     pub posterior_mean_bps: Option<f64>,
     /// Its standard deviation.
     pub posterior_sd_bps: Option<f64>,
-    /// Lower end of the posterior's credible interval, bps; `None` of what is no discovery: there the point mass at zero
-    /// swallows what is real, and the interval of a real edge of at least 3 bps holds it in 27 to 37 of 100 cases.
+    /// Lower end of the posterior's credible interval, bps; `None` of what is no discovery: there the point
+    /// mass at zero swallows what is real, and the interval of a real edge of at least 3 bps holds it in 27
+    /// to 37 of 100 cases.
     pub ci_low_bps: Option<f64>,
     /// Upper end of the same.
     pub ci_high_bps: Option<f64>,
@@ -292,9 +297,10 @@ pub struct Measured {
     pub e_value_gross: f64,
     /// The same as `p_any` before costs.
     pub p_any_gross: f64,
-    /// Anytime lower bound of the score-weighted mean before costs, bps, at `lower_bound_alpha` for this hypothesis alone:
-    /// not adjusted for having chosen it or its side. `None` of what is no discovery (of the fifty strongest null units of
-    /// a world it would be above zero in three of four), where not computed, and without a crossing.
+    /// Anytime lower bound of the score-weighted mean before costs, bps, at `lower_bound_alpha` for this
+    /// hypothesis alone: not adjusted for having chosen it or its side. `None` of what is no discovery (of
+    /// the fifty strongest null units of a world it would be above zero in three of four), where not
+    /// computed, and without a crossing.
     pub anytime_lower_bps: Option<f64>,
     /// Skewness of the scaled day scores.
     pub skewness: Option<f64>,
@@ -309,14 +315,16 @@ pub struct Measured {
     pub weight_sum: f64,
     /// The UTC day (`YYYY-MM-DD`) of `e_sup`; `None` while E never exceeded 1.
     pub e_sup_date: Option<Arc<str>>,
-    /// Both sides have the same evidence: `direction_rule` is the sign of the raw mean and nothing is a discovery.
+    /// Both sides have the same evidence: `direction_rule` is the sign of the raw mean and nothing is a
+    /// discovery.
     pub is_tied: bool,
 
     /// SHA-256 (hex) of what the unit is; see [`super::definition`].
     pub definition_hash: Arc<str>,
     /// Cohort of the catalogue, from 1.
     pub cohort: u32,
-    /// The largest p that the publishing procedure rejects in this cohort today; `None` where it compares no single p.
+    /// The largest p that the publishing procedure rejects in this cohort today; `None` where it compares no
+    /// single p.
     pub p_threshold: Option<f64>,
     /// Multiplicity group that the hypothesis is tested in.
     pub group_id: Arc<str>,
@@ -371,7 +379,8 @@ pub struct Judgement {
     pub checks: Vec<Check>,
 }
 
-/// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds several.
+/// One tested hypothesis. Field names are the columns of `phase2_candidates`, except where a field holds
+/// several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// What it has shown.
@@ -383,8 +392,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The third stage: what the bridge says of a candidate that the gates let through. A candidate that cannot be traded
-    /// is not published.
+    /// The third stage: what the bridge says of a candidate that the gates let through. A candidate that
+    /// cannot be traded is not published.
     pub fn bridge(&mut self, columns: BridgeColumns, reasons: &[FailReason]) {
         if self.judgement.promotion_track == PromotionTrack::Standard && !columns.tradable {
             self.judgement.promotion_track = PromotionTrack::None;
@@ -412,8 +421,8 @@ impl Candidate {
     }
 }
 
-/// `cand_` and the first 24 hex digits of SHA-256 over the unit's identity. The side is not part of it: fade and
-/// follow are one two-sided test, so the id survives a change of sign.
+/// `cand_` and the first 24 hex digits of SHA-256 over the unit's identity. The side is not part of it: fade
+/// and follow are one two-sided test, so the id survives a change of sign.
 #[must_use]
 pub fn candidate_id(
     event_type: &str,

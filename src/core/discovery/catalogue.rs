@@ -1,11 +1,11 @@
-//! The catalogue of hypotheses: every unit that is looked at, whether or not it has data. It is fixed (and hashed)
-//! before it sees any, and its size is the m of every multiplicity procedure.
+//! The catalogue of hypotheses: every unit that is looked at, whether or not it has data. It is fixed (and
+//! hashed) before it sees any, and its size is the m of every multiplicity procedure.
 //!
-//! A unit is one signed outcome series: event x scope x horizon x condition. fade and follow are the two signs of one
-//! series, so they are one two-sided unit; template verbs are labels of the winning sign.
+//! A unit is one signed outcome series: event x scope x horizon x condition. fade and follow are the two
+//! signs of one series, so they are one two-sided unit; template verbs are labels of the winning sign.
 //!
-//! Units are numbered densely: blocks of (event, horizon), inside a block scope by scope (symbols, then pooled), inside
-//! a scope the unconditional unit and then the conditions.
+//! Units are numbered densely: blocks of (event, horizon), inside a block scope by scope (symbols, then
+//! pooled), inside a scope the unconditional unit and then the conditions.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -145,7 +145,8 @@ impl CatalogueSpec {
         }
     }
 
-    /// The conditions of [`CatalogueSpec::from_spec`]: what a table of outcomes under these specs must say of its events.
+    /// The conditions of [`CatalogueSpec::from_spec`]: what a table of outcomes under these specs must say of
+    /// its events.
     #[must_use]
     pub fn conditions_of(spec: &CompiledSpec) -> Vec<Condition> {
         let mut untested = Vec::new();
@@ -153,8 +154,9 @@ impl CatalogueSpec {
         conditions(spec, &events, &mut untested).0.into_iter().map(|rule| rule.condition).collect()
     }
 
-    /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols, and its
-    /// conditions, each on every event. Events without any direction have no side to take and are listed as untested.
+    /// What an outcome table by itself can test: its events with the horizons they occur with, its symbols,
+    /// and its conditions, each on every event. Events without any direction have no side to take and are
+    /// listed as untested.
     #[must_use]
     pub fn from_table(table: &OutcomeTable, entry_lag_bars: u32) -> Self {
         let mut horizons = BTreeSet::new();
@@ -304,8 +306,9 @@ fn is_condition(lexicon: &Lexicon, verb: &str) -> bool {
     lexicon.filters.get(verb).is_some_and(|filter| filter.kind == FilterKind::Condition)
 }
 
-/// Every condition once: the regimes, on every event; the states, on the events of their scope; the filter verbs, on the
-/// events that list them. A filter that says what is there already adds events to it, not a second condition.
+/// Every condition once: the regimes, on every event; the states, on the events of their scope; the filter
+/// verbs, on the events that list them. A filter that says what is there already adds events to it, not a
+/// second condition.
 fn conditions(
     spec: &CompiledSpec,
     events: &[EventEntry],
@@ -356,8 +359,8 @@ fn conditions(
     (rules.list, filters)
 }
 
-/// The conditions that a filter is: each value of its regimes, and its states together. Fewest events as the most
-/// demanding of the states wants.
+/// The conditions that a filter is: each value of its regimes, and its states together. Fewest events as the
+/// most demanding of the states wants.
 fn asked_by(filter: &FilterVerb, spec: &CompiledSpec) -> Vec<(Condition, u32)> {
     let regimes = &spec.defaults.conditioning.regimes;
     let values = filter.regimes.iter().flat_map(|column| {

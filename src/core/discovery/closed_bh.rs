@@ -1,20 +1,22 @@
 //! The closure of the procedure that publishes, for a look: nothing is published by it.
 //!
-//! Let B be the r hypotheses that weighted Benjamini-Hochberg finds at level q, each with a share s of the budget. For a
-//! set S of true hypotheses with shares `s(S)` let O be what of B lies outside S, and let
-//! `K = max { k : |O| + |{ i in S : p_i <= q k s_i / s(S) }| >= k }`. Under positive dependence on S (PRDS)
-//! `E(S) = (1 - |O| / K) / q` is an e-value: |O| and K fall as any p rises, `K - |O|` of S lie below the threshold of K,
-//! and the expected sum over S of `1{p_i <= q K s_i / s(S)} / K` is at most q (Blanchard and Roquain 2008, lemma 3.2). By
-//! the closure principle (Xu, Solari, Fischer, de Heide, Ramdas and Goeman 2025) any R with
-//! `1 - |O| / K >= |R and S| / |R|` for every S then has a false discovery rate of at most q. R = B always does, since
-//! K is at least r; so this is never less than BH. Goeman (2026) derives a closure of BH too; this one was derived here.
+//! Let B be the r hypotheses that weighted Benjamini-Hochberg finds at level q, each with a share s of the
+//! budget. For a set S of true hypotheses with shares `s(S)` let O be what of B lies outside S, and let `K =
+//! max { k : |O| + |{ i in S : p_i <= q k s_i / s(S) }| >= k }`. Under positive dependence on S (PRDS) `E(S)
+//! = (1 - |O| / K) / q` is an e-value: |O| and K fall as any p rises, `K - |O|` of S lie below the threshold
+//! of K, and the expected sum over S of `1{p_i <= q K s_i / s(S)} / K` is at most q (Blanchard and Roquain
+//! 2008, lemma 3.2). By the closure principle (Xu, Solari, Fischer, de Heide, Ramdas and Goeman 2025) any R
+//! with `1 - |O| / K >= |R and S| / |R|` for every S then has a false discovery rate of at most q. R = B
+//! always does, since K is at least r; so this is never less than BH. Goeman (2026) derives a closure of BH
+//! too; this one was derived here.
 //!
-//! S is not searched among all sets. Of those with a members in B and b in the rest of R the worst is bounded at once: the
-//! members with the largest `p / s`, the largest shares, and everybody outside R with their shares and without their help.
+//! S is not searched among all sets. Of those with a members in B and b in the rest of R the worst is bounded
+//! at once: the members with the largest `p / s`, the largest shares, and everybody outside R with their
+//! shares and without their help.
 //!
-//! What of the budget nobody has yet belongs to a hypothesis that is never found: what is kept for later is not spent.
-//! What the closure can gain is little where few are found: a hypothesis beyond B needs `p <= q (r + 1) s / (1 - s(B))`, so
-//! the threshold rises by what B has of the budget.
+//! What of the budget nobody has yet belongs to a hypothesis that is never found: what is kept for later is
+//! not spent. What the closure can gain is little where few are found: a hypothesis beyond B needs `p <= q (r
+//! + 1) s / (1 - s(B))`, so the threshold rises by what B has of the budget.
 
 use super::cluster::count;
 
@@ -99,8 +101,8 @@ impl Look {
     }
 }
 
-/// How many of the hypotheses the closure of weighted BH finds at level `q`: those with the smallest `p / s`, at least
-/// as many as BH.
+/// How many of the hypotheses the closure of weighted BH finds at level `q`: those with the smallest `p / s`,
+/// at least as many as BH.
 #[must_use]
 pub fn closed_bh(hypotheses: &[Shared], q: f64) -> usize {
     let look = Look::new(hypotheses, q);

@@ -1,13 +1,15 @@
 //! What closed testing says of e-values, beside the procedure that publishes: nothing is published by it.
 //!
-//! The e-value of an intersection J of hypotheses is the mean of theirs, weighted by their shares s of the budget:
-//! `E(J) = sum_J s e / sum_J s`. Two things follow for a level and an evening on which one looks, under any dependence:
+//! The e-value of an intersection J of hypotheses is the mean of theirs, weighted by their shares s of the
+//! budget: `E(J) = sum_J s e / sum_J s`. Two things follow for a level and an evening on which one looks,
+//! under any dependence:
 //!
-//! - *closed e-BH* (Xu, Solari, Fischer, de Heide, Ramdas and Goeman 2025): a set R has a false discovery rate of at most
-//!   q where `E(J) >= |J and R| / (q |R|)` for every J. It finds whatever e-BH finds, and more;
-//! - *true discoveries* (Goeman and Solari 2011 with such e-values): with confidence `1 - alpha` a set R has at least
-//!   `|R| - max |J and R|` true ones, over the J that are not rejected, `E(J) < 1 / alpha`. It holds for every R at once, so
-//!   that R may be chosen after looking.
+//! - *closed e-BH* (Xu, Solari, Fischer, de Heide, Ramdas and Goeman 2025): a set R has a false discovery
+//!   rate of at most q where `E(J) >= |J and R| / (q |R|)` for every J. It finds whatever e-BH finds, and
+//!   more;
+//! - *true discoveries* (Goeman and Solari 2011 with such e-values): with confidence `1 - alpha` a set R has
+//!   at least `|R| - max |J and R|` true ones, over the J that are not rejected, `E(J) < 1 / alpha`. It holds
+//!   for every R at once, so that R may be chosen after looking.
 //!
 //! Both go by the e-values as they stand and not by their suprema: next evening's sets need not hold today's.
 
@@ -40,8 +42,8 @@ impl Weighed {
     }
 }
 
-/// The largest excess that is missing in any intersection of so many members of `set` and any of the others: where it is not
-/// below zero, all of these are rejected at the threshold.
+/// The largest excess that is missing in any intersection of so many members of `set` and any of the others:
+/// where it is not below zero, all of these are rejected at the threshold.
 fn least_excess(set: &[Weighed], others: &[Weighed], members: usize, threshold: f64) -> f64 {
     let mut inside: Vec<f64> = set.iter().map(|h| h.excess(threshold)).collect();
     inside.sort_by(f64::total_cmp);
@@ -49,7 +51,8 @@ fn least_excess(set: &[Weighed], others: &[Weighed], members: usize, threshold: 
     inside[..members].iter().sum::<f64>() + outside
 }
 
-/// How many of the hypotheses closed e-BH finds at level `q`: the largest set of those with the most evidence for their share.
+/// How many of the hypotheses closed e-BH finds at level `q`: the largest set of those with the most evidence
+/// for their share.
 #[must_use]
 pub fn closed_ebh(hypotheses: &[Weighed], q: f64) -> usize {
     let mut order = hypotheses.to_vec();

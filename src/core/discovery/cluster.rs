@@ -1,4 +1,5 @@
-//! Cluster-robust t of a mean, by UTC day. A diagnostic for one look, never the gate of a process that looks every day.
+//! Cluster-robust t of a mean, by UTC day. A diagnostic for one look, never the gate of a process that looks
+//! every day.
 //!
 //! CR1: `V = G/(G-1) sum u_g^2 / N^2`. CR2 (Bell and McCaffrey 2002; Imbens and Kolesar 2016) for a mean:
 //! `V = sum u_g^2 / (1 - n_g/N) / N^2`, with `df = N^2 / (sum n_g^2 + (sum a_g)^2 - sum a_g^2)` and

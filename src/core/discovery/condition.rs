@@ -7,8 +7,8 @@
 //!           | label " == '" value "'"     vol_regime == 'high'     the label is known and has this value
 //! ```
 //!
-//! Three-valued: what is unknown is neither in a condition nor in its negation. The text is an expression of the spec
-//! language; it is what blueprints carry and what everybody who gates by it reads.
+//! Three-valued: what is unknown is neither in a condition nor in its negation. The text is an expression of
+//! the spec language; it is what blueprints carry and what everybody who gates by it reads.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ const NOT: &str = "not ";
 pub struct Condition {
     /// A name for columns and keys: `HIGH_VOL_REGIME`, `vol_regime_high`, `not_CROWDING_STATE`.
     pub id: Arc<str>,
-    /// The same as an expression of the spec language: `HIGH_VOL_REGIME`, `vol_regime == 'high'`, `not CROWDING_STATE`.
+    /// The same as an expression of the spec language: `HIGH_VOL_REGIME`, `vol_regime == 'high'`, `not
+    /// CROWDING_STATE`.
     pub expression: Arc<str>,
 }
 
@@ -42,8 +43,8 @@ impl Condition {
         })
     }
 
-    /// All of these together; `None` of none. The order in which they are given and repetitions leave no trace: the same
-    /// conjunction has one name.
+    /// All of these together; `None` of none. The order in which they are given and repetitions leave no
+    /// trace: the same conjunction has one name.
     #[must_use]
     pub fn all(mut parts: Vec<Self>) -> Option<Self> {
         parts.sort_by(|a, b| a.expression.cmp(&b.expression));
@@ -135,8 +136,8 @@ enum Reads {
 }
 
 impl ConditionTest {
-    /// Resolves expressions that must hold together; of none, the test is always true. `states` are the graph's state ids
-    /// in order. `None` where one of them names what these specs do not have.
+    /// Resolves expressions that must hold together; of none, the test is always true. `states` are the
+    /// graph's state ids in order. `None` where one of them names what these specs do not have.
     #[must_use]
     pub fn resolve<S: AsRef<str>, T: AsRef<str>>(expressions: &[T], states: &[S]) -> Option<Self> {
         let parts = expressions.iter().flat_map(|e| e.as_ref().split(AND));

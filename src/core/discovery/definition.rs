@@ -1,5 +1,6 @@
-//! What a unit *is*, in one text and one hash: whatever can change its outcome series or its test. Two units with equal
-//! text are the same trial, whenever and under whatever spec hash they are looked at; anything else is another trial.
+//! What a unit *is*, in one text and one hash: whatever can change its outcome series or its test. Two units
+//! with equal text are the same trial, whenever and under whatever spec hash they are looked at; anything
+//! else is another trial.
 //!
 //! ```text
 //! unit/1
@@ -14,8 +15,8 @@
 //! measure relative_return 5b…  statistic and the relative price; no line for the symbol's own return
 //! ```
 //!
-//! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no outcome: names
-//! of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
+//! Not part of it, being data: dates of holidays and releases, the dated fee schedule. Nor what changes no
+//! outcome: names of template verbs, severity, documentation, prevalence bounds, thresholds of gates, sizing.
 
 use crate::market::hex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,8 @@ const SCALE_FEATURE: &str = "sigma_event";
 /// The one that stands in where specs have no such feature.
 const SCALE_STAND_IN: &str = "sigma_bar";
 
-/// Hashes (64 hex digits) and words that the texts of units are made of. Empty for a table whose making is unknown.
+/// Hashes (64 hex digits) and words that the texts of units are made of. Empty for a table whose making is
+/// unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// By event type.
@@ -91,8 +93,8 @@ impl Definitions {
 }
 
 impl Definitions {
-    /// Adds a condition that is made of others: what is named apart already keeps its hash, so that a state means the
-    /// same trial whoever asks for it.
+    /// Adds a condition that is made of others: what is named apart already keeps its hash, so that a state
+    /// means the same trial whoever asks for it.
     pub fn define(&mut self, condition: &Condition) {
         if self.conditions.contains_key(&condition.id) {
             return;
@@ -186,9 +188,9 @@ impl Reading<'_> {
         text
     }
 
-    /// When the sources below these nodes may be used; the sessions where one of them is a calendar column; the symbols
-    /// where the cross-section is read. Dates of holidays and releases are data, not definition: a list that goes on
-    /// into the next year leaves the trial what it was.
+    /// When the sources below these nodes may be used; the sessions where one of them is a calendar column;
+    /// the symbols where the cross-section is read. Dates of holidays and releases are data, not definition:
+    /// a list that goes on into the next year leaves the trial what it was.
     fn rules(&self, roots: impl IntoIterator<Item = NodeId>) -> String {
         let mut groups = BTreeSet::new();
         let (mut scheduled, mut universe) = (false, false);

@@ -1,15 +1,16 @@
 //! Running evidence against "the mean score is not positive", one score per closed day, valid at every look.
 //!
 //! * Scale: `sqrt(num/den)`, known before the day's score; then `num = d num + z^2`, `den = d den + 1`.
-//! * A score counts as at most `cap` scales, for SYM and the scale whichever way it goes, and for BET as a gain: the cap is known
-//!   before the score, an odd function keeps conditional symmetry, and of a gain it only takes away.
+//! * A score counts as at most `cap` scales, for SYM and the scale whichever way it goes, and for BET as a
+//!   gain: the cap is known before the score, an odd function keeps conditional symmetry, and of a gain it
+//!   only takes away.
 //! * SYM (de la Pena 1999; Howard et al. 2021): `S += u`, `V += u^2`,
 //!   `ln E = ln 2 + ln(rho/(V+rho))/2 + S^2/(2(V+rho)) + ln Phi(S/sqrt(V+rho))`.
-//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l clamp(u, -clip_l, clip_l)`, `E = mean wealth`. A bet's clip is
-//!   `bet_reserve / l`: what it cannot lose whatever happens is `1 - bet_reserve` of its wealth, and a small bet
-//!   sees losses in full.
-//! * MIX: `E = w E_SYM + (1 - w) E_BET`, with a `w` of each side that was declared before anything was seen. By Ville's
-//!   inequality `1 / sup E` is a p-value at every time.
+//! * BET (Waudby-Smith and Ramdas 2024): `wealth_l *= 1 + l clamp(u, -clip_l, clip_l)`, `E = mean wealth`. A
+//!   bet's clip is `bet_reserve / l`: what it cannot lose whatever happens is `1 - bet_reserve` of its
+//!   wealth, and a small bet sees losses in full.
+//! * MIX: `E = w E_SYM + (1 - w) E_BET`, with a `w` of each side that was declared before anything was seen.
+//!   By Ville's inequality `1 / sup E` is a p-value at every time.
 
 use std::f64::consts::LN_2;
 
@@ -23,7 +24,8 @@ use crate::spec::gates::{EvidenceSpec, MAX_BETS};
 pub(super) const RESCALE_EXPONENT: i32 = 332;
 /// Below this `S^2 / (2 (V + rho))` no part of `E_SYM` overflows or underflows: `Phi` is taken above -26.
 const LARGEST_Y: f64 = 330.0;
-/// Logarithms of e-values become numbers up to here, and those of p-values down to its negative: `p e` stays 1 there too.
+/// Logarithms of e-values become numbers up to here, and those of p-values down to its negative: `p e` stays
+/// 1 there too.
 const LARGEST_LOG: f64 = 700.0;
 
 /// The bets of one side.
@@ -40,8 +42,8 @@ pub struct Bets {
 }
 
 impl Bets {
-    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as at most `gain_to_loss` times
-    /// what a loss could: clipping losses alone would pay for what is wild either way.
+    /// Of these sizes. A bet never loses more than `reserve` of its wealth, and a gain counts as at most
+    /// `gain_to_loss` times what a loss could: clipping losses alone would pay for what is wild either way.
     #[must_use]
     pub fn new(lambdas: &[f64], reserve: f64, gain_to_loss: f64) -> Self {
         debug_assert!(lambdas.len() <= MAX_BETS, "the loader refuses more bets");
@@ -270,7 +272,8 @@ pub fn pair_p(follow: f64, fade: f64) -> f64 {
     (2.0 * follow.min(fade)).min(1.0)
 }
 
-/// `(e - 1 - ln e) / (ln e)^2`: turns a running supremum back into an e-value (Shafer et al. 2011). 1/2 at e = 1.
+/// `(e - 1 - ln e) / (ln e)^2`: turns a running supremum back into an e-value (Shafer et al. 2011). 1/2 at e
+/// = 1.
 #[must_use]
 pub fn adjuster(e: f64) -> f64 {
     let l = log(e);

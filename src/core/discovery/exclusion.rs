@@ -1,5 +1,6 @@
-//! Units that say nothing: left out because their event's detector is not healthy, or empty because a source of their
-//! condition is missing. They keep their place in the catalogue, which gets no smaller, and are listed as not tested.
+//! Units that say nothing: left out because their event's detector is not healthy, or empty because a source
+//! of their condition is missing. They keep their place in the catalogue, which gets no smaller, and are
+//! listed as not tested.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use super::catalogue_spec::Untested;
 /// The gate's name among the reasons of a candidate.
 pub const EVENT_QUALITY_GATE: &str = "EVENT_QUALITY_GATE";
 
-/// The units of an event on a scope that are left out. They keep their place in the catalogue with p = 1 and e = 0, so
-/// the others pay for them as before.
+/// The units of an event on a scope that are left out. They keep their place in the catalogue with p = 1 and
+/// e = 0, so the others pay for them as before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exclusion {
     /// Event type whose units are left out.
@@ -41,8 +42,8 @@ pub struct Lacking {
     pub symbols: Vec<String>,
 }
 
-/// The conditions of a catalogue that are unknown on every event of these symbols: no event is in them, and none is in
-/// their negation. By event type and condition, however many horizons it has.
+/// The conditions of a catalogue that are unknown on every event of these symbols: no event is in them, and
+/// none is in their negation. By event type and condition, however many horizons it has.
 pub(super) fn unavailable(catalogue: &Catalogue, lacking: &[Lacking]) -> Vec<Untested> {
     let mut out: Vec<Untested> = Vec::new();
     let mut before: Option<&Arc<str>> = None;

@@ -1,12 +1,12 @@
-//! The gates of `gate_v1_phase2` on one candidate, every failure with its number and its threshold. Gates only remove
-//! rows after the error-controlled selection; they never make a discovery.
+//! The gates of `gate_v1_phase2` on one candidate, every failure with its number and its threshold. Gates
+//! only remove rows after the error-controlled selection; they never make a discovery.
 
 use super::candidate::{FailReason, Judgement, Measured, PromotionTrack};
 use super::failures::Failures;
 use crate::spec::gates::{Estimate, GatesSpec, Phase2Thresholds, Profile};
 
-/// The economic numbers, the gates, the reasons and the track of what a hypothesis has shown. `excluded` are the reasons
-/// for which its detector is not trusted; they stand first.
+/// The economic numbers, the gates, the reasons and the track of what a hypothesis has shown. `excluded` are
+/// the reasons for which its detector is not trusted; they stand first.
 pub(super) fn judge(
     measured: &Measured,
     gates: &GatesSpec,

@@ -1,10 +1,12 @@
-//! Hypotheses on a tree of three levels: events, the trades of an event (template and horizon), and the units of a trade
-//! (state and symbol). Nothing is published by it; it says what a reader may believe who goes down level by level.
+//! Hypotheses on a tree of three levels: events, the trades of an event (template and horizon), and the units
+//! of a trade (state and symbol). Nothing is published by it; it says what a reader may believe who goes down
+//! level by level.
 //!
-//! TreeBH (Bogomolov, Peterson, Benjamini and Sabatti 2021): the p of a node is Simes' of its children. Children of the
-//! root are tested by Benjamini-Hochberg at q; children of a node that was found, at its own level times the share that
-//! was found among its siblings. At every level the expected mean share of false ones over the families that were looked
-//! into is at most q, where p-values within families depend positively.
+//! TreeBH (Bogomolov, Peterson, Benjamini and Sabatti 2021): the p of a node is Simes' of its children.
+//! Children of the root are tested by Benjamini-Hochberg at q; children of a node that was found, at its own
+//! level times the share that was found among its siblings. At every level the expected mean share of false
+//! ones over the families that were looked into is at most q, where p-values within families depend
+//! positively.
 
 use super::cluster::count;
 use super::multiplicity::{bh_reject, simes};
@@ -72,14 +74,15 @@ mod tests {
 
     #[test]
     fn a_worked_tree() {
-        // Simes by trade: 0.004 * 4 / 1 = 0.016 and 0.3; 0.6; of the untested trade 1. By event: 0.016 * 2 = 0.032, and 0.6.
+        // Simes by trade: 0.004 * 4 / 1 = 0.016 and 0.3; 0.6; of the untested trade 1. By event: 0.016 * 2 =
+        // 0.032, and 0.6.
         let first = vec![trade(&[0.004, 0.3, 0.02], 4), trade(&[0.3], 1)];
         let second = vec![trade(&[0.6], 1), trade(&[], 3)];
         let tree = |weight| {
             [EventNode { weight, trades: first.clone() }, EventNode { weight: 1.0, trades: second.clone() }]
         };
-        // At 0.1 one of two events: 0.05 for its trades, of which 0.016 <= 0.05 / 2; half of 0.05 for its units, where 0.004 <= 0.025 / 4
-        // and 0.02 > 2 * 0.025 / 4.
+        // At 0.1 one of two events: 0.05 for its trades, of which 0.016 <= 0.05 / 2; half of 0.05 for its
+        // units, where 0.004 <= 0.025 / 4 and 0.02 > 2 * 0.025 / 4.
         assert_eq!(tree_bh(&tree(1.0), 0.1), FoundInTree { events: 1, trades: 1, units: 1 });
         // The event needs 0.032 <= q / 2.
         assert_eq!(tree_bh(&tree(1.0), 0.063), FoundInTree::default());

@@ -1,14 +1,15 @@
 //! The trial ledger: every unit that was ever looked at, so that the number of trials cannot be understated.
 //!
 //! Units that are new to the ledger when a catalogue is looked at are one *cohort*. Cohort b has the share
-//! `gamma_b = 6 / (pi^2 b^2)` of the error budget for ever, whatever comes later, and its units the weight
-//! `w = m gamma_b s` (m trials in all, s its share of the cohort: shares of a cohort add up to 1). A trial has its share from
-//! the day on which it begins: see [`super::begun`]. A cohort's shares have the shape that `gates.yaml` declares when it is
-//! opened, and are written down with it: a shape that changes later shapes later cohorts. A changed definition is a new unit in a later cohort; a removed unit stays counted; an identical
-//! definition that returns is the unit that it was.
+//! `gamma_b = 6 / (pi^2 b^2)` of the error budget for ever, whatever comes later, and its units the weight `w
+//! = m gamma_b s` (m trials in all, s its share of the cohort: shares of a cohort add up to 1). A trial has
+//! its share from the day on which it begins: see [`super::begun`]. A cohort's shares have the shape that
+//! `gates.yaml` declares when it is opened, and are written down with it: a shape that changes later shapes
+//! later cohorts. A changed definition is a new unit in a later cohort; a removed unit stays counted; an
+//! identical definition that returns is the unit that it was.
 //!
-//! Each statistic has a ledger of its own: what is tested beside discovery neither spends nor widens the budget of what
-//! may be published.
+//! Each statistic has a ledger of its own: what is tested beside discovery neither spends nor widens the
+//! budget of what may be published.
 //!
 //! Append-only and pure: the store keeps the trials, this module decides what to add.
 
@@ -71,7 +72,8 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Of a cohort with so many units of each tier. Where a tier is empty or nothing is set apart, every unit has the same.
+    /// Of a cohort with so many units of each tier. Where a tier is empty or nothing is set apart, every unit
+    /// has the same.
     pub(super) fn new(units: [usize; 2], procedure: &ProcedureSpec) -> Self {
         let apart = procedure.budget.pooled_unconditional;
         let [wide, narrow] = units.map(count);
@@ -247,8 +249,8 @@ impl TrialLedger {
         self.trials.values().map(|t| t.cohort).max().unwrap_or(0)
     }
 
-    /// What looking at a catalogue now, on data closed through `day`, adds: one cohort of the units that are new, or
-    /// nothing. The caller stores them before it looks.
+    /// What looking at a catalogue now, on data closed through `day`, adds: one cohort of the units that are
+    /// new, or nothing. The caller stores them before it looks.
     ///
     /// # Errors
     /// When the catalogue was declared closed and has new units, or is declared closed too late.
@@ -323,8 +325,8 @@ impl TrialLedger {
         new
     }
 
-    /// How the trials of a catalogue are accounted for. A unit that the ledger does not know has no share of the budget:
-    /// [`TrialLedger::admit`] comes first.
+    /// How the trials of a catalogue are accounted for. A unit that the ledger does not know has no share of
+    /// the budget: [`TrialLedger::admit`] comes first.
     #[must_use]
     pub fn account(&self, catalogue: &Catalogue) -> Accounting {
         let mut out = Accounting { total: self.trials.len(), ..Accounting::default() };

@@ -1,7 +1,8 @@
 //! Tests of what no single leg can trade: relative prices and variance.
 //!
-//! They are put to the same evidence, estimates and multiplicity as the hypotheses of discovery, each statistic for itself:
-//! what is found here neither spends nor widens the error budget of what may be published, and nothing here is published.
+//! They are put to the same evidence, estimates and multiplicity as the hypotheses of discovery, each
+//! statistic for itself: what is found here neither spends nor widens the error budget of what may be
+//! published, and nothing here is published.
 
 use crate::market::BPS;
 use std::sync::Arc;

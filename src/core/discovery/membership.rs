@@ -1,14 +1,15 @@
-//! Who takes part: which units may be rejected, and which symbols a pool holds. Both are decided by counts, costs and past
-//! volatility, never by a return that is tested.
+//! Who takes part: which units may be rejected, and which symbols a pool holds. Both are decided by counts,
+//! costs and past volatility, never by a return that is tested.
 //!
-//! A unit with fewer events or active days than every gate asks for has p = 1 (and e = 0) in every procedure: it could not
-//! be accepted, so it may not raise the k of the others. Its trial has not begun (see [`super::begun`]). Counts only grow, so a p falls from 1
-//! to what the evidence says on the day on which the counts suffice, and never rises.
+//! A unit with fewer events or active days than every gate asks for has p = 1 (and e = 0) in every procedure:
+//! it could not be accepted, so it may not raise the k of the others. Its trial has not begun (see
+//! [`super::begun`]). Counts only grow, so a p falls from 1 to what the evidence says on the day on which the
+//! counts suffice, and never rises.
 //!
-//! The same series twice is one hypothesis. While a condition has held on every event of a unit, the unit with the condition
-//! is the unit without it; while a pool holds the rows of one symbol, it is that symbol. The wider name of the former and the
-//! narrower of the latter stands for both, and the other has p = 1. Counts say so, and once a row tells them apart they
-//! are two for ever: such a p falls too, and never rises.
+//! The same series twice is one hypothesis. While a condition has held on every event of a unit, the unit
+//! with the condition is the unit without it; while a pool holds the rows of one symbol, it is that symbol.
+//! The wider name of the former and the narrower of the latter stands for both, and the other has p = 1.
+//! Counts say so, and once a row tells them apart they are two for ever: such a p falls too, and never rises.
 
 use std::collections::BTreeMap;
 
@@ -55,19 +56,20 @@ pub struct Influence {
     pub is_admitted: bool,
     /// Day scores of the traded side that were larger than they count.
     pub capped_days: u64,
-    /// Share of the largest day in the summed net score of the traded side; `None` where the sum is no gain. From 1 on
-    /// the evidence rests on that one day.
+    /// Share of the largest day in the summed net score of the traded side; `None` where the sum is no gain.
+    /// From 1 on the evidence rests on that one day.
     pub top_day_share: Option<f64>,
     /// Events whose sigma counts as more than it is.
     pub n_floored: u64,
     /// Events that a pooled unit leaves out.
     pub n_left_out_of_pool: u64,
-    /// Symbols that it leaves out as things stand. They are not traded: [`super::Candidate::scope`] is without them.
+    /// Symbols that it leaves out as things stand. They are not traded: [`super::Candidate::scope`] is
+    /// without them.
     pub left_out_symbols: Vec<Symbol>,
     /// The candidate that holds the very same rows and stands for both; this one's p is 1 in every procedure.
     pub same_series_as: Option<String>,
-    /// Calendar days until the evidence suffices, if it goes on as it has on average; `None` of what is found, does not take
-    /// part, or does not gain. A number to wait by: what is tested is chosen without it.
+    /// Calendar days until the evidence suffices, if it goes on as it has on average; `None` of what is
+    /// found, does not take part, or does not gain. A number to wait by: what is tested is chosen without it.
     pub days_to_decision: Option<f64>,
     /// `ln` of [`super::Candidate::e_value`], which ends at 1e304.
     pub log_e_value: f64,
@@ -93,8 +95,8 @@ impl Default for Influence {
     }
 }
 
-/// The unit that holds the very same rows as a unit of its block and stands for both. `events` says how many rows a scope
-/// and condition of the block have used.
+/// The unit that holds the very same rows as a unit of its block and stands for both. `events` says how many
+/// rows a scope and condition of the block have used.
 #[must_use]
 pub fn twin(
     catalogue: &Catalogue,

@@ -1,6 +1,6 @@
-//! Discovery: from booked outcomes to candidates. Evidence is accumulated one closed UTC day at a time and stays valid
-//! although it is looked at every day; shrinkage estimates and never tests; multiplicity is accounted for over the whole
-//! catalogue of hypotheses; gates judge what is left.
+//! Discovery: from booked outcomes to candidates. Evidence is accumulated one closed UTC day at a time and
+//! stays valid although it is looked at every day; shrinkage estimates and never tests; multiplicity is
+//! accounted for over the whole catalogue of hypotheses; gates judge what is left.
 //!
 //! ```text
 //! OutcomeTable ── catalogue ── evidence (day by day) ── conclude ── candidates
@@ -10,8 +10,9 @@
 //!                                                           └ gating
 //! ```
 //!
-//! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The statistics are
-//! plain functions and public, so that they can be checked against other implementations one by one.
+//! Pure: no clock, no I/O, no randomness. Formulas and their sources stand beside the functions. The
+//! statistics are plain functions and public, so that they can be checked against other implementations one
+//! by one.
 
 mod accounting;
 pub mod ash;

@@ -1,5 +1,6 @@
-//! Life after publication: a Shiryaev-Roberts e-detector for "the edge is below its floor" (Shin, Ramdas and Rinaldo
-//! 2024). While the mean is at or above the floor, the mean time until `R >= A` is at least `A` active days.
+//! Life after publication: a Shiryaev-Roberts e-detector for "the edge is below its floor" (Shin, Ramdas and
+//! Rinaldo 2024). While the mean is at or above the floor, the mean time until `R >= A` is at least `A`
+//! active days.
 
 use super::candidate::DirectionRule;
 use super::eprocess::{MixParams, RunningScale};
@@ -32,8 +33,9 @@ impl RetireDetector {
         }
     }
 
-    /// Takes a day's gross score and weight in the traded direction; `floor` is the least acceptable return per trade,
-    /// decimal. Returns the mean of `R = (R + 1)(1 + l y)` over the bets, `y = -(z - floor W) / scale`, clipped.
+    /// Takes a day's gross score and weight in the traded direction; `floor` is the least acceptable return
+    /// per trade, decimal. Returns the mean of `R = (R + 1)(1 + l y)` over the bets, `y = -(z - floor W) /
+    /// scale`, clipped.
     pub fn step(&mut self, z: f64, weight: f64, floor: f64) -> f64 {
         let scale = self.scale.step_within(z, self.decay, self.cap);
         let y = (-(z - floor * weight) / scale).clamp(-self.clip, self.clip);
@@ -98,8 +100,8 @@ pub struct MonitorReport {
     pub quarantined: bool,
 }
 
-/// Goes over a unit's closed days after publication, in order. A function of the days and the claim: running it daily,
-/// hourly or once gives the same report.
+/// Goes over a unit's closed days after publication, in order. A function of the days and the claim: running
+/// it daily, hourly or once gives the same report.
 #[must_use]
 pub fn monitor(days: &[DaySum], claim: &Claim, spec: &MonitoringSpec, params: &MixParams) -> MonitorReport {
     let floor = claim.floor(spec);

@@ -1,8 +1,8 @@
-//! Accounting for how many hypotheses were looked at. All procedures are monotone in the p-values, so that with running
-//! minima (`p_any`) the rejected set only grows.
+//! Accounting for how many hypotheses were looked at. All procedures are monotone in the p-values, so that
+//! with running minima (`p_any`) the rejected set only grows.
 //!
-//! `m` is the size of the catalogue. Hypotheses without evidence count with p = 1: they may be left out of the slices,
-//! never out of `m`.
+//! `m` is the size of the catalogue. Hypotheses without evidence count with p = 1: they may be left out of
+//! the slices, never out of `m`.
 
 use super::cluster::count;
 
@@ -12,7 +12,8 @@ pub fn harmonic(m: usize) -> f64 {
     (1..=m).map(|i| 1.0 / count(i)).sum()
 }
 
-/// Share of the error budget of cohort `b` (from 1): `6 / (pi^2 b^2)`, which sums to 1 over all cohorts for ever.
+/// Share of the error budget of cohort `b` (from 1): `6 / (pi^2 b^2)`, which sums to 1 over all cohorts for
+/// ever.
 #[must_use]
 pub fn cohort_budget(b: u32) -> f64 {
     let b = f64::from(b.max(1));
@@ -52,13 +53,15 @@ pub fn bh_reject(p: &[f64], m: usize, q: f64) -> (usize, Vec<bool>) {
     (k, reject)
 }
 
-/// `p / w`: weighted BH is BH on these (Genovese, Roeder and Wasserman 2006); weights average at most 1 over `m`.
+/// `p / w`: weighted BH is BH on these (Genovese, Roeder and Wasserman 2006); weights average at most 1 over
+/// `m`.
 #[must_use]
 pub fn weigh(p: &[f64], weights: &[f64]) -> Vec<f64> {
     p.iter().zip(weights).map(|(p, w)| if *w > 0.0 { p / w } else { f64::INFINITY }).collect()
 }
 
-/// Simes p-value of a group of `size` hypotheses of which `p` are the tested ones: `min_i p_(i) size / i`, at most 1.
+/// Simes p-value of a group of `size` hypotheses of which `p` are the tested ones: `min_i p_(i) size / i`, at
+/// most 1.
 #[must_use]
 pub fn simes(p: &[f64], size: usize) -> f64 {
     ascending(p)
@@ -68,8 +71,8 @@ pub fn simes(p: &[f64], size: usize) -> f64 {
         .fold(1.0, f64::min)
 }
 
-/// A partition of hypotheses into groups: `members[i]` is the group of hypothesis i, `sizes[g]` counts all of group g's
-/// hypotheses in the catalogue, tested or not. Groups without a tested member are in `sizes` too.
+/// A partition of hypotheses into groups: `members[i]` is the group of hypothesis i, `sizes[g]` counts all of
+/// group g's hypotheses in the catalogue, tested or not. Groups without a tested member are in `sizes` too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groups {
     /// Group of each hypothesis.
@@ -91,8 +94,8 @@ pub struct BbDecision {
     pub rejected: Vec<bool>,
 }
 
-/// Benjamini and Bogomolov (2014): select groups by BH on their Simes p at level q, then BH inside the selected ones at
-/// `q R / N`, with R of N groups selected.
+/// Benjamini and Bogomolov (2014): select groups by BH on their Simes p at level q, then BH inside the
+/// selected ones at `q R / N`, with R of N groups selected.
 #[must_use]
 pub fn grouped_bb(p: &[f64], groups: &Groups, q: f64) -> BbDecision {
     let by_group = split(p, groups);
@@ -110,9 +113,9 @@ pub fn grouped_bb(p: &[f64], groups: &Groups, q: f64) -> BbDecision {
 
 /// The smallest level at which [`grouped_bb`] rejects each hypothesis; 1 where it never does.
 ///
-/// A hypothesis with within-group adjusted p `a` in a group with adjusted Simes p `s` is rejected at level q iff
-/// `s <= q` and `a <= q R(q) / N`. R is a step function that jumps at the sorted adjusted Simes p's, so the smallest q
-/// lies on the first step r where `a N / r` is reached before the next jump.
+/// A hypothesis with within-group adjusted p `a` in a group with adjusted Simes p `s` is rejected at level q
+/// iff `s <= q` and `a <= q R(q) / N`. R is a step function that jumps at the sorted adjusted Simes p's, so
+/// the smallest q lies on the first step r where `a N / r` is reached before the next jump.
 #[must_use]
 pub fn grouped_bb_adjust(p: &[f64], groups: &Groups) -> Vec<f64> {
     let n = groups.sizes.len();
@@ -139,8 +142,8 @@ pub fn grouped_bb_adjust(p: &[f64], groups: &Groups) -> Vec<f64> {
     adjusted
 }
 
-/// e-BH (Wang and Ramdas 2022) at level `q`: the k largest are rejected, `k = max{k : k e_(k) / m >= 1/q}`. Returns k,
-/// the threshold `m / (q k)` and the set.
+/// e-BH (Wang and Ramdas 2022) at level `q`: the k largest are rejected, `k = max{k : k e_(k) / m >= 1/q}`.
+/// Returns k, the threshold `m / (q k)` and the set.
 #[must_use]
 pub fn ebh_reject(e: &[f64], m: usize, q: f64) -> (usize, f64, Vec<bool>) {
     let negative: Vec<f64> = e.iter().map(|e| if e.is_nan() { 0.0 } else { -e }).collect();

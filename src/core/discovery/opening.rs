@@ -25,7 +25,8 @@ pub struct Opening {
     pub budget: f64,
     /// The new ones by event type.
     pub by_event: BTreeMap<String, usize>,
-    /// Trials of the ledger that the catalogue does not have: they stay counted, and what was spent on them stays spent.
+    /// Trials of the ledger that the catalogue does not have: they stay counted, and what was spent on them
+    /// stays spent.
     pub left_behind: usize,
     /// Why nothing may be looked at under these specs.
     pub refusal: Option<String>,

@@ -1,5 +1,6 @@
-//! An evidence book as records, one per closed day: what is kept across restarts. A record holds the day's rows, not
-//! what was made of them; putting the rows back is the same arithmetic in the same order, and leaves the same bits.
+//! An evidence book as records, one per closed day: what is kept across restarts. A record holds the day's
+//! rows, not what was made of them; putting the rows back is the same arithmetic in the same order, and
+//! leaves the same bits.
 //!
 //! ```text
 //! record   rows, block after block: block u32 | symbol u16 | fate u8 | pool u8 | conditions u64, and of a row that is
@@ -31,8 +32,8 @@ impl EvidenceBook {
         Sha256::digest(text).into()
     }
 
-    /// Records of the days after `after` (`before` is the link at it) through the last one taken, a day without rows
-    /// included.
+    /// Records of the days after `after` (`before` is the link at it) through the last one taken, a day
+    /// without rows included.
     #[must_use]
     pub fn records(&self, after: i64, before: [u8; 32]) -> Vec<DayRecord> {
         let Some(through) = self.through_day else { return Vec::new() };
@@ -55,8 +56,9 @@ impl EvidenceBook {
         records.collect()
     }
 
-    /// Puts recorded days back, in order, onto an empty book. Returns how many fit: from the first record whose link is
-    /// wrong, that does not follow its predecessor or does not fit the catalogue, nothing is taken.
+    /// Puts recorded days back, in order, onto an empty book. Returns how many fit: from the first record
+    /// whose link is wrong, that does not follow its predecessor or does not fit the catalogue, nothing is
+    /// taken.
     pub fn restore(&mut self, records: &[DayRecord]) -> usize {
         let fit = self.put_back(records);
         self.catch_up();

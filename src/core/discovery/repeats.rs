@@ -1,5 +1,5 @@
-//! Rows of one event and holding period that occur more than once. Counted twice, an event would be two; and where the
-//! copies differ, the result would depend on their order.
+//! Rows of one event and holding period that occur more than once. Counted twice, an event would be two; and
+//! where the copies differ, the result would depend on their order.
 
 use super::table::OutcomeTable;
 use super::table_error::TableError;
@@ -13,8 +13,8 @@ const NAMED: usize = 8;
 pub enum Repeats {
     /// Refuse the table.
     Refuse,
-    /// Keep one row of each event and holding period. Where the copies contradict each other nobody knows what happened:
-    /// the row that is kept has no return, and is counted as one that cannot be scored.
+    /// Keep one row of each event and holding period. Where the copies contradict each other nobody knows
+    /// what happened: the row that is kept has no return, and is counted as one that cannot be scored.
     Collapse,
 }
 

@@ -111,9 +111,11 @@ pub struct DiscoverySummary {
     pub rows: usize,
     /// Rows that entered the evidence.
     pub rows_used: u64,
-    /// Rows whose exit falls on a later day than the entry, and of which nobody knows where they stood at midnight.
+    /// Rows whose exit falls on a later day than the entry, and of which nobody knows where they stood at
+    /// midnight.
     pub rows_purged: u64,
-    /// Of the rows that entered the evidence, those that were marked to market at a midnight and carried over it.
+    /// Of the rows that entered the evidence, those that were marked to market at a midnight and carried over
+    /// it.
     pub rows_marked: u64,
     /// Rows that cannot be scored: return, cost or scale unknown, infinite or beyond any market.
     pub rows_dropped: u64,
@@ -127,7 +129,8 @@ pub struct DiscoverySummary {
     pub left_out_of_pool: Vec<LeftOutSymbol>,
     /// Rows of the input that repeated another and were collapsed into it.
     pub rows_repeated: u64,
-    /// Events and holding periods whose rows contradicted each other: each counts as one row without a known return.
+    /// Events and holding periods whose rows contradicted each other: each counts as one row without a known
+    /// return.
     pub rows_contradicting: u64,
     /// Last UTC day that was taken, as a date.
     pub closed_through: Option<String>,
@@ -194,8 +197,8 @@ fn last_day(table: &OutcomeTable) -> Option<i64> {
     table.timestamp.last().map(|t| Ts(*t).day())
 }
 
-/// The evidence of every closed day of a table. Where every day counts as closed, the windows that cross the last
-/// midnight are counted too.
+/// The evidence of every closed day of a table. Where every day counts as closed, the windows that cross the
+/// last midnight are counted too.
 #[must_use]
 pub fn book_of(table: &OutcomeTable, catalogue: &Catalogue, config: &DiscoveryConfig) -> EvidenceBook {
     let mut book = config.open_book(catalogue);
@@ -211,7 +214,8 @@ pub fn conclude_book(catalogue: &Catalogue, book: &EvidenceBook, config: &Discov
     conclude_in(catalogue, book, &Accounting::alone(catalogue, &config.gates.multiplicity), config)
 }
 
-/// The conclusions from a book, with all trials of a ledger accounted for: what a daemon does after each closed day.
+/// The conclusions from a book, with all trials of a ledger accounted for: what a daemon does after each
+/// closed day.
 #[must_use]
 pub fn conclude_in(
     catalogue: &Catalogue,

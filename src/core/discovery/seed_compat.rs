@@ -1,5 +1,5 @@
-//! The prior system's rules, reproduced for parity tests only. None of this may publish: its tests ignore dependence,
-//! its shrunken p is not a p-value, and its two-stage FDR lacks the selection adjustment.
+//! The prior system's rules, reproduced for parity tests only. None of this may publish: its tests ignore
+//! dependence, its shrunken p is not a p-value, and its two-stage FDR lacks the selection adjustment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,10 +100,10 @@ pub struct SeedRow {
     pub sd: f64,
 }
 
-/// The prior system's q-values: shrinkage of every row of an (event, horizon) towards the cell's mean, t of the shrunken
-/// mean with `n - 1` degrees of freedom, then per event type [`seed_two_stage`] over families of (symbol, event,
-/// horizon). Rows with fewer than `min_sample_size` events get 1. Its two clones of each series (the verbs) have equal
-/// p, and doubling every family and every row leaves its q-values as they are.
+/// The prior system's q-values: shrinkage of every row of an (event, horizon) towards the cell's mean, t of
+/// the shrunken mean with `n - 1` degrees of freedom, then per event type [`seed_two_stage`] over families of
+/// (symbol, event, horizon). Rows with fewer than `min_sample_size` events get 1. Its two clones of each
+/// series (the verbs) have equal p, and doubling every family and every row leaves its q-values as they are.
 #[must_use]
 pub fn seed_q_values(rows: &[SeedRow], level: f64, min_sample_size: f64) -> Vec<Option<f64>> {
     let mut cells: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -1,10 +1,11 @@
 //! Shrinkage of effects towards their parents. It estimates; it never tests.
 //!
-//! `w = tau^2 / (tau^2 + SE^2) = n / (n + lambda)` with `lambda = n SE^2 / tau^2`. The between-variance `tau^2` around a known
-//! parent is the one of restricted likelihood, `sum(((m - theta)^2 - SE^2 - tau^2) w^2) = 0` with `w = 1 / (tau^2 + SE^2)`,
-//! iterated from that of Paule and Mandel (1982), `sum((m - theta)^2 w) = k`. A very precise child weighs like any other once
-//! `tau^2` exceeds its error. By moments children weigh `1 / SE^4` for ever, so that one precise sibling is the estimate;
-//! the likelihood started at 0 would begin there too.
+//! `w = tau^2 / (tau^2 + SE^2) = n / (n + lambda)` with `lambda = n SE^2 / tau^2`. The between-variance
+//! `tau^2` around a known parent is the one of restricted likelihood, `sum(((m - theta)^2 - SE^2 - tau^2)
+//! w^2) = 0` with `w = 1 / (tau^2 + SE^2)`, iterated from that of Paule and Mandel (1982), `sum((m - theta)^2
+//! w) = k`. A very precise child weighs like any other once `tau^2` exceeds its error. By moments children
+//! weigh `1 / SE^4` for ever, so that one precise sibling is the estimate; the likelihood started at 0 would
+//! begin there too.
 
 use libm::sqrt;
 
@@ -61,8 +62,8 @@ pub fn between_variance(children: &[Child], parent: f64) -> f64 {
 
 /// The variance by which the children deviate as much as it says, and 0 where they deviate less without any.
 ///
-/// Newton's method from 0: the deviation is a falling convex function of `tau^2`, so that the steps go up to the root and
-/// never beyond it.
+/// Newton's method from 0: the deviation is a falling convex function of `tau^2`, so that the steps go up to
+/// the root and never beyond it.
 fn paule_mandel(children: &[Child], parent: f64) -> f64 {
     let wanted = count(children.len());
     let mut tau2 = 0.0;

@@ -1,7 +1,7 @@
 //! The e-processes of up to four signs over the same days, side by side in vector registers.
 //!
-//! Wealths are kept as numbers with a shared binary exponent, so that a day costs no logarithm; the supremum is
-//! evaluated exactly, but only where an upper bound of E says that it may have grown.
+//! Wealths are kept as numbers with a shared binary exponent, so that a day costs no logarithm; the supremum
+//! is evaluated exactly, but only where an upper bound of E says that it may have grown.
 
 use libm::exp;
 use wide::f64x4;
@@ -19,8 +19,9 @@ const LARGEST_SUM: f64 = 8e99;
 const LANES: usize = 4;
 const ALL_LANES: u32 = 0b1111;
 
-/// Evidence of `N` signs, one to four: scale, SYM, BET and the running supremum of MIX of each. With fewer than four, the
-/// other lanes repeat them. Even signs are of the follow side, odd ones of the fade side: see [`MixParams::sym_weights`].
+/// Evidence of `N` signs, one to four: scale, SYM, BET and the running supremum of MIX of each. With fewer
+/// than four, the other lanes repeat them. Even signs are of the follow side, odd ones of the fade side: see
+/// [`MixParams::sym_weights`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SignProcesses<const N: usize> {
     /// Weights of SYM.
@@ -95,9 +96,10 @@ impl<const N: usize> SignProcesses<N> {
 
     /// Takes one closed day's finite scores.
     ///
-    /// With `x = max(s, 0)/sqrt(v+rho)`, `E_SYM <= sqrt(rho/(v+rho)) exp(x^2/2) 2 Phi(x)` (where s <= 0 by Mills' ratio),
-    /// `exp(x^2/2) <= (1 - x^2/32)^-16` below x^2 = 32, and `2 Phi(x) <= 1 + 0.8 x`, whose square is at most
-    /// `1.4 + 2.24 x^2`. Where that bound leaves E at or below the supremum, E is not evaluated.
+    /// With `x = max(s, 0)/sqrt(v+rho)`, `E_SYM <= sqrt(rho/(v+rho)) exp(x^2/2) 2 Phi(x)` (where s <= 0 by
+    /// Mills' ratio), `exp(x^2/2) <= (1 - x^2/32)^-16` below x^2 = 32, and `2 Phi(x) <= 1 + 0.8 x`, whose
+    /// square is at most `1.4 + 2.24 x^2`. Where that bound leaves E at or below the supremum, E is not
+    /// evaluated.
     #[inline]
     pub fn step(&mut self, z: [f64; N], params: &MixParams) {
         const MORE: f64 = 1.0 + 1e-9;
@@ -151,7 +153,8 @@ impl<const N: usize> SignProcesses<N> {
         self.capped.iter_mut().enumerate().for_each(|(lane, n)| *n += lanes >> lane & 1);
     }
 
-    /// Brings wealths back near 1 and raises the suprema that have grown, except in lanes that are known to be below.
+    /// Brings wealths back near 1 and raises the suprema that have grown, except in lanes that are known to
+    /// be below.
     #[cold]
     #[inline(never)]
     fn raise(&mut self, below: u32, sum: [f64; LANES], params: &MixParams) {

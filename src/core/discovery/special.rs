@@ -1,5 +1,5 @@
-//! Tails of distributions, accurate far out (1e-9 relative and better), in `libm` and `statrs` only, so that they give the
-//! same bits everywhere.
+//! Tails of distributions, accurate far out (1e-9 relative and better), in `libm` and `statrs` only, so that
+//! they give the same bits everywhere.
 
 use libm::{exp, lgamma, log, log1p, sqrt};
 
@@ -22,8 +22,8 @@ pub fn t_sf(t: f64, df: f64) -> f64 {
     0.5 * beta_inc(0.5 * df, 0.5, df / (df + square), square / (df + square))
 }
 
-/// Upper quantile of Student's t by its expansion around the normal one (Abramowitz and Stegun 26.7.5): to a thousandth from
-/// 5 degrees of freedom on, for tails down to a hundredth.
+/// Upper quantile of Student's t by its expansion around the normal one (Abramowitz and Stegun 26.7.5): to a
+/// thousandth from 5 degrees of freedom on, for tails down to a hundredth.
 #[must_use]
 pub fn t_isf(p: f64, df: f64) -> f64 {
     let z = normal_isf(p);

@@ -1,5 +1,6 @@
-//! The outcome table: what discovery reads. Columns with dictionary codes, one row per event and horizon, sorted by
-//! (timestamp, symbol, event, horizon), so that nothing downstream depends on the order of the input.
+//! The outcome table: what discovery reads. Columns with dictionary codes, one row per event and horizon,
+//! sorted by (timestamp, symbol, event, horizon), so that nothing downstream depends on the order of the
+//! input.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub struct OutcomeRow<'a> {
     pub horizon: &'a str,
     /// Unsigned, decimal; NaN unknown.
     pub forward_return: f64,
-    /// The part of it up to the first UTC midnight inside the window; NaN where there is none, or it is unknown.
+    /// The part of it up to the first UTC midnight inside the window; NaN where there is none, or it is
+    /// unknown.
     pub mark: f64,
     /// Full round-trip cost, bps.
     pub cost_bps: f64,
@@ -68,12 +70,13 @@ pub struct OutcomeTable {
     pub direction: Vec<i8>,
     /// Unsigned forward return per row, decimal.
     pub forward_return: Vec<f64>,
-    /// The part of it up to the first UTC midnight inside the window, NaN where there is none; empty in a table that does not
-    /// know it: rows whose window crosses midnight are then only counted.
+    /// The part of it up to the first UTC midnight inside the window, NaN where there is none; empty in a
+    /// table that does not know it: rows whose window crosses midnight are then only counted.
     pub mark: Vec<f64>,
     /// Round-trip cost per row, decimal.
     pub cost: Vec<f64>,
-    /// Scale of the scores per row (`sigma_event`, or `sigma_bar` in a table without it); empty where it has neither.
+    /// Scale of the scores per row (`sigma_event`, or `sigma_bar` in a table without it); empty where it has
+    /// neither.
     pub sigma_bar: Vec<f64>,
     /// Which conditions hold (known true): [`OutcomeTable::words`] words of 64 bits per row.
     pub active: Vec<u64>,
@@ -104,8 +107,9 @@ impl OutcomeTable {
         self.active[row * self.words() + condition / 64] >> (condition % 64) & 1 == 1
     }
 
-    /// From matured outcomes, and positions that were open at a midnight and are open still, with what held on their events. `states` names the graph's states in the order of
-    /// [`crate::outcomes::Event::states`]; conditions that name anything else are left out.
+    /// From matured outcomes, and positions that were open at a midnight and are open still, with what held
+    /// on their events. `states` names the graph's states in the order of [`crate::outcomes::Event::states`];
+    /// conditions that name anything else are left out.
     ///
     /// # Errors
     /// When the rows contradict each other; cannot happen for outcomes of one compiled spec.
@@ -142,7 +146,8 @@ impl OutcomeTable {
                     symbol: event.symbol.as_str(),
                     timestamp: event.bar.open(),
                     entry: outcome.entry(),
-                    // The close of the exit bar: nobody knows the outcome earlier, whichever of its prices closes it.
+                    // The close of the exit bar: nobody knows the outcome earlier, whichever of its prices
+                    // closes it.
                     exit: outcome.matured(),
                     direction: tested.direction,
                     horizon: &outcome.horizon.label,
@@ -165,7 +170,8 @@ pub struct Tested {
     pub direction: i8,
     /// The number, unsigned: a return is decimal. NaN unknown.
     pub value: f64,
-    /// Where it stood at the midnight inside its window. NaN where there is none, or the number cannot be marked.
+    /// Where it stood at the midnight inside its window. NaN where there is none, or the number cannot be
+    /// marked.
     pub mark: f64,
     /// What it costs to have it, bps.
     pub cost_bps: f64,
@@ -174,8 +180,8 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// The forward return of the symbol, less the funding that a long position has paid, where that is known. The funding is in
-    /// the part after the midnight, if there is one: it is known before the exit.
+    /// The forward return of the symbol, less the funding that a long position has paid, where that is known.
+    /// The funding is in the part after the midnight, if there is one: it is known before the exit.
     #[must_use]
     pub fn own_return(outcome: &Outcome) -> Self {
         Self {

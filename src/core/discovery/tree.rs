@@ -1,5 +1,6 @@
-//! The hierarchical estimate: horizon -> family -> event -> state -> symbol, each level shrunk towards its parent with
-//! the sampling noise taken out of the between-variance. On the follow side; the caller turns it to the traded side.
+//! The hierarchical estimate: horizon -> family -> event -> state -> symbol, each level shrunk towards its
+//! parent with the sampling noise taken out of the between-variance. On the follow side; the caller turns it
+//! to the traded side.
 //!
 //! A node whose own standard error is undefined (too few days) gets weight 0: it is its parent.
 
@@ -29,7 +30,8 @@ pub(super) struct TreeEstimate {
     pub unit_weight: f64,
 }
 
-/// Estimates for every unit, by block and local number. `units` holds each unit's cluster t, `None` where undefined.
+/// Estimates for every unit, by block and local number. `units` holds each unit's cluster t, `None` where
+/// undefined.
 #[must_use]
 pub(super) fn tree_estimates(
     catalogue: &Catalogue,
@@ -147,8 +149,8 @@ fn event_days(catalogue: &Catalogue, book: &EvidenceBook, b: usize) -> Vec<DaySu
     merge(days.iter())
 }
 
-/// Adds series up by day, in the order given. Days that are no numbers are left out: one broken return must not reach its
-/// family.
+/// Adds series up by day, in the order given. Days that are no numbers are left out: one broken return must
+/// not reach its family.
 fn merge<'a>(series: impl Iterator<Item = &'a Vec<DaySum>>) -> Vec<DaySum> {
     let mut all: Vec<DaySum> = series.flatten().filter(|d| d.is_finite()).copied().collect();
     // Stable: days that several series share keep the series' order, so the sums have one order of addition.

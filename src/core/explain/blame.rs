@@ -20,8 +20,8 @@ impl Trace {
         walk.reasons
     }
 
-    /// The comparisons (or other parts that are no connective) that made a known truth value what it is, with the
-    /// numbers compared.
+    /// The comparisons (or other parts that are no connective) that made a known truth value what it is, with
+    /// the numbers compared.
     pub(super) fn why_known(&self, symbol: usize, node: NodeId) -> Vec<String> {
         let mut deciding = Vec::new();
         self.deciding(symbol, node, &mut deciding);

@@ -1,9 +1,10 @@
-//! Why a name has the value it has on a bar: the engine itself, run over the part of the graph that the name needs.
+//! Why a name has the value it has on a bar: the engine itself, run over the part of the graph that the name
+//! needs.
 //!
-//! Nothing here evaluates an expression. [`Tracer`] replays the raw log through the same joiner and engine as the
-//! pipeline and keeps every node's value on the asked bar; [`Trace`] says in words what the detector did with them.
-//! [`Census`] counts how often an event fires. Both are fed stretches of the log by whoever has a store, so the room is
-//! pure and serves the command line and the daemon alike.
+//! Nothing here evaluates an expression. [`Tracer`] replays the raw log through the same joiner and engine as
+//! the pipeline and keeps every node's value on the asked bar; [`Trace`] says in words what the detector did
+//! with them. [`Census`] counts how often an event fires. Both are fed stretches of the log by whoever has a
+//! store, so the room is pure and serves the command line and the daemon alike.
 //!
 //! | file | idea |
 //! | --- | --- |

@@ -28,7 +28,8 @@ pub struct History {
     pub end: BarIndex,
 }
 
-/// A stretch of the raw log that is wanted next. The first one lies before the history: what was known when it began.
+/// A stretch of the raw log that is wanted next. The first one lies before the history: what was known when
+/// it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Symbols, in this order.

@@ -90,7 +90,8 @@ impl Trace {
         }
     }
 
-    /// One node a line, its value before it, inputs indented below it. A node that was drawn is not drawn again.
+    /// One node a line, its value before it, inputs indented below it. A node that was drawn is not drawn
+    /// again.
     fn tree(&self, brief: bool) -> String {
         let mut lines: Vec<(String, String)> = Vec::new();
         let mut drawn = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! What the detector did on the bar, in words. Whether a trigger became an onset, and what suppressed it, is read from
-//! the detector's own counters; only the wording is made here.
+//! What the detector did on the bar, in words. Whether a trigger became an onset, and what suppressed it, is
+//! read from the detector's own counters; only the wording is made here.
 
 use super::show::value_text;
 use super::trace::{DetectorTrace, Trace};

@@ -1,5 +1,5 @@
-//! Expressions with their macros substituted, and the names an expression reads: for explanations and checks. The
-//! compiler does not work on these (it binds arguments first); the result means the same.
+//! Expressions with their macros substituted, and the names an expression reads: for explanations and checks.
+//! The compiler does not work on these (it binds arguments first); the result means the same.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
-//! What can be said of a node without running it: how far back it reads, when it is first known, which sources it
-//! needs, whether it depends on where the history starts, and a hash of everything that decides its values.
+//! What can be said of a node without running it: how far back it reads, when it is first known, which
+//! sources it needs, whether it depends on where the history starts, and a hash of everything that decides
+//! its values.
 
 use sha2::{Digest, Sha256};
 
@@ -63,7 +64,8 @@ pub struct NodeFacts {
     pub warm_up: LookBack,
     /// Every source read, of whatever symbol.
     pub reads: SourceSet,
-    /// Sources of the own symbol without which the value is never known. A `coalesce` needs its second argument only.
+    /// Sources of the own symbol without which the value is never known. A `coalesce` needs its second
+    /// argument only.
     pub needs: SourceSet,
     /// Whether other symbols are read.
     pub cross_symbol: bool,

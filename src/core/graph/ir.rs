@@ -1,8 +1,8 @@
 //! The compiled form of all specs: one hash-consed DAG per symbol, in evaluation order.
 //!
-//! Everything is a series of `f64`, one value per row of the 5-minute grid. Booleans are Kleene values encoded as
-//! `1.0`, `0.0` and NaN (unknown). A node's inputs always precede it in [`Graph::nodes`]. Nodes know nothing of
-//! names, files or time zones; names live in [`Output`] and [`EventNode`].
+//! Everything is a series of `f64`, one value per row of the 5-minute grid. Booleans are Kleene values
+//! encoded as `1.0`, `0.0` and NaN (unknown). A node's inputs always precede it in [`Graph::nodes`]. Nodes
+//! know nothing of names, files or time zones; names live in [`Output`] and [`EventNode`].
 
 use crate::market::{Source, Symbol};
 
@@ -255,8 +255,8 @@ pub struct Node {
     pub op: Op,
     /// Operands, all with smaller ids.
     pub inputs: Vec<NodeId>,
-    /// Event clock (`on=c`): a Bool node; the operator sees only rows where it is known true and its last output is
-    /// held in between.
+    /// Event clock (`on=c`): a Bool node; the operator sees only rows where it is known true and its last
+    /// output is held in between.
     pub clock: Option<NodeId>,
     /// Type of the output.
     pub ty: Type,
@@ -284,8 +284,8 @@ pub struct EventNode {
     pub onset: Onset,
     /// Rows after an emitted onset during which another is dropped (`t - last < spacing` is dropped).
     pub spacing_bars: u32,
-    /// Longest episode in rows; `None`: no `max_bars` in the spec, the episode is the onset row alone unless there
-    /// is an `exit`.
+    /// Longest episode in rows; `None`: no `max_bars` in the spec, the episode is the onset row alone unless
+    /// there is an `exit`.
     pub max_bars: Option<u32>,
     /// Whether the spec has an `exit`. Without one, the detect node's exit input is `Truth(Some(false))`.
     pub has_exit: bool,

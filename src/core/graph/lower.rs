@@ -1,8 +1,9 @@
 //! Definitions to one hash-consed DAG.
 //!
-//! Names are lowered on first use, so definitions may stand in any order and in any file; a name that is reached again
-//! while it is being lowered is a cycle. Macro arguments are lowered in the caller's scope before the body, which is
-//! lowered in the global scope: a macro cannot capture a let-binding. Equal nodes are one node, whoever wrote them.
+//! Names are lowered on first use, so definitions may stand in any order and in any file; a name that is
+//! reached again while it is being lowered is a cycle. Macro arguments are lowered in the caller's scope
+//! before the body, which is lowered in the global scope: a macro cannot capture a let-binding. Equal nodes
+//! are one node, whoever wrote them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

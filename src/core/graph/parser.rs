@@ -1,7 +1,7 @@
 //! Tokens to an expression.
 //!
-//! From loose to tight: `or`, `and`, `not`, comparisons (which do not chain), `+ -`, `* /`, unary `-`, `^` (groups to
-//! the right, so `-x^2` is `-(x^2)`).
+//! From loose to tight: `or`, `and`, `not`, comparisons (which do not chain), `+ -`, `* /`, unary `-`, `^`
+//! (groups to the right, so `-x^2` is `-(x^2)`).
 
 use super::ast::{Arg, Binary, Call, Expr, ExprKind, LangError, NEG_STRENGTH, NOT_STRENGTH, Span, Unary};
 use super::lexer::{Token, tokens};

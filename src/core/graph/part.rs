@@ -4,8 +4,8 @@ use super::ir::{EventId, Graph, Node, NodeId, Op};
 
 /// The nodes of `whole` that `roots` need, as a graph of its own.
 ///
-/// Features and states stay where their node does; so do detectors, whose [`EventId`]s count anew, and of their
-/// snapshots the values that are left.
+/// Features and states stay where their node does; so do detectors, whose [`EventId`]s count anew, and of
+/// their snapshots the values that are left.
 #[must_use]
 pub fn part(whole: &Graph, roots: impl IntoIterator<Item = NodeId>) -> Graph {
     let keep = needed(whole, roots);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::ast::{Expr, Span};
 use super::ir::{Onset, SymbolRef};
 
-/// Every definition of a spec directory. An expression that did not parse is `None`: it was reported already, and what
-/// reads it is not reported again.
+/// Every definition of a spec directory. An expression that did not parse is `None`: it was reported already,
+/// and what reads it is not reported again.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The macros of `macros.yaml`.

@@ -3,8 +3,8 @@
 //!
 //! An operator of the language is a row, [`Operator`], in the file of its family under [`super::ops`]; every
 //! part of a row is required, so a row that lacks one does not compile. What the engine and the explanations
-//! need to know of the
-//! *node* that a row makes is the node's [sheet](super::sheet). `docs/extend.md` adds an operator step by step.
+//! need to know of the *node* that a row makes is the node's [sheet](super::sheet). `docs/extend.md` adds an
+//! operator step by step.
 
 use super::calls::Bound;
 use super::ir::{NodeId, Type};

@@ -3,8 +3,8 @@
 use super::record::{Columns, MAX_COLUMNS, Record};
 use super::{BarIndex, Kind, Source};
 
-/// One finished 5-minute bar. `NaN` = the source did not say (never zero-filled); a delivered bar without trades
-/// has true zeros in the volume columns.
+/// One finished 5-minute bar. `NaN` = the source did not say (never zero-filled); a delivered bar without
+/// trades has true zeros in the volume columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
     /// Slot on the 5-minute grid.

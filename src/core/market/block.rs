@@ -2,8 +2,9 @@
 
 use super::{BarIndex, Source};
 
-/// Source columns of one symbol over the rows of a [`TickBlock`]. A column that the deployment does not collect is
-/// absent, which makes everything that needs it *unavailable*; NaN in a present column means unknown on that row.
+/// Source columns of one symbol over the rows of a [`TickBlock`]. A column that the deployment does not
+/// collect is absent, which makes everything that needs it *unavailable*; NaN in a present column means
+/// unknown on that row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SymbolColumns {
     columns: Vec<Option<Vec<f64>>>,

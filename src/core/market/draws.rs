@@ -1,5 +1,6 @@
-//! Randomness as a pure function: the draws of a bar depend on (key, bar) alone, so any bar can be made again, in any
-//! order, by anyone who knows the seed. SplitMix64 as a counter-based generator; Box–Muller for normals.
+//! Randomness as a pure function: the draws of a bar depend on (key, bar) alone, so any bar can be made
+//! again, in any order, by anyone who knows the seed. SplitMix64 as a counter-based generator; Box–Muller for
+//! normals.
 
 use crate::market::BarIndex;
 

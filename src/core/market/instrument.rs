@@ -1,8 +1,8 @@
 //! Names of instruments: the symbol, which contract on it, and the market where the name says it.
 //!
-//! One reader of names for paths, members of archives, symbol columns and flags. The pair `BTCUSDT` is the perpetual or
-//! spot, as the market says. `BTCUSDT_250328` is a delivery contract and `BTCUSD_PERP` a COIN-M one: other instruments
-//! with other prices and units, however alike the names are.
+//! One reader of names for paths, members of archives, symbol columns and flags. The pair `BTCUSDT` is the
+//! perpetual or spot, as the market says. `BTCUSDT_250328` is a delivery contract and `BTCUSD_PERP` a COIN-M
+//! one: other instruments with other prices and units, however alike the names are.
 
 use std::fmt;
 
@@ -32,8 +32,9 @@ pub struct Instrument {
     pub market: Option<Market>,
 }
 
-/// Quote assets by which a word is known as a pair. The first [`STABLE`] are coins that stand for a dollar: only they
-/// are taken for a quote when they stand alone (`BTC_USDT`), because `BTC_ETH` is a list as often as a pair.
+/// Quote assets by which a word is known as a pair. The first [`STABLE`] are coins that stand for a dollar:
+/// only they are taken for a quote when they stand alone (`BTC_USDT`), because `BTC_ETH` is a list as often
+/// as a pair.
 const QUOTES: [&str; 9] = ["USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD1", "BTC", "ETH", "BNB"];
 const STABLE: usize = 6;
 
@@ -44,8 +45,8 @@ impl Instrument {
         Self { symbol, contract: Contract::Pair, market: None }
     }
 
-    /// Reads a text that is a name and nothing else. A single word of letters and digits is a pair even when its quote
-    /// asset is not known here; anything else has to be understood.
+    /// Reads a text that is a name and nothing else. A single word of letters and digits is a pair even when
+    /// its quote asset is not known here; anything else has to be understood.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let upper = text.trim().to_uppercase();
@@ -69,8 +70,8 @@ impl Instrument {
         is_word.then(|| Symbol::new(name).ok().map(Self::pair)).flatten()
     }
 
-    /// Looks for a name among the words of a longer one (a file's name). None when there is none, or when there are two
-    /// different ones.
+    /// Looks for a name among the words of a longer one (a file's name). None when there is none, or when
+    /// there are two different ones.
     #[must_use]
     pub fn find(text: &str) -> Option<Self> {
         let shouted = text.chars().any(char::is_uppercase);

@@ -1,5 +1,6 @@
-//! The table of kinds: everything that the program knows of a raw series beside its record type. Store, cleaning, lake,
-//! feed and commands read it; none of them has a list of its own. `docs/extend-source.md` adds a row.
+//! The table of kinds: everything that the program knows of a raw series beside its record type. Store,
+//! cleaning, lake, feed and commands read it; none of them has a list of its own. `docs/extend-source.md`
+//! adds a row.
 
 use super::record::{Columns, Record, Rows};
 use super::{
@@ -38,7 +39,8 @@ pub struct KindFacts {
     pub code: u8,
     /// What the time of a record means.
     pub time: TimeKey,
-    /// Folder of its files under `raw/<market>/<symbol>` of the lake; the last part names the schema of the table.
+    /// Folder of its files under `raw/<market>/<symbol>` of the lake; the last part names the schema of the
+    /// table.
     pub lake: &'static str,
     /// How a running daemon gets it.
     pub live: Live,
@@ -105,8 +107,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// The source that each stored column feeds, in column order (of bars: those of the perpetual). The last
-            /// columns may feed none.
+            /// The source that each stored column feeds, in column order (of bars: those of the perpetual).
+            /// The last columns may feed none.
             #[must_use]
             pub const fn sources(self) -> &'static [Source] {
                 match self {
@@ -162,7 +164,8 @@ macro_rules! kinds {
             }
         })*
 
-        /// The raw log of one symbol over a stretch of bars. Every list is sorted by time and free of duplicates.
+        /// The raw log of one symbol over a stretch of bars. Every list is sorted by time and free of
+        /// duplicates.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct RawSymbol {
             /// Perpetual bars. A slot without a bar is a gap.
@@ -204,7 +207,8 @@ macro_rules! kinds {
                 })
             }
 
-            /// Puts records at instants that `is_wanted` (kind and time) of an earlier stretch in front of the lists.
+            /// Puts records at instants that `is_wanted` (kind and time) of an earlier stretch in front of
+            /// the lists.
             pub fn prepend_instants(&mut self, earlier: Self, is_wanted: impl Fn(Kind, Ts) -> bool) {
                 $(if !Kind::$kind.is_bar_like() {
                     let wanted = earlier.$field.into_iter().filter(|r| is_wanted(Kind::$kind, Ts(r.time())));
@@ -314,8 +318,8 @@ pub struct SeriesKey {
 }
 
 impl Records {
-    /// The first row that may depend on them. A record at an instant is first read by the bar that closes when the lag
-    /// has passed; on the boundary, by the bar before.
+    /// The first row that may depend on them. A record at an instant is first read by the bar that closes
+    /// when the lag has passed; on the boundary, by the bar before.
     #[must_use]
     pub fn first_row(&self, lag_ms: i64) -> Option<BarIndex> {
         let first = self.rows().first()?;

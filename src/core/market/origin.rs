@@ -1,7 +1,7 @@
 //! Where records come from, and whose word weighs more.
 
-/// Where a record came from, the least trusted first. Which of two values stands is decided by [`Origin::rank`] and, within a
-/// rank, by what the deliveries say of themselves.
+/// Where a record came from, the least trusted first. Which of two values stands is decided by
+/// [`Origin::rank`] and, within a rank, by what the deliveries say of themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A parquet or csv table of other provenance.

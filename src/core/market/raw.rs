@@ -15,7 +15,8 @@ pub struct FundingPrint {
     pub rate: f64,
     /// Hours of the interval that it settles; NaN when the source does not say.
     pub interval_hours: f64,
-    /// Rate of a special settlement, paid beside the regular one and no part of its series; NaN when there was none.
+    /// Rate of a special settlement, paid beside the regular one and no part of its series; NaN when there
+    /// was none.
     pub special_rate: f64,
 }
 
@@ -42,7 +43,8 @@ impl FundingPrint {
         }
     }
 
-    /// The minute that a stamp of the exchange belongs to: stamps lie some milliseconds off it, mostly behind.
+    /// The minute that a stamp of the exchange belongs to: stamps lie some milliseconds off it, mostly
+    /// behind.
     #[must_use]
     pub const fn minute_of(stamp: Ts) -> Ts {
         Ts((stamp.0 + 30_000).div_euclid(60_000) * 60_000)
@@ -186,8 +188,8 @@ record! {
 pub struct LongShortRatio {
     /// Instant of the snapshot and end of the takers' 5 minutes, floored to the grid.
     pub ts: Ts,
-    /// Accounts of the top traders (the fifth with the largest margin), long over short. A reported 0 is a defect of
-    /// the source and is stored as NaN, here and below.
+    /// Accounts of the top traders (the fifth with the largest margin), long over short. A reported 0 is a
+    /// defect of the source and is stored as NaN, here and below.
     pub top_accounts: f64,
     /// Positions of the top traders by their size, long over short.
     pub top_positions: f64,
@@ -206,11 +208,12 @@ record! {
     }
 }
 
-/// A stretch `[first, first + rows)` of the raw log for all symbols, in the order of the pipeline's symbol list.
+/// A stretch `[first, first + rows)` of the raw log for all symbols, in the order of the pipeline's symbol
+/// list.
 ///
-/// Bar-like records are those whose slot is in the stretch; instants are those with
-/// `first.open() < ts <= (first + rows).open()` (known, at the earliest, at the close of a bar of the stretch).
-/// Consecutive blocks therefore hand over every record exactly once.
+/// Bar-like records are those whose slot is in the stretch; instants are those with `first.open() < ts <=
+/// (first + rows).open()` (known, at the earliest, at the close of a bar of the stretch). Consecutive blocks
+/// therefore hand over every record exactly once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawBlock {
     /// First slot of the stretch.

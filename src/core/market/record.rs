@@ -1,4 +1,5 @@
-//! What every record of the raw log has: a kind, a time, columns. The types are in `raw`, the table of kinds in `kind`.
+//! What every record of the raw log has: a kind, a time, columns. The types are in `raw`, the table of kinds
+//! in `kind`.
 
 use super::{Kind, Source};
 
@@ -13,8 +14,8 @@ pub trait Record: Copy + Send + Sync + 'static {
     const KIND: Kind;
     /// Names of its columns, in the store and in the lake.
     const NAMES: &'static [&'static str];
-    /// The source that each column feeds, in column order (of bars: those of the perpetual). The last columns may feed
-    /// none.
+    /// The source that each column feeds, in column order (of bars: those of the perpetual). The last columns
+    /// may feed none.
     const SOURCES: &'static [Source];
 
     /// Bar number or milliseconds, by kind.
@@ -24,7 +25,8 @@ pub trait Record: Copy + Send + Sync + 'static {
     /// The inverse of [`Record::time`] and [`Record::columns`].
     fn from_columns(time: i64, columns: &Columns) -> Self;
 
-    /// Whether it says anything. A record at an instant that does not is no record: the one before it is held on.
+    /// Whether it says anything. A record at an instant that does not is no record: the one before it is held
+    /// on.
     fn is_known(&self) -> bool {
         self.columns().iter().any(|v| !v.is_nan())
     }
@@ -37,9 +39,10 @@ pub(super) fn wide<const N: usize>(values: [f64; N]) -> Columns {
     out
 }
 
-/// Implements [`Record`] for a struct: its kind, its time field (`bar: BarIndex` or `ts: Ts`), and for each value the
-/// field, the column's name and the source that it feeds; `beside`, the columns that feed none. `known by` names the field
-/// without which a record at an instant says nothing; by default any known value will do.
+/// Implements [`Record`] for a struct: its kind, its time field (`bar: BarIndex` or `ts: Ts`), and for each
+/// value the field, the column's name and the source that it feeds; `beside`, the columns that feed none.
+/// `known by` names the field without which a record at an instant says nothing; by default any known value
+/// will do.
 macro_rules! record {
     ($type:ident: $kind:ident, $key:ident: $time:ident {
         $($field:ident $name:literal $source:ident,)+

@@ -84,8 +84,8 @@ const BARS_PER_YEAR: f64 = 105_120.0;
 
 impl Sizing {
     /// Notional over equity: `min(max_position_scale, target_vol / (sigma_bar sqrt(105120)), risk_per_trade /
-    /// (sigma_bar sqrt(holding bars)))`, where `sigma_bar` is the sd of one bar's return known at the event. Zero where
-    /// it is unknown: an unmeasured risk is not taken.
+    /// (sigma_bar sqrt(holding bars)))`, where `sigma_bar` is the sd of one bar's return known at the event.
+    /// Zero where it is unknown: an unmeasured risk is not taken.
     #[must_use]
     pub fn scale(&self, sigma_bar: f64, holding_bars: u32) -> f64 {
         match self.mode {

@@ -79,8 +79,8 @@ impl OutcomeBook {
         Self { config, history_rows, symbols }
     }
 
-    /// Takes the rows of `block` and the events detected on them (sorted by bar), returns what matured on them.
-    /// `raw` supplies the settlements.
+    /// Takes the rows of `block` and the events detected on them (sorted by bar), returns what matured on
+    /// them. `raw` supplies the settlements.
     pub fn push(&mut self, raw: &RawBlock, block: &TickBlock, events: &[Event]) -> Vec<Outcome> {
         let mut matured = Vec::new();
         for (ix, (book, columns)) in self.symbols.iter_mut().zip(&block.symbols).enumerate() {
@@ -120,8 +120,8 @@ impl OutcomeBook {
         self.symbols.iter().flat_map(|b| b.pending.values()).map(Vec::len).sum()
     }
 
-    /// Positions that were open at a UTC midnight and are open still, as far as they are known: `midnight_return`, and no
-    /// outcome yet. In the order of their exit bars, by symbol.
+    /// Positions that were open at a UTC midnight and are open still, as far as they are known:
+    /// `midnight_return`, and no outcome yet. In the order of their exit bars, by symbol.
     #[must_use]
     pub fn marked(&self) -> Vec<Outcome> {
         let (lag, price) = (i64::from(self.config.entry_lag_bars.get()), self.config.entry_price);
@@ -156,8 +156,8 @@ impl OutcomeBook {
         Ok(book)
     }
 
-    /// The book under another config with the same prices, lag and horizons: what waits is rewritten, and stands in the
-    /// order that `place` gives to events of one bar.
+    /// The book under another config with the same prices, lag and horizons: what waits is rewritten, and
+    /// stands in the order that `place` gives to events of one bar.
     #[must_use]
     pub fn rewritten<K: Ord>(
         &self,
@@ -217,7 +217,8 @@ impl SymbolBook {
         }
     }
 
-    /// A settlement counts once, however often it is handed over: live, one that was published late comes again.
+    /// A settlement counts once, however often it is handed over: live, one that was published late comes
+    /// again.
     fn record_settlement(&mut self, ts: Ts, rate: f64) {
         if rate.is_nan() {
             return;
@@ -275,7 +276,8 @@ impl SymbolBook {
         outcome
     }
 
-    /// The return from the entry to the last close before the midnight bar; NaN while that bar has not been reached.
+    /// The return from the entry to the last close before the midnight bar; NaN while that bar has not been
+    /// reached.
     fn mark_at(&self, midnight: BarIndex, entry_bar: BarIndex, entry: f64) -> f64 {
         if midnight.0 > self.first + self.prices.len() as i64 {
             return f64::NAN;
@@ -296,8 +298,8 @@ impl SymbolBook {
         ((high / entry - 1.0) * BPS, (low / entry - 1.0) * BPS)
     }
 
-    /// Rates settled strictly inside the holding window: a position opened or closed on the instant of a settlement
-    /// neither pays nor receives it.
+    /// Rates settled strictly inside the holding window: a position opened or closed on the instant of a
+    /// settlement neither pays nor receives it.
     fn funding_between(&self, entry: Ts, exit: Ts) -> f64 {
         self.settlements.iter().filter(|(ts, _)| entry < *ts && *ts < exit).map(|(_, rate)| rate).sum()
     }

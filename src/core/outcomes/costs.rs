@@ -1,7 +1,8 @@
 //! What a round trip costs, part by part, by what was known on the day of its event.
 //!
-//! Fees follow a dated table. The half spread is measured on past quotes where there are any and configured where there are
-//! none. Impact follows the square root of participation. Nothing here reads the day of the event itself.
+//! Fees follow a dated table. The half spread is measured on past quotes where there are any and configured
+//! where there are none. Impact follows the square root of participation. Nothing here reads the day of the
+//! event itself.
 
 use std::collections::VecDeque;
 
@@ -24,7 +25,8 @@ pub struct CostParts {
     pub borrow_bps: f64,
     /// Share of the trips whose half spread was measured; the others have the configured one.
     pub measured_share: f64,
-    /// Impact of a round trip of one unit of quote currency, which grows with the root of the order, bps; NaN unknown.
+    /// Impact of a round trip of one unit of quote currency, which grows with the root of the order, bps; NaN
+    /// unknown.
     pub impact_per_root: f64,
 }
 
@@ -143,8 +145,8 @@ pub struct ImpactRule {
 }
 
 impl ImpactRule {
-    /// Impact of one fill of one unit of quote currency, bps, which grows with the root of the order; NaN where volume or
-    /// volatility is unknown.
+    /// Impact of one fill of one unit of quote currency, bps, which grows with the root of the order; NaN
+    /// where volume or volatility is unknown.
     #[must_use]
     pub fn per_root(&self, known: Known) -> f64 {
         self.coefficient * known.day_sigma_bps / known.day_volume.sqrt()

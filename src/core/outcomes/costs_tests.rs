@@ -48,8 +48,8 @@ fn a_half_spread_is_the_median_of_past_days_medians_and_never_of_the_day_itself(
 fn every_part_of_a_round_trip_by_hand_and_their_sum() {
     let known = Known { half_spread_bps: 3.0, day_volume: 1_000_000.0, day_sigma_bps: 300.0 };
     let trip = terms().parts(BarIndex(2 * DAY).close(), known);
-    // Fees 4 + 4; half spreads 3 + 3; slippage 1 + 1. Participation is 40 000 of a million, .04, its root .2: half of
-    // a day's 300 bps times .2 is 30 a fill.
+    // Fees 4 + 4; half spreads 3 + 3; slippage 1 + 1. Participation is 40 000 of a million, .04, its root .2:
+    // half of a day's 300 bps times .2 is 30 a fill.
     assert_eq!(
         (trip.fee_bps, trip.spread_bps, trip.slippage_bps, trip.impact_bps, trip.borrow_bps),
         (8.0, 6.0, 2.0, 60.0, 0.0)

@@ -29,8 +29,8 @@ pub struct Event {
     pub carry_state: i8,
     /// `sigma_bar` on the deciding bar: sd of one bar's log return, known before the bar. NaN unknown.
     pub sigma_bar: f64,
-    /// `sigma_event` on the deciding bar: sd of the bars that follow, known with the bar; what outcomes are scored in. NaN
-    /// unknown.
+    /// `sigma_event` on the deciding bar: sd of the bars that follow, known with the bar; what outcomes are
+    /// scored in. NaN unknown.
     pub sigma_event: f64,
     /// Values that the expressions read on the deciding bar, by name.
     pub features: Vec<(Arc<str>, f64)>,

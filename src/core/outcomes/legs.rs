@@ -1,7 +1,7 @@
 //! What a holding window shows beside the symbol's own return: the change of a relative price, and variance.
 //!
-//! Over the window of an outcome, from instant `a` (entry) to instant `b` (exit), with the prices `P` that the outcome
-//! itself enters and exits at:
+//! Over the window of an outcome, from instant `a` (entry) to instant `b` (exit), with the prices `P` that
+//! the outcome itself enters and exits at:
 //!
 //! ```text
 //! relative return   P_own(b)/P_own(a) - 1 - r (P_hedge(b)/P_hedge(a) - 1)      r known before the deciding bar
@@ -106,8 +106,8 @@ struct LegRows {
 }
 
 impl LegBook {
-    /// An empty book. `keep` rows reach back from any outcome's exit to the row before its event; `ratios` features are
-    /// handed to [`LegBook::push`].
+    /// An empty book. `keep` rows reach back from any outcome's exit to the row before its event; `ratios`
+    /// features are handed to [`LegBook::push`].
     #[must_use]
     pub fn new(symbols: &[Symbol], price: EntryPrice, keep: usize, ratios: usize) -> Self {
         let rows = LegRows { ratios: vec![VecDeque::new(); ratios], ..LegRows::default() };
@@ -189,8 +189,8 @@ impl LegBook {
         sum
     }
 
-    /// A leg's price at the instant at which positions of a bar are entered. An index has a value at closes only: at an
-    /// open it is the one of the close before.
+    /// A leg's price at the instant at which positions of a bar are entered. An index has a value at closes
+    /// only: at an open it is the one of the close before.
     fn level(&self, rows: &LegRows, leg: Leg, bar: BarIndex) -> f64 {
         match (leg, self.price) {
             (Leg::Perp | Leg::Leader, _) => self.at(&rows.perp, bar),

@@ -1,8 +1,8 @@
 //! Events and their outcomes.
 //!
-//! An [`Event`] is the record of a detection; detection itself runs inside the graph ([`crate::graph::Op::Detect`]) and
-//! nothing detects again. An [`Outcome`] is what happened after an event over one horizon, booked by the
-//! [`OutcomeBook`] when the last bar of the holding window closes.
+//! An [`Event`] is the record of a detection; detection itself runs inside the graph
+//! ([`crate::graph::Op::Detect`]) and nothing detects again. An [`Outcome`] is what happened after an event
+//! over one horizon, booked by the [`OutcomeBook`] when the last bar of the holding window closes.
 
 mod book;
 mod costs;

@@ -32,8 +32,8 @@ impl Horizon {
         (minutes > 0 && minutes % 5 == 0).then(|| Self { label: label.into(), bars: minutes / 5 })
     }
 
-    /// Whether a window of this length, entered so many bars after its event, can close on the event's own UTC day: only
-    /// such a holding period is tested.
+    /// Whether a window of this length, entered so many bars after its event, can close on the event's own
+    /// UTC day: only such a holding period is tested.
     #[must_use]
     pub const fn fits_in_a_day(&self, entry_lag_bars: u32) -> bool {
         self.bars as i64 + (entry_lag_bars as i64) < BARS_PER_DAY

@@ -17,7 +17,8 @@ pub(super) struct KnownSpan {
     pub last: Option<BarIndex>,
 }
 
-/// A source column that some days of the counted stretch lack. Days that the stretch only touches are not counted.
+/// A source column that some days of the counted stretch lack. Days that the stretch only touches are not
+/// counted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartialSource {
     /// Symbol whose column has holes.

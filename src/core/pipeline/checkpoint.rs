@@ -143,9 +143,9 @@ impl Pipeline {
         Ok(postcard::to_stdvec(&frame)?)
     }
 
-    /// What [`Pipeline::quality`] said when it stood at `end` and [`Pipeline::quality_counts`] was taken; `None` for counts
-    /// of another row, of other specs or of other symbols. Only what was never known counts as lacking: which columns are
-    /// collected may have changed since.
+    /// What [`Pipeline::quality`] said when it stood at `end` and [`Pipeline::quality_counts`] was taken;
+    /// `None` for counts of another row, of other specs or of other symbols. Only what was never known counts
+    /// as lacking: which columns are collected may have changed since.
     #[must_use]
     pub fn quality_from(&self, bytes: &[u8], end: BarIndex) -> Option<QualityReport> {
         let (spec, symbols, at, counts): (String, Vec<Symbol>, BarIndex, Vec<u8>) =

@@ -1,8 +1,9 @@
 //! The core as one step: raw records in, facts out.
 //!
-//! `clean` joins the raw log to the grid, `graph` computes features, states and detections, `events` and `outcomes` book
-//! them. The daemon pushes one row at a time, the backfill and `research` hundreds; the facts are the same bit for bit,
-//! and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`] anywhere between two pushes.
+//! `clean` joins the raw log to the grid, `graph` computes features, states and detections, `events` and
+//! `outcomes` book them. The daemon pushes one row at a time, the backfill and `research` hundreds; the facts
+//! are the same bit for bit, and so are they after [`Pipeline::checkpoint`] and [`Pipeline::restore`]
+//! anywhere between two pushes.
 
 mod assemble;
 mod availability;
@@ -48,7 +49,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Close of an event's bar, where the stretch holds it and it is known. `symbols` are the pipeline's, in order.
+    /// Close of an event's bar, where the stretch holds it and it is known. `symbols` are the pipeline's, in
+    /// order.
     #[must_use]
     pub fn close_of(&self, symbols: &[Symbol], event: &Event) -> Option<f64> {
         let at = symbols.iter().position(|s| *s == event.symbol)?;
@@ -95,8 +97,9 @@ impl Pipeline {
         self.joiner.lead_in_rows()
     }
 
-    /// Takes in the [`Pipeline::lead_in_rows`] before the first row: a settlement or an open interest that was known when
-    /// it began is held on it. Of a new pipeline only; one that was restored holds them already.
+    /// Takes in the [`Pipeline::lead_in_rows`] before the first row: a settlement or an open interest that
+    /// was known when it began is held on it. Of a new pipeline only; one that was restored holds them
+    /// already.
     ///
     /// # Errors
     /// When the block does not end at [`Pipeline::next_bar`].
@@ -126,14 +129,14 @@ impl Pipeline {
         Ok(facts)
     }
 
-    /// Detector health and availability are counted from row `from` on; by default from the first row. A push must not
-    /// begin before it and end after it.
+    /// Detector health and availability are counted from row `from` on; by default from the first row. A push
+    /// must not begin before it and end after it.
     pub fn count_quality_from(&mut self, from: BarIndex) {
         self.quality.restart(from);
     }
 
-    /// Detector health and availability of sources over the counted rows: a function of the rows, however they were
-    /// pushed.
+    /// Detector health and availability of sources over the counted rows: a function of the rows, however
+    /// they were pushed.
     #[must_use]
     pub fn quality(&self) -> QualityReport {
         self.quality_of(&self.config.symbols)
@@ -157,8 +160,8 @@ impl Pipeline {
         Ok(self.quality.save()?)
     }
 
-    /// Takes over the counts of a pipeline of the same specs, symbols and sources that had seen the rows. What they are
-    /// judged by (`gate_e1`) is this pipeline's.
+    /// Takes over the counts of a pipeline of the same specs, symbols and sources that had seen the rows.
+    /// What they are judged by (`gate_e1`) is this pipeline's.
     ///
     /// # Errors
     /// When the bytes hold no counts.

@@ -1,5 +1,5 @@
-//! Health of the detectors (`gate_e1`): prevalence, join rate and clustering, per event and symbol, and where the
-//! sources that they need were known. Counts only: no return ever enters a verdict.
+//! Health of the detectors (`gate_e1`): prevalence, join rate and clustering, per event and symbol, and where
+//! the sources that they need were known. Counts only: no return ever enters a verdict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -91,7 +91,8 @@ pub struct EventQuality {
     pub join_rate: Option<f64>,
     /// Share of onsets at most 5 bars after the previous one.
     pub clustering: Option<f64>,
-    /// The source column that makes the event unavailable here: not collected, or never known on a counted row.
+    /// The source column that makes the event unavailable here: not collected, or never known on a counted
+    /// row.
     pub unavailable: Option<String>,
     /// What is out of bounds; empty = passes `gate_e1`.
     pub findings: Vec<QualityFailure>,
@@ -126,7 +127,8 @@ impl QualityCounter {
         Self { symbols: symbols.to_vec(), events: names, conditioning: conditioning(spec), counts }
     }
 
-    /// Forgets everything and counts from row `from` on. A stretch of rows must not begin before it and end after it.
+    /// Forgets everything and counts from row `from` on. A stretch of rows must not begin before it and end
+    /// after it.
     pub fn restart(&mut self, from: BarIndex) {
         let zero = |rows: &mut Vec<Vec<Tally>>| rows.iter_mut().flatten().for_each(|t| *t = Tally::default());
         zero(&mut self.counts.tallies);
@@ -170,8 +172,8 @@ impl QualityCounter {
         }
     }
 
-    /// Counts what a part of the graph produced; `place` is the position of its event in the specs. `outcomes` are those
-    /// of all events.
+    /// Counts what a part of the graph produced; `place` is the position of its event in the specs.
+    /// `outcomes` are those of all events.
     pub(super) fn observe_part(
         &mut self,
         output: &EngineOutput,
@@ -198,8 +200,8 @@ impl QualityCounter {
         }
     }
 
-    /// These counts under other specs of the same symbols and sources: events that `donor` finds here keep what was
-    /// counted of their detections; the rest, and all outcomes, are `rebuilt`'s if it is given.
+    /// These counts under other specs of the same symbols and sources: events that `donor` finds here keep
+    /// what was counted of their detections; the rest, and all outcomes, are `rebuilt`'s if it is given.
     pub(super) fn under(
         &self,
         spec: &CompiledSpec,
@@ -241,7 +243,8 @@ impl QualityCounter {
         tally.outcomes_unknown += u64::from(outcome.forward_return.is_nan());
     }
 
-    /// The verdicts on the symbols in `of` (a leader that only comes along is not judged). `lacks` says which column an event lacks on a symbol because it is not collected.
+    /// The verdicts on the symbols in `of` (a leader that only comes along is not judged). `lacks` says which
+    /// column an event lacks on a symbol because it is not collected.
     #[must_use]
     pub fn report(
         &self,

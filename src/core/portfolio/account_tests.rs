@@ -94,7 +94,8 @@ fn orders_are_whole_steps_and_what_is_too_small_is_counted_by_its_reason() {
         .map(|(at, scale)| Position { orders, ..position(at as i64 * 2, &way, Side::Long, scale) })
         .collect();
     let account = run(&positions, &free());
-    // 370 is 3.7 pieces: 3.5. 120 is 1.2: 1. 80 is 0.5 and worth 50: below 100. 40 is less than half a piece. One has no size.
+    // 370 is 3.7 pieces: 3.5. 120 is 1.2: 1. 80 is 0.5 and worth 50: below 100. 40 is less than half a piece.
+    // One has no size.
     let quantities: Vec<f64> = account.closed.iter().map(|c| c.quantity).collect();
     assert_eq!(quantities, [3.5, 1.0]);
     assert_eq!(

@@ -1,5 +1,5 @@
-//! How much of what is asked for at one instant fits under the caps. Deterministic, in proportion, and blind to the order in
-//! which it is asked.
+//! How much of what is asked for at one instant fits under the caps. Deterministic, in proportion, and blind
+//! to the order in which it is asked.
 
 use std::collections::BTreeMap;
 
@@ -42,10 +42,10 @@ impl Book {
     }
 }
 
-/// Sizes that fit: throttled, then under the caps on symbols, families, gross and net, in this order. Each cap scales what it
-/// binds in proportion; scaling only ever makes sizes smaller, so that an earlier cap holds after a later one. (Net is the
-/// exception that proves it: cutting the longs cannot break the cap on shorts, because the side that is cut was above its cap
-/// and is left exactly on it.)
+/// Sizes that fit: throttled, then under the caps on symbols, families, gross and net, in this order. Each
+/// cap scales what it binds in proportion; scaling only ever makes sizes smaller, so that an earlier cap
+/// holds after a later one. (Net is the exception that proves it: cutting the longs cannot break the cap on
+/// shorts, because the side that is cut was above its cap and is left exactly on it.)
 #[must_use]
 pub(super) fn allocate(asks: &[Ask], book: &Book, caps: &PortfolioSpec, throttle: f64) -> Vec<f64> {
     let mut sizes: Vec<f64> = asks.iter().map(|ask| ask.size * throttle).collect();

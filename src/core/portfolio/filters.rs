@@ -1,4 +1,5 @@
-//! What the exchange takes as an order: quantities in steps, prices in ticks, and nothing below a least value.
+//! What the exchange takes as an order: quantities in steps, prices in ticks, and nothing below a least
+//! value.
 
 use std::collections::BTreeMap;
 
@@ -111,8 +112,8 @@ impl OrderRules {
         Ok(fitted)
     }
 
-    /// The price at which an order leaves. A stop or target is an order at a price, and lies on the tick at or beyond its level,
-    /// away from the entry; every other fill is at a price that the exchange has shown.
+    /// The price at which an order leaves. A stop or target is an order at a price, and lies on the tick at
+    /// or beyond its level, away from the entry; every other fill is at a price that the exchange has shown.
     pub(super) fn exit_price(&self, blueprint: &Blueprint, trade: &Trade, entry: f64) -> f64 {
         let (sign, exits) = (trade.side.sign(), &blueprint.exit);
         let shown = entry * (1.0 + sign * trade.gross_bps / BPS);

@@ -37,8 +37,8 @@ pub struct Position {
     pub scale: f64,
     /// Round-trip cost, a share of the notional.
     pub cost: f64,
-    /// Return and funding paid, shares of the notional, since the entry: at the close of each bar after the entry bar, at
-    /// last on the exit bar.
+    /// Return and funding paid, shares of the notional, since the entry: at the close of each bar after the
+    /// entry bar, at last on the exit bar.
     pub way: Vec<[f64; 2]>,
 }
 
@@ -54,8 +54,8 @@ impl Position {
     }
 }
 
-/// The trades of a blueprint on one symbol as positions. Over a gap the way stands still. A trade whose entry the market does
-/// not hold is left out.
+/// The trades of a blueprint on one symbol as positions. Over a gap the way stands still. A trade whose entry
+/// the market does not hold is left out.
 #[must_use]
 pub fn positions_of(
     blueprint: &Blueprint,

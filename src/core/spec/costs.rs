@@ -14,20 +14,22 @@ use crate::outcomes::{CostParts, ImpactRule, Known, RoundTripCost, TrailingDays}
 pub struct CostModel {
     /// Taker fee per side, bps of notional.
     pub fee_bps_per_side: f64,
-    /// What a fill that takes loses against the middle of the book, bps of notional: the half spread and what lies beyond.
+    /// What a fill that takes loses against the middle of the book, bps of notional: the half spread and what
+    /// lies beyond.
     pub slippage_bps_per_side: f64,
-    /// Maker fee per side, bps of notional, before the first entry of the schedule; absent = unknown. Below 0 a maker is paid.
+    /// Maker fee per side, bps of notional, before the first entry of the schedule; absent = unknown. Below 0
+    /// a maker is paid.
     #[serde(default)]
     pub maker_fee_bps_per_side: Option<f64>,
     /// Whether entry and exit take or make.
     #[serde(default)]
     pub fills: Fills,
-    /// The fee tier of the account: entries of the schedule that name another are passed over. Absent = only those that
-    /// name none count.
+    /// The fee tier of the account: entries of the schedule that name another are passed over. Absent = only
+    /// those that name none count.
     #[serde(default)]
     pub tier: Option<String>,
-    /// Fees by market and tier, by the instant they came into force, ascending within each. Before the first entry, and
-    /// without any, the fees above hold. Symbols with a fee of their own do not follow it.
+    /// Fees by market and tier, by the instant they came into force, ascending within each. Before the first
+    /// entry, and without any, the fees above hold. Symbols with a fee of their own do not follow it.
     #[serde(default)]
     pub fee_schedule: Vec<FeeChange>,
     /// How the half spread is measured. Absent = it is not, and all of `slippage_bps_per_side` is slippage.
@@ -101,13 +103,15 @@ pub struct Fills {
 pub struct SpreadCost {
     /// The part of `slippage_bps_per_side` that is the half spread, bps; a measured one takes its place.
     pub half_bps: f64,
-    /// Measured: the median over at most so many closed UTC days before the event's of each day's median half spread.
+    /// Measured: the median over at most so many closed UTC days before the event's of each day's median half
+    /// spread.
     pub days: u32,
     /// Bars with quotes that a day needs to count.
     pub min_bars: u32,
 }
 
-/// Square-root impact: `coefficient * sd of a day's return * sqrt(order / traded value of a day)` at each fill that takes.
+/// Square-root impact: `coefficient * sd of a day's return * sqrt(order / traded value of a day)` at each
+/// fill that takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImpactCost {
@@ -157,7 +161,8 @@ impl CostModel {
         self.symbols.get(symbol).and_then(|s| s.fee_bps_per_side).unwrap_or(self.fee_bps_per_side)
     }
 
-    /// Changes of the fees of one market that the account's tier follows: instant, taker and maker fee in bps.
+    /// Changes of the fees of one market that the account's tier follows: instant, taker and maker fee in
+    /// bps.
     fn changes(&self, market: FeeMarket) -> impl Iterator<Item = (Ts, [f64; 2])> {
         let ours = self.fee_schedule.iter().filter(move |c| c.market == market);
         let ours = ours.filter(|c| c.tier.is_none() || c.tier == self.tier);
@@ -228,8 +233,8 @@ impl CostModel {
         self.symbols.get(symbol).and_then(|s| s.slippage_bps_per_side).unwrap_or(self.slippage_bps_per_side)
     }
 
-    /// The part of it that is the half spread where none was measured, bps. A symbol without one of its own has the default,
-    /// or as much of it as its slippage leaves room for.
+    /// The part of it that is the half spread where none was measured, bps. A symbol without one of its own
+    /// has the default, or as much of it as its slippage leaves room for.
     #[must_use]
     pub fn half_spread_bps(&self, symbol: &Symbol) -> f64 {
         let own = self.symbols.get(symbol).and_then(|s| s.half_spread_bps);
@@ -237,8 +242,8 @@ impl CostModel {
         own.unwrap_or(default)
     }
 
-    /// Fee of one side and what it loses against the middle of the book, bps, the mean of entry and exit, where nothing
-    /// was measured.
+    /// Fee of one side and what it loses against the middle of the book, bps, the mean of entry and exit,
+    /// where nothing was measured.
     #[must_use]
     pub fn per_side(&self, symbol: &Symbol, at: Ts) -> [f64; 2] {
         let trip = self.round_trips(symbol).parts(at, Known::NOTHING);
@@ -252,8 +257,8 @@ impl CostModel {
         RoundTripCost { fee_steps: Vec::new(), ..terms }.at(Ts(0))
     }
 
-    /// What a leg on the spot market costs that is held for `days`, both fills taking; `None` where the specs say nothing of
-    /// spot.
+    /// What a leg on the spot market costs that is held for `days`, both fills taking; `None` where the specs
+    /// say nothing of spot.
     #[must_use]
     pub fn spot_leg(&self, at: Ts, is_short: bool, days: f64) -> Option<CostParts> {
         let spot = self.spot?;

@@ -26,7 +26,8 @@ pub struct GlobalDefaults {
     pub leader: Leader,
     /// Funding terms of contracts.
     pub funding: FundingTerms,
-    /// Price steps of perpetuals, quote currency. What needs the step of a symbol that is not here is unavailable.
+    /// Price steps of perpetuals, quote currency. What needs the step of a symbol that is not here is
+    /// unavailable.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, f64>")]
     pub tick_sizes: BTreeMap<Symbol, f64>,

@@ -38,8 +38,8 @@ fn hint(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
 }
 
-/// Explains an event, state, feature, source or template verb, or lists all `sources` or `operators`. `whole` draws
-/// the graph down to the sources.
+/// Explains an event, state, feature, source or template verb, or lists all `sources` or `operators`. `whole`
+/// draws the graph down to the sources.
 ///
 /// # Errors
 /// When there is no such name.
@@ -194,8 +194,8 @@ impl Explainer<'_> {
         Explanation { text, json, dot: drawing.dot(node.detect) }
     }
 
-    /// The events that share rows with an event by construction, with what holds between them: one move, not two
-    /// independent ones.
+    /// The events that share rows with an event by construction, with what holds between them: one move, not
+    /// two independent ones.
     fn overlaps(&self, event_type: &str) -> Vec<(Vec<&str>, &str)> {
         let relations = self.spec.multiplicity.taxonomy.relations.iter();
         let its = relations.filter(|r| r.events.iter().any(|e| e == event_type));

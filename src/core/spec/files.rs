@@ -1,5 +1,5 @@
-//! The definition files as they are written: macros, features, states, events and the registry. The comments are what an
-//! editor shows beside a key, through the schemas.
+//! The definition files as they are written: macros, features, states, events and the registry. The comments
+//! are what an editor shows beside a key, through the schemas.
 
 use std::collections::BTreeMap;
 
@@ -202,7 +202,8 @@ pub(super) struct RelativeEntry {
     /// The leg that it is held against.
     #[schemars(with = "Leg")]
     pub hedge: Spanned<Leg>,
-    /// Feature that says how much of the hedge leg, read one row before the deciding bar; absent: as much as of the own.
+    /// Feature that says how much of the hedge leg, read one row before the deciding bar; absent: as much as
+    /// of the own.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ratio: Option<Spanned<String>>,

@@ -76,13 +76,15 @@ impl fmt::Display for TestStatistic {
 pub struct FilterVerb {
     /// What it adds.
     pub kind: FilterKind,
-    /// States that must be known and active (`STATE`) or known and not (`not STATE`) on the deciding bar, all together.
+    /// States that must be known and active (`STATE`) or known and not (`not STATE`) on the deciding bar, all
+    /// together.
     #[serde(default)]
     pub states: Vec<String>,
     /// Regime features: each value is a condition of its own, beside that of the states.
     #[serde(default)]
     pub regimes: Vec<String>,
-    /// Feature whose sign must be that of the trade: with the event's direction on the follow side, against it on the other.
+    /// Feature whose sign must be that of the trade: with the event's direction on the follow side, against
+    /// it on the other.
     #[serde(default)]
     pub agrees_with: Option<String>,
     /// What the filter asks, in words.

@@ -1,4 +1,5 @@
-//! `live:` of `spec/sources.yaml`: what a stream may tell, when the exchange is asked again, and what a tick waits for.
+//! `live:` of `spec/sources.yaml`: what a stream may tell, when the exchange is asked again, and what a tick
+//! waits for.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,17 +15,18 @@ const MOST_SECONDS: u32 = 31 * 86_400;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LiveRules {
-    /// Wait before a hole is asked about again, in seconds, by how many answers agree that there is nothing; the last one
-    /// repeats.
+    /// Wait before a hole is asked about again, in seconds, by how many answers agree that there is nothing;
+    /// the last one repeats.
     pub hole_patience_s: Vec<u32>,
-    /// Bars (of statistics labels) before an open stretch that are asked for once more: the newest rows of an answer are not
-    /// always final.
+    /// Bars (of statistics labels) before an open stretch that are asked for once more: the newest rows of an
+    /// answer are not always final.
     pub asked_again_bars: u32,
     /// Settlements of so many seconds before an open stretch are asked for once more: they may be told late.
     pub settlements_again_s: u32,
     /// What describes an instant may be told this many seconds later: only then its absence means something.
     pub told_within_s: u32,
-    /// After so many bars in a row that the exchange does not have either, a tick does not wait for a series any more.
+    /// After so many bars in a row that the exchange does not have either, a tick does not wait for a series
+    /// any more.
     pub absent_after_bars: u32,
     /// Closed klines of a series that may wait for the first trade behind them, where trades are collected.
     pub trades_within_bars: u32,
@@ -46,8 +48,8 @@ pub struct AuditRules {
     pub archive: ArchiveRules,
 }
 
-/// When daily files of the public archive are asked for, and how fast: they appear hours after the day, may be days late, and
-/// some are published once more with other rows.
+/// When daily files of the public archive are asked for, and how fast: they appear hours after the day, may
+/// be days late, and some are published once more with other rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArchiveRules {
@@ -55,10 +57,11 @@ pub struct ArchiveRules {
     pub days: u32,
     /// A file is asked for from so many seconds after the end of its day on.
     pub after_midnight_s: u32,
-    /// Wait before a file that was not there is asked for again, in seconds, by how often it was not; the last one repeats.
+    /// Wait before a file that was not there is asked for again, in seconds, by how often it was not; the
+    /// last one repeats.
     pub again_after_s: Vec<u32>,
-    /// So many days after its end the checksum of a day's file is asked for once more: where it has changed, the file was
-    /// published anew and is compared again.
+    /// So many days after its end the checksum of a day's file is asked for once more: where it has changed,
+    /// the file was published anew and is compared again.
     pub checksum_again_days: Vec<u32>,
     /// Files that are asked for within a minute, at most.
     pub files_per_minute: u32,
@@ -76,7 +79,8 @@ pub struct StreamRules {
     pub event_within_s: u32,
     /// A bar may be told as closed so many milliseconds before our clock says that it has closed.
     pub ahead_ms: u32,
-    /// A frame of an exchange in a hurry (`clock_speed` above 1) may be late by so many milliseconds of real time.
+    /// A frame of an exchange in a hurry (`clock_speed` above 1) may be late by so many milliseconds of real
+    /// time.
     pub late_ms: u32,
 }
 

@@ -32,11 +32,12 @@ const REQUIRED: [&str; 12] = [
 ];
 
 impl CompiledSpec {
-    /// Compiles the files of a spec directory, by their paths relative to it. `dir` is only named in messages.
+    /// Compiles the files of a spec directory, by their paths relative to it. `dir` is only named in
+    /// messages.
     ///
     /// # Errors
-    /// Everything that is wrong with it: files that are missing or do not fit their type, expressions that do not parse,
-    /// check or end in a cycle, and values that contradict each other across files.
+    /// Everything that is wrong with it: files that are missing or do not fit their type, expressions that do
+    /// not parse, check or end in a cycle, and values that contradict each other across files.
     pub fn from_files(dir: &Path, sources: &BTreeMap<String, SourceFile>) -> Result<Self, SpecErrors> {
         let mut errors: Vec<Diagnostic> = REQUIRED
             .iter()

@@ -1,5 +1,5 @@
-//! A new event: its file from a template, its line in the registry and in the taxonomy. Texts in, texts out: comments
-//! and order of what is there stay, and the result has been compiled before anybody writes it.
+//! A new event: its file from a template, its line in the registry and in the taxonomy. Texts in, texts out:
+//! comments and order of what is there stay, and the result has been compiled before anybody writes it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -98,8 +98,8 @@ fn did_you_mean(near: Option<&str>) -> String {
 /// The files of a new event. `dir` is only named in messages.
 ///
 /// # Errors
-/// When the tree does not compile, the name is taken or ill-formed, there is no such family, or the result would not
-/// pass `spec check`.
+/// When the tree does not compile, the name is taken or ill-formed, there is no such family, or the result
+/// would not pass `spec check`.
 pub fn new_event(
     dir: &Path,
     files: &BTreeMap<String, SourceFile>,
@@ -212,7 +212,8 @@ fn registered(
 ) -> String {
     let events = registry.families.get(family);
     let Some((_, last)) = events.and_then(|events| events.iter().last()) else {
-        // A family without events has no line to stand after; `try_out` says that the registry lacks the event.
+        // A family without events has no line to stand after; `try_out` says that the registry lacks the
+        // event.
         return file.text.to_string();
     };
     let line = Line::around(file, byte_range(file, last.referenced).start);

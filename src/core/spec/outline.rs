@@ -1,5 +1,5 @@
-//! Where every key and value of a YAML file stands, by its path: `costs.fee_schedule[2].from`. What a check that looks at
-//! compiled values needs to underline the text that it speaks of.
+//! Where every key and value of a YAML file stands, by its path: `costs.fee_schedule[2].from`. What a check
+//! that looks at compiled values needs to underline the text that it speaks of.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,13 +28,14 @@ enum Node {
 impl<'f> Outline<'f> {
     pub(super) fn of(file: &'f SourceFile) -> Self {
         let read = |text: &str| serde_saphyr::from_str::<Spanned<Node>>(text).ok();
-        // What is no finite number is nothing to a reader that expects no type; of it, too, only the place is asked for.
+        // What is no finite number is nothing to a reader that expects no type; of it, too, only the place is
+        // asked for.
         let finite = || file.text.replace(".nan", "0000").replace(".inf", "0000");
         Self { file, root: read(&file.text).or_else(|| read(&finite())) }
     }
 
-    /// The bytes of what is at the end of a path: a scalar, else its key, else the first key in it. Where the file leaves
-    /// keys of the path out, of the last one that is there; `None` where not even the first is.
+    /// The bytes of what is at the end of a path: a scalar, else its key, else the first key in it. Where the
+    /// file leaves keys of the path out, of the last one that is there; `None` where not even the first is.
     pub(super) fn bytes(&self, path: &str) -> Option<Range<usize>> {
         let range = |at| byte_range(self.file, at);
         let (mut node, mut rest) = (self.root.as_ref()?, path);

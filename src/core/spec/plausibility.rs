@@ -1,5 +1,5 @@
-//! `plausibility:` of `spec/sources.yaml`: what a record must be like to be taken for true. What these bounds say of a
-//! record is worked out in `clean/doubt`.
+//! `plausibility:` of `spec/sources.yaml`: what a record must be like to be taken for true. What these bounds
+//! say of a record is worked out in `clean/doubt`.
 
 use std::collections::BTreeSet;
 
@@ -11,26 +11,29 @@ use crate::market::Kind;
 
 const FILE: &str = "sources.yaml";
 
-/// What cannot be true, or only if the records around it say so. A record that breaks one of these rules is kept and
-/// quarantined: unknown for everything downstream, until a better one comes or somebody releases it.
+/// What cannot be true, or only if the records around it say so. A record that breaks one of these rules is
+/// kept and quarantined: unknown for everything downstream, until a better one comes or somebody releases it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plausibility {
-    /// A record that describes an instant further ahead of the clock than this, in seconds, cannot have happened.
+    /// A record that describes an instant further ahead of the clock than this, in seconds, cannot have
+    /// happened.
     pub beyond_now_s: u32,
     /// Prices of bars, held against the bars around them.
     pub prices: PricePlausibility,
-    /// The average price of a bar (quote volume by volume) lies between its low and its high, give or take this share.
+    /// The average price of a bar (quote volume by volume) lies between its low and its high, give or take
+    /// this share.
     pub average_price_slack: f64,
-    /// A last price leaves the mark price by at most the exchange's own price band (`PERCENT_PRICE`), widened by this
-    /// factor: orders that rest in the book are older than the mark price that they are held against.
+    /// A last price leaves the mark price by at most the exchange's own price band (`PERCENT_PRICE`), widened
+    /// by this factor: orders that rest in the book are older than the mark price that they are held against.
     pub band_factor: f64,
     /// Bounds of the columns of the raw log. A column that is not listed has none.
     pub columns: Vec<ColumnPlausibility>,
 }
 
-/// When the prices of a bar cannot be: trading is continuous, so that a bar opens near where the bar before it closed.
-/// A crash keeps to that on its way down and on its way back; a print that never happened does not.
+/// When the prices of a bar cannot be: trading is continuous, so that a bar opens near where the bar before
+/// it closed. A crash keeps to that on its way down and on its way back; a print that never happened does
+/// not.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PricePlausibility {
@@ -38,12 +41,14 @@ pub struct PricePlausibility {
     pub reach_bars: u32,
     /// So many bars in a row may leave and return together.
     pub longest_run_bars: u32,
-    /// An open or a close leaves both neighbours by this factor, and the bar after opens where the bar before closed.
+    /// An open or a close leaves both neighbours by this factor, and the bar after opens where the bar before
+    /// closed.
     pub close_factor: f64,
-    /// A high or a low lies beyond everything that the bar and its neighbours opened and closed at by this factor.
+    /// A high or a low lies beyond everything that the bar and its neighbours opened and closed at by this
+    /// factor.
     pub wick_factor: f64,
-    /// With a neighbour on one side only, a close or open that leaves it by this factor is held back until the other one
-    /// comes.
+    /// With a neighbour on one side only, a close or open that leaves it by this factor is held back until
+    /// the other one comes.
     pub alone_factor: f64,
 }
 
@@ -57,7 +62,8 @@ pub struct ColumnPlausibility {
     pub min: f64,
     /// The largest value that can be true.
     pub max: f64,
-    /// A value this many times the largest of `prices.reach_bars` bars before it, and of as many behind it, is a print.
+    /// A value this many times the largest of `prices.reach_bars` bars before it, and of as many behind it,
+    /// is a print.
     #[serde(default)]
     pub spike_factor: Option<f64>,
     /// A value this many times below the smallest of the bars on each side is a print.

@@ -1,7 +1,8 @@
-//! JSON Schemas of every kind of spec file, generated from the types that read them, so that an editor completes and
-//! checks keys. They are not part of the ontology.
+//! JSON Schemas of every kind of spec file, generated from the types that read them, so that an editor
+//! completes and checks keys. They are not part of the ontology.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
@@ -65,7 +66,18 @@ pub fn schemas() -> Vec<SpecSchema> {
     let one = |(kind, files, make): &(&'static str, &'static str, Make)| SpecSchema {
         kind,
         files,
-        schema: make(SchemaSettings::draft2020_12().into_generator()).to_value(),
+        schema: make(settings().into_generator()).to_value(),
     };
     KINDS.iter().map(one).collect()
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft2020_12().with_transform(RecursiveTransform(unwrap_description))
+}
+
+/// A description is wrapped in the source as wide as the code; an editor wraps it as wide as its window.
+fn unwrap_description(schema: &mut Schema) {
+    let Some(Value::String(text)) = schema.get_mut("description") else { return };
+    let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+    *text = paragraphs.join("\n\n");
 }

@@ -1,4 +1,5 @@
-//! Detectors with other thresholds: what a rule would have met had its event been drawn a little wider or narrower.
+//! Detectors with other thresholds: what a rule would have met had its event been drawn a little wider or
+//! narrower.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use super::CompiledSpec;
 use crate::graph::{Arg, Binary, Call, Expr, ExprKind, SeriesDef, compile, part};
 
 impl CompiledSpec {
-    /// These events, detected with every threshold of their `when` and of its `let` bindings multiplied by `factor`, the
-    /// states that are named, and what both read; nothing else. A threshold is what stands to the right of `<`, `<=`, `>` or
-    /// `>=`: a number, a quantile of the past, an expression. `==` and `!=` name cases and are left alone, and so are features,
-    /// states, the end of an episode and its direction. `None` where the shifted definitions do not compile.
+    /// These events, detected with every threshold of their `when` and of its `let` bindings multiplied by
+    /// `factor`, the states that are named, and what both read; nothing else. A threshold is what stands to
+    /// the right of `<`, `<=`, `>` or `>=`: a number, a quantile of the past, an expression. `==` and `!=`
+    /// name cases and are left alone, and so are features, states, the end of an episode and its direction.
+    /// `None` where the shifted definitions do not compile.
     #[must_use]
     pub fn shifted(&self, events: &BTreeSet<&str>, states: &BTreeSet<&str>, factor: f64) -> Option<Self> {
         let mut program = (*self.program).clone();

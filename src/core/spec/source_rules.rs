@@ -1,5 +1,5 @@
-//! Which rules `sources.yaml` may give which columns: the joiner attaches bars to their slot, looks instants up, and
-//! counts to scheduled ones, and no rule makes it do otherwise.
+//! Which rules `sources.yaml` may give which columns: the joiner attaches bars to their slot, looks instants
+//! up, and counts to scheduled ones, and no rule makes it do otherwise.
 
 use std::collections::BTreeMap;
 

@@ -35,9 +35,10 @@ pub struct SourceGroup {
     pub describes: String,
     /// How values meet the grid.
     pub join: Join,
-    /// Publication lag in seconds. `instant` and `setting`: a value is known from the described instant plus this, and
-    /// joins the first bar whose close is at or after that. `bar`: the value belongs to its own slot whenever it comes;
-    /// the lag is then what trials assume of its delivery, part of their definition, and moves nothing.
+    /// Publication lag in seconds. `instant` and `setting`: a value is known from the described instant plus
+    /// this, and joins the first bar whose close is at or after that. `bar`: the value belongs to its own
+    /// slot whenever it comes; the lag is then what trials assume of its delivery, part of their definition,
+    /// and moves nothing.
     pub lag_s: u32,
     /// How long a value is used after the instant it describes.
     pub hold: Hold,

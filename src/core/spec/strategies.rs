@@ -1,5 +1,5 @@
-//! `spec/strategies/default.yaml`: how a discovery is traded, and what the bridge asks of it besides the gates of
-//! `gates.yaml`.
+//! `spec/strategies/default.yaml`: how a discovery is traded, and what the bridge asks of it besides the
+//! gates of `gates.yaml`.
 //!
 //! Whatever is set here, the bridge simulates; only then does a blueprint carry it.
 
@@ -101,8 +101,8 @@ pub struct RobustnessSpec {
     pub min_delayed_after_cost_bps: Option<f64>,
     /// At least this share of the traded symbols must earn something after cost.
     pub min_positive_symbol_share: f64,
-    /// A batch run detects the events of what passes everything else again, with every threshold this share higher and lower;
-    /// null = it does not.
+    /// A batch run detects the events of what passes everything else again, with every threshold this share
+    /// higher and lower; null = it does not.
     #[serde(default)]
     pub threshold_shift: Option<f64>,
 }
@@ -115,12 +115,13 @@ pub struct SelectionSpec {
     pub max_per_event: u32,
     /// In all, best q first.
     pub max_total: u32,
-    /// Blueprints that have this share of their trades in common, of whichever has fewer, are one edge: one of them trades.
+    /// Blueprints that have this share of their trades in common, of whichever has fewer, are one edge: one
+    /// of them trades.
     pub max_overlap_share: f64,
 }
 
-/// What becomes of a published blueprint that would not be published today. Never its end: that is monitoring's, or a
-/// changed definition's.
+/// What becomes of a published blueprint that would not be published today. Never its end: that is
+/// monitoring's, or a changed definition's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnWeakened {
@@ -130,7 +131,8 @@ pub enum OnWeakened {
     Watch,
 }
 
-/// The account of the portfolio simulation. Sizes are notional over the starting equity. No gate reads its result.
+/// The account of the portfolio simulation. Sizes are notional over the starting equity. No gate reads its
+/// result.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PortfolioSpec {
@@ -159,14 +161,16 @@ pub struct PortfolioSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderFilters {
-    /// To what the exchange has said of each symbol, and to the ticks and least value of the specs where it has not.
+    /// To what the exchange has said of each symbol, and to the ticks and least value of the specs where it
+    /// has not.
     #[default]
     Exchange,
     /// To nothing: any quantity, any price, any value.
     Off,
 }
 
-/// How the record of what the bridge traded is cut in time, how overfitting is measured, and whether that decides anything.
+/// How the record of what the bridge traded is cut in time, how overfitting is measured, and whether that
+/// decides anything.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromotionSpec {
@@ -178,7 +182,8 @@ pub struct PromotionSpec {
     pub embargo_bars: u32,
     /// Blocks of days of the combinatorially symmetric cross-validation; even.
     pub cscv_blocks: u32,
-    /// Whether what the bridge lets through must be found in the days before the test part alone, and pass what follows.
+    /// Whether what the bridge lets through must be found in the days before the test part alone, and pass
+    /// what follows.
     #[serde(default)]
     pub required: bool,
     /// Trades in the test part, at least this many.
@@ -234,8 +239,8 @@ impl PortfolioSpec {
         }
     }
 
-    /// Share of a new position that is left after a fall: 1 up to `drawdown_begin`, 0 from `drawdown_end` on, a straight line
-    /// between.
+    /// Share of a new position that is left after a fall: 1 up to `drawdown_begin`, 0 from `drawdown_end` on,
+    /// a straight line between.
     #[must_use]
     pub fn throttle(&self, drawdown: f64) -> f64 {
         if drawdown <= self.drawdown_begin {

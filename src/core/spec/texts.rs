@@ -1,5 +1,5 @@
-//! Every expression text of the specs, with the file and the bytes it came from: from a place in an expression back to
-//! a place in a YAML file.
+//! Every expression text of the specs, with the file and the bytes it came from: from a place in an
+//! expression back to a place in a YAML file.
 
 use std::ops::Range;
 use std::sync::Arc;

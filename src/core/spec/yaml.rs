@@ -1,7 +1,7 @@
 //! YAML files to types, with errors that point into the file.
 //!
-//! Our files must mean the same to a YAML 1.1 reader (PyYAML) as to us: booleans are `true`/`false` only, keys are
-//! unique, and the writer of a spec quotes times of day and dates.
+//! Our files must mean the same to a YAML 1.1 reader (PyYAML) as to us: booleans are `true`/`false` only,
+//! keys are unique, and the writer of a spec quotes times of day and dates.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -100,7 +100,8 @@ pub fn parse_yaml<T: DeserializeOwned>(file: &SourceFile) -> Result<T, SpecError
         .map_err(|e| SpecErrors::one(diagnose(file, &e)))?;
     let refuse = |trap: Trap| Diagnostic::at(file, &trap.bytes, trap.message).help(trap.help);
     let mut refused: Vec<Diagnostic> = traps(&file.text).into_iter().map(refuse).collect();
-    // The parser looks through quotes. Whether a number was wanted shows when another text stands in its place.
+    // The parser looks through quotes. Whether a number was wanted shows when another text stands in its
+    // place.
     for bytes in quoted_numbers(&file.text) {
         let mut other = file.text.to_string();
         other.replace_range(bytes.clone(), &"x".repeat(bytes.len()));

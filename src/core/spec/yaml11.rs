@@ -1,5 +1,6 @@
-//! The scalars of a text, as they are written: plain ones that a YAML 1.1 reader (PyYAML) takes for something else than a
-//! YAML 1.2 reader does, and numbers in quotes. Specs are read by both, so the former are refused.
+//! The scalars of a text, as they are written: plain ones that a YAML 1.1 reader (PyYAML) takes for something
+//! else than a YAML 1.2 reader does, and numbers in quotes. Specs are read by both, so the former are
+//! refused.
 
 use std::ops::Range;
 

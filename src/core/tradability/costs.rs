@@ -12,8 +12,9 @@ struct Wanted<'a> {
     condition: ConditionTest,
 }
 
-/// Mean cost of the outcomes that each candidate was tested on, in its parts: what `cost_bps` is the sum of. `None` where
-/// there are none at hand. Of a pool, the symbols that it leaves out as things stand are left out throughout.
+/// Mean cost of the outcomes that each candidate was tested on, in its parts: what `cost_bps` is the sum of.
+/// `None` where there are none at hand. Of a pool, the symbols that it leaves out as things stand are left
+/// out throughout.
 #[must_use]
 pub fn evidence_costs<'a, S: AsRef<str>>(
     candidates: &[Candidate],
@@ -42,7 +43,8 @@ pub fn evidence_costs<'a, S: AsRef<str>>(
     sums.iter().map(CostSum::mean).collect()
 }
 
-/// Whether an outcome has a side, a return and a scale, and is over on the day of its event: the others are no evidence.
+/// Whether an outcome has a side, a return and a scale, and is over on the day of its event: the others are
+/// no evidence.
 fn is_evidence(outcome: &Outcome) -> bool {
     let event = &outcome.event;
     let last_day = crate::market::Ts(outcome.matured().0 - 1).day();

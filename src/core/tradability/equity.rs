@@ -2,8 +2,8 @@
 
 use super::rule::{ExitReason, Simulation, Trade};
 
-/// A simulation in a few numbers. Means are bps per trade; sized figures are bps of equity with positions sized by the
-/// rule and added, not compounded.
+/// A simulation in a few numbers. Means are bps per trade; sized figures are bps of equity with positions
+/// sized by the rule and added, not compounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Number of simulated trades.

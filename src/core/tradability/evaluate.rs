@@ -94,8 +94,9 @@ pub fn is_evaluated(candidate: &Candidate) -> bool {
     candidate.judgement.is_discovery || candidate.judgement.promotion_track != PromotionTrack::None
 }
 
-/// Evaluates every candidate that is a discovery or on a promotion track, writes its `bridge` columns, and takes the
-/// `standard` track from those that cannot be traded, with the reasons. Returns the results by candidate index.
+/// Evaluates every candidate that is a discovery or on a promotion track, writes its `bridge` columns, and
+/// takes the `standard` track from those that cannot be traded, with the reasons. Returns the results by
+/// candidate index.
 ///
 /// # Errors
 /// When a candidate's condition is no state of these specs, or the bars that its rule needs cannot be read.

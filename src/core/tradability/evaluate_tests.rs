@@ -77,8 +77,8 @@ fn judge_by(
     (candidate, results[&0].clone())
 }
 
-/// The price falls by 30 bps on the second bar after each event, the entry being at the close of the first, then stays:
-/// entering one bar later than the rule earns nothing.
+/// The price falls by 30 bps on the second bar after each event, the entry being at the close of the first,
+/// then stays: entering one bar later than the rule earns nothing.
 fn falling_market() -> BTreeMap<Symbol, Market> {
     let mut close = vec![100.0];
     for bar in 1..6000_i64 {
@@ -231,7 +231,8 @@ fn an_unknown_condition_is_an_error_that_names_it() {
     assert!(error.to_string().contains("'GONE' is no state"), "{error}");
 }
 
-/// The gates that rejected, in words, of forty trades that each earn 19 bps net, under a gate that is asked besides.
+/// The gates that rejected, in words, of forty trades that each earn 19 bps net, under a gate that is asked
+/// besides.
 fn rejected(asked: impl Fn(&mut BridgeGate), markets: &mut dyn Markets) -> (Vec<String>, BridgeResult) {
     let mut booked = outcomes("BTCUSDT", 40, 30.0);
     for outcome in &mut booked {
@@ -264,7 +265,8 @@ fn each_further_gate_rejects_with_its_number_and_its_threshold_and_is_off_by_def
     let none = &mut BTreeMap::new();
     let (reasons, result) = rejected(|_| (), none);
     assert!(reasons.is_empty(), "{reasons:?}");
-    // 19 bps are left and one unit moves .5 a trip: (19 / .5) squared. All trades are in January 1970, three on its best day.
+    // 19 bps are left and one unit moves .5 a trip: (19 / .5) squared. All trades are in January 1970, three
+    // on its best day.
     let robust = &result.robustness;
     assert!((robust.capacity.unwrap() - 1444.0).abs() < 1e-6);
     assert_eq!(robust.worst_month.as_ref().unwrap().0, "1970-01");
@@ -316,7 +318,8 @@ fn two_symbols_of_which_one_earns_all_are_too_few() {
     assert!(reasons[0].starts_with("BRIDGE_TOP_SYMBOL_GATE: bridge_top_symbol_share 0.95"), "{reasons:?}");
 }
 
-/// A history whose detectors, with other thresholds, find events that earn other amounts gross: with lower ones, with higher ones.
+/// A history whose detectors, with other thresholds, find events that earn other amounts gross: with lower
+/// ones, with higher ones.
 struct Again([f64; 2]);
 
 impl Markets for Again {
@@ -354,8 +357,8 @@ fn what_a_rule_earns_at_other_thresholds_is_measured_and_its_sign_may_be_asked()
 
 #[test]
 fn later_entries_and_dearer_costs_by_hand() {
-    // The price falls by 10 bps on each of the six bars after the entry bar and then stands still: entering d bars late
-    // misses d of them.
+    // The price falls by 10 bps on each of the six bars after the entry bar and then stands still: entering d
+    // bars late misses d of them.
     let mut close = vec![100.0];
     for bar in 1..6000_i64 {
         let falls = bar >= 1000 && (2..8).contains(&(bar % 100));

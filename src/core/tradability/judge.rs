@@ -1,5 +1,5 @@
-//! The bridge's gates. Each is judged by one number against one threshold of `gate_v1_bridge` or `strategies/default.yaml`; an
-//! undefined number fails.
+//! The bridge's gates. Each is judged by one number against one threshold of `gate_v1_bridge` or
+//! `strategies/default.yaml`; an undefined number fails.
 
 use super::equity::Summary;
 use super::evaluate::SymbolResult;
@@ -83,8 +83,8 @@ impl Judge {
         }
     }
 
-    /// What `strategies/default.yaml` asks besides. Without bars nobody knows what a barrier or a delay does, and that is
-    /// the reason to give.
+    /// What `strategies/default.yaml` asks besides. Without bars nobody knows what a barrier or a delay does,
+    /// and that is the reason to give.
     pub(super) fn robustness(&mut self, trading: &Trading, symbols: &[SymbolResult], asked: &RobustnessSpec) {
         let [signalled, with_bars] = trading.symbols.map(|n| n as f64);
         if trading.rule.has_barrier() || asked.min_delayed_after_cost_bps.is_some() {

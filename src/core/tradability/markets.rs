@@ -1,5 +1,5 @@
-//! Where the bridge finds what positions meet: bars and funding, one symbol at a time, so that a universe of hundreds of
-//! symbols is never in memory at once.
+//! Where the bridge finds what positions meet: bars and funding, one symbol at a time, so that a universe of
+//! hundreds of symbols is never in memory at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use crate::outcomes::Outcome;
 
 /// A source of bars and settlements: the store, the simulated venue, or what a null twin lives in.
 pub trait Markets {
-    /// What a symbol's positions meet on the bars of `[first, end)`; `None` where it has no bars at all. Nothing of `end`
-    /// or later may be in it: a run decides on closed days.
+    /// What a symbol's positions meet on the bars of `[first, end)`; `None` where it has no bars at all.
+    /// Nothing of `end` or later may be in it: a run decides on closed days.
     ///
     /// # Errors
     /// When the bars cannot be read.
@@ -21,8 +21,8 @@ pub trait Markets {
         end: BarIndex,
     ) -> Result<Option<Market>, MarketError>;
 
-    /// What the detectors of some events find with other thresholds, on the same bars; `None` where nobody can detect again:
-    /// in a daemon, and in null twins.
+    /// What the detectors of some events find with other thresholds, on the same bars; `None` where nobody
+    /// can detect again: in a daemon, and in null twins.
     ///
     /// # Errors
     /// When the history cannot be read again.
@@ -30,8 +30,8 @@ pub trait Markets {
         Ok(None)
     }
 
-    /// Whether the returns that follow the events of a UTC day are turned: a position then fares as the opposite one does
-    /// on the bars. Only a null twin by signs says yes.
+    /// Whether the returns that follow the events of a UTC day are turned: a position then fares as the
+    /// opposite one does on the bars. Only a null twin by signs says yes.
     fn is_turned(&self, _day: i64) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! Numbers of the prior system that are right, reproduced by what does the same work here. Which ones are wrong, and why, is in
-//! docs/prior-vectors.md.
+//! Numbers of the prior system that are right, reproduced by what does the same work here. Which ones are
+//! wrong, and why, is in docs/prior-vectors.md.
 
 use super::*;
 use crate::discovery::seed_compat::{fixed_shrink, seed_shrinkage, seed_two_stage};
@@ -179,8 +179,9 @@ fn gate_parameters_of_the_prior_system_that_no_loss_passes() {
 
 #[test]
 fn a_vote_and_a_spread_of_delays_hide_the_delay_that_loses() {
-    // The prior system's score of five delays was .7 times the share that gains plus .3 times 1 less sd over mean: .597351 for
-    // a rule that loses 5 bps when it enters four bars late. The arithmetic is right; what is reported here is each delay.
+    // The prior system's score of five delays was .7 times the share that gains plus .3 times 1 less sd over
+    // mean: .597351 for a rule that loses 5 bps when it enters four bars late. The arithmetic is right; what
+    // is reported here is each delay.
     let nets = [0.002, 0.0015, 0.001, -0.0005, 0.0008_f64];
     let mean = nets.iter().sum::<f64>() / 5.0;
     let sd = (nets.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 5.0).sqrt();

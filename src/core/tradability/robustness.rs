@@ -10,9 +10,11 @@ use crate::outcomes::CostParts;
 /// What is measured of every candidate that the bridge trades. `None` = undefined.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Robustness {
-    /// Value of an order at which its impact eats all that is left after costs, quote currency; 0 where nothing is left.
+    /// Value of an order at which its impact eats all that is left after costs, quote currency; 0 where
+    /// nothing is left.
     pub capacity: Option<f64>,
-    /// The UTC month whose trades, by their entry, came to the least, as `YYYY-MM`, and the sum of their net returns, bps.
+    /// The UTC month whose trades, by their entry, came to the least, as `YYYY-MM`, and the sum of their net
+    /// returns, bps.
     pub worst_month: Option<(String, f64)>,
     /// Share of the best symbol in the summed net return; `None` where the sum is no gain.
     pub top_symbol_share: Option<f64>,
@@ -58,8 +60,8 @@ impl Robustness {
         }
     }
 
-    /// Share of the net result that is left at the worst of the shifted thresholds; `None` where it was not measured, there was
-    /// nothing to keep, or a shift left no trade.
+    /// Share of the net result that is left at the worst of the shifted thresholds; `None` where it was not
+    /// measured, there was nothing to keep, or a shift left no trade.
     #[must_use]
     pub fn threshold_share(&self, after_cost_bps: Option<f64>) -> Option<f64> {
         let whole = after_cost_bps.filter(|bps| *bps > 0.0)?;
@@ -68,8 +70,8 @@ impl Robustness {
     }
 }
 
-/// The order at which impact has eaten the edge. It grows with the root of the order: what is left before impact, over the
-/// impact of one unit, squared.
+/// The order at which impact has eaten the edge. It grows with the root of the order: what is left before
+/// impact, over the impact of one unit, squared.
 fn capacity(summary: &Summary, costs: Option<&CostParts>) -> Option<f64> {
     let costs = costs?;
     let left = summary.net_bps? + costs.impact_bps;
@@ -150,7 +152,8 @@ mod tests {
 
     #[test]
     fn capacity_is_the_order_whose_impact_is_all_that_is_left() {
-        // 100 / 7 bps a trade are left with an impact of 5 charged: 135 / 7 before it. One unit moves .01 bps a trip.
+        // 100 / 7 bps a trade are left with an impact of 5 charged: 135 / 7 before it. One unit moves .01 bps
+        // a trip.
         let costs = CostParts { impact_bps: 5.0, impact_per_root: 0.01, ..CostParts::default() };
         let capacity = measured(trades(), Some(&costs)).capacity.unwrap();
         let root = 135.0 / 7.0 / 0.01;

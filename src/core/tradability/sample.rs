@@ -9,7 +9,8 @@ use crate::tradability::Signal;
 pub struct Sample {
     /// Signals in the order of the outcomes.
     pub signals: Vec<Signal>,
-    /// Unsigned forward return (NaN: entry or exit on a gap) and funding paid per unit long (NaN: not collected).
+    /// Unsigned forward return (NaN: entry or exit on a gap) and funding paid per unit long (NaN: not
+    /// collected).
     pub outcomes: Vec<(f64, f64)>,
     /// The parts of each signal's cost.
     pub costs: Vec<CostParts>,
@@ -31,8 +32,8 @@ pub enum SampleError {
 }
 
 impl Sample {
-    /// The outcomes that `candidate` was tested on. `states` are the graph's state ids in order. Undirected events have
-    /// no side and are left out.
+    /// The outcomes that `candidate` was tested on. `states` are the graph's state ids in order. Undirected
+    /// events have no side and are left out.
     ///
     /// # Errors
     /// When the candidate's condition is no state of these specs.

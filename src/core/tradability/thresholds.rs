@@ -1,5 +1,5 @@
-//! Rules whose events are detected again with other thresholds. Only what passed every other gate is asked: each shift runs
-//! the detectors over the whole history again.
+//! Rules whose events are detected again with other thresholds. Only what passed every other gate is asked:
+//! each shift runs the detectors over the whole history again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,8 @@ use super::robustness::Shifted;
 use super::trading::trade;
 use crate::discovery::{Candidate, PromotionTrack};
 
-/// Measures and judges what is left at shifted thresholds, in the results of those that may still be published.
+/// Measures and judges what is left at shifted thresholds, in the results of those that may still be
+/// published.
 pub(super) fn judge(
     candidates: &[Candidate],
     results: &mut BTreeMap<usize, BridgeResult>,

@@ -1,5 +1,6 @@
-//! The signals of every candidate that the bridge looks at, traded over the bars, and over the bars again for later entries.
-//! Where a symbol's bars are not to be had, a rule without a barrier is traded from the booked outcomes.
+//! The signals of every candidate that the bridge looks at, traded over the bars, and over the bars again for
+//! later entries. Where a symbol's bars are not to be had, a rule without a barrier is traded from the booked
+//! outcomes.
 
 use std::collections::BTreeMap;
 

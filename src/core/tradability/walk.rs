@@ -17,16 +17,18 @@ pub fn simulate(rule: &Rule, signals: &[Signal], market: &Market) -> Simulation 
         let entry_bar = signal.bar + i64::from(rule.entry_lag_bars);
         let entry = struck(rule.price, &market.bars, entry_bar);
         let (exit_bar, exit, reason) = leave(rule, &market.bars, entry_bar, entry, signal.side)?;
-        // A barrier fills somewhere inside its bar; the settlement on the bar's own boundaries is not met either way.
+        // A barrier fills somewhere inside its bar; the settlement on the bar's own boundaries is not met
+        // either way.
         let left_at = if reason == ExitReason::Time { rule.instant(exit_bar) } else { exit_bar.close() };
         let funding = market.funding_between(rule.instant(entry_bar), left_at);
         Some((exit_bar, reason, exit / entry - 1.0, funding))
     })
 }
 
-/// Replays a rule without barriers from booked outcomes: `outcomes[i]` is the unsigned forward return and the funding
-/// paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes from the bars of
-/// each symbol, but for those that leave late because their exit falls on a gap: outcomes do not know them.
+/// Replays a rule without barriers from booked outcomes: `outcomes[i]` is the unsigned forward return and the
+/// funding paid per unit long of `signals[i]`; NaN returns are dropped. The same trades as [`simulate`] makes
+/// from the bars of each symbol, but for those that leave late because their exit falls on a gap: outcomes do
+/// not know them.
 #[must_use]
 pub(super) fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -> Simulation {
     walk(rule, signals, |at| {
@@ -36,8 +38,8 @@ pub(super) fn replay(rule: &Rule, signals: &[Signal], outcomes: &[(f64, f64)]) -
     })
 }
 
-/// Applies the cool-down per symbol in time order and collects what `fill` makes of each taken signal: exit bar, reason,
-/// unsigned return, funding per unit long.
+/// Applies the cool-down per symbol in time order and collects what `fill` makes of each taken signal: exit
+/// bar, reason, unsigned return, funding per unit long.
 fn walk(
     rule: &Rule,
     signals: &[Signal],
@@ -83,8 +85,8 @@ fn struck(price: EntryPrice, bars: &BarSeries, bar: BarIndex) -> f64 {
     }
 }
 
-/// Exit bar, price and reason; `None` where the entry falls on a gap or there is no exit yet. The fill convention of
-/// blueprints: no bar at the entry, no trade; no bar at the exit, the next bar that there is.
+/// Exit bar, price and reason; `None` where the entry falls on a gap or there is no exit yet. The fill
+/// convention of blueprints: no bar at the entry, no trade; no bar at the exit, the next bar that there is.
 fn leave(
     rule: &Rule,
     bars: &BarSeries,
@@ -114,7 +116,8 @@ fn leave(
     None
 }
 
-/// The first barrier that a bar's path meets, with its fill. Comparisons with NaN are false, so a gap meets none.
+/// The first barrier that a bar's path meets, with its fill. Comparisons with NaN are false, so a gap meets
+/// none.
 fn barrier_hit(
     rule: &Rule,
     [open, high, low, _]: [f64; 4],

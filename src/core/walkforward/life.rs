@@ -13,8 +13,8 @@ use crate::pipeline::QualityReport;
 use crate::spec::CompiledSpec;
 use crate::tradability::Markets;
 
-/// The UTC days (since the epoch) whose closing is looked at: the day before `from`, and every `step` days after it, as far
-/// as the history before `end` has closed days.
+/// The UTC days (since the epoch) whose closing is looked at: the day before `from`, and every `step` days
+/// after it, as far as the history before `end` has closed days.
 #[must_use]
 pub fn look_days(from: Ts, step: u32, end: BarIndex) -> Vec<i64> {
     let last = end.open().day() - 1;
@@ -51,8 +51,8 @@ pub struct Step {
 }
 
 impl<'a> Walker<'a> {
-    /// Before the first look. `outcomes` may reach beyond any look: only those of closed days are ever read. `accounting` is
-    /// of the ledger that the hypotheses of these specs were entered into.
+    /// Before the first look. `outcomes` may reach beyond any look: only those of closed days are ever read.
+    /// `accounting` is of the ledger that the hypotheses of these specs were entered into.
     ///
     /// # Errors
     /// When the outcomes belong to other specs.

@@ -1,4 +1,5 @@
-//! What a consumer who followed the versions would have traded, and what became of every event that a claim is about.
+//! What a consumer who followed the versions would have traded, and what became of every event that a claim
+//! is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,8 +65,9 @@ fn in_force(points: &[PointInTime], at: Ts) -> Option<&PointInTime> {
     points[..points.partition_point(|p| p.published_at <= at)].last()
 }
 
-/// The trades of all versions, by exit, symbol and blueprint. Each event meets the version in force at its detection; one
-/// spec tree has one rule for an id, so that the cool-down of a blueprint runs on over versions.
+/// The trades of all versions, by exit, symbol and blueprint. Each event meets the version in force at its
+/// detection; one spec tree has one rule for an id, so that the cool-down of a blueprint runs on over
+/// versions.
 #[must_use]
 pub(super) fn lived_trades(points: &[PointInTime], past: &Past<'_>) -> Vec<LivedTrade> {
     let mut of_line: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
@@ -100,8 +102,8 @@ pub(super) fn lived_trades(points: &[PointInTime], past: &Past<'_>) -> Vec<Lived
     out
 }
 
-/// Sums by UTC day of what the events since an instant returned on a blueprint's side, bps before costs: the quantity that
-/// its claim is about. Undirected events and unknown returns are left out, as in the evidence.
+/// Sums by UTC day of what the events since an instant returned on a blueprint's side, bps before costs: the
+/// quantity that its claim is about. Undirected events and unknown returns are left out, as in the evidence.
 pub(super) fn returns_since(line: &Blueprint, since: Ts, past: &Past<'_>) -> Vec<ClusterSum> {
     let Some(condition) = ConditionTest::resolve(&line.entry.conditions, past.states) else {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! The versions of a walk in memory: the same differences as the published directory's, without the directory.
+//! The versions of a walk in memory: the same differences as the published directory's, without the
+//! directory.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// Publishes a step if it changes anything, or if it is the first. Returns how it differs from the version before.
+    /// Publishes a step if it changes anything, or if it is the first. Returns how it differs from the
+    /// version before.
     pub(super) fn publish(&mut self, step: &Step, walker: &Walker<'_>, spec: &MonitoringSpec) -> Diff {
         let (catalogue, book) = walker.evidence();
         let current = self.versions.last().map_or(&[][..], |v| &v.blueprints);

@@ -179,8 +179,8 @@ fn life(
     }
 }
 
-/// Whether a later mean lies within what a claim and its error allow: the claim's own uncertainty and that of the mean
-/// together, normal.
+/// Whether a later mean lies within what a claim and its error allow: the claim's own uncertainty and that of
+/// the mean together, normal.
 fn is_inside(after: &ClusterT, claim: f64, posterior_sd: f64, level: f64) -> bool {
     let reach = normal_isf(0.5 * (1.0 - level));
     let sd = libm::sqrt(posterior_sd * posterior_sd + after.se_cr1 * after.se_cr1);

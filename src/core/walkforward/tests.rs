@@ -1,5 +1,5 @@
-//! Walks through small worlds whose truth is known: one edge on one event type, planted into the prices, that dies; and
-//! events of another type without one. Shipped specs, production's book, monitor and compiler.
+//! Walks through small worlds whose truth is known: one edge on one event type, planted into the prices, that
+//! dies; and events of another type without one. Shipped specs, production's book, monitor and compiler.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ struct World {
     markets: BTreeMap<Symbol, Market>,
 }
 
-/// A martingale, but that an event of the edge's type turns the expected return against its direction for an hour after the
-/// entry, as long as the edge lives.
+/// A martingale, but that an event of the edge's type turns the expected return against its direction for an
+/// hour after the entry, as long as the edge lives.
 fn world(seed: u64) -> World {
     let symbols: Vec<Symbol> = ["AUSDT", "BUSDT", "CUSDT"].map(|n| Symbol::new(n).unwrap()).to_vec();
     let mut out = World { symbols, events: Vec::new(), outcomes: Vec::new(), markets: BTreeMap::new() };
@@ -207,7 +207,8 @@ struct Tally {
     shrunk: Vec<f64>,
     /// Share of stated intervals that hold the truth, a world.
     held: Vec<f64>,
-    /// What trades of living edges earned after costs less what their blueprints claimed, bps, a mean a world.
+    /// What trades of living edges earned after costs less what their blueprints claimed, bps, a mean a
+    /// world.
     lived: Vec<f64>,
     /// Days from the death to the retirement, of every blueprint that saw it.
     delays: Vec<i64>,

@@ -55,8 +55,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Result<Json<Value
     })))
 }
 
-/// Walks back from a blueprint: the version and run that published it, the spec it was made from, the evidence, and
-/// the newest events that trigger it.
+/// Walks back from a blueprint: the version and run that published it, the spec it was made from, the
+/// evidence, and the newest events that trigger it.
 pub(super) async fn explain(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,

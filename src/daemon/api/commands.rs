@@ -84,7 +84,8 @@ fn reload_body(bytes: &[u8]) -> Result<ReloadBody, Problem> {
     serde_json::from_value(value).map_err(|error| wrong(error.to_string()))
 }
 
-/// What a reload would do: the tree is read and compiled, and its hypotheses are held against the trial ledger.
+/// What a reload would do: the tree is read and compiled, and its hypotheses are held against the trial
+/// ledger.
 async fn rehearse(shared: &Arc<Shared>) -> Result<Response, Problem> {
     let dir = shared.config.spec.clone();
     let read = tokio::task::spawn_blocking(move || load_specs(&dir)).await;

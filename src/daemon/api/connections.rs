@@ -1,7 +1,9 @@
-//! One connection of the API: time for a request's head, room for so many connections, an end when the daemon stops.
+//! One connection of the API: time for a request's head, room for so many connections, an end when the daemon
+//! stops.
 //!
-//! A client that opens a connection and says nothing, or half a head, is cut after [`HEAD_DEADLINE`]; one that waits for
-//! an answer (a run, the signal stream) is not. Bodies have a deadline of their own where they are read.
+//! A client that opens a connection and says nothing, or half a head, is cut after [`HEAD_DEADLINE`]; one
+//! that waits for an answer (a run, the signal stream) is not. Bodies have a deadline of their own where they
+//! are read.
 
 use std::io;
 use std::sync::Arc;

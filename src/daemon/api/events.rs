@@ -65,7 +65,8 @@ pub(super) async fn list(
     Ok(Json(json!({ "events": events })))
 }
 
-/// A type that the specs in force do not have is a misspelt one: no answer, where silence would look like one.
+/// A type that the specs in force do not have is a misspelt one: no answer, where silence would look like
+/// one.
 async fn is_an_event(shared: &Shared, name: &str) -> Result<(), Problem> {
     let history = shared.query(|reply| Query::History { reply }).await?;
     let known: Vec<&str> = history.spec.events.iter().map(|event| event.event_type.as_str()).collect();

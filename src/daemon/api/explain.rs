@@ -1,4 +1,5 @@
-//! `GET /v1/explain/{name}`: why a name has its value on a bar, or how often an event fires, under the specs in force.
+//! `GET /v1/explain/{name}`: why a name has its value on a bar, or how often an event fires, under the specs
+//! in force.
 //!
 //! The storage thread only reads stretches of the raw log; the replay runs beside it, a few at a time.
 

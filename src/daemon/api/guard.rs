@@ -1,4 +1,5 @@
-//! What a request may look like: whom it may be addressed to on the TCP port, how long and how large its body may be.
+//! What a request may look like: whom it may be addressed to on the TCP port, how long and how large its body
+//! may be.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,8 +17,8 @@ const BODY_BYTES: usize = 16 << 10;
 /// Time for the whole of a body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Refuses requests that are addressed to a name that is not this machine's: a page of somebody else whose name was made to
-/// point here would read the status with the visitor's browser.
+/// Refuses requests that are addressed to a name that is not this machine's: a page of somebody else whose
+/// name was made to point here would read the status with the visitor's browser.
 pub(super) async fn local_host_only(request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     match host {

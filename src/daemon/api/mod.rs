@@ -1,8 +1,8 @@
 //! The HTTP API: HTTP/1.1 over a Unix socket, the read-only part optionally on a loopback port.
 //!
-//! Handlers read [`Shared`], ask the storage thread, or hand a command to the main loop; none holds a rule of the
-//! domain. Verbs that change something are for the daemon's own user and root, by peer credentials. `openapi.json`
-//! beside this file describes every route, and a test says when it is stale.
+//! Handlers read [`Shared`], ask the storage thread, or hand a command to the main loop; none holds a rule of
+//! the domain. Verbs that change something are for the daemon's own user and root, by peer credentials.
+//! `openapi.json` beside this file describes every route, and a test says when it is stale.
 
 mod blueprints;
 mod commands;

@@ -42,8 +42,8 @@ pub enum ApiError {
     },
 }
 
-/// Binds the socket with mode 0660. A leftover of a dead daemon is replaced; a living one is an error. The socket
-/// appears under its name only with its final mode (bound beside, then renamed).
+/// Binds the socket with mode 0660. A leftover of a dead daemon is replaced; a living one is an error. The
+/// socket appears under its name only with its final mode (bound beside, then renamed).
 ///
 /// # Errors
 /// See [`ApiError`].
@@ -78,7 +78,8 @@ pub async fn serve_unix(listener: UnixListener, shared: Arc<Shared>, stop: watch
     connections::serve(accept, router(shared), stop).await;
 }
 
-/// Serves on a loopback address. Peers there are anonymous: they may read only, and have to name this machine.
+/// Serves on a loopback address. Peers there are anonymous: they may read only, and have to name this
+/// machine.
 ///
 /// # Errors
 /// When the address cannot be bound.

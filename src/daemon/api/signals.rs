@@ -1,8 +1,8 @@
 //! `GET /v1/signals`: server-sent events that resume without loss or repetition.
 //!
-//! A connection is a position in the stream log and nothing else. `Last-Event-ID` (or `?after=SEQ`) sets it; without
-//! one it starts at the present. Each step sends the next page, from memory or from the store, or waits for the log
-//! to grow, sending a heartbeat at least every 5 s meanwhile.
+//! A connection is a position in the stream log and nothing else. `Last-Event-ID` (or `?after=SEQ`) sets it;
+//! without one it starts at the present. Each step sends the next page, from memory or from the store, or
+//! waits for the log to grow, sending a heartbeat at least every 5 s meanwhile.
 
 use std::convert::Infallible;
 use std::sync::Arc;

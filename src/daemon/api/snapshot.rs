@@ -1,4 +1,5 @@
-//! `POST /v1/snapshot` and `POST /v1/trials`: the store for processes that cannot open it because the daemon has.
+//! `POST /v1/snapshot` and `POST /v1/trials`: the store for processes that cannot open it because the daemon
+//! has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,8 @@ use backtestd_store::trial_from_text;
 /// Most bytes of trials in one request: a ledger of a hundred thousand.
 pub(super) const TRIAL_BYTES: usize = 64 << 20;
 
-/// Copies the store as it is now into a folder of the state directory. Whoever asked removes it; the next start removes
-/// what was left behind.
+/// Copies the store as it is now into a folder of the state directory. Whoever asked removes it; the next
+/// start removes what was left behind.
 pub(super) async fn take(_: MayChange, State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let Ok(_permit) = shared.copying.try_acquire() else {

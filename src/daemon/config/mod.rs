@@ -2,8 +2,8 @@
 //!
 //! Precedence is flag > environment > file > default. Every key of [`KEYS`] is a flag (`--grace-ms`, also
 //! `--grace_ms`), an environment variable (`BACKTESTD_GRACE_MS`) and a TOML key (`grace_ms`, or `[binance]
-//! futures_rest` for dotted names), so there is one list to keep. A key that is not in the table is an error with
-//! file and line. Lists are TOML arrays, or comma-separated text elsewhere.
+//! futures_rest` for dotted names), so there is one list to keep. A key that is not in the table is an error
+//! with file and line. Lists are TOML arrays, or comma-separated text elsewhere.
 
 mod args;
 mod collect;

@@ -54,8 +54,8 @@ pub struct Resolved {
     pub config: Config,
 }
 
-/// Combines the places. `flags` maps key names to text; `env` answers for environment variables (a function, so
-/// that tests need not touch the process).
+/// Combines the places. `flags` maps key names to text; `env` answers for environment variables (a function,
+/// so that tests need not touch the process).
 ///
 /// # Errors
 /// When the file cannot be read or a value cannot be used.

@@ -127,8 +127,8 @@ pub struct Config {
     pub spec: PathBuf,
     /// The API socket.
     pub socket: PathBuf,
-    /// Perpetuals, sorted and without doubles: the pipeline's symbol order. Empty where a rule says which: the daemon asks
-    /// the exchange, and remembers.
+    /// Perpetuals, sorted and without doubles: the pipeline's symbol order. Empty where a rule says which:
+    /// the daemon asks the exchange, and remembers.
     pub symbols: Vec<Symbol>,
     /// The rule that says which symbols are followed, if `symbols` is none.
     pub universe: Option<UniverseRule>,

@@ -1,7 +1,8 @@
 //! History over REST: what is missing from the start to now, fetched page by page and stored as it arrives.
 //!
-//! Each page is one job of the storage thread, which also remembers that the page was asked for. A kill at any moment
-//! therefore costs at most the pages under way, and a hole that the exchange really has is not asked for again.
+//! Each page is one job of the storage thread, which also remembers that the page was asked for. A kill at
+//! any moment therefore costs at most the pages under way, and a hole that the exchange really has is not
+//! asked for again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,8 +36,8 @@ pub struct Backfill {
 /// Fetches everything that is missing before `end` in all series.
 ///
 /// # Errors
-/// When the storage thread fails. The exchange's failures are retried for as long as they last; what it refuses for
-/// good is reported in the result.
+/// When the storage thread fails. The exchange's failures are retried for as long as they last; what it
+/// refuses for good is reported in the result.
 pub async fn backfill(
     shared: &Arc<Shared>,
     storage: &Storage,
@@ -72,8 +73,8 @@ pub async fn backfill(
     Ok(all)
 }
 
-/// Settlements that many contracts lack since the last start, by requests for those of all contracts; what these leave is asked
-/// for one by one.
+/// Settlements that many contracts lack since the last start, by requests for those of all contracts; what
+/// these leave is asked for one by one.
 async fn settlements_of_all(
     shared: &Shared,
     storage: &Storage,
@@ -91,7 +92,8 @@ async fn settlements_of_all(
     for series in funding {
         let missing =
             storage.ask(|reply| Job::Missing { series: series.clone(), end, at_most, now, reply }).await?;
-        // Of the first settlement of a history the interval is told by the one before, which takes a question of its own.
+        // Of the first settlement of a history the interval is told by the one before, which takes a question
+        // of its own.
         let since = missing.filter(|unasked| unasked.ask_from < unasked.stretch.from);
         questions.extend(since.map(|Unasked { stretch, ask_from }| {
             let ask = Stretch { from: ask_from, ..stretch };

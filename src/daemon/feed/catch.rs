@@ -85,8 +85,9 @@ pub async fn ask(rest: &Rest, clock: &dyn Clock, questions: Vec<Question>, deadl
     all
 }
 
-/// Takes apart what a few requests answer for everybody: settlements of all contracts, as far back as that takes at most half as
-/// many requests as there are questions. Of all contracts a page holds those of an hour at least.
+/// Takes apart what a few requests answer for everybody: settlements of all contracts, as far back as that
+/// takes at most half as many requests as there are questions. Of all contracts a page holds those of an hour
+/// at least.
 pub(super) fn apart(questions: Vec<Question>) -> (Vec<Question>, Vec<Question>) {
     let (mut funding, mut single): (Vec<_>, Vec<_>) =
         questions.into_iter().partition(|q| q.series.kind == Kind::Funding);

@@ -1,7 +1,7 @@
 //! What is still to be asked for of a series, from its ledger and from what is stored.
 //!
-//! A bar that only a stream has told is not known yet: it is asked for like one that is missing. A bar of a file is: files
-//! are imported while no daemon runs, and whoever comes next finds them in the store.
+//! A bar that only a stream has told is not known yet: it is asked for like one that is missing. A bar of a
+//! file is: files are imported while no daemon runs, and whoever comes next finds them in the store.
 
 use super::ledger::{self, Change, Ledger, Repair, Stretch, Told, missing};
 use backtestd_binance::interval_hours;
@@ -12,8 +12,8 @@ use backtestd_store::{Origin, Store, StoreError};
 const SCAN_SLOTS: i64 = 8192;
 /// Imported instants that begin this close to the wanted start count as reaching it.
 const START_TOLERANCE_MS: i64 = 8 * HOUR_MS;
-/// So far back the settlements before a stretch are looked for: the last two of them, so that one that was lost before the
-/// stretch is noticed with the first one in it.
+/// So far back the settlements before a stretch are looked for: the last two of them, so that one that was
+/// lost before the stretch is noticed with the first one in it.
 const SETTLEMENTS_BACK_MS: i64 = 17 * HOUR_MS;
 
 /// What the exchange said when it was asked for a stretch.
@@ -32,8 +32,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The parts of what was asked that ought to have a record and have none, given the rows that are known beside those
-    /// of the answer.
+    /// The parts of what was asked that ought to have a record and have none, given the rows that are known
+    /// beside those of the answer.
     fn missing(&self, stored: &[i64]) -> Vec<Stretch> {
         let kind = self.series.kind;
         let mut times = stored.to_vec();
@@ -49,7 +49,8 @@ impl Answer {
         missing(kind, self.asked, &times)
     }
 
-    /// Gives settlements whose interval the answer could not tell the one that the stored settlements before them tell.
+    /// Gives settlements whose interval the answer could not tell the one that the stored settlements before
+    /// them tell.
     ///
     /// # Errors
     /// When the engine fails.
@@ -75,8 +76,8 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes the answer into a ledger; what it lacks is asked for again with `patience_s`. Call it before the records are
-    /// stored.
+    /// Takes the answer into a ledger; what it lacks is asked for again with `patience_s`. Call it before the
+    /// records are stored.
     ///
     /// # Errors
     /// When the engine fails.
@@ -144,8 +145,9 @@ pub struct News {
 }
 
 impl News {
-    /// Writes into the ledger what changed behind the present: what belongs to rows that were committed already, as `is_committed`
-    /// says of its time. Each of them may make an event another one than was announced. Whether there was any.
+    /// Writes into the ledger what changed behind the present: what belongs to rows that were committed
+    /// already, as `is_committed` says of its time. Each of them may make an event another one than was
+    /// announced. Whether there was any.
     pub fn note(&self, ledger: &mut Ledger, is_committed: impl Fn(i64) -> bool, how: &str, now: Ts) -> bool {
         let mut is_any = false;
         for (change, times) in [(Change::Filled, &self.fresh), (Change::Corrected, &self.other)] {
@@ -170,7 +172,8 @@ pub struct Covered {
     pub stretch: Stretch,
 }
 
-/// Remembers that a file has answered for a stretch of instants: nothing says which of them there ought to be.
+/// Remembers that a file has answered for a stretch of instants: nothing says which of them there ought to
+/// be.
 ///
 /// # Errors
 /// When the engine fails.
@@ -189,8 +192,8 @@ pub fn asked(store: &Store, series: &SeriesKey) -> Result<Vec<Stretch>, StoreErr
     Ok(ledger::load(store, series)?.settled().to_vec())
 }
 
-/// What a daemon wants of a series: from `first` to `end`, of instants also those of the `lead_in_rows` before, which hold on
-/// the first rows.
+/// What a daemon wants of a series: from `first` to `end`, of instants also those of the `lead_in_rows`
+/// before, which hold on the first rows.
 #[must_use]
 pub const fn wanted(kind: Kind, first: BarIndex, lead_in_rows: usize, end: i64) -> Stretch {
     let from = if kind.is_bar_like() { first.0 } else { first.open().0 + 1 - lead_in_rows as i64 * BAR_MS };
@@ -219,8 +222,8 @@ pub fn take_in_imported(
     Ok(())
 }
 
-/// The next stretch of `wanted`, `at_most` long, that neither the exchange nor a file has answered for; then the holes
-/// that are due to be asked about again, those of bars whole.
+/// The next stretch of `wanted`, `at_most` long, that neither the exchange nor a file has answered for; then
+/// the holes that are due to be asked about again, those of bars whole.
 ///
 /// # Errors
 /// When the engine fails.
@@ -272,8 +275,8 @@ fn known(store: &Store, series: &SeriesKey, from: i64, to: i64) -> Result<Vec<i6
     Ok((0..rows.times.len()).filter(is_known).map(|row| rows.times[row]).collect())
 }
 
-/// Whether mark, index and premium of a record are known: they come from three endpoints, each of which may lack it. A mark without
-/// index or premium is half a record.
+/// Whether mark, index and premium of a record are known: they come from three endpoints, each of which may
+/// lack it. A mark without index or premium is half a record.
 fn is_whole_mark(mut columns: impl Iterator<Item = f64>) -> bool {
     columns.by_ref().take(3).all(|value| !value.is_nan())
 }

@@ -1,5 +1,5 @@
-//! The ledger of a series in words: which stretches are complete, which are open, which are lost and why, what was
-//! repaired and how.
+//! The ledger of a series in words: which stretches are complete, which are open, which are lost and why,
+//! what was repaired and how.
 
 use serde::{Serialize, Serializer};
 

@@ -1,4 +1,5 @@
-//! What the exchange says about the followed symbols: whether it lists them, whether they trade, in which steps.
+//! What the exchange says about the followed symbols: whether it lists them, whether they trade, in which
+//! steps.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -77,8 +77,8 @@ impl Follow {
     }
 }
 
-/// Requests for statistics after each bar, and how many of them the limit lets through while a tick waits, where these
-/// are fewer: the last symbols would go without, bar after bar.
+/// Requests for statistics after each bar, and how many of them the limit lets through while a tick waits,
+/// where these are fewer: the last symbols would go without, bar after bar.
 #[must_use]
 pub fn overload(symbols: usize, collect: Collect, limits: &Limits, deadline: Duration) -> Option<(u64, u64)> {
     let each: usize = collect.kinds().map(Rest::statistics_requests).sum();

@@ -34,7 +34,8 @@ pub fn check_gaps(store: &Store) -> Result<Area, StoreError> {
                 );
             }
         }
-        // Half a mark is stored and its other half a hole: only bars have a record for every slot that is complete.
+        // Half a mark is stored and its other half a hole: only bars have a record for every slot that is
+        // complete.
         if series.kind == Kind::Bars {
             for settled in ledger.settled() {
                 slots += (settled.to - settled.from).unsigned_abs();

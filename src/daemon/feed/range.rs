@@ -1,7 +1,8 @@
-//! History over REST for a date range, without a daemon: the caller's thread owns the store, requests run beside it.
+//! History over REST for a date range, without a daemon: the caller's thread owns the store, requests run
+//! beside it.
 //!
-//! A page and the mark that it was asked for are one atomic write, so a kill costs at most the pages under way and the
-//! next start goes on behind them.
+//! A page and the mark that it was asked for are one atomic write, so a kill costs at most the pages under
+//! way and the next start goes on behind them.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -80,7 +81,8 @@ pub struct Asker<'a> {
     pub clock: &'a Arc<dyn Clock>,
     /// Where the requests run.
     pub runtime: &'a Handle,
-    /// Wait before a hole is asked about again, in seconds, by how many answers agree; empty: whoever comes next asks again.
+    /// Wait before a hole is asked about again, in seconds, by how many answers agree; empty: whoever comes
+    /// next asks again.
     pub patience_s: Vec<u32>,
 }
 

@@ -9,7 +9,8 @@ use backtestd_binance::aggregate::journal::Batch;
 use backtestd_binance::aggregate::{LiquidationAggregator, MarkAggregator, QuoteAggregator};
 use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 
-/// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until the next.
+/// A simulated exchange in a hurry sends a quote as rarely as once a minute of its time; each counts until
+/// the next.
 const HURRIED_QUOTE_MS: i64 = 60_000;
 
 /// Mark, liquidation and quote bars under construction.
@@ -58,9 +59,9 @@ impl Aggregates {
         self.since.clone_from(since);
     }
 
-    /// [`Aggregates::new`] at `now`, with what an earlier process left. The second part is the records of bars that it
-    /// saw a part of and that have closed since: their coverage says how much. What happened while no process was there
-    /// is unknown.
+    /// [`Aggregates::new`] at `now`, with what an earlier process left. The second part is the records of
+    /// bars that it saw a part of and that have closed since: their coverage says how much. What happened
+    /// while no process was there is unknown.
     #[must_use]
     pub(crate) fn restored(
         symbols: &[Symbol],
@@ -112,8 +113,8 @@ impl Aggregates {
         marks.chain(sums).chain(quotes).filter(has_begun).collect()
     }
 
-    /// The records of every unfinished bar before `end`, where any part of the bar was observed: of what has no history.
-    /// Mark prices of bars that nobody closed live come from history.
+    /// The records of every unfinished bar before `end`, where any part of the bar was observed: of what has
+    /// no history. Mark prices of bars that nobody closed live come from history.
     pub(crate) fn finish_before(&mut self, end: BarIndex, collect: Collect) -> Vec<RawPut> {
         let mut records = Vec::new();
         while self.open < end {

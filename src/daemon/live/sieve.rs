@@ -1,6 +1,7 @@
 //! What a stream may tell: nothing that cannot be true. What it tells else is kept apart, with the reason.
 //!
-//! A stream tells the bar that has just closed and its few neighbours; older ones are REST's, and later ones have not been.
+//! A stream tells the bar that has just closed and its few neighbours; older ones are REST's, and later ones
+//! have not been.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -17,8 +17,8 @@ pub(crate) struct TickBook {
     /// First bars of series that have joined; earlier ones are nobody's.
     since: BTreeMap<usize, BarIndex>,
     next: BarIndex,
-    /// After so many bars that even the exchange does not have, a tick does not wait for a series any more: it has stopped
-    /// trading.
+    /// After so many bars that even the exchange does not have, a tick does not wait for a series any more:
+    /// it has stopped trading.
     absent_after: u32,
 }
 
@@ -34,7 +34,8 @@ pub(crate) enum Delivery {
 }
 
 impl TickBook {
-    /// Follows `expected`; `next` is the first tick to close. Who has no bar so many times is not awaited any more.
+    /// Follows `expected`; `next` is the first tick to close. Who has no bar so many times is not awaited any
+    /// more.
     #[must_use]
     pub(crate) fn new(expected: Vec<Series>, next: BarIndex, absent_after: u32) -> Self {
         let (absent, since) = (BTreeMap::new(), BTreeMap::new());
@@ -110,7 +111,8 @@ impl TickBook {
             && self.absent.get(&index).is_none_or(|bars| *bars < self.absent_after)
     }
 
-    /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is awaited.
+    /// The series that have not delivered the next tick's bar and are awaited; all of them where nothing is
+    /// awaited.
     #[must_use]
     pub(crate) fn missing(&self) -> Vec<Series> {
         let delivered = self.delivered.get(&self.next);

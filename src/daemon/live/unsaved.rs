@@ -1,4 +1,5 @@
-//! What was observed since the journal was last written: the updates that a restart in the same bar would miss.
+//! What was observed since the journal was last written: the updates that a restart in the same bar would
+//! miss.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,8 @@ use backtestd_core::market::{BarIndex, Symbol};
 
 const SECOND_MS: i64 = 1000;
 
-/// Updates that are not in the journal. Of quotes it keeps the last one of each second, of marks the last one of each
-/// bar, as the aggregators do: it grows with time, not with traffic.
+/// Updates that are not in the journal. Of quotes it keeps the last one of each second, of marks the last one
+/// of each bar, as the aggregators do: it grows with time, not with traffic.
 #[derive(Debug, Default)]
 pub(super) struct Unsaved {
     updates: BTreeMap<Key, Stamped>,

@@ -1,5 +1,6 @@
-//! The comparison with the exchange's public archive, beside everything else: a few files at a time, each after its pause, and
-//! handed over while no tick is closing. An archive that cannot be reached is told, and changes nothing.
+//! The comparison with the exchange's public archive, beside everything else: a few files at a time, each
+//! after its pause, and handed over while no tick is closing. An archive that cannot be reached is told, and
+//! changes nothing.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

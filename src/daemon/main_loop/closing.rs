@@ -7,13 +7,14 @@ use tokio::time::Instant;
 use backtestd_core::clock::Clock;
 use backtestd_core::market::{BarIndex, Ts};
 
-/// Least real time that a tick waits for late bars, however fast the clock runs: a simulated exchange in accelerated
-/// time still needs real milliseconds to send them.
+/// Least real time that a tick waits for late bars, however fast the clock runs: a simulated exchange in
+/// accelerated time still needs real milliseconds to send them.
 const REAL_GRACE: Duration = Duration::from_millis(150);
 /// Longest real time that asking REST for a missing bar may take.
 pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a tick that has all its bars waits for their marks: committed with the stream's, they would be computed again.
+/// How long a tick that has all its bars waits for their marks: committed with the stream's, they would be
+/// computed again.
 const MARKS_WITHIN_MS: i64 = 1500;
 
 /// The tick being closed.

@@ -104,8 +104,8 @@ pub(super) fn speed(config: &Config) -> f64 {
     if is_simulated(config) { config.clock.speed } else { 1.0 }
 }
 
-/// Waits until `/time`, or the streams alone, have told the time; the updates that came meanwhile. `status` says why it
-/// takes long.
+/// Waits until `/time`, or the streams alone, have told the time; the updates that came meanwhile. `status`
+/// says why it takes long.
 ///
 /// # Errors
 /// What `/time` fails with for good.

@@ -1,5 +1,5 @@
-//! Writing down, between ticks, what the open bar is made of and no history has: a process that dies in the middle of a
-//! bar goes on with it after its restart.
+//! Writing down, between ticks, what the open bar is made of and no history has: a process that dies in the
+//! middle of a bar goes on with it after its restart.
 
 use backtestd_core::market::Kind;
 use std::time::Duration;
@@ -48,7 +48,8 @@ impl MainLoop {
         Some(if is_full { Instant::now() } else { self.journal.due })
     }
 
-    /// Writes what has come since the last batch; an empty one too, for it says until when somebody was there.
+    /// Writes what has come since the last batch; an empty one too, for it says until when somebody was
+    /// there.
     pub(super) fn on_journal_due(&mut self) -> Handled {
         let now = self.shared.clock.now();
         let batch = self.aggregates.journal(now);

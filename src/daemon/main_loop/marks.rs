@@ -1,6 +1,8 @@
-//! Marks that no stream brought: a moment before a bar closes REST is asked for those of all contracts at once.
+//! Marks that no stream brought: a moment before a bar closes REST is asked for those of all contracts at
+//! once.
 //!
-//! Mark and index of a bar have history; the predicted rate has none. Where the stream is muted, one request a bar keeps it.
+//! Mark and index of a bar have history; the predicted rate has none. Where the stream is muted, one request
+//! a bar keeps it.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The main loop: one closed [`Input`] enum, one `next_event`, one `handle_event`; all state in one struct.
 //!
 //! The loop waits for nothing but its next event. What takes time runs as a task of `tasks` and comes back as
-//! [`Input::Done`]; what blocks runs on the storage thread or on a blocking thread, reached through such a task. A task
-//! that panics ends the daemon.
+//! [`Input::Done`]; what blocks runs on the storage thread or on a blocking thread, reached through such a
+//! task. A task that panics ends the daemon.
 //!
 //! ```text
 //! starting ─► backfilling ─► live ◄─► degraded
@@ -99,7 +99,8 @@ struct MainLoop {
     runs: Runs,
     specs: Specs,
     tasks: JoinSet<Done>,
-    /// Jobs for the storage thread, in the order in which they were decided: a bar is put before its tick advances.
+    /// Jobs for the storage thread, in the order in which they were decided: a bar is put before its tick
+    /// advances.
     outbox: VecDeque<Job>,
     /// Where the loop's waiting inputs come in.
     inputs: Inputs,

@@ -1,7 +1,9 @@
-//! Rounds of questions to the exchange: the newest records after each tick, and whatever is still open, newest first.
+//! Rounds of questions to the exchange: the newest records after each tick, and whatever is still open,
+//! newest first.
 //!
-//! One round a kind at a time. A round asks the storage thread what is due, puts the questions a few at once, and hands the
-//! answers back; what fails stays open and is asked for in a later round, at the latest some seconds later.
+//! One round a kind at a time. A round asks the storage thread what is due, puts the questions a few at once,
+//! and hands the answers back; what fails stays open and is asked for in a later round, at the latest some
+//! seconds later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -98,8 +100,8 @@ impl MainLoop {
         self.ask_part(kind, due.questions, due.has_more)
     }
 
-    /// A round has no questions left. Another one follows if there is more to ask, or if somebody wanted one meanwhile; where
-    /// the exchange does not answer, the next tick or a moment later will do.
+    /// A round has no questions left. Another one follows if there is more to ask, or if somebody wanted one
+    /// meanwhile; where the exchange does not answer, the next tick or a moment later will do.
     fn end_round(&mut self, kind: Kind, has_more: bool) -> Handled {
         self.rounds.running.remove(&kind);
         let is_wanted = self.rounds.wanted.remove(&kind);

@@ -1,4 +1,5 @@
-//! Discovery runs: on schedule, on command, on a spec change; never two at once, and never two where one would do.
+//! Discovery runs: on schedule, on command, on a spec change; never two at once, and never two where one
+//! would do.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -261,7 +262,8 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The run itself, on blocking threads; outcomes and bars are read only when the bridge has something to look at.
+/// The run itself, on blocking threads; outcomes and bars are read only when the bridge has something to look
+/// at.
 async fn carry_out(
     storage: &Storage,
     input: Arc<RunInput>,
@@ -289,8 +291,8 @@ async fn carry_out(
     Ok(report)
 }
 
-/// Stores the run's record and, when a version came of it, announces it on the stream. Also returns the runs whose reports
-/// can go.
+/// Stores the run's record and, when a version came of it, announces it on the stream. Also returns the runs
+/// whose reports can go.
 async fn keep(
     storage: &Storage,
     found: discover::Found,

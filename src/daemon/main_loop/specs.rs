@@ -68,7 +68,8 @@ impl MainLoop {
         self.read_spec(replies)
     }
 
-    /// The tree on disk is another one: it takes over, or it is read, held against the trial ledger, and waits for a reload.
+    /// The tree on disk is another one: it takes over, or it is read, held against the trial ledger, and
+    /// waits for a reload.
     pub(super) fn on_tree_changed(&mut self) -> Handled {
         if self.config.spec_watch == OnSpecChange::Install {
             return self.on_reload(None);
@@ -172,7 +173,8 @@ impl MainLoop {
         }
     }
 
-    /// At a tick boundary: the new spec takes over, or what it changes begins to be computed beside the current one.
+    /// At a tick boundary: the new spec takes over, or what it changes begins to be computed beside the
+    /// current one.
     pub(super) fn install_spec(&mut self) -> Handled {
         let Some((spec, mut replies)) = self.specs.ready.take() else { return Handled::Idle };
         tracing::info!(from = %self.specs.current.hash, to = %spec.hash, "installing a new spec");

@@ -204,9 +204,9 @@ async fn serve(
 }
 
 impl Daemon {
-    /// Binds the API, asks the exchange what it lists, opens the store, subscribes the streams and tells the service
-    /// manager that it is ready.
-    /// `clock` is given when the exchange lives in this process; otherwise the configuration says whose time it is.
+    /// Binds the API, asks the exchange what it lists, opens the store, subscribes the streams and tells the
+    /// service manager that it is ready. `clock` is given when the exchange lives in this process; otherwise
+    /// the configuration says whose time it is.
     ///
     /// # Errors
     /// See [`DaemonError`]. Nothing is left running.
@@ -378,7 +378,8 @@ pub(super) fn show_detail(shared: &Shared, detail: &str) {
     shared.update(|s| detail.clone_into(&mut s.detail));
 }
 
-/// Refuses symbols that the exchange does not list. When it does not answer in time, the start goes on without.
+/// Refuses symbols that the exchange does not list. When it does not answer in time, the start goes on
+/// without.
 async fn check_listing(
     rest: &Rest,
     follow: &Follow,

@@ -1,8 +1,9 @@
-//! How the streams are doing, as `status` shows it: connected is what the sockets say, live is what has been heard.
+//! How the streams are doing, as `status` shows it: connected is what the sockets say, live is what has been
+//! heard.
 //!
-//! An acknowledged subscription proves nothing: the exchange acknowledges streams that it then does not serve. So each kind
-//! is live only while something of it comes, and each symbol is watched by itself: one that is muted among others is named,
-//! and its connection is replaced.
+//! An acknowledged subscription proves nothing: the exchange acknowledges streams that it then does not
+//! serve. So each kind is live only while something of it comes, and each symbol is watched by itself: one
+//! that is muted among others is named, and its connection is replaced.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

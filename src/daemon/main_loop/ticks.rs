@@ -14,10 +14,11 @@ use backtestd_binance::{Stamped, Update};
 use backtestd_core::market::{BarIndex, Kind, RawPut, Records, Symbol, Ts};
 use backtestd_store::Origin;
 
-/// How long a machine may be busy with something else before live ticks are given up for a catch-up, real time: in a hurry of
-/// 600 that is more than two bars, and closing them one by one is quicker.
+/// How long a machine may be busy with something else before live ticks are given up for a catch-up, real
+/// time: in a hurry of 600 that is more than two bars, and closing them one by one is quicker.
 const BUSY_REAL_MS: f64 = 3_000.0;
-/// Symbols whose marks a tick waits for; with more of them they come in their turn, and their row is computed again.
+/// Symbols whose marks a tick waits for; with more of them they come in their turn, and their row is computed
+/// again.
 const MARKS_AWAITED: usize = 16;
 
 impl MainLoop {
@@ -171,7 +172,8 @@ impl MainLoop {
         }
     }
 
-    /// Stores the records of bars through `bar`, all of them or none, and lets the journal begin anew behind them.
+    /// Stores the records of bars through `bar`, all of them or none, and lets the journal begin anew behind
+    /// them.
     fn keep_finished(&mut self, records: Vec<RawPut>, bar: BarIndex) {
         if !records.is_empty() {
             self.put(records, "websocket");

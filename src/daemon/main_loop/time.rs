@@ -1,5 +1,5 @@
-//! What time it is at the exchange. Its `/time` and the event times of its streams are heard; the clock of this machine is
-//! only compared with them, so that it may be wrong by years, or jump, and no tick moves.
+//! What time it is at the exchange. Its `/time` and the event times of its streams are heard; the clock of
+//! this machine is only compared with them, so that it may be wrong by years, or jump, and no tick moves.
 //!
 //! No single answer is believed against the others, however little it is off: see [`super::voices`].
 
@@ -21,7 +21,8 @@ use backtestd_core::market::{BAR_MS, Market, Ts};
 const FRAMES: usize = 9;
 /// Streams that are ahead of our clock by more than this, real time, set it right.
 const AHEAD: Duration = Duration::from_millis(500);
-/// Two that tell the same time may be apart by the delay of a network and a header without fractions, ms of real time.
+/// Two that tell the same time may be apart by the delay of a network and a header without fractions, ms of
+/// real time.
 const AGREE_REAL_MS: f64 = 2_000.0;
 /// What is committed may lie so far ahead of the clock as answers differ, ms of real time.
 const AHEAD_REAL_MS: f64 = 2_000.0;
@@ -116,7 +117,8 @@ impl Timekeeper {
         }
     }
 
-    /// Takes note of a frame. Our clock is set right if the streams are ahead of it: an event cannot lie in the future.
+    /// Takes note of a frame. Our clock is set right if the streams are ahead of it: an event cannot lie in
+    /// the future.
     pub(super) fn hear(&mut self, update: &Update) {
         let (Some(clock), Some(event)) = (&self.clock, update.event_ts()) else { return };
         self.ahead_ms.push_back(event.0 - clock.now().0);
@@ -205,7 +207,8 @@ impl Timekeeper {
         self.is_agreed
     }
 
-    /// Whether the exchange has shown that `at` has passed: our clock alone, which a machine carries on, proves nothing.
+    /// Whether the exchange has shown that `at` has passed: our clock alone, which a machine carries on,
+    /// proves nothing.
     pub(super) fn proves(&self, at: Ts) -> bool {
         let mut events: Vec<Ts> = self.events.iter().copied().collect();
         events.sort_unstable();
@@ -281,7 +284,8 @@ impl MainLoop {
         Handled::Started("ask what time it is")
     }
 
-    /// Nothing that is committed may lie behind the present: if the exchange's clock went back, the store follows.
+    /// Nothing that is committed may lie behind the present: if the exchange's clock went back, the store
+    /// follows.
     fn look_at_present(&mut self) {
         let now = self.shared.clock.now();
         let next = self.book.next();

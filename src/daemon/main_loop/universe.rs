@@ -1,7 +1,8 @@
-//! Who is followed, where a rule says it: looked at once a day, and whenever the exchange may have stopped trading somebody.
+//! Who is followed, where a rule says it: looked at once a day, and whenever the exchange may have stopped
+//! trading somebody.
 //!
-//! Leaving is a matter of a moment. Whoever joins is first taken into a second pipeline beside the ticks (`storage/join.rs`);
-//! the others notice neither.
+//! Leaving is a matter of a moment. Whoever joins is first taken into a second pipeline beside the ticks
+//! (`storage/join.rs`); the others notice neither.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,8 +53,8 @@ impl Universe {
     }
 }
 
-/// Who is followed by the rule, if there is one: whoever was before the restart, or else whoever fits now. The status says why it
-/// takes long.
+/// Who is followed by the rule, if there is one: whoever was before the restart, or else whoever fits now.
+/// The status says why it takes long.
 ///
 /// # Errors
 /// When the file of the members cannot be used, or when the exchange refuses to say what it lists.

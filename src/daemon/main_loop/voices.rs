@@ -1,8 +1,8 @@
 //! Who says what time it is at the exchange, and who is believed.
 //!
-//! One voice alone may be false, by hours or by minutes. A time is believed that two of them tell independently: `/time`, the
-//! event times of the streams, the `Date` of the answer (written by the server in front), this machine's own clock, and the
-//! time that two of them told before, carried on since.
+//! One voice alone may be false, by hours or by minutes. A time is believed that two of them tell
+//! independently: `/time`, the event times of the streams, the `Date` of the answer (written by the server in
+//! front), this machine's own clock, and the time that two of them told before, carried on since.
 
 use backtestd_core::market::Ts;
 

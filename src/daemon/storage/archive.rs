@@ -101,8 +101,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes in what the archive said of a file: its records by the law by which all records meet, and the note that it was
-    /// compared, in one batch.
+    /// Takes in what the archive said of a file: its records by the law by which all records meet, and the
+    /// note that it was compared, in one batch.
     pub(super) fn archive_told(&mut self, told: Told, now: Ts) -> Result<Compared, StorageError> {
         let Told { due, said } = told;
         let spec = self.facts.spec.clone();
@@ -169,7 +169,8 @@ const fn is_repeated(report: &MergeReport) -> bool {
     report.is_noop() && report.kept == 0 && report.confirmed == 0
 }
 
-/// The stretches of a ledger that records answer for. A mark comes from three files: REST says when it is whole.
+/// The stretches of a ledger that records answer for. A mark comes from three files: REST says when it is
+/// whole.
 fn runs(records: &Records) -> Vec<Stretch> {
     let kind = records.kind();
     let mut runs: Vec<Stretch> = Vec::new();

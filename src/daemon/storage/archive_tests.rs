@@ -1,4 +1,5 @@
-//! What a storage thread does with the files of the archive: which are due, what they correct, and what stays corrected.
+//! What a storage thread does with the files of the archive: which are due, what they correct, and what stays
+//! corrected.
 
 use std::collections::BTreeMap;
 use std::path::Path;

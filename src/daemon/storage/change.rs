@@ -1,8 +1,8 @@
-//! A spec change: the changed part of the graph catches up with history beside the pipeline that is in force, then the
-//! new pipeline takes over between two ticks, in one atomic batch.
+//! A spec change: the changed part of the graph catches up with history beside the pipeline that is in force,
+//! then the new pipeline takes over between two ticks, in one atomic batch.
 //!
-//! Until that batch the store holds the facts, the checkpoints and the signature of the old spec; a process that dies
-//! before it starts over from there. After it, everything is the new spec's.
+//! Until that batch the store holds the facts, the checkpoints and the signature of the old spec; a process
+//! that dies before it starts over from there. After it, everything is the new spec's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use backtestd_store::{CheckpointLadder, Replacement, Store};
 const STEP_ROWS: usize = 512;
 /// A step that takes longer is followed by a smaller one: ticks and questions wait for it.
 const STEP_MS: u128 = 200;
-/// The last rows are run in the step that takes over, so that what is repaired just behind the newest tick does not
-/// begin it all again.
+/// The last rows are run in the step that takes over, so that what is repaired just behind the newest tick
+/// does not begin it all again.
 const LAST_ROWS: i64 = 64;
 
 /// What an installation came to.
@@ -255,8 +255,8 @@ impl Facts {
         Ok(())
     }
 
-    /// Makes the new spec's checkpoint from the old one's, so that a repair just behind the newest tick need not replay
-    /// everything.
+    /// Makes the new spec's checkpoint from the old one's, so that a repair just behind the newest tick need
+    /// not replay everything.
     fn pass_checkpoint(
         &self,
         store: &Store,

@@ -1,5 +1,5 @@
-//! A spec change recomputes what changed and ends where a replay of everything ends: in the store, in the pipeline's
-//! state, and in what both say about the rows that follow.
+//! A spec change recomputes what changed and ends where a replay of everything ends: in the store, in the
+//! pipeline's state, and in what both say about the rows that follow.
 
 use backtestd_store::load_specs;
 use std::collections::BTreeMap;
@@ -191,7 +191,8 @@ pub(super) fn at(row: i64) -> BarIndex {
     common::START + row
 }
 
-/// A closed store with `BEFORE` rows of facts of the shipped specs over a market of `BEFORE + AFTER` rows. Made once.
+/// A closed store with `BEFORE` rows of facts of the shipped specs over a market of `BEFORE + AFTER` rows.
+/// Made once.
 fn computed() -> &'static PathBuf {
     static MADE: std::sync::OnceLock<(tempfile::TempDir, PathBuf)> = std::sync::OnceLock::new();
     let (_, path) = MADE.get_or_init(|| {
@@ -224,8 +225,8 @@ fn replayed(dir: &tempfile::TempDir, spec: Arc<CompiledSpec>) -> Bench {
     bench
 }
 
-/// Changes the spec of a running store, and compares it with a replay at the change and after further rows. Returns
-/// what the status says at the end.
+/// Changes the spec of a running store, and compares it with a replay at the change and after further rows.
+/// Returns what the status says at the end.
 fn check(tree: &Tree) -> ChangeStatus {
     let dir = tempfile::tempdir().unwrap();
     let (mut changed, spec) = (running(&dir), tree.load());

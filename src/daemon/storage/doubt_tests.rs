@@ -1,5 +1,5 @@
-//! A print that cannot be true is unknown live as in batch: at once where the bar alone gives it away, by a rewind where the
-//! next one does; and what was held back wrongly comes back the same way.
+//! A print that cannot be true is unknown live as in batch: at once where the bar alone gives it away, by a
+//! rewind where the next one does; and what was held back wrongly comes back the same way.
 
 use std::sync::Arc;
 

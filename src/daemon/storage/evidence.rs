@@ -1,8 +1,8 @@
 //! The evidence book of the daemon: in memory between runs, in the store across restarts.
 //!
-//! The store keeps one record per closed day (`discovery::record`). A rewind of the facts removes the records of the
-//! days that it opened again, in the same batch; what is in memory is then rebuilt from the records that are left, and
-//! the days that follow are taken again: a *replay*, counted for everybody to see.
+//! The store keeps one record per closed day (`discovery::record`). A rewind of the facts removes the records
+//! of the days that it opened again, in the same batch; what is in memory is then rebuilt from the records
+//! that are left, and the days that follow are taken again: a *replay*, counted for everybody to see.
 
 use std::sync::Arc;
 
@@ -47,7 +47,8 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// Without the units whose detector is not healthy, and with a word on those that nobody can know: another look.
+    /// Without the units whose detector is not healthy, and with a word on those that nobody can know:
+    /// another look.
     #[must_use]
     pub fn under(mut self, quality: &QualityReport) -> Self {
         (self.excluded, self.lacking) = (exclusions(quality), lacking(quality));

@@ -1,7 +1,8 @@
 //! The pipeline and what it committed: pushing rows, rewinding, changing the spec.
 //!
-//! The facts in the store are a function of the raw log, the spec, the followed series and the first row. The last
-//! three are the *signature* kept beside the facts: opened under another one, the facts are dropped and computed again.
+//! The facts in the store are a function of the raw log, the spec, the followed series and the first row. The
+//! last three are the *signature* kept beside the facts: opened under another one, the facts are dropped and
+//! computed again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +28,9 @@ use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{FACTS_DIRTY, FACTS_FIRST, Store, TickCommit};
 
 pub(super) const SIGNATURE: &str = "facts/signature";
-/// Part of the signature: how facts follow from the raw log. 2: instants that were known when the first row began are held
-/// on it. A build that derives something else from the same records counts up, and facts of before are computed anew.
+/// Part of the signature: how facts follow from the raw log. 2: instants that were known when the first row
+/// began are held on it. A build that derives something else from the same records counts up, and facts of
+/// before are computed anew.
 const DERIVATION: u8 = 2;
 const FIRST: &str = FACTS_FIRST;
 const DIRTY: &str = FACTS_DIRTY;
@@ -57,7 +59,8 @@ pub(super) struct Facts {
     pub(super) joining: Option<Joining>,
 }
 
-/// Publication lags of the kinds at instants, ms, at most a bar: what is older has been read by the row before.
+/// Publication lags of the kinds at instants, ms, at most a bar: what is older has been read by the row
+/// before.
 type Lags = BTreeMap<Kind, i64>;
 
 fn lags(spec: &CompiledSpec) -> Lags {
@@ -117,7 +120,8 @@ impl Facts {
         (self.next() > self.first).then(|| self.next() - 1)
     }
 
-    /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored already.
+    /// Restores the newest checkpoint at or before `row` and replays up to it; what it recomputes is stored
+    /// already.
     fn stand_after(&mut self, store: &Store, row: Option<BarIndex>) -> Result<(), StorageError> {
         let config = self.pipeline.config().clone();
         self.pipeline = new_pipeline(store, config.clone(), self.first)?;
@@ -142,8 +146,8 @@ impl Facts {
     }
 
     /// Rows of the raw log. Instants whose publication lag had not passed when the row before closed come
-    /// along once more: live, they often arrive after that row was committed, where they change nothing yet. Whoever
-    /// gets one twice holds the same value.
+    /// along once more: live, they often arrive after that row was committed, where they change nothing yet.
+    /// Whoever gets one twice holds the same value.
     pub(super) fn raw(&self, store: &Store, first: BarIndex, rows: usize) -> Result<RawBlock, StorageError> {
         self.raw_of(store, &self.pipeline.config().symbols, first, rows)
     }
@@ -178,7 +182,8 @@ impl Facts {
         if kind.is_bar_like() { BarIndex(time) } else { Ts(time + self.lag_ms(kind) - 1).bar() }
     }
 
-    /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then, announces it.
+    /// Pushes the next rows and commits what they produced, in one atomic batch; then, and only then,
+    /// announces it.
     pub(super) fn push(
         &mut self,
         store: &mut Store,
@@ -320,8 +325,9 @@ impl Facts {
         self.pipeline.quality()
     }
 
-    /// The same over the rows before the last midnight, as it was when they were counted: a function of the closed days.
-    /// Under specs that were taken over since, whose counts were made in one piece, over every committed row.
+    /// The same over the rows before the last midnight, as it was when they were counted: a function of the
+    /// closed days. Under specs that were taken over since, whose counts were made in one piece, over every
+    /// committed row.
     pub(super) fn quality_at(&self, store: &Store, end: BarIndex) -> Result<QualityReport, StorageError> {
         let counts = store.meta(CLOSED_QUALITY)?;
         let closed = counts.and_then(|bytes| self.pipeline.quality_from(&bytes, end));

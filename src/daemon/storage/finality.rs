@@ -1,7 +1,7 @@
 //! What is final: which questions are open, and what the answers settle.
 //!
-//! Every question comes from the ledgers in the store, so nothing that could not be asked is forgotten: an outage, a kill
-//! or a wrong answer leaves the stretch open, and it is asked for again, newest first.
+//! Every question comes from the ledgers in the store, so nothing that could not be asked is forgotten: an
+//! outage, a kill or a wrong answer leaves the stretch open, and it is asked for again, newest first.
 
 use std::collections::BTreeSet;
 
@@ -90,7 +90,8 @@ impl Worker {
         Ok(next.map(unasked))
     }
 
-    /// The first row of a series, and how many rows before it are wanted too: none of a symbol that has joined later.
+    /// The first row of a series, and how many rows before it are wanted too: none of a symbol that has
+    /// joined later.
     pub(super) fn reach_of(&self, series: &SeriesKey) -> (BarIndex, usize) {
         let first = self.follow.first_of(&series.symbol, self.facts.first);
         (first, if first > self.facts.first { 0 } else { self.facts.pipeline.lead_in_rows() })
@@ -162,7 +163,8 @@ impl Worker {
             let is_committed = |time| self.facts.first_row_at(series.kind, time) < committed;
             news.note(ledger, is_committed, answer.how, now);
             if answer.how == AUDIT {
-                // The day is done with when all of its questions are answered, in whichever rounds they were put.
+                // The day is done with when all of its questions are answered, in whichever rounds they were
+                // put.
                 let today = Ts(now.day() * DAY_MS).bar().0;
                 let (first, lead_in) = (self.follow.first_of(&series.symbol, self.facts.first), 0);
                 let wanted = covered::wanted(series.kind, first, lead_in, today);
@@ -183,8 +185,8 @@ impl Worker {
         self.put_touching(&puts, delivery, &marks, touched)
     }
 
-    /// What an answer changes. It may contradict what is stored and change nothing: REST goes on telling a bar that a file of
-    /// the archive has corrected.
+    /// What an answer changes. It may contradict what is stored and change nothing: REST goes on telling a
+    /// bar that a file of the archive has corrected.
     fn news_that_stands(&mut self, answer: &Answer, now: Ts) -> Result<News, StorageError> {
         let news = answer.news(&self.store)?;
         if news.other.is_empty() {
@@ -200,7 +202,8 @@ impl Worker {
         Ok(stands.transpose()?.unwrap_or_default())
     }
 
-    /// Leaves out of a stream's records what the exchange has confirmed by REST: a stream never overwrites it.
+    /// Leaves out of a stream's records what the exchange has confirmed by REST: a stream never overwrites
+    /// it.
     pub(super) fn unsettled(&mut self, puts: Vec<RawPut>) -> Result<Vec<RawPut>, StorageError> {
         let mut kept = Vec::with_capacity(puts.len());
         for put in puts {
@@ -261,7 +264,8 @@ impl Worker {
         Ok(marks)
     }
 
-    /// Merges records of which those from `touched` on change rows; nothing is replayed for records that say the same.
+    /// Merges records of which those from `touched` on change rows; nothing is replayed for records that say
+    /// the same.
     pub(super) fn put_touching(
         &mut self,
         puts: &[RawPut],
@@ -371,8 +375,8 @@ impl Asks<'_> {
         Some(self.question(hole, hole, ASKED))
     }
 
-    /// About yesterday and some days before it, once a day: the exchange corrects bars days later, and a mark that was asked for
-    /// before its bar had closed, by a clock that was ahead, is not what it came to.
+    /// About yesterday and some days before it, once a day: the exchange corrects bars days later, and a mark
+    /// that was asked for before its bar had closed, by a clock that was ahead, is not what it came to.
     fn audits(&self, ledger: &Ledger) -> Vec<Question> {
         let midnight = Ts(self.now.day() * DAY_MS);
         let today = midnight.bar().0;

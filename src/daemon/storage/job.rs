@@ -35,8 +35,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 pub struct Unasked {
     /// Bars or instants that the exchange has to be asked about.
     pub stretch: Stretch,
-    /// From here on it is asked for: what lies before it is asked for once more, because the newest records of an answer are
-    /// not always final.
+    /// From here on it is asked for: what lies before it is asked for once more, because the newest records
+    /// of an answer are not always final.
     pub ask_from: i64,
 }
 
@@ -45,8 +45,8 @@ pub struct Unasked {
 pub enum Job {
     /// A question of the API.
     Query(Query),
-    /// The next part of a series, before `end` (bar number or ms, by kind), that nobody has answered for, or a hole that was
-    /// due to be asked about again at `now`.
+    /// The next part of a series, before `end` (bar number or ms, by kind), that nobody has answered for, or
+    /// a hole that was due to be asked about again at `now`.
     Missing {
         /// The series that may have holes.
         series: SeriesKey,
@@ -117,14 +117,14 @@ pub enum Job {
     Journal {
         /// What came since the batch before.
         batch: Batch,
-        /// The batch holds everything that bars after this one are made of: what lies before it goes with the commit of
-        /// this bar.
+        /// The batch holds everything that bars after this one are made of: what lies before it goes with the
+        /// commit of this bar.
         anew_after: Option<BarIndex>,
         /// Hears when it is kept.
         reply: Reply<()>,
     },
-    /// Push rows before `end` through the pipeline and commit them: one chunk, or first a rewind if a put changed
-    /// committed history. Ask again until [`Advanced::next`] reaches `end`.
+    /// Push rows before `end` through the pipeline and commit them: one chunk, or first a rewind if a put
+    /// changed committed history. Ask again until [`Advanced::next`] reaches `end`.
     Advance {
         /// First row not wanted.
         end: BarIndex,
@@ -152,7 +152,8 @@ pub enum Job {
         /// What it came to.
         reply: Reply<Step>,
     },
-    /// Follow something else from now on, or begin to: what it means for the pipeline is computed beside the ticks.
+    /// Follow something else from now on, or begin to: what it means for the pipeline is computed beside the
+    /// ticks.
     Follow {
         /// What is to be followed.
         follow: Box<Follow>,
@@ -168,8 +169,8 @@ pub enum Job {
         /// What it came to.
         reply: Reply<JoinStep>,
     },
-    /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the catalogue may
-    /// not be looked at.
+    /// What a discovery run looks at: the evidence through the last closed day. Refused, in words, when the
+    /// catalogue may not be looked at.
     RunInput {
         /// Where the input goes, or why there is none.
         reply: Reply<Result<RunInput, String>>,

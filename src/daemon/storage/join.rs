@@ -1,11 +1,13 @@
-//! Symbols that join: a second pipeline, which has them, catches up with history beside the one that is in force, and takes
-//! over between two ticks, in one atomic batch.
+//! Symbols that join: a second pipeline, which has them, catches up with history beside the one that is in
+//! force, and takes over between two ticks, in one atomic batch.
 //!
-//! Of a symbol that nobody has heard of before its join there are no records, so that every fact of the others is what it
-//! was, bit for bit: only the state is another one. Where the log does have records of it (an import), all facts are taken
-//! from the second pipeline, and events that differ are told as after a spec change.
+//! Of a symbol that nobody has heard of before its join there are no records, so that every fact of the
+//! others is what it was, bit for bit: only the state is another one. Where the log does have records of it
+//! (an import), all facts are taken from the second pipeline, and events that differ are told as after a spec
+//! change.
 //!
-//! **Invariant:** the pipeline that has taken over stands as one that has run with all symbols from the first row on.
+//! **Invariant:** the pipeline that has taken over stands as one that has run with all symbols from the first
+//! row on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,8 +27,8 @@ use backtestd_store::{CheckpointLadder, Replacement, Store};
 const STEP_ROWS: usize = 512;
 /// A step that takes longer is followed by a smaller one: ticks and questions wait for it.
 const STEP_MS: u128 = 200;
-/// The last rows are run in the step that takes over, so that what is repaired just behind the newest tick does not begin it
-/// all again.
+/// The last rows are run in the step that takes over, so that what is repaired just behind the newest tick
+/// does not begin it all again.
 const LAST_ROWS: i64 = 64;
 
 /// What a step came to.
@@ -75,8 +77,8 @@ impl Joining {
 }
 
 impl Worker {
-    /// Follows something else from now on, or begins to: symbols that the pipeline does not have need a second one. Each of
-    /// `new` is known from the bar after the open one on.
+    /// Follows something else from now on, or begins to: symbols that the pipeline does not have need a
+    /// second one. Each of `new` is known from the bar after the open one on.
     pub(super) fn follow(&mut self, follow: Follow, new: &[Symbol]) -> Result<JoinStep, StorageError> {
         let mut follow = follow;
         for (symbol, collected) in follow.symbols.iter().zip(&mut follow.collected) {
@@ -125,7 +127,8 @@ impl Worker {
 }
 
 impl Facts {
-    /// Runs a part of history through the second pipeline; none: it stands where the first one does, or there is none.
+    /// Runs a part of history through the second pipeline; none: it stands where the first one does, or there
+    /// is none.
     fn join_rows(&mut self, store: &mut Store) -> Result<Option<JoinStep>, StorageError> {
         let Some(mut joining) = self.joining.take() else { return Ok(None) };
         let began = Instant::now();

@@ -1,7 +1,8 @@
 //! The journal of what unfinished bars are made of: what has no history and came between two ticks.
 //!
-//! The main loop adds a batch about every second. When a bar is finished, it adds one with everything that later bars
-//! need; what lies before that goes in the commit of the bar, so the journal never holds much more than the open bar.
+//! The main loop adds a batch about every second. When a bar is finished, it adds one with everything that
+//! later bars need; what lies before that goes in the commit of the bar, so the journal never holds much more
+//! than the open bar.
 
 use super::StorageError;
 use crate::daemon::feed::Follow;
@@ -42,8 +43,8 @@ impl Journal {
     }
 }
 
-/// What the process before left. A batch that cannot be read ends what is known, visibly: coverage then says what is
-/// missing.
+/// What the process before left. A batch that cannot be read ends what is known, visibly: coverage then says
+/// what is missing.
 pub(super) fn read(store: &Store, follow: &Follow) -> Result<Journalled, StorageError> {
     let mut batches = Vec::new();
     for (number, bytes) in store.updates()? {

@@ -1,5 +1,6 @@
-//! From the first publication to the last line of a retired blueprint, as a daemon lives through it: days are committed to
-//! the store, the evidence book takes each of them, runs publish, and the process ends and starts again in between.
+//! From the first publication to the last line of a retired blueprint, as a daemon lives through it: days are
+//! committed to the store, the evidence book takes each of them, runs publish, and the process ends and
+//! starts again in between.
 
 use backtestd_store::load_specs;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! The bars of the store for a run that computes on a thread of its own: one symbol a question, so that live ticks are
-//! committed in between.
+//! The bars of the store for a run that computes on a thread of its own: one symbol a question, so that live
+//! ticks are committed in between.
 
 use tokio::runtime::Handle;
 

@@ -1,8 +1,8 @@
 //! The storage thread: the one thread that owns the store and the pipeline, both of which block.
 //!
-//! The rest of the daemon sends it [`Job`]s over a bounded queue and waits for replies; it never calls back. A failure
-//! of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is written after a
-//! failed write.
+//! The rest of the daemon sends it [`Job`]s over a bounded queue and waits for replies; it never calls back.
+//! A failure of the store or the pipeline ends the thread with its reason, and with it the daemon: nothing is
+//! written after a failed write.
 
 mod archive;
 #[cfg(test)]

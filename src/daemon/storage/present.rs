@@ -1,7 +1,7 @@
 //! Nothing lies behind the present: what a clock that was ahead has left is taken back.
 //!
-//! A clock can also be behind. Bars that the exchange has confirmed prove that their time has passed: against such a
-//! proof nothing is taken back, since much of it could not be had again.
+//! A clock can also be behind. Bars that the exchange has confirmed prove that their time has passed: against
+//! such a proof nothing is taken back, since much of it could not be had again.
 
 use super::StorageError;
 use super::worker::Worker;
@@ -27,8 +27,9 @@ fn proved(store: &Store) -> Result<Option<Ts>, StorageError> {
 }
 
 impl Worker {
-    /// Goes back to the last tick that has closed at `now`, with everything that lies behind it. What the exchange can be
-    /// asked for again is taken out a day further back: by a clock that was ahead, bars were taken for closed that were not.
+    /// Goes back to the last tick that has closed at `now`, with everything that lies behind it. What the
+    /// exchange can be asked for again is taken out a day further back: by a clock that was ahead, bars were
+    /// taken for closed that were not.
     pub(super) fn go_back_to(&mut self, now: Ts) -> Result<(), StorageError> {
         if let Some(proof) = proved(&self.store)?.filter(|proof| proof.0 > now.0 + PROOF_SLACK_MS) {
             tracing::error!(

@@ -27,8 +27,8 @@ pub(super) struct Signals {
     next_seq: u64,
     /// Events before it are history, not signals. None: the store has never been live.
     from: Option<BarIndex>,
-    /// Bars and ids of the events that were announced and are recent enough to be detected as news again: a replay must
-    /// not announce them twice.
+    /// Bars and ids of the events that were announced and are recent enough to be detected as news again: a
+    /// replay must not announce them twice.
     announced: BTreeSet<(BarIndex, String)>,
     blueprints: Vec<Blueprint>,
     /// The version that they are the lines of.
@@ -128,8 +128,8 @@ impl Signals {
         self.version = version;
     }
 
-    /// Reads the version in force of the data root, where another process has published since: its lines are what signals
-    /// name from now on.
+    /// Reads the version in force of the data root, where another process has published since: its lines are
+    /// what signals name from now on.
     pub(super) fn heed_published(&mut self, shared: &Shared) {
         let dir = shared.config.data_root.join("blueprints");
         let in_force = match current_version(&dir) {
@@ -154,9 +154,9 @@ impl Signals {
         }
     }
 
-    /// Entries for a stretch of rows and what was detected on them: retractions of what was announced on them and is no
-    /// longer detected, then those events that are news. They count as announced once [`Signals::announced`] is told.
-    /// `close` is the close of an event's bar.
+    /// Entries for a stretch of rows and what was detected on them: retractions of what was announced on them
+    /// and is no longer detected, then those events that are news. They count as announced once
+    /// [`Signals::announced`] is told. `close` is the close of an event's bar.
     pub(super) fn entries(
         &self,
         (first, end): (BarIndex, BarIndex),
@@ -249,13 +249,14 @@ impl Signals {
         shared.update(|s| s.last_signal_seq = last);
     }
 
-    /// Events on bars before it are no news any more, so that what was announced of them need not be remembered.
+    /// Events on bars before it are no news any more, so that what was announced of them need not be
+    /// remembered.
     fn oldest_news(&self, now: Ts) -> BarIndex {
         Ts(now.0 - i64::from(self.retention_days) * DAY_MS).bar()
     }
 
-    /// Forgets entries that were announced before the retention time, in the store and here. Their events lie before it too, and
-    /// are not announced again.
+    /// Forgets entries that were announced before the retention time, in the store and here. Their events lie
+    /// before it too, and are not announced again.
     pub(super) fn prune(&mut self, store: &mut Store, shared: &Shared, now: Ts) -> Result<u64, StorageError> {
         let oldest = self.oldest_news(now);
         let mut next = store.first_signal()?.unwrap_or(1);

@@ -26,7 +26,8 @@ use backtestd_core::market::{BarIndex, DAY_MS, RawPut, Source, Ts, parse_time};
 use backtestd_core::spec::CompiledSpec;
 use backtestd_store::{Delivery, Origin, Quarantined, Store, StoreOptions, release_by_id};
 
-/// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to wait.
+/// Rows a chunk while far behind. Any number gives the same bits; a chunk is also how long a query has to
+/// wait.
 const CHUNK_ROWS: i64 = 512;
 /// Under this name the store keeps what the last run looked at.
 const LAST_RUN: &str = "runs/last";
@@ -100,8 +101,9 @@ fn reply<T>(
     }
 }
 
-/// What is followed, with every column that the store knows besides: a series that is collected no longer stays what it is to
-/// a batch run over the same store, unknown where nothing came, and not unheard of. States read the same live and batch.
+/// What is followed, with every column that the store knows besides: a series that is collected no longer
+/// stays what it is to a batch run over the same store, unknown where nothing came, and not unheard of.
+/// States read the same live and batch.
 fn with_known(store: &Store, follow: &Follow) -> Result<Follow, StorageError> {
     let mut follow = follow.clone();
     for (symbol, collected) in follow.symbols.iter().zip(&mut follow.collected) {
@@ -230,8 +232,8 @@ impl Worker {
         self.evidence = None;
     }
 
-    /// Trials that another process is about to look at on a copy of this store. They must be what this ledger would
-    /// admit: those that it has in their cohort, the others in the next one.
+    /// Trials that another process is about to look at on a copy of this store. They must be what this ledger
+    /// would admit: those that it has in their cohort, the others in the next one.
     fn add_trials(&mut self, trials: &[Trial]) -> Result<Result<(), String>, StorageError> {
         let known = self.store.trials()?;
         let cohorts = |statistic| {
@@ -261,7 +263,8 @@ impl Worker {
         self.put_touching(&puts, delivery, &marks, touched)
     }
 
-    /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner error.
+    /// Releases records, all or none; what was computed without them goes stale. An unknown id is the inner
+    /// error.
     fn release(
         &mut self,
         ids: &[String],
@@ -353,7 +356,8 @@ impl Worker {
 
     fn is_checkpoint_due(&self) -> bool {
         let every = i64::from(self.shared.config.checkpoint_every_ticks);
-        // Aligned on the bar number, so that an interrupted run and an uninterrupted one keep the same checkpoints.
+        // Aligned on the bar number, so that an interrupted run and an uninterrupted one keep the same
+        // checkpoints.
         self.facts.next().next().0.rem_euclid(every) == 0
     }
 
@@ -416,7 +420,8 @@ impl Worker {
         Ok(reported)
     }
 
-    /// Records of runs, in the order in which they ended: two of one day differ in the hash at the end of their ids.
+    /// Records of runs, in the order in which they ended: two of one day differ in the hash at the end of
+    /// their ids.
     fn runs_in_order(&self) -> Result<Vec<(String, serde_json::Value)>, StorageError> {
         let runs = self.store.runs()?.into_iter();
         let mut runs: Vec<(String, serde_json::Value)> =

@@ -1,4 +1,5 @@
-//! Who belongs to the universe, and who did: a small file of the state directory, so that a restart need not ask.
+//! Who belongs to the universe, and who did: a small file of the state directory, so that a restart need not
+//! ask.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ pub struct Member {
     pub symbol: Symbol,
     /// Its spot pair is followed too.
     pub has_spot: bool,
-    /// When the contract began to trade, as the exchange said when it joined: what tells it from another one of its name.
+    /// When the contract began to trade, as the exchange said when it joined: what tells it from another one
+    /// of its name.
     pub onboard: Option<Ts>,
     /// Its first row; none: it has been there from the beginning of the history.
     pub since: Option<BarIndex>,

@@ -3,9 +3,9 @@
 //! ```text
 //! exchangeInfo, ticker/24hr ─► offers ─► decide(rule, members) ─► joins, leaves, refused
 //! ```
-//! A symbol that joins is known from its join on: its features warm up as those of a contract that has just been listed, so that
-//! nothing was chosen with hindsight. One that leaves keeps its history. The same name with another onboarding date is another
-//! instrument, and is not taken for the one before it.
+//! A symbol that joins is known from its join on: its features warm up as those of a contract that has just
+//! been listed, so that nothing was chosen with hindsight. One that leaves keeps its history. The same name
+//! with another onboarding date is another instrument, and is not taken for the one before it.
 
 mod members;
 mod offers;

@@ -229,7 +229,8 @@ fn structured(out: &mut Vec<Criterion>, world: &WorldTally, a: &Acceptance) {
     }
 }
 
-/// The share of runs with a false publication that a procedure at its level stays below, two standard errors allowed.
+/// The share of runs with a false publication that a procedure at its level stays below, two standard errors
+/// allowed.
 fn false_runs_bound(runs: usize, a: &Acceptance) -> f64 {
     let p = a.null_false_runs;
     p + 2.0 * sqrt(p * (1.0 - p) / count(runs.max(1)))

@@ -257,7 +257,8 @@ impl Lab {
         }
     }
 
-    /// The same lab over another number of days; what happens on a day happens at the same share of the study.
+    /// The same lab over another number of days; what happens on a day happens at the same share of the
+    /// study.
     #[must_use]
     pub fn over_days(mut self, days: usize) -> Self {
         let before = self.world.days.max(1);

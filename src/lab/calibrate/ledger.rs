@@ -1,5 +1,5 @@
-//! What a hypothesis was really worth so far, and the sums that a naive analyst would keep: both per unit, day by day,
-//! over exactly the rows that the evidence book takes.
+//! What a hypothesis was really worth so far, and the sums that a naive analyst would keep: both per unit,
+//! day by day, over exactly the rows that the evidence book takes.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ impl UnitSums {
         sqrt(((self.squares - self.n * mean * mean) / (self.n - 1.0)).max(0.0))
     }
 
-    /// Two-sided p of the ordinary t-test that takes every outcome for an independent observation; exactly 1 where it
-    /// could not be below the p of `least_t`.
+    /// Two-sided p of the ordinary t-test that takes every outcome for an independent observation; exactly 1
+    /// where it could not be below the p of `least_t`.
     pub(crate) fn iid_p(&self, least_t: f64) -> f64 {
         let t = (self.sum / self.n / (self.sd() / sqrt(self.n))).abs();
         if self.n >= 3.0 && t >= least_t && t.is_finite() { 2.0 * t_sf(t, self.n - 1.0) } else { 1.0 }

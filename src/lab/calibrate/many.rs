@@ -11,10 +11,11 @@ pub struct JobsError {
     reason: String,
 }
 
-/// Calls `work(i)` for `i` in `0..n` on `jobs` threads and returns the results by `i`; `done` hears of each one finished.
+/// Calls `work(i)` for `i` in `0..n` on `jobs` threads and returns the results by `i`; `done` hears of each
+/// one finished.
 ///
-/// Every worker has a pool of one thread for the parallel iterators inside, so that a worker that waits never picks up
-/// a second world: memory stays at one world a job.
+/// Every worker has a pool of one thread for the parallel iterators inside, so that a worker that waits never
+/// picks up a second world: memory stays at one world a job.
 ///
 /// # Errors
 /// When the threads cannot be started.

@@ -1,5 +1,6 @@
-//! Calibration: does discovery keep its promises? Worlds whose truth is known are simulated, discovery lives through them
-//! day by day by the very code that production runs, and what it published is held against the truth.
+//! Calibration: does discovery keep its promises? Worlds whose truth is known are simulated, discovery lives
+//! through them day by day by the very code that production runs, and what it published is held against the
+//! truth.
 //!
 //! ```text
 //! lab.yaml ── prices ── onsets ── planted ── world: outcome table + truth
@@ -9,8 +10,9 @@
 //!                            many ── tally ── criteria: number, bound, verdict
 //! ```
 //!
-//! Pure: seeds come in as arguments and results depend on nothing else, least of all on the number of threads. The
-//! alternative deciders in here are canaries: they prove that the experiment can see inflation, and publish nothing.
+//! Pure: seeds come in as arguments and results depend on nothing else, least of all on the number of
+//! threads. The alternative deciders in here are canaries: they prove that the experiment can see inflation,
+//! and publish nothing.
 
 mod criteria;
 mod decider;

@@ -1,5 +1,6 @@
-//! What spoils the outcomes of the nastier worlds, event by event: disasters that come once in many events, days of a wild
-//! size, a symbol that hardly moves, absurd prints. None of it gives an event an expected return.
+//! What spoils the outcomes of the nastier worlds, event by event: disasters that come once in many events,
+//! days of a wild size, a symbol that hardly moves, absurd prints. None of it gives an event an expected
+//! return.
 
 use libm::{log, sqrt};
 
@@ -67,7 +68,8 @@ impl Nasty {
         spoiled
     }
 
-    /// A jump of the given chance, less what it is worth on average: a gain for who follows, a disaster for who fades.
+    /// A jump of the given chance, less what it is worth on average: a gain for who follows, a disaster for
+    /// who fades.
     fn disaster(&mut self, chance: f64) -> f64 {
         let happens = self.draws.uniform() < chance;
         self.spec.rare_sigmas * (f64::from(u8::from(happens)) - chance)

@@ -1,4 +1,5 @@
-//! Events of the lab: they come when the market is hot, they come in bursts, and some hit every symbol at once.
+//! Events of the lab: they come when the market is hot, they come in bursts, and some hit every symbol at
+//! once.
 
 use libm::{log, pow, sqrt};
 

@@ -1,6 +1,6 @@
-//! The whole pipeline on a simulated exchange: seeded bars, the shipped specs, features, events, outcomes, discovery, bridge
-//! and blueprints, once without any edge and once with the edges of the scenario. Fewer and smaller worlds than the
-//! tables, but nothing is left out.
+//! The whole pipeline on a simulated exchange: seeded bars, the shipped specs, features, events, outcomes,
+//! discovery, bridge and blueprints, once without any edge and once with the edges of the scenario. Fewer and
+//! smaller worlds than the tables, but nothing is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,7 +28,8 @@ use backtestd_core::tradability::{self, MarketError, Markets};
 const CHUNK_ROWS: i64 = 512;
 /// Hours between settlements of the simulated venue.
 const FUNDING_HOURS: f64 = 8.0;
-/// What the venue's history holds beside perp bars. Quotes and forced orders are live only, as on the real one.
+/// What the venue's history holds beside perp bars. Quotes and forced orders are live only, as on the real
+/// one.
 const BESIDE_BARS: [Source; 9] = [
     Source::Mark,
     Source::Index,

@@ -1,5 +1,5 @@
-//! What is planted: edges of single cells, known exactly, added to outcomes and not to prices, so that no other cell
-//! inherits a part.
+//! What is planted: edges of single cells, known exactly, added to outcomes and not to prices, so that no
+//! other cell inherits a part.
 
 use backtestd_core::market::BPS;
 use std::ops::RangeInclusive;
@@ -85,7 +85,8 @@ impl Planted {
             .sum()
     }
 
-    /// By (event type, horizon): the first day on which none of its edges is left; `None` where they do not end.
+    /// By (event type, horizon): the first day on which none of its edges is left; `None` where they do not
+    /// end.
     pub(super) fn deaths(&self) -> Vec<Option<usize>> {
         let last =
             |here: &Vec<usize>| here.iter().map(|e| self.edges[*e].dies).max().filter(|d| *d < usize::MAX);

@@ -1,8 +1,9 @@
-//! Prices of the lab: correlated, heavy-tailed, with volatility that clusters on every scale, and unpredictable.
+//! Prices of the lab: correlated, heavy-tailed, with volatility that clusters on every scale, and
+//! unpredictable.
 //!
-//! `r = sigma z`, with sigma known before the bar (slow volatility x GARCH x time of day) and z symmetric around zero, so
-//! that simple returns are a martingale difference exactly. `skew` adds crashes and pays for them on every other bar;
-//! `drift` is the one world that is not a martingale.
+//! `r = sigma z`, with sigma known before the bar (slow volatility x GARCH x time of day) and z symmetric
+//! around zero, so that simple returns are a martingale difference exactly. `skew` adds crashes and pays for
+//! them on every other bar; `drift` is the one world that is not a martingale.
 
 use backtestd_core::market::BPS;
 use libm::{exp, exp2, log, sin, sqrt};

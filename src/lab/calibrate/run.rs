@@ -1,5 +1,6 @@
-//! One world, lived through day by day: the evidence book of production takes each closed day, the multiplicity procedure
-//! looks at every evening, what it rejects counts as published, and the canaries decide on the same evenings.
+//! One world, lived through day by day: the evidence book of production takes each closed day, the
+//! multiplicity procedure looks at every evening, what it rejects counts as published, and the canaries
+//! decide on the same evenings.
 
 use backtestd_core::market::BPS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,7 +229,8 @@ impl Study {
         }
     }
 
-    /// The units that changed, and those with a condition on what changed: they may have been the same series.
+    /// The units that changed, and those with a condition on what changed: they may have been the same
+    /// series.
     fn with_conditions(&self, touched: &[usize], places: &[(usize, usize)]) -> BTreeSet<usize> {
         let of_unit = |&unit: &usize| {
             let (block, local) = places[unit];
@@ -247,7 +249,8 @@ impl Study {
             && twin(&self.catalogue, self.catalogue.place(block, local), &events).is_none()
     }
 
-    /// Weighted BH over the closed catalogue, on the anytime p of every pair. A p above q can never be rejected.
+    /// Weighted BH over the closed catalogue, on the anytime p of every pair. A p above q can never be
+    /// rejected.
     fn reject(&self, p_any: &[(f64, bool)], shares: &[f64], ledger: &Ledger) -> Vec<Rejected> {
         let q = self.q();
         let small: Vec<usize> = (0..p_any.len()).filter(|u| p_any[*u].0 <= q).collect();

@@ -1,6 +1,6 @@
-//! Real day scores as a null: taken from an evidence book, centred, drawn anew by day. The mean is then zero by
-//! construction, while skewness and tails are the market's own. Left-skewed scores (the fade side of continuation) are
-//! where evidence processes break first.
+//! Real day scores as a null: taken from an evidence book, centred, drawn anew by day. The mean is then zero
+//! by construction, while skewness and tails are the market's own. Left-skewed scores (the fade side of
+//! continuation) are where evidence processes break first.
 
 use serde::Serialize;
 

@@ -1,4 +1,5 @@
-//! Life after publication: production's monitor on the days that follow, against the day the edge really died.
+//! Life after publication: production's monitor on the days that follow, against the day the edge really
+//! died.
 
 use super::run::Publication;
 use super::world::{FIRST_DAY, World};

@@ -1,4 +1,5 @@
-//! One simulated world as discovery sees it: an outcome table, and beside every row what it was worth on average.
+//! One simulated world as discovery sees it: an outcome table, and beside every row what it was worth on
+//! average.
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ pub struct World {
     pub days: usize,
     /// Round trip, bps.
     pub cost_bps: f64,
-    /// By (event type, horizon), as the blocks of the catalogue: the first day without its edge, if it has one that ends.
+    /// By (event type, horizon), as the blocks of the catalogue: the first day without its edge, if it has
+    /// one that ends.
     pub deaths: Vec<Option<usize>>,
 }
 
@@ -187,7 +189,8 @@ fn cell(onset: &Onset, horizon: usize, holds: [bool; CONDITIONS]) -> Cell {
     }
 }
 
-/// Hot: more variance than the symbol's mean. Rising: above the price of a day ago. Both known at the close of the bar.
+/// Hot: more variance than the symbol's mean. Rising: above the price of a day ago. Both known at the close
+/// of the bar.
 fn holds(path: &Path, bar: usize) -> [bool; CONDITIONS] {
     [path.heat[bar] > 1.0, path.close[bar] > path.close[bar.saturating_sub(DAY)]]
 }

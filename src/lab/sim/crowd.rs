@@ -14,8 +14,9 @@ const SETTLED_PERCENT: usize = 18;
 const ANNOUNCED: usize = 2;
 
 impl Scenario {
-    /// Lists contracts until `trading` of them trade, and beside them what else stands in exchangeInfo: settled ones,
-    /// announced ones, delivery contracts. They have no planted edges of their own and no spot pairs.
+    /// Lists contracts until `trading` of them trade, and beside them what else stands in exchangeInfo:
+    /// settled ones, announced ones, delivery contracts. They have no planted edges of their own and no spot
+    /// pairs.
     pub fn crowd(&mut self, seed: u64, trading: usize) {
         let mut draws = Draws::numbered(derive(seed, "crowd"), 0);
         let missing = trading.saturating_sub(self.symbols.len());

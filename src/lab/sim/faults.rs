@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use backtestd_core::market::{BAR_MS, BarIndex, Market, Symbol, Ts, parse_time};
 
-/// What can go wrong. The words of the scenario file are these in snake case; `default_scenario.yaml` has the table.
+/// What can go wrong. The words of the scenario file are these in snake case; `default_scenario.yaml` has the
+/// table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -47,12 +48,13 @@ pub enum FaultKind {
     StaleClose,
     /// A closed bar that has not begun comes.
     FutureClose,
-    /// A closing frame that cannot be true comes: takers bought more than was traded, the price is a ten-thousandth.
+    /// A closing frame that cannot be true comes: takers bought more than was traded, the price is a
+    /// ten-thousandth.
     AbsurdClose,
     /// Stream and history tell a false version of the bar until `seconds` after its end, then the true one.
     CorrectedKline,
-    /// Stream and history tell a false version of the bar for ever; the archive's file of the day has the true one, from
-    /// `seconds` after the bar's end on.
+    /// Stream and history tell a false version of the bar for ever; the archive's file of the day has the
+    /// true one, from `seconds` after the bar's end on.
     CorrectedArchive,
     /// REST says 429.
     TooManyRequests,

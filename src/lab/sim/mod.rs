@@ -1,5 +1,5 @@
-//! A simulated market: a pure function of (seed, scenario, bar number), which the simulated venue serves and calibration
-//! reads without a network.
+//! A simulated market: a pure function of (seed, scenario, bar number), which the simulated venue serves and
+//! calibration reads without a network.
 
 mod crowd;
 mod faults;

@@ -1,6 +1,6 @@
-//! Aggregated trades of a bar: cut along its path so that together they are the bar: first, highest, lowest and last
-//! price, volume, taker volume and number of trades, all exactly. Only their value (price × quantity) is another than the bar's, which
-//! takes one typical price for all.
+//! Aggregated trades of a bar: cut along its path so that together they are the bar: first, highest, lowest
+//! and last price, volume, taker volume and number of trades, all exactly. Only their value (price ×
+//! quantity) is another than the bar's, which takes one typical price for all.
 
 use backtestd_core::market::{BAR_MS, BarIndex, Ts};
 
@@ -78,8 +78,8 @@ impl Market {
     }
 }
 
-/// Where the path is printed: its beginning, its corners, and the end of every step. Beginning, corners and end make the
-/// bar's prices: something is printed there in any case.
+/// Where the path is printed: its beginning, its corners, and the end of every step. Beginning, corners and
+/// end make the bar's prices: something is printed there in any case.
 fn points(sim: &SimBar, whole: &SeriesBar, step_ms: i64, tick_decimals: usize) -> Vec<(f64, f64, bool)> {
     let steps = (BAR_MS / step_ms).max(1);
     let mut at: Vec<(f64, f64, bool)> = (1..=steps)
@@ -92,9 +92,9 @@ fn points(sim: &SimBar, whole: &SeriesBar, step_ms: i64, tick_decimals: usize) -
     at
 }
 
-/// Says what is to be printed up to a fraction of the bar: quantity, side, first trade and number of trades. What has
-/// no trade to stand for waits for the next point; where something is due, a lot and a trade are taken ahead of their time; at the
-/// end everything is printed.
+/// Says what is to be printed up to a fraction of the bar: quantity, side, first trade and number of trades.
+/// What has no trade to stand for waits for the next point; where something is due, a lot and a trade are
+/// taken ahead of their time; at the end everything is printed.
 fn print_until(
     whole: &SeriesBar,
     (fraction, is_due): (f64, bool),

@@ -269,7 +269,8 @@ impl Scenario {
         parse_time(&self.genesis).unwrap_or(Ts(0)).bar()
     }
 
-    /// The rule by which a fault of this kind holds for `symbol` when `bar` begins (`None` asks for venue-wide ones).
+    /// The rule by which a fault of this kind holds for `symbol` when `bar` begins (`None` asks for
+    /// venue-wide ones).
     #[must_use]
     pub fn fault(&self, kind: FaultKind, bar: BarIndex, symbol: Option<&Symbol>) -> Option<&Fault> {
         self.faults_at(kind, bar.open()).find(|fault| fault.hits(symbol))

@@ -1,6 +1,6 @@
-//! The cache on disk: `<data root>/cache/stages/<stage>/<key>.{json,bin}`, an entry and its payload. An entry is used only
-//! if its key is that of what it says it read, its payload has its hash, and every file that the stage wrote is still what
-//! the stage wrote. Whatever fails is a reason to compute, never an error.
+//! The cache on disk: `<data root>/cache/stages/<stage>/<key>.{json,bin}`, an entry and its payload. An entry
+//! is used only if its key is that of what it says it read, its payload has its hash, and every file that the
+//! stage wrote is still what the stage wrote. Whatever fails is a reason to compute, never an error.
 
 use std::collections::BTreeMap;
 use std::fs;

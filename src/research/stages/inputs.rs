@@ -1,5 +1,5 @@
-//! What each stage depends on. A stage that reads something which is not named here would be taken from the cache when it
-//! must not be: who lets a stage read more names it here.
+//! What each stage depends on. A stage that reads something which is not named here would be taken from the
+//! cache when it must not be: who lets a stage read more names it here.
 
 use super::record::{Inputs, RUN, STAGE};
 use crate::nautilus::LISTED_STEPS;
@@ -11,8 +11,8 @@ use backtestd_core::market::BarIndex;
 use backtestd_core::pipeline::PipelineConfig;
 use backtestd_store::{Store, StoreError, trial_to_text};
 
-/// Spec files that neither features nor events nor outcomes read: what is made of outcomes later. Detector health is judged
-/// by the gates anew from its counts.
+/// Spec files that neither features nor events nor outcomes read: what is made of outcomes later. Detector
+/// health is judged by the gates anew from its counts.
 const READ_LATER: [&str; 4] = ["gates.yaml", "multiplicity/", "hypotheses/", "strategies/"];
 
 /// The sources that the store has of each symbol.
@@ -62,7 +62,8 @@ pub(super) fn evidence(request: &Request, pipeline: &str, day: i64) -> Inputs {
     out
 }
 
-/// Discovery, bridge and blueprints: evidence, outcomes and bars, every trial of the ledger, the name of the run.
+/// Discovery, bridge and blueprints: evidence, outcomes and bars, every trial of the ledger, the name of the
+/// run.
 pub(in crate::research) fn conclude(
     store: &Store,
     request: &Request,

@@ -38,7 +38,8 @@ struct KeptOutcome {
     horizon: u32,
     entry_lag_bars: u32,
     entry_price: EntryPrice,
-    /// Return, its part up to midnight, best, worst, funding, cost; then relative return, hedge ratio and variance ratio.
+    /// Return, its part up to midnight, best, worst, funding, cost; then relative return, hedge ratio and
+    /// variance ratio.
     numbers: [f64; 9],
     costs: CostParts,
 }

@@ -1,13 +1,15 @@
-//! The stages of a batch run, each with a record of what it read and wrote, and what need not be computed again.
+//! The stages of a batch run, each with a record of what it read and wrote, and what need not be computed
+//! again.
 //!
 //! ```text
 //! bars ── pipeline ──┬─ tables                       bars: the log as it is read     pipeline: features, events, outcomes
 //!                    └─ evidence ── conclude ── report      conclude: discovery, bridge, blueprints    report: page, version
 //! ```
 //!
-//! A stage's key is the hash of everything that it depends on: the records of the log, the spec files that it reads, the
-//! stages before it, the program. With `BACKTEST_STAGE_CACHE=1` a stage whose key is in the cache is not computed, and the
-//! run's record says which run it was taken from, or what changed. The files of a run are the same either way.
+//! A stage's key is the hash of everything that it depends on: the records of the log, the spec files that it
+//! reads, the stages before it, the program. With `BACKTEST_STAGE_CACHE=1` a stage whose key is in the cache
+//! is not computed, and the run's record says which run it was taken from, or what changed. The files of a
+//! run are the same either way.
 
 mod cache;
 mod code;
@@ -165,8 +167,8 @@ impl<'a> Stages<'a> {
         key
     }
 
-    /// Reads the log and runs it through the pipeline, or takes what an earlier run made of the same records. `marks` are the
-    /// instants of a walk: see [`collect_at`].
+    /// Reads the log and runs it through the pipeline, or takes what an earlier run made of the same records.
+    /// `marks` are the instants of a walk: see [`collect_at`].
     pub(super) fn pipeline(
         &mut self,
         store: &Store,
@@ -274,7 +276,8 @@ impl<'a> Stages<'a> {
         self.records.iter().map(time).collect()
     }
 
-    /// Writes `<stage>.json` and `<stage>.log` of every stage into the run's directory, with the facts that all share.
+    /// Writes `<stage>.json` and `<stage>.log` of every stage into the run's directory, with the facts that
+    /// all share.
     pub(super) fn write(
         self,
         dir: &Path,

@@ -15,8 +15,8 @@ pub(super) const RUN: &str = "run";
 /// Prefix of the inputs that are earlier stages' keys.
 pub(super) const STAGE: &str = "stage/";
 
-/// Hashes of everything that a stage depends on, by name: `log/BTCUSDT`, `spec/gates.yaml`, `stage/pipeline`, …. What is
-/// short stands for itself.
+/// Hashes of everything that a stage depends on, by name: `log/BTCUSDT`, `spec/gates.yaml`, `stage/pipeline`,
+/// …. What is short stands for itself.
 pub(super) type Inputs = BTreeMap<String, String>;
 
 /// The program that ran a stage.

@@ -91,9 +91,9 @@ impl Store {
         Ok(Some((BarIndex(bar), bytes.to_vec())))
     }
 
-    /// Writes a checkpoint ahead of its tick, past the journal and the memtable: they would hold megabytes of it a
-    /// second time until the next one comes. It counts only once its tick is committed; until then it lies after the
-    /// committed bar, where nobody reads, and the next opening removes it.
+    /// Writes a checkpoint ahead of its tick, past the journal and the memtable: they would hold megabytes of
+    /// it a second time until the next one comes. It counts only once its tick is committed; until then it
+    /// lies after the committed bar, where nobody reads, and the next opening removes it.
     pub(super) fn write_checkpoint(&self, through: BarIndex, bytes: &[u8]) -> Result<(), StoreError> {
         const ACTION: &str = "write a checkpoint";
         let mut ingestion = self.spaces.checkpoints.start_ingestion().during(ACTION)?;
@@ -101,7 +101,8 @@ impl Store {
         ingestion.finish().during(ACTION)
     }
 
-    /// A crash between a checkpoint and its commit leaves one that a tick which ends differently must not find.
+    /// A crash between a checkpoint and its commit leaves one that a tick which ends differently must not
+    /// find.
     pub(super) fn drop_uncommitted_checkpoints(&mut self) -> Result<(), StoreError> {
         let committed = self.committed()?;
         let mut batch = self.db.batch();
@@ -114,7 +115,8 @@ impl Store {
         self.write_durably(batch, "remove checkpoints that no tick committed")
     }
 
-    /// Takes out, with the tick that ends at `through`, the checkpoints that `ladder` does not keep beside its own.
+    /// Takes out, with the tick that ends at `through`, the checkpoints that `ladder` does not keep beside
+    /// its own.
     pub(super) fn stage_ladder(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -130,10 +132,9 @@ impl Store {
         Ok(())
     }
 
-    /// Goes back to the state after bar `to`, in one atomic batch: facts and checkpoints after it go, events move to
-    /// the audit trail ([`Store::revisions`]), days of the evidence book that it opens again go, raw records, trials,
-    /// signals and arrivals stay. At or after the last committed
-    /// bar nothing happens.
+    /// Goes back to the state after bar `to`, in one atomic batch: facts and checkpoints after it go, events
+    /// move to the audit trail ([`Store::revisions`]), days of the evidence book that it opens again go, raw
+    /// records, trials, signals and arrivals stay. At or after the last committed bar nothing happens.
     ///
     /// # Errors
     /// When the engine fails.

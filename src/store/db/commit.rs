@@ -43,8 +43,8 @@ impl Store {
     /// Commits a tick in one atomic batch, durable by the store's [`super::Fsync`] policy.
     ///
     /// # Errors
-    /// [`StoreError::NotForward`] when the tick is not after the last; otherwise the engine failed and the process
-    /// must end: what was committed before is safe.
+    /// [`StoreError::NotForward`] when the tick is not after the last; otherwise the engine failed and the
+    /// process must end: what was committed before is safe.
     pub fn commit(&mut self, tick: &TickCommit<'_>) -> Result<MergeReport, StoreError> {
         if let Some(committed) = self.committed()?.filter(|c| tick.through <= *c) {
             return Err(StoreError::NotForward { committed, through: tick.through });
@@ -89,8 +89,8 @@ impl Store {
         Ok(report)
     }
 
-    /// An event goes in; if the audit trail holds the very same event from before a rewind, it was not changed by
-    /// the rewind after all.
+    /// An event goes in; if the audit trail holds the very same event from before a rewind, it was not
+    /// changed by the rewind after all.
     fn stage_event(&self, batch: &mut OwnedWriteBatch, e: &Event) -> Result<(), StoreError> {
         let value = event::encode(e).map_err(|error| unstorable(&e.id(), &error))?;
         self.stage_event_value(batch, &event::key(e.bar, &e.symbol, &e.event_type), value)
@@ -132,7 +132,8 @@ impl Store {
     }
 }
 
-/// Nothing of a tick may lie after the bar it ends with, and signals are numbered in order: in builds that assert.
+/// Nothing of a tick may lie after the bar it ends with, and signals are numbered in order: in builds that
+/// assert.
 fn check_boundary(tick: &TickCommit<'_>) {
     let close = tick.through.close();
     debug_assert!(tick.events.iter().all(|e| e.bar <= tick.through), "an event lies after its tick");

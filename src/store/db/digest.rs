@@ -1,7 +1,7 @@
 //! A digest of what the store holds: equal for two stores that know the same, however they came to know it.
 //!
-//! Covered: raw values (not where they came from), events, ends, outcomes, feature rows, the committed bar. Left out:
-//! arrival times, the audit trail, trials, the evidence book, signals, checkpoints, runs, meta.
+//! Covered: raw values (not where they came from), events, ends, outcomes, feature rows, the committed bar.
+//! Left out: arrival times, the audit trail, trials, the evidence book, signals, checkpoints, runs, meta.
 
 use std::collections::BTreeMap;
 

@@ -20,7 +20,8 @@ impl Store {
     /// Every trial ever.
     ///
     /// # Errors
-    /// When the engine fails or stored bytes are damaged: an understated number of trials would be worse than none.
+    /// When the engine fails or stored bytes are damaged: an understated number of trials would be worse than
+    /// none.
     pub fn trials(&self) -> Result<Vec<Trial>, StoreError> {
         let mut out = Vec::new();
         for pair in self.spaces.trials.iter() {
@@ -45,7 +46,8 @@ impl Store {
         self.sync()
     }
 
-    /// Remembers the days on which trials began, in one atomic batch, durably. What is remembered stays as it was.
+    /// Remembers the days on which trials began, in one atomic batch, durably. What is remembered stays as it
+    /// was.
     ///
     /// # Errors
     /// When the engine fails, or a trial does not decode.
@@ -66,7 +68,8 @@ impl Store {
         self.sync()
     }
 
-    /// The days of the evidence book, in order, as far as they can be read: damage ends the list, it is no error.
+    /// The days of the evidence book, in order, as far as they can be read: damage ends the list, it is no
+    /// error.
     ///
     /// # Errors
     /// When the engine fails.
@@ -126,8 +129,8 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the book's days from `day` on and adds these, in one atomic batch. The book can be computed again from the
-    /// outcomes, so this does not wait for the disk.
+    /// Drops the book's days from `day` on and adds these, in one atomic batch. The book can be computed
+    /// again from the outcomes, so this does not wait for the disk.
     ///
     /// # Errors
     /// When the engine fails.

@@ -54,8 +54,8 @@ impl Store {
         })
     }
 
-    /// Outcomes that matured on bars of `[first, end)`, by (maturity, symbol, type, event bar, horizon). Outcomes of
-    /// one event share it.
+    /// Outcomes that matured on bars of `[first, end)`, by (maturity, symbol, type, event bar, horizon).
+    /// Outcomes of one event share it.
     ///
     /// # Errors
     /// When the engine fails, stored bytes are damaged, or an outcome's event is missing.
@@ -166,7 +166,8 @@ impl Store {
         self.spaces.signals.last_key_value().map_or(Ok(0), |pair| Ok(numbered("signals", pair)?.0))
     }
 
-    /// Drops the signals before number `first`. The newest one stays: the numbering goes on from it. Returns how many went.
+    /// Drops the signals before number `first`. The newest one stays: the numbering goes on from it. Returns
+    /// how many went.
     ///
     /// # Errors
     /// When the engine fails.
@@ -192,7 +193,8 @@ impl Store {
         self.drop_old(&self.spaces.arrivals, all)
     }
 
-    /// Drops what events were before rewinds, where that was believed until before `bar`. Returns how many went.
+    /// Drops what events were before rewinds, where that was believed until before `bar`. Returns how many
+    /// went.
     ///
     /// # Errors
     /// When the engine fails.
@@ -237,8 +239,8 @@ impl Store {
         Ok(dropped)
     }
 
-    /// Keeps updates that no tick has taken in, so that a crash loses none. Returns the last one's number, 0 if there
-    /// is none. They survive power loss after [`Store::sync`].
+    /// Keeps updates that no tick has taken in, so that a crash loses none. Returns the last one's number, 0
+    /// if there is none. They survive power loss after [`Store::sync`].
     ///
     /// # Errors
     /// When the engine fails.

@@ -1,5 +1,6 @@
-//! Marks beside the facts: the first row they were computed from, and from which row on they no longer are what the
-//! raw log gives. Whoever changes committed history sets the second mark; the daemon goes back to it at its next step.
+//! Marks beside the facts: the first row they were computed from, and from which row on they no longer are
+//! what the raw log gives. Whoever changes committed history sets the second mark; the daemon goes back to it
+//! at its next step.
 
 use super::{Lot, MergeReport, Store, StoreError};
 use backtestd_core::market::{BarIndex, SeriesKey};
@@ -33,9 +34,9 @@ impl Store {
         Ok(self.meta(FACTS_DIRTY)?.as_deref().and_then(bar_of))
     }
 
-    /// Puts records from outside a daemon (a file, a backfill) with small keyed blobs, and marks facts that were
-    /// computed without them as stale. The mark is set before the write: a crash in between costs a replay that changes
-    /// nothing.
+    /// Puts records from outside a daemon (a file, a backfill) with small keyed blobs, and marks facts that
+    /// were computed without them as stale. The mark is set before the write: a crash in between costs a
+    /// replay that changes nothing.
     ///
     /// # Errors
     /// As [`Store::put`].

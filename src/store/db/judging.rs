@@ -75,8 +75,8 @@ impl Store {
         self.judging.bands = bands;
     }
 
-    /// Judges by these rules from now on. Where they are not those that the store was judged by, every record is judged
-    /// again; releases stay.
+    /// Judges by these rules from now on. Where they are not those that the store was judged by, every record
+    /// is judged again; releases stay.
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -105,7 +105,8 @@ impl Store {
         Ok(out)
     }
 
-    /// The rules that the store was judged by last; none in a store that was never judged, or by another version.
+    /// The rules that the store was judged by last; none in a store that was never judged, or by another
+    /// version.
     pub(super) fn known_rules(&self) -> Result<Option<Plausibility>, StoreError> {
         Ok(self.meta(RULES)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
@@ -116,8 +117,8 @@ impl Store {
         self.judging.rules.is_some()
     }
 
-    /// Adds to a batch the verdicts on what it writes of a series and on everything in reach of it. The facts that read it go
-    /// stale by [`Store::stage_stale`], once for the whole batch.
+    /// Adds to a batch the verdicts on what it writes of a series and on everything in reach of it. The facts
+    /// that read it go stale by [`Store::stage_stale`], once for the whole batch.
     pub(super) fn stage_judgement(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -184,7 +185,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// Adds the doubts about closes outside of the exchange's price band, where it and the mark price are known.
+    /// Adds the doubts about closes outside of the exchange's price band, where it and the mark price are
+    /// known.
     fn add_band_doubts(
         &self,
         judge: &Judge<'_>,

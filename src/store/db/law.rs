@@ -1,20 +1,20 @@
-//! The law by which records meet. Each column has the value of the best delivery that knows it, as long as the record can be
-//! true (`likelier`):
+//! The law by which records meet. Each column has the value of the best delivery that knows it, as long as
+//! the record can be true (`likelier`):
 //!
 //! 1. Unknown never overwrites known, and known fills unknown.
 //! 2. Of a sum over a bar (liquidations, quotes), the one that covers more of the bar stands.
 //! 3. A lower [`Rank`] never overwrites a higher one: a table < the stream < what the exchange has on record.
-//! 4. Of equal rank: of bars the one with more trades stands (fewer trades are a bar that was still running), then the
-//!    archive before a REST answer: a file is made once, after its day, and has a checksum; an answer is what was said at a
-//!    moment, and can be false for that moment. Of anything else a REST answer stands before the archive, of which labels
-//!    have changed their meaning. Within the archive more trades, then the daily file before the monthly one, then the later
-//!    publication. Of two REST answers, or two bars of the stream, the later one stands. Of two tables the bar with more
-//!    trades, else more volume.
+//! 4. Of equal rank: of bars the one with more trades stands (fewer trades are a bar that was still running),
+//!    then the archive before a REST answer: a file is made once, after its day, and has a checksum; an
+//!    answer is what was said at a moment, and can be false for that moment. Of anything else a REST answer
+//!    stands before the archive, of which labels have changed their meaning. Within the archive more trades,
+//!    then the daily file before the monthly one, then the later publication. Of two REST answers, or two
+//!    bars of the stream, the later one stands. Of two tables the bar with more trades, else more volume.
 //! 5. Where nothing of this decides, the later delivery stands.
 //!
-//! [`Prefer`] replaces 2 to 5 where the user says so. Values that agree take the later one of their origins in the order of
-//! [`Origin`]: a bar of the stream that REST repeats is confirmed, and a bar of REST that a file repeats stays one of REST,
-//! so that what the exchange corrects there afterwards is believed.
+//! [`Prefer`] replaces 2 to 5 where the user says so. Values that agree take the later one of their origins
+//! in the order of [`Origin`]: a bar of the stream that REST repeats is confirmed, and a bar of REST that a
+//! file repeats stays one of REST, so that what the exchange corrects there afterwards is believed.
 
 use std::cmp::Ordering;
 
@@ -125,7 +125,8 @@ pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> M
         old.says.set(column, said);
     }
     for column in (0..kind.columns().len()).filter(|column| better & 1 << column != 0) {
-        // A bar of a file that REST contradicts elsewhere stays the file's in what they agree on: it stands or goes whole.
+        // A bar of a file that REST contradicts elsewhere stays the file's in what they agree on: it stands
+        // or goes whole.
         let is_files = kind == Kind::Bars && old.says.of(column).origin.rank() == Rank::Recorded;
         if out.kept == 0 || !is_files {
             old.says.set(column, new.says.of(column));
@@ -138,7 +139,8 @@ pub(super) fn merge(kind: Kind, old: &mut Held, new: &Held, prefer: Prefer) -> M
     out
 }
 
-/// A bar of REST that a file has corrected in one column is the file's in all that they agree on, in this order too.
+/// A bar of REST that a file has corrected in one column is the file's in all that they agree on, in this
+/// order too.
 fn whole_bar(held: &mut Held, new: &Held) {
     let is_recorded = |origin: Origin| origin.rank() == Rank::Recorded;
     for column in 0..Kind::Bars.columns().len() {
@@ -254,7 +256,8 @@ mod tests {
             (bar(ArchiveDaily, 2.0, 1.0, 9.0), bar(Rest, 3.0, 9.0, 9.0)),
             (bar(ArchiveMonthly, 2.0, 1.0, 9.0), bar(Rest, 3.0, 9.0, 9.0)),
             (bar(Archive, 2.0, 1.0, N), bar(Rest, 3.0, 9.0, N)),
-            // Within the archive and among tables: more trades, then more volume, then the day before the month.
+            // Within the archive and among tables: more trades, then more volume, then the day before the
+            // month.
             (bar(ArchiveMonthly, 2.0, 9.0, 9.0), bar(ArchiveDaily, 3.0, 1.0, 1.0)),
             (bar(ArchiveDaily, 2.0, 10.0, 5.0), bar(ArchiveMonthly, 3.0, 4.0, 5.0)),
             (bar(ArchiveDaily, 2.0, 10.0, 5.0), bar(ArchiveMonthly, 3.0, 10.0, 5.0)),

@@ -1,4 +1,5 @@
-//! The ledger of conflicts: every record of which two deliveries said different things, and which of them stands.
+//! The ledger of conflicts: every record of which two deliveries said different things, and which of them
+//! stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,8 @@ use super::raw::corrupt;
 use super::{Store, StoreError};
 use backtestd_core::market::{SeriesKey, Ts};
 
-/// Conflicts that one put lists of one series; a table of rounded prices contradicts the archive in every row. The rest is
-/// counted.
+/// Conflicts that one put lists of one series; a table of rounded prices contradicts the archive in every
+/// row. The rest is counted.
 const LISTED_EACH: u64 = 1_000;
 /// The newest so many are kept.
 const KEPT: u64 = 100_000;

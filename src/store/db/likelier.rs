@@ -1,8 +1,9 @@
 //! The first article of the law by which records meet: what cannot be true never stands before what can.
 //!
-//! Where two deliveries contradict each other, the record that the law of ranks picks is judged beside the records around
-//! it, as it will be once it is written. If it is in doubt and one of the two others is not (what was there, or what is
-//! delivered), that one stands. What a user prefers or has released is not asked again.
+//! Where two deliveries contradict each other, the record that the law of ranks picks is judged beside the
+//! records around it, as it will be once it is written. If it is in doubt and one of the two others is not
+//! (what was there, or what is delivered), that one stands. What a user prefers or has released is not asked
+//! again.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,10 @@
-//! The embedded database (fjall, an LSM tree): the raw input log, the facts computed from it, checkpoints, runs.
+//! The embedded database (fjall, an LSM tree): the raw input log, the facts computed from it, checkpoints,
+//! runs.
 //!
 //! One thread owns the [`Store`]; its calls block. Keys sort by (market, symbol, time) for the raw log and by
-//! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout). One
-//! [`Store::put`] or [`Store::commit`] is one atomic batch. No module here knows what a feature or an event means.
+//! (time, symbol, name) for facts; every value starts with a version byte (`kv/` has one file per layout).
+//! One [`Store::put`] or [`Store::commit`] is one atomic batch. No module here knows what a feature or an
+//! event means.
 
 mod append;
 mod checkpoint;

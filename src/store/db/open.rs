@@ -59,7 +59,8 @@ pub struct Store {
     pub(super) judging: Judging,
     /// How often the store was rewound.
     pub(super) rewinds: i64,
-    // In this order: the files are sealed when the engine has closed them, and before anybody else may open them.
+    // In this order: the files are sealed when the engine has closed them, and before anybody else may open
+    // them.
     _sealer: Sealer,
     _lock: DirLock,
 }
@@ -107,7 +108,8 @@ fn scanned() -> KeyspaceCreateOptions {
     small().data_block_size_policy(BlockSizePolicy::all(SCAN_BLOCK_BYTES))
 }
 
-/// Values of megabytes that are soon replaced: kept apart from the keys, so that compaction does not copy them.
+/// Values of megabytes that are soon replaced: kept apart from the keys, so that compaction does not copy
+/// them.
 fn blobs() -> KeyspaceCreateOptions {
     small().with_kv_separation(Some(KvSeparationOptions::default()))
 }
@@ -170,7 +172,8 @@ impl Store {
     /// Opens the store in `dir`, creating it if it is not there. Durable at every commit.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another process has it, [`StoreError::Schema`] when its layout is not ours.
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Schema`] when its layout is not
+    /// ours.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_tuned(dir, StoreOptions::default())
     }
@@ -224,7 +227,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Says whether a process has the store in `dir` open, without opening it. A store that is not there is free.
+    /// Says whether a process has the store in `dir` open, without opening it. A store that is not there is
+    /// free.
     ///
     /// # Errors
     /// [`StoreError::Locked`] when one has, [`StoreError::Io`] when that cannot be seen.

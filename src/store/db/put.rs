@@ -26,7 +26,8 @@ pub struct WouldPut {
     pub series: SeriesKey,
     /// What the put would report of it.
     pub report: MergeReport,
-    /// The records that would be written, merged with what is there: new ones, others, and those that only get a better origin.
+    /// The records that would be written, merged with what is there: new ones, others, and those that only
+    /// get a better origin.
     pub records: Records,
 }
 
@@ -46,7 +47,8 @@ struct Incoming<'l> {
 }
 
 impl Store {
-    /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change nothing.
+    /// Merges records into the log, in one atomic batch: all of it or nothing. The same records twice change
+    /// nothing.
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -59,7 +61,8 @@ impl Store {
     }
 
     /// [`Store::put`] of several lots in one batch, with a report for each series, and with small keyed blobs
-    /// ([`Store::meta`]) that must move with the records. Survives `kill -9`; power loss after [`Store::sync`].
+    /// ([`Store::meta`]) that must move with the records. Survives `kill -9`; power loss after
+    /// [`Store::sync`].
     ///
     /// # Errors
     /// As [`Store::put`].
@@ -79,8 +82,8 @@ impl Store {
         Ok(reports)
     }
 
-    /// What [`Store::put_lots`] would write, by series: the records as they would stand, in order of time, and the counts.
-    /// Nothing is written.
+    /// What [`Store::put_lots`] would write, by series: the records as they would stand, in order of time,
+    /// and the counts. Nothing is written.
     ///
     /// # Errors
     /// As [`Store::put`].
@@ -235,7 +238,8 @@ impl Series<'_, '_> {
         Ok(is_written.then_some(held))
     }
 
-    /// Merges records that a batch holds more than once, so that putting it twice changes nothing the second time.
+    /// Merges records that a batch holds more than once, so that putting it twice changes nothing the second
+    /// time.
     fn fold_repeats<'l>(
         &mut self,
         batch: &mut OwnedWriteBatch,

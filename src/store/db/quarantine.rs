@@ -1,9 +1,9 @@
 //! Records that are not taken for true: kept in the log, unknown for everything downstream.
 //!
-//! Whoever writes records has them judged in the same atomic batch, with everything in reach of them, by the rules that
-//! the store holds (`judging`). So the verdicts are those of a look at the whole log, whatever the order in
-//! which its records came. Reading stretches of the log for computing ([`Store::raw`], [`Store::bars`]) leaves the masked
-//! records out; [`Store::series_rows`] shows the log as it is.
+//! Whoever writes records has them judged in the same atomic batch, with everything in reach of them, by the
+//! rules that the store holds (`judging`). So the verdicts are those of a look at the whole log, whatever the
+//! order in which its records came. Reading stretches of the log for computing ([`Store::raw`],
+//! [`Store::bars`]) leaves the masked records out; [`Store::series_rows`] shows the log as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +114,8 @@ impl Store {
         Ok(out)
     }
 
-    /// Takes a record for true, whatever the rules say of the value that it has now. `None` where it is not in quarantine.
+    /// Takes a record for true, whatever the rules say of the value that it has now. `None` where it is not
+    /// in quarantine.
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -137,8 +138,8 @@ impl Store {
         Ok(Some(shown(series.clone(), time, entry)))
     }
 
-    /// Quarantines stored records for a reason that does not show in them and their neighbours. What is not stored, or
-    /// was released with the value that it has, stays as it is.
+    /// Quarantines stored records for a reason that does not show in them and their neighbours. What is not
+    /// stored, or was released with the value that it has, stays as it is.
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.

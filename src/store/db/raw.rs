@@ -87,7 +87,8 @@ impl Store {
             .collect())
     }
 
-    /// First and last bar of a symbol, those in quarantine left out: a bar of next year makes no year of gaps.
+    /// First and last bar of a symbol, those in quarantine left out: a bar of next year makes no year of
+    /// gaps.
     ///
     /// # Errors
     /// As [`Store::summary`].
@@ -131,8 +132,8 @@ impl Store {
         Ok(out)
     }
 
-    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where. Records in
-    /// quarantine are left out, here and in [`Store::bars`] and [`Store::funding`].
+    /// A stretch of the log for `symbols`, in their order, by [`RawBlock`]'s rule for what belongs where.
+    /// Records in quarantine are left out, here and in [`Store::bars`] and [`Store::funding`].
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.
@@ -217,8 +218,8 @@ impl Store {
         self.records(Market::Perp, symbol, first.open().0 + 1, end.open().0 + 1)
     }
 
-    /// Records of a series with times in `[from, to)`, by column, with the place each came from: the log as it is, with
-    /// what is in quarantine ([`Store::masked`]).
+    /// Records of a series with times in `[from, to)`, by column, with the place each came from: the log as
+    /// it is, with what is in quarantine ([`Store::masked`]).
     ///
     /// # Errors
     /// When the engine fails or stored bytes are damaged.

@@ -48,8 +48,8 @@ pub struct Replaced {
 }
 
 impl Store {
-    /// Replaces facts in one atomic batch, durable by the store's policy. The committed bar stays. Events that change
-    /// or go move to the audit trail ([`Store::revisions`]), as in a rewind.
+    /// Replaces facts in one atomic batch, durable by the store's policy. The committed bar stays. Events
+    /// that change or go move to the audit trail ([`Store::revisions`]), as in a rewind.
     ///
     /// # Errors
     /// When the engine fails; then nothing has changed.
@@ -109,7 +109,8 @@ impl Store {
         Ok(out)
     }
 
-    /// Removes facts of `types`, and writes `new`. A key is in the batch once: within a batch there is no order.
+    /// Removes facts of `types`, and writes `new`. A key is in the batch once: within a batch there is no
+    /// order.
     fn stage_replaced(
         &self,
         batch: &mut OwnedWriteBatch,

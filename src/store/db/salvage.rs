@@ -19,8 +19,8 @@ pub struct LostRange {
     pub to: Ts,
 }
 
-/// Examines a copy of the store in `dir`, for opening a damaged one changes it: the engine cuts journals where they end for
-/// it. The copy is made in `scratch`, which must not exist, and is removed.
+/// Examines a copy of the store in `dir`, for opening a damaged one changes it: the engine cuts journals
+/// where they end for it. The copy is made in `scratch`, which must not exist, and is removed.
 ///
 /// # Errors
 /// When the copy cannot be made, or cannot be opened as a store at all.

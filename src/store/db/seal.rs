@@ -1,14 +1,14 @@
-//! The seal: what every file of the database was when it was closed. Rot of any byte shows, also where the engine would
-//! take it for the end of a journal and drop what follows.
+//! The seal: what every file of the database was when it was closed. Rot of any byte shows, also where the
+//! engine would take it for the end of a journal and drop what follows.
 //!
 //! ```text
 //! SEAL   line 1   backtestd-seal/1 <SHA-256 of the lines below>
 //!        line n   <SHA-256 of the file> <length> <path below db/>
 //! ```
 //!
-//! It is written when a store is closed and removed when one is opened: a process that is killed leaves none, and then
-//! there is nothing to compare. Tables are never rewritten by the engine, so what a seal said of one stays true. Blocks of
-//! zeros (the engine reserves space) are left out of the hashes.
+//! It is written when a store is closed and removed when one is opened: a process that is killed leaves none,
+//! and then there is nothing to compare. Tables are never rewritten by the engine, so what a seal said of one
+//! stays true. Blocks of zeros (the engine reserves space) are left out of the hashes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -45,8 +45,8 @@ pub struct BrokenSeal {
     pub found: String,
 }
 
-/// Holds every file of a closed store against its seal. `None` when there is no seal: the store is open, or the process
-/// that had it was killed.
+/// Holds every file of a closed store against its seal. `None` when there is no seal: the store is open, or
+/// the process that had it was killed.
 ///
 /// # Errors
 /// When a file cannot be read for another reason than that it is not there.
@@ -63,8 +63,8 @@ pub fn check_seal(dir: &Path) -> Result<Option<Vec<BrokenSeal>>, StoreError> {
     compare(dir, &seal, |_| true).map(Some)
 }
 
-/// Before a store is opened: lengths of all files, and the content of all but the tables (of which the engine checks each
-/// block that it reads).
+/// Before a store is opened: lengths of all files, and the content of all but the tables (of which the engine
+/// checks each block that it reads).
 pub(super) fn check_before_opening(dir: &Path) -> Result<(), StoreError> {
     let Some(seal) = read(dir)? else { return Ok(()) };
     let broken = compare(dir, &seal, |name| !is_immutable(name))?;

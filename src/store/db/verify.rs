@@ -1,6 +1,7 @@
 //! Reading everything back: does each record decode, and do the summaries say what the records are.
 //!
-//! The engine checks a checksum of each block it reads; what it refuses is reported like what does not decode.
+//! The engine checks a checksum of each block it reads; what it refuses is reported like what does not
+//! decode.
 
 use backtestd_core::market::hex;
 use std::collections::BTreeMap;

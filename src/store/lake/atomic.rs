@@ -7,7 +7,8 @@ use std::path::Path;
 use super::LakeError;
 use crate::files::write_whole;
 
-/// Writes a file through `fill` so that `path` is never seen half-written, also after a power loss. Creates folders.
+/// Writes a file through `fill` so that `path` is never seen half-written, also after a power loss. Creates
+/// folders.
 ///
 /// # Errors
 /// When `fill` or the file system fails; the old file, if any, is then still there.
@@ -28,8 +29,8 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), LakeError> {
     })
 }
 
-/// Writes a file and waits until it is on the disk. For files of a folder that is renamed to its place as a whole; a file that
-/// stands for itself is written by [`write_bytes`].
+/// Writes a file and waits until it is on the disk. For files of a folder that is renamed to its place as a
+/// whole; a file that stands for itself is written by [`write_bytes`].
 ///
 /// # Errors
 /// When the file system fails.

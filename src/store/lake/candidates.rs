@@ -240,8 +240,8 @@ pub fn write_discovery(dir: &Path, discovery: &Discovery) -> Result<(), LakeErro
     write_summary(dir, discovery)
 }
 
-/// Writes `<EVENT>/phase2_candidates.parquet` (+ `.csv`) for every event type, and `summary.json`, into a run's folder.
-/// `beside` are columns that stand last.
+/// Writes `<EVENT>/phase2_candidates.parquet` (+ `.csv`) for every event type, and `summary.json`, into a
+/// run's folder. `beside` are columns that stand last.
 ///
 /// # Errors
 /// When the disk refuses.

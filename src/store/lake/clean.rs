@@ -17,12 +17,13 @@ use backtestd_core::market::{Kind, SeriesKey};
 
 const SCHEMA: &str = "backtestd.ohlcv_clean/1";
 
-/// A stretch without any bar that is longer than this is not written out as gap rows: one bar with a false date would make
-/// years of them. A symbol that was away for months is.
+/// A stretch without any bar that is longer than this is not written out as gap rows: one bar with a false
+/// date would make years of them. A symbol that was away for months is.
 const LONGEST_GAP: i64 = 366 * BARS_PER_DAY;
 
-/// Writes the months that `[first, end)` touches of the cleaned bars of one symbol, perp and spot, whole, as far as the
-/// store has them and before `now`. Rows before are joined too, so that a funding rate held across `first` is known.
+/// Writes the months that `[first, end)` touches of the cleaned bars of one symbol, perp and spot, whole, as
+/// far as the store has them and before `now`. Rows before are joined too, so that a funding rate held across
+/// `first` is known.
 ///
 /// # Errors
 /// When the store cannot be read or a file cannot be written.

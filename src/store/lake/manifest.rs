@@ -1,5 +1,5 @@
-//! `files.json` in the lake's root: which files were written, with their rows and content. Without it nobody could tell a
-//! month that was deleted from one that was never exported.
+//! `files.json` in the lake's root: which files were written, with their rows and content. Without it nobody
+//! could tell a month that was deleted from one that was never exported.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;

@@ -1,9 +1,9 @@
 //! The lake: parquet files that DuckDB, Polars and pandas read without us (CONTRACTS of the lake: README).
 //!
-//! Files are zstd-compressed, sorted by their writer, with statistics and row groups of at most 128k rows. A file is
-//! written beside its place and renamed, so a reader sees the old file or the new one. The same rows give the same
-//! bytes: nothing in a file depends on the clock, the host or how the rows were batched. Its metadata carries a
-//! SHA-256 of the content, which [`verify_parquet`] recomputes.
+//! Files are zstd-compressed, sorted by their writer, with statistics and row groups of at most 128k rows. A
+//! file is written beside its place and renamed, so a reader sees the old file or the new one. The same rows
+//! give the same bytes: nothing in a file depends on the clock, the host or how the rows were batched. Its
+//! metadata carries a SHA-256 of the content, which [`verify_parquet`] recomputes.
 
 mod atomic;
 mod candidates;

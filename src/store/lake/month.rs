@@ -81,12 +81,12 @@ impl Month {
     }
 }
 
-/// Writes the rows of a month, whole: rows of the file that is there stay where `batch` has none at their time. A file that
-/// already holds this content under this metadata is left alone.
+/// Writes the rows of a month, whole: rows of the file that is there stay where `batch` has none at their
+/// time. A file that already holds this content under this metadata is left alone.
 ///
 /// # Errors
-/// When the file that is there has rows that would be lost and cannot be joined, because its metadata (specs, say) differs;
-/// or when the disk refuses.
+/// When the file that is there has rows that would be lost and cannot be joined, because its metadata (specs,
+/// say) differs; or when the disk refuses.
 pub fn write_month(
     path: PathBuf,
     batch: &RecordBatch,

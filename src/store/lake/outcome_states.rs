@@ -1,10 +1,11 @@
 //! The columns of an outcome table that condition its rows: `state.<name>`, `vol_regime` and `carry_state`.
 //!
-//! * Truth values, numbers 0 and 1, and text that says true or false: one condition, which holds where the value is true.
+//! * Truth values, numbers 0 and 1, and text that says true or false: one condition, which holds where the
+//!   value is true.
 //! * Other text: one condition for each value.
 //!
-//! Null is unknown, and no condition holds there. Anything else is refused rather than left out: a column that is not read
-//! looks like a condition that never mattered.
+//! Null is unknown, and no condition holds there. Anything else is refused rather than left out: a column
+//! that is not read looks like a condition that never mattered.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,14 +1,17 @@
 //! Reading an outcome table from parquet: ours, or anybody's (one row per event and horizon).
 //!
-//! Required: `event_type`, `canonical_family`, `symbol`, `timestamp`, `direction`, `horizon`, `forward_return`. Optional:
-//! `cost_bps_round_trip`, `sigma_event` (or `sigma_bar`), `entry_lag_bars`, `exit_ts`, `midnight_return` (with it windows over
-//! midnight are tested), `funding_paid` (taken off the return where it is known), `state.<name>` (true where the state held),
-//! and the labels `vol_regime` and `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any
-//! unit (integers are taken for s, ms, us or ns by their size; times without an offset are UTC), booleans may be 0/1.
+//! Required: `event_type`, `canonical_family`, `symbol`, `timestamp`, `direction`, `horizon`,
+//! `forward_return`. Optional: `cost_bps_round_trip`, `sigma_event` (or `sigma_bar`), `entry_lag_bars`,
+//! `exit_ts`, `midnight_return` (with it windows over midnight are tested), `funding_paid` (taken off the
+//! return where it is known), `state.<name>` (true where the state held), and the labels `vol_regime` and
+//! `carry_state`. Text may be plain or dictionary-coded, numbers of any width, timestamps of any unit
+//! (integers are taken for s, ms, us or ns by their size; times without an offset are UTC), booleans may be
+//! 0/1.
 //!
-//! Names are trimmed, and names that differ only in case are one: the one that sorts first. An event and holding period
-//! is one row. What no market can say (an exit before the entry, a return below -1, a negative cost) is refused with its
-//! row; what nobody can score (an infinite or unknown return, cost or sigma) is read, dropped by discovery and counted.
+//! Names are trimmed, and names that differ only in case are one: the one that sorts first. An event and
+//! holding period is one row. What no market can say (an exit before the entry, a return below -1, a negative
+//! cost) is refused with its row; what nobody can score (an infinite or unknown return, cost or sigma) is
+//! read, dropped by discovery and counted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -257,8 +260,8 @@ impl Columns {
         self.timestamp[at.row].map(Ts).ok_or_else(|| at.null("timestamp"))
     }
 
-    /// The instants of entry and exit. An `exit_ts` of exactly `timestamp + lag + horizon` names the exit bar by its open; any
-    /// other is taken as the instant itself (our own tables: the close of the exit bar).
+    /// The instants of entry and exit. An `exit_ts` of exactly `timestamp + lag + horizon` names the exit bar
+    /// by its open; any other is taken as the instant itself (our own tables: the close of the exit bar).
     fn window_of(
         &self,
         at: &Place<'_>,
@@ -364,7 +367,8 @@ fn time_of(text: &str) -> Option<i64> {
     parse_time(text).or_else(|_| utc()).ok().map(|t| t.0)
 }
 
-/// An integer time by its size: seconds, milliseconds, microseconds or nanoseconds (unambiguous from 1973 to 5138).
+/// An integer time by its size: seconds, milliseconds, microseconds or nanoseconds (unambiguous from 1973 to
+/// 5138).
 const fn epoch_ms(value: i64) -> i64 {
     match value.unsigned_abs() {
         0..100_000_000_000 => value * 1000,

@@ -51,11 +51,12 @@ pub struct ParquetTable {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Writes a parquet file whole or not at all; `metadata` should hold [`SCHEMA_KEY`], the content hash is added. The
-/// caller has sorted the rows. The same rows and metadata give the same bytes.
+/// Writes a parquet file whole or not at all; `metadata` should hold [`SCHEMA_KEY`], the content hash is
+/// added. The caller has sorted the rows. The same rows and metadata give the same bytes.
 ///
 /// # Errors
-/// When a batch does not have the schema, a column type is not covered by content hashes, or the disk refuses.
+/// When a batch does not have the schema, a column type is not covered by content hashes, or the disk
+/// refuses.
 pub fn write_parquet(
     path: &Path,
     schema: &SchemaRef,
@@ -102,8 +103,8 @@ fn encode(
     Ok(())
 }
 
-/// The bytes that [`write_parquet`] would write for the rows and metadata of a file: those of the file itself, unless it
-/// was altered or written by another version.
+/// The bytes that [`write_parquet`] would write for the rows and metadata of a file: those of the file
+/// itself, unless it was altered or written by another version.
 ///
 /// # Errors
 /// When the file is not there or damaged.
@@ -120,8 +121,8 @@ pub fn parquet_bytes(path: &Path) -> Result<Vec<u8>, LakeError> {
     Ok(bytes)
 }
 
-/// Writes a file anew with one pair of its metadata changed: the bytes that its rows would have been written to under that
-/// metadata.
+/// Writes a file anew with one pair of its metadata changed: the bytes that its rows would have been written
+/// to under that metadata.
 ///
 /// # Errors
 /// When the file is not there or damaged, or the disk refuses.

@@ -23,8 +23,8 @@ fn schema(kind: Kind) -> String {
     format!("backtestd.{}/1", folder.rsplit('/').next().unwrap_or(folder))
 }
 
-/// Writes the months that `[first, end)` touches of every raw series of `symbols` (all of them if empty), whole. Files that
-/// already hold their content are left alone.
+/// Writes the months that `[first, end)` touches of every raw series of `symbols` (all of them if empty),
+/// whole. Files that already hold their content are left alone.
 ///
 /// # Errors
 /// When the store cannot be read or a file cannot be written.

@@ -12,7 +12,8 @@ use super::{LakeError, ParquetTable, dictionary_column};
 
 const TIMESTAMP: &str = "timestamp";
 
-/// The rows of `new`, and those of `old` at times that `new` does not have, in order of time. Columns are those of `new`.
+/// The rows of `new`, and those of `old` at times that `new` does not have, in order of time. Columns are
+/// those of `new`.
 pub(super) fn with_rows_of(
     path: &Path,
     old: &ParquetTable,

@@ -22,8 +22,8 @@ struct Settlement {
     is_special: bool,
 }
 
-/// Settlements, ascending; without a symbol those of all contracts. The time carries some milliseconds of jitter, as
-/// the venue's does.
+/// Settlements, ascending; without a symbol those of all contracts. The time carries some milliseconds of
+/// jitter, as the venue's does.
 pub(super) fn history(request: &Request<'_>) -> Answer {
     let venue = request.venue;
     let range = request.params.range(100, 1000, TooMany::Refuse)?;
@@ -114,7 +114,8 @@ fn at_hour(venue: &Venue, symbol: usize, settled: Ts) -> Vec<Settlement> {
     regular.into_iter().chain(special.then(|| row(sim.predicted_rate / 2.0, &sim, true))).collect()
 }
 
-/// The contracts whose interval or cap is not the usual one. Who is not listed here settles every eight hours.
+/// The contracts whose interval or cap is not the usual one. Who is not listed here settles every eight
+/// hours.
 pub(super) fn info(request: &Request<'_>) -> Answer {
     let (venue, now) = (request.venue, request.now);
     let rows: Vec<String> = venue

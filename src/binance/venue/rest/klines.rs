@@ -65,7 +65,8 @@ fn rows(request: &Request<'_>, symbol: usize, series: Series, maximum: usize, to
     Ok(out)
 }
 
-/// The klines of a range while the contract traded: what was delisted leaves a gap that rows after it make up for.
+/// The klines of a range while the contract traded: what was delisted leaves a gap that rows after it make up
+/// for.
 fn existing(
     request: &Request<'_>,
     symbol: usize,

@@ -148,8 +148,8 @@ pub(super) async fn refusal(venue: &Venue, path: &str) -> Option<Response> {
     trouble.refusal()
 }
 
-/// Charges the limits, answers off the async threads (a day of klines of many bars takes a while), sets the headers.
-/// What the scenario does to the answer comes before and after.
+/// Charges the limits, answers off the async threads (a day of klines of many bars takes a while), sets the
+/// headers. What the scenario does to the answer comes before and after.
 async fn serve(
     State(venue): State<Arc<Venue>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,

@@ -40,7 +40,8 @@ pub(super) fn open_interest(request: &Request<'_>) -> Answer {
     ))
 }
 
-/// Rows of `/futures/data`: labelled by the END of their period (the snapshot's instant), at most so many days back.
+/// Rows of `/futures/data`: labelled by the END of their period (the snapshot's instant), at most so many
+/// days back.
 fn history(request: &Request<'_>, write: impl Fn(&Venue, usize, Ts, &[SimBar]) -> Option<String>) -> Answer {
     let symbol = request.params.symbol(request.venue, "symbol")?;
     history_of(request, symbol, write)

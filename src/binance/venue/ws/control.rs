@@ -1,4 +1,5 @@
-//! Control messages: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY, and their error frames.
+//! Control messages: SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY, and their error
+//! frames.
 
 use serde_json::{Value, json};
 
@@ -110,8 +111,8 @@ impl Subscriptions {
         json!({ "result": null, "id": id })
     }
 
-    /// Futures want an unsigned integer, says their documentation; the official SDK sends a UUID there, so short strings pass.
-    /// Spot also takes signed integers and null.
+    /// Futures want an unsigned integer, says their documentation; the official SDK sends a UUID there, so
+    /// short strings pass. Spot also takes signed integers and null.
     fn check_id(&self, id: Option<&Value>) -> Result<Value, Value> {
         let id = id.cloned().unwrap_or(Value::Null);
         let is_fine = match (&id, self.route) {

@@ -122,7 +122,8 @@ fn rule<'a>(
     })
 }
 
-/// `btcusdt@kline_5m` is of the family `kline`, `!markPrice@arr@1s` of `markPrice`, `x@depth20@100ms` of `depth`.
+/// `btcusdt@kline_5m` is of the family `kline`, `!markPrice@arr@1s` of `markPrice`, `x@depth20@100ms` of
+/// `depth`.
 fn parts(name: &str) -> Stream<'_> {
     let (symbol, stream) = match name.strip_prefix('!') {
         Some(all) => ("", all),

@@ -1,5 +1,5 @@
-//! The frames that a stream owes for a stretch of virtual time. A pure function of (market, stream, stretch): two
-//! connections that listen at the same time get the same frames.
+//! The frames that a stream owes for a stretch of virtual time. A pure function of (market, stream, stretch):
+//! two connections that listen at the same time get the same frames.
 
 use crate::venue::falsify;
 use crate::venue::state::Venue;
@@ -31,8 +31,8 @@ const LONGEST_DELAY_BARS: i64 = 12;
 /// Bars between a bar and the false one that a fault sends beside it, where the rule does not say.
 const FALSE_BAR_DISTANCE: i64 = 40;
 
-/// The frames of `kind` with an instant in `(after, until]`. Periodic frames that a slow reader missed are not made up
-/// for (the latest is enough); closes, trades and forced orders are.
+/// The frames of `kind` with an instant in `(after, until]`. Periodic frames that a slow reader missed are
+/// not made up for (the latest is enough); closes, trades and forced orders are.
 pub(crate) fn due(
     venue: &Venue,
     route: Route,
@@ -226,7 +226,8 @@ fn mark(venue: &Venue, symbol: usize, at: Ts) -> Option<String> {
     ))
 }
 
-/// The whole market in two messages, the second with a coin-margined contract that a USD-M client has to drop (`st` 2).
+/// The whole market in two messages, the second with a coin-margined contract that a USD-M client has to drop
+/// (`st` 2).
 fn all_marks(venue: &Venue, at: Ts) -> Vec<Frame> {
     let heard = venue.trading(at).filter(|&symbol| !is_muted(venue, symbol, "markPrice", at));
     let rows: Vec<String> = heard.filter_map(|symbol| mark(venue, symbol, at)).collect();

@@ -1,7 +1,7 @@
 //! Times of spot frames in microseconds, for who asks for `timeUnit=MICROSECOND`.
 
-/// The frame with its event time, trade time and (of a kline) open time in microseconds. Texts of frames are our own: no value
-/// holds a quoted key.
+/// The frame with its event time, trade time and (of a kline) open time in microseconds. Texts of frames are
+/// our own: no value holds a quoted key.
 pub(super) fn in_microseconds(json: &str) -> String {
     let is_kline = json.contains("\"e\":\"kline\"");
     let keys: &[&str] = if is_kline { &["\"E\":", "\"T\":", "\"t\":"] } else { &["\"E\":", "\"T\":"] };

@@ -1,7 +1,9 @@
-//! Websockets. Futures: `/market/{ws,stream}`, `/public/{ws,stream}`, `/private/{ws,stream}` (which say nothing); `/ws` and `/stream` without a route are the legacy
-//! form that acknowledges everything and sends quotes only. Spot: the same under `/spot`, since one port serves both.
+//! Websockets. Futures: `/market/{ws,stream}`, `/public/{ws,stream}`, `/private/{ws,stream}` (which say
+//! nothing); `/ws` and `/stream` without a route are the legacy form that acknowledges everything and sends
+//! quotes only. Spot: the same under `/spot`, since one port serves both.
 //!
-//! Frames are thinned when the clock runs fast (see [`stream::Kind::period_ms`]); closing frames of klines and forced orders never are.
+//! Frames are thinned when the clock runs fast (see [`stream::Kind::period_ms`]); closing frames of klines
+//! and forced orders never are.
 
 mod control;
 mod faults;

@@ -230,7 +230,8 @@ impl<'a> Session<'a> {
 }
 
 impl Session<'_> {
-    /// The frames as they go out now: wrapped where the client wants it, after what the scenario does to them.
+    /// The frames as they go out now: wrapped where the client wants it, after what the scenario does to
+    /// them.
     fn texts(&mut self, frames: Vec<(Frame, usize)>, until: Ts) -> Vec<String> {
         let (due, held) = std::mem::take(&mut self.held).into_iter().partition(|(at, _)| *at <= until);
         self.held = held;

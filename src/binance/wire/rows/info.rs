@@ -51,8 +51,8 @@ pub struct SymbolInfo {
     pub quote_asset: String,
     /// When the contract began to trade; `None` if not stated (spot).
     pub onboard: Option<Ts>,
-    /// Price step from the filters, quote currency; NaN if not stated. (Not derived from `pricePrecision`: that is
-    /// another thing.)
+    /// Price step from the filters, quote currency; NaN if not stated. (Not derived from `pricePrecision`:
+    /// that is another thing.)
     pub tick_size: f64,
     /// Quantity step, base units; NaN if not stated.
     pub step_size: f64,

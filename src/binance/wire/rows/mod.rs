@@ -49,7 +49,8 @@ struct RawRefusal {
     msg: String,
 }
 
-/// The error body `{"code":-1121,"msg":"Invalid symbol."}`; `None` for anything else (a firewall answers in HTML).
+/// The error body `{"code":-1121,"msg":"Invalid symbol."}`; `None` for anything else (a firewall answers in
+/// HTML).
 #[must_use]
 pub fn parse_refusal(body: &[u8]) -> Option<(i64, String)> {
     owned::<RawRefusal>(body).map(|raw| (raw.code, raw.msg))

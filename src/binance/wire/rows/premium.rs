@@ -24,8 +24,8 @@ struct RawPremium<'a> {
     time: Scalar<'a>,
 }
 
-/// `/fapi/v1/premiumIndex` without a symbol. `lastFundingRate` is the running prediction; a contract without a next
-/// settlement (delivery, or settled for good) says zero there and has none: NaN.
+/// `/fapi/v1/premiumIndex` without a symbol. `lastFundingRate` is the running prediction; a contract without
+/// a next settlement (delivery, or settled for good) says zero there and has none: NaN.
 ///
 /// # Errors
 /// When the body is not an array of such rows.

@@ -1,5 +1,5 @@
-//! Rows of `/futures/data`: a time, mostly a symbol, and numbers as text. Every endpoint there has this shape; which of
-//! the fields are read is the caller's choice.
+//! Rows of `/futures/data`: a time, mostly a symbol, and numbers as text. Every endpoint there has this
+//! shape; which of the fields are read is the caller's choice.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ pub struct StatisticsRow {
     pub symbol: Option<Symbol>,
     /// The label, floored to the grid of the 5-minute period (the only one asked for).
     pub ts: Ts,
-    /// The fields that were asked for, in their order. A reported 0 is a defect of the source and stands as NaN, and so
-    /// does an empty text.
+    /// The fields that were asked for, in their order. A reported 0 is a defect of the source and stands as
+    /// NaN, and so does an empty text.
     pub values: Vec<f64>,
 }
 

@@ -65,8 +65,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// How large the effect is stated to be, with its interval, bps before costs: low, point, high. Lines of before have no
-    /// claim and state their posterior.
+    /// How large the effect is stated to be, with its interval, bps before costs: low, point, high. Lines of
+    /// before have no claim and state their posterior.
     #[must_use]
     pub fn stated(&self) -> Option<[f64; 3]> {
         let claimed = self.claim.map(|c| [c.low_bps, c.gross_bps, c.high_bps]);
@@ -74,7 +74,8 @@ impl Evidence {
     }
 }
 
-/// How it was selected: the trial, everything that was tried, and what was claimed. Frozen at first publication.
+/// How it was selected: the trial, everything that was tried, and what was claimed. Frozen at first
+/// publication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PublicationFacts {
     /// The last UTC day that the evidence had seen, `YYYY-MM-DD`; monitoring begins on the next.
@@ -103,8 +104,8 @@ pub struct PublicationFacts {
     pub p_any: f64,
     /// The unit's own.
     pub q_value: f64,
-    /// How large the effect is before costs, bps: `evidence.claim` on that day. What `docs/walk-forward.md` measures as unbiased;
-    /// `evidence.effect_raw_bps` is the same before shrinkage.
+    /// How large the effect is before costs, bps: `evidence.claim` on that day. What `docs/walk-forward.md`
+    /// measures as unbiased; `evidence.effect_raw_bps` is the same before shrinkage.
     pub claim_gross_bps: f64,
     /// Mean round-trip cost, bps.
     pub cost_bps: f64,

@@ -13,8 +13,9 @@ pub struct OverlapGroup {
     pub primary: String,
     /// The other blueprints of the group, by id.
     pub members: Vec<String>,
-    /// Share of trades that this blueprint and the primary have in common, of whichever has fewer; null for the primary,
-    /// and where one of the two was not simulated by the run and the rules alone say that one holds the other.
+    /// Share of trades that this blueprint and the primary have in common, of whichever has fewer; null for
+    /// the primary, and where one of the two was not simulated by the run and the rules alone say that one
+    /// holds the other.
     pub share: Option<f64>,
 }
 

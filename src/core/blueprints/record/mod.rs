@@ -1,7 +1,8 @@
 //! The blueprint: one line of `blueprints.jsonl`, field for field.
 //!
-//! It says what was tested and nothing else: the event, the side, the state condition, the lag, the holding time and
-//! the entry price are those of the candidate; a stop or a target is there only if the bridge's simulation had it.
+//! It says what was tested and nothing else: the event, the side, the state condition, the lag, the holding
+//! time and the entry price are those of the candidate; a stop or a target is there only if the bridge's
+//! simulation had it.
 
 mod evidence;
 mod group;
@@ -68,8 +69,8 @@ pub struct Blueprint {
     pub entry: Entry,
     /// How it is closed.
     pub exit: Exit,
-    /// Id of the fill convention, `close_lag_close/1`: see [`fill_convention`]. A consumer refuses an id that it does not
-    /// know.
+    /// Id of the fill convention, `close_lag_close/1`: see [`fill_convention`]. A consumer refuses an id that
+    /// it does not know.
     #[serde(default)]
     pub fill_convention: Option<String>,
     /// Its place among published rules that trade the same moves; null: it stands alone, and trades.
@@ -152,8 +153,8 @@ pub struct Lineage {
     pub first_published: Option<String>,
 }
 
-/// What makes two blueprints the same rule. Only strings and integers, so that its canonical JSON has one spelling in
-/// every language.
+/// What makes two blueprints the same rule. Only strings and integers, so that its canonical JSON has one
+/// spelling in every language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Identity<'a> {
     condition: &'a str,
@@ -167,8 +168,9 @@ struct Identity<'a> {
 }
 
 impl Blueprint {
-    /// `bp_` and the first 16 hex digits of SHA-256 over the canonical JSON of {`condition`, `direction_rule`,
-    /// `entry_lag_bars`, `entry_price`, `event_type`, `horizon_bars`, `symbol_scope_mode`, `symbols`}.
+    /// `bp_` and the first 16 hex digits of SHA-256 over the canonical JSON of {`condition`,
+    /// `direction_rule`, `entry_lag_bars`, `entry_price`, `event_type`, `horizon_bars`, `symbol_scope_mode`,
+    /// `symbols`}.
     #[must_use]
     pub fn identity(&self) -> String {
         let identity = Identity {
@@ -185,7 +187,8 @@ impl Blueprint {
         format!("bp_{}", &hex[..16])
     }
 
-    /// Whether its signals open positions unless a consumer says otherwise: active, and no member of another's group.
+    /// Whether its signals open positions unless a consumer says otherwise: active, and no member of
+    /// another's group.
     #[must_use]
     pub fn is_traded(&self) -> bool {
         self.status == Status::Active && !self.is_member()

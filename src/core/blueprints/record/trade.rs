@@ -46,7 +46,8 @@ impl SymbolScope {
         Self { mode, symbols, instruments, bar_types, n_by_symbol: BTreeMap::new() }
     }
 
-    /// The scope of a tested pool: only symbols with events are traded. Where nothing was counted, all of them are.
+    /// The scope of a tested pool: only symbols with events are traded. Where nothing was counted, all of
+    /// them are.
     #[must_use]
     pub fn of_evidence(mode: ScopeMode, pool: &[Symbol], n_by_symbol: &BTreeMap<Symbol, u64>) -> Self {
         let seen: Vec<Symbol> =
@@ -58,10 +59,10 @@ impl SymbolScope {
     }
 }
 
-/// Id of the convention by which positions of a blueprint are filled. `close_lag_close/1`: entry at the close of bar
-/// (event + `entry_lag_bars`), time exit at the close of bar (entry + `time_stop_bars`); exits cannot trigger on the entry
-/// bar; no bar at the entry: no trade; no bar at the exit: the next bar that there is; a bar is named by its close boundary
-/// (open + 300 s). `open_lag_open/1`: the same at the opens.
+/// Id of the convention by which positions of a blueprint are filled. `close_lag_close/1`: entry at the close
+/// of bar (event + `entry_lag_bars`), time exit at the close of bar (entry + `time_stop_bars`); exits cannot
+/// trigger on the entry bar; no bar at the entry: no trade; no bar at the exit: the next bar that there is; a
+/// bar is named by its close boundary (open + 300 s). `open_lag_open/1`: the same at the opens.
 #[must_use]
 pub(in crate::blueprints) const fn fill_convention(price: EntryPrice) -> &'static str {
     match price {
@@ -81,7 +82,8 @@ pub struct Entry {
     pub bar: String,
     /// Which price of the entry bar.
     pub price: EntryPrice,
-    /// An event is taken only if its bar is at least this many bars after the last taken one of the same symbol.
+    /// An event is taken only if its bar is at least this many bars after the last taken one of the same
+    /// symbol.
     pub cooldown_bars: u32,
     /// All must be known and true on the deciding bar.
     pub conditions: Vec<String>,

@@ -1,4 +1,5 @@
-//! Blueprints and candidates like the contract's example. The shell's tests include this file too, hence its paths.
+//! Blueprints and candidates like the contract's example. The shell's tests include this file too, hence its
+//! paths.
 
 use std::sync::Arc;
 

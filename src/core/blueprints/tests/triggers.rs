@@ -121,7 +121,8 @@ fn a_record_of_a_detection_holds_what_a_trade_needs() {
     assert_eq!((&record["version"], &record["stale"]), (&"v000002".into(), &false.into()));
     let triggered = &record["blueprints"][0];
     assert_eq!(triggered["revision"], blueprints[0].revision);
-    // One trade's sd over 12 bars is 0.001 sqrt(12); 0.003 of equity may be lost to it; annual volatility binds.
+    // One trade's sd over 12 bars is 0.001 sqrt(12); 0.003 of equity may be lost to it; annual volatility
+    // binds.
     let scale = triggered["scale"].as_f64().unwrap();
     assert!((scale - blueprints[0].sizing.scale(0.001, 12)).abs() < 1e-15 && scale > 0.0);
     assert_eq!(record["not_traded"], serde_json::json!([]));

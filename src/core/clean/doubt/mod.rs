@@ -1,9 +1,11 @@
-//! What cannot be true: records of the raw log held against the bounds of `sources.yaml` and the records around them.
+//! What cannot be true: records of the raw log held against the bounds of `sources.yaml` and the records
+//! around them.
 //!
-//! Two kinds of rules. *Bounds* ask one record alone, so that a live bar is judged as it closes. *Neighbours* ask what
-//! came before and what comes after; live, the answer changes when the next bar is there. Whoever keeps the verdicts
-//! judges again whatever lies within [`reach`] of a changed record, and so comes to the same verdicts as a look at all of
-//! them at once: a verdict is a function of the record, of those within its reach, and of the clock.
+//! Two kinds of rules. *Bounds* ask one record alone, so that a live bar is judged as it closes. *Neighbours*
+//! ask what came before and what comes after; live, the answer changes when the next bar is there. Whoever
+//! keeps the verdicts judges again whatever lies within [`reach`] of a changed record, and so comes to the
+//! same verdicts as a look at all of them at once: a verdict is a function of the record, of those within its
+//! reach, and of the clock.
 
 mod columns;
 mod prices;
@@ -74,8 +76,8 @@ impl DoubtRule {
         }
     }
 
-    /// Whether later looks at a record and its neighbours may not show it, as the clock and the exchange's terms are others
-    /// then: it stands until another value comes.
+    /// Whether later looks at a record and its neighbours may not show it, as the clock and the exchange's
+    /// terms are others then: it stands until another value comes.
     #[must_use]
     pub const fn stands_by_itself(self) -> bool {
         matches!(self, Self::BeyondNow | Self::PriceBand | Self::Unfinished | Self::PerhapsUnfinished)
@@ -133,8 +135,8 @@ impl Judge<'_> {
         columns::outside(self.rules, kind, values).or_else(|| bar.and_then(|bar| amounts(self.rules, &bar)))
     }
 
-    /// What is wrong with a bar that has just closed, as far as the bar before it can tell; the bar after it will tell
-    /// more.
+    /// What is wrong with a bar that has just closed, as far as the bar before it can tell; the bar after it
+    /// will tell more.
     #[must_use]
     pub fn closing(&self, bar: &Bar, before: Option<&Bar>) -> Option<Doubt> {
         let rows: Vec<(i64, Columns)> =
@@ -142,8 +144,8 @@ impl Judge<'_> {
         self.series(Kind::Bars, &rows, bar.bar.0..bar.bar.0 + 1).remove(&bar.bar.0)
     }
 
-    /// The doubts about the records of a series with times in `wanted`. `rows` rise in time and have what lies within
-    /// [`reach`] of them too.
+    /// The doubts about the records of a series with times in `wanted`. `rows` rise in time and have what
+    /// lies within [`reach`] of them too.
     #[must_use]
     pub fn series(&self, kind: Kind, rows: &[(i64, Columns)], wanted: Range<i64>) -> BTreeMap<i64, Doubt> {
         debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "records are judged in order of time");
@@ -162,8 +164,8 @@ impl Judge<'_> {
         out
     }
 
-    /// A close outside of the exchange's price band. `band`: the lowest and the highest price by the mark price at which
-    /// an order may rest (`multiplierDown`, `multiplierUp`).
+    /// A close outside of the exchange's price band. `band`: the lowest and the highest price by the mark
+    /// price at which an order may rest (`multiplierDown`, `multiplierUp`).
     #[must_use]
     pub fn band(&self, bar: &Bar, mark: f64, band: (f64, f64)) -> Option<Doubt> {
         let widen = |multiplier: f64| 1.0 + (multiplier - 1.0) * self.rules.band_factor;

@@ -1,8 +1,8 @@
 //! Prices of bars held against the bars around them.
 //!
-//! Trading is continuous: a bar opens near where the one before it closed. A crash keeps to that down and up again, however
-//! deep it is. So what gives a print away is not that it lies far off, but that the bar after it opens back where the bar
-//! before it closed, and not where it closed itself.
+//! Trading is continuous: a bar opens near where the one before it closed. A crash keeps to that down and up
+//! again, however deep it is. So what gives a print away is not that it lies far off, but that the bar after
+//! it opens back where the bar before it closed, and not where it closed itself.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -53,7 +53,8 @@ impl View<'_> {
             .then(|| self.bar(previous))
     }
 
-    /// A run of bars around `at`, all of which leave the bar before the run, and the bar after it opens back there.
+    /// A run of bars around `at`, all of which leave the bar before the run, and the bar after it opens back
+    /// there.
     fn returns(&self, at: usize) -> Option<Doubt> {
         let longest = self.rules.longest_run_bars as usize;
         for first in (at + 1).saturating_sub(longest)..=at {

@@ -247,7 +247,8 @@ fn marks_and_open_interest_that_leave_and_return_are_doubted() {
     assert_eq!(judge.band(&print, f64::NAN, (0.95, 1.05)), None);
 }
 
-/// What a keeper of verdicts relies on: it looks at a stretch and what lies within reach of it, never at everything.
+/// What a keeper of verdicts relies on: it looks at a stretch and what lies within reach of it, never at
+/// everything.
 #[test]
 fn a_verdict_depends_on_nothing_beyond_its_reach() {
     let rules = rules();

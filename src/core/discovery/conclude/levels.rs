@@ -120,8 +120,8 @@ pub(super) fn closed(q: &QValues, gates: &GatesSpec) -> Closed {
     }
 }
 
-/// Units that are found level by level: see [`crate::discovery::hierarchy`]. What two cohorts test of one event are two
-/// nodes, each with its cohort's budget.
+/// Units that are found level by level: see [`crate::discovery::hierarchy`]. What two cohorts test of one
+/// event are two nodes, each with its cohort's budget.
 pub(super) fn found_in_tree(
     catalogue: &Catalogue,
     units: &[Unit<'_>],
@@ -165,8 +165,8 @@ pub(super) fn count_rejected(units: &[Unit<'_>], q: &QValues, gates: &GatesSpec)
     (0..units.len()).filter(|i| q.of(*i).of(gates.multiplicity.publish_with) <= level).count()
 }
 
-/// The largest p that the procedure rejects today of a unit with this share of the budget: `q k gamma_b s` (BY: over the
-/// harmonic sum); `None` for procedures that do not compare a single p.
+/// The largest p that the procedure rejects today of a unit with this share of the budget: `q k gamma_b s`
+/// (BY: over the harmonic sum); `None` for procedures that do not compare a single p.
 pub(super) fn p_threshold(
     accounting: &Accounting,
     share: f64,

@@ -153,7 +153,8 @@ struct Parts<'a> {
     lower: Option<f64>,
 }
 
-/// The stages of a candidate, in the only order in which they can be taken: measured, then judged. The bridge comes last.
+/// The stages of a candidate, in the only order in which they can be taken: measured, then judged. The bridge
+/// comes last.
 fn candidate(
     catalogue: &Catalogue,
     book: &EvidenceBook,
@@ -302,7 +303,8 @@ fn measure(
     }
 }
 
-/// Whether the procedure finds it. Of what it does not find an interval would be wrong: see [`Measured::ci_low_bps`].
+/// Whether the procedure finds it. Of what it does not find an interval would be wrong: see
+/// [`Measured::ci_low_bps`].
 fn is_found(parts: &Parts<'_>, gates: &GatesSpec, event_type: &str) -> bool {
     let limits = gates.gate_v1_phase2.resolve(gates.profile, event_type);
     parts.q.of(gates.multiplicity.publish_with) <= limits.max_q_value
@@ -316,8 +318,8 @@ fn id_of(catalogue: &Catalogue, place: UnitPlace) -> String {
     candidate_id(&block.event_type, &block.horizon.label, state, scope.label(), catalogue.entry_lag_bars)
 }
 
-/// Calendar days until a unit could be found as the next one, if counts and evidence go on as they have since its first
-/// day.
+/// Calendar days until a unit could be found as the next one, if counts and evidence go on as they have since
+/// its first day.
 fn days_to_decision(
     unit: &Unit<'_>,
     log_e: f64,

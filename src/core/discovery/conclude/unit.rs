@@ -35,7 +35,8 @@ pub(super) struct Unit<'a> {
     pub(super) events: u64,
     pub(super) days: usize,
     pub(super) totals: Totals,
-    /// Mean gross returns of the two halves: the first days that together hold at least half of the events, and the rest.
+    /// Mean gross returns of the two halves: the first days that together hold at least half of the events,
+    /// and the rest.
     pub(super) halves: (Option<f64>, Option<f64>),
     /// The day on which the net e-value of the side was largest; `None` before any evidence.
     pub(super) sup_day: Option<i64>,
@@ -192,8 +193,9 @@ pub(super) fn effective_se(t: &ClusterT) -> f64 {
     t_to_effective_se(t.mean, t.t_cr2(), t.df_bm).unwrap_or(t.se_cr2)
 }
 
-/// The error by which it is told how large an effect is: its normal interval at `level` is that of t. Where t is 18, the error
-/// that is as sure as the test is half as large again, which would widen intervals and pull estimates to zero for nothing.
+/// The error by which it is told how large an effect is: its normal interval at `level` is that of t. Where t
+/// is 18, the error that is as sure as the test is half as large again, which would widen intervals and pull
+/// estimates to zero for nothing.
 pub(super) fn estimate_se(t: &ClusterT, level: f64) -> f64 {
     let tail = 0.5 * (1.0 - level);
     t.se_cr2 * t_isf(tail, t.df_bm) / normal_isf(tail)

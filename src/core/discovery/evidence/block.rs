@@ -1,7 +1,7 @@
 //! One block, an event type and a holding period: its rows, and the units that read them.
 //!
-//! A row is kept once, although half a dozen units read it: a unit's days are summed from the rows when they are asked
-//! for. Kept sums would be four times as much to hold, to record and to put back.
+//! A row is kept once, although half a dozen units read it: a unit's days are summed from the rows when they
+//! are asked for. Kept sums would be four times as much to hold, to record and to put back.
 
 use super::influence::Histories;
 use super::rows::{BookRow, Fate};

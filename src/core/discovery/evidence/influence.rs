@@ -1,12 +1,14 @@
 //! How far one row can move a unit: what is typical of a symbol at an event, and the two rules that read it.
 //!
-//! * A row's weight `1 / (sigma sqrt(H))` is at most `1 / min_sigma_share` times the typical one of its symbol.
-//! * A pool leaves a row out while the round trip costs more than `max_cost_to_move` typical moves of the symbol, and lets
-//!   it weigh at most `max_pool_weight` times what is typical of the pool's median symbol.
+//! * A row's weight `1 / (sigma sqrt(H))` is at most `1 / min_sigma_share` times the typical one of its
+//!   symbol.
+//! * A pool leaves a row out while the round trip costs more than `max_cost_to_move` typical moves of the
+//!   symbol, and lets it weigh at most `max_pool_weight` times what is typical of the pool's median symbol.
 //!
-//! Typical is the median over the first rows of the symbol's last active days *before* the row's own day. Everything here
-//! is known when the event happens, so a bounded weight is as good as any other (docs/robustness.md). A block reads its own
-//! rows only: what a unit has seen does not change when other events are tested beside it.
+//! Typical is the median over the first rows of the symbol's last active days *before* the row's own day.
+//! Everything here is known when the event happens, so a bounded weight is as good as any other
+//! (docs/robustness.md). A block reads its own rows only: what a unit has seen does not change when other
+//! events are tested beside it.
 
 use std::collections::VecDeque;
 
@@ -80,7 +82,8 @@ impl Histories {
         self.symbols[symbol].is_apart
     }
 
-    /// What it costs to trade is compared with what the symbol usually moves; before it has a past, with its own sigma.
+    /// What it costs to trade is compared with what the symbol usually moves; before it has a past, with its
+    /// own sigma.
     fn share_of_pool(&self, row: &BookRow, typical: Option<f64>, spec: &InfluenceSpec) -> u8 {
         if row.cost * typical.unwrap_or(row.inv_scale) > spec.max_cost_to_move {
             return 0;

@@ -1,9 +1,9 @@
 //! The evidence book: what every unit of the catalogue has shown so far, one closed UTC day at a time.
 //!
-//! The book keeps the rows that it has taken, block by block, and the state of every unit's processes. Days are taken in
-//! order, each exactly once; a batch over a history is the same days in a row, by the same code, and leaves the same
-//! bits. A day's score enters when the day is closed and never changes afterwards: late data are a replay from an
-//! earlier book.
+//! The book keeps the rows that it has taken, block by block, and the state of every unit's processes. Days
+//! are taken in order, each exactly once; a batch over a history is the same days in a row, by the same code,
+//! and leaves the same bits. A day's score enters when the day is closed and never changes afterwards: late
+//! data are a replay from an earlier book.
 
 mod block;
 mod influence;
@@ -73,8 +73,8 @@ impl RowCounts {
     }
 }
 
-/// A pool of own returns leaves out what costs more than it moves. Of what is only measured (a spread moves less than two
-/// legs cost on any symbol) every symbol stays.
+/// A pool of own returns leaves out what costs more than it moves. Of what is only measured (a spread moves
+/// less than two legs cost on any symbol) every symbol stays.
 fn influence_on(statistic: TestStatistic, spec: InfluenceSpec) -> InfluenceSpec {
     match statistic {
         TestStatistic::OwnReturn => spec,
@@ -186,16 +186,17 @@ impl EvidenceBook {
         self.blocks.par_iter().map(of_block).reduce(RowCounts::default, RowCounts::plus)
     }
 
-    /// Takes every day after [`EvidenceBook::through_day`] up to and including `day`. All of those days must be closed
-    /// and all their outcomes must be in the table; rows of other days are not read. A position that is
-    /// open at midnight counts on both days, marked to market in between; where the mark is unknown the row is only counted, and
-    /// on the day after.
+    /// Takes every day after [`EvidenceBook::through_day`] up to and including `day`. All of those days must
+    /// be closed and all their outcomes must be in the table; rows of other days are not read. A position
+    /// that is open at midnight counts on both days, marked to market in between; where the mark is unknown
+    /// the row is only counted, and on the day after.
     pub fn advance(&mut self, table: &OutcomeTable, catalogue: &Catalogue, day: i64) {
         if self.through_day.is_some_and(|through| through >= day) {
             return;
         }
         let after = self.through_day.unwrap_or(i64::MIN);
-        // A day has what was decided on it, and what is carried into it: entered late on the day before, or held over it.
+        // A day has what was decided on it, and what is carried into it: entered late on the day before, or
+        // held over it.
         let from = table.timestamp.partition_point(|t| Ts(*t).day() < after.saturating_sub(1));
         let to = table.timestamp.partition_point(|t| Ts(*t).day() <= day);
         let taken = Taken { after, through: day };

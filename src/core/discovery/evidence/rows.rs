@@ -1,4 +1,5 @@
-//! From rows of a table to what the blocks read: codes of the catalogue, the day on which a row counts, and its fate.
+//! From rows of a table to what the blocks read: codes of the catalogue, the day on which a row counts, and
+//! its fate.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -139,7 +140,8 @@ impl<'a> Packer<'a> {
             let Some((b, symbol)) = place else { continue };
             for (day, piece) in window.pieces().filter(|(day, _)| self.taken.holds(*day)) {
                 let packed = map.pack(table, row, (b, symbol), (day, piece), self.sigmas);
-                // What was carried over midnight and cannot be scored adds nothing to what was counted before it.
+                // What was carried over midnight and cannot be scored adds nothing to what was counted before
+                // it.
                 if packed.fate == Fate::Carried || !matches!(piece, Piece::Tail(_)) {
                     part[b].push(packed);
                 }
@@ -180,8 +182,8 @@ impl Window {
         Self { entry, exit, mark }
     }
 
-    /// The days on which it counts. One that cannot be marked is only counted, on the day after its entry: before, nobody
-    /// has its outcome.
+    /// The days on which it counts. One that cannot be marked is only counted, on the day after its entry:
+    /// before, nobody has its outcome.
     fn pieces(&self) -> impl Iterator<Item = (i64, Piece)> {
         let next = self.entry + 1;
         let (first, second) = match self.mark {
@@ -215,7 +217,8 @@ struct CodeMap {
     words: usize,
 }
 
-/// Conditions that are as far apart in a row of the table as in the block: `bits.rotate_right(rotate) & mask`.
+/// Conditions that are as far apart in a row of the table as in the block: `bits.rotate_right(rotate) &
+/// mask`.
 struct BitRun {
     word: usize,
     rotate: u32,

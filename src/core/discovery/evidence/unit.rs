@@ -10,10 +10,11 @@ use crate::discovery::signs::SignProcesses;
 
 /// One active day of a unit: its sums, and its score.
 ///
-/// The k-th part of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`, known when it
-/// begins. With `s` the signed return and `c` the round-trip cost, the score is `sum w (s - c)`. A part is an event whose
-/// window lies within the day. A window with midnight inside is two parts: from the entry to 24:00, with the whole cost, on
-/// the day of the entry; and from 0:00 to the exit, without cost and without counting as an event again, on the next.
+/// The k-th part of the day (in time order, ties by symbol) has weight `w = 1 / (sigma sqrt(H) sqrt(k))`,
+/// known when it begins. With `s` the signed return and `c` the round-trip cost, the score is `sum w (s -
+/// c)`. A part is an event whose window lies within the day. A window with midnight inside is two parts: from
+/// the entry to 24:00, with the whole cost, on the day of the entry; and from 0:00 to the exit, without cost
+/// and without counting as an event again, on the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DaySum {
     /// UTC day since the epoch.
@@ -43,13 +44,15 @@ impl DaySum {
         Self { day, n: 0, parts: 0, sum: 0.0, squares: 0.0, cost: 0.0, z: 0.0, z_cost: 0.0, weight: 0.0 }
     }
 
-    /// Adds the day's next event: return in its direction and round-trip cost, decimal, and `1 / (sigma sqrt(H))`.
+    /// Adds the day's next event: return in its direction and round-trip cost, decimal, and `1 / (sigma
+    /// sqrt(H))`.
     #[inline]
     pub fn add(&mut self, signed_return: f64, cost: f64, inv_scale: f64) {
         self.part(signed_return, cost, inv_scale, false);
     }
 
-    /// Adds the day's next part: an event that is entered on it, or the rest of one that was carried over midnight.
+    /// Adds the day's next part: an event that is entered on it, or the rest of one that was carried over
+    /// midnight.
     #[inline]
     fn part(&mut self, signed_return: f64, cost: f64, inv_scale: f64, is_carried: bool) {
         let entered = u32::from(!is_carried);
@@ -65,7 +68,8 @@ impl DaySum {
         self.weight += w;
     }
 
-    /// Itself on its own day, a new day on another; without a branch, as days of one or two events follow no pattern.
+    /// Itself on its own day, a new day on another; without a branch, as days of one or two events follow no
+    /// pattern.
     #[inline]
     const fn on(self, day: i32) -> Self {
         let keep = (self.day == day) as u64 * u64::MAX;
@@ -104,8 +108,8 @@ fn inverse_root(k: u32) -> f64 {
 pub(super) struct DaySums(Vec<DaySum>);
 
 impl DaySums {
-    /// The days of some of the rows, which are in order of their days, by ascending number. In a pool they weigh what they
-    /// may weigh there.
+    /// The days of some of the rows, which are in order of their days, by ascending number. In a pool they
+    /// weigh what they may weigh there.
     pub(super) fn of(&mut self, rows: &[BookRow], picked: &[u32], is_pooled: bool) -> &[DaySum] {
         if is_pooled {
             self.sum(rows, picked, |row| row.inv_scale * share(row.pool))
@@ -117,7 +121,8 @@ impl DaySums {
     fn sum(&mut self, rows: &[BookRow], picked: &[u32], inv_scale: impl Fn(&BookRow) -> f64) -> &[DaySum] {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return &[] };
         let most = usize::try_from(last.day - first.day).map_or(0, |days| days + 1);
-        // No row is on the day in front, so that every row either goes on with the day before it or opens one.
+        // No row is on the day in front, so that every row either goes on with the day before it or opens
+        // one.
         let mut open = DaySum::new(i32::MIN);
         let days = &mut self.0;
         if days.len() <= most {
@@ -144,8 +149,8 @@ pub struct UnitEvidence {
     events: u64,
     /// On how many days they were entered.
     days: u64,
-    /// A score was not finite: the processes stand still from that day on. Rows that no number can score are dropped
-    /// before, so that this is a guard and no state to expect.
+    /// A score was not finite: the processes stand still from that day on. Rows that no number can score are
+    /// dropped before, so that this is a guard and no state to expect.
     pub quarantined: bool,
 }
 

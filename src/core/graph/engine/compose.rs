@@ -1,10 +1,11 @@
 //! An engine whose state comes from engines of other graphs.
 //!
-//! After a spec change most nodes of the new graph are nodes of the old one: same operator, same literals, same
-//! inputs, so the same values ([`NodeFacts::hash`](crate::graph::NodeFacts)). The engine of the old graph *donates*
-//! their state; an engine that has run only the nodes that are new donates the rest.
+//! After a spec change most nodes of the new graph are nodes of the old one: same operator, same literals,
+//! same inputs, so the same values ([`NodeFacts::hash`](crate::graph::NodeFacts)). The engine of the old
+//! graph *donates* their state; an engine that has run only the nodes that are new donates the rest.
 //!
-//! **Invariant:** a composed engine continues bit for bit as one that has run the whole new graph from the first bar.
+//! **Invariant:** a composed engine continues bit for bit as one that has run the whole new graph from the
+//! first bar.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,8 +147,8 @@ pub fn lacking(graph: &Graph, donor: &Graph) -> Vec<NodeId> {
 }
 
 impl Engine {
-    /// An engine of `graph` with the state of `donors`, which stand at the same bar; of two that have something, the
-    /// first gives it.
+    /// An engine of `graph` with the state of `donors`, which stand at the same bar; of two that have
+    /// something, the first gives it.
     ///
     /// # Errors
     /// When the donors do not stand together, or none has the state of some node.

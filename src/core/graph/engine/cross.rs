@@ -1,8 +1,8 @@
 //! Cross-section operators: what one symbol sees of the others on the same row.
 //!
-//! A symbol is *live* on a row if its bar was delivered (its close is known). `of(SYM, x)` is unknown on rows where
-//! SYM is not live; a universe statistic covers the live symbols with known x, in the order of their names, so that
-//! sums do not depend on how the engine lists or schedules symbols.
+//! A symbol is *live* on a row if its bar was delivered (its close is known). `of(SYM, x)` is unknown on rows
+//! where SYM is not live; a universe statistic covers the live symbols with known x, in the order of their
+//! names, so that sums do not depend on how the engine lists or schedules symbols.
 
 use super::plan::CrossNode;
 use super::symbol::{Chunk, SymbolState};

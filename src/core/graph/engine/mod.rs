@@ -1,8 +1,8 @@
 //! Runs a compiled [`Graph`] over ticks: one implementation for batch, backfill and live.
 //!
-//! A push advances all symbols by any number of rows. Each node appends a chunk of values to its series; an operator
-//! reads the series of its operands, chunk and history. Bits depend neither on how rows are grouped into pushes, nor on restarts
-//! ([`Engine::checkpoint`]), nor on [`EngineOptions`].
+//! A push advances all symbols by any number of rows. Each node appends a chunk of values to its series; an
+//! operator reads the series of its operands, chunk and history. Bits depend neither on how rows are grouped
+//! into pushes, nor on restarts ([`Engine::checkpoint`]), nor on [`EngineOptions`].
 //!
 //! ```text
 //! TickBlock -> [stage 0: every symbol on its own] -> cross-section nodes -> [stage 1] -> ... -> EngineOutput
@@ -191,7 +191,8 @@ impl Engine {
         Ok(())
     }
 
-    /// All that a symbol does by itself between two cross-sections happens in one go, while its state is near.
+    /// All that a symbol does by itself between two cross-sections happens in one go, while its state is
+    /// near.
     fn run_chunk(&mut self, block: &TickBlock, chunk: Chunk, outputs: &mut [SymbolOutput]) {
         let (plan, graph) = (Arc::clone(&self.plan), Arc::clone(&self.graph));
         let live = if plan.stages.len() > 1 { cross::live_rows(&block.symbols, chunk) } else { Vec::new() };
@@ -230,8 +231,8 @@ impl Engine {
         }
     }
 
-    /// Events that cannot run for this symbol, each with the first column it lacks, as of the last push. Empty for a
-    /// symbol that the engine does not run, and before the first push.
+    /// Events that cannot run for this symbol, each with the first column it lacks, as of the last push.
+    /// Empty for a symbol that the engine does not run, and before the first push.
     #[must_use]
     pub fn unavailable(&self, symbol: &Symbol) -> Vec<(EventId, Source)> {
         let Some(position) = self.roster.position(symbol) else { return Vec::new() };
@@ -239,8 +240,8 @@ impl Engine {
         missing.filter_map(|(ix, source)| source.map(|source| (EventId(ix as u16), source))).collect()
     }
 
-    /// Every node's value on the last row pushed, in `graph.nodes` order; `None` for a symbol that the engine does
-    /// not run.
+    /// Every node's value on the last row pushed, in `graph.nodes` order; `None` for a symbol that the engine
+    /// does not run.
     #[must_use]
     pub fn node_values(&self, symbol: &Symbol) -> Option<Vec<f64>> {
         let state = &self.symbols[self.roster.position(symbol)?];

@@ -1,8 +1,9 @@
 //! The order of work: which kernel runs when, reads what, and keeps how much history.
 //!
-//! Nodes that differ only in what they report of one window share a kernel. Cross-section nodes cut the work into
-//! stages: within a stage symbols are independent; between stages the cross-section nodes of all symbols are filled.
-//! A node on an event clock reads *compacted* series, which hold only the ticked rows of its operands.
+//! Nodes that differ only in what they report of one window share a kernel. Cross-section nodes cut the work
+//! into stages: within a stage symbols are independent; between stages the cross-section nodes of all symbols
+//! are filled. A node on an event clock reads *compacted* series, which hold only the ticked rows of its
+//! operands.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! One bar at a time: a stage's steps compiled once more for chunks of one row.
 //!
-//! With one row, finding out what to do and where things lie costs more than computing. So the steps that read a few
-//! rows of the common buffer and write one are kept as plain indices into it, other kernels with what they read and
-//! write, and all steps are ordered so that equal operators follow each other: one decision then serves many nodes, and
-//! what is read of the plan is read from front to back.
+//! With one row, finding out what to do and where things lie costs more than computing. So the steps that
+//! read a few rows of the common buffer and write one are kept as plain indices into it, other kernels with
+//! what they read and write, and all steps are ordered so that equal operators follow each other: one
+//! decision then serves many nodes, and what is read of the plan is read from front to back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
@@ -70,7 +70,8 @@ pub(super) struct RowDetect {
     outputs: [Option<u32>; 3],
 }
 
-/// A kernel with one operand or two. What it needs lies here, not in the step: rows go through many steps once each.
+/// A kernel with one operand or two. What it needs lies here, not in the step: rows go through many steps
+/// once each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowRun {
     kernel: u32,
@@ -176,8 +177,8 @@ fn key(one: &One, steps: &[Step], kernels: &[Kernel]) -> String {
     }
 }
 
-/// Every step after those whose results it reads, in few runs of one key. Of the runs that could come next, one does after
-/// which nothing of its key is left; if there is none, the longest for what is left.
+/// Every step after those whose results it reads, in few runs of one key. Of the runs that could come next,
+/// one does after which nothing of its key is left; if there is none, the longest for what is left.
 fn in_order(ones: &[(One, Vec<Thing>, Vec<Thing>)], key: impl Fn(&One) -> String) -> Vec<RowSteps> {
     let mut writer = BTreeMap::new();
     for (ix, (_, _, writes)) in ones.iter().enumerate() {

@@ -5,8 +5,8 @@ use crate::graph::ops::View;
 /// Close to the golden share of 2^16: neighbouring numbers end up far apart.
 const SPREAD: usize = 40_503;
 
-/// One contiguous buffer, so that operators index plainly. When it is full, the part still needed moves to the front;
-/// the slack is a share of the history, so that moving costs a nanosecond or two per row.
+/// One contiguous buffer, so that operators index plainly. When it is full, the part still needed moves to
+/// the front; the slack is a share of the history, so that moving costs a nanosecond or two per row.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     buf: Vec<f64>,
@@ -17,8 +17,8 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// Rows before the first one are NaN, so that no reader needs to ask where history begins. `salt` says how much of
-    /// the slack is used up at the start: series of different salt move on different rows.
+    /// Rows before the first one are NaN, so that no reader needs to ask where history begins. `salt` says
+    /// how much of the slack is used up at the start: series of different salt move on different rows.
     pub(super) fn new(keep: usize, slack: usize, salt: usize) -> Self {
         let slack = slack.max(keep / 16);
         let capacity = keep + slack;

@@ -68,8 +68,8 @@ impl SymbolState {
         }
     }
 
-    /// With many symbols, what a row needs of one has left the caches since the row before. Where it is used, each miss
-    /// would be waited for; read beforehand and for nothing, they are fetched side by side.
+    /// With many symbols, what a row needs of one has left the caches since the row before. Where it is used,
+    /// each miss would be waited for; read beforehand and for nothing, they are fetched side by side.
     pub(super) fn touch(&self, reads: &FarReads) {
         let kernels =
             reads.kernels.iter().fold(0, |sum, kernel| sum ^ self.kernels[*kernel as usize].touch());
@@ -208,7 +208,8 @@ impl SymbolState {
         output.episode_ends[ends..].sort_by_key(|e| (e.exit, e.event));
     }
 
-    /// Windowed operators: derives what they keep from the history of their operands; row `next` is the first to come.
+    /// Windowed operators: derives what they keep from the history of their operands; row `next` is the first
+    /// to come.
     pub(super) fn rebuild(&mut self, plan: &Plan, next: BarIndex) {
         for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
             let (kernel, inputs, next) = match step {

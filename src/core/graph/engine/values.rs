@@ -4,8 +4,8 @@ use super::plan::Plan;
 use super::series::Series;
 use crate::graph::ops::{View, clean};
 
-/// Where a node's values lie: a slot of the common buffer (`keep` rows of history, then the chunk: `keep + rows` values,
-/// slot after slot), and, if somebody looks far back, a series of its own.
+/// Where a node's values lie: a slot of the common buffer (`keep` rows of history, then the chunk: `keep +
+/// rows` values, slot after slot), and, if somebody looks far back, a series of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Where its row lies when the chunk has one.
@@ -65,9 +65,9 @@ impl Place {
     }
 }
 
-/// Most nodes are read on their own row or the one before. Their chunks lie side by side in one buffer, so that one bar
-/// at a time the whole graph passes through a few KiB; only nodes that somebody looks far back into have a series, and
-/// even their chunk lies in the buffer too.
+/// Most nodes are read on their own row or the one before. Their chunks lie side by side in one buffer, so
+/// that one bar at a time the whole graph passes through a few KiB; only nodes that somebody looks far back
+/// into have a series, and even their chunk lies in the buffer too.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
     series: Vec<Series>,
@@ -80,7 +80,8 @@ impl Values {
     /// History so long at most lies in the common buffer: it is moved on every chunk.
     pub(super) const NEAR: usize = 24;
 
-    /// All unknown, no rows. `salt` differs from symbol to symbol, so that not all of them move a history on one bar.
+    /// All unknown, no rows. `salt` differs from symbol to symbol, so that not all of them move a history on
+    /// one bar.
     pub(super) fn new(plan: &Plan, slack: usize, salt: usize) -> Self {
         let series = plan.series.iter().enumerate();
         Self {

@@ -1,15 +1,17 @@
-//! Aligned-block aggregation: rolling sums and moments whose bits depend on the window's content and the absolute
-//! row number alone.
+//! Aligned-block aggregation: rolling sums and moments whose bits depend on the window's content and the
+//! absolute row number alone.
 //!
-//! Rows are grouped in blocks of `B = 2^round(log2 sqrt(window))`, aligned on the absolute row number. A window is
+//! Rows are grouped in blocks of `B = 2^round(log2 sqrt(window))`, aligned on the absolute row number. A
+//! window is
 //!
 //! ```text
 //!   suffix of the oldest block | whole blocks, oldest first | prefix of the newest block
 //!   ------ right to left ----->|<-- each one left to right -->|<-- left to right --------
 //! ```
 //!
-//! and the pieces are merged in that order. A block that lies whole in the window counts as a whole block even if it
-//! is the oldest or the newest. Nothing is ever subtracted, so nothing drifts. Unknown rows are skipped.
+//! and the pieces are merged in that order. A block that lies whole in the window counts as a whole block
+//! even if it is the oldest or the newest. Nothing is ever subtracted, so nothing drifts. Unknown rows are
+//! skipped.
 
 /// What can be accumulated row by row and merged piece by piece.
 pub trait Aggregate: Copy {
@@ -129,8 +131,8 @@ impl<A: Aggregate> Blocks<A> {
         self.prefix = A::EMPTY;
     }
 
-    /// Evaluates `n` rows from absolute row `first` on. `row(i, back)` is the input `back` rows before row `i`;
-    /// `emit(i, aggregate)` receives the window that ends at row `i`.
+    /// Evaluates `n` rows from absolute row `first` on. `row(i, back)` is the input `back` rows before row
+    /// `i`; `emit(i, aggregate)` receives the window that ends at row `i`.
     pub fn run(
         &mut self,
         first: i64,
@@ -157,8 +159,8 @@ impl<A: Aggregate> Blocks<A> {
         self.acc.clear();
     }
 
-    /// The same for one row: `row(back)` is the input `back` rows before it. All but the prefix of a stretch is settled
-    /// when it begins, and is merged for some rows at once.
+    /// The same for one row: `row(back)` is the input `back` rows before it. All but the prefix of a stretch
+    /// is settled when it begins, and is merged for some rows at once.
     fn one_row(&mut self, t: i64, row: impl Fn(usize) -> A::Row) -> A {
         if !(self.acc_first..self.acc_first + self.acc.len() as i64).contains(&t) {
             self.stretch(t, AHEAD, &row);
@@ -170,9 +172,9 @@ impl<A: Aggregate> Blocks<A> {
         aggregate
     }
 
-    /// Merges all but the prefix for the rows from `t` on of one stretch: consecutive rows over which neither end of the
-    /// window enters another block, so that all of them merge the same whole blocks. At most `limit` rows; how many.
-    /// `row(back)` is the input `back` rows before `t`.
+    /// Merges all but the prefix for the rows from `t` on of one stretch: consecutive rows over which neither
+    /// end of the window enters another block, so that all of them merge the same whole blocks. At most
+    /// `limit` rows; how many. `row(back)` is the input `back` rows before `t`.
     fn stretch(&mut self, t: i64, limit: usize, row: impl Fn(usize) -> A::Row) -> usize {
         let (window, start) = (self.window, t - self.window + 1);
         let cut = start & (self.block - 1);
@@ -180,7 +182,8 @@ impl<A: Aggregate> Blocks<A> {
         let to_oldest_end = if cut == 0 { 1 } else { self.block - cut };
         let len = ix(to_newest_end.min(to_oldest_end)).min(limit);
         if cut == 1 {
-            // The window's end has just left the block's first row: every other row of it is still in history.
+            // The window's end has just left the block's first row: every other row of it is still in
+            // history.
             self.build_suffix(1, |offset| row(ix(window - offset)));
         }
         self.acc_first = t;

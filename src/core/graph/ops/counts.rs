@@ -1,5 +1,5 @@
-//! `count`, `any` and `all`: integer counts of the window's known and true rows. Integers subtract exactly, so these
-//! may be kept running.
+//! `count`, `any` and `all`: integer counts of the window's known and true rows. Integers subtract exactly,
+//! so these may be kept running.
 
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 //!
 //! 1. A *trigger* is a row where `when` is known true and (onset rising) was known false one row before.
 //! 2. It is dropped while the event's own episode is open, and within `spacing_bars` rows of the last onset.
-//! 3. Otherwise direction and severity must be known, and direction not 0 unless the event is undirected; if not, the
-//!    trigger is counted as undetermined and consumes no spacing.
-//! 4. Otherwise the row is an *onset*: an episode opens. It is open until the first later row where `exit` is known
-//!    true or `max_bars` rows have passed; with neither, the onset row is all of it. That row itself is outside, and
-//!    may be the onset of the next one.
+//! 3. Otherwise direction and severity must be known, and direction not 0 unless the event is undirected; if
+//!    not, the trigger is counted as undetermined and consumes no spacing.
+//! 4. Otherwise the row is an *onset*: an episode opens. It is open until the first later row where `exit` is
+//!    known true or `max_bars` rows have passed; with neither, the onset row is all of it. That row itself is
+//!    outside, and may be the onset of the next one.
 
 use std::sync::Arc;
 

@@ -110,8 +110,8 @@ pub enum ExtremeOf {
         /// Least number of known rows.
         min: u32,
     },
-    /// Rows since the extreme (ties: the most recent); unknown unless the first row of the window is known, so that a series
-    /// that begins late needs its whole window as history does.
+    /// Rows since the extreme (ties: the most recent); unknown unless the first row of the window is known,
+    /// so that a series that begins late needs its whole window as history does.
     Age,
 }
 

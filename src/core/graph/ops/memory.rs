@@ -298,8 +298,8 @@ impl Latch {
     }
 }
 
-/// `episode(enter, exit, max)`: entered on a rising `enter` unless `exit` holds; left when `exit` is known true or
-/// the age reaches `max` (0: no bound); never re-entered on the row of exit.
+/// `episode(enter, exit, max)`: entered on a rising `enter` unless `exit` holds; left when `exit` is known
+/// true or the age reaches `max` (0: no bound); never re-entered on the row of exit.
 #[derive(Clone, Debug)]
 pub struct Episode {
     max: u64,

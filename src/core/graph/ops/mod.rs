@@ -14,8 +14,8 @@
 //! nodes, words), the sheets of the nodes (text, class, reach, cost, needs, how it is computed), and the
 //! kernels. `docs/extend.md` adds one.
 //!
-//! **Invariant:** no operator knows files, time zones or what a spec calls its series; no sum is ever decreased by
-//! subtraction (counts, being integers, are).
+//! **Invariant:** no operator knows files, time zones or what a spec calls its series; no sum is ever
+//! decreased by subtraction (counts, being integers, are).
 
 pub mod across;
 pub mod blocks;

@@ -202,8 +202,8 @@ impl Aggregate for Moments3 {
     }
 }
 
-/// A spread below this share of the mean is rounding: what varies by an ulp is constant. A price of 100 000 that moves by one
-/// tick of 0.1 once in a week is four orders of magnitude above it.
+/// A spread below this share of the mean is rounding: what varies by an ulp is constant. A price of 100 000
+/// that moves by one tick of 0.1 once in a week is four orders of magnitude above it.
 const ROUNDING: f64 = 1e-10;
 
 /// The sum of squared deviations of `n` values, 0 where it is rounding.

@@ -1,7 +1,7 @@
 //! Rolling order statistics: exact quantiles and mid-ranks of the window.
 //!
-//! One structure per series and window serves them all: where a rank is asked for, the window's multiset; where only
-//! quantiles are, what lies around each of them.
+//! One structure per series and window serves them all: where a rank is asked for, the window's multiset;
+//! where only quantiles are, what lies around each of them.
 
 use std::sync::Arc;
 

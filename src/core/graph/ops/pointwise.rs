@@ -379,7 +379,8 @@ pub fn sign(a: f64) -> f64 {
 /// How far from 1 the quotient of two that are the same may be, each summed up on its own way.
 const SAME: f64 = 1e-10;
 
-/// `a / b`, and 1 where they differ by rounding only: a ratio that never moves must not be seen to cross its own quantiles.
+/// `a / b`, and 1 where they differ by rounding only: a ratio that never moves must not be seen to cross its
+/// own quantiles.
 #[inline]
 fn quotient(a: f64, b: f64) -> f64 {
     let q = a / b;

@@ -1,10 +1,10 @@
 //! One quantile of a sliding window, followed through its neighbourhood.
 //!
-//! A row that comes or goes moves a rank by one at most. So of a window of thousands only the values near the order
-//! statistic are kept, sorted; what lies further below is counted, what lies further above is ignored. When the order
-//! statistic leaves the neighbourhood, a new one is read from the window, which costs O(window) and is rare: after
-//! hundreds of rows of a wandering series, after [`REACH`] rows of one that only climbs. Order statistics are values of
-//! the window, so the way to them leaves no trace in the bits.
+//! A row that comes or goes moves a rank by one at most. So of a window of thousands only the values near the
+//! order statistic are kept, sorted; what lies further below is counted, what lies further above is ignored.
+//! When the order statistic leaves the neighbourhood, a new one is read from the window, which costs
+//! O(window) and is rare: after hundreds of rows of a wandering series, after [`REACH`] rows of one that only
+//! climbs. Order statistics are values of the window, so the way to them leaves no trace in the bits.
 
 /// Ranks read on each side of the order statistic.
 const REACH: usize = 96;
@@ -22,8 +22,8 @@ pub struct Quantile {
     /// Place in it of the order statistic last asked for, and how many known values are less than that.
     at: u32,
     before: u32,
-    /// What was asked last, until a value of the neighbourhood comes or goes: how many known values, how many of them
-    /// less, and the answer. Nothing was asked of 0 values.
+    /// What was asked last, until a value of the neighbourhood comes or goes: how many known values, how many
+    /// of them less, and the answer. Nothing was asked of 0 values.
     asked_of: u32,
     asked_before: u32,
     answer: f64,

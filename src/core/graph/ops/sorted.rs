@@ -1,8 +1,8 @@
 //! A sorted multiset of numbers for sliding windows: a list of small sorted blocks.
 //!
-//! Insert and remove find the block, and the place in it, by short sweeps without branches on the data, then shift part
-//! of one block. Ranks sum block lengths. Small blocks touch few cache lines, which is what counts when one bar visits
-//! every multiset of the graph once.
+//! Insert and remove find the block, and the place in it, by short sweeps without branches on the data, then
+//! shift part of one block. Ranks sum block lengths. Small blocks touch few cache lines, which is what counts
+//! when one bar visits every multiset of the graph once.
 
 /// Values per block at most.
 const BLOCK: usize = 64;
@@ -227,8 +227,9 @@ fn upper_bound(sorted: &[f64], x: f64) -> usize {
     count(sorted, |v| v <= x)
 }
 
-/// How many values pass; those that do come first. Two short sweeps without branches on the data: the last value of
-/// each stride, then one stride. Faster than a binary search of so few values: the loads do not wait for each other.
+/// How many values pass; those that do come first. Two short sweeps without branches on the data: the last
+/// value of each stride, then one stride. Faster than a binary search of so few values: the loads do not wait
+/// for each other.
 #[inline]
 fn count(sorted: &[f64], passes: impl Fn(f64) -> bool) -> usize {
     let (strides, _) = sorted.as_chunks::<STRIDE>();

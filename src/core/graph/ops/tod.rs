@@ -53,10 +53,12 @@ pub(in crate::graph) fn sheet(days: u32, half: u32, min: u32) -> Sheet {
     }
 }
 
-/// Rows evaluated at once when they come one by one: fewer than lie between a row and the nearest that it reads.
+/// Rows evaluated at once when they come one by one: fewer than lie between a row and the nearest that it
+/// reads.
 const AHEAD: usize = 8;
 
-/// The mean of the known x at rows `t - 288 d + j`, `d = 1..=days` outer, `j = -half..=half` inner, both ascending.
+/// The mean of the known x at rows `t - 288 d + j`, `d = 1..=days` outer, `j = -half..=half` inner, both
+/// ascending.
 #[derive(Clone, Debug)]
 pub struct TodMean {
     days: u32,
@@ -88,8 +90,8 @@ impl TodMean {
         BARS_PER_DAY as usize * self.days as usize + self.half as usize
     }
 
-    /// Evaluates the chunk. What a row needs lies in earlier days: rows that come one by one are evaluated some at once,
-    /// before they come.
+    /// Evaluates the chunk. What a row needs lies in earlier days: rows that come one by one are evaluated
+    /// some at once, before they come.
     pub fn run(&mut self, rows: &Rows<'_>, out: &mut [f64]) {
         let x: View<'_> = rows.inputs[0];
         if let [o] = out {
@@ -105,8 +107,9 @@ impl TodMean {
         }
     }
 
-    /// The rows from the chunk's first on: days and offsets outside, rows inside, so that neighbouring rows run side by
-    /// side while each row still adds in the one defined order. Adding 0 for an unknown row changes no bit.
+    /// The rows from the chunk's first on: days and offsets outside, rows inside, so that neighbouring rows
+    /// run side by side while each row still adds in the one defined order. Adding 0 for an unknown row
+    /// changes no bit.
     fn evaluate(&mut self, x: View<'_>, out: &mut [f64]) {
         self.acc.clear();
         self.acc.resize(out.len(), (0.0, 0.0));

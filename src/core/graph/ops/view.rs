@@ -58,7 +58,8 @@ impl<'a> View<'a> {
         &self.values[self.start..]
     }
 
-    /// The chunk's rows, shifted `back` rows into the past: element `i` is the row `back` rows before row `i`.
+    /// The chunk's rows, shifted `back` rows into the past: element `i` is the row `back` rows before row
+    /// `i`.
     #[must_use]
     #[inline]
     pub fn lagged(&self, back: usize) -> &'a [f64] {

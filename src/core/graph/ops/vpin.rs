@@ -53,9 +53,10 @@ const FULL: f64 = 1.0 - 1e-12;
 
 /// Mean imbalance |2 buy - total| / total of the last `buckets` full buckets.
 ///
-/// Every UTC day begins with an empty bucket, and the one that is open is given up: where the buckets lie does not depend on where
-/// history begins. A bucket's size is the `bucket` input at the row where it opens. A row is poured with a constant buy share into as
-/// many buckets as it fills. Buckets that one row would both open and push out of the memory are skipped.
+/// Every UTC day begins with an empty bucket, and the one that is open is given up: where the buckets lie
+/// does not depend on where history begins. A bucket's size is the `bucket` input at the row where it opens.
+/// A row is poured with a constant buy share into as many buckets as it fills. Buckets that one row would
+/// both open and push out of the memory are skipped.
 #[derive(Clone, Debug)]
 pub struct Vpin {
     buckets: usize,

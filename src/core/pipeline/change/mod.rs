@@ -1,8 +1,8 @@
 //! From one spec to another without computing everything again.
 //!
-//! Nodes are known by their content ([`NodeFacts::hash`](crate::graph::NodeFacts)): operator, literals, inputs. What
-//! both graphs have is *kept*: its stored facts stay, its state moves over. The rest is *recomputed*: the part of the
-//! new graph that it needs runs once over the raw log.
+//! Nodes are known by their content ([`NodeFacts::hash`](crate::graph::NodeFacts)): operator, literals,
+//! inputs. What both graphs have is *kept*: its stored facts stay, its state moves over. The rest is
+//! *recomputed*: the part of the new graph that it needs runs once over the raw log.
 //!
 //! ```text
 //! Change::between(old, new)  ─► Everything { why }          costs, lags, sources, calendars: replay from the first bar
@@ -14,8 +14,8 @@
 //!                               Pipeline::changed(plan, rebuild)       the new pipeline, standing where the old stands
 //! ```
 //!
-//! **Invariant:** stored facts with those of the [`Rebuild`] in their place, and the changed pipeline, are what a replay
-//! of the whole history under the new spec gives, bit for bit.
+//! **Invariant:** stored facts with those of the [`Rebuild`] in their place, and the changed pipeline, are
+//! what a replay of the whole history under the new spec gives, bit for bit.
 
 mod plan;
 mod rebuild;

@@ -269,7 +269,8 @@ impl ChangePlan {
         if roots.is_empty() && !self.other_horizons && !longer {
             return;
         }
-        // Whoever runs at all runs everything that is new: readers decide how much history their operands keep.
+        // Whoever runs at all runs everything that is new: readers decide how much history their operands
+        // keep.
         let known: BTreeSet<[u8; 32]> = old.1.iter().map(|f| f.hash).collect();
         let fresh = new.1.iter().enumerate().filter(|(_, f)| !known.contains(&f.hash));
         roots.extend(fresh.map(|(ix, _)| NodeId(ix as u32)));
@@ -278,8 +279,8 @@ impl ChangePlan {
         self.part = Some(Arc::new(part));
     }
 
-    /// What a stored event is under the new spec, once for every type that has its detections. `row` gives what is new
-    /// on the event's row; without history nothing is.
+    /// What a stored event is under the new spec, once for every type that has its detections. `row` gives
+    /// what is new on the event's row; without history nothing is.
     pub(super) fn rewrite(&self, event: &Event, row: Option<&Row<'_>>) -> Vec<Event> {
         let Some(heirs) = self.heirs.get(&*event.event_type) else { return Vec::new() };
         let state = |(ix, was): (usize, &Option<usize>)| match was {

@@ -73,7 +73,8 @@ impl Row<'_> {
 }
 
 impl Rebuild {
-    /// Before the first row of the history; `None` if the plan needs none. `new` is the config that the plan leads to.
+    /// Before the first row of the history; `None` if the plan needs none. `new` is the config that the plan
+    /// leads to.
     ///
     /// # Errors
     /// When the specs' rules for sources or calendars cannot be used.
@@ -171,8 +172,8 @@ impl Rebuild {
 }
 
 impl Pipeline {
-    /// The pipeline under the new spec, standing where this one stands; `new` is the config that the plan leads to, and
-    /// `rebuild` has seen the same rows.
+    /// The pipeline under the new spec, standing where this one stands; `new` is the config that the plan
+    /// leads to, and `rebuild` has seen the same rows.
     ///
     /// # Errors
     /// When the two do not stand at the same row, or the plan does not fit.

@@ -63,7 +63,8 @@ pub struct MonitoringSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
-    /// Exploring: per-event relaxations allowed, survivors stay `fallback_only` unless they also pass `promotion`.
+    /// Exploring: per-event relaxations allowed, survivors stay `fallback_only` unless they also pass
+    /// `promotion`.
     Discovery,
     /// Publishing: survivors may be published.
     Promotion,
@@ -116,8 +117,8 @@ pub struct EvidenceSpec {
     pub sym_rho: f64,
     /// Bet sizes of BET, by side.
     pub bet_lambdas: SideBets,
-    /// Most of its wealth that a bet can lose on one day, in (0, 1): losses beyond `bet_reserve / lambda` scales count as
-    /// that many.
+    /// Most of its wealth that a bet can lose on one day, in (0, 1): losses beyond `bet_reserve / lambda`
+    /// scales count as that many.
     pub bet_reserve: f64,
     /// Forgetting factor of the running scale, per active day.
     pub scale_decay: f64,
@@ -173,7 +174,8 @@ pub struct InfluenceSpec {
     pub history_days: u32,
     /// Fewest such days; with fewer, nothing is typical yet.
     pub min_history_days: u32,
-    /// A pool leaves out a symbol while its round trip costs more than this many typical moves over the holding period.
+    /// A pool leaves out a symbol while its round trip costs more than this many typical moves over the
+    /// holding period.
     pub max_cost_to_move: f64,
     /// In a pool an event weighs at most this many times what one of the pool's typical symbol does (>= 1).
     pub max_pool_weight: f64,
@@ -223,8 +225,8 @@ pub struct ProcedureSpec {
 pub struct BudgetSpec {
     /// Share of the pooled units without a condition, in [0, 1); 0 = every unit has the same.
     pub pooled_unconditional: f64,
-    /// How much more of it the first trials to begin have than the last, in [0, 1): the j-th has a share in proportion to
-    /// about `j^-by_order`; 0 = all have the same.
+    /// How much more of it the first trials to begin have than the last, in [0, 1): the j-th has a share in
+    /// proportion to about `j^-by_order`; 0 = all have the same.
     pub by_order: f64,
 }
 
@@ -347,14 +349,15 @@ pub struct BridgeGate {
     pub min_edge_cost_ratio: f64,
     /// Turnover relative to the event count at most this.
     pub max_turnover: f64,
-    /// Value of the order at which impact eats what is left after costs, quote currency, at least this; null = not asked.
+    /// Value of the order at which impact eats what is left after costs, quote currency, at least this; null
+    /// = not asked.
     #[serde(default)]
     pub min_capacity: Option<f64>,
     /// Sum of the net returns of the worst UTC month, one unit a trade, at least this, bps; null = not asked.
     #[serde(default)]
     pub min_worst_month_bps: Option<f64>,
-    /// Share of the best symbol in the summed net return at most this; null = not asked. A rule that traded one symbol is not
-    /// asked.
+    /// Share of the best symbol in the summed net return at most this; null = not asked. A rule that traded
+    /// one symbol is not asked.
     #[serde(default)]
     pub max_top_symbol_share: Option<f64>,
     /// Share of the best UTC day in it at most this; null = not asked.
@@ -363,8 +366,8 @@ pub struct BridgeGate {
     /// Notional over equity that is bought and sold on an average day at most this; null = not asked.
     #[serde(default)]
     pub max_daily_turnover: Option<f64>,
-    /// Share of the net result that is left at the worst of the shifted thresholds at least this; null = not asked. Only a batch
-    /// run detects again: in a daemon nothing new passes this gate.
+    /// Share of the net result that is left at the worst of the shifted thresholds at least this; null = not
+    /// asked. Only a batch run detects again: in a daemon nothing new passes this gate.
     #[serde(default)]
     pub min_threshold_share: Option<f64>,
 }
@@ -381,10 +384,11 @@ pub struct EventGate {
     pub min_join_rate: f64,
     /// Share of events that follow another of the same type within 5 bars.
     pub max_clustering_5b: f64,
-    /// Nothing is judged on fewer onsets than this; too few of them only where the declared range promises as many.
+    /// Nothing is judged on fewer onsets than this; too few of them only where the declared range promises as
+    /// many.
     pub min_onsets: u32,
-    /// Whether the hypotheses of an event that fails on a symbol are left out of discovery there. They stay in the
-    /// catalogue with p = 1.
+    /// Whether the hypotheses of an event that fails on a symbol are left out of discovery there. They stay
+    /// in the catalogue with p = 1.
     pub exclude_failing: bool,
 }
 

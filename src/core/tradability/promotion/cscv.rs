@@ -1,6 +1,7 @@
-//! Probability of backtest overfitting by combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and Zhu
-//! 2017): the days are cut into S blocks; for every choice of half of them, the strategy that is best there is looked up in the
-//! other half. PBO is the share of choices in which it lies in the lower half there.
+//! Probability of backtest overfitting by combinatorially symmetric cross-validation (Bailey, Borwein, Lopez
+//! de Prado and Zhu 2017): the days are cut into S blocks; for every choice of half of them, the strategy
+//! that is best there is looked up in the other half. PBO is the share of choices in which it lies in the
+//! lower half there.
 
 use libm::sqrt;
 use serde::Serialize;
@@ -42,8 +43,8 @@ impl Sums {
     }
 }
 
-/// Over `strategies`, each with its returns day by day; the last days that fill no block are left out. `None` with fewer than
-/// two strategies, an odd number of blocks, or fewer than two days a block.
+/// Over `strategies`, each with its returns day by day; the last days that fill no block are left out. `None`
+/// with fewer than two strategies, an odd number of blocks, or fewer than two days a block.
 #[must_use]
 pub(super) fn overfitting(strategies: &[Vec<f64>], blocks: usize) -> Option<Overfitting> {
     let days = strategies.iter().map(Vec::len).min()?;
@@ -101,8 +102,8 @@ mod tests {
         // One is better everywhere.
         let steady = [vec![3.0, 2.0, 3.0, 2.0], vec![1.0, -1.0, 1.0, -1.0]];
         assert_eq!(overfitting(&steady, 2).unwrap().pbo, 0.0);
-        // Three strategies: the best of block 1 (first) is in the middle of block 2, rank 2 of 3, 2/4 = the median: below.
-        // The best of block 2 (second: 9.0) is last in block 1.
+        // Three strategies: the best of block 1 (first) is in the middle of block 2, rank 2 of 3, 2/4 = the
+        // median: below. The best of block 2 (second: 9.0) is last in block 1.
         let three = [vec![5.0, 6.0, 1.0, 2.0], vec![-5.0, -6.0, 8.0, 9.0], vec![1.0, 2.0, -1.0, -2.0]];
         assert_eq!(overfitting(&three, 2).unwrap().pbo, 1.0);
     }

@@ -1,5 +1,5 @@
-//! The promotion gate: a rule is published only if discovery finds it in the days before the last part of the record, and that
-//! part, and what the whole of it is worth after all trials, say so too. Off by default.
+//! The promotion gate: a rule is published only if discovery finds it in the days before the last part of the
+//! record, and that part, and what the whole of it is worth after all trials, say so too. Off by default.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::spec::strategies::PromotionSpec;
 use crate::tradability::BridgeResult;
 use crate::tradability::judge::{Judge, Relation};
 
-/// Judges what the bridge lets through, where the specs require it: what fails loses its track, with the reasons. What passes
-/// was chosen without the test part, which nothing has read before.
+/// Judges what the bridge lets through, where the specs require it: what fails loses its track, with the
+/// reasons. What passes was chosen without the test part, which nothing has read before.
 pub fn promote(
     candidates: &mut [Candidate],
     bridge: &mut BTreeMap<usize, BridgeResult>,
@@ -44,7 +44,8 @@ pub fn promote(
 }
 
 impl Judge {
-    /// By the days before the test part, the test part, the Sharpe ratio deflated by all trials, and the probability of overfitting.
+    /// By the days before the test part, the test part, the Sharpe ratio deflated by all trials, and the
+    /// probability of overfitting.
     fn promotion(&mut self, row: &PromotionRow, overfitting: Option<f64>, spec: &PromotionSpec) {
         let found = Some(f64::from(u8::from(row.found_before_test)));
         let of = ("PROMOTION_SELECTION_GATE", "promotion_found_before_test");

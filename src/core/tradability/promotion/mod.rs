@@ -1,10 +1,10 @@
-//! What a record of trades is worth once it is known how many were tried: Sharpe ratios deflated by the ledger's trials, the
-//! probability that choosing the best was overfitting, and the record cut in time.
+//! What a record of trades is worth once it is known how many were tried: Sharpe ratios deflated by the
+//! ledger's trials, the probability that choosing the best was overfitting, and the record cut in time.
 //!
-//! No gate reads it unless the specs require it ([`promote`]). Discovery controls its errors by other means (anytime evidence over
-//! a whole ledger); these are the figures that readers of backtests know, computed with the true number of trials. The last part
-//! is a test of what discovery finds in the parts before it (`found_before_test`); of everything else, discovery has looked at
-//! its days too.
+//! No gate reads it unless the specs require it ([`promote`]). Discovery controls its errors by other means
+//! (anytime evidence over a whole ledger); these are the figures that readers of backtests know, computed
+//! with the true number of trials. The last part is a test of what discovery finds in the parts before it
+//! (`found_before_test`); of everything else, discovery has looked at its days too.
 
 mod cscv;
 mod gate;
@@ -49,7 +49,8 @@ pub struct PromotionRow {
     pub test: WindowResult,
     /// Trades that reach over a boundary, or begin too soon after one.
     pub purged: u64,
-    /// Whether discovery finds it in the days before the test part alone: then the test part took no part in choosing it.
+    /// Whether discovery finds it in the days before the test part alone: then the test part took no part in
+    /// choosing it.
     pub found_before_test: bool,
     /// Sharpe ratio of the UTC days, not annualised, and what it is worth; null without variance.
     pub sharpe: Option<SharpeStatistics>,
@@ -75,8 +76,8 @@ pub struct PromotionReport {
 }
 
 impl PromotionReport {
-    /// Of everything that the bridge traded in a history. `before_test` names what discovery finds in the days before its test
-    /// part alone.
+    /// Of everything that the bridge traded in a history. `before_test` names what discovery finds in the
+    /// days before its test part alone.
     #[must_use]
     pub fn of(
         candidates: &[Candidate],

@@ -1,10 +1,11 @@
-//! The probability that a Sharpe ratio is above zero, and above what the best of many would show by chance (Bailey and Lopez de
-//! Prado 2012, 2014).
+//! The probability that a Sharpe ratio is above zero, and above what the best of many would show by chance
+//! (Bailey and Lopez de Prado 2012, 2014).
 //!
-//! `PSR(SR*) = Phi((SR - SR*) / se)`, `se^2 = (1 - skew SR + (kurt - 1)/4 SR^2) / (n - 1)`, with `SR` the mean over the sd
-//! (n - 1) of n returns, and skewness and (plain, normal: 3) kurtosis of the sample. DSR is PSR at the expected largest Sharpe
-//! ratio of N trials without any edge, `SR* = ((1 - g) Phi^-1(1 - 1/N) + g Phi^-1(1 - 1/(N e))) / sqrt(n - 1)`, g Euler's
-//! constant and `1/(n - 1)` the variance of a Sharpe ratio whose truth is zero.
+//! `PSR(SR*) = Phi((SR - SR*) / se)`, `se^2 = (1 - skew SR + (kurt - 1)/4 SR^2) / (n - 1)`, with `SR` the
+//! mean over the sd (n - 1) of n returns, and skewness and (plain, normal: 3) kurtosis of the sample. DSR is
+//! PSR at the expected largest Sharpe ratio of N trials without any edge, `SR* = ((1 - g) Phi^-1(1 - 1/N) + g
+//! Phi^-1(1 - 1/(N e))) / sqrt(n - 1)`, g Euler's constant and `1/(n - 1)` the variance of a Sharpe ratio
+//! whose truth is zero.
 
 use libm::sqrt;
 use serde::Serialize;
@@ -33,7 +34,8 @@ pub struct SharpeStatistics {
 }
 
 impl SharpeStatistics {
-    /// Of returns, of which the best of `trials` was chosen; `None` with fewer than three returns or without variance.
+    /// Of returns, of which the best of `trials` was chosen; `None` with fewer than three returns or without
+    /// variance.
     #[must_use]
     pub fn of(returns: &[f64], trials: u64) -> Option<Self> {
         if returns.len() < 3 {

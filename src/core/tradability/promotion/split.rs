@@ -1,5 +1,5 @@
-//! A history cut in time: train, validation, test. What reaches over a boundary belongs to neither side, and what begins within
-//! the embargo after one is left out.
+//! A history cut in time: train, validation, test. What reaches over a boundary belongs to neither side, and
+//! what begins within the embargo after one is left out.
 
 use crate::market::{BAR_MS, BarIndex, DAY_MS, Ts};
 use crate::spec::strategies::PromotionSpec;
@@ -92,11 +92,13 @@ mod tests {
         // Ten days have begun: six, two, two.
         assert_eq!(split.train_end, at("2024-01-07T03:20:00Z"));
         assert_eq!(split.validation_end, at("2024-01-09T03:20:00Z"));
-        // Lag 1 and 12 bars: the exit bar is 13 bars after the deciding one. 02:10 is the last that is over by 03:20.
+        // Lag 1 and 12 bars: the exit bar is 13 bars after the deciding one. 02:10 is the last that is over
+        // by 03:20.
         let window = |text: &str| split.window(at(text).bar(), at(text).bar() + 13);
         assert_eq!(window("2024-01-07T02:10:00Z"), Some(Window::Train));
         assert_eq!(window("2024-01-09T02:10:00Z"), Some(Window::Validation));
-        // The prior system labels the events of the purged hour before the test as train. They belong to no part.
+        // The prior system labels the events of the purged hour before the test as train. They belong to no
+        // part.
         for text in ["2024-01-09T02:15:00Z", "2024-01-09T02:20:00Z", "2024-01-09T03:15:00Z"] {
             assert_eq!(window(text), None, "{text}");
         }

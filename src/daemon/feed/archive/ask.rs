@@ -84,8 +84,8 @@ fn read(file: &Path, sha256: String, due: &DueFile) -> Said {
     }
 }
 
-/// The records of the series and the span that were asked about. A bar that looks as if it had been stored before it closed is
-/// left out: where nobody else has one, REST is asked.
+/// The records of the series and the span that were asked about. A bar that looks as if it had been stored
+/// before it closed is left out: where nobody else has one, REST is asked.
 fn wanted(content: FileContent, due: &DueFile) -> Vec<RawPut> {
     let doubted: BTreeSet<i64> = content.suspects.iter().map(|suspect| suspect.bar.0).collect();
     let mut puts = Vec::new();

@@ -9,8 +9,8 @@
 //!        ├── the same ──► nothing
 //!        └── another one ──► published anew: fetched and compared again
 //! ```
-//! All of it is in the store: a restart asks for nothing that has been answered, and `backfill` and a daemon for no file that
-//! the other has.
+//! All of it is in the store: a restart asks for nothing that has been answered, and `backfill` and a daemon
+//! for no file that the other has.
 
 mod ask;
 
@@ -104,8 +104,8 @@ pub fn days(rules: &ArchiveRules, now: Ts) -> impl Iterator<Item = i64> + use<> 
 pub struct Shelves(BTreeMap<ShelfKey, Shelf>);
 
 impl Shelves {
-    /// The shelf of a set of a series, as the store or this process knows it; of days that nobody has asked for, whether a
-    /// backfill has taken their file, or that of their month.
+    /// The shelf of a set of a series, as the store or this process knows it; of days that nobody has asked
+    /// for, whether a backfill has taken their file, or that of their month.
     ///
     /// # Errors
     /// When the engine fails.
@@ -129,7 +129,8 @@ impl Shelves {
         Ok(self.0.entry(key).or_default())
     }
 
-    /// Takes note of what was said of a file, and drops days before `oldest`: name and value under which the store keeps it.
+    /// Takes note of what was said of a file, and drops days before `oldest`: name and value under which the
+    /// store keeps it.
     pub fn note(&mut self, due: &DueFile, said: &Said, now: Ts, oldest: i64) -> Option<(String, Vec<u8>)> {
         let key = ShelfKey::new(due.series.first()?, due.file.set);
         let shelf = self.0.entry(key.clone()).or_default();

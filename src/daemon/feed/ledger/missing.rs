@@ -1,4 +1,5 @@
-//! What an answer lacks: slots without a bar, labels that a statistic skipped, settlements that ought to be there.
+//! What an answer lacks: slots without a bar, labels that a statistic skipped, settlements that ought to be
+//! there.
 
 use super::Stretch;
 use backtestd_core::market::{BAR_MS, HOUR_MS, Kind};
@@ -8,9 +9,10 @@ const LONGEST_INTERVAL_MS: i64 = 8 * HOUR_MS;
 /// How far a settlement may lie from its whole hour, and how late it may be told.
 const JITTER_MS: i64 = 60_000;
 
-/// The parts of `asked` for which there ought to be records and are none. `times` are those of the records in `asked` and, of
-/// funding, of the settlements before it, ascending. A settlement that is missing between one of those and one in `asked` may lie
-/// before `asked`: nobody knows where, so the whole time between the two is.
+/// The parts of `asked` for which there ought to be records and are none. `times` are those of the records in
+/// `asked` and, of funding, of the settlements before it, ascending. A settlement that is missing between one
+/// of those and one in `asked` may lie before `asked`: nobody knows where, so the whole time between the two
+/// is.
 #[must_use]
 pub fn missing(kind: Kind, asked: Stretch, times: &[i64]) -> Vec<Stretch> {
     match kind {
@@ -45,11 +47,12 @@ fn slots(asked: Stretch, present: impl Iterator<Item = i64>) -> Vec<Stretch> {
     missing
 }
 
-/// A settlement is missing where two are further apart than the longest interval, or twice as far apart as those on both
-/// sides, and at the end where the usual interval is over.
+/// A settlement is missing where two are further apart than the longest interval, or twice as far apart as
+/// those on both sides, and at the end where the usual interval is over.
 fn settlements(asked: Stretch, times: &[i64]) -> Vec<Stretch> {
     let Some((first, last)) = times.first().zip(times.last()) else {
-        // Nothing is known of the interval: one ought to be where those of every interval lie, and nowhere else.
+        // Nothing is known of the interval: one ought to be where those of every interval lie, and nowhere
+        // else.
         let passed = |at: i64| (at - 1).div_euclid(LONGEST_INTERVAL_MS);
         return if passed(asked.to) > passed(asked.from) { vec![asked] } else { Vec::new() };
     };
@@ -123,7 +126,8 @@ mod tests {
         let lost = missing(Kind::Funding, asked, &hours(&[0, 16]));
         assert_eq!(lost, [s(JITTER_MS, 16 * HOUR_MS)]);
         assert_eq!(missing(Kind::Funding, asked, &hours(&[0, 8, 16])), []);
-        // The newest is asked for first: of a stretch between two settlements that nobody has, nothing is missing.
+        // The newest is asked for first: of a stretch between two settlements that nobody has, nothing is
+        // missing.
         let alone = |from: i64, to: i64| missing(Kind::Funding, s(from * HOUR_MS + 1, to * HOUR_MS + 1), &[]);
         assert_eq!((alone(8, 14), alone(9, 15)), (vec![], vec![]));
         assert_eq!(alone(7, 8), [s(7 * HOUR_MS + 1, 8 * HOUR_MS + 1)]);

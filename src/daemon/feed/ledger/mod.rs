@@ -1,4 +1,5 @@
-//! What is known of each series, slot by slot: settled with the exchange, open, or a hole that the exchange has too.
+//! What is known of each series, slot by slot: settled with the exchange, open, or a hole that the exchange
+//! has too.
 //!
 //! ```text
 //!            seen by a stream,           the exchange has answered:          it answered twice that it
@@ -7,10 +8,10 @@
 //!                 ▲                            │  REST changed its mind            │  asked again when it is due:
 //!                 └────────────────────────────┴── (audit, late row) ◄─────────────┘  in minutes, hours, days
 //! ```
-//! The open part is the queue of what has to be asked for. It is the complement of what is settled, so it needs no
-//! upkeep, survives outages and restarts, and drains as soon as the exchange answers again. A hole belongs to the settled
-//! part, with the times of its questions beside it. Repairs are what changed behind the present: kept so that every
-//! difference between what was signalled and what is stored can be explained.
+//! The open part is the queue of what has to be asked for. It is the complement of what is settled, so it
+//! needs no upkeep, survives outages and restarts, and drains as soon as the exchange answers again. A hole
+//! belongs to the settled part, with the times of its questions beside it. Repairs are what changed behind
+//! the present: kept so that every difference between what was signalled and what is stored can be explained.
 
 mod kept;
 mod missing;
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use backtestd_core::market::{BAR_MS, Kind, Ts};
 
-/// Entries about repairs. With more, the nearest of the older ones become one: a range over both, and how many records.
+/// Entries about repairs. With more, the nearest of the older ones become one: a range over both, and how
+/// many records.
 const REPAIRS_KEPT: usize = 200;
 
 /// A part of a series: bar numbers or milliseconds, by kind.
@@ -42,7 +44,8 @@ impl Stretch {
         (both.from < both.to).then_some(both)
     }
 
-    /// Slots or labels that lie in it, of a series of this kind: that of an instant may be the only millisecond that it has.
+    /// Slots or labels that lie in it, of a series of this kind: that of an instant may be the only
+    /// millisecond that it has.
     #[must_use]
     pub fn records(self, kind: Kind) -> u64 {
         let label = |ms: i64| -(-ms).div_euclid(BAR_MS);
@@ -138,7 +141,8 @@ impl Ledger {
         &self.holes
     }
 
-    /// The repairs, oldest first: the newer ones one by one, of the older ones those that lie near each other together.
+    /// The repairs, oldest first: the newer ones one by one, of the older ones those that lie near each other
+    /// together.
     #[must_use]
     pub fn repairs(&self) -> &[Repair] {
         &self.repairs
@@ -204,7 +208,8 @@ impl Ledger {
             let mut fresh = vec![gap];
             for old in &before {
                 if let Some(at) = old.at.common(gap) {
-                    // Asked again before it was due, with its neighbours: a minute later the same answer says nothing new.
+                    // Asked again before it was due, with its neighbours: a minute later the same answer says
+                    // nothing new.
                     let is_early = old.answers >= 2 && now < old.next;
                     holes.push(if is_early {
                         Hole { at, ..old.clone() }
@@ -251,7 +256,8 @@ impl Ledger {
         }
     }
 
-    /// Makes one entry of two older ones that say the same of ranges near each other: the two that make the shortest range.
+    /// Makes one entry of two older ones that say the same of ranges near each other: the two that make the
+    /// shortest range.
     fn fold_repairs(&mut self) {
         let older = &self.repairs[..self.repairs.len() / 2];
         let union = |a: Stretch, b: Stretch| Stretch { from: a.from.min(b.from), to: a.to.max(b.to) };
@@ -266,7 +272,8 @@ impl Ledger {
             }
         }
         let Some((_, at, other)) = nearest else {
-            // There are few words for how, and so two of a hundred entries with the same; a bound all the same.
+            // There are few words for how, and so two of a hundred entries with the same; a bound all the
+            // same.
             self.repairs.remove(0);
             return;
         };

@@ -1,6 +1,8 @@
-//! Planted edges: watching for the patterns of the scenario, and letting the expected return drift afterwards.
+//! Planted edges: watching for the patterns of the scenario, and letting the expected return drift
+//! afterwards.
 //!
-//! Everything read here is what a client can read too: printed closes, printed ranges, published open interest.
+//! Everything read here is what a client can read too: printed closes, printed ranges, published open
+//! interest.
 
 use crate::sim::scenario::{Pattern, PlantedEdge, Side};
 use backtestd_core::market::BarIndex;
@@ -137,7 +139,8 @@ impl EdgeWatch {
         self.drifts.iter().filter(|d| d.from <= bar && bar < d.until).map(|d| d.per_bar).sum()
     }
 
-    /// Decides whether the generator makes the pattern of an edge happen in this bar. `uniform` is the bar's draw.
+    /// Decides whether the generator makes the pattern of an edge happen in this bar. `uniform` is the bar's
+    /// draw.
     pub(crate) fn injects(&mut self, index: usize, edge: &PlantedEdge, bar: BarIndex, uniform: f64) -> bool {
         let watch = &mut self.watches[index];
         // A pattern is given room: none within two horizons of the last one made.
@@ -187,7 +190,8 @@ impl EdgeWatch {
                     Side::Follow => 1.0,
                 };
                 if direction != 0.0 && direction.is_finite() {
-                    // Entry is the close of the bar after detection; the drift begins with the bar after that.
+                    // Entry is the close of the bar after detection; the drift begins with the bar after
+                    // that.
                     let from = bar + 2;
                     let per_bar =
                         side * direction.signum() * edge.drift_bps / 10_000.0 / f64::from(edge.horizon_bars);

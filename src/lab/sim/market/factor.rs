@@ -69,7 +69,8 @@ impl Factor {
         }
     }
 
-    /// The next bar. Volatility is settled before the return is drawn, so the return is a martingale difference.
+    /// The next bar. Volatility is settled before the return is drawn, so the return is a martingale
+    /// difference.
     pub(crate) fn step(&mut self, bar: BarIndex, clock: &Diurnal) -> FactorBar {
         let mut draws = Draws::new(self.key, bar);
         self.slow = self.slow_step.step(self.slow, draws.normal());

@@ -1,6 +1,7 @@
-//! Inside a bar: a fixed path open → extreme → extreme → close, so that an open bar, a 1-minute bar, a quote or a trade at
-//! any instant agrees with the finished bar. A part of a bar is consistent with itself (its value lies between low
-//! and high times its quantity), hence values of parts add up to the whole only nearly; quantities and counts exactly.
+//! Inside a bar: a fixed path open → extreme → extreme → close, so that an open bar, a 1-minute bar, a quote
+//! or a trade at any instant agrees with the finished bar. A part of a bar is consistent with itself (its
+//! value lies between low and high times its quantity), hence values of parts add up to the whole only
+//! nearly; quantities and counts exactly.
 
 use backtestd_core::market::{BAR_MS, Ts};
 
@@ -30,7 +31,8 @@ pub fn price_at(bar: &SimBar, series: &SeriesBar, at: f64, tick_decimals: usize)
     series.close
 }
 
-/// Trades between two fractions of the bar; `None` if nothing traded between them. The second value is how many trades came before.
+/// Trades between two fractions of the bar; `None` if nothing traded between them. The second value is how
+/// many trades came before.
 pub fn part(
     bar: &SimBar,
     series: &SeriesBar,

@@ -30,7 +30,8 @@ const FLUSH: (f64, f64) = (2.5, 4.0);
 /// Sd of the bridge that draws the extremes, as a share of the bar's.
 const BRIDGE: f64 = 0.85;
 
-/// Chance that a burst of one-sided orders begins, its length in bars, the turnover that it adds (ln) and the taker share.
+/// Chance that a burst of one-sided orders begins, its length in bars, the turnover that it adds (ln) and the
+/// taker share.
 const BURST: (f64, u32, f64, f64) = (14.0e-4, 3, 0.7, 0.16);
 /// Mean high-low range over sd of a bar: what a range is compared with.
 const USUAL_RANGE: f64 = 1.45;
@@ -236,8 +237,8 @@ impl SymbolState {
         Prices { open, high, low, close, log_range: libm::log(libm::log(high / low).max(1.0e-5)) }
     }
 
-    /// ln of the turnover, and the takers' share of buys: turnover follows the clock, volatility and the range;
-    /// aggressors follow the move.
+    /// ln of the turnover, and the takers' share of buys: turnover follows the clock, volatility and the
+    /// range; aggressors follow the move.
     fn flows(
         &mut self,
         params: &SymbolParams,
@@ -261,7 +262,8 @@ impl SymbolState {
         let mut log_turnover = usual + 0.45 * range_surprise.clamp(-1.5, 3.0) + 0.22 * draws.normal();
         let mut taker = 0.496 + self.flow + 0.05 * libm::tanh(ret / sigma.total) + 0.02 * draws.normal();
         if injected.whipsaw {
-            // Price falls through an empty book on both sides: no more turnover than in an ordinary bar, no net flow.
+            // Price falls through an empty book on both sides: no more turnover than in an ordinary bar, no
+            // net flow.
             log_turnover = usual + 0.22 * draws.normal();
             taker = 0.497 + 0.01 * draws.normal();
         } else if self.burst_left > 0 {
@@ -272,8 +274,8 @@ impl SymbolState {
         (log_turnover, taker)
     }
 
-    /// The slow level (carry) and the whole basis, bps: level, fast noise, and shocks that fade. The spot price carries
-    /// them, the perpetual does not.
+    /// The slow level (carry) and the whole basis, bps: level, fast noise, and shocks that fade. The spot
+    /// price carries them, the perpetual does not.
     fn basis(&mut self, params: &SymbolParams, injected: Injected, draws: &mut Draws) -> (f64, f64) {
         self.basis_slow = params.basis_slow_step.step(self.basis_slow, draws.normal());
         self.basis_fast = params.basis_fast_step.step(self.basis_fast, draws.normal());

@@ -239,7 +239,8 @@ impl SymbolState {
     }
 }
 
-/// Volumes of a bar that is consistent with itself: whole lots, taker part within the total, value = price × volume.
+/// Volumes of a bar that is consistent with itself: whole lots, taker part within the total, value = price ×
+/// volume.
 pub(super) fn trade_series(
     draws: &mut Draws,
     (open, high, low, close): (f64, f64, f64, f64),

@@ -6,7 +6,8 @@
 //! key    0x02 | kind | market | symbol 0x00 | delivery u32 BE   value  records beyond those that are listed, u64 LE
 //! ```
 //!
-//! The hash does not depend on which side came first: the same two files in any order, any number of times, are one entry.
+//! The hash does not depend on which side came first: the same two files in any order, any number of times,
+//! are one entry.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

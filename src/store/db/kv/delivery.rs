@@ -5,8 +5,8 @@
 //! key    0x01 | SHA-256 of such a value     value  its id, u32 LE
 //! ```
 //!
-//! Ids below [`FIRST_ID`] are never stored: they are the codes of origins, and stand for deliveries of that origin that
-//! said nothing of themselves.
+//! Ids below [`FIRST_ID`] are never stored: they are the codes of origins, and stand for deliveries of that
+//! origin that said nothing of themselves.
 
 use sha2::{Digest, Sha256};
 

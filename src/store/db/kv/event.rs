@@ -9,8 +9,8 @@
 //!                value  0x01 | last committed bar before the rewind, i64 LE | the event's value
 //! ```
 //!
-//! Time comes first, so a tick's facts lie together and a rewind is one range. postcard writes floats as their bits:
-//! a value reads back bit for bit, NaN included.
+//! Time comes first, so a tick's facts lie together and a rewind is one range. postcard writes floats as
+//! their bits: a value reads back bit for bit, NaN included.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ const VERSION: u8 = 1;
 /// Of an event's value.
 const EVENT_VERSION: u8 = 2;
 
-/// The layout of an event's value: not [`Event`] itself, so that a change there cannot change what is on disk.
+/// The layout of an event's value: not [`Event`] itself, so that a change there cannot change what is on
+/// disk.
 #[derive(Serialize, Deserialize)]
 struct StoredEvent<'a> {
     family: &'a str,
@@ -39,8 +40,9 @@ struct StoredEvent<'a> {
     features: Vec<(&'a str, f64)>,
 }
 
-/// A value of version 2: the same, then `sigma_event`. Records of version 1 were written before there was one, and score
-/// their outcomes in `sigma_bar`; specs that have the feature are others than those, and write the records anew.
+/// A value of version 2: the same, then `sigma_event`. Records of version 1 were written before there was
+/// one, and score their outcomes in `sigma_bar`; specs that have the feature are others than those, and write
+/// the records anew.
 #[derive(Serialize, Deserialize)]
 struct StoredEvent2<'a> {
     #[serde(borrow)]

@@ -8,8 +8,9 @@
 //! time     8 bytes, big-endian, sign bit flipped (bytes sort as the numbers do)
 //! ```
 //!
-//! A value starts with a version byte; the rest is fixed-width and little-endian unless its file says otherwise. A
-//! version byte that is not known is an error, never a guess. Readers of old versions stay for ever.
+//! A value starts with a version byte; the rest is fixed-width and little-endian unless its file says
+//! otherwise. A version byte that is not known is an error, never a guess. Readers of old versions stay for
+//! ever.
 
 pub(super) mod blob;
 pub(super) mod conflict;

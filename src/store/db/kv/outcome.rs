@@ -18,7 +18,8 @@ use backtestd_core::outcomes::Event;
 use backtestd_core::outcomes::{CostParts, EntryPrice, Horizon, Outcome};
 
 const VERSION: u8 = 2;
-/// Written before windows were marked at midnight and costs had parts: such a window over midnight is counted and not tested.
+/// Written before windows were marked at midnight and costs had parts: such a window over midnight is counted
+/// and not tested.
 const WITHOUT_PARTS: u8 = 1;
 
 #[derive(Serialize, Deserialize)]

@@ -11,8 +11,9 @@
 //! version 1: version and origin as above, then the columns to the end; which delivery they came with is not known
 //! ```
 //!
-//! Columns that a kind gained later ([`KindFacts::later_columns`](backtestd_core::market::KindFacts::later_columns)) are
-//! left out where they are unknown.
+//! Columns that a kind gained later
+//! ([`KindFacts::later_columns`](backtestd_core::market::KindFacts::later_columns)) are left out where they
+//! are unknown.
 //!
 //! Unknown is the canonical NaN. `-0.0` is stored as `0.0`.
 
@@ -201,7 +202,8 @@ mod tests {
                 "depth_bid_1pct depth_ask_1pct",
             ]
         );
-        // What a field is called and where it is written are two things: one record of each kind, field by field.
+        // What a field is called and where it is written are two things: one record of each kind, field by
+        // field.
         let columns = |records: Records| {
             let mut out = Vec::new();
             records.rows().each(&mut |time, c, _| {
