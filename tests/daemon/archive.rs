@@ -136,3 +136,27 @@ async fn an_archive_that_cannot_be_reached_is_told_and_changes_nothing() {
     daemon.assert_alive();
     assert_eq!(daemon.terminate().0.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_archive_does_not_give_is_named_until_it_has_been_asked_for_again() {
+    let refused = "/data/futures/um/daily/klines/SOLUSDT";
+    let failing = Fault {
+        paths: vec![refused.to_owned()],
+        ..Fault::once(FaultKind::ServerError, begin().bar(), BARS_PER_DAY / 12)
+    };
+    let exchange = exchange_of(Scenario { faults: vec![failing], ..Scenario::default() }, SPEED).await;
+    let mut home = Home::new(&exchange, SPEED, 2);
+    home.set("archive-audit", "on");
+    let mut daemon = home.start();
+    let status = home.wait_for("told", |s| s["archive"]["state"] == "unreachable").await;
+    let is_named = |s: &Value| s["archive"]["failure"].as_str().is_some_and(|why| why.contains(refused));
+    assert!(is_named(&status), "{}", status["archive"]);
+    // It stays in sight, whatever was answered beside it, and is asked for again three hours later.
+    let status = until(&home, Ts(begin().0 + 2 * HOUR_MS)).await;
+    assert!(is_named(&status) && status["archive"]["failures"] == 1, "{}", status["archive"]);
+    let of_both = |s: &Value| s["archive"]["failure"].is_null() && s["archive"]["state"] == "waiting";
+    let status = home.wait_for("answered", of_both).await;
+    assert!(committed(&status).0 >= begin().0 + 3 * HOUR_MS - HOUR_MS / 6, "{status}");
+    assert_eq!((&status["archive"]["failures"], &status["archive"]["unreadable"]), (&1.into(), &0.into()));
+    assert_eq!(daemon.terminate().0.code(), Some(0));
+}

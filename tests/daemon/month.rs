@@ -55,6 +55,15 @@ const OF_THE_WIRE: [(FaultKind, i64, i64, f64); 28] = [
     (FaultKind::WrongClock, 1, 2, 1.0),
 ];
 
+/// Troubles of the archive, which is another host: how often each comes a day, and its bars, hours of them, since it is
+/// asked but a few minutes a day.
+const OF_THE_ARCHIVE: [(FaultKind, i64, i64); 4] = [
+    (FaultKind::ServerError, 1, 60),
+    (FaultKind::HtmlAnswer, 1, 48),
+    (FaultKind::TruncatedAnswer, 1, 72),
+    (FaultKind::SlowAnswer, 1, 24),
+];
+
 fn symbol(name: &str) -> Symbol {
     Symbol::new(name).unwrap()
 }
@@ -116,6 +125,19 @@ fn of_the_wire(seed: u64, days: i64) -> Vec<Fault> {
     faults
 }
 
+fn of_the_archive(seed: u64, days: i64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (n, (kind, a_day, bars)) in OF_THE_ARCHIVE.into_iter().enumerate() {
+        for time in 0..a_day * days {
+            let mut draws = Draws::numbered(seed ^ (1000 + n as u64) << 32, time);
+            let from = begin().bar() + (draws.uniform() * (days * BARS_PER_DAY - bars) as f64) as i64;
+            let paths = vec!["/data/".to_owned()];
+            faults.push(Fault { paths, seconds: 900, ..Fault::once(kind, from, bars) });
+        }
+    }
+    faults
+}
+
 fn scenario(faults: Vec<Fault>) -> Scenario {
     Scenario { faults, ..Scenario::default() }
 }
@@ -141,6 +163,7 @@ async fn pass(home: &Home, bars: i64) {
 async fn month(seed: u64, days: i64, speed: f64) {
     let mut faults = of_the_market(seed, days);
     faults.extend(of_the_wire(seed, days));
+    faults.extend(of_the_archive(seed, days));
     let bans = faults.iter().filter(|fault| fault.kind == FaultKind::Banned).count() as u64;
     let exchange = exchange_of(scenario(faults), speed).await;
     let mut home = Home::new(&exchange, speed, 1);

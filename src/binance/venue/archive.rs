@@ -47,7 +47,8 @@ async fn serve(State(venue): State<Arc<Venue>>, Path(path): Path<String>, header
     if let Some(refusal) = super::rest::refusal(&venue, &full).await {
         return refusal;
     }
-    let made = tokio::task::spawn_blocking(move || file(&venue, &path)).await;
+    let of = Arc::clone(&venue);
+    let made = tokio::task::spawn_blocking(move || file(&of, &path)).await;
     let Ok(Some(bytes)) = made else {
         return (StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>").into_response();
     };
@@ -55,7 +56,7 @@ async fn serve(State(venue): State<Arc<Venue>>, Path(path): Path<String>, header
     let range = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
     let from = range.and_then(|text| text.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     match from {
-        None => bytes.into_response(),
+        None => super::rest::spoilt(&venue, &full, bytes),
         Some(from) if from < total => {
             let part = format!("bytes {from}-{}/{total}", total - 1);
             (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, part)], bytes[from..].to_vec())

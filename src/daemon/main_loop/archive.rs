@@ -101,7 +101,11 @@ impl MainLoop {
         self.archive.rules = Some(rules);
         if !files.is_empty() {
             self.archive.queue = files.into();
-            self.shared.update(|s| (s.archive.state, s.archive.next_at) = ("comparing", None));
+            // What went wrong with the files before stays in sight until others are asked for.
+            self.shared.update(|s| {
+                (s.archive.state, s.archive.next_at) = ("comparing", None);
+                s.archive.failure = None;
+            });
             return self.ask_archive();
         }
         // A spec may change meanwhile, and somebody may join.
@@ -194,18 +198,14 @@ impl MainLoop {
 
     fn count_answer(&self, told: &Told) {
         let path = &told.due.file.path;
-        let failure = match &told.said {
-            Said::Unreadable(why) => {
-                tracing::warn!(path, why, "a file of the archive cannot be compared; asking again later");
-                Some(format!("{path}: {why}"))
-            }
-            _ => None,
-        };
-        self.shared.update(|s| {
-            s.archive.absent += u64::from(told.said == Said::Nothing);
-            s.archive.unreadable += u64::from(failure.is_some());
-            s.archive.failure = failure;
-        });
+        if let Said::Unreadable(why) = &told.said {
+            tracing::warn!(path, why, "a file of the archive cannot be compared; asking again later");
+            self.shared.update(|s| {
+                s.archive.unreadable += 1;
+                s.archive.failure = Some(format!("{path}: {why}"));
+            });
+        }
+        self.shared.update(|s| s.archive.absent += u64::from(told.said == Said::Nothing));
     }
 
     pub(super) fn on_archive_told(&mut self, done: &Compared) -> Handled {

@@ -104,9 +104,20 @@ impl<'a> Trouble<'a> {
             text = format!("{{\"serverTime\":{}}}", self.now.0 + rule.seconds * 1000);
         }
         if self.rule(FaultKind::TruncatedAnswer).is_some() {
-            return self.truncated(text);
+            let mut half = self.half(text.into());
+            let json = HeaderValue::from_static("application/json");
+            half.headers_mut().insert(header::CONTENT_TYPE, json);
+            return half;
         }
         json(text).into_response()
+    }
+
+    /// A file of the archive as the client gets it.
+    pub(super) fn spoil_file(&mut self, bytes: Vec<u8>) -> Response {
+        match self.rule(FaultKind::TruncatedAnswer) {
+            Some(_) => self.half(bytes.into()),
+            None => bytes.into_response(),
+        }
     }
 
     fn rows(&mut self, text: String, change: impl FnOnce(&mut Draws, &mut Vec<Value>)) -> String {
@@ -116,12 +127,10 @@ impl<'a> Trouble<'a> {
     }
 
     /// Half an answer: with the right length, or ended by a cut connection.
-    fn truncated(&mut self, text: String) -> Response {
-        let mut bytes = Bytes::from(text);
+    fn half(&mut self, mut bytes: Bytes) -> Response {
         bytes.truncate(bytes.len() / 2);
         if self.draws.uniform() < 0.5 {
-            return ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes)
-                .into_response();
+            return bytes.into_response();
         }
         let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         Body::from_stream(stream::iter([Ok(bytes), Err(cut)])).into_response()

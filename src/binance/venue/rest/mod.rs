@@ -148,6 +148,11 @@ pub(super) async fn refusal(venue: &Venue, path: &str) -> Option<Response> {
     trouble.refusal()
 }
 
+/// A file of the archive, spoilt where the scenario says so.
+pub(super) fn spoilt(venue: &Venue, path: &str, bytes: Vec<u8>) -> Response {
+    Trouble::new(venue, path, venue.now()).spoil_file(bytes)
+}
+
 /// Charges the limits, answers off the async threads (a day of klines of many bars takes a while), sets the
 /// headers. What the scenario does to the answer comes before and after.
 async fn serve(
