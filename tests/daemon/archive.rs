@@ -7,7 +7,7 @@ use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use backtestd_store::Store;
 use serde_json::Value;
 
-use super::support::{Home, begin, committed, exchange_of};
+use super::support::{Home, begin, committed, exchange_of, tally};
 
 const SPEED: f64 = 300.0;
 
@@ -40,9 +40,7 @@ async fn with_a_false_bar() -> RunningExchange {
 
 /// Requests of the archive so far.
 async fn asked(exchange: &RunningExchange) -> u64 {
-    let tally = reqwest::get(format!("{}/_exchange/tally", exchange.rest_url())).await.unwrap();
-    let tally: Value = serde_json::from_str(&tally.text().await.unwrap()).unwrap();
-    tally["request /data"].as_u64().unwrap_or(0)
+    tally(exchange).await["request /data"].as_u64().unwrap_or(0)
 }
 
 /// What the ledger of the perpetual's bars says was repaired of the bar.

@@ -4,9 +4,8 @@
 use backtestd_core::market::Symbol;
 use backtestd_lab::sim::{Fault, FaultKind, Scenario};
 use backtestd_store::Store;
-use serde_json::Value;
 
-use super::support::{Home, begin, committed, exchange_of};
+use super::support::{Home, begin, committed, exchange_of, tally};
 
 /// A bar in five seconds.
 const SPEED: f64 = 60.0;
@@ -24,11 +23,7 @@ async fn a_predicted_rate_that_no_stream_brought_is_asked_for_before_its_bar_clo
     let mut home = Home::new(&exchange, SPEED, 1);
     home.set("collect", "funding,mark");
     let mut daemon = home.start();
-    let asked = || async {
-        let tally = reqwest::get(format!("{}/_exchange/tally", exchange.rest_url())).await.unwrap();
-        let tally: Value = serde_json::from_str(&tally.text().await.unwrap()).unwrap();
-        tally["request /fapi/v1/premiumIndex"].as_i64().unwrap_or(0)
-    };
+    let asked = || async { tally(&exchange).await["request /fapi/v1/premiumIndex"].as_i64().unwrap_or(0) };
     home.wait_for("the bar before", |s| committed(s).bar() >= first - 1).await;
     let before = asked().await;
     home.wait_for("three bars after", |s| committed(s).bar() >= first + MUTED_BARS + 3).await;

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::faults::{assert_equals_the_exchange, final_but_the_newest, ticks};
 use super::storm::the_ledger_explains_every_repair;
-use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals};
+use super::support::{Home, UNLIMITED, begin, committed, exchange_of, follow_signals, tally};
 
 /// Bars after the last trouble: the audit of its day lies within.
 const QUIET_BARS: i64 = BARS_PER_DAY + 20;
@@ -198,15 +198,7 @@ async fn month(seed: u64, days: i64, speed: f64) {
     let last = committed(&status).bar() - 3;
     let events = all_events(&home).await;
     reader.abort();
-    let tally: Value = serde_json::from_str(
-        &reqwest::get(format!("{}/_exchange/tally", exchange.rest_url()))
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap(),
-    )
-    .unwrap();
+    let tally = tally(&exchange).await;
     assert_eq!(daemon.terminate().0.code(), Some(0));
 
     let truth = truth(seed, days, Ts(last.close().0 + 3_600_000)).await;

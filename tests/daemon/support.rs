@@ -45,6 +45,12 @@ pub(crate) async fn exchange_of(scenario: Scenario, speed: f64) -> RunningExchan
     Exchange::start(config).await.unwrap()
 }
 
+/// What the exchange has counted since it began: `request <path>`, `fault <kind>`.
+pub(crate) async fn tally(exchange: &RunningExchange) -> Value {
+    let answer = reqwest::get(format!("{}/_exchange/tally", exchange.rest_url())).await.unwrap();
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
 /// A daemon's directories and settings.
 pub(crate) struct Home {
     pub dir: tempfile::TempDir,

@@ -14,7 +14,10 @@ use crate::daemon::live::LiveSieve;
 use crate::daemon::shared::Shared;
 use crate::daemon::systemd::ServiceManager;
 use backtestd_binance::clock::{ExchangeClock, SystemClock};
-use backtestd_binance::{Limits, Rest, RestConfig, RestError, Stamped, Subscription, WsClient, WsConfig};
+use backtestd_binance::{
+    Limits, RefusedFrame, Rest, RestConfig, RestError, Sieve, Stamped, StreamKind, Subscription, Update,
+    WsClient, WsConfig,
+};
 use backtestd_core::clock::Clock;
 use backtestd_core::market::Market;
 use backtestd_core::spec::CompiledSpec;
@@ -95,8 +98,26 @@ impl Lines {
             early = service.alive_while(shared, told).await?;
             shared.update(|s| s.spec.loaded_at = Some(clock.now()));
         }
+        let early = early.into_iter().map(|stamped| judged(stamped, sieve.as_ref())).collect();
         Ok(Self { websocket, subscribed, updates, early, sieve, time })
     }
+}
+
+/// An update that came before anybody knew the time, and so before it could be judged.
+fn judged(stamped: Stamped, sieve: &dyn Sieve) -> Stamped {
+    let (kind, market) = match &stamped.update {
+        Update::Kline(kline) => (StreamKind::Kline, kline.market),
+        Update::Mark(_) => (StreamKind::MarkPrice, Market::Perp),
+        Update::ForceOrder(_) => (StreamKind::ForceOrder, Market::Perp),
+        Update::BookTicker(quote) => (StreamKind::BookTicker, quote.market),
+        _ => return stamped,
+    };
+    let (Some(route), Some(reason)) = (kind.route(market), sieve.doubt(&stamped.update)) else {
+        return stamped;
+    };
+    // Its text is gone by now.
+    let frame = format!("{:?}", stamped.update);
+    Stamped { update: Update::Refused(RefusedFrame { route, reason, frame }), ..stamped }
 }
 
 /// How fast the exchange's time runs.
@@ -197,4 +218,35 @@ pub fn ws_hosts(config: &Config) -> WsConfig {
 /// The same, and who judges what it hears.
 fn ws_config(config: &Config, sieve: Arc<LiveSieve>) -> WsConfig {
     WsConfig { sieve: Some(sieve), ..ws_hosts(config) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backtestd_binance::MarkUpdate;
+    use backtestd_core::market::{Symbol, Ts};
+
+    #[derive(Debug)]
+    struct Strict;
+
+    impl Sieve for Strict {
+        fn doubt(&self, update: &Update) -> Option<String> {
+            let Update::Mark(mark) = update else { return None };
+            (mark.mark <= 0.0).then(|| "a price is positive".to_owned())
+        }
+    }
+
+    #[test]
+    fn what_came_before_the_time_was_known_is_judged_when_it_is() {
+        let update = |mark: f64| {
+            let symbol = Symbol::new("BTCUSDT").unwrap();
+            let (index, predicted_rate) = (1.0, 0.0);
+            let event_ts = Ts(1000);
+            let update = MarkUpdate { symbol, mark, index, predicted_rate, next_funding_ts: None, event_ts };
+            Stamped { arrival: event_ts, update: Update::Mark(update) }
+        };
+        assert_eq!(judged(update(2.0), &Strict), update(2.0));
+        let Update::Refused(refused) = judged(update(-2.0), &Strict).update else { panic!("it is refused") };
+        assert!(refused.reason.contains("positive") && refused.frame.contains("-2.0"), "{refused:?}");
+    }
 }

@@ -13,8 +13,10 @@ use backtestd_core::market::{BarIndex, Kind, Ts};
 
 /// So long before a bar closes one looks which marks are missing.
 const BEFORE_CLOSE_MS: i64 = 5000;
-/// Least real time between the question and the close, however fast the clock runs.
-const REAL_BEFORE_CLOSE: Duration = Duration::from_millis(150);
+/// Least real time between the question and the close, however fast the clock runs, within the bar's last minute.
+const REAL_BEFORE_CLOSE: Duration = Duration::from_millis(500);
+/// An answer of before the last minute does not count.
+const LONGEST_BEFORE_CLOSE_MS: i64 = 50_000;
 
 impl MainLoop {
     /// Looks a moment before the open bar closes.
@@ -23,9 +25,9 @@ impl MainLoop {
             return;
         }
         let (bar, clock) = (self.book.next(), self.shared.clock.as_ref());
-        let (now, close) = (clock.now(), clock.wall_until(bar.close()));
-        let before = clock.wall_until(Ts(now.0 + BEFORE_CLOSE_MS)).max(REAL_BEFORE_CLOSE);
-        let wait = close.saturating_sub(before);
+        let wall = |ms: i64| clock.wall_until(Ts(clock.now().0 + ms));
+        let before = wall(BEFORE_CLOSE_MS).max(REAL_BEFORE_CLOSE.min(wall(LONGEST_BEFORE_CLOSE_MS)));
+        let wait = clock.wall_until(bar.close()).saturating_sub(before);
         self.tasks.spawn(async move {
             tokio::time::sleep(wait).await;
             Done::MarksDue(bar)
