@@ -55,8 +55,8 @@ const OF_THE_WIRE: [(FaultKind, i64, i64, f64); 28] = [
     (FaultKind::WrongClock, 1, 2, 1.0),
 ];
 
-/// Troubles of the archive, which is another host: how often each comes a day, and its bars, hours of them, since it is
-/// asked but a few minutes a day.
+/// Troubles of the archive, which is another host: how often each comes a day, and its bars, hours of them,
+/// since it is asked but a few minutes a day.
 const OF_THE_ARCHIVE: [(FaultKind, i64, i64); 4] = [
     (FaultKind::ServerError, 1, 60),
     (FaultKind::HtmlAnswer, 1, 48),

@@ -101,10 +101,12 @@ impl MainLoop {
         self.archive.rules = Some(rules);
         if !files.is_empty() {
             self.archive.queue = files.into();
-            // What went wrong with the files before stays in sight until others are asked for.
             self.shared.update(|s| {
+                // What went wrong stays in sight until it is asked for again.
+                if s.archive.state != "comparing" {
+                    s.archive.failure = None;
+                }
                 (s.archive.state, s.archive.next_at) = ("comparing", None);
-                s.archive.failure = None;
             });
             return self.ask_archive();
         }
@@ -126,6 +128,7 @@ impl MainLoop {
         if !self.is_live() {
             // History comes first.
             self.archive.rest_until(Ts(0));
+            self.shared.update(|s| s.archive.state = "waiting");
             return Handled::Noted;
         }
         let count = (rules.files_at_once as usize).min(self.archive.queue.len());

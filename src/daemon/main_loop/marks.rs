@@ -13,7 +13,8 @@ use backtestd_core::market::{BarIndex, Kind, Ts};
 
 /// So long before a bar closes one looks which marks are missing.
 const BEFORE_CLOSE_MS: i64 = 5000;
-/// Least real time between the question and the close, however fast the clock runs, within the bar's last minute.
+/// Least real time between the question and the close, however fast the clock runs, within the bar's last
+/// minute.
 const REAL_BEFORE_CLOSE: Duration = Duration::from_millis(500);
 /// An answer of before the last minute does not count.
 const LONGEST_BEFORE_CLOSE_MS: i64 = 50_000;
